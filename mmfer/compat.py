@@ -1,0 +1,161 @@
+"""Work-arounds for dependencies: each says what makes it go away.
+
+Everything here exists because a released dependency behaves in a way mmfer
+cannot live with. ``tests/test_compat.py`` fails for each one when it is no
+longer needed.
+"""
+import importlib.util
+import os
+import os.path as osp
+import tempfile
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import HistoryBuffer
+from mmengine.utils import digit_version
+
+# Lower bounds only: an upper bound asserted at import breaks users the day a
+# dependency releases, whether or not anything changed for them.
+MINIMUM_VERSIONS = dict(mmengine='0.10.4', mmpretrain='1.2.0', mmcv='2.0.0')
+
+
+def check_dependencies() -> None:
+    """Fail at import, in one sentence, when an OpenMMLab package is missing.
+
+    ``mmcv`` and ``mmcv-lite`` share the import name and overwrite each
+    other's files, so neither can be a hard requirement of the wheel.
+    """
+    if importlib.util.find_spec('mmcv') is None:
+        raise ImportError(
+            'mmfer needs mmcv: install either with `pip install '
+            '"mmfer[lite]"` (mmcv-lite, enough for everything here) or keep '
+            'the full mmcv that another OpenMMLab project of yours needs.')
+    for name, minimum in MINIMUM_VERSIONS.items():
+        version = importlib.import_module(name).__version__
+        if digit_version(version) < digit_version(minimum):
+            raise ImportError(
+                f'mmfer needs {name}>={minimum}, found {version}: '
+                f'`pip install -U "{name}>={minimum}"`.')
+
+
+# ---------------------------------------------------------------------------
+# torch >= 2.6 loads with weights_only=True, mmengine 0.10 pickles its message
+# hub into every checkpoint. Goes away when mmengine stores plain types.
+# ---------------------------------------------------------------------------
+def to_plain(value: Any) -> Any:
+    """Turn ``value`` into types that a ``weights_only`` load accepts.
+
+    :class:`HistoryBuffer` becomes a tagged dict of two tensors; numpy arrays
+    become tensors, numpy scalars Python numbers; unknown objects their
+    ``repr``, because a checkpoint that cannot be loaded safely is worse than
+    one that lost a curiosity of the message hub.
+    """
+    if isinstance(value, HistoryBuffer):
+        log, count = value.data
+        return dict(
+            history_buffer=True,
+            log=torch.as_tensor(np.asarray(log, dtype=np.float64)),
+            count=torch.as_tensor(np.asarray(count, dtype=np.float64)),
+            max_length=value.max_length)
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_plain(item) for item in value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return torch.as_tensor(value) if value.dtype.kind in 'biuf' \
+            else value.tolist()
+    if value is None or isinstance(value,
+                                   (bool, int, float, str, torch.Tensor)):
+        return value
+    return repr(value)
+
+
+def from_plain(value: Any) -> Any:
+    """Inverse of :func:`to_plain` for what mmengine needs back as objects."""
+    if isinstance(value, dict):
+        if value.get('history_buffer') is True:
+            return HistoryBuffer(
+                value['log'].cpu().numpy().tolist(),
+                value['count'].cpu().numpy().tolist(),
+                max_length=value['max_length'])
+        return {key: from_plain(item) for key, item in value.items()}
+    return value
+
+
+@contextmanager
+def unsafe_loading():
+    """Let ``torch.load`` unpickle arbitrary objects inside the block.
+
+    For checkpoints written by other programs that you trust: loading them
+    can run code.
+    """
+    load = torch.load
+    torch.load = partial(load, weights_only=False)
+    try:
+        yield
+    finally:
+        torch.load = load
+
+
+# ---------------------------------------------------------------------------
+# mmengine 0.10 writes checkpoints in place: a kill during the write leaves
+# a broken file where the good one was. Goes away when LocalBackend.put is
+# atomic.
+# ---------------------------------------------------------------------------
+def write_atomic(path: str, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that readers see the old or the new file.
+
+    The temporary file lies in the same folder, as a rename is atomic within
+    one file system only.
+    """
+    folder = osp.dirname(osp.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(
+        dir=folder, prefix=f'.{osp.basename(path)}.')
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        if osp.exists(temporary):
+            os.remove(temporary)
+        raise
+
+
+class AtomicLocalBackend(LocalBackend):
+    """Local files whose :meth:`put` replaces the target in one step.
+
+    Named ``atomic_local`` in ``backend_args`` of a ``CheckpointHook``.
+    """
+
+    def put(self, obj: bytes, filepath) -> None:
+        write_atomic(str(filepath), obj)
+
+
+register_backend('atomic_local', AtomicLocalBackend, force=True)
+
+
+def bf16_is_fast(device: str) -> bool:
+    """Whether ``device`` computes in bfloat16 natively.
+
+    torch emulates bfloat16 on older CPUs, several times slower than float32,
+    and offers no public query for the instruction sets that do it.
+    """
+    if device == 'cpu':
+        return bool(
+            getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
+            or getattr(torch.cpu, '_is_amx_tile_supported', bool)())
+    if device == 'cuda':
+        return torch.cuda.is_bf16_supported()
+    return False

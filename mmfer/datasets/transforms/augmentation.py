@@ -1,0 +1,30 @@
+"""Augmentations of the published FER pipelines that mmcv lacks."""
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmfer.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class GaussianNoise(BaseTransform):
+    """Add white Gaussian noise to every pixel (RUL's and SCN's code).
+
+    Args:
+        variance (float): Variance in grey levels squared, of [0, 255].
+            Defaults to 30, the published value.
+    """
+
+    def __init__(self, variance: float = 30.):
+        if variance < 0:
+            raise ValueError(f'variance must not be negative, got {variance}')
+        self.variance = variance
+
+    def transform(self, results: dict) -> dict:
+        """Change ``img`` (uint8, any shape)."""
+        image = results['img']
+        noise = np.random.normal(0, self.variance**.5, image.shape)
+        results['img'] = np.clip(image + noise, 0, 255).astype(image.dtype)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(variance={self.variance})'

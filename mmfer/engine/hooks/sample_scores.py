@@ -1,0 +1,113 @@
+"""Is this training label wrong? One table per training."""
+import csv
+import io
+import os.path as osp
+from typing import List
+
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmfer.compat import write_atomic
+from mmfer.evaluation.functional import auroc
+from mmfer.registry import HOOKS
+from ..scoring import predict_training_set, training_set
+
+COLUMNS = ('sample_id', 'image', 'given_label', 'uncertainty', 'confidence',
+           'noise_score', 'suggested_label', 'decision', 'clean_label')
+
+
+def score_rows(sample_ids: np.ndarray, images: List[str],
+               labels: np.ndarray, scores: np.ndarray,
+               uncertainty: np.ndarray, threshold: float) -> List[dict]:
+    """Rows of the sample-score table, without clean labels.
+
+    ``noise_score`` is one minus the probability of the given label. A label
+    is suggested for change when the best class beats it by more than
+    ``threshold``.
+
+    Args:
+        sample_ids (np.ndarray): int (N, ).
+        images (list[str]): N names.
+        labels (np.ndarray): Given labels, int (N, ).
+        scores (np.ndarray): Probabilities (N, C).
+        uncertainty (np.ndarray): (N, ).
+        threshold (float): In [0, 1].
+
+    Returns:
+        list[dict]: One per sample, keys as in :data:`COLUMNS`.
+    """
+    given = scores[np.arange(len(labels)), labels]
+    best = scores.max(axis=1)
+    return [
+        dict(
+            sample_id=int(sample_ids[i]),
+            image=images[i],
+            given_label=int(labels[i]),
+            uncertainty=f'{uncertainty[i]:.6g}',
+            confidence=f'{best[i]:.6g}',
+            noise_score=f'{1 - given[i]:.6g}',
+            suggested_label=int(scores[i].argmax()),
+            decision='relabel' if best[i] - given[i] > threshold else 'keep',
+            clean_label='') for i in range(len(labels))
+    ]
+
+
+def format_table(rows: List[dict], columns=COLUMNS) -> bytes:
+    """The table as CSV."""
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, columns, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+@HOOKS.register_module()
+class SampleScoresHook(Hook):
+    """Write ``sample_scores.csv`` to the work dir when training ends.
+
+    Scores come from one unaugmented pass in eval mode. Clean labels are
+    joined as the last column where the data set knows them, after everything
+    else is fixed.
+
+    Args:
+        threshold (float): See :func:`score_rows`. Defaults to 0.2 (SCN).
+    """
+
+    # Before SummaryHook, which reports the detection figures.
+    priority = 'LOW'
+
+    def __init__(self, threshold: float = 0.2):
+        self.threshold = threshold
+
+    def after_train(self, runner: Runner) -> None:
+        """Score, join, write."""
+        if runner._val_loop is None:
+            runner.logger.warning(
+                'sample_scores.csv is not written: it needs the validation '
+                'pipeline, and validation is switched off.')
+            return
+        dataset = training_set(runner)
+        runner.logger.info(f'Scoring {len(dataset)} training samples ...')
+        result = predict_training_set(runner)
+        if not is_main_process():
+            return
+        ids = result['sample_id']
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        names = {i['sample_id']: dataset.image_name(i['img_path'])
+                 for i in infos}
+        labels = dataset.given_labels[ids]
+        rows = score_rows(ids, [names[i] for i in ids], labels,
+                          result['pred_score'], result['uncertainty'],
+                          self.threshold)
+        clean = dataset.clean_labels
+        if clean is not None:
+            for row, label in zip(rows, clean[ids]):
+                row['clean_label'] = int(label)
+            wrong = labels != clean[ids]
+            score = np.array([float(row['noise_score']) for row in rows])
+            runner.message_hub.update_info(
+                'noise_auroc', auroc(score, wrong))
+        path = osp.join(runner.work_dir, 'sample_scores.csv')
+        write_atomic(path, format_table(rows))

@@ -1,0 +1,37 @@
+"""Stop when the loss is no number."""
+import math
+from typing import Optional
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmfer.registry import HOOKS
+
+
+@HOOKS.register_module()
+class StopOnNaNHook(Hook):
+    """Stop the training at the first NaN or infinite loss.
+
+    The last checkpoint is from before it.
+    """
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Check the loss of the batch just processed."""
+        loss = (outputs or {}).get('loss')
+        if loss is None or math.isfinite(loss.item()):
+            return
+        samples = data_batch.get('data_samples') or []
+        ids = [sample.get('sample_id') for sample in samples]
+        parts = ', '.join(f'{k}={v.item():.4g}' for k, v in outputs.items())
+        raise FloatingPointError(
+            f'the loss is {loss.item()} in epoch {runner.epoch + 1}, batch '
+            f'{batch_idx + 1} of {len(runner.train_dataloader)} '
+            f'(iteration {runner.iter + 1}): {parts}. Samples of the batch: '
+            f'{ids}. Look at these images first; otherwise lower '
+            'optim_wrapper.optimizer.lr or clip gradients with '
+            'optim_wrapper.clip_grad.max_norm=5. The last checkpoint is '
+            'from before this batch.')

@@ -1,0 +1,221 @@
+"""What came out of a training: summary.json and a short table."""
+import hashlib
+import json
+import os.path as osp
+import time
+from importlib import metadata
+from typing import Dict, List, Optional
+
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmfer.compat import write_atomic
+from mmfer.registry import HOOKS
+from .reproducibility import fer_datasets
+
+PACKAGES = ('mmfer', 'mmengine', 'mmpretrain', 'mmcv', 'mmcv-lite', 'torch',
+            'torchvision', 'numpy')
+
+
+def package_versions() -> Dict[str, str]:
+    """Versions of what a result depends on, where installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
+    """Reduce per-epoch metrics to ``last``, ``best`` and a tail mean.
+
+    Args:
+        history (list[dict]): Metrics of each validated epoch, in order.
+        last_k (int): Epochs in the tail mean.
+
+    Returns:
+        dict[str, dict]: Per metric ``last``, ``best`` (the maximum; on test
+        data no result, only an upper bound) and ``last{k}_mean``.
+    """
+    metrics = {}
+    for name in history[-1] if history else ():
+        values = [epoch[name] for epoch in history if name in epoch]
+        metrics[name] = {
+            'last': values[-1],
+            'best': max(values),
+            f'last{last_k}_mean': float(np.mean(values[-last_k:]))
+        }
+    return metrics
+
+
+@HOOKS.register_module()
+class SummaryHook(Hook):
+    """Keep ``history.json`` during, write ``summary.json`` after training.
+
+    The history lies beside the checkpoints, because mmengine saves a
+    checkpoint before it validates: a resumed run would lack the metrics of
+    the epoch it resumes from. Where they are missing that epoch is validated
+    again first.
+
+    Args:
+        last_k (int): Epochs averaged in ``last{k}_mean``. Defaults to 5.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, last_k: int = 5):
+        self.last_k = last_k
+        self.history: Dict[int, dict] = {}
+
+    # -- recording ---------------------------------------------------------
+    def before_train(self, runner: Runner) -> None:
+        """Take up the history of a resumed run."""
+        self.path = osp.join(runner.work_dir, 'history.json')
+        self.history = {}
+        if runner.epoch and osp.isfile(self.path):
+            with open(self.path) as file:
+                stored = {e['epoch']: e for e in json.load(file)}
+            self.history = {
+                k: v
+                for k, v in stored.items() if k <= runner.epoch
+            }
+        self._write_noise_manifest(runner)
+        loop = runner.train_loop
+        if (runner.epoch and runner._val_loop is not None
+                and runner.epoch >= loop.val_begin
+                and runner.epoch % loop.val_interval == 0
+                and 'metrics' not in self.history.get(runner.epoch, {})):
+            runner.logger.info(f'Epoch {runner.epoch} was saved but not '
+                               'validated; validating it now.')
+            runner.val_loop.run()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Start the clock."""
+        self._start = time.time()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Note time and number of images."""
+        loader = runner.train_dataloader
+        entry = self.history.setdefault(runner.epoch + 1,
+                                        dict(epoch=runner.epoch + 1))
+        entry['seconds'] = time.time() - self._start
+        entry['images'] = len(loader) * loader.batch_size \
+            if loader.drop_last else len(loader.sampler)
+        loss = runner.message_hub.get_scalar('train/loss')
+        entry['train_loss'] = float(loss.mean(len(loader)))
+        self._save()
+
+    def after_val_epoch(self,
+                        runner: Runner,
+                        metrics: Optional[dict] = None) -> None:
+        """Note the metrics."""
+        if not hasattr(self, 'path') or not metrics:
+            return
+        entry = self.history.setdefault(runner.epoch,
+                                        dict(epoch=runner.epoch))
+        entry['metrics'] = {k: float(v) for k, v in metrics.items()}
+        self._save()
+
+    def _save(self) -> None:
+        if is_main_process():
+            entries = [self.history[k] for k in sorted(self.history)]
+            write_atomic(self.path, json.dumps(entries, indent=1).encode())
+
+    def _write_noise_manifest(self, runner: Runner) -> None:
+        for dataset in fer_datasets(runner.train_dataloader.dataset):
+            manifest = dataset.noise_manifest()
+            if manifest is not None and is_main_process():
+                write_atomic(
+                    osp.join(runner.work_dir, 'label_noise.json'),
+                    json.dumps(manifest, indent=1).encode())
+
+    # -- reporting ---------------------------------------------------------
+    def after_train(self, runner: Runner) -> None:
+        """Write ``summary.json`` and print the table."""
+        if not is_main_process():
+            return
+        summary = self.summary(runner)
+        path = osp.join(runner.work_dir, 'summary.json')
+        write_atomic(path, json.dumps(summary, indent=1).encode())
+        runner.logger.info('\n' + self.table(summary, runner.work_dir))
+        for dataset in fer_datasets(runner.train_dataloader.dataset):
+            if dataset.skipped:
+                runner.logger.warning(dataset.skipped_report())
+
+    def summary(self, runner: Runner) -> dict:
+        """The contents of ``summary.json``."""
+        entries = [self.history[k] for k in sorted(self.history)]
+        seconds = sum(e.get('seconds', 0) for e in entries)
+        images = sum(e.get('images', 0) for e in entries)
+        labels = hashlib.sha256()
+        for dataset in fer_datasets(runner.train_dataloader.dataset):
+            labels.update(dataset.given_labels.astype('<i8').tobytes())
+        config = runner.cfg.copy()
+        for name in ('work_dir', 'resume', 'load_from', 'launcher'):
+            config.pop(name, None)
+        return dict(
+            config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0],
+            config_sha256=hashlib.sha256(
+                config.pretty_text.encode()).hexdigest(),
+            seed=runner.seed,
+            labels_sha256=labels.hexdigest(),
+            noise_auroc=runner.message_hub.get_info('noise_auroc'),
+            versions=package_versions(),
+            epochs=runner.epoch,
+            seconds=seconds,
+            images_per_second=images / seconds if seconds else None,
+            metrics=summarize(
+                [e['metrics'] for e in entries if 'metrics' in e],
+                self.last_k))
+
+    def table(self, summary: dict, work_dir: str) -> str:
+        """What is printed at the end of a training."""
+        tail = f'last{self.last_k}_mean'
+        minutes, seconds = divmod(round(summary['seconds']), 60)
+        speed = summary['images_per_second'] or 0
+        lines = [
+            f"{summary['config']}: {summary['epochs']} epochs in {minutes} "
+            f'min {seconds} s, {speed:.0f} images/s'
+        ]
+        metrics = summary['metrics']
+
+        def line(label, name):
+            if name in metrics:
+                m = metrics[name]
+                lines.append(f"{label:<34}{m['last']:>8.2f}{m[tail]:>13.2f}"
+                             f"{m['best']:>9.2f}")
+
+        def block(title, source):
+            names = [
+                n for n in metrics if n.startswith(f'rejection/{source}_')
+                and not n.endswith('auroc')
+            ]
+            if names:
+                lines.append(f'{title}')
+                line('    0 %', 'accuracy/top1')
+                for name in names:
+                    line(f"{name.rsplit('_', 1)[1]:>5} %", name)
+
+        if metrics:
+            lines.append(f"{'validation, %':<34}{'last':>8}"
+                         f"{f'last-{self.last_k} mean':>13}{'best':>9}")
+            line('accuracy', 'accuracy/top1')
+            line('mean-class accuracy', 'accuracy/mean_class')
+            block('accuracy after rejecting the most uncertain,',
+                  'uncertainty')
+            block('    ... by one minus the largest probability',
+                  'confidence')
+        if summary['noise_auroc'] is not None:
+            lines.append('AUROC of noise_score against the planted noise: '
+                         f"{summary['noise_auroc']:.3f}")
+        files = [
+            f for f in ('summary.json', 'sample_scores.csv',
+                        'label_noise.json', 'history.json')
+            if osp.isfile(osp.join(work_dir, f))
+        ]
+        lines.append(f'files in {work_dir}: {", ".join(files)}, checkpoints')
+        return '\n'.join(lines)

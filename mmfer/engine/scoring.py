@@ -1,0 +1,79 @@
+"""One unaugmented pass of the model over its training set."""
+import copy
+from typing import Dict
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.runner import Runner
+from mmengine.utils import ProgressBar
+
+from mmfer.datasets.base import FERDataset
+
+
+def training_set(runner: Runner) -> FERDataset:
+    """The one mmfer data set that a runner trains on.
+
+    Raises:
+        ValueError: There is none, or several.
+    """
+    from .hooks.reproducibility import fer_datasets
+    datasets = list(fer_datasets(runner.train_dataloader.dataset))
+    if len(datasets) != 1:
+        raise ValueError(
+            'per-sample scores need exactly one mmfer data set under the '
+            f'train_dataloader, found {len(datasets)}. For several lists, '
+            'write one list and use ImageList.')
+    return datasets[0]
+
+
+def evaluation_view(runner: Runner) -> FERDataset:
+    """The training set through the pipeline of the validation set."""
+    dataset = copy.copy(training_set(runner))
+    dataset.pipeline = runner.val_dataloader.dataset.pipeline
+    dataset.test_mode = True
+    return dataset
+
+
+@torch.no_grad()
+def predict_training_set(runner: Runner) -> Dict[str, np.ndarray]:
+    """Predict every training sample, without augmentation, in eval mode.
+
+    Args:
+        runner (Runner): Its validation pipeline and batch size are used.
+
+    Returns:
+        dict[str, np.ndarray]: ``sample_id`` (N, ) ascending, ``pred_score``
+        float32 (N, C) and ``uncertainty`` float32 (N, ). The same on every
+        rank, every sample once.
+    """
+    view = evaluation_view(runner)
+    loader_cfg = runner.val_dataloader
+    loader = runner.build_dataloader(
+        dict(
+            dataset=view,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            batch_size=loader_cfg.batch_size,
+            num_workers=loader_cfg.num_workers,
+            collate_fn=loader_cfg.collate_fn))
+    model = runner.model
+    was_training = model.training
+    model.eval()
+    bar = ProgressBar(len(loader)) if is_main_process() else None
+    rows = []
+    for batch in loader:
+        for sample in model.val_step(batch):
+            rows.append((int(sample.sample_id),
+                         sample.pred_score.float().cpu().numpy(),
+                         float(sample.uncertainty)))
+        if bar is not None:
+            bar.update()
+    model.train(was_training)
+    # A dict drops what the sampler repeated to fill up the last ranks.
+    merged = {row[0]: row for part in all_gather_object(rows) for row in part}
+    ordered = [merged[key] for key in sorted(merged)]
+    ids, scores, uncertainty = zip(*ordered)
+    return dict(
+        sample_id=np.array(ids),
+        pred_score=np.stack(scores),
+        uncertainty=np.array(uncertainty, dtype=np.float32))

@@ -1,0 +1,64 @@
+"""Array-in, number-out measures."""
+from typing import Optional
+
+import numpy as np
+
+
+def auroc(scores: np.ndarray, positive: np.ndarray) -> Optional[float]:
+    """Area under the ROC curve: P(score of a positive > of a negative).
+
+    Ties count one half.
+
+    Args:
+        scores (np.ndarray): (N, ), larger speaks for positive.
+        positive (np.ndarray): bool (N, ).
+
+    Returns:
+        float | None: In [0, 1]; None when one of the two groups is empty.
+    """
+    positive = np.asarray(positive, dtype=bool)
+    num_positive = int(positive.sum())
+    num_negative = positive.size - num_positive
+    if not num_positive or not num_negative:
+        return None
+    _, inverse, counts = np.unique(
+        scores, return_inverse=True, return_counts=True)
+    # Mean rank of each group of equal scores, counted from 1.
+    ranks = (counts.cumsum() - (counts - 1) / 2)[inverse]
+    rank_sum = ranks[positive].sum()
+    return float((rank_sum - num_positive * (num_positive + 1) / 2) /
+                 (num_positive * num_negative))
+
+
+def rejection_accuracy(correct: np.ndarray, uncertainty: np.ndarray,
+                       rate: float) -> float:
+    """Accuracy on what is left after rejecting the most uncertain share.
+
+    Args:
+        correct (np.ndarray): bool (N, ).
+        uncertainty (np.ndarray): (N, ), larger is less sure. Of equal
+            values the later ones are rejected first.
+        rate (float): Share to reject, in [0, 1); round(rate * N) go.
+
+    Returns:
+        float: Per cent.
+    """
+    order = np.argsort(uncertainty, kind='stable')
+    kept = order[:len(order) - round(rate * len(order))]
+    return float(np.mean(correct[kept]) * 100)
+
+
+def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes that occur of the accuracy in each.
+
+    Args:
+        predictions (np.ndarray): int (N, ).
+        labels (np.ndarray): int (N, ).
+
+    Returns:
+        float: Per cent.
+    """
+    correct = predictions == labels
+    return float(
+        np.mean([correct[labels == c].mean()
+                 for c in np.unique(labels)]) * 100)

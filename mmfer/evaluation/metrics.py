@@ -1,0 +1,77 @@
+"""Metrics beside mmpretrain's."""
+from typing import List, Sequence
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from mmfer.registry import METRICS
+from .functional import auroc, mean_class_accuracy, rejection_accuracy
+
+
+class _PredictionMetric(BaseMetric):
+    """Collects labels, predictions and how sure they were."""
+
+    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Collect one batch."""
+        for sample in data_samples:
+            score = sample['pred_score']
+            confidence = 1 - float(score.max())
+            self.results.append(
+                (int(sample['gt_label']), int(sample['pred_label']),
+                 float(sample.get('uncertainty', confidence)), confidence))
+
+
+@METRICS.register_module()
+class MeanClassAccuracy(_PredictionMetric):
+    """Accuracy averaged over classes, in per cent.
+
+    Classes without a sample are left out.
+    """
+
+    default_prefix = 'accuracy'
+
+    def compute_metrics(self, results: List[tuple]) -> dict:
+        """``accuracy/mean_class``."""
+        labels, predictions = np.array([r[:2] for r in results]).T
+        return dict(mean_class=mean_class_accuracy(predictions, labels))
+
+
+@METRICS.register_module()
+class RejectionAccuracy(_PredictionMetric):
+    """Accuracy after rejecting the most uncertain predictions, in per cent.
+
+    Reported twice: by the method's own ``uncertainty`` and by one minus the
+    largest probability, the line that any classifier gives for nothing.
+
+    Args:
+        rates (Sequence[float]): Shares to reject, each in [0, 1).
+            Defaults to (0.1, 0.2, 0.3), as in RUL and ALUM.
+        **kwargs: See mmengine's ``BaseMetric``.
+    """
+
+    default_prefix = 'rejection'
+
+    def __init__(self, rates: Sequence[float] = (0.1, 0.2, 0.3), **kwargs):
+        super().__init__(**kwargs)
+        if not all(0 <= rate < 1 for rate in rates):
+            raise ValueError(f'rates must lie in [0, 1), got {rates}')
+        self.rates = tuple(rates)
+
+    def compute_metrics(self, results: List[tuple]) -> dict:
+        """``rejection/{uncertainty,confidence}_{per cent}`` and ``_auroc``.
+
+        The last is the AUROC of each against being wrong; it is left out
+        when all predictions are right or all are wrong.
+        """
+        labels, predictions, uncertainty, confidence = np.array(results).T
+        correct = labels == predictions
+        metrics = {}
+        for name, value in (('uncertainty', uncertainty), ('confidence',
+                                                           confidence)):
+            for rate in self.rates:
+                metrics[f'{name}_{100 * rate:g}'] = rejection_accuracy(
+                    correct, value, rate)
+            area = auroc(value, ~correct)
+            if area is not None:
+                metrics[f'{name}_auroc'] = area
+        return metrics

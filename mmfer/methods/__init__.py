@@ -1,0 +1,5 @@
+from .alum import ALUMHead
+from .ce import CEHead
+from .rul import RULHead
+
+__all__ = ['ALUMHead', 'CEHead', 'RULHead']

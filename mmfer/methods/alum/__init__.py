@@ -1,0 +1,4 @@
+from .alum_head import ALUMHead
+from .mining import mine_adversarial
+
+__all__ = ['ALUMHead', 'mine_adversarial']

@@ -1,0 +1,45 @@
+"""Losses of ALUM: Eqs. 12 to 14. Eq. 11 is in models/feature_mixing.py."""
+import torch
+from torch import Tensor
+
+
+def triplet_hinge(mean: Tensor, positive: Tensor, negative: Tensor,
+                  margin: float) -> Tensor:
+    """Hinge of each triplet, the summand of ALUM Eq. 14.
+
+    Args:
+        mean (Tensor): mu of the anchors, not normalised, (N, D).
+        positive (Tensor): mu of x+, (N, D).
+        negative (Tensor): mu of x-, (N, D).
+        margin (float): alpha.
+
+    Returns:
+        Tensor: max(|mu - mu+|^2 - |mu - mu-|^2 + alpha, 0), (N, ).
+    """
+    attraction = (mean - positive).square().sum(dim=1)
+    repulsion = (mean - negative).square().sum(dim=1)
+    return (attraction - repulsion + margin).clamp(min=0)
+
+
+def reduce_triplets(hinges: Tensor, valid: Tensor, reduction: str,
+                    count: float) -> Tensor:
+    """Reduce the hinges of a batch to the L_T that lambda multiplies.
+
+    The paper sums, which ties the effective lambda to batch size, p and the
+    number of images without a positive. ``'mean'`` keeps it where the sum
+    has it at the paper's B = 128 and p = 0.2.
+
+    Args:
+        hinges (Tensor): (N, ).
+        valid (Tensor): Which triplets count, bool (N, ).
+        reduction (str): ``'sum'`` (paper) or ``'mean'``.
+        count (float): With ``'mean'``: number of triplets whose sum the
+            result stands for.
+
+    Returns:
+        Tensor: Scalar; 0 when no triplet is valid.
+    """
+    total = torch.where(valid, hinges, 0.).sum()
+    if reduction == 'sum':
+        return total
+    return total * count / valid.sum().clamp(min=1)

@@ -1,0 +1,81 @@
+"""Adversarial examples mined from the batch: ALUM Eq. 10."""
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Mined(NamedTuple):
+    """Partners of every image of a batch of B.
+
+    Attributes:
+        positive (Tensor): Index of x+, int64 (B, ). 0 where there is none.
+        negative (Tensor): Index of x-, int64 (B, ). 0 where there is none.
+        has_positive (Tensor): Whether another image has the same label.
+        has_negative (Tensor): Whether an image has another label.
+    """
+    positive: Tensor
+    negative: Tensor
+    has_positive: Tensor
+    has_negative: Tensor
+
+
+# What the printed equation leaves open: whether D is larger for closer or
+# for farther pairs. Each entry says whether x+ and x- are the hard ones.
+READINGS = dict(prose=(True, True), similarity=(True, False),
+                distance=(False, True))
+
+
+@torch.no_grad()
+def mine_adversarial(mean: Tensor,
+                     labels: Tensor,
+                     reading: str = 'prose') -> Mined:
+    """Find each image's adversarial positive and negative, ALUM Eq. 10.
+
+    Args:
+        mean (Tensor): Mean vectors mu, (B, D).
+        labels (Tensor): Given (noisy) labels, int64 (B, ).
+        reading (str): How Eq. 10 is read. ``'prose'`` (default) follows the
+            text below it: x+ is the *least* similar image of the same label
+            ("visually distinct"), x- the *most* similar one of another
+            label. The equation has arg-min for both: with D a
+            ``'similarity'`` x- becomes the least similar, with D a
+            ``'distance'`` x+ becomes the most similar.
+
+    Returns:
+        Mined: No image is its own partner.
+    """
+    hard_positive, hard_negative = READINGS[reading]
+    direction = F.normalize(mean, dim=1)
+    similarity = direction @ direction.t()
+    same = labels[:, None] == labels[None, :]
+    positives = same.clone()
+    positives.fill_diagonal_(False)
+
+    def extreme(mask: Tensor, largest: bool) -> Tensor:
+        score = similarity if largest else -similarity
+        return score.masked_fill(~mask, -torch.inf).argmax(dim=1)
+
+    return Mined(
+        positive=extreme(positives, largest=not hard_positive),
+        negative=extreme(~same, largest=hard_negative),
+        has_positive=positives.any(dim=1),
+        has_negative=(~same).any(dim=1))
+
+
+def choose_anchors(batch_size: int, ratio: float,
+                   device: torch.device) -> Tensor:
+    """Choose which images use mined partners, the p of ALUM Sec. 3.3.
+
+    Args:
+        batch_size (int): B.
+        ratio (float): p in [0, 1].
+
+    Returns:
+        Tensor: bool (B, ), exactly round(p * B) True, chosen uniformly.
+    """
+    anchors = torch.zeros(batch_size, dtype=torch.bool, device=device)
+    order = torch.randperm(batch_size, device=device)
+    anchors[order[:round(ratio * batch_size)]] = True
+    return anchors

@@ -1,0 +1,3 @@
+from .ce_head import CEHead
+
+__all__ = ['CEHead']

@@ -1,0 +1,3 @@
+from .rul_head import RULHead
+
+__all__ = ['RULHead']

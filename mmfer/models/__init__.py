@@ -1,0 +1,12 @@
+from .backbones import ResNetSmallStem
+from .classifier import FERClassifier, FERDataPreprocessor
+from .heads import GaussianHead
+from .latent_compensation import LatentCompensation
+from .pooling import FeaturePooling
+from .uncertainty_neck import GaussianFeature, UncertaintyNeck
+
+__all__ = [
+    'FERClassifier', 'FERDataPreprocessor', 'FeaturePooling',
+    'GaussianFeature', 'GaussianHead', 'LatentCompensation',
+    'ResNetSmallStem', 'UncertaintyNeck'
+]

@@ -1,0 +1,40 @@
+"""Backbones for small face crops."""
+import torch.nn as nn
+from mmcv.cnn import build_conv_layer, build_norm_layer
+from mmpretrain.models.backbones import ResNet_CIFAR
+
+from mmfer.registry import MODELS
+
+
+@MODELS.register_module()
+class ResNetSmallStem(ResNet_CIFAR):
+    """ResNet with a 3x3 stem and no max-pool, for images of 32 to 64 px.
+
+    ``ResNet_CIFAR`` is the case ``stem_stride=1``. A stride of 2 keeps three
+    quarters of the work out of the first stage and leaves a 3x3 map of a
+    44 px face.
+
+    Args:
+        depth (int): 18, 34, 50, 101 or 152.
+        stem_stride (int): Stride of the first convolution. Defaults to 2.
+        **kwargs: See mmpretrain's ``ResNet``.
+    """
+
+    def __init__(self, depth: int, stem_stride: int = 2, in_channels: int = 3,
+                 **kwargs):
+        self.stem_stride = stem_stride
+        super().__init__(depth, in_channels=in_channels, **kwargs)
+
+    def _make_stem_layer(self, in_channels: int, base_channels: int) -> None:
+        self.conv1 = build_conv_layer(
+            self.conv_cfg,
+            in_channels,
+            base_channels,
+            kernel_size=3,
+            stride=self.stem_stride,
+            padding=1,
+            bias=False)
+        self.norm1_name, norm1 = build_norm_layer(
+            self.norm_cfg, base_channels, postfix=1)
+        self.add_module(self.norm1_name, norm1)
+        self.relu = nn.ReLU(inplace=True)

@@ -1,0 +1,185 @@
+"""The image classifier that finds its feature sizes by itself."""
+import inspect
+import os.path as osp
+from typing import Optional, Union
+
+import torch
+import torch.nn as nn
+from mmpretrain.models import ImageClassifier
+from torch import Tensor
+
+from mmfer.registry import MODELS
+from .latent_compensation import describe, probe
+from .uncertainty_neck import as_map, last_feature
+
+
+@MODELS.register_module()
+class FERDataPreprocessor(MODELS.get('ClsDataPreprocessor')):
+    """``ClsDataPreprocessor`` that also knows the shape of its images.
+
+    A data-set base config says here all a model must know about its input,
+    so that any model base combines with any data-set base.
+
+    Args:
+        input_shape (tuple[int, int, int]): (C, H, W) of a prepared image.
+        num_classes (int): Number of classes.
+        **kwargs: See mmpretrain's ``ClsDataPreprocessor``.
+    """
+
+    def __init__(self,
+                 input_shape=(3, 224, 224),
+                 num_classes: Optional[int] = None,
+                 **kwargs):
+        super().__init__(num_classes=num_classes, **kwargs)
+        self.input_shape = tuple(input_shape)
+
+
+@MODELS.register_module()
+class FERClassifier(ImageClassifier):
+    """``ImageClassifier`` whose neck and head fit any backbone.
+
+    ``in_channels`` and ``map_size`` of neck and head, and the head's
+    ``num_classes``, are found where the config leaves them out: the backbone
+    is run once on a blank image of ``data_preprocessor.input_shape``. So
+    ``model.backbone=dict(_delete_=True, type=...)`` is all that changes a
+    backbone.
+
+    Args:
+        backbone, neck, head, pretrained, train_cfg, data_preprocessor,
+            init_cfg: See mmpretrain's ``ImageClassifier``.
+        latent_compensation (dict, optional): Config of
+            :class:`LatentCompensation`. Defaults to None.
+        channels_last (bool): Keep images and convolution weights in
+            channels-last order, which is faster on CPUs and with mixed
+            precision. Numbers change in the last digits. Defaults to False.
+    """
+
+    def __init__(self,
+                 backbone: Union[dict, nn.Module],
+                 neck: Union[dict, nn.Module, None] = None,
+                 head: Union[dict, nn.Module, None] = None,
+                 pretrained: Optional[str] = None,
+                 train_cfg: Optional[dict] = None,
+                 data_preprocessor: Union[dict, nn.Module, None] = None,
+                 latent_compensation: Optional[dict] = None,
+                 channels_last: bool = False,
+                 init_cfg: Optional[dict] = None):
+        data_preprocessor = data_preprocessor or {}
+        if isinstance(data_preprocessor, dict):
+            data_preprocessor = dict(
+                dict(type='FERDataPreprocessor', batch_augments=train_cfg),
+                **data_preprocessor)
+            data_preprocessor = MODELS.build(data_preprocessor)
+        shape = getattr(data_preprocessor, 'input_shape', (3, 224, 224))
+        # Two images: batch statistics of one are undefined.
+        example = torch.zeros(2, *shape)
+
+        if isinstance(backbone, dict):
+            backbone = build_backbone(backbone, shape[0])
+        feats = run_backbone(backbone, example)
+        if isinstance(neck, dict):
+            neck = MODELS.build(fill_sizes(neck, feats))
+        if neck is not None:
+            feats = probe(neck, feats)
+        if isinstance(head, dict):
+            head = dict(head)
+            if accepts(head, 'num_classes') and 'num_classes' not in head:
+                head['num_classes'] = data_preprocessor.num_classes
+            head = MODELS.build(fill_sizes(head, feats))
+
+        super().__init__(
+            backbone=backbone,
+            neck=neck,
+            head=head,
+            pretrained=pretrained,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg)
+
+        if latent_compensation is not None:
+            self.latent_compensation = MODELS.build(
+                dict(dict(type='LatentCompensation'), **latent_compensation))
+            describe(self.latent_compensation.attach(self.backbone, example))
+        self.channels_last = channels_last
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def extract_feat(self, inputs: Tensor, stage: str = 'neck'):
+        """See mmpretrain's ``ImageClassifier.extract_feat``."""
+        if self.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return super().extract_feat(inputs, stage)
+
+    def init_weights(self) -> None:
+        """Initialise; explain what to do when pretrained weights are absent.
+        """
+        check_pretrained(self.backbone)
+        super().init_weights()
+
+
+def build_backbone(cfg: dict, channels: int) -> nn.Module:
+    """Build a backbone for images of ``channels`` channels.
+
+    Args:
+        cfg (dict): ``in_channels`` is filled in when the images are not
+            three-channel and the backbone takes it.
+        channels (int): Channels of an image.
+    """
+    cfg = dict(cfg)
+    if channels != 3 and 'in_channels' not in cfg and 'in_chans' not in cfg:
+        for name in ('in_channels', 'in_chans'):
+            if accepts(cfg, name):
+                cfg[name] = channels
+    return MODELS.build(cfg)
+
+
+def run_backbone(backbone: nn.Module, example: Tensor):
+    """Features of a blank image, or a clear error if shapes do not fit."""
+    try:
+        return probe(backbone, example)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ValueError(
+            f'{type(backbone).__name__} cannot process images of shape '
+            f'{tuple(example.shape[1:])} (data_preprocessor.input_shape): '
+            f'{error}. Choose a data set base with larger or three-channel '
+            'images, or options of the backbone that allow these (Swin at '
+            'small sizes needs pad_small_map=True, for example).') from error
+
+
+def fill_sizes(cfg: dict, feats) -> dict:
+    """Add ``in_channels`` and ``map_size`` where the class takes them."""
+    # A neck's NamedTuple or a backbone's scales; all necks here hand on
+    # tensors of one width.
+    feature = as_map(last_feature(feats))
+    sizes = dict(
+        in_channels=feature.shape[1], map_size=tuple(feature.shape[2:]))
+    missing = {
+        name: size
+        for name, size in sizes.items()
+        if name not in cfg and accepts(cfg, name)
+    }
+    return dict(cfg, **missing)
+
+
+def accepts(cfg: dict, argument: str) -> bool:
+    """Whether the class that ``cfg`` names takes ``argument`` by name."""
+    cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(
+        cfg['type'])
+    if cls is None:
+        return False
+    return argument in inspect.signature(cls).parameters
+
+
+def check_pretrained(backbone: nn.Module) -> None:
+    """Raise unless the local weights named by ``init_cfg`` exist."""
+    init_cfg = getattr(backbone, 'init_cfg', None)
+    for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []:
+        path = str(cfg.get('checkpoint', ''))
+        if cfg.get('type') != 'Pretrained' or '://' in path \
+                or osp.isfile(osp.expanduser(path)):
+            continue
+        raise FileNotFoundError(
+            f'the pretrained weights {path!r} are not there. Put the '
+            'face-recognition weights that the paper starts from in that '
+            'place (tools/model_converters/import_face_weights.py brings '
+            'torchvision-keyed files into this form), or train from scratch '
+            'with --cfg-options model.backbone.init_cfg=None')

@@ -1,0 +1,81 @@
+"""What the heads of all methods share."""
+from typing import List, Optional, Tuple
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmpretrain.models.heads import ClsHead
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from .uncertainty_neck import GaussianFeature
+
+
+def stack_labels(data_samples: List[DataSample]) -> Tensor:
+    """Integer labels of a batch, shape (B, )."""
+    return torch.cat([sample.gt_label for sample in data_samples])
+
+
+def least_confidence(scores: Tensor) -> Tensor:
+    """One minus the largest probability: plain (un)confidence, (B, )."""
+    return 1 - scores.amax(dim=1)
+
+
+def set_uncertainty(data_samples: List[DataSample],
+                    uncertainty: Tensor) -> List[DataSample]:
+    """Give each prediction its ``uncertainty`` (larger is less sure)."""
+    for sample, value in zip(data_samples, uncertainty):
+        sample.set_field(value, 'uncertainty', dtype=Tensor)
+    return data_samples
+
+
+class GaussianHead(ClsHead):
+    """Base of heads over a :class:`GaussianFeature` (RUL, ALUM).
+
+    Prediction classifies the mean; nothing is mixed. ``uncertainty`` is the
+    mean variance over the dimensions, as in RUL's rejection experiments.
+
+    Args:
+        num_classes (int): Number of classes C.
+        in_channels (int): Feature dimension D.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: int,
+                 init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg=init_cfg)
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.fc = nn.Linear(in_channels, num_classes)
+
+    def pre_logits(self, feats: GaussianFeature) -> Tensor:
+        """The mean, (B, D)."""
+        return feats.mean
+
+    def forward(self, feats: GaussianFeature) -> Tensor:
+        """Logits of the mean, (B, C)."""
+        return self.fc(self.pre_logits(feats))
+
+    def predict(
+        self,
+        feats: GaussianFeature,
+        data_samples: Optional[List[Optional[DataSample]]] = None
+    ) -> List[DataSample]:
+        """``pred_label``, ``pred_score`` and ``uncertainty`` per sample."""
+        return set_uncertainty(
+            super().predict(feats, data_samples), feats.uncertainty)
+
+
+def label_cross_entropy(logits: Tensor, labels: Tuple[Tensor, ...]) -> Tensor:
+    """Cross-entropy of one prediction against several labels at once.
+
+    Args:
+        logits (Tensor): Logits of a mixed feature, (B, C).
+        labels (tuple[Tensor, ...]): Labels of what was mixed, each (B, ).
+
+    Returns:
+        Tensor: Sum over the labels, mean over the batch.
+    """
+    log_prob = F.log_softmax(logits, dim=1)
+    return sum(F.nll_loss(log_prob, label) for label in labels)

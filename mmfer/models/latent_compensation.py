@@ -1,0 +1,311 @@
+"""Latent model uncertainty compensation: ALUM Eqs. 2 to 8, DSU (ICLR'22).
+
+During training the feature statistics of each channel are treated as
+Gaussian; their spread over the batch is the uncertainty of the layer, and
+features are re-drawn from it. Nothing is learned, nothing is stored: the
+module has no state, so attaching it leaves a model's checkpoint as it was.
+"""
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmfer.registry import MODELS
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation over one axis or more."""
+    mean: Tensor
+    std: Tensor
+
+
+def channel_moments(x: Tensor, eps: float, unbiased: bool) -> Moments:
+    """Mean and std of each channel of each sample, ALUM Eqs. 2 and 3.
+
+    Args:
+        x (Tensor): Feature map (B, C, H, W) with H * W >= 2.
+        eps (float): Added to the variance; dead channels have none.
+        unbiased (bool): Divide by HW - 1 (DSU) or by HW (ALUM).
+
+    Returns:
+        Moments: Both of shape (B, C).
+    """
+    var, mean = torch.var_mean(x, dim=(2, 3), correction=int(unbiased))
+    return Moments(mean, (var + eps).sqrt())
+
+
+def batch_std(statistic: Tensor, eps: float, unbiased: bool) -> Tensor:
+    """Std of a statistic over the batch: Sigma of ALUM Eqs. 5 and 6.
+
+    Args:
+        statistic (Tensor): Shape (B, C) with B >= 2.
+        eps (float): Added to the variance.
+        unbiased (bool): Divide by B - 1 (DSU) or by B (ALUM).
+
+    Returns:
+        Tensor: Shape (1, C).
+    """
+    return (statistic.var(dim=0, correction=int(unbiased), keepdim=True) +
+            eps).sqrt()
+
+
+def redraw_statistics(moments: Moments, noise: Tuple[Tensor, Tensor],
+                      eps: float, unbiased: bool) -> Moments:
+    """Perturbed mean and std: the two brackets of ALUM Eq. 7.
+
+    Args:
+        moments (Moments): Statistics to perturb, each (B, C).
+        noise (tuple[Tensor, Tensor]): Standard normal draws (B, C) for the
+            mean and for the std.
+        eps (float): Added to variances.
+        unbiased (bool): See :func:`batch_std`.
+
+    Returns:
+        Moments: mean + e1 * Sigma_mean and std + e2 * Sigma_std.
+    """
+    return Moments(*(
+        value + draw * batch_std(value, eps, unbiased)
+        for value, draw in zip(moments, noise)))
+
+
+def compensate(x: Tensor,
+               noise: Tuple[Tensor, Tensor],
+               stats: str = 'instance',
+               eps: float = 1e-6,
+               unbiased: bool = True) -> Tensor:
+    """Compensate a feature map, ALUM Eq. 7.
+
+    Args:
+        x (Tensor): Feature map (B, C, H, W), B >= 2 and H * W >= 2.
+        noise (tuple[Tensor, Tensor]): Standard normal draws for the mean and
+            the std, each (B, C).
+        stats (str): What centres and scales a feature: ``'instance'``, its
+            own statistics (DSU as published), or ``'batch'``, their means
+            over the batch (ALUM's Eqs. 5 to 7 read literally).
+        eps (float): Added to every variance. Defaults to 1e-6 (DSU).
+        unbiased (bool): Variances divide by n - 1 (DSU, default) or by n
+            (ALUM).
+
+    Returns:
+        Tensor: Same shape as ``x``.
+    """
+    own = channel_moments(x, eps, unbiased)
+    new = redraw_statistics(own, noise, eps, unbiased)
+    if stats == 'batch':
+        centre = Moments(*(s.mean(dim=0, keepdim=True) for s in own))
+        new = Moments(*(
+            c + n - s for c, n, s in zip(centre, new, own)))
+        own = centre
+    # new.std * (x - own.mean) / own.std + new.mean as one affine map
+    scale = new.std / own.std
+    shift = new.mean - own.mean * scale
+    return torch.addcmul(shift[:, :, None, None].to(x.dtype), x,
+                         scale[:, :, None, None].to(x.dtype))
+
+
+@MODELS.register_module()
+class LatentCompensation(nn.Module):
+    """Attach :func:`compensate` to the outputs of layers of a backbone.
+
+    It has no parameters or buffers. In eval mode and with a closed gate the
+    features pass untouched, bit for bit.
+
+    Args:
+        layers (Sequence[str], optional): Names of backbone modules (as in
+            ``backbone.named_modules()``) whose outputs are compensated.
+            ``None`` finds them: for ResNets the six positions of DSU's code,
+            otherwise the last layer at each resolution, see
+            :func:`default_layers`.
+        prob (float): Probability that the gate of a layer is open in a
+            forward pass, for the whole batch together. Defaults to 0.5, as
+            in DSU's scripts; 1 is the literal Algorithm 1 of ALUM.
+        stats (str): ``'instance'`` or ``'batch'``, see :func:`compensate`.
+        shared_noise (bool): Use one draw for mean and std, as Eq. 7's single
+            epsilon may mean, instead of two. Defaults to False (DSU).
+        eps (float): Added to variances. Defaults to 1e-6.
+        unbiased (bool): See :func:`compensate`. Defaults to True.
+
+    Raises:
+        ValueError: A layer name that the backbone does not have.
+    """
+
+    def __init__(self,
+                 layers: Optional[Sequence[str]] = None,
+                 prob: float = 0.5,
+                 stats: str = 'instance',
+                 shared_noise: bool = False,
+                 eps: float = 1e-6,
+                 unbiased: bool = True):
+        super().__init__()
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must lie in [0, 1], got {prob}')
+        if stats not in ('instance', 'batch'):
+            raise ValueError(
+                f"stats must be 'instance' or 'batch', got {stats!r}")
+        self.layers = None if layers is None else list(layers)
+        self.prob = prob
+        self.stats = stats
+        self.shared_noise = shared_noise
+        self.eps = eps
+        self.unbiased = unbiased
+
+    def attach(self, backbone: nn.Module, example: Tensor) -> List[str]:
+        """Hook onto ``backbone``.
+
+        Args:
+            backbone (nn.Module): Its state-dict keys stay as they are.
+            example (Tensor): An input batch, for finding default layers.
+
+        Returns:
+            list[str]: Names of the layers attached to.
+        """
+        modules = dict(backbone.named_modules())
+        if self.layers is None:
+            self.layers = default_layers(backbone, example)
+        unknown = [name for name in self.layers if name not in modules]
+        if unknown:
+            raise ValueError(
+                f'LatentCompensation: {type(backbone).__name__} has no layer '
+                f'{", ".join(map(repr, unknown))}. Its layers are: '
+                f'{", ".join(name for name in modules if name)}.')
+        for name in self.layers:
+            modules[name].register_forward_hook(self._hook)
+        return self.layers
+
+    def _hook(self, module: nn.Module, args: tuple, output):
+        if not (module.training and self.training):
+            return None
+        return map_first_tensor(self, output)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compensate one layer's output, (B, C, H, W) or tokens (B, L, C)."""
+        if not self.training or torch.rand(()).item() >= self.prob:
+            return x
+        tokens = x.ndim == 3
+        feature = x.transpose(1, 2).unsqueeze(-1) if tokens else x
+        # A statistic over one value has no spread: nothing to compensate.
+        if feature.shape[0] < 2 or feature[0, 0].numel() < 2:
+            return x
+        out = compensate(feature, self.draw_noise(feature), self.stats,
+                         self.eps, self.unbiased)
+        return out.squeeze(-1).transpose(1, 2) if tokens else out
+
+    def draw_noise(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        """Standard normal draws (B, C) for mean and std, in this order."""
+        shape = x.shape[:2]
+        # Statistics of half-precision features need float32.
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        first = torch.randn(shape, device=x.device, dtype=dtype)
+        if self.shared_noise:
+            return first, first
+        return first, torch.randn(shape, device=x.device, dtype=dtype)
+
+    def extra_repr(self) -> str:
+        return (f'layers={self.layers}, prob={self.prob}, '
+                f'stats={self.stats!r}, shared_noise={self.shared_noise}')
+
+
+def map_first_tensor(function, output: Union[Tensor, tuple, list]):
+    """Apply ``function`` to a tensor or to the first tensor of a sequence.
+
+    Swin's stages, for one, return (tokens, (height, width)).
+    """
+    if isinstance(output, Tensor):
+        return function(output)
+    head, *rest = output
+    return type(output)([function(head), *rest])
+
+
+def default_layers(backbone: nn.Module, example: Tensor) -> List[str]:
+    """Names of the layers to compensate when the config names none.
+
+    A layer is a module at most two levels below the backbone that returns a
+    map or tokens. ResNets get DSU's positions: the first convolution, the
+    max-pool where it is used, and the four stages. Any other backbone gets
+    the last layer at each resolution; one that keeps a single resolution
+    (a ViT) gets four blocks at equal distances.
+
+    Args:
+        backbone (nn.Module): Any backbone.
+        example (Tensor): An input it can process.
+
+    Returns:
+        list[str]: In forward order.
+    """
+    trace = trace_layers(backbone, example)
+    resnet = ('conv1', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4')
+    names = [name for name, _ in trace]
+    if {'conv1', 'layer1', 'layer2'} <= set(names):
+        return [name for name in resnet if name in names]
+    last_at = {shape: name for name, shape in trace}
+    if len(last_at) > 2:
+        return sorted(last_at.values(), key=names.index)
+    siblings = {}
+    for name, _ in trace:
+        siblings.setdefault(name.rpartition('.')[0], []).append(name)
+    blocks = max(siblings.values(), key=len)
+    picks = min(4, len(blocks))
+    return [blocks[(i + 1) * len(blocks) // picks - 1] for i in range(picks)]
+
+
+def trace_layers(backbone: nn.Module, example: Tensor,
+                 depth: int = 2) -> List[Tuple[str, tuple]]:
+    """Names and map sizes of the modules that a forward pass goes through.
+
+    Args:
+        backbone (nn.Module): Run in eval mode, without gradient.
+        example (Tensor): Its input.
+        depth (int): Levels below the backbone to look at.
+
+    Returns:
+        list[tuple[str, tuple]]: (name, (H, W) or (L, )), in the order in
+        which they finish; outputs without spatial extent are left out.
+    """
+    trace, handles = [], []
+
+    def record(name):
+
+        def hook(module, args, output):
+            if isinstance(output, (tuple, list)) and output:
+                output = output[0]
+            if isinstance(output, Tensor) and output.ndim in (3, 4):
+                size = output.shape[2:] if output.ndim == 4 \
+                    else output.shape[1:2]
+                if size.numel() > 1:
+                    trace.append((name, tuple(size)))
+
+        return hook
+
+    for name, module in backbone.named_modules():
+        if name and name.count('.') < depth:
+            handles.append(module.register_forward_hook(record(name)))
+    try:
+        probe(backbone, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return trace
+
+
+@torch.no_grad()
+def probe(module: nn.Module, *args):
+    """Run ``module`` in eval mode without leaving a trace.
+
+    Some mmpretrain backbones return None from ``train()``, so the mode of
+    each submodule is put back by hand.
+    """
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        return module(*args)
+    finally:
+        for m, mode in modes.items():
+            m.training = mode
+
+
+def describe(layers: Sequence[str]) -> None:
+    """Log where the compensation sits."""
+    print_log(
+        f'Latent compensation after: {", ".join(layers)}', logger='current')

@@ -1,0 +1,129 @@
+"""Mean and log-variance branches over a feature map (RUL, ALUM Eq. 9)."""
+from typing import NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmfer.registry import MODELS
+
+
+class GaussianFeature(NamedTuple):
+    """A feature that knows how sure it is: N(mean, exp(log_var)).
+
+    Attributes:
+        mean (Tensor): Shape (B, D).
+        log_var (Tensor): Logarithm of the per-dimension variance, (B, D).
+    """
+    mean: Tensor
+    log_var: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """Per-dimension variance sigma of ALUM Eq. 9, > 0, shape (B, D)."""
+        return self.log_var.exp()
+
+    @property
+    def uncertainty(self) -> Tensor:
+        """One number per sample: the mean variance (RUL), > 0, shape (B,)."""
+        return self.variance.mean(dim=1)
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Switch autocast off: variances, mixing weights and losses need float32.
+
+    The trunk, which costs the time, stays in the lower precision.
+    """
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def as_map(feature: Tensor) -> Tensor:
+    """Bring any backbone's output to (B, C, H, W).
+
+    Vectors (B, C) become 1x1 maps; tokens (B, L, C) become (B, C, L, 1).
+    """
+    if feature.ndim == 4:
+        return feature
+    if feature.ndim == 3:
+        return feature.transpose(1, 2).unsqueeze(-1)
+    if feature.ndim == 2:
+        return feature[:, :, None, None]
+    raise ValueError(
+        'expected a feature of shape (B, C), (B, L, C) or (B, C, H, W), got '
+        f'{tuple(feature.shape)}; choose another output of the backbone.')
+
+
+def last_feature(feats: Union[Tensor, Sequence[Tensor]]) -> Tensor:
+    """The deepest feature of a backbone that may return several scales."""
+    return feats[-1] if isinstance(feats, (tuple, list)) else feats
+
+
+class UncertaintyBranch(nn.Sequential):
+    """BN without affine, dropout, flatten, linear, BN (RUL's code)."""
+
+    def __init__(self, in_channels: int, map_size: Tuple[int, int],
+                 out_channels: int, dropout: float):
+        super().__init__(
+            nn.BatchNorm2d(in_channels, eps=2e-5, affine=False),
+            nn.Dropout(dropout), nn.Flatten(),
+            nn.Linear(in_channels * map_size[0] * map_size[1], out_channels),
+            nn.BatchNorm1d(out_channels, eps=2e-5))
+
+
+@MODELS.register_module()
+class UncertaintyNeck(BaseModule):
+    """Predict mean and log-variance of a Gaussian feature, ALUM Eq. 9.
+
+    Two branches of the same shape with separate parameters. The second one
+    gives the *logarithm* of the variance, as in RUL's published code: no
+    clamp is needed and the batch-normalised output keeps exp() tame.
+
+    Args:
+        in_channels (int, optional): Channels of the feature map.
+        map_size (tuple[int, int], optional): Its height and width. Both are
+            filled in by :class:`FERClassifier` when left out.
+        out_channels (int): Feature dimension D. Defaults to 64, the value of
+            RUL's code (32 was best in its supplement).
+        dropout (float): Drop probability before the linear layer.
+            Defaults to 0.4.
+    """
+
+    def __init__(self,
+                 in_channels: Optional[int] = None,
+                 map_size: Optional[Tuple[int, int]] = None,
+                 out_channels: int = 64,
+                 dropout: float = 0.4,
+                 init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg)
+        if in_channels is None or map_size is None:
+            raise ValueError(
+                'UncertaintyNeck needs in_channels and map_size; inside a '
+                'FERClassifier both are found from the backbone.')
+        self.out_channels = out_channels
+        self.map_size = tuple(map_size)
+        self.mean = UncertaintyBranch(in_channels, self.map_size,
+                                      out_channels, dropout)
+        self.log_var = UncertaintyBranch(in_channels, self.map_size,
+                                         out_channels, dropout)
+
+    def forward(self, feats: Union[Tensor, Sequence[Tensor]]
+                ) -> GaussianFeature:
+        """Forward.
+
+        Args:
+            feats (Tensor | Sequence[Tensor]): Backbone output; of several
+                scales the last is used.
+
+        Returns:
+            GaussianFeature: ``mean`` and ``log_var``, float32, (B, D).
+        """
+        x = as_map(last_feature(feats))
+        if x.shape[-2:] != self.map_size:
+            raise ValueError(
+                f'UncertaintyNeck was built for {self.map_size} maps but got '
+                f'{tuple(x.shape[-2:])}: the images have another size than '
+                'data_preprocessor.input_shape says.')
+        with full_precision(x):
+            x = x.float()
+            return GaussianFeature(self.mean(x), self.log_var(x))
