@@ -1,18 +1,26 @@
 """The data set base class: noise, sidecar, reproducibility, checks."""
+import logging
 import os
 import os.path as osp
+import pickle
 import random
 from contextlib import contextmanager
 from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
+from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 from mmpretrain.datasets import BaseDataset
 
 from mmfer.registry import TASK_UTILS
-from .transforms.loading import UnreadableImageError, check_image_file
+
+from .transforms.loading import (
+    UnreadableImageError,
+    check_image_file,
+    looks_complete,
+)
 
 
 @contextmanager
@@ -52,28 +60,33 @@ class FERDataset(BaseDataset):
       labels stay in a sidecar, :attr:`clean_labels`, which no sample and no
       model ever sees.
     - Labels live in one shared tensor, so that a hook's :meth:`set_labels`
-      reaches persistent workers too.
+      reaches persistent workers and subsets too: a subset is a choice of
+      samples, not a second opinion on them.
     - Augmentation drawn from (seed, epoch, sample_id), so that a resumed or
       differently parallel run sees the same images.
     - ``cache_images``: decode once, keep uint8 in memory.
 
     Args:
         data_root (str): Root of the data set. Defaults to ''.
-        label_noise (dict | Callable, optional): A generator of
-            :mod:`mmfer.datasets.label_noise`. Refused in ``test_mode``.
+        label_noise (dict | LabelNoise, optional): A generator of
+            :mod:`mmfer.datasets.label_noise`. Refused in ``test_mode``, and
+            on labels that are already known to be noisy.
         cache_images (bool): Keep decoded images in memory. The first
             transform must then be ``LoadFERImage``. Defaults to False.
         on_bad_image (str): What to do with unreadable or truncated images.
-            ``'raise'`` stops when one is met; ``'skip'`` checks every file
-            once before training, leaves the bad ones out and lists them in
-            :attr:`skipped`. Defaults to ``'raise'``.
+            ``'raise'`` stops when one is met and says how many look bad;
+            ``'skip'`` checks every file once before training, leaves the
+            bad ones out and lists them in :attr:`skipped`. Defaults to
+            ``'raise'``.
         check_files (bool): Whether to check at start that every listed file
             exists. Defaults to True.
         **kwargs: Further arguments of mmpretrain's ``BaseDataset``.
 
     Raises:
         FileNotFoundError: The root or listed images are not there.
-        ValueError: The split is empty or labels are out of range.
+        UnreadableImageError: An image is empty, truncated or no image.
+        ValueError: The split is empty, or labels are out of range or
+            refused.
     """
 
     def __init__(self,
@@ -98,8 +111,13 @@ class FERDataset(BaseDataset):
         self.on_bad_image = on_bad_image
         self.check_files = check_files
         self.skipped: List[str] = []
-        self._images: Optional[Sequence[np.ndarray]] = None
+        # All by sample_id, whatever subset is taken later.
+        self._images: Union[Dict[int, np.ndarray], np.ndarray, None] = None
+        self._labels: Optional[torch.Tensor] = None
+        self._given_labels: Optional[np.ndarray] = None
         self._clean_labels: Optional[np.ndarray] = None
+        self._sample_ids: Optional[np.ndarray] = None
+        self._sample_ids_of = None
         # Shared memory: workers are forked or spawned once and live long.
         self._random_state = torch.zeros(2, dtype=torch.int64).share_memory_()
         super().__init__(
@@ -109,7 +127,10 @@ class FERDataset(BaseDataset):
     def load_samples(self) -> List[dict]:
         """Read the list: dicts with at least ``img_path`` and ``gt_label``.
 
-        ``gt_label`` is the correct (or as-published) label, 0-based.
+        ``gt_label`` is the label to train on, 0-based: the correct one, as
+        far as the publisher knows, or that of a published noisy list. In the
+        latter case every sample may also have ``clean_label``, which goes
+        to the sidecar.
         """
         raise NotImplementedError
 
@@ -120,21 +141,28 @@ class FERDataset(BaseDataset):
             raise ValueError(
                 f'{type(self).__name__}: the split is empty. '
                 f'{self.where_it_looked()}')
-        labels = np.array([s['gt_label'] for s in samples], dtype=np.int64)
-        self._check_labels(labels)
+        # Off the samples for good: labels can change, and the clean ones
+        # must not travel to the model.
+        given = np.array([s.pop('gt_label') for s in samples], dtype=np.int64)
+        clean = [s.pop('clean_label', None) for s in samples]
+        self._check_labels(given)
         for sample_id, sample in enumerate(samples):
             sample['sample_id'] = sample_id
         if self.check_files:
             self._check_files(samples)
-        given = labels
-        if self.label_noise is not None:
-            given = self.label_noise(labels, self.num_classes)
-            self._clean_labels = labels
+        if any(label is not None for label in clean):
+            if self.label_noise is not None:
+                raise ValueError(
+                    f'{type(self).__name__}: these labels come from a noisy '
+                    'list already; label_noise on top of it would be noise '
+                    'of no known rate. Choose one.')
+            self._clean_labels = np.array(clean, dtype=np.int64)
+            self._check_labels(self._clean_labels)
+        elif self.label_noise is not None:
+            self._clean_labels = given
+            given = self.label_noise(given, self.num_classes)
         self._given_labels = given
-        # Indexed by sample_id, whatever subset is taken later.
         self._labels = torch.from_numpy(given.copy()).share_memory_()
-        for sample in samples:
-            del sample['gt_label']
         return samples
 
     def filter_data(self) -> List[dict]:
@@ -153,7 +181,8 @@ class FERDataset(BaseDataset):
             else:
                 kept.append(sample)
         if self.skipped:
-            print_log(self.skipped_report(), 'current', level='WARNING')
+            print_log(
+                self.skipped_report(), 'current', level=logging.WARNING)
         if not kept:
             raise ValueError(f'{type(self).__name__}: not one of '
                              f'{len(self.data_list)} images can be read.')
@@ -177,7 +206,10 @@ class FERDataset(BaseDataset):
         images = {}
         for index in range(len(self)):
             info = super().get_data_info(index)
-            images[info['sample_id']] = transforms[0](info)['img']
+            try:
+                images[info['sample_id']] = transforms[0](info)['img']
+            except UnreadableImageError as error:
+                raise self._unreadable(error, info['img_path']) from None
         self._images = images
 
     # -- access ------------------------------------------------------------
@@ -194,21 +226,29 @@ class FERDataset(BaseDataset):
     def prepare_data(self, idx: int) -> dict:
         """Run the pipeline with draws fixed by (seed, epoch, sample_id)."""
         info = self.get_data_info(idx)
-        if self.test_mode:
-            return self.pipeline(info)
-        seed, epoch = self._random_state.tolist()
-        with seeded_random_state(seed, epoch, info['sample_id']):
-            return self.pipeline(info)
+        if self._images is not None:
+            # Some transforms write into the image that they are given.
+            info['img'] = info['img'].copy()
+        try:
+            if self.test_mode:
+                return self.pipeline(info)
+            seed, epoch = self._random_state.tolist()
+            with seeded_random_state(seed, epoch, info['sample_id']):
+                return self.pipeline(info)
+        except UnreadableImageError as error:
+            raise self._unreadable(error, info['img_path']) from None
 
     def set_random_state(self, seed: int, epoch: int) -> None:
         """Set what augmentation is drawn from; reaches running workers."""
         self._random_state[0] = seed
         self._random_state[1] = epoch
 
+    @force_full_init
     def get_gt_labels(self) -> np.ndarray:
         """Current labels of the samples in this (sub)set, int64 (N,)."""
         return self._labels.numpy()[self.sample_ids]
 
+    @force_full_init
     def set_labels(self, sample_ids: Sequence[int],
                    labels: Sequence[int]) -> None:
         """Give samples new labels, for running workers too.
@@ -217,20 +257,37 @@ class FERDataset(BaseDataset):
             sample_ids (Sequence[int]): Rows in the full list.
             labels (Sequence[int]): The new labels, in [0, num_classes).
         """
+        sample_ids = np.asarray(sample_ids)
         labels = np.asarray(labels, dtype=np.int64)
+        if sample_ids.shape != labels.shape:
+            raise ValueError(
+                f'set_labels: sample_ids have shape {sample_ids.shape}, '
+                f'labels {labels.shape}. Give one label for each sample.')
+        if not labels.size:
+            return
         self._check_labels(labels)
-        self._labels[torch.as_tensor(np.asarray(sample_ids))] = \
-            torch.from_numpy(labels)
+        self._labels.numpy()[sample_ids] = labels
 
     @property
+    @force_full_init
     def sample_ids(self) -> np.ndarray:
-        """Rows in the full list of the samples in this set, int64 (N,)."""
-        return np.array([
-            BaseDataset.get_data_info(self, i)['sample_id']
-            for i in range(len(self))
-        ])
+        """Rows in the full list of the samples in this set, int64 (N,).
+
+        Read-only; gathered once per (sub)set.
+        """
+        # Taking a subset, by whatever way, replaces this object.
+        rows = self.data_address if self.serialize_data else self.data_list
+        if self._sample_ids_of is not rows:
+            ids = np.fromiter(
+                (info['sample_id'] for info in self._iterate_infos()),
+                dtype=np.int64,
+                count=len(rows))
+            ids.flags.writeable = False
+            self._sample_ids, self._sample_ids_of = ids, rows
+        return self._sample_ids
 
     @property
+    @force_full_init
     def clean_labels(self) -> Optional[np.ndarray]:
         """The sidecar: true labels by ``sample_id``, or None if unknown.
 
@@ -239,11 +296,13 @@ class FERDataset(BaseDataset):
         return self._clean_labels
 
     @property
+    @force_full_init
     def all_labels(self) -> torch.Tensor:
         """Labels in use by ``sample_id``, shared memory, int64."""
         return self._labels
 
     @property
+    @force_full_init
     def given_labels(self) -> np.ndarray:
         """Labels as given before any relabelling, by ``sample_id``."""
         return self._given_labels
@@ -253,6 +312,7 @@ class FERDataset(BaseDataset):
         """Number of classes."""
         return len(self.CLASSES)
 
+    @force_full_init
     def noise_manifest(self) -> Optional[dict]:
         """What noise was planted and how to plant it again."""
         if self.label_noise is None:
@@ -261,10 +321,15 @@ class FERDataset(BaseDataset):
                                          self._given_labels)
 
     def image_name(self, img_path: str) -> str:
-        """Name of an image in tables: relative to the data root."""
+        """Name of an image in tables: relative to the data root.
+
+        An image outside of the data root keeps its path.
+        """
         if self.data_root and osp.isabs(img_path) == osp.isabs(
                 self.data_root):
-            return osp.relpath(img_path, self.data_root)
+            name = osp.relpath(img_path, self.data_root)
+            if name.split(os.sep)[0] != os.pardir:
+                return name
         return img_path
 
     def skipped_report(self) -> str:
@@ -276,6 +341,36 @@ class FERDataset(BaseDataset):
     def where_it_looked(self) -> str:
         """A sentence on where the samples were expected."""
         return f'Looked in {self.data_root or "the current folder"!r}.'
+
+    # -- storage -----------------------------------------------------------
+    def _iterate_infos(self):
+        """Stored annotations in order, without current labels and images."""
+        if not self.serialize_data:
+            yield from self.data_list
+            return
+        start = 0
+        for end in self.data_address.tolist():
+            yield pickle.loads(memoryview(self.data_bytes[start:end]))
+            start = end
+
+    def _copy_without_annotation(self, memo=None) -> 'FERDataset':
+        """What a subset starts from: shares everything kept by sample_id."""
+        # mmengine's default memo is one dict for all calls: the second
+        # subset of a data set would get the first one's attributes.
+        memo = {} if memo is None else memo
+        for name in ('_images', '_labels', '_given_labels', '_clean_labels',
+                     '_random_state', '_sample_ids', '_sample_ids_of'):
+            value = getattr(self, name)
+            memo[id(value)] = value
+        return super()._copy_without_annotation(memo)
+
+    def __setstate__(self, state: dict) -> None:
+        """Restore a deep copy or an unpickled data set."""
+        self.__dict__.update(state)
+        # Their tensors are private, and a worker would not see changes.
+        for tensor in (self._labels, self._random_state):
+            if tensor is not None:
+                tensor.share_memory_()
 
     # -- checks ------------------------------------------------------------
     def _check_labels(self, labels: np.ndarray) -> None:
@@ -294,8 +389,9 @@ class FERDataset(BaseDataset):
         for sample in samples:
             folder, name = osp.split(sample['img_path'])
             if folder not in folders:
+                listed = folder or os.curdir
                 folders[folder] = set(
-                    os.listdir(folder)) if osp.isdir(folder) else set()
+                    os.listdir(listed)) if osp.isdir(listed) else set()
             if name not in folders[folder]:
                 missing.append(sample['img_path'])
         if missing:
@@ -303,6 +399,23 @@ class FERDataset(BaseDataset):
                 f'{type(self).__name__}: {len(missing)} of {len(samples)} '
                 f'listed images are not there, first {missing[0]!r}. '
                 'Complete the images, or remove these rows from the list.')
+
+    def _unreadable(self, error: UnreadableImageError,
+                    path: str) -> UnreadableImageError:
+        """The error for a bad image: how many more, and what to do.
+
+        Only file ends are looked at, about 50 us a file, so that the answer
+        comes at once; decoding could find some more.
+        """
+        paths = {info['img_path'] for info in self._iterate_infos()}
+        bad = sum(not looks_complete(p) for p in paths if p != path) + 1
+        loader = 'val_dataloader' if self.test_mode else 'train_dataloader'
+        return UnreadableImageError(
+            f'{error}. {type(self).__name__}: {bad} of {len(paths)} image '
+            'files look empty or broken. Replace or remove them, or leave '
+            'them out with --cfg-options '
+            f'{loader}.dataset.on_bad_image=skip (every file is then decoded '
+            'once before the start; those left out are counted and listed).')
 
     def missing_root(self, looked_for: Sequence[str],
                      licence: str) -> FileNotFoundError:

@@ -6,6 +6,7 @@ from typing import List
 import numpy as np
 
 from mmfer.registry import DATASETS
+
 from .base import FERDataset
 
 EMOTIONS = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust',
@@ -105,9 +106,8 @@ class FERPlus(FERDataset):
         self.split = split
         self.protocol = protocol
         self.soft_labels = soft_labels
-        super().__init__(
-            data_root=data_root, test_mode=kwargs.pop('test_mode', False)
-            or split != 'train', **kwargs)
+        test_mode = kwargs.pop('test_mode', False) or split != 'train'
+        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
 
     def load_samples(self) -> List[dict]:
         """Read ``fer2013new.csv``."""
@@ -147,10 +147,15 @@ def read_votes(path: str, usage: str):
         Rows without an image name are left out, as they have no image.
     """
     names, votes = [], []
-    with open(path, newline='') as file:
+    with open(path, newline='', encoding='utf-8-sig') as file:
         reader = csv.reader(file)
-        next(reader)
+        if (next(reader, None) or [''])[0].lower() != 'usage':
+            raise ValueError(
+                f'{path}: the first line is not the header that starts with '
+                '"Usage". Is it the fer2013new.csv of FERPlus?')
         for row in reader:
+            if not row:
+                continue
             if len(row) != 2 + NUM_COLUMNS or not all(
                     cell.isdigit() for cell in row[2:]):
                 raise ValueError(

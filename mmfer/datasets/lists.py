@@ -237,8 +237,10 @@ def _image_key(name: str) -> str:
     return match.group(1) if match else name
 
 
-def _check_unique(path: str, lines: List[_Line],
-                  names: List[str]) -> None:
+def _check_unique(path: str,
+                  lines: List[_Line],
+                  names: List[str],
+                  by_path: bool = False) -> None:
     """Raise if two rows name the same image."""
     seen = {}
     for line, name in zip(lines, names, strict=True):
@@ -246,14 +248,16 @@ def _check_unique(path: str, lines: List[_Line],
             raise _line_error(
                 path, line, 'there is no image name before the label',
                 'Drop the row, or name its image.')
-        first = seen.setdefault(_image_key(name), line)
+        key = name if by_path else _image_key(name)
+        first = seen.setdefault(key, line)
         if first is not line:
             raise _line_error(
                 path, line,
                 f'the image {name!r} already has a label in line '
                 f'{first.number}: {first.text!r}',
-                'Keep one of the two rows; only the base name of a path '
-                'counts.')
+                'Keep one of the two rows' +
+                ('.' if by_path else '; only the base name of a path '
+                 'counts.'))
 
 
 def _detect_base(path: str, lines: List[_Line], labels: List[int],
@@ -368,14 +372,16 @@ def _check_format(path: str, names: List[str], labels: np.ndarray,
 def read_label_list(path: PathLike,
                     num_classes: int,
                     label_base: Optional[int] = None,
-                    format: Optional[str] = None) -> LabelList:
+                    format: Optional[str] = None,
+                    by_path: bool = False) -> LabelList:
     """Read a label list: a published one of RAF-DB, or any plain one.
 
     A row is an image and a label, separated by white space (then the label
     is the last field and the name may contain spaces) or by a comma (with
     an optional header ``image,label``; a name with a comma is quoted). Of a
-    path only the base name counts. Blank lines and lines that start with
-    ``#`` are skipped; any line end will do, also none at the end.
+    path only the base name counts, unless ``by_path``. Blank lines and lines
+    that start with ``#`` are skipped; any line end will do, also none at the
+    end.
 
     The first class index is found from the labels: a 0 means that they
     start at 0, a ``num_classes`` that they start at 1.
@@ -394,6 +400,8 @@ def read_label_list(path: PathLike,
             file, for a list where it cannot be found.
         format (str, optional): One of ``FORMATS``, for a list where the
             detection is wrong; 'rafdb' still has to be plausible.
+        by_path (bool): Tell images apart by their whole path, for a list
+            of images in several folders. Default: False.
 
     Returns:
         LabelList: Names, 0-based labels, and what was found.
@@ -410,7 +418,7 @@ def read_label_list(path: PathLike,
     lines, paths, fields = _split_rows(path, lines)
     labels = _parse_labels(path, lines, fields, num_classes)
     names = [_base_name(x) for x in paths]
-    _check_unique(path, lines, names)
+    _check_unique(path, lines, paths if by_path else names, by_path)
     if label_base is None:
         label_base = _detect_base(path, lines, labels, num_classes)
     else:
@@ -606,7 +614,8 @@ def _first_few(names: List[str], count: int = 5) -> str:
 def write_label_list(path: PathLike,
                      names: Sequence[str],
                      labels: Sequence[int],
-                     label_base: int = 0) -> None:
+                     label_base: int = 0,
+                     by_path: bool = False) -> None:
     """Write a list that :func:`read_label_list` reads back as it was.
 
     One row ``image label`` per image, UTF-8, LF, in the order given. The
@@ -618,10 +627,12 @@ def write_label_list(path: PathLike,
 
     Args:
         path (str or os.PathLike): The file; replaced if it exists.
-        names (Sequence[str]): (N,) images, N at least 1; base names differ.
+        names (Sequence[str]): (N,) images, N at least 1; base names (or
+            paths, with ``by_path``) differ.
         labels (array-like): (N,) 0-based class indices.
         label_base (int): What the file calls the first class, 0 or 1.
             Default: 0.
+        by_path (bool): See :func:`read_label_list`. Default: False.
 
     Raises:
         ValueError: No rows; not one label per name; labels that are not
@@ -655,7 +666,9 @@ def write_label_list(path: PathLike,
                 'is empty, has white space at an end, a line break, a "#" '
                 'in front or a comma at the end', 'Rename the image.')
         lines.append(line)
-    _check_unique(path, lines, [_base_name(name) for name in names])
+    if not by_path:
+        names = [_base_name(name) for name in names]
+    _check_unique(path, lines, names, by_path)
     # Beside the target: os.replace is atomic only within a file system.
     temporary = f'{path}.{uuid.uuid4().hex}.tmp'
     try:

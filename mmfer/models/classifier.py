@@ -9,6 +9,7 @@ from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
 from mmfer.registry import MODELS
+
 from .latent_compensation import describe, probe
 from .uncertainty_neck import as_map, last_feature
 
@@ -84,6 +85,11 @@ class FERClassifier(ImageClassifier):
         if isinstance(head, dict):
             head = dict(head)
             if accepts(head, 'num_classes') and 'num_classes' not in head:
+                if getattr(data_preprocessor, 'num_classes', None) is None:
+                    raise ValueError(
+                        f'{head["type"]} needs num_classes: set it in '
+                        'data_preprocessor (the data set base does) or in '
+                        'the head.')
                 head['num_classes'] = data_preprocessor.num_classes
             head = MODELS.build(fill_sizes(head, feats))
 

@@ -24,7 +24,7 @@ def least_confidence(scores: Tensor) -> Tensor:
 def set_uncertainty(data_samples: List[DataSample],
                     uncertainty: Tensor) -> List[DataSample]:
     """Give each prediction its ``uncertainty`` (larger is less sure)."""
-    for sample, value in zip(data_samples, uncertainty):
+    for sample, value in zip(data_samples, uncertainty, strict=True):
         sample.set_field(value, 'uncertainty', dtype=Tensor)
     return data_samples
 

@@ -5,6 +5,7 @@ from mmpretrain.models.necks import GlobalAveragePooling
 from torch import Tensor
 
 from mmfer.registry import MODELS
+
 from .uncertainty_neck import as_map
 
 

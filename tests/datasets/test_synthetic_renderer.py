@@ -270,6 +270,21 @@ def test_turned_head_is_the_mirror_image_of_the_head_turned_back():
     assert np.abs(left - right).mean() > 4 * difference.mean()
 
 
+def test_turned_head_carries_the_mouth_farther_than_the_outline():
+
+    def centre(mask):
+        return np.nonzero(mask)[1].mean()
+
+    mouth, head = [], []
+    for yaw in (0, .3):
+        image = render_face(
+            plain_face(jaw_drop=1, yaw=yaw, hair=120, background=255), 96)
+        # Down there, nothing is as dark as the open mouth.
+        mouth.append(centre(image[60:] < 40))
+        head.append(centre(image < 200))
+    assert mouth[1] - mouth[0] > head[1] - head[0] + 3 > 3
+
+
 def test_light_comes_from_its_direction():
     flat = render_face(plain_face(), 48).astype(int)
     lit = render_face(

@@ -8,15 +8,15 @@ follows RUL's published code.
 from typing import List, Optional
 
 import torch
+import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmfer.models.feature_mixing import (dimension_weights, mix,
-                                         random_partners)
-from mmfer.models.heads import (GaussianHead, label_cross_entropy,
-                                stack_labels)
+from mmfer.models.feature_mixing import dimension_weights, mix, random_partners
+from mmfer.models.heads import GaussianHead, label_cross_entropy, stack_labels
 from mmfer.models.uncertainty_neck import GaussianFeature, full_precision
 from mmfer.registry import MODELS
+
 from .losses import reduce_triplets, triplet_hinge
 from .mining import READINGS, Mined, choose_anchors, mine_adversarial
 
@@ -43,6 +43,10 @@ class ALUMHead(GaussianHead):
             Defaults to ``'prose'``.
         margin (float): alpha of Eq. 14. Defaults to 1.
         triplet_weight (float): lambda of Eq. 12. Defaults to 0.003.
+        triplet_space (str): Where distances of Eq. 14 are taken: between
+            ``'raw'`` means as printed (default), or ``'unit'`` ones, on the
+            sphere that the cosine of Eq. 10 looks at. Raw distances also
+            fall when all means shrink, see ``configs/alum/README.md``.
         triplet_scope (str): Triplets of Eq. 14: of the ``'mined'`` anchors
             (default: random partners do not respect the labels) or of
             ``'all'`` images.
@@ -61,6 +65,7 @@ class ALUMHead(GaussianHead):
                  mining: str = 'prose',
                  margin: float = 1.,
                  triplet_weight: float = 0.003,
+                 triplet_space: str = 'raw',
                  triplet_scope: str = 'mined',
                  triplet_reduction: str = 'mean',
                  triplet_count: float = 25.6,
@@ -71,6 +76,7 @@ class ALUMHead(GaussianHead):
                              f'{mine_ratio}')
         for name, value, choices in (
             ('mining', mining, READINGS),
+            ('triplet_space', triplet_space, ('raw', 'unit')),
             ('triplet_scope', triplet_scope, ('mined', 'all')),
             ('triplet_reduction', triplet_reduction, ('mean', 'sum'))):
             if value not in choices:
@@ -82,6 +88,7 @@ class ALUMHead(GaussianHead):
         self.mining = mining
         self.margin = margin
         self.triplet_weight = triplet_weight
+        self.triplet_space = triplet_space
         self.triplet_scope = triplet_scope
         self.triplet_reduction = triplet_reduction
         self.triplet_count = triplet_count
@@ -99,9 +106,10 @@ class ALUMHead(GaussianHead):
             ``loss_triplet``, weight included.
         """
         labels = stack_labels(data_samples)
-        mined = mine_adversarial(feats.mean, labels, self.mining)
         anchors = choose_anchors(len(labels), self.mine_ratio, labels.device)
         with full_precision(labels):
+            # Cosines too: in bfloat16 close negatives cannot be ranked.
+            mined = mine_adversarial(feats.mean, labels, self.mining)
             losses = dict(
                 loss_cls=self.classification_loss(
                     feats, labels, self.choose_partners(mined, anchors)))
@@ -130,7 +138,7 @@ class ALUMHead(GaussianHead):
             return shuffled
         return [
             torch.where(anchors & valid, index, random)
-            for (index, valid), random in zip(wanted, shuffled)
+            for (index, valid), random in zip(wanted, shuffled, strict=True)
         ]
 
     def classification_loss(self, feats: GaussianFeature, labels: Tensor,
@@ -148,6 +156,8 @@ class ALUMHead(GaussianHead):
     def triplet_loss(self, mean: Tensor, mined: Mined,
                      anchors: Tensor) -> Tensor:
         """L_T of Eq. 14 over the triplets in scope."""
+        if self.triplet_space == 'unit':
+            mean = F.normalize(mean, dim=1)
         hinges = triplet_hinge(mean, mean[mined.positive],
                                mean[mined.negative], self.margin)
         valid = mined.has_positive & mined.has_negative

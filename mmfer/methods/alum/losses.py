@@ -8,7 +8,7 @@ def triplet_hinge(mean: Tensor, positive: Tensor, negative: Tensor,
     """Hinge of each triplet, the summand of ALUM Eq. 14.
 
     Args:
-        mean (Tensor): mu of the anchors, not normalised, (N, D).
+        mean (Tensor): mu of the anchors, (N, D).
         positive (Tensor): mu of x+, (N, D).
         negative (Tensor): mu of x-, (N, D).
         margin (float): alpha.

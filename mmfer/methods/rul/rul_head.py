@@ -14,8 +14,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmfer.models.feature_mixing import mix, random_partners, scalar_weights
-from mmfer.models.heads import (GaussianHead, label_cross_entropy,
-                                stack_labels)
+from mmfer.models.heads import GaussianHead, label_cross_entropy, stack_labels
 from mmfer.models.uncertainty_neck import GaussianFeature, full_precision
 from mmfer.registry import MODELS
 
@@ -55,7 +54,7 @@ def loss_attention_loss(means: Tensor, log_var: Tensor,
     """*Loss attention* (supplement G): weigh the losses, mix nothing."""
     losses = torch.stack([
         F.cross_entropy(classifier(mean), label, reduction='none')
-        for mean, label in zip(means, labels)
+        for mean, label in zip(means, labels, strict=True)
     ])
     return mix(losses, scalar_weights(log_var).squeeze(-1)).mean()
 

@@ -1,0 +1,4 @@
+_base_ = './ce_r18.py'
+model = dict(
+    backbone=dict(
+        depth=50, init_cfg=dict(checkpoint='checkpoints/vggface2_r50.pth')))

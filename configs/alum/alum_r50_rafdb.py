@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/alum_r50.py', '../_base_/datasets/rafdb.py',
+    '../_base_/schedules/rafdb.py', '../_base_/default_runtime.py'
+]
+# Table 2 of ALUM gives no settings for ResNet-50; these are those of EAC,
+# which it is compared with.
+train_dataloader = dict(batch_size=32)
+optim_wrapper = dict(optimizer=dict(lr=1e-4))
+auto_scale_lr = dict(base_batch_size=32)

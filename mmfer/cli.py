@@ -1,0 +1,120 @@
+"""What the command-line tools share."""
+import argparse
+import os
+import os.path as osp
+import pickle
+from contextlib import contextmanager
+from typing import Optional
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from .compat import unsafe_loading
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags that training and testing share, named as in mmpretrain."""
+    parser.add_argument('--work-dir', help='folder for logs and results')
+    parser.add_argument(
+        '--amp', action='store_true', help='use mixed precision')
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='switch pin_memory off in all data loaders')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='load a checkpoint of another program that torch refuses to '
+        'load safely; loading it can run code that it contains')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that override the config, as key=value; lists as '
+        'key="[a,b]" or key=a,b, without white space')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # torch.distributed.launch passes it; torchrun sets the variable.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(path: str, args: argparse.Namespace) -> Config:
+    """Read a config and set the work dir and the launcher.
+
+    The work dir is, in this order, that of the command line, of the config,
+    or ``work_dirs/<name of the config>``.
+    """
+    if not osp.isfile(path):
+        raise SystemExit(
+            f'{path}: there is no such config. The configs lie in '
+            'configs/<method>/; their names are '
+            '{method}_{backbone}_{dataset}[_{noise}].py')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(path)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('work_dirs',
+                                osp.splitext(osp.basename(path))[0])
+    return cfg
+
+
+def finish_config(cfg: Config,
+                  args: argparse.Namespace,
+                  persistent_workers: bool = True) -> Config:
+    """Add mmpretrain's data-loader defaults, then the ``--cfg-options``.
+
+    What torch refuses (persistent workers without workers) or warns about
+    (pinned memory without a device) is switched off last.
+    """
+    for name in DATALOADERS:
+        if cfg.get(name) is not None:
+            loader = ConfigDict(
+                pin_memory=True,
+                persistent_workers=persistent_workers,
+                collate_fn=dict(type='default_collate'))
+            loader.update(cfg[name])
+            if args.no_pin_memory:
+                loader.pin_memory = False
+            if not persistent_workers:
+                loader.persistent_workers = False
+            cfg[name] = loader
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    for name in DATALOADERS:
+        loader = cfg.get(name)
+        if loader is not None:
+            loader.persistent_workers &= loader.get('num_workers', 0) > 0
+            loader.pin_memory &= get_device() != 'cpu'
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner that the config asks for."""
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+@contextmanager
+def checkpoint_loading(path: Optional[str], trust: bool):
+    """Load checkpoints safely, or say how to load them all the same."""
+    if trust:
+        with unsafe_loading():
+            yield
+        return
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise SystemExit(
+            f'{path or "the checkpoint"}: holds Python objects and cannot be '
+            'loaded safely. If you trust whoever made it, pass '
+            f'--trust-checkpoint.\n{error}') from None

@@ -1,0 +1,150 @@
+"""RAF-DB: seven basic expressions, with any published noisy list."""
+import hashlib
+import os.path as osp
+from typing import List, Optional
+
+from mmengine.dataset import force_full_init
+
+from mmfer.registry import DATASETS
+
+from .base import FERDataset
+from .label_noise import labels_sha256
+from .lists import (
+    RAFDB_LIST_NAMES,
+    LabelList,
+    merge_rafdb_train_labels,
+    rafdb_key,
+    rafdb_split_rows,
+    read_label_list,
+)
+
+EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger',
+            'neutral')
+
+
+@DATASETS.register_module()
+class RAFDB(FERDataset):
+    """RAF-DB (basic) in its published layout, 12,271 and 3,068 images.
+
+    ::
+
+        data_root/
+        |-- EmoLabel/list_patition_label.txt    (their spelling)
+        `-- Image/aligned/train_00001_aligned.jpg ...
+
+    The ``Image/`` level may be missing. The files of the other released
+    folders are not needed.
+
+    With a noisy list, the labels of RAF-DB's own list go to the sidecar
+    :attr:`clean_labels`. Published noisy lists have wrong labels for test
+    images too, so the test split never takes one.
+
+    Args:
+        data_root (str): Folder of ``EmoLabel``.
+        split (str): ``'train'`` or ``'test'``.
+        noisy_list (str, optional): A published list of noisy train labels,
+            in any format of :func:`~mmfer.datasets.lists.read_label_list`;
+            its rows are joined by image name. Relative to the working
+            directory. Not together with ``label_noise``.
+        **kwargs: See :class:`FERDataset`.
+
+    Raises:
+        FileNotFoundError: The data, listed images or ``noisy_list`` are not
+            there.
+        ValueError: The test split with ``noisy_list``; ``noisy_list`` with
+            ``label_noise``; or a list that is not what it should be.
+    """
+
+    METAINFO = dict(classes=EMOTIONS)
+
+    def __init__(self,
+                 data_root: str = 'data/rafdb',
+                 split: str = 'train',
+                 noisy_list: Optional[str] = None,
+                 **kwargs):
+        if split not in ('train', 'test'):
+            raise ValueError(f'RAFDB has no split {split!r}, only train, '
+                             'test.')
+        test_mode = kwargs.pop('test_mode', False) or split != 'train'
+        if noisy_list is not None:
+            if test_mode:
+                raise ValueError(
+                    f'RAFDB: noisy_list={noisy_list!r} for an evaluation: '
+                    'published noisy lists have wrong test labels too, and '
+                    'wrong labels would measure the noise, not the model. '
+                    'Remove noisy_list here; it belongs to the training set.')
+            if kwargs.get('label_noise') is not None:
+                raise ValueError(
+                    'RAFDB: noisy_list and label_noise are two sources of '
+                    'wrong labels; choose one.')
+            noisy_list = osp.expanduser(noisy_list)
+        self.split = split
+        self.noisy_list = noisy_list
+        self._noisy: Optional[LabelList] = None
+        self._noisy_sha256: Optional[str] = None
+        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
+
+    def load_samples(self) -> List[dict]:
+        """Read RAF-DB's own list and join the noisy one by image name."""
+        tables = [
+            osp.join(self.data_root, 'EmoLabel', name)
+            for name in RAFDB_LIST_NAMES
+        ]
+        folders = [
+            osp.join(self.data_root, 'Image', 'aligned'),
+            osp.join(self.data_root, 'aligned')
+        ]
+        table = next(filter(osp.isfile, tables), None)
+        images = next(filter(osp.isdir, folders), None)
+        if table is None or images is None:
+            raise self.missing_root(
+                [f'{" or ".join(tables)} '
+                 f'({"not there" if table is None else "found"})',
+                 f'{" or ".join(folders)} '
+                 f'({"not there" if images is None else "found"})'],
+                'the RAF-DB page of its authors (whdeng.cn, free for '
+                'research on request)')
+        # The format is asked for, not detected: a noisy list saved under the
+        # name of the original is refused.
+        own = read_label_list(
+            table, self.num_classes, label_base=1, format='rafdb')
+        rows = rafdb_split_rows(own, self.split)
+        samples = [
+            dict(
+                img_path=osp.join(images,
+                                  f'{rafdb_key(own.names[row])}_aligned.jpg'),
+                gt_label=int(own.labels[row])) for row in rows
+        ]
+        if self.noisy_list is not None:
+            self._noisy = read_label_list(self.noisy_list, self.num_classes)
+            with open(self.noisy_list, 'rb') as file:
+                self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
+            noisy = merge_rafdb_train_labels(own, self._noisy)
+            for sample, label in zip(samples, noisy.tolist(), strict=True):
+                sample['clean_label'] = sample['gt_label']
+                sample['gt_label'] = label
+        return samples
+
+    @force_full_init
+    def noise_manifest(self) -> Optional[dict]:
+        """What noise the labels have; for a list, which one it was.
+
+        Returns:
+            dict, optional: For a list ``noisy_list`` (base name), ``format``
+            and ``label_base`` as read, ``list_sha256`` (of the file), and
+            ``num_samples`` to ``given_sha256`` as of a generator.
+        """
+        if self._noisy is None:
+            return super().noise_manifest()
+        clean, noisy = self._clean_labels, self._given_labels
+        changed = int((clean != noisy).sum())
+        return dict(
+            noisy_list=osp.basename(self.noisy_list),
+            format=self._noisy.format,
+            label_base=self._noisy.label_base,
+            list_sha256=self._noisy_sha256,
+            num_samples=len(noisy),
+            num_changed=changed,
+            changed_share=changed / len(noisy),
+            noisy_sha256=labels_sha256(noisy),
+            given_sha256=labels_sha256(clean))

@@ -1,0 +1,214 @@
+import os.path as osp
+
+import numpy as np
+import pytest
+
+from mmfer.datasets import FERPlus
+from mmfer.datasets.ferplus import argmax_labels, majority_labels, read_votes
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+DATA = osp.join(ROOT, 'data', 'ferplus')
+HEADER = ('Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,'
+          'fear,contempt,unknown,NF')
+NEUTRAL, HAPPINESS, SURPRISE, SADNESS, ANGER = range(5)
+# votes, label by arg-max, label by majority.
+CASES = [
+    # Plain.
+    ([0, 9, 1, 0, 0, 0, 0, 0, 0, 0], HAPPINESS, HAPPINESS),
+    ([0, 0, 0, 0, 0, 0, 0, 10, 0, 0], 7, 7),
+    # A tie of two emotions: the first; no majority.
+    ([0, 0, 5, 5, 0, 0, 0, 0, 0, 0], SURPRISE, -1),
+    # A plurality without a majority.
+    ([4, 0, 3, 3, 0, 0, 0, 0, 0, 0], NEUTRAL, -1),
+    # Half is not more than half.
+    ([0, 0, 0, 0, 5, 2, 3, 0, 0, 0], ANGER, -1),
+    # Single votes do not count against a majority (4 of 8, but of 4 + 2).
+    ([0, 0, 0, 4, 1, 0, 2, 1, 0, 0], SADNESS, SADNESS),
+    # ... nor for one: nothing is left of single votes.
+    ([1, 0, 0, 1, 1, 0, 0, 1, 0, 0], NEUTRAL, -1),
+    # Unknown or not-a-face has more, or as many, or fewer votes.
+    ([3, 0, 0, 0, 0, 0, 0, 0, 7, 0], -1, -1),
+    ([3, 0, 0, 0, 0, 0, 0, 0, 0, 7], -1, -1),
+    ([5, 0, 0, 0, 0, 0, 0, 0, 5, 0], -1, -1),
+    ([0, 5, 0, 0, 0, 0, 0, 0, 0, 5], -1, -1),
+    ([0, 6, 0, 0, 0, 0, 0, 0, 4, 0], HAPPINESS, HAPPINESS),
+    # They are compared one by one with the best emotion, not together.
+    ([0, 4, 0, 0, 0, 0, 0, 0, 3, 3], HAPPINESS, -1),
+    ([0, 0, 0, 0, 0, 0, 0, 0, 0, 10], -1, -1),
+]
+VOTES = np.array([case[0] for case in CASES])
+
+
+@pytest.fixture
+def make(tmp_path, write_image):
+    """A function that writes rows (usage, name, votes) and their images."""
+
+    def make(rows, header=HEADER):
+        folders = dict(
+            Training='FER2013Train',
+            PublicTest='FER2013Valid',
+            PrivateTest='FER2013Test')
+        for folder in folders.values():
+            (tmp_path / folder).mkdir(exist_ok=True)
+        lines = [header]
+        for usage, name, votes in rows:
+            lines.append(','.join([usage, name, *map(str, votes)]))
+            if name:
+                write_image(tmp_path / folders[usage] / name, size=8)
+        (tmp_path / 'fer2013new.csv').write_text('\n'.join(lines) + '\n')
+        return str(tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def root(make):
+    return make([('Training', f'fer{i:07d}.png', votes)
+                 for i, votes in enumerate(VOTES)])
+
+
+def test_protocols():
+    assert argmax_labels(VOTES).tolist() == [case[1] for case in CASES]
+    assert majority_labels(VOTES).tolist() == [case[2] for case in CASES]
+
+
+@pytest.mark.parametrize('protocol, column', [('argmax', 1), ('majority', 2)])
+def test_data_set_by_protocol(root, protocol, column):
+    kept = [i for i, case in enumerate(CASES) if case[column] >= 0]
+    dataset = FERPlus(root, protocol=protocol)
+    assert dataset.get_gt_labels().tolist() == [
+        CASES[i][column] for i in kept
+    ]
+    names = [
+        osp.basename(dataset.get_data_info(i)['img_path'])
+        for i in range(len(dataset))
+    ]
+    assert names == [f'fer{i:07d}.png' for i in kept]
+    # sample_id counts kept rows, and so do the votes.
+    assert dataset.sample_ids.tolist() == list(range(len(kept)))
+    np.testing.assert_array_equal(dataset.votes, VOTES[kept])
+    assert dataset.CLASSES[NEUTRAL] == 'neutral' and len(dataset.CLASSES) == 8
+
+
+def test_default_is_argmax(root):
+    assert len(FERPlus(root)) == sum(case[1] >= 0 for case in CASES)
+
+
+def test_splits(make):
+    root = make([
+        ('Training', 'a.png', VOTES[0]),
+        ('PublicTest', 'b.png', VOTES[1]),
+        ('PrivateTest', 'c.png', VOTES[5]),
+        ('PrivateTest', 'd.png', VOTES[0]),
+    ])
+    sizes = dict(train=1, valid=1, test=2)
+    for split, size in sizes.items():
+        dataset = FERPlus(root, split=split)
+        assert len(dataset) == size
+        assert dataset.test_mode == (split != 'train')
+    path = FERPlus(root, split='valid').get_data_info(0)['img_path']
+    assert path == osp.join(root, 'FER2013Valid', 'b.png')
+    assert FERPlus(root, test_mode=True).test_mode
+
+
+def test_row_without_image_name_is_left_out(make):
+    root = make([('Training', '', VOTES[0]), ('Training', 'a.png', VOTES[1])])
+    dataset = FERPlus(root)
+    assert dataset.get_gt_labels().tolist() == [7]
+    np.testing.assert_array_equal(dataset.votes, VOTES[[1]])
+
+
+def test_image_in_two_rows_is_two_samples(make):
+    root = make([('Training', 'a.png', VOTES[0]),
+                 ('Training', 'b.png', VOTES[1]),
+                 ('Training', 'a.png', VOTES[5])])
+    dataset = FERPlus(root)
+    assert dataset.get_gt_labels().tolist() == [HAPPINESS, 7, SADNESS]
+    dataset.set_labels([2], [ANGER])
+    assert dataset.get_gt_labels().tolist() == [HAPPINESS, 7, ANGER]
+
+
+def test_soft_labels(root):
+    dataset = FERPlus(
+        root,
+        soft_labels=True,
+        pipeline=[dict(type='LoadFERImage'), dict(type='PackFERInputs')])
+    for i in range(len(dataset)):
+        sample = dataset[i]['data_samples']
+        assert sample.gt_score.shape == (8, )
+        assert float(sample.gt_score.sum()) == pytest.approx(1)
+        assert float(sample.gt_score[sample.gt_label]) == float(
+            sample.gt_score.max())
+    # Of votes for emotions only: 6 of 6, not 6 of 10.
+    row = [i for i, case in enumerate(CASES) if case[1] >= 0].index(11)
+    assert dataset.get_data_info(row)['gt_score'][HAPPINESS] == 1
+    assert 'gt_score' not in FERPlus(root).get_data_info(0)
+
+
+def test_soft_labels_with_noise_are_refused(root):
+    noise = dict(type='SymmetricNoise', rate=0.3)
+    with pytest.raises(ValueError, match='undoes label_noise'):
+        FERPlus(root, soft_labels=True, label_noise=noise)
+    with pytest.raises(ValueError, match='measure the noise'):
+        FERPlus(root, split='valid', label_noise=noise)
+    assert FERPlus(root, label_noise=noise).noise_manifest()
+
+
+def test_unknown_names(root):
+    with pytest.raises(ValueError, match="no split 'val'.*train, valid, test"):
+        FERPlus(root, split='val')
+    with pytest.raises(ValueError, match="'soft'.*argmax, majority"):
+        FERPlus(root, protocol='soft')
+
+
+def test_missing_root(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        FERPlus(str(tmp_path / 'nowhere'))
+    message = str(caught.value)
+    for part in ('fer2013new.csv', 'FER2013Train', 'FERPlus page', 'data_root',
+                 'synthfaces'):
+        assert part in message
+
+
+def test_malformed_row(make, tmp_path):
+    root = make([('Training', 'a.png', VOTES[0])] * 2)
+    path = tmp_path / 'fer2013new.csv'
+    good = path.read_text()
+    for bad in ('Training,b.png,1,2', 'Training,b.png' + ',1' * 11,
+                'Training,b.png,x' + ',1' * 9, 'Training,b.png,-1' + ',1' * 9,
+                'Training,b.png,0.5' + ',1' * 9):
+        path.write_text(good + bad + '\n')
+        with pytest.raises(ValueError, match='line 4: expected.*b.png'):
+            FERPlus(root)
+    path.write_text(good + '\n')  # An empty line is nothing.
+    assert len(FERPlus(root)) == 2
+
+
+def test_file_without_header_does_not_lose_its_first_row(make, tmp_path):
+    root = make([('Training', 'a.png', VOTES[0])] * 2)
+    path = tmp_path / 'fer2013new.csv'
+    path.write_text(path.read_text().split('\n', 1)[1])
+    with pytest.raises(ValueError, match='header'):
+        FERPlus(root)
+    path.write_text('')
+    with pytest.raises(ValueError, match='header'):
+        FERPlus(root)
+
+
+def test_split_without_rows(make):
+    root = make([('Training', 'a.png', VOTES[0])])
+    with pytest.raises(ValueError, match='split is empty'):
+        FERPlus(root, split='test')
+
+
+@pytest.mark.skipif(not osp.isdir(DATA), reason='FERPlus is not here')
+def test_published_counts():
+    table = osp.join(DATA, 'fer2013new.csv')
+    for usage, argmax, majority in (('Training', 28153, 25060),
+                                    ('PublicTest', 3524, 3199)):
+        names, votes = read_votes(table, usage)
+        assert (argmax_labels(votes) >= 0).sum() == argmax
+        assert (majority_labels(votes) >= 0).sum() == majority
+    dataset = FERPlus(DATA, split='valid')
+    assert len(dataset) == 3524
+    assert len(FERPlus(DATA, split='valid', protocol='majority')) == 3199

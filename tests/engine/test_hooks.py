@@ -1,0 +1,252 @@
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from helpers import assert_same_state, tiny_config, train
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmfer.datasets import FERDataset
+from mmfer.engine.hooks.relabel import relabel
+from mmfer.engine.hooks.sample_scores import score_rows
+from mmfer.engine.hooks.summary import summarize
+from mmfer.evaluation import auroc
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('run')
+    return train(tiny_config(work_dir)), work_dir
+
+
+def read_scores(work_dir):
+    with open(work_dir / 'sample_scores.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+# -- sample scores ----------------------------------------------------------
+def test_score_rows():
+    scores = np.array([[.7, .2, .1], [.4, .35, .25], [.1, .1, .8]])
+    rows = score_rows(
+        np.array([4, 7, 9]), ['a', 'b', 'c'], np.array([0, 1, 0]), scores,
+        np.array([.5, .6, .7]), .2)
+    assert [r['decision'] for r in rows] == ['keep', 'keep', 'relabel']
+    assert [r['suggested_label'] for r in rows] == [0, 0, 2]
+    assert [float(r['noise_score']) for r in rows] == [.3, .65, .9]
+    assert [r['sample_id'] for r in rows] == [4, 7, 9]
+
+
+def test_table_of_a_training(trained):
+    runner, work_dir = trained
+    rows = read_scores(work_dir)
+    dataset = runner.train_dataloader.dataset
+    assert [int(r['sample_id']) for r in rows] == list(range(96))
+    given = np.array([int(r['given_label']) for r in rows])
+    clean = np.array([int(r['clean_label']) for r in rows])
+    assert (given == dataset.given_labels).all()
+    assert (clean == dataset.clean_labels).all()
+    assert (given != clean).sum() == round(.3 * 96)
+    # Against the model itself, sample by sample, not in batches.
+    model = runner.model.eval()
+    pipeline = runner.val_dataloader.dataset.pipeline
+    for index in (0, 17, 95):
+        packed = pipeline(dataset.get_data_info(index))
+        packed = dict(
+            inputs=packed['inputs'][None],
+            data_samples=[packed['data_samples']])
+        with torch.no_grad():
+            sample, = model.val_step(packed)
+        row = rows[index]
+        assert float(row['noise_score']) == pytest.approx(
+            1 - float(sample.pred_score[given[index]]), abs=1e-4)
+        assert float(row['uncertainty']) == pytest.approx(
+            float(sample.uncertainty), rel=1e-3)
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    assert summary['noise_auroc'] == pytest.approx(
+        auroc(
+            np.array([float(r['noise_score']) for r in rows]),
+            given != clean))
+
+
+def test_clean_labels_reach_nothing(tmp_path, monkeypatch):
+    """Poisoned clean labels change no weight, score or decision."""
+    first = train(tiny_config(tmp_path / 'a'))
+    load = FERDataset.load_data_list
+
+    def poisoned(self):
+        samples = load(self)
+        if self._clean_labels is not None:
+            self._clean_labels = (self._clean_labels + 3) % self.num_classes
+        return samples
+
+    monkeypatch.setattr(FERDataset, 'load_data_list', poisoned)
+    second = train(tiny_config(tmp_path / 'b'))
+    assert_same_state(first.model.state_dict(), second.model.state_dict())
+    tables = [read_scores(tmp_path / name) for name in 'ab']
+    assert [r.pop('clean_label') for r in tables[0]] != [
+        r.pop('clean_label') for r in tables[1]
+    ]
+    assert tables[0] == tables[1]
+
+
+# -- summary ------------------------------------------------------------------
+def test_summarize():
+    history = [dict(a=float(i)) for i in (3, 9, 1, 2, 3, 4, 5)]
+    assert summarize(history, 5) == dict(
+        a=dict(last=5., best=9., last5_mean=3.))
+    assert summarize([], 5) == {}
+
+
+def test_summary_of_a_training(trained):
+    runner, work_dir = trained
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    assert summary['config'] == 'alum_r18_synthfaces_noise30'
+    assert summary['seed'] == 0 and summary['epochs'] == 3
+    for name in ('accuracy/top1', 'accuracy/mean_class',
+                 'rejection/uncertainty_20', 'rejection/confidence_30'):
+        entry = summary['metrics'][name]
+        assert set(entry) == {'last', 'best', 'last5_mean'}
+        assert 0 <= entry['last'] <= entry['best'] <= 100
+    assert {'torch', 'mmengine', 'mmpretrain'} <= set(summary['versions'])
+    manifest = json.loads((work_dir / 'label_noise.json').read_text())
+    assert manifest['noisy_sha256'] == summary['labels_sha256']
+    assert manifest['num_changed'] == round(.3 * 96)
+
+
+def test_summary_hashes_follow_what_decides(tmp_path):
+    hashes = []
+    for index, options in enumerate([
+            {}, {},
+            dict(train_dataloader__dataset__label_noise__seed=5),
+            dict(optim_wrapper__optimizer__lr=2e-3)
+    ]):
+        work_dir = tmp_path / str(index)
+        cfg = tiny_config(work_dir, train_cfg__max_epochs=1, **options)
+        cfg.experiment_name = 'same'
+        train(cfg)
+        summary = json.loads((work_dir / 'summary.json').read_text())
+        hashes.append((summary['config_sha256'], summary['labels_sha256']))
+    assert hashes[0] == hashes[1]
+    assert hashes[2][0] != hashes[0][0] and hashes[2][1] != hashes[0][1]
+    assert hashes[3][0] != hashes[0][0] and hashes[3][1] == hashes[0][1]
+
+
+# -- checkpoints --------------------------------------------------------------
+def test_checkpoint_loads_safely(trained):
+    _, work_dir = trained
+    checkpoint = torch.load(work_dir / 'epoch_3.pth', weights_only=True)
+    assert checkpoint['meta']['epoch'] == 3
+    assert not list(work_dir.glob('.*')), 'temporary files left behind'
+
+
+def test_message_hub_survives(trained):
+    """What mmengine averages over is the same after a safe load."""
+    runner, work_dir = trained
+    cfg = tiny_config(work_dir / 'again', load_from=None)
+    other = Runner.from_cfg(cfg)
+    other.model.init_weights()
+    other.load_checkpoint(str(work_dir / 'epoch_3.pth'))
+    before = runner.message_hub.get_scalar('train/loss').data[0]
+    checkpoint = torch.load(work_dir / 'epoch_3.pth', weights_only=True)
+    stored = checkpoint['message_hub']['log_scalars']['train/loss']
+    assert np.allclose(stored['log'].numpy(), before)
+
+
+def test_other_head_size_is_refused(trained, tmp_path):
+    _, work_dir = trained
+    cfg = tiny_config(
+        tmp_path,
+        data_preprocessor__num_classes=8,
+        load_from=str(work_dir / 'epoch_3.pth'))
+    with pytest.raises(ValueError, match=r'head\.fc\.weight.*\(7, 64\)'):
+        Runner.from_cfg(cfg).test()
+    cfg = tiny_config(
+        tmp_path,
+        data_preprocessor__num_classes=8,
+        default_hooks__checkpoint__strict_shapes=False,
+        train_cfg__max_epochs=1,
+        load_from=str(work_dir / 'epoch_3.pth'))
+    train(cfg)
+
+
+# -- NaN ----------------------------------------------------------------------
+class BreakWeights(Hook):
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 4:
+            runner.model.head.fc.weight.data.fill_(math.nan)
+
+
+def test_nan_stops_and_names_the_batch(tmp_path):
+    with pytest.raises(
+            FloatingPointError, match='epoch 2, batch 2 of 3.*Samples'):
+        train(tiny_config(tmp_path), BreakWeights())
+    assert (tmp_path / 'epoch_1.pth').is_file()
+    assert not (tmp_path / 'epoch_2.pth').is_file()
+
+
+# -- relabelling --------------------------------------------------------------
+def test_relabel():
+    scores = np.array([[.5, .4, .1], [.1, .8, .1], [.2, .2, .6], [0., .3, .7]])
+    uncertainty = np.array([.9, .8, .7, .1])
+    labels = np.array([1, 0, 0, 0])
+    # The two most uncertain: row 0 gains .1 only, row 1 gains .7.
+    rows, new = relabel(scores, uncertainty, labels, .5, .2)
+    assert rows.tolist() == [1] and new.tolist() == [1]
+    rows, new = relabel(scores, uncertainty, labels, 1., .2)
+    assert rows.tolist() == [1, 2, 3] and new.tolist() == [1, 2, 2]
+    # The threshold is exclusive.
+    rows, _ = relabel(np.array([[.4, .6]]), np.ones(1), np.zeros(1, int), 1.,
+                      .2)
+    assert rows.tolist() in ([], [0]) and (.6 - .4 > .2) == bool(len(rows))
+
+
+def test_relabel_reaches_persistent_workers(tmp_path):
+    seen = []
+
+    class Record(Hook):
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.epoch == 2:
+                seen.extend((s.sample_id, int(s.gt_label))
+                            for s in data_batch['data_samples'])
+
+    hook = dict(
+        type='RelabelHook', start_epoch=2, fraction=1., threshold=-1e-9)
+    runner = train(
+        tiny_config(
+            tmp_path,
+            custom_hooks=[hook],
+            train_dataloader__num_workers=1,
+            train_dataloader__persistent_workers=True), Record())
+    dataset = runner.train_dataloader.dataset
+    labels = dataset.all_labels.numpy()
+    assert seen and all(labels[i] == label for i, label in seen)
+    assert any(dataset.given_labels[i] != label for i, label in seen)
+
+
+def test_ramp(tmp_path):
+    values = []
+
+    class Record(Hook):
+
+        def after_train_iter(self, runner, *args, **kwargs):
+            values.append(runner.model.head.mine_ratio)
+
+    ramp = dict(
+        type='LinearRampHook', attribute='head.mine_ratio', end=.2, epochs=2)
+    train(tiny_config(tmp_path, custom_hooks=[ramp]), Record())
+    expected = [min(i / 6, 1) * .2 for i in range(9)]
+    assert values == pytest.approx(expected)
+
+
+def test_no_validation_still_trains(tmp_path):
+    cfg = tiny_config(tmp_path, train_cfg__max_epochs=1)
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    train(cfg)
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['metrics'] == {} and summary['epochs'] == 1
+    assert not (tmp_path / 'sample_scores.csv').exists()

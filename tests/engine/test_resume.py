@@ -1,0 +1,108 @@
+"""A run that was stopped ends like one that was not."""
+import json
+
+import pytest
+import torch
+from helpers import assert_same_state, tiny_config, train
+from mmengine.hooks import Hook
+
+
+class Stop(Exception):
+    pass
+
+
+class StopAt(Hook):
+    """Stop the training at a hook point of an epoch."""
+
+    def __init__(self, point, epoch):
+        self.epoch = epoch
+        setattr(self, point, self.stop)
+
+    def stop(self, runner, *args, **kwargs):
+        if runner.epoch == self.epoch:
+            raise Stop
+
+
+def results(work_dir):
+    history = json.loads((work_dir / 'history.json').read_text())
+    for entry in history:
+        del entry['seconds']
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    for name in ('seconds', 'images_per_second'):
+        del summary[name]
+    scores = (work_dir / 'sample_scores.csv').read_text()
+    return history, summary, scores
+
+
+def optimizer_state(runner):
+    state = runner.optim_wrapper.optimizer.state_dict()['state']
+    return {
+        f'{index}.{name}': torch.as_tensor(value)
+        for index, entry in state.items() for name, value in entry.items()
+    }
+
+
+@pytest.mark.parametrize('name, point, epoch, workers', [
+    ('ce', 'before_train_epoch', 1, 0),
+    ('rul', 'before_train_epoch', 2, 0),
+    ('alum', 'before_train_epoch', 1, 0),
+    ('alum', 'before_val_epoch', 2, 0),
+    ('alum', 'before_train_epoch', 2, 2),
+])
+def test_resume_is_identical(tmp_path, name, point, epoch, workers):
+    config = f'{name}/{name}_r18_synthfaces_noise30'
+    loader = dict(
+        train_dataloader__num_workers=workers,
+        train_dataloader__persistent_workers=workers > 0)
+    whole = train(tiny_config(tmp_path / 'whole', config, **loader))
+    cfg = tiny_config(tmp_path / 'parts', config, **loader)
+    with pytest.raises(Stop):
+        train(cfg, StopAt(point, epoch))
+    cfg = tiny_config(tmp_path / 'parts', config, resume=True, **loader)
+    resumed = train(cfg)
+    assert_same_state(whole.model.state_dict(), resumed.model.state_dict())
+    assert_same_state(optimizer_state(whole), optimizer_state(resumed))
+    whole_results = results(tmp_path / 'whole')
+    resumed_results = results(tmp_path / 'parts')
+    # config_sha256 leaves out what differs between the two by design
+    whole_results[1].pop('config_sha256')
+    resumed_results[1].pop('config_sha256')
+    assert whole_results == resumed_results
+    assert [e['epoch'] for e in whole_results[0]] == [1, 2, 3]
+    assert all('metrics' in e for e in resumed_results[0])
+
+
+def test_seed_and_workers(tmp_path):
+    """Workers change nothing, the seed does."""
+    first = train(tiny_config(tmp_path / 'a', train_cfg__max_epochs=1))
+    second = train(
+        tiny_config(
+            tmp_path / 'b',
+            train_cfg__max_epochs=1,
+            train_dataloader__num_workers=2,
+            train_dataloader__persistent_workers=True))
+    third = train(
+        tiny_config(
+            tmp_path / 'c', train_cfg__max_epochs=1, randomness__seed=1))
+    assert_same_state(first.model.state_dict(), second.model.state_dict())
+    assert not torch.equal(first.model.head.fc.weight,
+                           third.model.head.fc.weight)
+
+
+def test_relabelling_survives_resume(tmp_path):
+    hook = dict(
+        type='RelabelHook', start_epoch=1, fraction=1., threshold=-1e-9)
+
+    def config(folder, **options):
+        return tiny_config(tmp_path / folder, custom_hooks=[hook], **options)
+
+    whole = train(config('whole'))
+    with pytest.raises(Stop):
+        train(config('parts'), StopAt('before_train_epoch', 2))
+    resumed = train(config('parts', resume=True))
+    labels = [
+        r.train_dataloader.dataset.get_gt_labels() for r in (whole, resumed)
+    ]
+    assert (labels[0] == labels[1]).all()
+    assert (labels[0] != whole.train_dataloader.dataset.given_labels).any()
+    assert_same_state(whole.model.state_dict(), resumed.model.state_dict())

@@ -1,0 +1,65 @@
+"""A training that takes seconds, for tests."""
+import itertools
+import os.path as osp
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+CONFIGS = osp.join(ROOT, 'configs')
+_COUNTER = itertools.count()
+
+
+def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',
+                **options) -> Config:
+    """A synthfaces config shrunk to a few hundred small faces.
+
+    Args:
+        work_dir (Path): Work dir.
+        name (str): Config below ``configs/``, on synthfaces.
+        **options: Overrides, with ``__`` for dots.
+    """
+    cfg = Config.fromfile(osp.join(CONFIGS, f'{name}.py'))
+    cfg.merge_from_dict({
+        'work_dir': str(work_dir),
+        # Runners of one process share message hubs by this name.
+        'experiment_name': f'test_{next(_COUNTER)}',
+        'model.backbone.stem_channels': 8,
+        'model.backbone.base_channels': 8,
+        'data_preprocessor.input_shape': (1, 32, 32),
+        'train_dataloader.dataset.num_samples': 96,
+        'train_dataloader.dataset.size': 36,
+        'train_dataloader.batch_size': 32,
+        'val_dataloader.dataset.num_samples': 50,
+        'val_dataloader.dataset.size': 36,
+        'train_cfg.max_epochs': 3,
+        'optim_wrapper.dtype': 'float32',
+        'param_scheduler.milestones': [2],
+    })
+    for loader in ('train_dataloader', 'val_dataloader'):
+        for step in cfg[loader].dataset.pipeline:
+            if step.type == 'CenterCrop':
+                step.crop_size = 32
+        cfg[loader].collate_fn = dict(type='default_collate')
+    cfg.merge_from_dict(
+        {key.replace('__', '.'): value
+         for key, value in options.items()})
+    cfg.test_dataloader = cfg.val_dataloader
+    return cfg
+
+
+def train(cfg: Config, *hooks) -> Runner:
+    """Train ``cfg`` with further hooks; returns the runner."""
+    runner = Runner.from_cfg(cfg)
+    for hook in hooks:
+        runner.register_hook(hook)
+    runner.train()
+    return runner
+
+
+def assert_same_state(first: dict, second: dict) -> None:
+    """Two state dicts are equal bit for bit."""
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name

@@ -1,0 +1,113 @@
+"""The two branches of RUL's code and what may be fed to them."""
+import pytest
+import torch
+from torch import nn
+
+from mmfer.models.uncertainty_neck import GaussianFeature, as_map, last_feature
+from mmfer.registry import MODELS
+
+
+def build(**options):
+    torch.manual_seed(0)
+    return MODELS.build(
+        dict(
+            dict(
+                type='UncertaintyNeck',
+                in_channels=3,
+                map_size=(2, 2),
+                out_channels=5), **options))
+
+
+def test_layers_are_those_of_the_published_code():
+    neck = build(in_channels=512, map_size=(7, 7), out_channels=64)
+    for branch in (neck.mean, neck.log_var):
+        kinds = [type(layer) for layer in branch]
+        assert kinds == [
+            nn.BatchNorm2d, nn.Dropout, nn.Flatten, nn.Linear, nn.BatchNorm1d
+        ]
+        assert not branch[0].affine and branch[0].eps == 2e-5
+        assert branch[1].p == .4
+        assert branch[3].in_features == 25088
+        assert branch[3].out_features == 64
+        assert branch[4].affine and branch[4].eps == 2e-5
+    shared = {id(p) for p in neck.mean.parameters()} & {
+        id(p) for p in neck.log_var.parameters()}
+    assert not shared
+
+
+def test_forward_is_normalise_flatten_project_normalise():
+    neck = build(dropout=0.).double()
+    x = torch.randn(6, 3, 2, 2, dtype=torch.float64)
+    neck.float()
+    got = neck(x)
+    assert isinstance(got, GaussianFeature)
+    for branch, value in ((neck.mean, got.mean), (neck.log_var, got.log_var)):
+        flat = torch.zeros(6, 12, dtype=torch.float64)
+        for c in range(3):
+            v = x[:, c]
+            v = (v - v.mean()) / (v.var(unbiased=False) + 2e-5).sqrt()
+            flat[:, 4 * c:4 * c + 4] = v.reshape(6, 4)
+        weight, bias = (p.double() for p in branch[3].parameters())
+        y = flat @ weight.T + bias
+        y = (y - y.mean(0)) / (y.var(0, unbiased=False) + 2e-5).sqrt()
+        torch.testing.assert_close(
+            value.double(), y, rtol=1e-4, atol=1e-4)
+
+
+def test_dropout_acts_in_training_only():
+    neck, x = build(), torch.randn(8, 3, 2, 2)
+    assert not torch.equal(neck(x).mean, neck(x).mean)
+    neck.eval()
+    assert torch.equal(neck(x).mean, neck(x).mean)
+
+
+def test_variance_and_uncertainty():
+    log_var = torch.tensor([[0., 1.], [-2., -3.]])
+    feature = GaussianFeature(torch.zeros(2, 2), log_var)
+    torch.testing.assert_close(feature.variance, log_var.exp())
+    assert feature.uncertainty.tolist() == pytest.approx(
+        [(1 + 2.718281828) / 2, (.135335283 + .049787068) / 2])
+    assert GaussianFeature(*torch.full((2, 3, 4), -50.)).uncertainty.min() > 0
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_float32_within_autocast(dtype):
+    neck = build().eval()
+    x = torch.randn(4, 3, 2, 2).to(dtype)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        got = neck(x)
+    assert got.mean.dtype == got.log_var.dtype == torch.float32
+    want = neck(x.float())
+    assert torch.equal(got.mean, want.mean)
+    assert torch.equal(got.log_var, want.log_var)
+
+
+def test_last_scale_is_used():
+    neck = build().eval()
+    x = torch.randn(4, 3, 2, 2)
+    for feats in ((torch.randn(4, 3, 8, 8), x), [x]):
+        assert torch.equal(neck(feats).mean, neck(x).mean)
+    assert last_feature(x) is x
+
+
+def test_vectors_and_tokens():
+    vector, tokens = torch.randn(4, 3), torch.randn(4, 5, 3)
+    assert as_map(vector).shape == (4, 3, 1, 1)
+    assert as_map(tokens).shape == (4, 3, 5, 1)
+    assert torch.equal(as_map(tokens)[1, 2, :, 0], tokens[1, :, 2])
+    assert build(map_size=(1, 1))(vector).mean.shape == (4, 5)
+    assert build(map_size=(5, 1))(tokens).log_var.shape == (4, 5)
+    with pytest.raises(ValueError, match=r'got \(1, 2, 3, 4, 5\)'):
+        as_map(torch.zeros(1, 2, 3, 4, 5))
+
+
+def test_other_image_size_is_explained():
+    with pytest.raises(ValueError, match=r'built for \(2, 2\).*got \(3, 3\)'
+                       '.*another size'):
+        build()(torch.randn(4, 3, 3, 3))
+
+
+@pytest.mark.parametrize('missing', ['in_channels', 'map_size'])
+def test_missing_sizes_are_explained(missing):
+    with pytest.raises(ValueError, match='needs in_channels and map_size'):
+        build(**{missing: None})

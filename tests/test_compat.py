@@ -1,0 +1,96 @@
+"""Work-arounds: they work, and they are still needed."""
+import importlib.util
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.fileio import LocalBackend
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from mmfer import compat
+
+
+def test_plain_types_round_trip(tmp_path):
+    buffer = HistoryBuffer()
+    for value in (1.5, 2.5, 4.):
+        buffer.update(value)
+    hub = dict(
+        log_scalars={'loss': buffer},
+        runtime_info=dict(a=np.float32(2), b=np.arange(3), c=('x', 1), d=None))
+    path = tmp_path / 'hub.pth'
+    torch.save(compat.to_plain(hub), path)
+    loaded = compat.from_plain(torch.load(path, weights_only=True))
+    back = loaded['log_scalars']['loss']
+    assert isinstance(back, HistoryBuffer)
+    assert back.data[0].tolist() == [1.5, 2.5, 4.]
+    assert back.mean(2) == buffer.mean(2)
+    assert loaded['runtime_info']['a'] == 2
+    assert loaded['runtime_info']['c'] == ('x', 1)
+
+
+def test_unknown_objects_do_not_poison_a_checkpoint(tmp_path):
+    torch.save(compat.to_plain(dict(x=object())), tmp_path / 'x.pth')
+    assert 'object' in torch.load(tmp_path / 'x.pth', weights_only=True)['x']
+
+
+def test_message_hub_is_still_unsafe(tmp_path):
+    """Fails when mmengine stores plain types: then drop ``to_plain``."""
+    hub = MessageHub.get_instance('test_message_hub_is_still_unsafe')
+    hub.update_scalar('loss', 1.)
+    torch.save(hub.state_dict(), tmp_path / 'hub.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / 'hub.pth', weights_only=True)
+
+
+def test_unsafe_loading_is_an_opt_in(tmp_path):
+    path = tmp_path / 'foreign.pth'
+    torch.save(dict(buffer=HistoryBuffer()), path)
+    with compat.unsafe_loading():
+        assert 'buffer' in torch.load(path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path)
+
+
+def test_atomic_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / 'file'
+    compat.write_atomic(str(path), b'old')
+    monkeypatch.setattr(os, 'replace', lambda *a: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        compat.AtomicLocalBackend().put(b'new', path)
+    assert path.read_bytes() == b'old'
+    assert os.listdir(tmp_path) == ['file']
+
+
+def test_local_backend_still_writes_in_place(tmp_path):
+    """Fails when mmengine replaces files: then drop the backend."""
+    path = tmp_path / 'file'
+    path.write_bytes(b'old')
+    inode = path.stat().st_ino
+    LocalBackend().put(b'new', path)
+    assert path.stat().st_ino == inode
+
+
+def test_missing_mmcv_is_explained(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None
+                        if name == 'mmcv' else find(name))
+    with pytest.raises(ImportError, match=r'mmfer\[lite\]'):
+        compat.check_dependencies()
+
+
+def test_old_dependency_is_explained(monkeypatch):
+    monkeypatch.setitem(compat.MINIMUM_VERSIONS, 'mmengine', '99.0')
+    with pytest.raises(ImportError, match='mmengine>=99.0, found'):
+        compat.check_dependencies()
+
+
+def test_amp_optim_wrapper_still_refuses_the_cpu():
+    """Fails when it does not: then drop ``AutocastOptimWrapper``."""
+    if torch.cuda.is_available():
+        pytest.skip('needs a machine without an accelerator')
+    from mmengine.optim import AmpOptimWrapper
+    weight = torch.nn.Parameter(torch.zeros(1))
+    with pytest.raises(AssertionError):
+        AmpOptimWrapper(optimizer=torch.optim.SGD([weight], lr=1.))

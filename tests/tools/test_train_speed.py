@@ -1,0 +1,182 @@
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope, init_default_scope
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools/benchmarks/train_speed.py'
+METHODS = ['ce', 'rul', 'alum', 'alum_gate1']
+RATIOS = ['rul/ce', 'alum/rul', 'alum_gate1/rul']
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up.
+    sys.modules[TOOL.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+tool = load_tool()
+
+
+@pytest.fixture(scope='module')
+def result():
+    done = subprocess.run(
+        [
+            sys.executable, str(TOOL), '--pairs', '2', '--px', '32',
+            '--batch-size', '4', '--small-px', '16', '--small-batch-size',
+            '4', '--memory-steps', '1', '--threads', '1'
+        ],
+        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'rounds' in done.stderr
+    assert done.stdout.count('\n') == 1
+    return json.loads(done.stdout)
+
+
+def test_machine_is_described(result):
+    machine = result['machine']
+    assert machine['cpu']
+    assert machine['threads'] == 1
+    assert machine['torch'] == torch.__version__
+    assert machine['device'] == 'cpu'
+    assert (result['pairs'], result['steps']) == (2, 1)
+    assert list(result['settings']) == ['r18', 'small']
+
+
+@pytest.mark.parametrize('setting, px, precision', [
+    ('r18', 32, 'float32'), ('small', 16, 'bfloat16')])
+def test_numbers_follow_from_the_times(result, setting, px, precision):
+    numbers = result['settings'][setting]
+    assert (numbers['px'], numbers['batch_size']) == (px, 4)
+    assert numbers['precision'] == dict.fromkeys(METHODS, precision)
+    seconds = numbers['seconds_per_step']
+    assert list(seconds) == METHODS
+    for method in METHODS:
+        assert len(seconds[method]) == 2
+        assert numbers['images_per_second'][method] == pytest.approx(
+            4 / np.median(seconds[method]), rel=1e-3)
+    assert list(numbers['time_ratio']) == RATIOS
+    for name, ratio in numbers['time_ratio'].items():
+        a, b = name.split('/')
+        rounds = np.divide(seconds[a], seconds[b])
+        assert ratio['median'] == pytest.approx(
+            np.median(rounds), rel=1e-3)
+        assert ratio['q1'] <= ratio['median'] <= ratio['q3']
+
+
+@pytest.mark.parametrize('setting', ['r18', 'small'])
+def test_memory(result, setting):
+    numbers = result['settings'][setting]
+    memory = numbers['peak_memory_mib']
+    assert list(memory) == METHODS
+    # RUL has two more branches.
+    assert memory['ce'] < memory['rul'] <= memory['alum_gate1']
+    for name, ratio in numbers['memory_ratio'].items():
+        a, b = name.split('/')
+        assert ratio == pytest.approx(memory[a] / memory[b], rel=1e-2)
+
+
+def test_methods_take_turns():
+    order = []
+    seconds = tool.interleave(
+        {name: lambda name=name: order.append(name) for name in 'abc'},
+        rounds=3,
+        repeat=2,
+        synchronize=lambda: None)
+    assert ''.join(order) == 'aabbcc' * 3
+    assert {name: len(values) for name, values in seconds.items()} == \
+        dict(a=3, b=3, c=3)
+
+
+def test_ratios_pair_within_rounds():
+    # The machine is ten times as slow in the second round.
+    ratios = tool.time_ratios(
+        dict(ce=[1., 10., 1.], rul=[2., 20., 3.], alum=[2.2, 22., 3.3]))
+    assert ratios == {
+        'rul/ce': dict(median=2., q1=2., q3=2.5),
+        'alum/rul': dict(median=1.1, q1=1.1, q3=1.1)
+    }
+
+
+def test_allocation_peak():
+    assert tool.allocation_peak([5, 3, -5, 4, -3, -4]) == 8
+    assert tool.allocation_peak([]) == 0
+
+
+def test_cpu_growth_counts_what_lives_together():
+    size = 2**20
+
+    def step():
+        first = torch.empty(size, dtype=torch.uint8)
+        del first
+        second = torch.empty(2 * size, dtype=torch.uint8)
+        third = second.float()
+        del second, third
+
+    assert tool.cpu_growth(step) == 10 * size
+
+
+def test_growth_finds_what_autograd_keeps():
+    weight = torch.ones(256, 256, requires_grad=True)
+
+    def step(layers):
+        x = weight
+        for _ in range(layers):
+            x = x.exp()
+        x.sum().backward()
+        weight.grad = None
+
+    size = weight.numel() * 4
+    difference = tool.cpu_growth(lambda: step(12)) - tool.cpu_growth(
+        lambda: step(4))
+    assert difference == 8 * size
+
+
+@pytest.fixture
+def scope():
+    before = DefaultScope.get_current_instance()
+    init_default_scope('mmfer')
+    yield
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+def test_configs(scope):
+    setting = tool.Setting('{method}/{method}_r18_ferplus.py', 16, 4)
+    probs = {
+        method: tool.load_config(
+            method, setting, 'config').model.latent_compensation.prob
+        for method in ('alum', 'alum_gate1')
+    }
+    assert probs == dict(alum=.5, alum_gate1=1.)
+    for precision in ('float32', 'bfloat16'):
+        trainer = tool.Trainer('ce', setting, precision,
+                               torch.device('cpu'))
+        assert trainer.precision == precision
+        before = [p.clone() for p in trainer.model.parameters()]
+        trainer.step()
+        assert any(
+            not torch.equal(a, b)
+            for a, b in zip(before, trainer.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize('options, word', [
+    (['--pairs', '0'], '--pairs'), (['--batch-size', '1'], '--batch-size'),
+    (['--methods', 'scn'], '--methods')])
+def test_bad_options(capsys, options, word):
+    with pytest.raises(SystemExit) as error:
+        tool.parse_args(options)
+    assert error.value.code == 2
+    assert word in capsys.readouterr().err

@@ -1,0 +1,96 @@
+"""Test a model: ``python tools/test.py CONFIG CHECKPOINT``."""
+import argparse
+from copy import deepcopy
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+
+from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
+                       finish_config, load_config)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a model')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='checkpoint to test')
+    parser.add_argument('--out', help='file for the results')
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='what to write to --out: metrics or (default) predictions')
+    parser.add_argument('--show-dir', help='folder for pictures of results')
+    parser.add_argument(
+        '--show', action='store_true', help='show results in a window')
+    parser.add_argument(
+        '--interval', type=int, default=1, help='show every n-th sample')
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds that each window stays')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test-time augmentation: that of the config (tta_pipeline and '
+        'tta_model), otherwise the mean over an image and its mirror image')
+    add_runner_arguments(parser)
+    args = parser.parse_args()
+    if args.out_item is not None and args.out is None:
+        parser.error('--out-item needs --out, the file to write to')
+    return args
+
+
+def add_tta(cfg: Config) -> None:
+    """Wrap model and pipeline for test-time augmentation.
+
+    Last of all overrides: it moves the model one level down.
+    """
+    # The runner hands this to the outermost model only.
+    cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    dataset = cfg.test_dataloader.dataset
+    if 'tta_model' not in cfg:
+        cfg.tta_model = dict(type='AverageClsScoreTTA')
+    if 'tta_pipeline' not in cfg:
+        *steps, pack = deepcopy(dataset.pipeline)
+        flips = [dict(type='RandomFlip', prob=p, direction='horizontal')
+                 for p in (1., 0.)]
+        cfg.tta_pipeline = [
+            *steps, dict(type='TestTimeAug', transforms=[flips, [pack]])
+        ]
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset.pipeline = cfg.tta_pipeline
+
+
+def merge_args(args: argparse.Namespace) -> Config:
+    """The config with the command line merged into it."""
+    cfg = load_config(args.config, args)
+    cfg.load_from = args.checkpoint
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        cfg.default_hooks.visualization.update(
+            enable=True,
+            show=args.show,
+            wait_time=args.wait_time,
+            out_dir=args.show_dir,
+            interval=args.interval)
+    cfg = finish_config(cfg, args)
+    if args.tta:
+        add_tta(cfg)
+    return cfg
+
+
+def main() -> None:
+    args = parse_args()
+    runner = build_runner(merge_args(args))
+    if args.out and args.out_item != 'metrics':
+        runner.test_evaluator.metrics.append(DumpResults(args.out))
+    with checkpoint_loading(args.checkpoint, args.trust_checkpoint):
+        metrics = runner.test()
+    if args.out and args.out_item == 'metrics':
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()
