@@ -1,4 +1,9 @@
 _base_ = './ce_r18.py'
+# VGGFace2's published ResNet-50 has the stride in the first 1x1 convolution
+# of a block: style 'caffe'. Its weights load into the other style, too, but
+# compute something else.
 model = dict(
     backbone=dict(
-        depth=50, init_cfg=dict(checkpoint='checkpoints/vggface2_r50.pth')))
+        depth=50,
+        style='caffe',
+        init_cfg=dict(checkpoint='checkpoints/vggface2_r50.pth')))
