@@ -53,3 +53,14 @@ def test_model_builds_without_a_default_scope():
             latent_compensation=dict(),
             data_preprocessor=dict(input_shape=(3, 64, 64))))
     assert model.head.in_channels == 64
+
+
+def test_mmpretrain_builds_our_models():
+    """``mmpretrain.get_model`` forces its own scope upon the build."""
+    from helpers import CONFIGS
+    from mmengine.config import Config
+    from mmpretrain import get_model
+    cfg = Config.fromfile(f'{CONFIGS}/alum/alum_r18_synthfaces.py')
+    model = get_model(cfg, pretrained=False)
+    assert type(model.head).__name__ == 'ALUMHead'
+    assert model.data_preprocessor.input_shape == (1, 44, 44)
