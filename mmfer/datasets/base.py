@@ -429,6 +429,7 @@ class FERDataset(BaseDataset):
         return FileNotFoundError(
             f'{type(self).__name__}: data not found. Looked for\n  {tried}\n'
             f'Get it from {licence} and unpack it there, or say where it is '
-            'with --cfg-options data_root=... . To try mmfer without any '
-            'data, run a *_synthfaces_* config: the same methods on drawn '
-            'faces.')
+            'with --cfg-options train_dataloader.dataset.data_root=DIR '
+            'val_dataloader.dataset.data_root=DIR (and test_dataloader for '
+            'tests). To try mmfer without any data, run a *_synthfaces* '
+            'config: the same methods on drawn faces.')
