@@ -1,0 +1,54 @@
+"""The model index names what exists and only what was measured."""
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers import CONFIGS, ROOT
+from modelindex.load_model_index import load
+
+METHODS = sorted(p.name for p in Path(CONFIGS).iterdir()
+                 if p.name != '_base_')
+
+
+def metafile(method):
+    return yaml.safe_load(
+        (Path(CONFIGS) / method / 'metafile.yml').read_text())
+
+
+def test_index_lists_every_method():
+    index = yaml.safe_load((Path(ROOT) / 'model-index.yml').read_text())
+    assert index['Import'] == [f'configs/{m}/metafile.yml' for m in METHODS]
+
+
+def test_index_loads(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    index = load('model-index.yml')
+    index.build_models_with_collections()
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_metafile(method):
+    data = metafile(method)
+    collection, = data['Collections']
+    assert (Path(ROOT) / collection['README']).is_file()
+    assert (Path(ROOT) / collection['Code']['URL']).is_file()
+    for model in data['Models']:
+        config = Path(ROOT) / model['Config']
+        assert config.is_file() and config.stem == model['Name']
+        assert model['In Collection'] == collection['Name']
+        assert model['Metadata']['Seeds'] and model['Metadata']['Epochs']
+        for result in model['Results']:
+            assert result['Metrics'], model['Name']
+            # The best epoch on test data is no result.
+            assert not any('best' in name.lower()
+                           for name in result['Metrics'])
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_reported_numbers_agree(method):
+    """Numbers of a metafile stand in the table of the READMEs, too."""
+    readme = (Path(CONFIGS) / 'alum' / 'README.md').read_text()
+    for model in metafile(method)['Models']:
+        for result in model['Results']:
+            for value in result['Metrics'].values():
+                assert f'{value:.2f}' in readme, (model['Name'], value)
