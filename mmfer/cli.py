@@ -3,6 +3,7 @@ import argparse
 import os
 import os.path as osp
 import pickle
+import warnings
 from contextlib import contextmanager
 from typing import Optional
 
@@ -57,6 +58,11 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
             'configs/<method>/; their names are '
             '{method}_{backbone}_{dataset}[_{noise}].py')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.launcher != 'none' and get_device() == 'cpu':
+        raise SystemExit(
+            f'--launcher {args.launcher}: mmengine cannot train on several '
+            'CPU processes. Run without --launcher; torch uses all cores '
+            '(OMP_NUM_THREADS).')
     cfg = Config.fromfile(path)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
@@ -108,6 +114,9 @@ def build_runner(cfg: Config) -> Runner:
 def checkpoint_loading(path: Optional[str], trust: bool):
     """Load checkpoints safely, or say how to load them all the same."""
     if trust:
+        warnings.warn(
+            'loading without safety checks (--trust-checkpoint): a '
+            'checkpoint can run code', stacklevel=2)
         with unsafe_loading():
             yield
         return

@@ -6,9 +6,14 @@ import subprocess
 import sys
 import time
 
+import mmengine
 import pytest
 import torch
 from helpers import ROOT
+from mmengine.config import Config
+from mmpretrain import get_model
+
+from mmfer.registry import DATASETS
 
 SMALL = [
     'model.backbone.stem_channels=8', 'model.backbone.base_channels=8',
@@ -57,12 +62,29 @@ def test_test_agrees_with_training(trained, tmp_path):
         assert tested[name] == pytest.approx(value['last']), name
 
 
-def test_tta_and_predictions(trained, tmp_path):
+def test_tta_averages_an_image_and_its_mirror(trained, tmp_path):
+    """Against the model itself, run on both by hand."""
     work_dir, _ = trained
     run('tools/test.py', CONFIG, work_dir / 'epoch_2.pth', '--work-dir',
         tmp_path, '--tta', '--out', tmp_path / 'pred.pkl', '--cfg-options',
         *SMALL)
-    assert (tmp_path / 'pred.pkl').stat().st_size > 1000
+    predictions = mmengine.load(tmp_path / 'pred.pkl')
+    cfg = Config.fromfile(next(work_dir.glob('*.py')))
+    model = get_model(cfg, pretrained=str(work_dir / 'epoch_2.pth')).eval()
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    assert len(predictions) == len(dataset) == 50
+    for index in (0, 20, 49):
+        image = dataset[index]['inputs'][None]
+        with torch.no_grad():
+            views = [
+                model.test_step(dict(inputs=view))[0]
+                for view in (image, image.flip(-1))
+            ]
+        for name in ('pred_score', 'uncertainty'):
+            mean = (views[0].get(name) + views[1].get(name)) / 2
+            assert torch.allclose(predictions[index][name], mean, rtol=1e-3)
+        assert predictions[index]['pred_label'] == predictions[index][
+            'pred_score'].argmax()
 
 
 def test_foreign_checkpoint_needs_trust(trained, tmp_path):

@@ -3,8 +3,9 @@ import argparse
 from copy import deepcopy
 
 import mmengine
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.evaluator import DumpResults
+from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
 
 from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
                        finish_config, load_config)
@@ -42,24 +43,16 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_tta(cfg: Config) -> None:
-    """Wrap model and pipeline for test-time augmentation.
-
-    Last of all overrides: it moves the model one level down.
-    """
-    # The runner hands this to the outermost model only.
-    cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    dataset = cfg.test_dataloader.dataset
+    """Fill in what the config leaves out for test-time augmentation."""
     if 'tta_model' not in cfg:
-        cfg.tta_model = dict(type='AverageClsScoreTTA')
+        cfg.tta_model = dict(type='AverageUncertaintyTTA')
     if 'tta_pipeline' not in cfg:
-        *steps, pack = deepcopy(dataset.pipeline)
+        *steps, pack = deepcopy(cfg.test_dataloader.dataset.pipeline)
         flips = [dict(type='RandomFlip', prob=p, direction='horizontal')
                  for p in (1., 0.)]
         cfg.tta_pipeline = [
             *steps, dict(type='TestTimeAug', transforms=[flips, [pack]])
         ]
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset.pipeline = cfg.tta_pipeline
 
 
 def merge_args(args: argparse.Namespace) -> Config:
@@ -75,15 +68,18 @@ def merge_args(args: argparse.Namespace) -> Config:
             wait_time=args.wait_time,
             out_dir=args.show_dir,
             interval=args.interval)
-    cfg = finish_config(cfg, args)
-    if args.tta:
-        add_tta(cfg)
-    return cfg
+    return finish_config(cfg, args)
 
 
 def main() -> None:
     args = parse_args()
-    runner = build_runner(merge_args(args))
+    cfg = merge_args(args)
+    if args.tta:
+        add_tta(cfg)
+        # Wraps the model after its weights are loaded.
+        runner = build_runner_with_tta(cfg)
+    else:
+        runner = build_runner(cfg)
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(args.out))
     with checkpoint_loading(args.checkpoint, args.trust_checkpoint):

@@ -5,7 +5,7 @@ import os.path as osp
 import pickle
 import random
 from contextlib import contextmanager
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -119,7 +119,10 @@ class FERDataset(BaseDataset):
         self._sample_ids: Optional[np.ndarray] = None
         self._sample_ids_of = None
         # Shared memory: workers are forked or spawned once and live long.
-        self._random_state = torch.zeros(2, dtype=torch.int64).share_memory_()
+        # Negative: not set, augmentation uses the running random state.
+        self._random_state = torch.full((2, ), -1).share_memory_()
+        self._loader = 'val_dataloader' if kwargs.get('test_mode') \
+            else 'train_dataloader'
         super().__init__(
             ann_file=ann_file, data_root=osp.expanduser(data_root), **kwargs)
 
@@ -233,6 +236,8 @@ class FERDataset(BaseDataset):
             if self.test_mode:
                 return self.pipeline(info)
             seed, epoch = self._random_state.tolist()
+            if seed < 0:
+                return self.pipeline(info)
             with seeded_random_state(seed, epoch, info['sample_id']):
                 return self.pipeline(info)
         except UnreadableImageError as error:
@@ -409,13 +414,13 @@ class FERDataset(BaseDataset):
         """
         paths = {info['img_path'] for info in self._iterate_infos()}
         bad = sum(not looks_complete(p) for p in paths if p != path) + 1
-        loader = 'val_dataloader' if self.test_mode else 'train_dataloader'
         return UnreadableImageError(
             f'{error}. {type(self).__name__}: {bad} of {len(paths)} image '
             'files look empty or broken. Replace or remove them, or leave '
             'them out with --cfg-options '
-            f'{loader}.dataset.on_bad_image=skip (every file is then decoded '
-            'once before the start; those left out are counted and listed).')
+            f'{self._loader}.dataset.on_bad_image=skip (every file is then '
+            'decoded once before the start; those left out are counted and '
+            'listed).')
 
     def missing_root(self, looked_for: Sequence[str],
                      licence: str) -> FileNotFoundError:
@@ -433,3 +438,13 @@ class FERDataset(BaseDataset):
             'val_dataloader.dataset.data_root=DIR (and test_dataloader for '
             'tests). To try mmfer without any data, run a *_synthfaces* '
             'config: the same methods on drawn faces.')
+
+
+def fer_datasets(dataset) -> Iterator[FERDataset]:
+    """The mmfer data sets inside any wrappers."""
+    if isinstance(dataset, FERDataset):
+        yield dataset
+    for inner in getattr(dataset, 'datasets', None) or filter(
+            None, [vars(dataset).get('dataset') or
+                   vars(dataset).get('_dataset')]):
+        yield from fer_datasets(inner)

@@ -11,6 +11,7 @@ from mmfer.registry import DATASETS
 from .base import FERDataset
 from .lists import read_label_list
 
+NOISY_FORMATS = ('resup', 'eac', 'scn', 'jointgan')
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
                     '.ppm', '.pgm')
 
@@ -88,6 +89,12 @@ class ImageList(FERDataset):
             self.num_classes,
             label_base=self.label_base,
             by_path=True)
+        if self.test_mode and rows.format in NOISY_FORMATS:
+            raise ValueError(
+                f'ImageList: {rows.path} looks like a published noisy list of '
+                f'RAF-DB ({rows.format}), whose test labels are wrong too. '
+                'Evaluate with RAFDB(split="test"); train with '
+                'RAFDB(noisy_list=...).')
         if self.label_base is None:
             print_log(
                 f'ImageList: {rows.path} counts its {self.num_classes} '

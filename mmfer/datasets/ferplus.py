@@ -79,8 +79,9 @@ class FERPlus(FERDataset):
             training and 3,524 validation rows) or ``'majority'``
             (FERPlus's own, 25,060 and 3,199). Defaults to ``'argmax'``.
         soft_labels (bool): Also give the vote distribution over the eight
-            emotions as ``gt_score``, which losses then train on. It holds
-            the truth, so it cannot be joined with ``label_noise``.
+            emotions as ``gt_score``, which cross-entropy then trains on
+            (RUL and ALUM refuse it). It holds the truth, so it cannot be
+            joined with ``label_noise``.
             Defaults to False.
         **kwargs: See :class:`FERDataset`.
     """

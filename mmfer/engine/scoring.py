@@ -8,7 +8,8 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
-from mmfer.datasets.base import FERDataset
+from mmfer.datasets import FERDataset, fer_datasets
+from mmfer.models.heads import least_confidence
 
 
 def training_set(runner: Runner) -> FERDataset:
@@ -17,7 +18,6 @@ def training_set(runner: Runner) -> FERDataset:
     Raises:
         ValueError: There is none, or several.
     """
-    from .hooks.reproducibility import fer_datasets
     datasets = list(fer_datasets(runner.train_dataloader.dataset))
     if len(datasets) != 1:
         raise ValueError(
@@ -63,9 +63,16 @@ def predict_training_set(runner: Runner) -> Dict[str, np.ndarray]:
     rows = []
     for batch in loader:
         for sample in model.val_step(batch):
-            rows.append((int(sample.sample_id),
-                         sample.pred_score.float().cpu().numpy(),
-                         float(sample.uncertainty)))
+            if 'sample_id' not in sample:
+                raise ValueError(
+                    'predictions carry no sample_id: end the validation '
+                    "pipeline with dict(type='PackFERInputs').")
+            score = sample.pred_score.float()
+            uncertainty = sample.get('uncertainty')
+            if uncertainty is None:
+                uncertainty = least_confidence(score[None])
+            rows.append((int(sample.sample_id), score.cpu().numpy(),
+                         float(uncertainty)))
         if bar is not None:
             bar.update()
     model.train(was_training)

@@ -17,7 +17,7 @@ class _PredictionMetric(BaseMetric):
             score = sample['pred_score']
             confidence = 1 - float(score.max())
             self.results.append(
-                (int(sample['gt_label']), int(sample['pred_label']),
+                (int(sample['gt_label']), int(score.argmax()),
                  float(sample.get('uncertainty', confidence)), confidence))
 
 

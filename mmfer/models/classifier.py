@@ -75,8 +75,12 @@ class FERClassifier(ImageClassifier):
         # Two images: batch statistics of one are undefined.
         example = torch.zeros(2, *shape)
 
+        grey_to_colour = False
         if isinstance(backbone, dict):
+            grey_to_colour = shape[0] == 1 and not takes_channels(backbone)
             backbone = build_backbone(backbone, shape[0])
+        if grey_to_colour:
+            example = example.expand(-1, 3, -1, -1)
         feats = run_backbone(backbone, example)
         if isinstance(neck, dict):
             neck = MODELS.build(fill_sizes(neck, feats))
@@ -105,12 +109,15 @@ class FERClassifier(ImageClassifier):
             self.latent_compensation = MODELS.build(
                 dict(dict(type='LatentCompensation'), **latent_compensation))
             describe(self.latent_compensation.attach(self.backbone, example))
+        self.grey_to_colour = grey_to_colour
         self.channels_last = channels_last
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck'):
         """See mmpretrain's ``ImageClassifier.extract_feat``."""
+        if self.grey_to_colour:
+            inputs = inputs.expand(-1, 3, -1, -1)
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return super().extract_feat(inputs, stage)
@@ -131,11 +138,21 @@ def build_backbone(cfg: dict, channels: int) -> nn.Module:
         channels (int): Channels of an image.
     """
     cfg = dict(cfg)
-    if channels != 3 and 'in_channels' not in cfg and 'in_chans' not in cfg:
-        for name in ('in_channels', 'in_chans'):
-            if accepts(cfg, name):
-                cfg[name] = channels
+    if channels != 3 and takes_channels(cfg):
+        cfg.setdefault('in_channels', channels)
     return MODELS.build(cfg)
+
+
+def takes_channels(cfg: dict) -> bool:
+    """Whether the backbone can be built for other than colour images.
+
+    VGG and the mobile networks of mmpretrain cannot; they see a grey image
+    three times.
+    """
+    # ResNet's subclasses hand keyword arguments on.
+    return any('in_channels' in inspect.signature(cls).parameters
+               for cls in inspect.getmro(get_class(cfg))
+               if issubclass(cls, nn.Module) and cls is not nn.Module)
 
 
 def run_backbone(backbone: nn.Module, example: Tensor):
@@ -168,11 +185,18 @@ def fill_sizes(cfg: dict, feats) -> dict:
 
 def accepts(cfg: dict, argument: str) -> bool:
     """Whether the class that ``cfg`` names takes ``argument`` by name."""
-    cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(
-        cfg['type'])
+    return argument in inspect.signature(get_class(cfg)).parameters
+
+
+def get_class(cfg: dict) -> type:
+    """The class that ``cfg`` names."""
+    if inspect.isclass(cfg['type']):
+        return cfg['type']
+    cls = MODELS.get(cfg['type'])
     if cls is None:
-        return False
-    return argument in inspect.signature(cls).parameters
+        raise KeyError(f'{cfg["type"]!r} is no model of mmfer, mmpretrain or '
+                       'mmengine; check the spelling.')
+    return cls
 
 
 def check_pretrained(backbone: nn.Module) -> None:

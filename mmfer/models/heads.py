@@ -12,7 +12,17 @@ from .uncertainty_neck import GaussianFeature
 
 
 def stack_labels(data_samples: List[DataSample]) -> Tensor:
-    """Integer labels of a batch, shape (B, )."""
+    """Integer labels of a batch, shape (B, ).
+
+    Raises:
+        ValueError: The samples have soft labels, which these losses have no
+            use for.
+    """
+    if 'gt_score' in data_samples[0]:
+        raise ValueError(
+            'RUL and ALUM mix images by their own rule and need one label '
+            'each, but the samples have a gt_score: remove MixUp or CutMix '
+            'from model.train_cfg, and soft_labels from the data set.')
     return torch.cat([sample.gt_label for sample in data_samples])
 
 

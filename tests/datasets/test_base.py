@@ -217,6 +217,7 @@ def test_no_sample_holds_the_clean_label(image_list, cls):
 def test_poisoned_sidecar_changes_no_sample(image_list, cls):
     noise = None if cls is WithCleanLabels else NOISE
     dataset = cls(label_noise=noise, pipeline=AUGMENT, **image_list())
+    dataset.set_random_state(seed=0, epoch=0)
     before = [dataset[i] for i in range(len(dataset))]
     labels = dataset.get_gt_labels()
     dataset._clean_labels[:] = -7
@@ -328,6 +329,7 @@ def test_global_random_states_are_left_alone(image_list, test_mode):
     pipeline = PIPELINE if test_mode else AUGMENT
     dataset = ImageList(
         pipeline=pipeline, test_mode=test_mode, **image_list())
+    dataset.set_random_state(seed=0, epoch=0)
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     for i in range(3):
@@ -337,6 +339,14 @@ def test_global_random_states_are_left_alone(image_list, test_mode):
     assert now[0] == states[1][0] and now[2:] == states[1][2:]
     np.testing.assert_array_equal(now[1], states[1][1])
     assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_augmentation_varies_where_nobody_sets_the_epoch(image_list):
+    """In loops that are not by epoch, or in a loop of one's own."""
+    dataset = ImageList(pipeline=AUGMENT, **image_list())
+    torch.manual_seed(0), np.random.seed(0)
+    images = [dataset[0]['inputs'] for _ in range(20)]
+    assert any(not torch.equal(images[0], image) for image in images)
 
 
 def test_global_random_states_survive_an_error():

@@ -277,3 +277,23 @@ def test_lazy_folders_know_their_classes_when_loaded(folders):
     dataset = ImageFolders(str(root), lazy_init=True)
     assert dataset.CLASSES is None
     assert len(dataset) == 2 and dataset.CLASSES == ('a', 'b')
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_published_noisy_rows_are_not_evaluated_on(tmp_path, write_image,
+                                                   test_mode):
+    rows = []
+    for split in ('train', 'test'):
+        for i in range(7):
+            name = f'{split}_{i + 1:05d}.jpg'
+            write_image(tmp_path / name, i)
+            rows.append(f'{name} {i + 1}')
+    (tmp_path / 'noise30.txt').write_text('\n'.join(rows))
+    kwargs = dict(
+        ann_file='noise30.txt', data_root=str(tmp_path), num_classes=7,
+        test_mode=test_mode)
+    if test_mode:
+        with pytest.raises(ValueError, match='RAFDB'):
+            ImageList(**kwargs)
+    else:
+        assert len(ImageList(**kwargs)) == 14

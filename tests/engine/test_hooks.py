@@ -9,6 +9,7 @@ from helpers import assert_same_state, tiny_config, train
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmfer.compat import AtomicLocalBackend
 from mmfer.datasets import FERDataset
 from mmfer.engine.hooks.relabel import relabel
 from mmfer.engine.hooks.sample_scores import score_rows
@@ -172,6 +173,41 @@ def test_other_head_size_is_refused(trained, tmp_path):
     train(cfg)
 
 
+def test_missing_weights_are_refused(trained, tmp_path):
+    """Not evaluated at their initial values, with a line in the log."""
+    _, work_dir = trained
+    checkpoint = torch.load(work_dir / 'epoch_3.pth', weights_only=True)
+    del checkpoint['state_dict']['head.fc.bias']
+    torch.save(checkpoint, tmp_path / 'part.pth')
+    load = dict(load_from=str(tmp_path / 'part.pth'))
+    with pytest.raises(ValueError, match='lacks 1 of .*head.fc.bias'):
+        Runner.from_cfg(tiny_config(tmp_path, **load)).test()
+    train(tiny_config(tmp_path, train_cfg__max_epochs=1, **load))
+
+
+def test_kill_while_saving_leaves_a_checkpoint(tmp_path, monkeypatch):
+    """At any moment ``last_checkpoint`` names a whole file."""
+    put, calls = AtomicLocalBackend.put, []
+
+    def failing(self, obj, path):
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        put(self, obj, path)
+
+    monkeypatch.setattr(AtomicLocalBackend, 'put', failing)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config(tmp_path))
+    last = (tmp_path / 'last_checkpoint').read_text()
+    assert last == str(tmp_path / 'epoch_1.pth')
+    torch.load(last, weights_only=True)
+
+
+def test_old_checkpoints_are_removed(trained):
+    _, work_dir = trained
+    assert [p.name for p in work_dir.glob('*.pth')] == ['epoch_3.pth']
+
+
 # -- NaN ----------------------------------------------------------------------
 class BreakWeights(Hook):
 
@@ -241,6 +277,46 @@ def test_ramp(tmp_path):
     train(tiny_config(tmp_path, custom_hooks=[ramp]), Record())
     expected = [min(i / 6, 1) * .2 for i in range(9)]
     assert values == pytest.approx(expected)
+
+
+def test_relabelled_labels_stay_in_their_run(tmp_path):
+    """Fine-tuning from a relabelled run starts with its own labels."""
+    hooks = [
+        dict(type='RelabelHook', start_epoch=1, fraction=1., threshold=-1e-9)
+    ]
+    train(tiny_config(tmp_path / 'a', custom_hooks=hooks))
+    runner = train(
+        tiny_config(
+            tmp_path / 'b',
+            custom_hooks=hooks,
+            train_cfg__max_epochs=1,
+            load_from=str(tmp_path / 'a/epoch_3.pth')))
+    dataset = runner.train_dataloader.dataset
+    assert (dataset.all_labels.numpy() == dataset.given_labels).all()
+
+
+def test_stale_results_are_removed(tmp_path):
+    for name in ('summary.json', 'label_noise.json', 'sample_scores.csv'):
+        (tmp_path / name).write_text('old')
+    train(
+        tiny_config(
+            tmp_path,
+            'alum/alum_r18_synthfaces',
+            train_cfg__max_epochs=1))
+    assert not (tmp_path / 'label_noise.json').exists()
+    assert (tmp_path / 'summary.json').read_text() != 'old'
+
+
+def test_any_data_set_of_mmpretrain_trains(tmp_path):
+    """Without scores, and it says so at the start."""
+    cfg = tiny_config(tmp_path, train_cfg__max_epochs=1)
+    cfg.train_dataloader.dataset = dict(
+        type='ConcatDataset',
+        datasets=[cfg.train_dataloader.dataset,
+                  cfg.train_dataloader.dataset])
+    train(cfg)
+    assert (tmp_path / 'summary.json').exists()
+    assert not (tmp_path / 'sample_scores.csv').exists()
 
 
 def test_no_validation_still_trains(tmp_path):

@@ -82,6 +82,20 @@ def test_any_backbone_trains(name):
         assert parameter.grad.isfinite().all(), key
 
 
+@pytest.mark.parametrize('name', [
+    'resnet18', 'mobilenet_v2', 'mobilenet_v3', 'vgg16', 'efficientnet_b0',
+    'convnext_tiny', 'swin_tiny_64', 'deit_tiny_64', 'timm_resnet10'])
+def test_any_backbone_on_grey_images(name):
+    """As one override of a FERPlus or synthfaces config."""
+    cfg, size = BACKBONES[name]
+    if cfg['type'] == 'TIMMBackbone':
+        pytest.importorskip('timm')
+    model = build(cfg, (1, size, size))
+    losses = model(
+        torch.randn(4, 1, size, size), samples(0, 1, 0, 1), mode='loss')
+    assert sum(losses.values()).isfinite()
+
+
 @pytest.mark.parametrize('name', ['vgg16', 'convnext_tiny', 'deit_tiny_64'])
 def test_any_backbone_with_pooling(name):
     cfg, size = BACKBONES[name]
@@ -240,7 +254,8 @@ def test_accepts():
     assert accepts(dict(type='CEHead'), 'in_channels')
     assert accepts(dict(type='UncertaintyNeck'), 'map_size')
     assert not accepts(dict(type='FeaturePooling'), 'in_channels')
-    assert not accepts(dict(type='NoSuchClass'), 'in_channels')
+    with pytest.raises(KeyError, match='NoSuchClass.*spelling'):
+        accepts(dict(type='NoSuchClass'), 'in_channels')
 
 
 def pretrained(checkpoint):

@@ -70,3 +70,10 @@ def test_given_data_samples_are_filled_in():
     samples = head.predict(GaussianFeature(*torch.randn(2, 2, 6)), given)
     assert samples[0] is given[0] and samples[0].gt_label.item() == 1
     assert samples[1].uncertainty > 0
+
+
+def test_soft_labels_are_refused():
+    """MixUp on top would train mixed images on unmixed labels."""
+    sample = DataSample().set_gt_label(1).set_gt_score(torch.tensor([.4, .6]))
+    with pytest.raises(ValueError, match='MixUp'):
+        stack_labels([sample])

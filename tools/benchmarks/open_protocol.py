@@ -14,7 +14,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -54,37 +54,50 @@ class Run(NamedTuple):
         """Name of its work dir."""
         return f'{self.row}_seed{self.seed}'
 
+    @property
+    def arguments(self) -> List[str]:
+        """Config and overrides: what decides the result."""
+        options = [f'randomness.seed={self.seed}', *self.options]
+        if 'noise' in self.config:
+            options.append('train_dataloader.dataset.label_noise.seed='
+                           f'{self.seed}')
+        return [self.config, '--cfg-options', *options]
 
-def plan(methods: List[str], seeds: List[int], noise: str,
-         ladder: bool) -> List[Run]:
+
+def plan(methods: List[str], seeds: List[int], noise: str, ladder: bool,
+         extra: List[str]) -> List[Run]:
     """The runs, seed by seed, so that a partial table is a fair one."""
     suffix = f'_{noise}' if noise else ''
     runs = [
-        Run(m, f'configs/{m}/{m}_r18_ferplus{suffix}.py', seed, [])
+        Run(m, f'configs/{m}/{m}_r18_ferplus{suffix}.py', seed, extra)
         for seed in seeds for m in methods
     ]
     if ladder:
         runs += [
             Run(row, f'configs/alum/alum_r18_ferplus{suffix}.py', seeds[0],
-                options) for row, options in LADDER.items()
+                [*options, *extra]) for row, options in LADDER.items()
         ]
     return runs
 
 
-def execute(run: Run, root: Path, threads: int, extra: List[str]) -> int:
+def execute(run: Run, root: Path, threads: int) -> int:
     """Train one run, or go on with it; its output goes to a log."""
     work_dir = root / run.name
+    work_dir.mkdir(parents=True, exist_ok=True)
+    # What lies in the folder must be this run, not one like it.
+    record = work_dir / 'arguments.json'
+    if record.is_file() and json.loads(record.read_text()) != run.arguments:
+        print(
+            f'{run.name}: {work_dir} holds a run with other arguments '
+            f'({record.read_text()}); choose another --root', flush=True)
+        return 1
     if (work_dir / 'summary.json').is_file():
         print(f'{run.name}: done before', flush=True)
         return 0
-    work_dir.mkdir(parents=True, exist_ok=True)
-    options = [f'randomness.seed={run.seed}', *run.options, *extra]
-    if 'noise' in run.config:
-        options.append('train_dataloader.dataset.label_noise.seed='
-                       f'{run.seed}')
+    record.write_text(json.dumps(run.arguments))
     command = [
-        sys.executable, 'tools/train.py', run.config, '--work-dir',
-        str(work_dir), '--resume', '--cfg-options', *options
+        sys.executable, 'tools/train.py', *run.arguments, '--work-dir',
+        str(work_dir), '--resume'
     ]
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     # Large activations would otherwise be mapped and unmapped in every step.
@@ -118,17 +131,19 @@ def spread(values: List[float]) -> str:
     return f'{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}'
 
 
-def markdown(rows: Dict[str, Dict[int, dict]], baseline: str = 'ce',
+def markdown(rows: Dict[str, Dict[int, dict]],
+             baselines: Sequence[str] = ('ce', 'rul'),
              statistic: str = 'last5_mean') -> str:
     """The table: ``last5_mean`` of each metric, mean and spread over seeds.
 
-    The last column is the difference of the accuracy from the baseline's,
-    paired by seed.
+    The last columns are differences of the accuracy from that of other
+    rows, paired by seed.
     """
     lines = [
         '| method | seeds | ' + ' | '.join(COLUMNS.values()) +
-        ' | best epoch | noise AUROC | minus ' + baseline + ' |',
-        '|---|---|' + '---|' * (len(COLUMNS) + 3)
+        ' | best epoch | noise AUROC | ' +
+        ' | '.join(f'minus {b}' for b in baselines) + ' |',
+        '|---|---|' + '---|' * (len(COLUMNS) + 2 + len(baselines))
     ]
 
     def value(summary, metric, stat=statistic):
@@ -146,12 +161,13 @@ def markdown(rows: Dict[str, Dict[int, dict]], baseline: str = 'ce',
         areas = [s['noise_auroc'] for s in runs.values()
                  if s['noise_auroc'] is not None]
         cells.append(f'{np.mean(areas):.3f}' if areas else '')
-        pairs = [
-            value(s, 'accuracy/top1') -
-            value(rows[baseline][seed], 'accuracy/top1')
-            for seed, s in runs.items() if seed in rows.get(baseline, {})
-        ]
-        cells.append(spread(pairs) if pairs and row != baseline else '')
+        for baseline in baselines:
+            pairs = [
+                value(s, 'accuracy/top1') -
+                value(rows[baseline][seed], 'accuracy/top1')
+                for seed, s in runs.items() if seed in rows.get(baseline, {})
+            ]
+            cells.append(spread(pairs) if pairs and row != baseline else '')
         seeds = ', '.join(map(str, sorted(runs)))
         lines.append(f'| {row} | {seeds} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
@@ -201,28 +217,34 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--noise', default='noise30', help="suffix of the configs, or ''")
     parser.add_argument('--ladder', action='store_true')
-    parser.add_argument('--root', type=Path,
-                        default=Path('work_dirs/open_protocol'))
+    parser.add_argument(
+        '--root',
+        type=Path,
+        help='folder of the work dirs, work_dirs/open_protocol_NOISE')
     parser.add_argument(
         '--jobs', type=int, default=1, help='trainings at the same time')
     parser.add_argument('--table-only', action='store_true')
     parser.add_argument('--figure', type=Path, help='file for the curves')
     parser.add_argument('--cfg-options', nargs='+', default=[])
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.root is None:
+        args.root = Path('work_dirs') / '_'.join(
+            filter(None, ['open_protocol', args.noise]))
+    return args
 
 
 def main() -> None:
     args = parse_args()
     failed = 0
     if not args.table_only:
-        runs = plan(args.methods, args.seeds, args.noise, args.ladder)
+        runs = plan(args.methods, args.seeds, args.noise, args.ladder,
+                    args.cfg_options)
         threads = max(1, (os.cpu_count() or 1) // args.jobs)
         with ThreadPoolExecutor(args.jobs) as pool:
             failed = sum(
                 map(bool,
-                    pool.map(
-                        lambda run: execute(run, args.root, threads, args.
-                                            cfg_options), runs)))
+                    pool.map(lambda run: execute(run, args.root, threads),
+                             runs)))
     print(markdown(read_summaries(args.root)))
     if args.figure is not None:
         plot(args.root, args.figure)

@@ -1,24 +1,28 @@
 """Checkpoints that load safely and are whole or absent."""
+from mmengine.dist import is_main_process
+from mmengine.fileio import join_path
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from mmfer.compat import from_plain, to_plain, write_atomic
 from mmfer.registry import HOOKS
+from ..utils import bare_model
 
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
     """``CheckpointHook`` for files that ``weights_only`` loading accepts.
 
-    The message hub is stored as plain types; files are replaced in one step,
-    so that a kill leaves the previous checkpoint intact.
+    The message hub is stored as plain types. A file is written in one step,
+    and older ones are removed after it, so that a kill at any moment leaves
+    a whole checkpoint that ``last_checkpoint`` names.
 
     Args:
-        strict_shapes (bool): Refuse checkpoints whose tensors have other
-            shapes than the model's, instead of leaving those tensors at
-            their initial values. Set it to False to fine-tune with another
-            number of classes. Defaults to True.
+        strict_shapes (bool): Refuse checkpoints that do not fit the model,
+            instead of leaving what does not fit at its initial values:
+            tensors of other shapes always, missing ones when testing or
+            resuming. Set it to False to fine-tune with another number of
+            classes. Defaults to True.
         **kwargs: See mmengine's ``CheckpointHook``.
     """
 
@@ -39,27 +43,69 @@ class SafeCheckpointHook(CheckpointHook):
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         if self.strict_shapes:
-            model = runner.model.module if is_model_wrapper(
-                runner.model) else runner.model
-            check_shapes(checkpoint.get('state_dict', checkpoint),
-                         model.state_dict())
+            # Fine-tuning may start from a part of a model.
+            fine_tuning = not runner._resume and isinstance(
+                runner._train_loop, BaseLoop)
+            check_fit(
+                checkpoint.get('state_dict', checkpoint),
+                bare_model(runner).state_dict(),
+                allow_missing=fine_tuning)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
-        super()._save_checkpoint_with_step(runner, step, meta)
-        # mmengine truncates this file before it writes the new name.
-        if runner.rank == 0:
-            write_atomic(f'{runner.work_dir}/last_checkpoint',
-                         str(self.last_ckpt).encode())
+        """Save, then point to the new file, then remove old ones.
+
+        mmengine's order is the reverse, which leaves no checkpoint at all
+        while it writes.
+        """
+        outdated = []
+        if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
+            steps = [*self.keep_ckpt_ids, step]
+            outdated = steps[:-self.max_keep_ckpts]
+            # A deque of this length: appending drops the oldest.
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info('keep_ckpt_ids',
+                                           list(self.keep_ckpt_ids))
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args)
+        if not is_main_process():
+            return
+        write_atomic(
+            join_path(runner.work_dir, 'last_checkpoint'),
+            self.last_ckpt.encode())
+        for old in outdated:
+            path = join_path(self.out_dir, self.filename_tmpl.format(old))
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
 
 
-def check_shapes(loaded: dict, expected: dict) -> None:
-    """Raise ``ValueError`` if common tensors differ in shape.
+def check_fit(loaded: dict, expected: dict, allow_missing: bool) -> None:
+    """Raise ``ValueError`` unless a checkpoint fits a model.
 
     Args:
         loaded (dict): State dict from a checkpoint.
         expected (dict): State dict of the model.
+        allow_missing (bool): Whether the checkpoint may lack tensors.
     """
+    loaded = {name.removeprefix('module.'): v for name, v in loaded.items()}
+    missing = [name for name in expected
+               if name not in loaded and 'num_batches_tracked' not in name]
+    if missing and not allow_missing:
+        raise ValueError(
+            f'the checkpoint is for another model, it lacks {len(missing)} '
+            f'of {len(expected)} tensors: {", ".join(missing[:5])}, ... '
+            'Use the config it was trained with (same method, neck and '
+            'backbone).')
     wrong = [
         f'{name}: {tuple(loaded[name].shape)} in the checkpoint, '
         f'{tuple(value.shape)} in the model'

@@ -2,10 +2,10 @@
 from operator import attrgetter
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmfer.registry import HOOKS
+from ..utils import bare_model
 
 
 @HOOKS.register_module()
@@ -42,8 +42,7 @@ class LinearRampHook(Hook):
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Set the attribute."""
-        model = runner.model.module if is_model_wrapper(
-            runner.model) else runner.model
+        model = bare_model(runner)
         owner = attrgetter(self.owner)(model) if self.owner else model
         if not hasattr(owner, self.name):
             raise AttributeError(

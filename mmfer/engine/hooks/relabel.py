@@ -67,7 +67,11 @@ class RelabelHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Put back the labels of a resumed run."""
-        if self._resumed is not None:
+        if runner._val_loop is None:
+            raise ValueError(
+                'RelabelHook predicts with the validation pipeline; switch '
+                'validation on (drop --no-validate).')
+        if runner._resume and self._resumed is not None:
             dataset = training_set(runner)
             dataset.set_labels(dataset.sample_ids,
                                self._resumed[dataset.sample_ids])

@@ -1,24 +1,13 @@
 """Randomness as a function of where the training is."""
 import random
-from typing import Iterator
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmfer.datasets.base import FERDataset
+from mmfer.datasets import fer_datasets
 from mmfer.registry import HOOKS
-
-
-def fer_datasets(dataset) -> Iterator[FERDataset]:
-    """The mmfer data sets inside any wrappers."""
-    if isinstance(dataset, FERDataset):
-        yield dataset
-    for inner in getattr(dataset, 'datasets', None) or filter(
-            None, [vars(dataset).get('dataset') or
-                   vars(dataset).get('_dataset')]):
-        yield from fer_datasets(inner)
 
 
 def seed_everything(*entropy: int) -> None:
@@ -40,13 +29,19 @@ class ReproducibilityHook(Hook):
     needed: dropout, permutations and gates of an iteration depend on the
     seed and the iteration, augmentation on the seed, the epoch and the
     sample. A resumed run, and one with another number of workers, computes
-    the same numbers.
+    the same numbers on a CPU with as many threads; for GPUs see
+    ``randomness.deterministic``.
+
+    In loops that are not by epoch, augmentation is left to the running
+    random state, as elsewhere in OpenMMLab.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the data sets where the training is."""
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            return
         for dataset in fer_datasets(runner.train_dataloader.dataset):
             dataset.set_random_state(runner.seed, runner.epoch)
 

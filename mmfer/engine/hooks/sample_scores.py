@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmfer.compat import write_atomic
+from mmfer.datasets import fer_datasets
 from mmfer.evaluation.functional import auroc
 from mmfer.registry import HOOKS
 from ..scoring import predict_training_set, training_set
@@ -81,12 +82,23 @@ class SampleScoresHook(Hook):
     def __init__(self, threshold: float = 0.2):
         self.threshold = threshold
 
+    def before_train(self, runner: Runner) -> None:
+        """Say now, not after days, if no table will be written."""
+        self.reason = None
+        datasets = list(fer_datasets(runner.train_dataloader.dataset))
+        if runner._val_loop is None:
+            self.reason = ('it needs the validation pipeline, and validation '
+                           'is switched off')
+        elif len(datasets) != 1:
+            self.reason = ('it needs exactly one mmfer data set to train on, '
+                           f'and there are {len(datasets)}')
+        if self.reason is not None:
+            runner.logger.warning(
+                f'sample_scores.csv will not be written: {self.reason}.')
+
     def after_train(self, runner: Runner) -> None:
         """Score, join, write."""
-        if runner._val_loop is None:
-            runner.logger.warning(
-                'sample_scores.csv is not written: it needs the validation '
-                'pipeline, and validation is switched off.')
+        if self.reason is not None:
             return
         dataset = training_set(runner)
         runner.logger.info(f'Scoring {len(dataset)} training samples ...')

@@ -1,20 +1,30 @@
 """What came out of a training: summary.json and a short table."""
 import hashlib
 import json
+import os
 import os.path as osp
 import time
 from importlib import metadata
 from typing import Dict, List, Optional
 
 import numpy as np
-from mmengine.dist import is_main_process
+from mmengine.config import Config
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmfer.compat import write_atomic
+from mmfer.datasets import fer_datasets
 from mmfer.registry import HOOKS
-from .reproducibility import fer_datasets
 
+RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json',
+           'history.json')
+# Where a run takes place and how it is started, which does not decide what
+# comes out of it.
+CIRCUMSTANCES = ('work_dir', 'resume', 'load_from', 'launcher', 'data_root',
+                 'experiment_name', 'num_workers', 'pin_memory',
+                 'persistent_workers', 'log_level', 'env_cfg', 'visualizer',
+                 'vis_backends')
 PACKAGES = ('mmfer', 'mmengine', 'mmpretrain', 'mmcv', 'mmcv-lite', 'torch',
             'torchvision', 'numpy')
 
@@ -28,6 +38,25 @@ def package_versions() -> Dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def deciding(cfg):
+    """The part of a config that decides the result, as plain types."""
+    if isinstance(cfg, dict):
+        return {
+            key: deciding(value)
+            for key, value in cfg.items() if key not in CIRCUMSTANCES
+        }
+    if isinstance(cfg, (list, tuple)):
+        return [deciding(value) for value in cfg]
+    return cfg
+
+
+def config_hash(cfg: Config) -> str:
+    """SHA-256 of :func:`deciding`, the same on every machine."""
+    text = json.dumps(
+        deciding(cfg.to_dict()), sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
@@ -76,6 +105,11 @@ class SummaryHook(Hook):
         """Take up the history of a resumed run."""
         self.path = osp.join(runner.work_dir, 'history.json')
         self.history = {}
+        if not runner.epoch and is_main_process():
+            # Results of another run in this folder are not this run's.
+            for name in RESULTS:
+                if osp.isfile(osp.join(runner.work_dir, name)):
+                    os.remove(osp.join(runner.work_dir, name))
         if runner.epoch and osp.isfile(self.path):
             with open(self.path) as file:
                 stored = {e['epoch']: e for e in json.load(file)}
@@ -103,8 +137,9 @@ class SummaryHook(Hook):
         entry = self.history.setdefault(runner.epoch + 1,
                                         dict(epoch=runner.epoch + 1))
         entry['seconds'] = time.time() - self._start
-        entry['images'] = len(loader) * loader.batch_size \
+        images = len(loader) * loader.batch_size \
             if loader.drop_last else len(loader.sampler)
+        entry['images'] = images * get_world_size()
         loss = runner.message_hub.get_scalar('train/loss')
         entry['train_loss'] = float(loss.mean(len(loader)))
         self._save()
@@ -142,7 +177,7 @@ class SummaryHook(Hook):
         path = osp.join(runner.work_dir, 'summary.json')
         write_atomic(path, json.dumps(summary, indent=1).encode())
         runner.logger.info('\n' + self.table(summary, runner.work_dir))
-        for dataset in fer_datasets(runner.train_dataloader.dataset):
+        for dataset in self._datasets(runner):
             if dataset.skipped:
                 runner.logger.warning(dataset.skipped_report())
 
@@ -154,13 +189,14 @@ class SummaryHook(Hook):
         labels = hashlib.sha256()
         for dataset in fer_datasets(runner.train_dataloader.dataset):
             labels.update(dataset.given_labels.astype('<i8').tobytes())
-        config = runner.cfg.copy()
-        for name in ('work_dir', 'resume', 'load_from', 'launcher'):
-            config.pop(name, None)
+        validated = [e['metrics'] for e in entries if 'metrics' in e]
+        if len(validated) < min(self.last_k, len(entries)):
+            runner.logger.warning(
+                f'only {len(validated)} epochs were validated in this work '
+                f'dir; last{self.last_k}_mean is their mean.')
         return dict(
             config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0],
-            config_sha256=hashlib.sha256(
-                config.pretty_text.encode()).hexdigest(),
+            config_sha256=config_hash(runner.cfg),
             seed=runner.seed,
             labels_sha256=labels.hexdigest(),
             noise_auroc=runner.message_hub.get_info('noise_auroc'),
@@ -168,9 +204,17 @@ class SummaryHook(Hook):
             epochs=runner.epoch,
             seconds=seconds,
             images_per_second=images / seconds if seconds else None,
-            metrics=summarize(
-                [e['metrics'] for e in entries if 'metrics' in e],
-                self.last_k))
+            skipped_images=[
+                name for d in self._datasets(runner) for name in d.skipped
+            ],
+            averaged_epochs=min(self.last_k, len(validated)),
+            metrics=summarize(validated, self.last_k))
+
+    def _datasets(self, runner: Runner) -> list:
+        loaders = [runner.train_dataloader]
+        if runner._val_loop is not None:
+            loaders.append(runner.val_dataloader)
+        return [d for loader in loaders for d in fer_datasets(loader.dataset)]
 
     def table(self, summary: dict, work_dir: str) -> str:
         """What is printed at the end of a training."""
@@ -213,9 +257,7 @@ class SummaryHook(Hook):
             lines.append('AUROC of noise_score against the planted noise: '
                          f"{summary['noise_auroc']:.3f}")
         files = [
-            f for f in ('summary.json', 'sample_scores.csv',
-                        'label_noise.json', 'history.json')
-            if osp.isfile(osp.join(work_dir, f))
+            f for f in RESULTS if osp.isfile(osp.join(work_dir, f))
         ]
         lines.append(f'files in {work_dir}: {", ".join(files)}, checkpoints')
         return '\n'.join(lines)

@@ -1,0 +1,23 @@
+"""Test-time augmentation with uncertainty."""
+from typing import List
+
+from mmpretrain.models.tta import AverageClsScoreTTA
+from mmpretrain.structures import DataSample
+
+from mmfer.registry import MODELS
+from .heads import set_uncertainty
+
+
+@MODELS.register_module()
+class AverageUncertaintyTTA(AverageClsScoreTTA):
+    """``AverageClsScoreTTA`` that averages ``uncertainty`` as well."""
+
+    def _merge_single_sample(self,
+                             data_samples: List[DataSample]) -> DataSample:
+        merged = super()._merge_single_sample(data_samples)
+        merged.set_pred_label(merged.pred_score.argmax())
+        if 'uncertainty' in merged:
+            mean = sum(s.uncertainty for s in data_samples) / len(
+                data_samples)
+            set_uncertainty([merged], mean[None])
+        return merged
