@@ -42,19 +42,28 @@ def set_uncertainty(data_samples: List[DataSample],
 class GaussianHead(ClsHead):
     """Base of heads over a :class:`GaussianFeature` (RUL, ALUM).
 
-    Prediction classifies the mean; nothing is mixed. ``uncertainty`` is the
-    mean variance over the dimensions, as in RUL's rejection experiments.
+    Prediction classifies the mean; nothing is mixed. ``uncertainty`` is a
+    mean of the variances over the dimensions.
 
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D.
+        uncertainty (str): Which mean, ``'arithmetic'`` or ``'geometric'``,
+            see :meth:`GaussianFeature.uncertainty`.
+            Defaults to ``'arithmetic'``.
     """
 
     def __init__(self,
                  num_classes: int,
                  in_channels: int,
+                 uncertainty: str = 'arithmetic',
                  init_cfg: Optional[dict] = None):
         super().__init__(init_cfg=init_cfg)
+        if uncertainty not in ('arithmetic', 'geometric'):
+            raise ValueError(
+                f'{type(self).__name__} has no uncertainty {uncertainty!r}, '
+                'only arithmetic, geometric.')
+        self.uncertainty = uncertainty
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.fc = nn.Linear(in_channels, num_classes)
@@ -74,7 +83,8 @@ class GaussianHead(ClsHead):
     ) -> List[DataSample]:
         """``pred_label``, ``pred_score`` and ``uncertainty`` per sample."""
         return set_uncertainty(
-            super().predict(feats, data_samples), feats.uncertainty)
+            super().predict(feats, data_samples),
+            feats.uncertainty(self.uncertainty))
 
 
 def label_cross_entropy(logits: Tensor, labels: Tuple[Tensor, ...]) -> Tensor:

@@ -24,9 +24,22 @@ class GaussianFeature(NamedTuple):
         """Per-dimension variance sigma of ALUM Eq. 9, > 0, shape (B, D)."""
         return self.log_var.exp()
 
-    @property
-    def uncertainty(self) -> Tensor:
-        """One number per sample: the mean variance (RUL), > 0, shape (B,)."""
+    def uncertainty(self, mean: str = 'arithmetic') -> Tensor:
+        """One number per sample: the mean of its variances over dimensions.
+
+        Args:
+            mean (str): ``'arithmetic'``, as in RUL, whose weights are made
+                of this very number; or ``'geometric'``, which does not
+                depend on the scale of each dimension. Where only ratios
+                within a dimension are trained, as by ALUM Eq. 11, these
+                scales are free, and the arithmetic mean is that of the few
+                dimensions that happen to be large.
+
+        Returns:
+            Tensor: > 0, shape (B, ).
+        """
+        if mean == 'geometric':
+            return self.log_var.mean(dim=1).exp()
         return self.variance.mean(dim=1)
 
 

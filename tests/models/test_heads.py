@@ -77,3 +77,8 @@ def test_soft_labels_are_refused():
     sample = DataSample().set_gt_label(1).set_gt_score(torch.tensor([.4, .6]))
     with pytest.raises(ValueError, match='MixUp'):
         stack_labels([sample])
+
+
+def test_unknown_uncertainty_is_named():
+    with pytest.raises(ValueError, match="'median', only arithmetic"):
+        GaussianHead(3, 4, uncertainty='median')

@@ -1,4 +1,6 @@
 """The two branches of RUL's code and what may be fed to them."""
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -65,9 +67,10 @@ def test_variance_and_uncertainty():
     log_var = torch.tensor([[0., 1.], [-2., -3.]])
     feature = GaussianFeature(torch.zeros(2, 2), log_var)
     torch.testing.assert_close(feature.variance, log_var.exp())
-    assert feature.uncertainty.tolist() == pytest.approx(
+    assert feature.uncertainty().tolist() == pytest.approx(
         [(1 + 2.718281828) / 2, (.135335283 + .049787068) / 2])
-    assert GaussianFeature(*torch.full((2, 3, 4), -50.)).uncertainty.min() > 0
+    assert GaussianFeature(
+        *torch.full((2, 3, 4), -50.)).uncertainty().min() > 0
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
@@ -111,3 +114,15 @@ def test_other_image_size_is_explained():
 def test_missing_sizes_are_explained(missing):
     with pytest.raises(ValueError, match='needs in_channels and map_size'):
         build(**{missing: None})
+
+
+def test_geometric_uncertainty_ignores_the_scale_of_dimensions():
+    """What Eq. 11 leaves free must not change the order of the images."""
+    torch.manual_seed(0)
+    feature = GaussianFeature(*torch.randn(2, 9, 5))
+    scaled = feature._replace(log_var=feature.log_var + 3 * torch.randn(5))
+    first, second = (f.uncertainty('geometric') for f in (feature, scaled))
+    assert torch.allclose(first / first[0], second / second[0])
+    by_hand = [math.prod(math.exp(v) for v in row)**(1 / 5)
+               for row in feature.log_var.tolist()]
+    assert first.tolist() == pytest.approx(by_hand)

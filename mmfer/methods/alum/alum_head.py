@@ -54,6 +54,9 @@ class ALUMHead(GaussianHead):
             paper's, see :func:`reduce_triplets`.
         triplet_count (float): With ``'mean'``, the number of triplets whose
             sum lambda was chosen for. Defaults to 25.6 = 0.2 * 128.
+        uncertainty (str): Mean over the dimensions that a prediction
+            reports, see :meth:`GaussianFeature.uncertainty`.
+            Defaults to ``'geometric'``.
     """
 
     def __init__(self,
@@ -69,8 +72,9 @@ class ALUMHead(GaussianHead):
                  triplet_scope: str = 'mined',
                  triplet_reduction: str = 'mean',
                  triplet_count: float = 25.6,
+                 uncertainty: str = 'geometric',
                  init_cfg: Optional[dict] = None):
-        super().__init__(num_classes, in_channels, init_cfg)
+        super().__init__(num_classes, in_channels, uncertainty, init_cfg)
         if not 0 <= mine_ratio <= 1:
             raise ValueError(f'mine_ratio must lie in [0, 1], got '
                              f'{mine_ratio}')

@@ -88,7 +88,7 @@ class RULHead(GaussianHead):
                  pairwise: bool = False,
                  variant: str = 'mix_feature',
                  init_cfg: Optional[dict] = None):
-        super().__init__(num_classes, in_channels, init_cfg)
+        super().__init__(num_classes, in_channels, init_cfg=init_cfg)
         if num_images < 2:
             raise ValueError(
                 f'RULHead mixes at least 2 images, got {num_images}')
