@@ -17,7 +17,7 @@ test_pipeline = [
     dict(type='PackFERInputs')
 ]
 train_dataloader = dict(
-    batch_size=128,
+    batch_size=32,
     num_workers=0,
     dataset=dict(
         type='SyntheticFaces',
