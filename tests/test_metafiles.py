@@ -24,6 +24,9 @@ def test_index_loads(monkeypatch):
     monkeypatch.chdir(ROOT)
     index = load('model-index.yml')
     index.build_models_with_collections()
+    assert {m.in_collection for m in index.models} == {
+        m.upper() for m in METHODS
+    }
 
 
 @pytest.mark.parametrize('method', METHODS)

@@ -122,7 +122,7 @@ def test_summary_hashes_follow_what_decides(tmp_path):
     for index, options in enumerate([
             {}, {},
             dict(train_dataloader__dataset__label_noise__seed=5),
-            dict(optim_wrapper__optimizer__lr=2e-3)
+            dict(optim_wrapper__optimizer__lr=7e-3)
     ]):
         work_dir = tmp_path / str(index)
         cfg = tiny_config(work_dir, train_cfg__max_epochs=1, **options)
