@@ -60,9 +60,9 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.launcher != 'none' and get_device() == 'cpu':
         raise SystemExit(
-            f'--launcher {args.launcher}: mmengine cannot train on several '
-            'CPU processes. Run without --launcher; torch uses all cores '
-            '(OMP_NUM_THREADS).')
+            f'--launcher {args.launcher}: training on several processes '
+            'needs accelerators here. Run without --launcher; torch uses '
+            'all cores (OMP_NUM_THREADS).')
     cfg = Config.fromfile(path)
     cfg.launcher = args.launcher
     if args.work_dir is not None:

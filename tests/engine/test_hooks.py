@@ -13,7 +13,7 @@ from mmfer.compat import AtomicLocalBackend
 from mmfer.datasets import FERDataset
 from mmfer.engine.hooks.relabel import relabel
 from mmfer.engine.hooks.sample_scores import score_rows
-from mmfer.engine.hooks.summary import summarize
+from mmfer.engine.hooks.summary import config_hash, summarize
 from mmfer.evaluation import auroc
 
 
@@ -115,6 +115,16 @@ def test_summary_of_a_training(trained):
     manifest = json.loads((work_dir / 'label_noise.json').read_text())
     assert manifest['noisy_sha256'] == summary['labels_sha256']
     assert manifest['num_changed'] == round(.3 * 96)
+
+
+def test_config_hash_tells_fine_tuning_from_resuming(tmp_path):
+    same = dict(experiment_name='same')
+    plain, tuned, resumed, moved = (
+        config_hash(tiny_config(tmp_path, **options)) for options in (
+            same, dict(same, load_from='a.pth'),
+            dict(same, load_from='a.pth', resume=True),
+            dict(same, train_dataloader__num_workers=3)))
+    assert plain == resumed == moved != tuned
 
 
 def test_summary_hashes_follow_what_decides(tmp_path):

@@ -21,7 +21,7 @@ RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json',
            'history.json')
 # Where a run takes place and how it is started, which does not decide what
 # comes out of it.
-CIRCUMSTANCES = ('work_dir', 'resume', 'load_from', 'launcher', 'data_root',
+CIRCUMSTANCES = ('work_dir', 'resume', 'launcher', 'data_root',
                  'experiment_name', 'num_workers', 'pin_memory',
                  'persistent_workers', 'log_level', 'env_cfg', 'visualizer',
                  'vis_backends')
@@ -54,8 +54,11 @@ def deciding(cfg):
 
 def config_hash(cfg: Config) -> str:
     """SHA-256 of :func:`deciding`, the same on every machine."""
-    text = json.dumps(
-        deciding(cfg.to_dict()), sort_keys=True, default=repr)
+    settings = deciding(cfg.to_dict())
+    if cfg.get('resume'):
+        # Then it names a part of this run, not the weights it began with.
+        settings['load_from'] = None
+    text = json.dumps(settings, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
