@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .compat import unsafe_loading
+from .compat import CPU_DISTRIBUTED, cpu_process_group, unsafe_loading
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -58,13 +58,14 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
             'configs/<method>/; their names are '
             '{method}_{backbone}_{dataset}[_{noise}].py')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if args.launcher != 'none' and get_device() == 'cpu':
-        raise SystemExit(
-            f'--launcher {args.launcher}: training on several processes '
-            'needs accelerators here. Run without --launcher; torch uses '
-            'all cores (OMP_NUM_THREADS).')
     cfg = Config.fromfile(path)
     cfg.launcher = args.launcher
+    if args.launcher != 'none' and get_device() == 'cpu':
+        if args.launcher != 'pytorch':
+            raise SystemExit(
+                f'--launcher {args.launcher}: on CPUs only the launcher '
+                'pytorch (torchrun) is supported.')
+        cfg.merge_from_dict(CPU_DISTRIBUTED)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -108,6 +109,16 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+@contextmanager
+def process_group(cfg: Config):
+    """Have a process group on CPUs too, where mmengine cannot start one."""
+    if cfg.launcher == 'none' or get_device() != 'cpu':
+        yield
+        return
+    with cpu_process_group():
+        yield
 
 
 @contextmanager

@@ -159,3 +159,29 @@ def bf16_is_fast(device: str) -> bool:
     if device == 'cuda':
         return torch.cuda.is_bf16_supported()
     return False
+
+
+# ---------------------------------------------------------------------------
+# mmengine 0.10 chooses a CUDA device when it starts a process group, and
+# wraps models for the device LOCAL_RANK. Goes away when its launcher knows
+# CPUs.
+# ---------------------------------------------------------------------------
+CPU_DISTRIBUTED = {
+    'env_cfg.dist_cfg.backend': 'gloo',
+    'model_wrapper_cfg': dict(
+        type='MMDistributedDataParallel', device_ids=None)
+}
+
+
+@contextmanager
+def cpu_process_group():
+    """Join the process group that ``torchrun`` describes, over gloo.
+
+    A runner that finds one does not start its own. Its threads must end
+    before the interpreter does.
+    """
+    torch.distributed.init_process_group('gloo')
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()

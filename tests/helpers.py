@@ -1,9 +1,11 @@
 """A training that takes seconds, for tests."""
 import itertools
+import json
 import os.path as osp
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
@@ -21,12 +23,13 @@ def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',
         **options: Overrides, with ``__`` for dots.
     """
     cfg = Config.fromfile(osp.join(CONFIGS, f'{name}.py'))
+    network = 'model.network1' if 'network1' in cfg.model else 'model'
     cfg.merge_from_dict({
         'work_dir': str(work_dir),
         # Runners of one process share message hubs by this name.
         'experiment_name': f'test_{next(_COUNTER)}',
-        'model.backbone.stem_channels': 8,
-        'model.backbone.base_channels': 8,
+        f'{network}.backbone.stem_channels': 8,
+        f'{network}.backbone.base_channels': 8,
         'data_preprocessor.input_shape': (1, 32, 32),
         'train_dataloader.dataset.num_samples': 96,
         'train_dataloader.dataset.size': 36,
@@ -63,3 +66,40 @@ def assert_same_state(first: dict, second: dict) -> None:
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
+
+
+class Stop(Exception):
+    """What :class:`StopAt` raises."""
+
+
+class StopAt(Hook):
+    """Stop the training at a hook point of an epoch."""
+
+    def __init__(self, point, epoch):
+        self.epoch = epoch
+        setattr(self, point, self.stop)
+
+    def stop(self, runner, *args, **kwargs):
+        if runner.epoch == self.epoch:
+            raise Stop
+
+
+def results(work_dir):
+    """History, summary and scores of a training, without times."""
+    history = json.loads((work_dir / 'history.json').read_text())
+    for entry in history:
+        del entry['seconds']
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    for name in ('seconds', 'images_per_second'):
+        del summary[name]
+    scores = (work_dir / 'sample_scores.csv').read_text()
+    return history, summary, scores
+
+
+def optimizer_state(runner):
+    """State of the optimizer as one flat dict of tensors."""
+    state = runner.optim_wrapper.optimizer.state_dict()['state']
+    return {
+        f'{index}.{name}': torch.as_tensor(value)
+        for index, entry in state.items() for name, value in entry.items()
+    }

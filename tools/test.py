@@ -4,11 +4,12 @@ from copy import deepcopy
 
 import mmengine
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
 
 from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
-                       finish_config, load_config)
+                       finish_config, load_config, process_group)
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,6 +75,12 @@ def merge_args(args: argparse.Namespace) -> Config:
 def main() -> None:
     args = parse_args()
     cfg = merge_args(args)
+    with process_group(cfg):
+        test(cfg, args)
+
+
+def test(cfg: Config, args: argparse.Namespace) -> None:
+    """Predict, evaluate, and save what was asked for."""
     if args.tta:
         add_tta(cfg)
         # Wraps the model after its weights are loaded.
@@ -84,7 +91,7 @@ def main() -> None:
         runner.test_evaluator.metrics.append(DumpResults(args.out))
     with checkpoint_loading(args.checkpoint, args.trust_checkpoint):
         metrics = runner.test()
-    if args.out and args.out_item == 'metrics':
+    if args.out and args.out_item == 'metrics' and is_main_process():
         mmengine.dump(metrics, args.out)
 
 

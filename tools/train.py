@@ -4,7 +4,7 @@ import argparse
 from mmengine.config import Config
 
 from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
-                       finish_config, load_config)
+                       finish_config, load_config, process_group)
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,7 +54,8 @@ def merge_args(args: argparse.Namespace) -> Config:
 def main() -> None:
     args = parse_args()
     cfg = merge_args(args)
-    with checkpoint_loading(cfg.load_from, args.trust_checkpoint):
+    with process_group(cfg), checkpoint_loading(cfg.load_from,
+                                                args.trust_checkpoint):
         build_runner(cfg).train()
 
 

@@ -1,10 +1,10 @@
-from .hooks import (LinearRampHook, RelabelHook, ReproducibilityHook,
-                    SafeCheckpointHook, SampleScoresHook, StopOnNaNHook,
-                    SummaryHook)
+from .hooks import (LabelNoiseHook, LinearRampHook, RelabelHook,
+                    ReproducibilityHook, SafeCheckpointHook, SampleScoresHook,
+                    StopOnNaNHook, SummaryHook)
 from .optim_wrapper import AutocastOptimWrapper
 
 __all__ = [
-    'AutocastOptimWrapper', 'LinearRampHook', 'RelabelHook',
+    'AutocastOptimWrapper', 'LabelNoiseHook', 'LinearRampHook', 'RelabelHook',
     'ReproducibilityHook', 'SafeCheckpointHook', 'SampleScoresHook',
     'StopOnNaNHook', 'SummaryHook'
 ]

@@ -1,4 +1,4 @@
-"""One unaugmented pass of the model over its training set."""
+"""One pass of the model over its training set."""
 import copy
 from typing import Dict
 
@@ -35,20 +35,24 @@ def evaluation_view(runner: Runner) -> FERDataset:
     return dataset
 
 
-@torch.no_grad()
-def predict_training_set(runner: Runner) -> Dict[str, np.ndarray]:
-    """Predict every training sample, without augmentation, in eval mode.
+@torch.inference_mode()
+def predict_training_set(runner: Runner,
+                         augment: bool = False) -> Dict[str, np.ndarray]:
+    """Predict every training sample in eval mode.
 
     Args:
         runner (Runner): Its validation pipeline and batch size are used.
+        augment (bool): Use the training pipeline and batch size instead.
+            Defaults to False.
 
     Returns:
         dict[str, np.ndarray]: ``sample_id`` (N, ) ascending, ``pred_score``
-        float32 (N, C) and ``uncertainty`` float32 (N, ). The same on every
-        rank, every sample once.
+        float32 (N, C) and ``uncertainty`` float32 (N, ); of two networks
+        also ``network_scores`` float32 (N, 2, C). The same on every rank,
+        every sample once.
     """
-    view = evaluation_view(runner)
-    loader_cfg = runner.val_dataloader
+    view = training_set(runner) if augment else evaluation_view(runner)
+    loader_cfg = runner.train_dataloader if augment else runner.val_dataloader
     loader = runner.build_dataloader(
         dict(
             dataset=view,
@@ -65,22 +69,28 @@ def predict_training_set(runner: Runner) -> Dict[str, np.ndarray]:
         for sample in model.val_step(batch):
             if 'sample_id' not in sample:
                 raise ValueError(
-                    'predictions carry no sample_id: end the validation '
-                    "pipeline with dict(type='PackFERInputs').")
+                    'predictions carry no sample_id: end the '
+                    f'{"training" if augment else "validation"} pipeline '
+                    "with dict(type='PackFERInputs').")
             score = sample.pred_score.float()
             uncertainty = sample.get('uncertainty')
             if uncertainty is None:
                 uncertainty = least_confidence(score[None])
+            of_networks = sample.get('network_scores')
             rows.append((int(sample.sample_id), score.cpu().numpy(),
-                         float(uncertainty)))
+                         float(uncertainty), None if of_networks is None else
+                         of_networks.float().cpu().numpy()))
         if bar is not None:
             bar.update()
     model.train(was_training)
     # A dict drops what the sampler repeated to fill up the last ranks.
     merged = {row[0]: row for part in all_gather_object(rows) for row in part}
     ordered = [merged[key] for key in sorted(merged)]
-    ids, scores, uncertainty = zip(*ordered)
-    return dict(
+    ids, scores, uncertainty, of_networks = zip(*ordered)
+    result = dict(
         sample_id=np.array(ids),
         pred_score=np.stack(scores),
         uncertainty=np.array(uncertainty, dtype=np.float32))
+    if of_networks[0] is not None:
+        result['network_scores'] = np.stack(of_networks)
+    return result

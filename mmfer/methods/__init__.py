@@ -1,5 +1,8 @@
 from .alum import ALUMHead
 from .ce import CEHead
+from .coteaching import CoTeaching
+from .jocor import JoCoR
+from .resup import ReSup
 from .rul import RULHead
 
-__all__ = ['ALUMHead', 'CEHead', 'RULHead']
+__all__ = ['ALUMHead', 'CEHead', 'CoTeaching', 'JoCoR', 'RULHead', 'ReSup']

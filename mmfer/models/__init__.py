@@ -1,13 +1,19 @@
 from .backbones import ResNetSmallStem
 from .classifier import FERClassifier, FERDataPreprocessor
+from .dual_network import DualNetwork
 from .heads import GaussianHead
+from .label_noise_model import LabelNoiseModel
 from .latent_compensation import LatentCompensation
+from .mixtures import BetaMixture, GaussianMixture
 from .pooling import FeaturePooling
+from .small_loss import SmallLossNetwork
 from .tta import AverageUncertaintyTTA
 from .uncertainty_neck import GaussianFeature, UncertaintyNeck
 
 __all__ = [
-    'AverageUncertaintyTTA', 'FERClassifier', 'FERDataPreprocessor',
-    'FeaturePooling', 'GaussianFeature', 'GaussianHead', 'LatentCompensation',
-    'ResNetSmallStem', 'UncertaintyNeck'
+    'AverageUncertaintyTTA', 'BetaMixture', 'DualNetwork', 'FERClassifier',
+    'FERDataPreprocessor', 'FeaturePooling', 'GaussianFeature',
+    'GaussianHead', 'GaussianMixture', 'LabelNoiseModel',
+    'LatentCompensation', 'ResNetSmallStem', 'SmallLossNetwork',
+    'UncertaintyNeck'
 ]

@@ -6,6 +6,7 @@ from typing import Optional, Union
 import torch
 import torch.nn as nn
 from mmpretrain.models import ImageClassifier
+from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor
 
 from mmfer.registry import MODELS
@@ -15,7 +16,7 @@ from .uncertainty_neck import as_map, last_feature
 
 
 @MODELS.register_module()
-class FERDataPreprocessor(MODELS.get('ClsDataPreprocessor')):
+class FERDataPreprocessor(ClsDataPreprocessor):
     """``ClsDataPreprocessor`` that also knows the shape of its images.
 
     A data-set base config says here all a model must know about its input,
@@ -55,6 +56,9 @@ class FERClassifier(ImageClassifier):
             precision. Numbers change in the last digits. Defaults to False.
     """
 
+    # Where this classifier stands in the config, for messages.
+    config_path = 'model'
+
     def __init__(self,
                  backbone: Union[dict, nn.Module],
                  neck: Union[dict, nn.Module, None] = None,
@@ -65,15 +69,10 @@ class FERClassifier(ImageClassifier):
                  latent_compensation: Optional[dict] = None,
                  channels_last: bool = False,
                  init_cfg: Optional[dict] = None):
-        data_preprocessor = data_preprocessor or {}
-        if isinstance(data_preprocessor, dict):
-            data_preprocessor = dict(
-                dict(type='FERDataPreprocessor', batch_augments=train_cfg),
-                **data_preprocessor)
-            data_preprocessor = MODELS.build(data_preprocessor)
-        shape = getattr(data_preprocessor, 'input_shape', (3, 224, 224))
-        # Two images: batch statistics of one are undefined.
-        example = torch.zeros(2, *shape)
+        data_preprocessor = build_data_preprocessor(data_preprocessor,
+                                                    train_cfg)
+        example = blank_images(data_preprocessor)
+        shape = example.shape[1:]
 
         grey_to_colour = False
         if isinstance(backbone, dict):
@@ -125,8 +124,29 @@ class FERClassifier(ImageClassifier):
     def init_weights(self) -> None:
         """Initialise; explain what to do when pretrained weights are absent.
         """
-        check_pretrained(self.backbone)
+        check_pretrained(self.backbone, f'{self.config_path}.backbone')
         super().init_weights()
+
+
+def build_data_preprocessor(
+        data_preprocessor: Union[dict, nn.Module, None],
+        train_cfg: Optional[dict] = None) -> nn.Module:
+    """Build it unless it is built, ``FERDataPreprocessor`` by default."""
+    if isinstance(data_preprocessor, nn.Module):
+        return data_preprocessor
+    return MODELS.build(
+        dict(
+            dict(type='FERDataPreprocessor', batch_augments=train_cfg),
+            **(data_preprocessor or {})))
+
+
+def blank_images(data_preprocessor: nn.Module) -> torch.Tensor:
+    """Zeros of the prepared images' shape, (2, C, H, W).
+
+    Two images: batch statistics of one are undefined.
+    """
+    shape = getattr(data_preprocessor, 'input_shape', (3, 224, 224))
+    return torch.zeros(2, *shape)
 
 
 def build_backbone(cfg: dict, channels: int) -> nn.Module:
@@ -199,8 +219,13 @@ def get_class(cfg: dict) -> type:
     return cls
 
 
-def check_pretrained(backbone: nn.Module) -> None:
-    """Raise unless the local weights named by ``init_cfg`` exist."""
+def check_pretrained(backbone: nn.Module, config_path: str) -> None:
+    """Raise unless the local weights named by ``init_cfg`` exist.
+
+    Args:
+        backbone (nn.Module): What is initialised.
+        config_path (str): Where it stands in the config.
+    """
     init_cfg = getattr(backbone, 'init_cfg', None)
     for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []:
         path = str(cfg.get('checkpoint', ''))
@@ -212,4 +237,4 @@ def check_pretrained(backbone: nn.Module) -> None:
             'face-recognition weights that the paper starts from in that '
             'place (tools/model_converters/import_face_weights.py brings '
             'torchvision-keyed files into this form), or train from scratch '
-            'with --cfg-options model.backbone.init_cfg=None')
+            f'with --cfg-options {config_path}.init_cfg=None')

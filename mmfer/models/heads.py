@@ -20,9 +20,9 @@ def stack_labels(data_samples: List[DataSample]) -> Tensor:
     """
     if 'gt_score' in data_samples[0]:
         raise ValueError(
-            'RUL and ALUM mix images by their own rule and need one label '
-            'each, but the samples have a gt_score: remove MixUp or CutMix '
-            'from model.train_cfg, and soft_labels from the data set.')
+            'this method needs one label for each image, but the samples '
+            'have a gt_score: remove MixUp or CutMix from model.train_cfg, '
+            'and soft_labels from the data set.')
     return torch.cat([sample.gt_label for sample in data_samples])
 
 

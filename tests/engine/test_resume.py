@@ -1,45 +1,8 @@
 """A run that was stopped ends like one that was not."""
-import json
-
 import pytest
 import torch
-from helpers import assert_same_state, tiny_config, train
-from mmengine.hooks import Hook
-
-
-class Stop(Exception):
-    pass
-
-
-class StopAt(Hook):
-    """Stop the training at a hook point of an epoch."""
-
-    def __init__(self, point, epoch):
-        self.epoch = epoch
-        setattr(self, point, self.stop)
-
-    def stop(self, runner, *args, **kwargs):
-        if runner.epoch == self.epoch:
-            raise Stop
-
-
-def results(work_dir):
-    history = json.loads((work_dir / 'history.json').read_text())
-    for entry in history:
-        del entry['seconds']
-    summary = json.loads((work_dir / 'summary.json').read_text())
-    for name in ('seconds', 'images_per_second'):
-        del summary[name]
-    scores = (work_dir / 'sample_scores.csv').read_text()
-    return history, summary, scores
-
-
-def optimizer_state(runner):
-    state = runner.optim_wrapper.optimizer.state_dict()['state']
-    return {
-        f'{index}.{name}': torch.as_tensor(value)
-        for index, entry in state.items() for name, value in entry.items()
-    }
+from helpers import (Stop, StopAt, assert_same_state, optimizer_state,
+                     results, tiny_config, train)
 
 
 @pytest.mark.parametrize('name, point, epoch, workers', [

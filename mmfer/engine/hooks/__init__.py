@@ -1,4 +1,5 @@
 from .checkpoint import SafeCheckpointHook
+from .label_noise import LabelNoiseHook
 from .ramp import LinearRampHook
 from .relabel import RelabelHook
 from .reproducibility import ReproducibilityHook
@@ -7,6 +8,6 @@ from .stop_on_nan import StopOnNaNHook
 from .summary import SummaryHook
 
 __all__ = [
-    'LinearRampHook', 'RelabelHook', 'ReproducibilityHook',
+    'LabelNoiseHook', 'LinearRampHook', 'RelabelHook', 'ReproducibilityHook',
     'SafeCheckpointHook', 'SampleScoresHook', 'StopOnNaNHook', 'SummaryHook'
 ]

@@ -2,9 +2,10 @@
 import csv
 import io
 import os.path as osp
-from typing import List
+from typing import Dict, List, Sequence
 
 import numpy as np
+import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -14,9 +15,7 @@ from mmfer.datasets import fer_datasets
 from mmfer.evaluation.functional import auroc
 from mmfer.registry import HOOKS
 from ..scoring import predict_training_set, training_set
-
-COLUMNS = ('sample_id', 'image', 'given_label', 'uncertainty', 'confidence',
-           'noise_score', 'suggested_label', 'decision', 'clean_label')
+from ..utils import bare_model
 
 
 def score_rows(sample_ids: np.ndarray, images: List[str],
@@ -37,7 +36,7 @@ def score_rows(sample_ids: np.ndarray, images: List[str],
         threshold (float): In [0, 1].
 
     Returns:
-        list[dict]: One per sample, keys as in :data:`COLUMNS`.
+        list[dict]: One per sample; the keys are the columns of the table.
     """
     given = scores[np.arange(len(labels)), labels]
     best = scores.max(axis=1)
@@ -55,10 +54,30 @@ def score_rows(sample_ids: np.ndarray, images: List[str],
     ]
 
 
-def format_table(rows: List[dict], columns=COLUMNS) -> bytes:
+def add_judgement(rows: List[dict], judgement: Dict[str, Sequence]) -> None:
+    """Put in what a method says of the labels.
+
+    Args:
+        rows (list[dict]): Of :func:`score_rows`; changed in place. New
+            columns come before ``noise_score``.
+        judgement (dict[str, Sequence]): Columns of N numbers, among them
+            ``noise_score``.
+    """
+    for i, row in enumerate(rows):
+        old = dict(row)
+        row.clear()
+        for name, value in old.items():
+            if name == 'noise_score':
+                row.update(
+                    {n: f'{float(v[i]):.6g}' for n, v in judgement.items()})
+            else:
+                row[name] = value
+
+
+def format_table(rows: List[dict]) -> bytes:
     """The table as CSV."""
     text = io.StringIO(newline='')
-    writer = csv.DictWriter(text, columns, lineterminator='\n')
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
@@ -68,7 +87,9 @@ def format_table(rows: List[dict], columns=COLUMNS) -> bytes:
 class SampleScoresHook(Hook):
     """Write ``sample_scores.csv`` to the work dir when training ends.
 
-    Scores come from one unaugmented pass in eval mode. Clean labels are
+    Scores come from one unaugmented pass in eval mode. A model with a notion
+    of label noise of its own (``judge_labels``) gives its own
+    ``noise_score``, and columns of what that is made of. Clean labels are
     joined as the last column where the data set knows them, after everything
     else is fixed.
 
@@ -113,6 +134,13 @@ class SampleScoresHook(Hook):
         rows = score_rows(ids, [names[i] for i in ids], labels,
                           result['pred_score'], result['uncertainty'],
                           self.threshold)
+        model = bare_model(runner)
+        if hasattr(model, 'judge_labels'):
+            add_judgement(
+                rows,
+                model.judge_labels(
+                    torch.from_numpy(result['network_scores']),
+                    torch.from_numpy(labels)))
         clean = dataset.clean_labels
         if clean is not None:
             for row, label in zip(rows, clean[ids]):

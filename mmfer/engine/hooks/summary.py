@@ -133,6 +133,7 @@ class SummaryHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Start the clock."""
         self._start = time.time()
+        runner.message_hub.update_info('epoch_figures', None)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Note time and number of images."""
@@ -145,6 +146,10 @@ class SummaryHook(Hook):
         entry['images'] = images * get_world_size()
         loss = runner.message_hub.get_scalar('train/loss')
         entry['train_loss'] = float(loss.mean(len(loader)))
+        # What a method has to say of its epoch.
+        figures = runner.message_hub.get_info('epoch_figures')
+        if figures:
+            entry['figures'] = figures
         self._save()
 
     def after_val_epoch(self,

@@ -1,0 +1,3 @@
+from .coteaching import CoTeaching
+
+__all__ = ['CoTeaching']

@@ -1,0 +1,3 @@
+from .jocor import JoCoR
+
+__all__ = ['JoCoR']

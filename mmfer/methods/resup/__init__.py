@@ -1,0 +1,3 @@
+from .resup import ReSup
+
+__all__ = ['ReSup']

@@ -1,0 +1,300 @@
+"""Two complete classifiers that are trained together."""
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmpretrain.models.classifiers import BaseClassifier
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmfer.registry import MODELS
+
+from .classifier import blank_images, build_data_preprocessor
+from .heads import least_confidence, set_uncertainty, stack_labels
+from .latent_compensation import probe
+from .uncertainty_neck import full_precision
+
+PREDICT_WITH = ('network1', 'network2', 'mean')
+SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
+
+
+@MODELS.register_module()
+class DualNetwork(BaseClassifier):
+    """Two classifiers, one forward, and a label noise model for each.
+
+    The base of ReSup, Co-teaching and JoCoR; by itself it trains the two
+    networks side by side with plain cross-entropy. A subclass implements
+    :meth:`joint_loss`. ``LabelNoiseHook`` tells it the epoch and has the
+    noise models fitted.
+
+    Either network is a complete classifier of mmfer or mmpretrain whose
+    forward in mode ``'tensor'`` gives logits, and becomes a checkpoint of
+    its own with ``tools/model_converters/export_network.py``.
+
+    Args:
+        network1 (dict): Config of the first classifier.
+        network2 (dict, optional): Config of the second, of any other
+            architecture if wanted. Defaults to None: like the first, with
+            its own initial weights.
+        data_preprocessor (dict, optional): Shared by both.
+        predict_with (str): ``'network1'`` (ReSup's paper), ``'network2'`` or
+            ``'mean'`` of the probabilities. Defaults to ``'network1'``.
+        noise_model (dict, optional): Options of :class:`LabelNoiseModel`.
+        warmup_epochs (int): Epochs of plain cross-entropy before the noise
+            models are first fitted. Defaults to 1.
+        refit_interval (int): Epochs between fits. Defaults to 1.
+        score_source (str): Where the scores of a fit come from:
+            ``'epoch'``, the logits that training computes anyway;
+            ``'pass'``, a pass in eval mode over unaugmented images; or
+            ``'augmented_pass'``, the same with training augmentation
+            (ReSup's code). Defaults to ``'epoch'``.
+
+    Raises:
+        ValueError: The networks have different numbers of classes, or an
+            option is out of range.
+    """
+
+    def __init__(self,
+                 network1: dict,
+                 network2: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 predict_with: str = 'network1',
+                 noise_model: Optional[dict] = None,
+                 warmup_epochs: int = 1,
+                 refit_interval: int = 1,
+                 score_source: str = 'epoch',
+                 init_cfg: Optional[dict] = None):
+        name = type(self).__name__
+        if predict_with not in PREDICT_WITH:
+            raise ValueError(f'{name}: predict_with must be one of '
+                             f'{", ".join(PREDICT_WITH)}, got '
+                             f'{predict_with!r}')
+        if score_source not in SCORE_SOURCES:
+            raise ValueError(f'{name}: score_source must be one of '
+                             f'{", ".join(SCORE_SOURCES)}, got '
+                             f'{score_source!r}')
+        if warmup_epochs < 1 or refit_interval < 1:
+            raise ValueError(
+                f'{name}: warmup_epochs and refit_interval must be at least '
+                f'1, got {warmup_epochs} and {refit_interval}: before one '
+                'epoch there is no score to fit to.')
+        super().__init__(
+            init_cfg=init_cfg,
+            data_preprocessor=build_data_preprocessor(data_preprocessor))
+        self.network1 = self._build_network(network1, 'network1')
+        self.network2 = self._build_network(
+            network1 if network2 is None else network2, 'network2')
+        self.num_classes = self._check_classes()
+        self.predict_with = predict_with
+        self.warmup_epochs = warmup_epochs
+        self.refit_interval = refit_interval
+        self.score_source = score_source
+        self.noise_models = nn.ModuleList(
+            MODELS.build(
+                dict(dict(type='LabelNoiseModel'), **(noise_model or {})))
+            for _ in range(2))
+        # Set by LabelNoiseHook before each epoch.
+        self.epoch = 0
+        self._collected: Optional[List[Tuple[Tensor, Tensor]]] = None
+
+    def _build_network(self, cfg: dict, name: str) -> nn.Module:
+        network = MODELS.build(
+            dict(cfg, data_preprocessor=self.data_preprocessor))
+        network.config_path = f'model.{name}'
+        return network
+
+    def _check_classes(self) -> int:
+        example = blank_images(self.data_preprocessor)
+        counts = [
+            probe(network, example).shape[1] for network in self.networks
+        ]
+        if counts[0] != counts[1]:
+            raise ValueError(
+                f'{type(self).__name__}: network1 has {counts[0]} classes '
+                f'and network2 has {counts[1]}. They see the same labels: '
+                'leave num_classes out of both heads, and it is taken from '
+                'data_preprocessor.num_classes.')
+        return counts[0]
+
+    @property
+    def networks(self) -> Tuple[nn.Module, nn.Module]:
+        """Both classifiers."""
+        return self.network1, self.network2
+
+    # -- forward -----------------------------------------------------------
+    def forward(self,
+                inputs: Tensor,
+                data_samples: Optional[List[DataSample]] = None,
+                mode: str = 'tensor'):
+        """Logits of both networks, losses, or predictions.
+
+        Args:
+            inputs (Tensor): (B, C, H, W).
+            data_samples (list[DataSample], optional): Needed for losses.
+            mode (str): ``'tensor'``: two (B, C) tensors of logits;
+                ``'loss'``: a dict; ``'predict'``: a list of data samples.
+        """
+        if mode == 'tensor':
+            return tuple(network(inputs) for network in self.networks)
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        raise RuntimeError(f'Invalid mode "{mode}".')
+
+    def extract_feat(self, inputs: Tensor, **kwargs):
+        """Features of network 1."""
+        return self.network1.extract_feat(inputs, **kwargs)
+
+    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:
+        """Losses of both networks; keeps the agreements for the next fit."""
+        labels = stack_labels(data_samples)
+        logits = self(inputs, mode='tensor')
+        with full_precision(inputs):
+            log_prob = [F.log_softmax(x.float(), dim=1) for x in logits]
+            agreements = self.measure(log_prob, labels)
+            self._collect(data_samples, agreements)
+            return self.joint_loss(log_prob, labels, agreements)
+
+    @torch.no_grad()
+    def measure(self, log_prob: List[Tensor], labels: Tensor) -> Tensor:
+        """Agreement of each network with the labels, (2, B)."""
+        return torch.stack([
+            model.measure(x, labels)
+            for model, x in zip(self.noise_models, log_prob, strict=True)
+        ])
+
+    def joint_loss(self, log_prob: List[Tensor], labels: Tensor,
+                   agreements: Tensor) -> Dict[str, Tensor]:
+        """What is minimised.
+
+        Args:
+            log_prob (list[Tensor]): Log-probabilities of the two networks,
+                float32 (B, C).
+            labels (Tensor): int64 (B, ).
+            agreements (Tensor): Without gradient, (2, B).
+
+        Returns:
+            dict[str, Tensor]: Scalars; those with *loss* in their name are
+            summed.
+        """
+        return dict(
+            loss_network1=F.nll_loss(log_prob[0], labels),
+            loss_network2=F.nll_loss(log_prob[1], labels))
+
+    def predict(self,
+                inputs: Tensor,
+                data_samples: Optional[List[DataSample]] = None
+                ) -> List[DataSample]:
+        """``pred_score``, ``pred_label``, ``uncertainty`` per sample.
+
+        ``uncertainty`` is one minus the largest probability.
+        ``network_scores``, (2, C), are the probabilities of each network.
+        """
+        scores = torch.stack(
+            [x.float().softmax(dim=1) for x in self(inputs, mode='tensor')])
+        chosen = scores.mean(dim=0) if self.predict_with == 'mean' else \
+            scores[PREDICT_WITH.index(self.predict_with)]
+        if data_samples is None:
+            data_samples = [DataSample() for _ in chosen]
+        labels = chosen.argmax(dim=1, keepdim=True)
+        for i, sample in enumerate(data_samples):
+            sample.set_pred_score(chosen[i]).set_pred_label(labels[i])
+            sample.set_field(scores[:, i], 'network_scores', dtype=Tensor)
+        return set_uncertainty(data_samples, least_confidence(chosen))
+
+    # -- label noise -------------------------------------------------------
+    def check_schedule(self, max_epochs: int) -> None:
+        """Raise if training ends before the noise models are used."""
+        if self.warmup_epochs >= max_epochs:
+            raise ValueError(
+                f'{type(self).__name__}: warmup_epochs={self.warmup_epochs} '
+                f'leaves nothing of {max_epochs} training epochs; lower it '
+                'or train longer (train_cfg.max_epochs).')
+
+    def start_epoch(self, epoch: int) -> None:
+        """Called before each training epoch (0-based)."""
+        self.epoch = epoch
+        collects = self.score_source == 'epoch' and self.refit_due(epoch)
+        self._collected = [] if collects else None
+
+    def refit_due(self, epoch: int) -> bool:
+        """Whether the noise models are fitted at the end of this epoch."""
+        since = epoch + 1 - self.warmup_epochs
+        return since >= 0 and since % self.refit_interval == 0
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether this epoch is one of plain cross-entropy."""
+        return self.epoch < self.warmup_epochs
+
+    def _collect(self, data_samples: List[DataSample],
+                 agreements: Tensor) -> None:
+        if self._collected is None or not self.training:
+            return
+        if 'sample_id' not in data_samples[0]:
+            raise ValueError(
+                f'{type(self).__name__} needs the sample_id of each image: '
+                "end the training pipeline with dict(type='PackFERInputs'), "
+                'and use a data set of mmfer.')
+        ids = torch.tensor([sample.sample_id for sample in data_samples])
+        self._collected.append((ids, agreements))
+
+    def take_collected(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Hand over what the epoch collected: ids (N, ), values (2, N)."""
+        ids = torch.cat([ids for ids, _ in self._collected])
+        values = torch.cat([values for _, values in self._collected], dim=1)
+        self._collected = None
+        return ids.numpy(), values.cpu().numpy()
+
+    @torch.no_grad()
+    def measure_scores(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Agreements from predictions.
+
+        Args:
+            scores (Tensor): ``network_scores`` of N samples, (N, 2, C).
+            labels (Tensor): int64 (N, ).
+
+        Returns:
+            Tensor: (2, N).
+        """
+        tiny = torch.finfo(scores.dtype).tiny
+        log_prob = scores.clamp_min(tiny).log()
+        return self.measure([log_prob[:, 0], log_prob[:, 1]], labels)
+
+    def fit_noise_models(self, agreements: Tensor) -> None:
+        """Fit each network's noise model to its agreements, (2, N)."""
+        device = self.noise_models[0].table.device
+        for model, values in zip(self.noise_models, agreements, strict=True):
+            model.fit(values.to(device))
+
+    @torch.no_grad()
+    def clean_probability(self, agreements: Tensor) -> Tensor:
+        """What each network's noise model says, (2, N)."""
+        device = self.noise_models[0].table.device
+        return torch.stack([
+            model.weigh(values.to(device))
+            for model, values in zip(self.noise_models, agreements,
+                                     strict=True)
+        ])
+
+    def judge_labels(self, scores: Tensor,
+                     labels: Tensor) -> Dict[str, Tensor]:
+        """Columns of the sample-score table, each (N, ).
+
+        Args:
+            scores (Tensor): ``network_scores``, (N, 2, C).
+            labels (Tensor): Given labels, (N, ).
+
+        Returns:
+            dict[str, Tensor]: ``clean_probability_1`` and ``_2``, and
+            ``noise_score``, one minus their mean.
+        """
+        clean = self.clean_probability(
+            self.measure_scores(scores, labels)).cpu()
+        return dict(
+            clean_probability_1=clean[0],
+            clean_probability_2=clean[1],
+            noise_score=1 - clean.mean(dim=0))

@@ -1,0 +1,296 @@
+"""Two-component mixtures over scores in [0, 1], fitted by EM.
+
+A score says how well a prediction agrees with the given label, so the
+component with the larger mean is that of the clean labels.
+"""
+import math
+import warnings
+from typing import Optional
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from mmfer.registry import MODELS
+
+NOISY, CLEAN = 0, 1
+# Arazo et al. (ICML'19) and ReSup's code: what a component is at least worth
+# at any score during EM, so that no responsibility is 0 / 0.
+LIKELIHOOD_FLOOR = 1e-12
+# Where densities are evaluated: beta densities can be infinite at 0 and 1.
+INTERIOR = 1e-12
+
+
+class TwoComponentMixture(nn.Module):
+    """EM for a mixture of a noisy (0) and a clean (1) component.
+
+    All of its state are float64 buffers, so it travels in checkpoints and
+    follows its model to a device. It never holds or returns NaN: variances
+    are bounded from both sides and likelihoods from below.
+
+    Args:
+        iterations (int): EM iterations of a fit, each from the same start;
+            there is no stopping test. Defaults to 10 (ReSup's code).
+        eps (float): Scores are clipped to [eps, 1 - eps] for the fit.
+            Defaults to 1e-4 (ReSup's code).
+        fix_order (bool): Swap the components, with a warning, when the one
+            that began as the clean one ends with the smaller mean. False:
+            never (ReSup's code). Defaults to True.
+    """
+
+    # Variances below this are those of a point: a hundredth of a percent.
+    MIN_VARIANCE = 1e-8
+
+    def __init__(self,
+                 iterations: int = 10,
+                 eps: float = 1e-4,
+                 fix_order: bool = True):
+        super().__init__()
+        if iterations < 1:
+            raise ValueError(
+                f'a mixture needs at least 1 EM iteration, got {iterations}')
+        if not 0 < eps < 0.5:
+            raise ValueError(f'eps must lie in (0, 0.5), got {eps}')
+        self.iterations = iterations
+        self.eps = eps
+        self.fix_order = fix_order
+        self.register_buffer('weight', torch.empty(2, dtype=torch.float64))
+        self.register_buffer('fitted', torch.tensor(False))
+
+    # -- what a family of distributions defines ----------------------------
+    def reset(self) -> None:
+        """Go back to the start of EM."""
+        raise NotImplementedError
+
+    def log_component_density(self, scores: Tensor) -> Tensor:
+        """log p(s | m), float64 (2, N), of scores (N, ) in (0, 1)."""
+        raise NotImplementedError
+
+    def set_moments(self, mean: Tensor, variance: Tensor) -> None:
+        """The maximisation step, from weighted moments, each (2, )."""
+        raise NotImplementedError
+
+    @property
+    def mean(self) -> Tensor:
+        """Means of the noisy and the clean component, (2, )."""
+        raise NotImplementedError
+
+    def parameters_of(self) -> dict:
+        """Parameters by name, each (2, ); for reports."""
+        raise NotImplementedError
+
+    # -- EM ----------------------------------------------------------------
+    @torch.no_grad()
+    def fit(self, scores: Tensor) -> 'TwoComponentMixture':
+        """Fit to scores (N, ) in [0, 1], N >= 1; returns itself.
+
+        Raises:
+            ValueError: There is no score, or one that is not finite.
+        """
+        scores = scores.detach().flatten()
+        if not scores.numel():
+            raise ValueError(
+                f'{type(self).__name__}.fit: there are no scores to fit to.')
+        bad = int((~scores.isfinite()).sum())
+        if bad:
+            raise ValueError(
+                f'{type(self).__name__}.fit: {bad} of {scores.numel()} '
+                'scores are not finite; look for NaN in the predictions.')
+        scores = self._prepare(scores, self.eps)
+        self.reset()
+        for _ in range(self.iterations):
+            self._maximise(scores, self.responsibilities(scores))
+        self.fitted.fill_(True)
+        if self.fix_order and self.separation < 0:
+            warnings.warn(
+                f'{type(self).__name__}: the clean component ended with the '
+                f'smaller mean ({self.mean[CLEAN]:.3f} against '
+                f'{self.mean[NOISY]:.3f}); components are swapped.',
+                stacklevel=2)
+            for buffer in self.buffers():
+                if buffer.shape == (2, ):
+                    buffer.copy_(buffer.flip(0))
+        return self
+
+    def responsibilities(self, scores: Tensor) -> Tensor:
+        """The expectation step: p(m | s), (2, N)."""
+        joint = self._log_joint(scores).exp().clamp_min(LIKELIHOOD_FLOOR)
+        return joint / joint.sum(dim=0)
+
+    def _maximise(self, scores: Tensor, shares: Tensor) -> None:
+        total = shares.sum(dim=1)
+        mean = (shares @ scores) / total
+        variance = (shares *
+                    (scores - mean[:, None]).square()).sum(dim=1) / total
+        self.set_moments(mean, variance.clamp_min(self.MIN_VARIANCE))
+        self.weight.copy_(total / scores.numel())
+
+    # -- use ---------------------------------------------------------------
+    @torch.no_grad()
+    def posterior(self, scores: Tensor) -> Tensor:
+        """p(clean | s), Eq. 5, float64 of the shape of ``scores``."""
+        joint = self._log_joint(self._prepare(scores).flatten())
+        return torch.sigmoid(joint[CLEAN] - joint[NOISY]).view(scores.shape)
+
+    @torch.no_grad()
+    def density(self, scores: Tensor) -> Tensor:
+        """p(s), Eq. 3, float64 of the shape of ``scores``."""
+        joint = self._log_joint(self._prepare(scores).flatten())
+        return joint.logsumexp(dim=0).exp().view(scores.shape)
+
+    @property
+    def separation(self) -> float:
+        """Mean of the clean minus mean of the noisy component."""
+        return float(self.mean[CLEAN] - self.mean[NOISY])
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of the noisy component, an estimate of the noise rate."""
+        return float(self.weight[NOISY])
+
+    def plot(self, scores: Optional[Tensor] = None, axes=None, bins: int = 50):
+        """Densities, and a histogram of ``scores`` behind them.
+
+        Args:
+            scores (Tensor, optional): What the histogram is of.
+            axes (matplotlib.axes.Axes, optional): Where to draw.
+            bins (int): Bins of the histogram. Defaults to 50.
+
+        Returns:
+            matplotlib.axes.Axes: For titles, or ``.figure.savefig``.
+        """
+        from matplotlib import pyplot as plt
+        axes = axes or plt.subplots(layout='constrained')[1]
+        if scores is not None:
+            axes.hist(
+                scores.detach().flatten().cpu().numpy(), bins=bins,
+                range=(0, 1), density=True, color='0.8', label='scores')
+        grid = torch.linspace(0, 1, 501, dtype=torch.float64)[1:-1]
+        joint = self._log_joint(self._prepare(grid)).exp().cpu()
+        for row, name, colour in ((NOISY, 'noisy', '#D55E00'),
+                                  (CLEAN, 'clean', '#0072B2')):
+            axes.plot(
+                grid, joint[row], color=colour,
+                label=f'{name}, {self.weight[row]:.0%}')
+        axes.plot(grid, joint.sum(0), color='black', ls=':', label='mixture')
+        # U-shaped components are infinite at the ends.
+        inner = joint.sum(0)[10:-10].max().item()
+        axes.set(
+            xlim=(0, 1), ylim=(0, 1.5 * max(inner, 1.)), xlabel='score',
+            ylabel='density')
+        axes.legend(frameon=False)
+        return axes
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``print``."""
+        if not self.fitted:
+            return 'not fitted'
+        values = dict(weight=self.weight, **self.parameters_of())
+        return ', '.join(f'{name}=({v[NOISY]:.3g}, {v[CLEAN]:.3g})'
+                         for name, v in values.items())
+
+    def _log_joint(self, scores: Tensor) -> Tensor:
+        """log p(m) p(s | m), (2, N)."""
+        return self.weight.log()[:, None] + self.log_component_density(scores)
+
+    def _prepare(self, scores: Tensor, margin: float = INTERIOR) -> Tensor:
+        scores = scores.detach().to(self.weight)
+        return scores.clamp(margin, 1 - margin)
+
+
+@MODELS.register_module()
+class BetaMixture(TwoComponentMixture):
+    """Beta mixture of ReSup (Eqs. 3 to 5), after Arazo et al. (ICML'19).
+
+    Starts from Beta(1, 2) and Beta(2, 1); the maximisation step matches
+    weighted moments, as in both publications' code.
+
+    Args:
+        **kwargs: See :class:`TwoComponentMixture`.
+    """
+
+    # alpha + beta of a fit stays in this range: below, both parameters are
+    # rounding errors of the variance of 0/1 scores; above, it is a point.
+    CONCENTRATION = (1e-2, 1e6)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.register_buffer('alpha', torch.empty(2, dtype=torch.float64))
+        self.register_buffer('beta', torch.empty(2, dtype=torch.float64))
+        self.reset()
+
+    def reset(self) -> None:
+        """See the base class."""
+        self.alpha.copy_(torch.tensor([1., 2.]))
+        self.beta.copy_(torch.tensor([2., 1.]))
+        self.weight.fill_(0.5)
+
+    def log_component_density(self, scores: Tensor) -> Tensor:
+        """Eq. 4."""
+        alpha, beta = self.alpha[:, None], self.beta[:, None]
+        return ((alpha - 1) * scores.log() + (beta - 1) * torch.log1p(-scores)
+                + torch.lgamma(alpha + beta) - torch.lgamma(alpha) -
+                torch.lgamma(beta))
+
+    def set_moments(self, mean: Tensor, variance: Tensor) -> None:
+        """See the base class."""
+        concentration = (mean * (1 - mean) / variance - 1).clamp(
+            *self.CONCENTRATION)
+        self.alpha.copy_(mean * concentration)
+        # Not (1 - mean) * concentration: as it is published.
+        self.beta.copy_(self.alpha * (1 - mean) / mean)
+
+    @property
+    def mean(self) -> Tensor:
+        """See the base class."""
+        return self.alpha / (self.alpha + self.beta)
+
+    def parameters_of(self) -> dict:
+        """See the base class."""
+        return dict(alpha=self.alpha, beta=self.beta)
+
+
+@MODELS.register_module()
+class GaussianMixture(TwoComponentMixture):
+    """Gaussian mixture, for the comparison with DivideMix (ICLR'20).
+
+    Starts from the means and variances of :class:`BetaMixture`'s start.
+
+    Args:
+        **kwargs: See :class:`TwoComponentMixture`.
+    """
+
+    # DivideMix's regularisation of the variance is 5e-4.
+    MIN_VARIANCE = 1e-6
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.register_buffer('center', torch.empty(2, dtype=torch.float64))
+        self.register_buffer('variance', torch.empty(2, dtype=torch.float64))
+        self.reset()
+
+    def reset(self) -> None:
+        """See the base class."""
+        self.center.copy_(torch.tensor([1., 2.], dtype=torch.float64) / 3)
+        self.variance.fill_(1 / 18)
+        self.weight.fill_(0.5)
+
+    def log_component_density(self, scores: Tensor) -> Tensor:
+        """Normal densities."""
+        center, variance = self.center[:, None], self.variance[:, None]
+        return -0.5 * ((scores - center).square() / variance +
+                       (2 * math.pi * variance).log())
+
+    def set_moments(self, mean: Tensor, variance: Tensor) -> None:
+        """See the base class."""
+        self.center.copy_(mean)
+        self.variance.copy_(variance)
+
+    @property
+    def mean(self) -> Tensor:
+        """See the base class."""
+        return self.center
+
+    def parameters_of(self) -> dict:
+        """See the base class."""
+        return dict(mean=self.center, variance=self.variance)

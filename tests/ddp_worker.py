@@ -1,0 +1,36 @@
+"""What the processes of test_ddp do; a spawned one must be able to import it.
+"""
+import os
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object
+
+from mmfer.engine.hooks.label_noise import merge_by_sample
+from mmfer.models import LabelNoiseModel
+
+
+def scores(count=1001):
+    generator = torch.Generator().manual_seed(0)
+    share = torch.rand(count, generator=generator)
+    wrong = torch.rand(2, count, generator=generator) < .3
+    return torch.where(wrong, share**4, 1 - share**4).numpy()
+
+
+def fit(ids, values, path):
+    ids, values = merge_by_sample(all_gather_object((ids, values)))
+    models = [LabelNoiseModel() for _ in range(2)]
+    for model, row in zip(models, values, strict=True):
+        model.fit(torch.from_numpy(row))
+    torch.save([m.state_dict() for m in models], path)
+
+
+def fit_a_part(rank, world_size, folder):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT='29517')
+    torch.distributed.init_process_group(
+        'gloo', rank=rank, world_size=world_size)
+    order = np.random.default_rng(0).permutation(1001)
+    # As the sampler does: the first ones again, until it comes out even.
+    ids = np.concatenate([order, order[:1]])[rank::world_size]
+    fit(ids, scores()[:, ids], f'{folder}/{rank}.pth')
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,178 @@
+"""Fits between epochs: when, of what, after a resume, with clean labels."""
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from helpers import (Stop, StopAt, assert_same_state, optimizer_state,
+                     results, tiny_config, train)
+from mmengine.hooks import Hook
+
+from mmfer.datasets import FERDataset
+from mmfer.evaluation import auroc
+
+CONFIG = 'resup/resup_r18_synthfaces_noise30'
+
+
+def config(work_dir, name=CONFIG, **options):
+    # Three epochs of three steps teach nothing; take the fits all the same.
+    options.setdefault('model__noise_model', dict(min_separation=None))
+    return tiny_config(work_dir, name, **options)
+
+
+class Watch(Hook):
+    """Note what each training step was given and what came of it."""
+
+    def before_train_epoch(self, runner):
+        self.losses = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+        self.losses.append(set(outputs))
+
+    def after_train_epoch(self, runner):
+        model = runner.model
+        self.log = getattr(self, 'log', [])
+        self.log.append(
+            (set.union(*self.losses),
+             [m.mixture.weight.clone() for m in model.noise_models]))
+
+    priority = 'LOWEST'
+
+
+@pytest.mark.parametrize('source', ['epoch', 'pass', 'augmented_pass'])
+def test_fits(tmp_path, source):
+    watch = Watch()
+    cfg = config(
+        tmp_path, model__score_source=source, model__warmup_epochs=2,
+        train_cfg__max_epochs=5, model__refit_interval=2)
+    runner = train(cfg, watch)
+    with_consistency = ['loss_consistency' in names for names, _ in watch.log]
+    assert with_consistency == [False, False, True, True, True]
+    weights = [weights[0] for _, weights in watch.log]
+    changed = [not torch.equal(a, b) for a, b in zip(weights, weights[1:])]
+    assert changed == [True, False, True, False]  # after epochs 2 and 4
+    history = json.loads((tmp_path / 'history.json').read_text())
+    assert ['figures' in e for e in history] == [False, True, False, True,
+                                                 False]
+    assert history[1]['figures']['fitted_samples'] == 96
+    assert runner.model._collected is None
+
+
+def test_an_augmented_pass_sees_other_images_than_a_plain_one(tmp_path):
+    fits = []
+    for source in ('pass', 'augmented_pass'):
+        runner = train(
+            config(tmp_path / source, model__score_source=source,
+                   train_cfg__max_epochs=2))
+        fits.append(runner.model.noise_models[0].mixture.alpha)
+    assert not torch.equal(*fits)
+
+
+@pytest.mark.parametrize('name, source, point, epoch', [
+    ('resup', 'epoch', 'before_train_epoch', 1),
+    ('resup', 'epoch', 'before_val_epoch', 2),
+    ('resup', 'pass', 'before_train_epoch', 2),
+    ('coteaching', 'epoch', 'before_train_epoch', 2),
+    ('jocor', 'augmented_pass', 'before_train_epoch', 1),
+])
+def test_resume_is_identical(tmp_path, name, source, point, epoch):
+
+    def settings(folder, **options):
+        return config(
+            tmp_path / folder, f'{name}/{name}_r18_synthfaces_noise30',
+            model__score_source=source, **options)
+
+    whole = train(settings('whole'))
+    with pytest.raises(Stop):
+        train(settings('parts'), StopAt(point, epoch))
+    resumed = train(settings('parts', resume=True))
+    assert any('mixture.alpha' in k for k in whole.model.state_dict())
+    assert_same_state(whole.model.state_dict(), resumed.model.state_dict())
+    assert_same_state(optimizer_state(whole), optimizer_state(resumed))
+    assert results(tmp_path / 'whole') == results(tmp_path / 'parts')
+
+
+def read_scores(work_dir):
+    with open(work_dir / 'sample_scores.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_clean_labels_reach_nothing(tmp_path, monkeypatch):
+    """Poisoned clean labels change no weight, score or decision."""
+    first = train(config(tmp_path / 'a'))
+    load = FERDataset.load_data_list
+
+    def poisoned(self):
+        samples = load(self)
+        if self._clean_labels is not None:
+            self._clean_labels = (self._clean_labels + 3) % self.num_classes
+        return samples
+
+    monkeypatch.setattr(FERDataset, 'load_data_list', poisoned)
+    second = train(config(tmp_path / 'b'))
+    assert_same_state(first.model.state_dict(), second.model.state_dict())
+    tables = [read_scores(tmp_path / name) for name in 'ab']
+    assert [r.pop('clean_label') for r in tables[0]] != [
+        r.pop('clean_label') for r in tables[1]
+    ]
+    assert tables[0] == tables[1]
+    figures = [
+        json.loads((tmp_path / name / 'history.json').read_text())[0]
+        ['figures'] for name in 'ab'
+    ]
+    assert figures[0]['weight_auroc'] != figures[1]['weight_auroc']
+    assert figures[0]['noise_rate'] == figures[1]['noise_rate']
+
+
+def test_table_and_figures(tmp_path):
+    train(config(tmp_path))
+    rows = read_scores(tmp_path)
+    assert list(rows[0]) == [
+        'sample_id', 'image', 'given_label', 'uncertainty', 'confidence',
+        'clean_probability_1', 'clean_probability_2', 'noise_score',
+        'suggested_label', 'decision', 'clean_label'
+    ]
+    columns = {
+        name: np.array([float(row[name]) for row in rows])
+        for name in ('clean_probability_1', 'clean_probability_2',
+                     'noise_score', 'given_label', 'clean_label')
+    }
+    mean = (columns['clean_probability_1'] + columns['clean_probability_2'])
+    assert columns['noise_score'] == pytest.approx(1 - mean / 2, abs=1e-5)
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['noise_auroc'] == pytest.approx(
+        auroc(columns['noise_score'],
+              columns['given_label'] != columns['clean_label']))
+
+
+def test_a_fit_that_is_not_taken_is_logged(tmp_path):
+    # A separation that no fit can have.
+    runner = train(
+        config(tmp_path, model__noise_model=dict(min_separation=2.)))
+    assert not runner.model.noise_models[0].fitted
+    log, = tmp_path.glob('*/*.log')
+    assert 'train longer before (warmup_epochs)' in log.read_text()
+    rows = read_scores(tmp_path)
+    assert {row['clean_probability_1'] for row in rows} == {'1'}
+
+
+def test_wrong_model(tmp_path):
+    cfg = tiny_config(
+        tmp_path, 'ce/ce_r18_synthfaces',
+        custom_hooks=[dict(type='LabelNoiseHook')])
+    with pytest.raises(TypeError, match='FERClassifier'):
+        train(cfg)
+
+
+def test_warm_up_longer_than_training(tmp_path):
+    with pytest.raises(ValueError, match='warmup_epochs=3 leaves nothing'):
+        train(config(tmp_path, model__warmup_epochs=3))
+    assert not (tmp_path / 'history.json').exists()
+
+
+def test_pass_without_validation(tmp_path):
+    cfg = config(tmp_path, model__score_source='pass')
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    with pytest.raises(ValueError, match="'epoch'"):
+        train(cfg)

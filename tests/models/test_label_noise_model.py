@@ -1,0 +1,193 @@
+"""From agreement to weight: measures, table, edges."""
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from mmfer.models import LabelNoiseModel
+from mmfer.models.label_noise_model import (flatten_tails, quantile,
+                                            similarity)
+
+DATA = Path(__file__).parents[1] / 'data'
+
+
+def agreements(count=2000, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    clean = 1 - torch.rand(count, generator=generator)**4
+    noisy = torch.rand(count // 2, generator=generator)**4
+    return torch.cat([clean, noisy])
+
+
+def set_beta(model, alpha, beta, weight):
+    """A fitted model with a mixture of our choice."""
+    for name, value in (('alpha', alpha), ('beta', beta), ('weight',
+                                                           weight)):
+        getattr(model.mixture, name).copy_(torch.tensor(value))
+    model.mixture.fitted.fill_(True)
+
+
+def test_similarity_is_the_cosine():
+    logits = torch.randn(
+        40, 6, generator=torch.Generator().manual_seed(0),
+        dtype=torch.float64) * 3
+    labels = torch.arange(40) % 6
+    value = similarity(logits.log_softmax(1), labels)
+    for i in range(40):
+        p = logits[i].exp() / logits[i].exp().sum()
+        one_hot = torch.zeros(6, dtype=torch.float64)
+        one_hot[labels[i]] = 1
+        cosine = (p @ one_hot) / (p.norm() * one_hot.norm())
+        assert value[i].item() == pytest.approx(cosine.item(), abs=1e-12)
+
+
+def test_similarity_of_extreme_predictions():
+    logits = torch.tensor([[200., 0.], [0., 200.], [0., 0.]])
+    value = similarity(logits.log_softmax(1), torch.zeros(3).long())
+    assert value.tolist() == pytest.approx([1, 0, math.sqrt(.5)])
+
+
+def test_loss_agreement_scales_by_quantiles():
+    model = LabelNoiseModel(agreement='loss')
+    log_prob = torch.randn(5, 3).log_softmax(1)
+    labels = torch.tensor([0, 2, 1, 1, 0])
+    measured = model.measure(log_prob, labels)
+    assert measured.tolist() == [
+        log_prob[i, y].item() for i, y in enumerate(labels)
+    ]
+    values = -torch.linspace(0, 10, 101).flip(0)
+    values[0] = -1e6  # an outlier
+    model.fit(values)
+    assert model.bounds.tolist() == pytest.approx([-9.5, -.5], abs=.11)
+    assert model.scale(torch.tensor([-20., -5., 0.])).tolist() == \
+        pytest.approx([0, .5, 1], abs=.01)
+
+
+def test_quantile_against_numpy():
+    values = torch.randn(501, generator=torch.Generator().manual_seed(0))
+    for q in (0., .05, .5, .95, 1.):
+        assert quantile(values, q) == np.quantile(
+            values.numpy(), q, method='lower')
+
+
+def test_published_table():
+    published = json.loads((DATA / 'published_resup.json').read_text())
+    for entry in published['mixture']:
+        model = LabelNoiseModel(
+            monotone='right', min_separation=None,
+            mixture=dict(fix_order=False))
+        model.fit(torch.tensor(entry['scores'], dtype=torch.float64))
+        assert model.table.tolist() == pytest.approx(
+            entry['table'], abs=1e-6)
+
+
+@pytest.mark.parametrize('mode, expected', [
+    ('none', [.9, .2, .1, .5, .8, .3]),
+    ('right', [.9] * 6),
+    ('both', [.1, .1, .1, .5, .8, .8]),
+])
+def test_flatten_tails(mode, expected):
+    table = torch.tensor([.9, .2, .1, .5, .8, .3])
+    assert flatten_tails(table, mode).tolist() == pytest.approx(expected)
+    assert table[0] == pytest.approx(.9)  # a new table
+
+
+def test_a_maximum_at_the_left_end_does_not_flatten_everything():
+    """Noisy Beta(2.5, 1.2), clean Beta(.9, .5): p(clean) is 1 at 0."""
+    both, right = (
+        LabelNoiseModel(monotone=mode, min_separation=None)
+        for mode in ('both', 'right'))
+    grid = torch.linspace(0, 1, 100, dtype=torch.float64)
+    for model in (both, right):
+        set_beta(model, [2.5, .9], [1.2, .5], [.3, .7])
+        model.table.copy_(
+            flatten_tails(model.mixture.posterior(grid), model.monotone))
+    assert right.weigh(torch.tensor([.01, .5, .99])).min() > .99
+    low, middle, high = both.weigh(torch.tensor([.01, .5, .99])).tolist()
+    assert low <= middle < high
+    assert (both.table.diff() >= 0).all()
+
+
+@pytest.mark.parametrize('mode', ['both', 'right', 'none'])
+def test_weights_are_the_posterior_at_the_grid_point(mode):
+    model = LabelNoiseModel(monotone=mode)
+    assert model.fit(agreements())
+    mixture = model.mixture
+    for score in (.35, .5, .777):
+        point = int(score * 100) / 99
+        joint = [
+            float(mixture.weight[k]) * stats.beta.pdf(
+                point, float(mixture.alpha[k]), float(mixture.beta[k]))
+            for k in range(2)
+        ]
+        assert model.weigh(torch.tensor([score])).item() == pytest.approx(
+            joint[1] / sum(joint), abs=1e-6)
+
+
+def test_exact_posterior():
+    model = LabelNoiseModel(table_size=None, monotone='none', margin=0.)
+    model.fit(agreements())
+    scores = torch.rand(100)
+    assert torch.equal(
+        model.weigh(scores), model.mixture.posterior(scores).float())
+
+
+@pytest.mark.parametrize('size', [10, 100, 5000])
+def test_table_size(size):
+    model = LabelNoiseModel(table_size=size)
+    model.fit(agreements())
+    weights = model.weigh(torch.linspace(0, 1, 1000))
+    assert (weights.diff() >= 0).all()
+    assert weights[0] >= 1e-4 and weights[-1] <= 1 - 1e-4
+    assert len(weights.unique()) <= size
+
+
+def test_before_the_first_fit_all_weigh_one():
+    for options in (dict(), dict(table_size=None, monotone='none')):
+        model = LabelNoiseModel(**options)
+        assert not model.fitted
+        assert model.weigh(torch.rand(7)).tolist() == [1.] * 7
+
+
+def test_a_fit_that_tells_nothing_is_not_taken():
+    flat = torch.full((500, ), .4) + .001 * torch.rand(500)
+    model = LabelNoiseModel()
+    with pytest.warns(UserWarning, match='switched off'):
+        assert not model.fit(flat)
+    assert not model.fitted and model.weigh(flat).eq(1).all()
+    assert model.fit(agreements())
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.warns(UserWarning, match='stays as it was'):
+        assert not model.fit(flat)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert LabelNoiseModel(min_separation=None).fit(flat)
+
+
+@pytest.mark.parametrize('options', [
+    dict(), dict(agreement='loss'),
+    dict(mixture=dict(type='GaussianMixture')),
+    dict(table_size=None, monotone='none')
+])
+def test_state_holds_everything(options):
+    model, copy = LabelNoiseModel(**options), LabelNoiseModel(**options)
+    values = agreements()
+    model.fit(values if not options.get('agreement') else -values)
+    copy.load_state_dict(model.state_dict())
+    probe = torch.rand(50) - (.5 if options.get('agreement') else 0)
+    assert torch.equal(model.weigh(probe), copy.weigh(probe))
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(agreement='margin'), 'no agreement'),
+    (dict(monotone='left'), 'monotone must be'),
+    (dict(table_size=None), 'needs a table'),
+    (dict(table_size=1), 'at least 2'),
+    (dict(margin=.5), 'margin'),
+])
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        LabelNoiseModel(**options)

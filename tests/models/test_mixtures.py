@@ -1,0 +1,221 @@
+"""Mixtures against scipy, scikit-learn, published values and bad scores."""
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.mixture import GaussianMixture as SklearnMixture
+
+from mmfer.models import BetaMixture, GaussianMixture
+
+DATA = Path(__file__).parents[1] / 'data'
+BOTH = pytest.mark.parametrize('family', [BetaMixture, GaussianMixture])
+
+
+def draw_betas(parameters, share, count, seed=0):
+    """``count`` draws, a ``share`` of them from the first beta."""
+    rng = np.random.default_rng(seed)
+    first = int(share * count)
+    return torch.from_numpy(
+        np.concatenate([
+            rng.beta(*parameters[0], first),
+            rng.beta(*parameters[1], count - first)
+        ]))
+
+
+def fit_by_loops(scores, iterations):
+    """EM as in Arazo et al., one sample at a time."""
+    alpha, beta, weight = [1., 2.], [2., 1.], [.5, .5]
+    scores = [min(max(s, 1e-4), 1 - 1e-4) for s in scores]
+    for _ in range(iterations):
+        shares = []
+        for s in scores:
+            parts = [
+                max(weight[k] * stats.beta.pdf(s, alpha[k], beta[k]), 1e-12)
+                for k in range(2)
+            ]
+            shares.append([p / sum(parts) for p in parts])
+        for k in range(2):
+            total = sum(r[k] for r in shares)
+            mean = sum(r[k] * s for r, s in zip(shares, scores)) / total
+            variance = sum(
+                r[k] * (s - mean)**2 for r, s in zip(shares, scores)) / total
+            alpha[k] = mean * (mean * (1 - mean) / variance - 1)
+            beta[k] = alpha[k] * (1 - mean) / mean
+            weight[k] = total / len(scores)
+    return alpha, beta, weight
+
+
+def test_fit_against_loops():
+    scores = draw_betas([(1.5, 4), (6, 1.5)], .4, 60)
+    mixture = BetaMixture(iterations=7).fit(scores)
+    expected = fit_by_loops(scores.tolist(), 7)
+    for name, value in zip(('alpha', 'beta', 'weight'), expected):
+        assert getattr(mixture, name).tolist() == pytest.approx(
+            value, rel=1e-9), name
+
+
+@pytest.mark.parametrize('index', [0, 1])
+def test_published_values(index):
+    published = json.loads(
+        (DATA / 'published_resup.json').read_text())['mixture'][index]
+    mixture = BetaMixture(fix_order=False).fit(
+        torch.tensor(published['scores'], dtype=torch.float64))
+    for name in ('alpha', 'beta', 'weight'):
+        assert getattr(mixture, name).tolist() == pytest.approx(
+            published[name], rel=1e-9), name
+    grid = torch.linspace(0, 1, 100, dtype=torch.float64)
+    assert mixture.posterior(grid).tolist() == pytest.approx(
+        published['raw_posterior_of_component_1'], abs=1e-6)
+
+
+@pytest.mark.parametrize('parameters, share', [
+    (((2., 8.), (9., 2.)), .3),
+    (((1.2, 6.), (5., 1.1)), .5),
+    (((3., 10.), (12., 4.)), .15),
+])
+def test_known_parameters_are_recovered(parameters, share):
+    scores = draw_betas(parameters, share, 100_000)
+    mixture = BetaMixture(iterations=200).fit(scores)
+    assert mixture.noise_rate == pytest.approx(share, abs=.01)
+    for k in range(2):
+        assert mixture.alpha[k].item() == pytest.approx(
+            parameters[k][0], rel=.06)
+        assert mixture.beta[k].item() == pytest.approx(
+            parameters[k][1], rel=.06)
+
+
+def test_posterior_and_density_against_scipy():
+    mixture = BetaMixture().fit(draw_betas([(2, 7), (8, 2)], .3, 5000))
+    grid = np.linspace(.001, .999, 777)
+    joint = [
+        float(mixture.weight[k]) * stats.beta.pdf(
+            grid, float(mixture.alpha[k]), float(mixture.beta[k]))
+        for k in range(2)
+    ]
+    total = joint[0] + joint[1]
+    scores = torch.from_numpy(grid)
+    assert np.abs(mixture.posterior(scores).numpy() -
+                  joint[1] / total).max() < 1e-6
+    assert np.abs(mixture.density(scores).numpy() - total).max() < 1e-6
+    area = np.trapezoid(total, grid)
+    assert area == pytest.approx(1, abs=.01)
+
+
+def test_gaussian_against_sklearn():
+    rng = np.random.default_rng(0)
+    scores = np.clip(
+        np.concatenate([rng.normal(.3, .1, 3000), rng.normal(.8, .05, 7000)]),
+        1e-4, 1 - 1e-4)
+    mixture = GaussianMixture(iterations=10).fit(torch.from_numpy(scores))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # it did not converge, nor did we
+        reference = SklearnMixture(
+            2, max_iter=10, tol=0., reg_covar=0., weights_init=[.5, .5],
+            means_init=[[1 / 3], [2 / 3]],
+            precisions_init=[[[18.]], [[18.]]]).fit(scores[:, None])
+    assert mixture.center.tolist() == pytest.approx(
+        reference.means_.ravel(), abs=1e-8)
+    assert mixture.variance.tolist() == pytest.approx(
+        reference.covariances_.ravel(), abs=1e-8)
+    assert mixture.weight.tolist() == pytest.approx(
+        reference.weights_, abs=1e-8)
+    grid = np.linspace(.01, .99, 99)
+    assert mixture.posterior(torch.from_numpy(grid)).numpy() == pytest.approx(
+        reference.predict_proba(grid[:, None])[:, 1], abs=1e-8)
+
+
+SCORES = {
+    'constant': [.4] * 50,
+    'all 0': [0.] * 50,
+    'all 1': [1.] * 50,
+    '0 and 1': [0.] * 20 + [1.] * 30,
+    'one': [.3],
+    'two': [.2, .9],
+    'two alike': [.5, .5],
+    'one outlier': [.999] * 1000 + [0.],
+    'one hump': np.random.default_rng(0).beta(50, 50, 500).tolist(),
+    'rounding': [1 - 1e-17, 1e-300, .5, .5 + 1e-16],
+}
+
+
+@BOTH
+@pytest.mark.parametrize('name', SCORES)
+@pytest.mark.parametrize('iterations', [1, 10, 100])
+def test_never_nan(family, name, iterations):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        mixture = family(iterations=iterations).fit(
+            torch.tensor(SCORES[name], dtype=torch.float64))
+    for buffer in mixture.buffers():
+        assert buffer.isfinite().all()
+    assert (mixture.weight > 0).all()
+    assert mixture.weight.sum().item() == pytest.approx(1)
+    grid = torch.linspace(0, 1, 1001)
+    posterior = mixture.posterior(grid)
+    assert posterior.isfinite().all()
+    assert (posterior >= 0).all() and (posterior <= 1).all()
+    assert mixture.density(grid).isfinite().all()
+
+
+def test_swapped_components():
+    """The start can lead EM to call the better agreeing half noisy."""
+    scores = torch.linspace(.05, .95, 19).double()
+
+    class Reversed(BetaMixture):
+
+        def reset(self):
+            super().reset()
+            self.alpha.copy_(self.alpha.flip(0))
+            self.beta.copy_(self.beta.flip(0))
+
+    plain = BetaMixture().fit(scores)
+    with pytest.warns(UserWarning, match='swapped'):
+        mixture = Reversed().fit(scores)
+    assert mixture.separation > 0
+    assert torch.equal(mixture.posterior(scores) > .5,
+                       plain.posterior(scores) > .5)
+    published = Reversed(fix_order=False).fit(scores)
+    assert published.separation < 0
+
+
+@BOTH
+def test_bad_scores(family):
+    with pytest.raises(ValueError, match='no scores'):
+        family().fit(torch.empty(0))
+    with pytest.raises(ValueError, match='2 of 3 scores are not finite'):
+        family().fit(torch.tensor([.5, float('nan'), float('inf')]))
+    with pytest.raises(ValueError, match='iteration'):
+        family(iterations=0)
+    with pytest.raises(ValueError, match='eps'):
+        family(eps=.5)
+
+
+@BOTH
+def test_state_and_shapes(family):
+    scores = draw_betas([(2, 7), (8, 2)], .3, 500)
+    mixture = family().fit(scores.view(50, 10).float())
+    assert mixture.posterior(torch.rand(3, 4)).shape == (3, 4)
+    assert mixture.density(torch.rand(3, 4)).shape == (3, 4)
+    copy = family()
+    assert not copy.fitted
+    copy.load_state_dict(mixture.state_dict())
+    assert copy.fitted
+    assert torch.equal(copy.posterior(scores), mixture.posterior(scores))
+    # A second fit starts afresh.
+    again = mixture.fit(scores.float())
+    assert torch.equal(copy.weight, again.weight)
+    assert 'weight=(' in repr(mixture) and 'not fitted' in repr(family())
+
+
+@BOTH
+def test_plot(family, tmp_path):
+    scores = draw_betas([(2, 7), (8, 2)], .3, 500)
+    axes = family().fit(scores).plot(scores)
+    assert len(axes.lines) == 3 and axes.get_xlim() == (0, 1)
+    noisy, clean, both = (line.get_ydata() for line in axes.lines)
+    assert np.allclose(noisy + clean, both)
+    axes.figure.savefig(tmp_path / 'mixture.png')
