@@ -1,0 +1,6 @@
+_base_ = './affectnet8.py'
+# Without contempt.
+data_preprocessor = dict(num_classes=7)
+train_dataloader = dict(dataset=dict(num_classes=7))
+val_dataloader = dict(dataset=dict(num_classes=7))
+test_dataloader = val_dataloader

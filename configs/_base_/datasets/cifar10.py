@@ -1,0 +1,40 @@
+# As JoCoR's code has it: pixels only scaled to [0, 1], no augmentation.
+dataset_type = 'NoisyCIFAR10'
+data_root = 'data/cifar10'
+data_preprocessor = dict(
+    type='FERDataPreprocessor',
+    input_shape=(3, 32, 32),
+    num_classes=10,
+    mean=[0., 0., 0.],
+    std=[255., 255., 255.],
+    to_rgb=True)
+
+pipeline = [dict(type='LoadFERImage'), dict(type='PackFERInputs')]
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=0,
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        split='train',
+        cache_images=True,
+        pipeline=pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    drop_last=True)
+val_dataloader = dict(
+    batch_size=128,
+    num_workers=0,
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        split='test',
+        cache_images=True,
+        pipeline=pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False))
+val_evaluator = [
+    dict(type='Accuracy', topk=(1, )),
+    dict(type='MeanClassAccuracy'),
+    dict(type='RejectionAccuracy')
+]
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

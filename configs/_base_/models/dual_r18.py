@@ -1,0 +1,26 @@
+# ReSup Sec. 4.2: two ResNet-18, one from faces and one from ImageNet, so that
+# they make different mistakes.
+model = dict(
+    _scope_='mmfer',
+    type='DualNetwork',
+    network1=dict(
+        type='FERClassifier',
+        backbone=dict(
+            type='ResNet',
+            depth=18,
+            init_cfg=dict(
+                type='Pretrained',
+                checkpoint='checkpoints/msceleb_r18.pth',
+                prefix='backbone')),
+        neck=dict(type='FeaturePooling'),
+        head=dict(type='CEHead')),
+    network2=dict(
+        type='FERClassifier',
+        backbone=dict(
+            type='ResNet',
+            depth=18,
+            init_cfg=dict(
+                type='Pretrained', checkpoint='torchvision://resnet18')),
+        neck=dict(type='FeaturePooling'),
+        head=dict(type='CEHead')))
+custom_hooks = [dict(type='LabelNoiseHook')]

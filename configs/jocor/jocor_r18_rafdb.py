@@ -1,0 +1,4 @@
+_base_ = [
+    '../_base_/models/jocor_r18.py', '../_base_/datasets/rafdb_resup.py',
+    '../_base_/schedules/rafdb_resup.py', '../_base_/default_runtime.py'
+]

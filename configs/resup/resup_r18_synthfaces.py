@@ -1,0 +1,4 @@
+_base_ = [
+    '../_base_/models/resup_r18_small.py', '../_base_/datasets/synthfaces.py',
+    '../_base_/schedules/synthfaces.py', '../_base_/default_runtime.py'
+]
