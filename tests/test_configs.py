@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import CONFIGS
-from made_data import make_ferplus, make_rafdb
+from made_data import (make_affectnet, make_cifar10, make_ferplus,
+                       make_rafdb)
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from mmfer.registry import PARAM_SCHEDULERS
 
 PATHS = sorted(p for p in Path(CONFIGS).glob('*/*.py')
                if p.parent.name != '_base_')
@@ -20,7 +23,17 @@ NAME = re.compile(r'(?P<method>[a-z]+)_(?P<backbone>[a-z0-9]+)_'
 def roots(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')
     return dict(
-        ferplus=make_ferplus(root / 'ferplus'), rafdb=make_rafdb(root / 'raf'))
+        affectnet7=make_affectnet(root / 'affectnet'),
+        cifar10=make_cifar10(root / 'cifar10'),
+        ferplus=make_ferplus(root / 'ferplus'),
+        rafdb=make_rafdb(root / 'raf'))
+
+
+def noise_name(noise):
+    if noise is None:
+        return None
+    prefix = dict(SymmetricNoise='noise', AsymmetricNoise='asym')[noise.type]
+    return f'{prefix}{noise.rate * 100:.0f}'
 
 
 @pytest.mark.parametrize('path', PATHS, ids=lambda p: p.stem)
@@ -30,9 +43,11 @@ def test_config(path, roots, tmp_path):
     cfg = Config.fromfile(path)
     cfg.work_dir = str(tmp_path)
     cfg.experiment_name = f'{path.stem}_{id(tmp_path)}'
-    if 'init_cfg' in cfg.model.backbone:
-        assert cfg.model.backbone.init_cfg.type == 'Pretrained'
-        cfg.model.backbone.init_cfg = None
+    pair = [cfg.model[k] for k in ('network1', 'network2') if k in cfg.model]
+    for network in pair or [cfg.model]:
+        if 'init_cfg' in network.backbone:
+            assert network.backbone.init_cfg.type == 'Pretrained'
+            network.backbone.init_cfg = None
     for key in ('train_dataloader', 'val_dataloader'):
         loader = cfg[key]
         loader.batch_size = 4
@@ -44,10 +59,7 @@ def test_config(path, roots, tmp_path):
             loader.dataset.num_samples = 14
     cfg.test_dataloader = cfg.val_dataloader
     noise = cfg.train_dataloader.dataset.get('label_noise')
-    assert (name['noise'] is None) == (noise is None)
-    if noise is not None:
-        assert noise.type == 'SymmetricNoise'
-        assert name['noise'] == f'noise{noise.rate * 100:.0f}'
+    assert name['noise'] == noise_name(noise)
     assert 'label_noise' not in cfg.val_dataloader.dataset
 
     runner = Runner.from_cfg(cfg)
@@ -64,7 +76,14 @@ def test_config(path, roots, tmp_path):
     moved = {k for k, v in model.named_parameters()
              if not torch.equal(v, before[k])}
     # From end to end; zero-initialised residual branches start a step later.
-    assert {'backbone.conv1.weight', 'head.fc.weight'} <= moved
+    networks = ('network1.', 'network2.') if pair else ('', )
+    for network in networks:
+        first = next(k for k in before if k.startswith(f'{network}backbone'))
+        assert {first, f'{network}head.fc.weight'} <= moved
+    # Without it the noise models would never be fitted.
+    assert bool(pair) == ('LabelNoiseHook' in {
+        hook.type for hook in cfg.get('custom_hooks', [])
+    })
 
     model.eval()
     evaluator = runner.build_evaluator(cfg.val_evaluator)
@@ -92,7 +111,32 @@ def test_papers_settings():
     assert alum.optim_wrapper.paramwise_cfg.custom_keys['head.fc'].lr_mult \
         == 10
     assert alum.train_cfg.max_epochs == 60
+    resup = Config.fromfile(f'{CONFIGS}/resup/resup_r18_rafdb_noise30.py')
+    assert resup.train_dataloader.batch_size == 96
+    assert resup.optim_wrapper.optimizer == dict(type='Adam', lr=2e-4)
+    assert resup.param_scheduler.milestones == [10, 20]
+    assert resup.train_cfg.max_epochs == 30
     rul = Config.fromfile(f'{CONFIGS}/rul/rul_r18_rafdb.py')
     assert rul.train_dataloader.batch_size == 64
     assert rul.optim_wrapper.optimizer.lr == 2e-4
     assert rul.param_scheduler.gamma == .9
+
+
+def test_cifar_schedule_is_that_of_jocor():
+    """Rate (200 - e) / 120 and first momentum .1 from epoch 80 on."""
+    cfg = Config.fromfile(f'{CONFIGS}/resup/resup_cnn7_cifar10_noise50.py')
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.Adam([weight], lr=cfg.optim_wrapper.optimizer.lr)
+    schedulers = [
+        PARAM_SCHEDULERS.build(dict(s, optimizer=optimizer))
+        for s in cfg.param_scheduler
+    ]
+    assert cfg.train_cfg.max_epochs == 200
+    for epoch in range(200):
+        group = optimizer.param_groups[0]
+        share = min((200 - epoch) / 120, 1)
+        assert group['lr'] == pytest.approx(1e-3 * share), epoch
+        assert group['betas'][0] == pytest.approx(.1 if epoch >= 80 else .9)
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()

@@ -1,4 +1,4 @@
-from .backbones import ResNetSmallStem
+from .backbones import CNN7, ResNetSmallStem
 from .classifier import FERClassifier, FERDataPreprocessor
 from .dual_network import DualNetwork
 from .heads import GaussianHead
@@ -11,9 +11,9 @@ from .tta import AverageUncertaintyTTA
 from .uncertainty_neck import GaussianFeature, UncertaintyNeck
 
 __all__ = [
-    'AverageUncertaintyTTA', 'BetaMixture', 'DualNetwork', 'FERClassifier',
-    'FERDataPreprocessor', 'FeaturePooling', 'GaussianFeature',
-    'GaussianHead', 'GaussianMixture', 'LabelNoiseModel',
+    'AverageUncertaintyTTA', 'BetaMixture', 'CNN7', 'DualNetwork',
+    'FERClassifier', 'FERDataPreprocessor', 'FeaturePooling',
+    'GaussianFeature', 'GaussianHead', 'GaussianMixture', 'LabelNoiseModel',
     'LatentCompensation', 'ResNetSmallStem', 'SmallLossNetwork',
     'UncertaintyNeck'
 ]

@@ -1,7 +1,11 @@
-"""Backbones for small face crops."""
+"""Backbones for small images."""
+from typing import Tuple
+
 import torch.nn as nn
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmpretrain.models.backbones import ResNet_CIFAR
+from mmpretrain.models.backbones.base_backbone import BaseBackbone
+from torch import Tensor
 
 from mmfer.registry import MODELS
 
@@ -38,3 +42,39 @@ class ResNetSmallStem(ResNet_CIFAR):
             self.norm_cfg, base_channels, postfix=1)
         self.add_module(self.norm1_name, norm1)
         self.relu = nn.ReLU(inplace=True)
+
+
+@MODELS.register_module()
+class CNN7(BaseBackbone):
+    """The 7-layer CNN of JoCoR, also ReSup's on CIFAR (Table 5).
+
+    Six 3x3 convolutions with batch normalisation and ReLU, a 2x2 max-pool
+    after each two; the classifier is the seventh layer. Images of 32 px give
+    vectors of 256.
+
+    Args:
+        in_channels (int): Channels of an image. Defaults to 3.
+        channels (Sequence[int]): Of the six convolutions. Defaults to
+            (64, 64, 128, 128, 196, 16).
+    """
+
+    def __init__(self,
+                 in_channels: int = 3,
+                 channels=(64, 64, 128, 128, 196, 16),
+                 init_cfg=None):
+        super().__init__(init_cfg)
+        layers = []
+        for index, width in enumerate(channels):
+            layers += [
+                nn.Conv2d(in_channels, width, 3, padding=1),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True)
+            ]
+            if index % 2:
+                layers.append(nn.MaxPool2d(2))
+            in_channels = width
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+
+    def forward(self, x: Tensor) -> Tuple[Tensor]:
+        """(B, C, H, W) to one (B, 16 H W / 64)."""
+        return (self.layers(x), )

@@ -12,8 +12,8 @@ from mmengine.registry import DefaultScope, init_default_scope
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/benchmarks/train_speed.py'
-METHODS = ['ce', 'rul', 'alum', 'alum_gate1']
-RATIOS = ['rul/ce', 'alum/rul', 'alum_gate1/rul']
+METHODS = ['ce', 'rul', 'alum', 'alum_gate1', 'resup']
+RATIOS = ['rul/ce', 'alum/rul', 'alum_gate1/rul', 'resup/ce']
 
 
 def load_tool():
@@ -77,11 +77,19 @@ def test_numbers_follow_from_the_times(result, setting, px, precision):
 
 
 @pytest.mark.parametrize('setting', ['r18', 'small'])
+def test_shares_of_resup(result, setting):
+    shares = result['settings'][setting]['resup_share']
+    assert set(shares) == {'weighing', 'refit'}
+    assert all(value > 0 for value in shares.values())
+
+
+@pytest.mark.parametrize('setting', ['r18', 'small'])
 def test_memory(result, setting):
     numbers = result['settings'][setting]
     memory = numbers['peak_memory_mib']
     assert list(memory) == METHODS
-    # RUL has two more branches.
+    # RUL has two more branches, ReSup one more network.
+    assert 1.7 < memory['resup'] / memory['ce'] < 2.3
     assert memory['ce'] < memory['rul'] <= memory['alum_gate1']
     for name, ratio in numbers['memory_ratio'].items():
         a, b = name.split('/')

@@ -2,9 +2,10 @@
 
 ``python tools/benchmarks/open_protocol.py --jobs 2`` trains every method of
 the comparison with three seeds (of the training and of the planted noise)
-and prints the table of ``configs/alum/README.md``. Runs that are done are
-not run again, runs that were stopped continue: it can be killed and started
-as often as need be. ``--ladder`` adds the rows of ALUM's Table 6, one seed.
+and prints a table of all that is done. Runs that are done are not run again,
+runs that were stopped continue: it can be killed and started as often as
+need be. ``--ladder alum`` adds the rows of ALUM's Table 6, ``--ladder
+resup`` those of ReSup's Table 2 and of other choices, one seed each.
 """
 import argparse
 import json
@@ -14,22 +15,41 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-METHODS = ('ce', 'rul', 'alum')
+METHODS = ('ce', 'rul', 'alum', 'resup', 'coteaching', 'jocor')
 HEAD = 'model.head.'
-# Rows of Table 6 that are neither RUL (the baseline) nor the full ALUM.
-LADDER = {
-    'alum_lc': [
-        f'{HEAD}positive=False', f'{HEAD}negative=False',
-        f'{HEAD}triplet_weight=0'
-    ],
-    'alum_lc_ap': [f'{HEAD}negative=False', f'{HEAD}triplet_weight=0'],
-    'alum_lc_an': [f'{HEAD}positive=False', f'{HEAD}triplet_weight=0'],
-    'alum_lc_ap_an': [f'{HEAD}triplet_weight=0'],
-}
+OWN = ['model.exchange=own', 'model.consistency_weight=0']
+SWAP = ['model.consistency_weight=0']
+LOSS = ['model.noise_model.agreement=loss']
+LADDERS = dict(
+    # Rows of Table 6 that are neither RUL (the baseline) nor the full ALUM.
+    alum={
+        'alum_lc': [
+            f'{HEAD}positive=False', f'{HEAD}negative=False',
+            f'{HEAD}triplet_weight=0'
+        ],
+        'alum_lc_ap': [f'{HEAD}negative=False', f'{HEAD}triplet_weight=0'],
+        'alum_lc_an': [f'{HEAD}positive=False', f'{HEAD}triplet_weight=0'],
+        'alum_lc_ap_an': [f'{HEAD}triplet_weight=0'],
+    },
+    # Rows of Table 2 between cross-entropy and the full ReSup: loss or
+    # similarity, weight exchange, consistency; then Sec. 4.5's mean weight,
+    # and what the paper leaves open.
+    resup={
+        'resup_loss': [*OWN, *LOSS],
+        'resup_sim': OWN,
+        'resup_loss_weex': [*SWAP, *LOSS],
+        'resup_sim_weex': SWAP,
+        'resup_loss_weex_col': LOSS,
+        'resup_mean': ['model.exchange=mean'],
+        'resup_gaussian': ['model.noise_model.mixture.type=GaussianMixture'],
+        'resup_pass': ['model.score_source=pass'],
+        'resup_official': ['model.preset=official'],
+    })
+ROWS = [*METHODS, *(row for ladder in LADDERS.values() for row in ladder)]
 COLUMNS = {
     'accuracy/top1': 'accuracy',
     'accuracy/mean_class': 'mean class',
@@ -64,18 +84,19 @@ class Run(NamedTuple):
         return [self.config, '--cfg-options', *options]
 
 
-def plan(methods: List[str], seeds: List[int], noise: str, ladder: bool,
-         extra: List[str]) -> List[Run]:
+def plan(methods: List[str], seeds: List[int], noise: str,
+         ladders: List[str], extra: List[str]) -> List[Run]:
     """The runs, seed by seed, so that a partial table is a fair one."""
     suffix = f'_{noise}' if noise else ''
     runs = [
         Run(m, f'configs/{m}/{m}_r18_ferplus{suffix}.py', seed, extra)
         for seed in seeds for m in methods
     ]
-    if ladder:
+    for method in ladders:
         runs += [
-            Run(row, f'configs/alum/alum_r18_ferplus{suffix}.py', seeds[0],
-                [*options, *extra]) for row, options in LADDER.items()
+            Run(row, f'configs/{method}/{method}_r18_ferplus{suffix}.py',
+                seeds[0], [*options, *extra])
+            for row, options in LADDERS[method].items()
         ]
     return runs
 
@@ -115,13 +136,24 @@ def execute(run: Run, root: Path, threads: int) -> int:
     return code
 
 
-def read_summaries(root: Path) -> Dict[str, Dict[int, dict]]:
-    """``summary.json`` of every finished run, by row and seed."""
-    rows: Dict[str, Dict[int, dict]] = {}
-    for path in sorted(root.glob('*_seed*/summary.json')):
+def read_runs(root: Path, file: str,
+              rows: Sequence[str]) -> Dict[str, Dict[int, dict]]:
+    """A JSON file of every run that has it, by row and seed.
+
+    Args:
+        root (Path): Folder of the work dirs.
+        file (str): ``summary.json`` or ``history.json``.
+        rows (Sequence[str]): Which rows, in this order; all if empty.
+    """
+    found: Dict[str, Dict[int, dict]] = {}
+    for path in root.glob(f'*_seed*/{file}'):
         row, _, seed = path.parent.name.rpartition('_seed')
-        rows.setdefault(row, {})[int(seed)] = json.loads(path.read_text())
-    return rows
+        found.setdefault(row, {})[int(seed)] = json.loads(path.read_text())
+    order = rows or sorted(
+        found, key=lambda r: (ROWS.index(r) if r in ROWS else len(ROWS), r))
+    return {
+        row: dict(sorted(found[row].items())) for row in order if row in found
+    }
 
 
 def spread(values: List[float]) -> str:
@@ -141,18 +173,15 @@ def markdown(rows: Dict[str, Dict[int, dict]],
     """
     lines = [
         '| method | seeds | ' + ' | '.join(COLUMNS.values()) +
-        ' | best epoch | noise AUROC | ' +
+        ' | best epoch | noise AUROC | weight AUROC | ' +
         ' | '.join(f'minus {b}' for b in baselines) + ' |',
-        '|---|---|' + '---|' * (len(COLUMNS) + 2 + len(baselines))
+        '|---|---|' + '---|' * (len(COLUMNS) + 3 + len(baselines))
     ]
 
     def value(summary, metric, stat=statistic):
         return summary['metrics'][metric][stat]
 
-    order = [*METHODS, *LADDER]
-    for row in sorted(rows, key=lambda r: order.index(r)
-                      if r in order else len(order)):
-        runs = rows[row]
+    for row, runs in rows.items():
         cells = [spread([value(s, m) for s in runs.values()])
                  for m in COLUMNS]
         cells.append(
@@ -161,6 +190,9 @@ def markdown(rows: Dict[str, Dict[int, dict]],
         areas = [s['noise_auroc'] for s in runs.values()
                  if s['noise_auroc'] is not None]
         cells.append(f'{np.mean(areas):.3f}' if areas else '')
+        areas = [(s.get('figures') or {}).get('weight_auroc')
+                 for s in runs.values()]
+        cells.append('' if None in areas else f'{np.mean(areas):.3f}')
         for baseline in baselines:
             pairs = [
                 value(s, 'accuracy/top1') -
@@ -168,40 +200,62 @@ def markdown(rows: Dict[str, Dict[int, dict]],
                 for seed, s in runs.items() if seed in rows.get(baseline, {})
             ]
             cells.append(spread(pairs) if pairs and row != baseline else '')
-        seeds = ', '.join(map(str, sorted(runs)))
+        seeds = ', '.join(map(str, runs))
         lines.append(f'| {row} | {seeds} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 
 
-def plot(root: Path, out: Path) -> None:
-    """Validation accuracy over epochs, a line per row, a band over seeds."""
+def accuracy(epoch: dict) -> Optional[float]:
+    """Validation accuracy of an epoch, in per cent."""
+    return epoch.get('metrics', {}).get('accuracy/top1')
+
+
+def weight_auroc(epoch: dict) -> Optional[float]:
+    """AUROC of clean probabilities against the planted noise."""
+    return epoch.get('figures', {}).get('weight_auroc')
+
+
+def plot(histories: Dict[str, Dict[int, list]],
+         value: Callable[[dict], Optional[float]], label: str,
+         out: Path) -> None:
+    """Course of a value, a line per row, a band over seeds.
+
+    Args:
+        histories (dict): ``history.json`` of the runs, by row and seed.
+        value (Callable): The value of an epoch's entry, or None.
+        label (str): What is plotted.
+        out (Path): Image to write.
+    """
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
-    curves: Dict[str, List[List[float]]] = {}
-    for path in sorted(root.glob('*_seed*/history.json')):
-        row = path.parent.name.rpartition('_seed')[0]
-        curves.setdefault(row, []).append([
-            e['metrics']['accuracy/top1']
-            for e in json.loads(path.read_text()) if 'metrics' in e
-        ])
+
     # Okabe and Ito's colours, told apart by the colour-blind.
     colours = ('#000000', '#E69F00', '#0072B2', '#009E73', '#CC79A7',
                '#56B4E9', '#D55E00')
     figure, axes = plt.subplots(figsize=(6.4, 4), layout='constrained')
-    order = [*METHODS, *LADDER]
-    for index, row in enumerate(r for r in order if r in curves):
-        length = max(map(len, curves[row]))
-        values = np.array([c for c in curves[row] if len(c) == length])
-        epochs = np.arange(1, length + 1)
+    styles = [(c, s) for s in ('-', '--', ':') for c in colours]
+    for row, runs in histories.items():
+        curves = [
+            {e['epoch']: value(e) for e in history if value(e) is not None}
+            for history in runs.values()
+        ]
+        # A run that is still going on is left out.
+        longest = max(map(len, curves))
+        if not longest:
+            continue
+        curves = [c for c in curves if len(c) == longest]
+        epochs = sorted(curves[0])
+        values = np.array([[c[e] for e in epochs] for c in curves])
+        colour, style = styles.pop(0)
         axes.plot(
-            epochs, values.mean(0), color=colours[index],
+            epochs, values.mean(0), style, color=colour,
             label=f'{row} ({len(values)} seed{"s" * (len(values) > 1)})')
         if len(values) > 1:
             axes.fill_between(
-                epochs, values.min(0), values.max(0),
-                color=colours[index], alpha=.2, linewidth=0)
-    axes.set(xlabel='epoch', ylabel='validation accuracy, %')
+                epochs, values.min(0), values.max(0), color=colour, alpha=.2,
+                linewidth=0)
+    axes.set(xlabel='epoch', ylabel=label)
     axes.grid(alpha=.3)
     axes.legend(frameon=False)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -212,11 +266,15 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--methods', nargs='+', default=list(METHODS))
+    parser.add_argument(
+        '--methods', nargs='+', default=['ce', 'rul', 'alum'],
+        help=f'of {", ".join(METHODS)}')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument(
         '--noise', default='noise30', help="suffix of the configs, or ''")
-    parser.add_argument('--ladder', action='store_true')
+    parser.add_argument(
+        '--ladder', nargs='+', choices=LADDERS, default=[],
+        help='methods whose ablation is run, with the first seed')
     parser.add_argument(
         '--root',
         type=Path,
@@ -224,7 +282,14 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--jobs', type=int, default=1, help='trainings at the same time')
     parser.add_argument('--table-only', action='store_true')
-    parser.add_argument('--figure', type=Path, help='file for the curves')
+    parser.add_argument(
+        '--rows', nargs='+', default=[],
+        help='rows of table and figures; all by default')
+    parser.add_argument(
+        '--figure', type=Path, help='file for the curves of the accuracy')
+    parser.add_argument(
+        '--weight-figure', type=Path,
+        help='file for the curves of the AUROC of the weights')
     parser.add_argument('--cfg-options', nargs='+', default=[])
     args = parser.parse_args(argv)
     if args.root is None:
@@ -245,9 +310,13 @@ def main() -> None:
                 map(bool,
                     pool.map(lambda run: execute(run, args.root, threads),
                              runs)))
-    print(markdown(read_summaries(args.root)))
+    print(markdown(read_runs(args.root, 'summary.json', args.rows)))
+    histories = read_runs(args.root, 'history.json', args.rows)
     if args.figure is not None:
-        plot(args.root, args.figure)
+        plot(histories, accuracy, 'validation accuracy, %', args.figure)
+    if args.weight_figure is not None:
+        plot(histories, weight_auroc, 'AUROC of the weights',
+             args.weight_figure)
     sys.exit(failed > 0)
 
 

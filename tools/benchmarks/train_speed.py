@@ -3,17 +3,23 @@
     python tools/benchmarks/train_speed.py [--pairs 20] [--threads 2]
 
 Prints one line of JSON; what happens meanwhile goes to stderr. Compared are
-CE, RUL, ALUM and ALUM with the gate of its latent compensation always open,
-in two settings: the ResNet-18 of the RAF-DB configs at 224 px and the small
-network of the FERPlus configs at 44 px. Models, optimizers and precision are
-those of the configs, weights are random and so are the images: a step is
-``model.train_step`` on a batch that lies ready, so data loading is not in it.
+CE, RUL, ALUM, ALUM with the gate of its latent compensation always open, and
+ReSup, in two settings: the ResNet-18 of the RAF-DB configs at 224 px and the
+small network of the FERPlus configs at 44 px. Models, optimizers and
+precision are those of the configs, weights are random and so are the images:
+a step is ``model.train_step`` on a batch that lies ready, so data loading is
+not in it.
 
 **Time.** All methods live in one process and take turns, A B C D A B C D;
 a ratio is the median over the rounds of the quotient within a round. So what
 slows the machine for a while slows all methods alike. ``time_ratio`` above 1
 means slower. ALUM's gate is drawn anew in each step, as in training, so its
 quartiles contain that spread.
+
+**ReSup's own work.** ``weighing`` is measuring the agreements of a batch and
+looking its weights up, as a share of a step; ``refit`` is fitting both noise
+models to the scores of ``--samples`` images, which an epoch has collected, as
+a share of the steps of that epoch.
 
 **Memory.** Each method is measured alone before any timing, as the highest
 number of bytes that tensors hold during a step: weights, optimizer state,
@@ -49,6 +55,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 from torch.profiler import ProfilerActivity, profile
 
+from mmfer.engine.hooks.label_noise import merge_by_sample
+from mmfer.models import DualNetwork
 from mmfer.registry import MODELS
 
 CONFIGS = osp.join(
@@ -58,9 +66,11 @@ METHODS = dict(
     ce=('ce', {}),
     rul=('rul', {}),
     alum=('alum', {}),
-    alum_gate1=('alum', {'model.latent_compensation.prob': 1.}))
+    alum_gate1=('alum', {'model.latent_compensation.prob': 1.}),
+    resup=('resup', {}))
 # Slower one first.
-RATIOS = (('rul', 'ce'), ('alum', 'rul'), ('alum_gate1', 'rul'))
+RATIOS = (('rul', 'ce'), ('alum', 'rul'), ('alum_gate1', 'rul'),
+          ('resup', 'ce'))
 WARMUP_STEPS = 2
 MIB = 2**20
 
@@ -85,7 +95,8 @@ def load_config(method: str, setting: Setting, precision: str) -> Config:
     cfg = Config.fromfile(
         osp.join(CONFIGS, setting.config.format(method=folder)))
     cfg.merge_from_dict(changes)
-    cfg.model.backbone.init_cfg = None
+    for network in networks_of(cfg.model):
+        network.backbone.init_cfg = None
     shape = cfg.data_preprocessor.input_shape
     cfg.data_preprocessor.input_shape = (shape[0], setting.px, setting.px)
     cfg.model.data_preprocessor = cfg.data_preprocessor
@@ -93,6 +104,12 @@ def load_config(method: str, setting: Setting, precision: str) -> Config:
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
         cfg.optim_wrapper.dtype = precision
     return cfg
+
+
+def networks_of(model: dict) -> List[dict]:
+    """The one classifier of a model's config, or its two."""
+    pair = [model[k] for k in ('network1', 'network2') if k in model]
+    return pair or [model]
 
 
 class Trainer:
@@ -111,6 +128,10 @@ class Trainer:
             # It takes the best device there is, not the one asked for.
             self.optim_wrapper.device_type = device.type
         self.device = device
+        if isinstance(self.model, DualNetwork):
+            # Past the warm-up, with something to weigh by.
+            self.model.start_epoch(self.model.warmup_epochs)
+            self.model.fit_noise_models(random_agreements(1000))
         self.batch = random_batch(cfg.data_preprocessor, setting.batch_size,
                                   device)
 
@@ -147,8 +168,54 @@ def random_batch(cfg: dict, batch_size: int, device: torch.device) -> dict:
     return dict(
         inputs=inputs.to(device),
         data_samples=[
-            DataSample().set_gt_label(label).to(device) for label in labels
+            DataSample(metainfo=dict(sample_id=i)).set_gt_label(label).to(
+                device) for i, label in enumerate(labels)
         ])
+
+
+def random_agreements(count: int) -> torch.Tensor:
+    """Similarities of two networks, some clean and some noisy, (2, N)."""
+    generator = torch.Generator().manual_seed(0)
+    share = torch.rand(2, count, generator=generator)
+    wrong = torch.rand(2, count, generator=generator) < .3
+    return torch.where(wrong, share**4, 1 - share**4)
+
+
+def seconds_of(work: Callable[[], None], repeat: int) -> float:
+    """Median time of several calls."""
+    seconds = interleave(dict(work=work), repeat, 1, lambda: None)
+    return float(np.median(seconds['work']))
+
+
+def resup_shares(trainer: Trainer, batch_size: int, step: float,
+                 samples: int) -> Dict[str, float]:
+    """Cost of weighing and of a refit, beside the steps.
+
+    Args:
+        trainer (Trainer): Of ReSup.
+        batch_size (int): Images of a step.
+        step (float): Seconds of a step.
+        samples (int): Images of an epoch.
+    """
+    model = trainer.model
+    labels = torch.arange(batch_size, device=trainer.device) % \
+        model.num_classes
+    log_prob = torch.randn(
+        2, batch_size, model.num_classes, device=trainer.device).log_softmax(2)
+    agreements = random_agreements(samples).numpy()
+    ids = np.random.default_rng(0).permutation(samples)
+
+    def weigh():
+        model.clean_probability(model.measure(list(log_prob), labels))
+
+    def refit():
+        merged = merge_by_sample([(ids, agreements)])[1]
+        model.fit_noise_models(torch.from_numpy(merged))
+
+    epoch = step * samples / batch_size
+    return dict(
+        weighing=float(f'{seconds_of(weigh, 50) / step:.3g}'),
+        refit=float(f'{seconds_of(refit, 5) / epoch:.3g}'))
 
 
 def interleave(steps: Mapping[str, Callable[[], None]], rounds: int,
@@ -280,6 +347,10 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict:
             method: [float(f'{value:.5g}') for value in values]
             for method, values in seconds.items()
         })
+    if 'resup' in trainers:
+        result['resup_share'] = resup_shares(
+            trainers['resup'], setting.batch_size, medians['resup'],
+            args.samples)
     if args.memory_steps:
         result.update(
             peak_memory_mib={
@@ -350,6 +421,11 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         type=int,
         default=3,
         help='steps of which the largest memory counts; 0 leaves it out')
+    parser.add_argument(
+        '--samples',
+        type=int,
+        default=28153,
+        help="images of an epoch, for ReSup's refit; FERPlus by default")
     parser.add_argument(
         '--px', type=int, default=224, help='image size of r18')
     parser.add_argument(

@@ -216,6 +216,9 @@ class SummaryHook(Hook):
                 name for d in self._datasets(runner) for name in d.skipped
             ],
             averaged_epochs=min(self.last_k, len(validated)),
+            figures=next(
+                (e['figures'] for e in reversed(entries) if 'figures' in e),
+                None),
             metrics=summarize(validated, self.last_k))
 
     def _datasets(self, runner: Runner) -> list:

@@ -1,0 +1,9 @@
+# JoCoR's CNN, twice, each from its own random weights.
+model = dict(
+    _scope_='mmfer',
+    type='DualNetwork',
+    network1=dict(
+        type='FERClassifier',
+        backbone=dict(type='CNN7'),
+        head=dict(type='CEHead')))
+custom_hooks = [dict(type='LabelNoiseHook')]

@@ -1,0 +1,2 @@
+_base_ = './dual_cnn7.py'
+model = dict(type='JoCoR')

@@ -1,0 +1,10 @@
+_base_ = './ce_cnn7_cifar10.py'
+# Truck to automobile, bird to airplane, cat and dog to each other, deer to
+# horse.
+train_dataloader = dict(
+    dataset=dict(
+        label_noise=dict(
+            type='AsymmetricNoise',
+            rate=0.4,
+            mapping=[(9, 1), (2, 0), (3, 5), (5, 3), (4, 7)],
+            seed=0)))

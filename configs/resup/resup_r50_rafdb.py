@@ -1,0 +1,10 @@
+_base_ = './resup_r18_rafdb.py'
+# Table 4: both networks start from ImageNet.
+backbone = dict(
+    depth=50,
+    init_cfg=dict(
+        _delete_=True,
+        type='Pretrained',
+        checkpoint='torchvision://resnet50'))
+model = dict(
+    network1=dict(backbone=backbone), network2=dict(backbone=backbone))

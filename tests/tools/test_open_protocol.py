@@ -1,0 +1,105 @@
+"""Plans, tables and curves of the comparison, from made results."""
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+from mmengine.config import Config, DictAction
+
+TOOL = Path(ROOT) / 'tools/benchmarks/open_protocol.py'
+spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
+tool = importlib.util.module_from_spec(spec)
+sys.modules[TOOL.stem] = tool
+spec.loader.exec_module(tool)
+
+
+def test_plan():
+    runs = tool.plan(['ce', 'resup'], [0, 1], 'noise30', ['resup'], ['a=1'])
+    names = [run.name for run in runs]
+    assert len(set(names)) == len(names)
+    assert names[:4] == ['ce_seed0', 'resup_seed0', 'ce_seed1', 'resup_seed1']
+    assert {run.seed for run in runs[4:]} == {0}
+    for run in runs:
+        assert (Path(ROOT) / run.config).is_file()
+        assert run.options[-1] == 'a=1'
+        assert f'randomness.seed={run.seed}' in run.arguments
+        assert ('train_dataloader.dataset.label_noise.seed='
+                f'{run.seed}') in run.arguments
+
+
+@pytest.mark.parametrize('method', tool.LADDERS)
+def test_rows_of_a_ladder_differ_and_build(method):
+    """Each row is another model, and none of its options is a typo."""
+    from mmfer.registry import MODELS
+    texts = set()
+    for run in tool.plan([], [0], 'noise30', [method], []):
+        cfg = Config.fromfile(Path(ROOT) / run.config)
+        options = dict(option.split('=', 1) for option in run.options)
+        cfg.merge_from_dict({
+            key: DictAction._parse_iterable(value)
+            for key, value in options.items()
+        })
+        texts.add(json.dumps(cfg.model.to_dict(), sort_keys=True))
+        MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    assert len(texts) == len(tool.LADDERS[method])
+
+
+def write_run(root, row, seed, accuracy, weights=None):
+    folder = root / f'{row}_seed{seed}'
+    folder.mkdir(parents=True)
+    metrics = {
+        name: dict(last=accuracy, best=accuracy + 10, last5_mean=accuracy)
+        for name in tool.COLUMNS
+    }
+    figures = None if weights is None else dict(weight_auroc=weights)
+    (folder / 'summary.json').write_text(
+        json.dumps(dict(metrics=metrics, noise_auroc=.8, figures=figures)))
+    (folder / 'history.json').write_text(
+        json.dumps([
+            dict(epoch=e, metrics={'accuracy/top1': accuracy + e},
+                 **({} if weights is None or e == 1 else
+                    dict(figures=figures))) for e in (1, 2, 3)
+        ]))
+
+
+def test_table(tmp_path):
+    for seed, (ce, resup) in enumerate([(50., 70.), (54., 70.), (52., 76.)]):
+        write_run(tmp_path, 'resup', seed, resup, .9)
+        write_run(tmp_path, 'ce', seed, ce)
+    lines = tool.markdown(tool.read_runs(tmp_path, 'summary.json', []))
+    head, _, ce, resup = [
+        [cell.strip() for cell in line.strip('|').split('|')]
+        for line in lines.splitlines()
+    ]
+    assert (ce[0], resup[0]) == ('ce', 'resup')
+    ce, resup = dict(zip(head, ce)), dict(zip(head, resup))
+    assert resup['seeds'] == '0, 1, 2'
+    assert resup['accuracy'] == '72.00 ± 3.46'
+    # Paired: 20, 16 and 24.
+    assert resup['minus ce'] == '20.00 ± 4.00'
+    assert resup['weight AUROC'] == '0.900' and ce['weight AUROC'] == ''
+    assert ce['best epoch'] == '62.00 ± 2.00' and ce['minus ce'] == ''
+    only = tool.read_runs(tmp_path, 'summary.json', ['resup', 'nothing'])
+    assert list(only) == ['resup']
+
+
+@pytest.mark.parametrize('value, rows', [('accuracy', 2),
+                                         ('weight_auroc', 1)])
+def test_curves(tmp_path, monkeypatch, value, rows):
+    for seed in range(2):
+        write_run(tmp_path, 'ce', seed, 50. + seed)
+        write_run(tmp_path, 'resup', seed, 70. + seed, .9)
+    from matplotlib import pyplot as plt
+    out = tmp_path / 'curves.png'
+    tool.plot(
+        tool.read_runs(tmp_path, 'history.json', []), getattr(tool, value),
+        'y', out)
+    axes = plt.gcf().axes[0]
+    assert out.is_file() and len(axes.lines) == rows
+    if value == 'accuracy':
+        assert axes.lines[0].get_ydata() == pytest.approx([51.5, 52.5, 53.5])
+    else:
+        assert axes.lines[0].get_xdata().tolist() == [2, 3]
+    plt.close('all')
