@@ -1,13 +1,17 @@
 from . import label_noise  # noqa: F401 registers the generators
+from .affectnet import AffectNet
 from .base import FERDataset, fer_datasets
+from .cifar import NoisyCIFAR10, NoisyCIFAR100
 from .custom import ImageFolders, ImageList
 from .ferplus import FERPlus
 from .rafdb import RAFDB
+from .samplers import BalancedSampler
 from .synthfaces import SyntheticFaces
 from .transforms import GaussianNoise, LoadFERImage, PackFERInputs
 
 __all__ = [
-    'FERDataset', 'FERPlus', 'GaussianNoise', 'ImageFolders', 'ImageList',
-    'LoadFERImage', 'PackFERInputs', 'RAFDB', 'SyntheticFaces',
+    'AffectNet', 'BalancedSampler', 'FERDataset', 'FERPlus', 'GaussianNoise',
+    'ImageFolders', 'ImageList', 'LoadFERImage', 'NoisyCIFAR10',
+    'NoisyCIFAR100', 'PackFERInputs', 'RAFDB', 'SyntheticFaces',
     'fer_datasets'
 ]

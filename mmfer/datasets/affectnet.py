@@ -1,0 +1,326 @@
+"""AffectNet: eight expressions, with valence and arousal."""
+import csv
+import logging
+import os
+import os.path as osp
+from typing import Iterator, List, NamedTuple, Sequence, Tuple, Union
+
+import numpy as np
+from mmengine.logging import print_log
+from mmengine.utils import track_iter_progress
+
+from mmfer.registry import DATASETS
+
+from .base import FERDataset
+
+EMOTIONS = ('neutral', 'happy', 'sad', 'surprise', 'fear', 'disgust', 'anger',
+            'contempt')
+# After the emotions come none, uncertain and no face.
+NUM_IDS = len(EMOTIONS) + 3
+MISSING_VA = -2
+# Columns of the CSV release, as its header has them but for their case.
+COLUMNS = ('subdirectory_filepath', 'face_x', 'face_y', 'face_width',
+           'face_height', 'facial_landmarks', 'expression', 'valence',
+           'arousal')
+WANTED = ('subdirectory_filepath', 'expression', 'valence', 'arousal')
+# Names of the CSV file and of the folder of the per-image release.
+SPLITS = dict(train=('training', 'train_set'), val=('validation', 'val_set'))
+
+Number = Union[str, bytes, int, float]
+
+
+class Annotation(NamedTuple):
+    """One annotated image, as it is written in the release.
+
+    Attributes:
+        name (str): What the image is found by.
+        where (str): File and line, or files, for messages.
+        expression, valence, arousal (str | bytes | int | float): As written.
+    """
+
+    name: str
+    where: str
+    expression: Number
+    valence: Number
+    arousal: Number
+
+
+@DATASETS.register_module()
+class AffectNet(FERDataset):
+    """AffectNet (manually annotated part) in either published layout.
+
+    The CSV release; the tables may also lie in ``data_root`` itself, and may
+    lack the header, as some copies do::
+
+        data_root/
+        |-- Manually_Annotated_file_lists/training.csv, validation.csv
+        `-- Manually_Annotated_Images/1/0a1b2c....jpg ...
+
+    The per-image release::
+
+        data_root/
+        |-- train_set/
+        |   |-- images/0.jpg ...
+        |   `-- annotations/0_exp.npy, 0_val.npy, 0_aro.npy ...
+        `-- val_set/            (the same)
+
+    Which one it is, is found from the files; the tables come first. Rows are
+    joined with images by name. Those annotated as none, uncertain or no face
+    (8 to 10) are left out. Images are taken as they are: the face boxes of
+    the tables are not applied.
+
+    Samples also carry ``gt_va``, float32 (2, ): valence and arousal in
+    [-1, 1], NaN where the release has -2, which stands for missing. It
+    reaches the model with ``PackFERInputs(algorithm_keys=('gt_va', ))``.
+
+    The classes of the training split differ by a factor of about 35. To draw
+    them equally often, set ``train_dataloader.sampler.type`` to
+    ``BalancedSampler``.
+
+    Args:
+        data_root (str): Folder of the tables or of ``train_set``.
+        split (str): ``'train'`` or ``'val'``. The release has no labels for
+            a test split, so papers report the latter.
+        num_classes (int): 8, or 7 to leave contempt out. Defaults to 8.
+        **kwargs: See :class:`FERDataset`.
+
+    Raises:
+        FileNotFoundError: Neither layout is there, or images or annotations
+            of it are missing.
+        ValueError: Another split or number of classes; an expression outside
+            0 to 10; valence or arousal outside [-1, 1] and not -2; or a
+            table or file that cannot be parsed.
+    """
+
+    METAINFO = dict(classes=EMOTIONS)
+
+    def __init__(self,
+                 data_root: str = 'data/affectnet',
+                 split: str = 'train',
+                 num_classes: int = 8,
+                 **kwargs):
+        if split not in SPLITS:
+            raise ValueError(f'AffectNet has no split {split!r}, only '
+                             f'{", ".join(SPLITS)}.')
+        if num_classes not in (7, 8):
+            raise ValueError(
+                f'AffectNet: num_classes={num_classes!r}, but there are 8 '
+                'classes, or 7 without contempt.')
+        self.split = split
+        self._num_emotions = num_classes
+        kwargs.setdefault('classes', EMOTIONS[:num_classes])
+        test_mode = kwargs.pop('test_mode', False) or split != 'train'
+        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
+
+    def load_samples(self) -> List[dict]:
+        """Read the table or the annotations of all images."""
+        images, annotations = self._find_release()
+        samples = []
+        for annotation in annotations:
+            label = expression_label(annotation)
+            # Contempt, if not wanted, is the first beyond the emotions.
+            if label < self._num_emotions:
+                samples.append(
+                    dict(
+                        img_path=osp.join(images, annotation.name),
+                        gt_label=label,
+                        gt_va=va_pair(annotation)))
+        self._warn_of_empty_classes([s['gt_label'] for s in samples])
+        return samples
+
+    def _find_release(self) -> Tuple[str, Iterator[Annotation]]:
+        """Folder of the images, and what is known of them."""
+        table_name, folder = SPLITS[self.split]
+        tables = [
+            osp.join(self.data_root, *parts, f'{table_name}.csv')
+            for parts in (('Manually_Annotated_file_lists', ), ())
+        ]
+        table_images = osp.join(self.data_root, 'Manually_Annotated_Images')
+        table = next(filter(osp.isfile, tables), None)
+        if table is not None and osp.isdir(table_images):
+            return table_images, read_table(table)
+        images = osp.join(self.data_root, folder, 'images')
+        annotations = osp.join(self.data_root, folder, 'annotations')
+        if osp.isdir(images) and osp.isdir(annotations):
+            return images, self._read_annotations(annotations)
+        states = {True: 'found', False: 'not there'}
+        raise self.missing_root(
+            [f'{" or ".join(tables)} ({states[table is not None]}) with '
+             f'{table_images} ({states[osp.isdir(table_images)]})',
+             f'or {images} ({states[osp.isdir(images)]}) with '
+             f'{annotations} ({states[osp.isdir(annotations)]})'],
+            'the AffectNet page of its authors (mohammadmahoor.com, free for '
+            'research on request)')
+
+    def _read_annotations(self, folder: str) -> Iterator[Annotation]:
+        """:func:`read_annotations`, with a bar: a full split takes minutes."""
+        names = annotated_names(folder)
+        print_log(
+            f'Reading the annotations of {len(names)} images of AffectNet '
+            '...', 'current')
+        return read_annotations(folder, track_iter_progress(names))
+
+    def _warn_of_empty_classes(self, labels: Sequence[int]) -> None:
+        """Say which classes have no sample; nothing can learn them."""
+        counts = np.bincount(labels, minlength=self.num_classes)
+        empty = [self.CLASSES[i] for i in np.flatnonzero(counts == 0)]
+        if empty and labels:
+            print_log(
+                f'AffectNet: split {self.split!r} of {self.data_root!r} has '
+                f'no sample of {", ".join(empty)}. It is used as it is, but '
+                'these classes cannot be learnt or measured on it; check '
+                'that the release is complete.',
+                'current',
+                level=logging.WARNING)
+
+
+def expression_label(annotation: Annotation) -> int:
+    """Expression of an image, from 0 to 10.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        value = float(annotation.expression)
+    except (TypeError, ValueError):
+        value = None
+    if value not in range(NUM_IDS):
+        raise ValueError(
+            f'{annotation.where}: the expression of {annotation.name!r} is '
+            f'{annotation.expression!r}. AffectNet counts {len(EMOTIONS)} '
+            f'emotions from 0, then none, uncertain and no face up to '
+            f'{NUM_IDS - 1}. Correct or remove it.')
+    return int(value)
+
+
+def va_pair(annotation: Annotation) -> np.ndarray:
+    """Valence and arousal of an image.
+
+    Returns:
+        np.ndarray: float32 (2, ) in [-1, 1], NaN where -2 says missing.
+
+    Raises:
+        ValueError: A value is something else.
+    """
+    pair = np.full(2, np.nan, dtype=np.float32)
+    for i, name in enumerate(('valence', 'arousal')):
+        written = getattr(annotation, name)
+        try:
+            value = float(written)
+        except (TypeError, ValueError):
+            value = np.nan
+        if -1 <= value <= 1:
+            pair[i] = value
+        elif value != MISSING_VA:
+            raise ValueError(
+                f'{annotation.where}: the {name} of {annotation.name!r} is '
+                f'{written!r}, neither in [-1, 1] nor {MISSING_VA} for '
+                f'missing. Correct it, or write {MISSING_VA}.')
+    return pair
+
+
+def read_table(path: str) -> Iterator[Annotation]:
+    """Read a table of the CSV release, with or without its header.
+
+    Args:
+        path (str): ``training.csv`` or ``validation.csv``.
+
+    Yields:
+        Annotation: Of every row; its name is the path below the images.
+
+    Raises:
+        ValueError: A row has other columns.
+    """
+    with open(path, newline='', encoding='utf-8-sig') as file:
+        reader = csv.reader(file)
+        positions = None
+        for row in filter(None, reader):
+            where = f'{path}, line {reader.line_num}'
+            if positions is None:
+                positions, width = table_columns(row, where)
+                if row[positions[0]].strip().lower() == WANTED[0]:
+                    continue
+            if len(row) != width:
+                raise ValueError(
+                    f'{where}: {len(row)} columns instead of {width}. Was '
+                    'the table copied completely?')
+            name, *values = (row[i].strip() for i in positions)
+            yield Annotation(name, where, *values)
+
+
+def table_columns(row: Sequence[str], where: str) -> Tuple[List[int], int]:
+    """Where the columns are, by the first row of a table.
+
+    Args:
+        row (Sequence[str]): The header, or the first image.
+        where (str): File and line, for the message.
+
+    Returns:
+        tuple[list[int], int]: Positions of ``WANTED``, number of columns.
+
+    Raises:
+        ValueError: It is neither the header nor a row of all columns.
+    """
+    names = [cell.strip().lower() for cell in row]
+    if WANTED[0] not in names:
+        names = COLUMNS
+    missing = [name for name in WANTED if name not in names]
+    if missing or len(names) != len(row):
+        raise ValueError(
+            f'{where}: {row!r} is neither the header of AffectNet, with the '
+            f'columns {", ".join(WANTED)} (in any case), nor a row of its '
+            f'{len(COLUMNS)} columns. Is it training.csv or validation.csv '
+            'of the manually annotated part?')
+    return [names.index(name) for name in WANTED], len(row)
+
+
+def annotated_names(folder: str) -> List[str]:
+    """Ids of the images that a folder has ``<id>_exp.npy`` for, in order."""
+    end = '_exp.npy'
+    names = [
+        name[:-len(end)] for name in os.listdir(folder) if name.endswith(end)
+    ]
+    # The order of the numbers, which have no leading zeros.
+    return sorted(names, key=lambda name: (len(name), name))
+
+
+def read_annotations(folder: str,
+                     names: Iterator[str]) -> Iterator[Annotation]:
+    """Read the annotations of the per-image release.
+
+    Args:
+        folder (str): Of ``<id>_exp.npy``, ``<id>_val.npy``, ``<id>_aro.npy``.
+        names (Iterable[str]): Ids of the images.
+
+    Yields:
+        Annotation: Of every id; its name is ``<id>.jpg``.
+
+    Raises:
+        FileNotFoundError: One of the three files is missing.
+        ValueError: A file does not hold one number.
+    """
+    for name in names:
+        stem = osp.join(folder, name)
+        yield Annotation(f'{name}.jpg', f'{stem}_*.npy', *(
+            read_scalar(f'{stem}_{kind}.npy') for kind in ('exp', 'val',
+                                                           'aro')))
+
+
+def read_scalar(path: str) -> Number:
+    """The one value of a ``.npy`` file, a number or text.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds something else. Pickles are not looked into.
+    """
+    try:
+        return np.load(path, allow_pickle=False).item()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'{path} is missing: AffectNet has an _exp, a _val and an '
+            '_aro.npy for every image. Copy the annotations again, or remove '
+            'those of this image.') from None
+    except (EOFError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f'{path} does not hold a single number ({error}). Copy the file '
+            'again, or remove the annotations of this image.') from error

@@ -1,0 +1,163 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from mmfer.datasets import BalancedSampler, ImageList, samplers
+from mmfer.datasets.samplers import balanced_indices
+from mmfer.registry import DATA_SAMPLERS
+
+
+class Labelled:
+    """A data set that is nothing but its labels."""
+
+    def __init__(self, labels):
+        self.labels = np.array(labels)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def get_gt_labels(self):
+        return self.labels
+
+
+# 40, 8, none, 2 and 1 of the classes 0 to 4.
+TAIL = np.random.default_rng(0).permutation(
+    [0] * 40 + [1] * 8 + [3] * 2 + [4])
+
+
+def counts_of(labels, indices):
+    return Counter(np.asarray(labels)[list(indices)].tolist())
+
+
+def ranks(monkeypatch, world_size, *args, **kwargs):
+    """One sampler of each rank."""
+    made = []
+    for rank in range(world_size):
+        monkeypatch.setattr(samplers, 'get_dist_info',
+                            lambda rank=rank: (rank, world_size))
+        made.append(BalancedSampler(*args, **kwargs))
+    return made
+
+
+@pytest.mark.parametrize('count', [1, 3, 4, 51, 52, 400])
+def test_classes_and_samples_are_balanced(count):
+    indices = balanced_indices(TAIL, count, np.random.default_rng(3))
+    assert len(indices) == count
+    found = counts_of(TAIL, indices)
+    assert 2 not in found
+    assert max(found.values()) - min(found[c] for c in (0, 1, 3, 4)) <= 1
+    drawn = Counter(indices.tolist())
+    for label in (0, 1, 3, 4):
+        times = [drawn[i] for i in np.flatnonzero(TAIL == label)]
+        assert max(times) - min(times) <= 1
+
+
+def test_order_is_random():
+    indices = balanced_indices(TAIL, 4000, np.random.default_rng(0))
+    for part in np.split(indices, 4):
+        found = counts_of(TAIL, part)
+        assert all(abs(n - 250) < 60 for n in found.values())
+
+
+def test_which_class_gets_one_more_changes():
+    labels = [0, 1, 2]
+    extra = set()
+    for epoch in range(20):
+        indices = balanced_indices(
+            np.array(labels), 4, np.random.default_rng(epoch))
+        extra.add(counts_of(labels, indices).most_common(1)[0][0])
+    assert extra == {0, 1, 2}
+
+
+def test_all_samples_of_a_frequent_class_have_their_turn():
+    drawn = Counter()
+    for epoch in range(100):
+        drawn.update(
+            balanced_indices(TAIL, 51, np.random.default_rng(epoch)).tolist())
+    # About 12.75 of 40 samples in each of 100 epochs.
+    times = [drawn[i] for i in np.flatnonzero(TAIL == 0)]
+    assert min(times) > 12 and max(times) < 55
+
+
+def test_epochs_differ_and_repeat():
+    sampler, twin, other = (
+        BalancedSampler(Labelled(TAIL), seed=s) for s in (5, 5, 6))
+    assert len(sampler) == len(TAIL)
+    first = list(sampler)
+    assert first == list(sampler) == list(twin) != list(other)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert second != first
+    # Not the same draws one epoch later under the next seed.
+    other.set_epoch(0)
+    assert list(other) != second
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+    assert all(type(i) is int for i in first)
+
+
+def test_global_random_state_is_left_alone():
+    np.random.seed(0)
+    before = np.random.get_state()[1].tolist()
+    list(BalancedSampler(Labelled(TAIL), seed=0))
+    assert np.random.get_state()[1].tolist() == before
+
+
+def test_two_ranks_share_one_draw(monkeypatch):
+    # 51 samples: rounded up to 52.
+    first, second = ranks(monkeypatch, 2, Labelled(TAIL), seed=1)
+    assert len(first) == len(second) == 26
+    assert len(list(first)) == len(list(second)) == 26
+    merged = [i for pair in zip(first, second) for i in pair]
+    alone = balanced_indices(TAIL, 52, np.random.default_rng([1, 0]))
+    assert merged == alone.tolist()
+    assert set(counts_of(TAIL, merged).values()) == {13}
+
+    # Where nothing has to be drawn twice, no rank has another's samples.
+    labels = np.arange(40) % 4
+    first, second = ranks(monkeypatch, 2, Labelled(labels), seed=1)
+    assert not set(first) & set(second)
+    assert sorted([*first, *second]) == list(range(40))
+
+
+def test_length_of_an_epoch(monkeypatch):
+    made = ranks(monkeypatch, 3, Labelled(TAIL), seed=0, epoch_size=10)
+    assert [len(list(s)) for s in made] == [len(s) for s in made] == [4] * 3
+    with pytest.raises(ValueError, match='epoch of 0 draws'):
+        BalancedSampler(Labelled(TAIL), epoch_size=0)
+    with pytest.raises(ValueError, match='at least one'):
+        BalancedSampler(Labelled([]))
+
+
+def test_seed_is_shared_when_none_is_given(monkeypatch):
+    monkeypatch.setattr(samplers, 'sync_random_seed', lambda: 77)
+    assert list(BalancedSampler(Labelled(TAIL))) == list(
+        BalancedSampler(Labelled(TAIL), seed=77))
+
+
+def test_relabelling_counts_from_the_next_epoch(image_list):
+    dataset = ImageList(**image_list())
+    sampler = BalancedSampler(dataset, seed=0)
+    assert set(counts_of(dataset.get_gt_labels(), sampler).values()) == {4}
+    # Ten of class 0, one each of the others.
+    dataset.set_labels(np.arange(10), [0] * 10)
+    dataset.set_labels([10, 11], [1, 2])
+    sampler.set_epoch(1)
+    drawn = Counter(sampler)
+    assert drawn[10] == drawn[11] == 4
+    assert sum(drawn[i] for i in range(10)) == 4
+
+
+def test_what_it_cannot_do():
+    with pytest.raises(TypeError, match='list has no get_gt_labels'):
+        BalancedSampler([1, 2, 3])
+    with pytest.raises(ValueError, match='always draws at random'):
+        BalancedSampler(Labelled(TAIL), shuffle=False)
+
+
+def test_takes_the_place_of_the_default_sampler():
+    sampler = DATA_SAMPLERS.build(
+        dict(type='BalancedSampler', shuffle=True),
+        default_args=dict(dataset=Labelled(TAIL), seed=3))
+    assert list(sampler) == list(BalancedSampler(Labelled(TAIL), seed=3))
