@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .compat import CPU_DISTRIBUTED, cpu_process_group, unsafe_loading
+from .compat import cpu_process_group, unsafe_loading, use_cpu_processes
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -65,7 +65,7 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
             raise SystemExit(
                 f'--launcher {args.launcher}: on CPUs only the launcher '
                 'pytorch (torchrun) is supported.')
-        cfg.merge_from_dict(CPU_DISTRIBUTED)
+        use_cpu_processes(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

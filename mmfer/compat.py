@@ -166,11 +166,16 @@ def bf16_is_fast(device: str) -> bool:
 # wraps models for the device LOCAL_RANK. Goes away when its launcher knows
 # CPUs.
 # ---------------------------------------------------------------------------
-CPU_DISTRIBUTED = {
-    'env_cfg.dist_cfg.backend': 'gloo',
-    'model_wrapper_cfg': dict(
-        type='MMDistributedDataParallel', device_ids=None)
-}
+def use_cpu_processes(cfg) -> None:
+    """Change a config for several CPU processes; all else stays the same."""
+    cfg.env_cfg.dist_cfg.backend = 'gloo'
+    cfg.model_wrapper_cfg = dict(
+        dict(
+            type='MMDistributedDataParallel',
+            # mmengine's own choices where there is no model_wrapper_cfg.
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False)),
+        **dict(cfg.get('model_wrapper_cfg') or {}, device_ids=None))
 
 
 @contextmanager

@@ -1,12 +1,10 @@
 """What the processes of test_ddp do; a spawned one must be able to import it.
 """
-import os
-
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object
 
-from mmfer.engine.hooks.label_noise import merge_by_sample
+from mmfer.engine.hooks.noise_model import merge_by_sample
 from mmfer.models import LabelNoiseModel
 
 
@@ -26,9 +24,9 @@ def fit(ids, values, path):
 
 
 def fit_a_part(rank, world_size, folder):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT='29517')
     torch.distributed.init_process_group(
-        'gloo', rank=rank, world_size=world_size)
+        'gloo', init_method=f'file://{folder}/store', rank=rank,
+        world_size=world_size)
     order = np.random.default_rng(0).permutation(1001)
     # As the sampler does: the first ones again, until it comes out even.
     ids = np.concatenate([order, order[:1]])[rank::world_size]

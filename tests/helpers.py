@@ -11,6 +11,13 @@ from mmengine.runner import Runner
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 CONFIGS = osp.join(ROOT, 'configs')
 _COUNTER = itertools.count()
+# For models of several networks.
+TINY_CLASSIFIER = dict(
+    type='FERClassifier',
+    backbone=dict(
+        type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4),
+    neck=dict(type='FeaturePooling'),
+    head=dict(type='CEHead'))
 
 
 def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',

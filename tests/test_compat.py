@@ -6,6 +6,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.dist import init_dist
 from mmengine.fileio import LocalBackend
 from mmengine.logging import HistoryBuffer, MessageHub
 
@@ -94,3 +96,30 @@ def test_amp_optim_wrapper_still_refuses_the_cpu():
     weight = torch.nn.Parameter(torch.zeros(1))
     with pytest.raises(AssertionError):
         AmpOptimWrapper(optimizer=torch.optim.SGD([weight], lr=1.))
+
+
+def test_launcher_still_wants_cuda(monkeypatch):
+    """Fails when mmengine's launcher knows CPUs: drop the process group."""
+    if torch.cuda.is_available():
+        pytest.skip('on a machine with CUDA it has what it wants')
+    for name, value in dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1',
+                            MASTER_ADDR='127.0.0.1', MASTER_PORT='0').items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((AssertionError, RuntimeError)):
+        init_dist('pytorch', backend='gloo')
+    assert not torch.distributed.is_initialized()
+
+
+def test_config_for_cpu_processes():
+    cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl'))))
+    compat.use_cpu_processes(cfg)
+    assert cfg.env_cfg.dist_cfg.backend == 'gloo'
+    assert cfg.model_wrapper_cfg == dict(
+        type='MMDistributedDataParallel', device_ids=None,
+        broadcast_buffers=False, find_unused_parameters=False)
+    cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl')),
+                      find_unused_parameters=True,
+                      model_wrapper_cfg=dict(static_graph=True)))
+    compat.use_cpu_processes(cfg)
+    assert cfg.model_wrapper_cfg.find_unused_parameters
+    assert cfg.model_wrapper_cfg.static_graph

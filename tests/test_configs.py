@@ -24,6 +24,7 @@ def roots(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')
     return dict(
         affectnet7=make_affectnet(root / 'affectnet'),
+        affectnet8=make_affectnet(root / 'affectnet8', release='npy'),
         cifar10=make_cifar10(root / 'cifar10'),
         ferplus=make_ferplus(root / 'ferplus'),
         rafdb=make_rafdb(root / 'raf'))
@@ -81,7 +82,7 @@ def test_config(path, roots, tmp_path):
         first = next(k for k in before if k.startswith(f'{network}backbone'))
         assert {first, f'{network}head.fc.weight'} <= moved
     # Without it the noise models would never be fitted.
-    assert bool(pair) == ('LabelNoiseHook' in {
+    assert bool(pair) == ('NoiseModelHook' in {
         hook.type for hook in cfg.get('custom_hooks', [])
     })
 

@@ -36,11 +36,13 @@ def launch(config, work_dir, *arguments):
     return torch.load(work_dir / 'epoch_3.pth')['state_dict']
 
 
-@pytest.mark.parametrize('name', ['resup', 'alum'])
-def test_train_score_and_resume(tmp_path, name):
-    options = {}
-    if name == 'resup':
-        options['model__noise_model'] = dict(min_separation=None)
+@pytest.mark.parametrize('name, options', [
+    ('resup', dict(model__noise_model=dict(min_separation=None))),
+    ('coteaching', dict(model__noise_model=dict(min_separation=None),
+                        model__score_source='pass')),
+    ('alum', {}),
+])
+def test_train_score_and_resume(tmp_path, name, options):
     cfg = tiny_config(
         tmp_path, f'{name}/{name}_r18_synthfaces_noise30',
         train_dataloader__dataset__num_samples=95,

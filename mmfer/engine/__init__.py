@@ -1,10 +1,10 @@
-from .hooks import (LabelNoiseHook, LinearRampHook, RelabelHook,
+from .hooks import (LinearRampHook, NoiseModelHook, RelabelHook,
                     ReproducibilityHook, SafeCheckpointHook, SampleScoresHook,
                     StopOnNaNHook, SummaryHook)
 from .optim_wrapper import AutocastOptimWrapper
 
 __all__ = [
-    'AutocastOptimWrapper', 'LabelNoiseHook', 'LinearRampHook', 'RelabelHook',
+    'AutocastOptimWrapper', 'LinearRampHook', 'NoiseModelHook', 'RelabelHook',
     'ReproducibilityHook', 'SafeCheckpointHook', 'SampleScoresHook',
     'StopOnNaNHook', 'SummaryHook'
 ]

@@ -12,6 +12,10 @@ from mmfer.datasets import FERDataset, fer_datasets
 from mmfer.models.heads import least_confidence
 
 
+# Added to the epoch; no training has as many.
+ANOTHER_LOOK = 1 << 20
+
+
 def training_set(runner: Runner) -> FERDataset:
     """The one mmfer data set that a runner trains on.
 
@@ -35,6 +39,15 @@ def evaluation_view(runner: Runner) -> FERDataset:
     return dataset
 
 
+def augmented_view(runner: Runner) -> FERDataset:
+    """The training set with other draws than those of the current epoch."""
+    dataset = copy.copy(training_set(runner))
+    # Not the tensor that the training's workers share.
+    dataset._random_state = torch.tensor(
+        [runner.seed, runner.epoch + ANOTHER_LOOK])
+    return dataset
+
+
 @torch.inference_mode()
 def predict_training_set(runner: Runner,
                          augment: bool = False) -> Dict[str, np.ndarray]:
@@ -51,7 +64,7 @@ def predict_training_set(runner: Runner,
         also ``network_scores`` float32 (N, 2, C). The same on every rank,
         every sample once.
     """
-    view = training_set(runner) if augment else evaluation_view(runner)
+    view = augmented_view(runner) if augment else evaluation_view(runner)
     loader_cfg = runner.train_dataloader if augment else runner.val_dataloader
     loader = runner.build_dataloader(
         dict(

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -26,7 +27,7 @@ class DualNetwork(BaseClassifier):
 
     The base of ReSup, Co-teaching and JoCoR; by itself it trains the two
     networks side by side with plain cross-entropy. A subclass implements
-    :meth:`joint_loss`. ``LabelNoiseHook`` tells it the epoch and has the
+    :meth:`joint_loss`. ``NoiseModelHook`` tells it the epoch and has the
     noise models fitted.
 
     Either network is a complete classifier of mmfer or mmpretrain whose
@@ -35,9 +36,10 @@ class DualNetwork(BaseClassifier):
 
     Args:
         network1 (dict): Config of the first classifier.
-        network2 (dict, optional): Config of the second, of any other
-            architecture if wanted. Defaults to None: like the first, with
-            its own initial weights.
+        network2 (dict, optional): What is different in the second, down to
+            another architecture; ``_delete_=True`` in a part replaces that
+            part, as in configs. Defaults to None: like the first, with
+            initial weights of its own.
         data_preprocessor (dict, optional): Shared by both.
         predict_with (str): ``'network1'`` (ReSup's paper), ``'network2'`` or
             ``'mean'`` of the probabilities. Defaults to ``'network1'``.
@@ -85,7 +87,7 @@ class DualNetwork(BaseClassifier):
             data_preprocessor=build_data_preprocessor(data_preprocessor))
         self.network1 = self._build_network(network1, 'network1')
         self.network2 = self._build_network(
-            network1 if network2 is None else network2, 'network2')
+            Config._merge_a_into_b(network2 or {}, network1), 'network2')
         self.num_classes = self._check_classes()
         self.predict_with = predict_with
         self.warmup_epochs = warmup_epochs
@@ -95,8 +97,7 @@ class DualNetwork(BaseClassifier):
             MODELS.build(
                 dict(dict(type='LabelNoiseModel'), **(noise_model or {})))
             for _ in range(2))
-        # Set by LabelNoiseHook before each epoch.
-        self.epoch = 0
+        self._epoch: Optional[int] = None
         self._collected: Optional[List[Tuple[Tensor, Tensor]]] = None
 
     def _build_network(self, cfg: dict, name: str) -> nn.Module:
@@ -216,9 +217,24 @@ class DualNetwork(BaseClassifier):
 
     def start_epoch(self, epoch: int) -> None:
         """Called before each training epoch (0-based)."""
-        self.epoch = epoch
+        self._epoch = epoch
         collects = self.score_source == 'epoch' and self.refit_due(epoch)
         self._collected = [] if collects else None
+
+    @property
+    def epoch(self) -> int:
+        """The training epoch, which the loss depends on.
+
+        Raises:
+            RuntimeError: Nobody said.
+        """
+        if self._epoch is None:
+            raise RuntimeError(
+                f'{type(self).__name__} does not know the epoch, and its '
+                "noise models are never fitted: add dict(type='"
+                "NoiseModelHook') to custom_hooks (a config that sets "
+                'custom_hooks anew loses that of its base).')
+        return self._epoch
 
     def refit_due(self, epoch: int) -> bool:
         """Whether the noise models are fitted at the end of this epoch."""
@@ -264,11 +280,22 @@ class DualNetwork(BaseClassifier):
         log_prob = scores.clamp_min(tiny).log()
         return self.measure([log_prob[:, 0], log_prob[:, 1]], labels)
 
-    def fit_noise_models(self, agreements: Tensor) -> None:
-        """Fit each network's noise model to its agreements, (2, N)."""
+    def fit_noise_models(self, agreements: Tensor) -> List[bool]:
+        """Fit each network's noise model to its agreements, (2, N).
+
+        Returns:
+            list[bool]: Whether each fit was taken.
+        """
         device = self.noise_models[0].table.device
-        for model, values in zip(self.noise_models, agreements, strict=True):
-            model.fit(values.to(device))
+        return [
+            model.fit(values.to(device)) for model, values in zip(
+                self.noise_models, agreements, strict=True)
+        ]
+
+    def reset_noise_models(self) -> None:
+        """Forget all fits, such as those to other data."""
+        for model in self.noise_models:
+            model.reset()
 
     @torch.no_grad()
     def clean_probability(self, agreements: Tensor) -> Tensor:
@@ -290,11 +317,21 @@ class DualNetwork(BaseClassifier):
 
         Returns:
             dict[str, Tensor]: ``clean_probability_1`` and ``_2``, and
-            ``noise_score``, one minus their mean.
+            ``noise_score``: one minus the mean of those whose noise model
+            is fitted, but for a thousandth of it, which is one minus the
+            mean probability of the label and puts those that share an entry
+            of the table in order. With no noise model at all it is the
+            latter.
         """
         clean = self.clean_probability(
             self.measure_scores(scores, labels)).cpu()
+        given = scores[torch.arange(len(labels)), :, labels].mean(dim=1)
+        noise_score = 1 - given
+        fitted = [model.fitted for model in self.noise_models]
+        if any(fitted):
+            mean = clean[torch.tensor(fitted)].mean(dim=0)
+            noise_score = 0.999 * (1 - mean) + 0.001 * noise_score
         return dict(
             clean_probability_1=clean[0],
             clean_probability_2=clean[1],
-            noise_score=1 - clean.mean(dim=0))
+            noise_score=noise_score)

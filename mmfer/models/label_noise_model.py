@@ -42,22 +42,24 @@ def flatten_tails(table: Tensor, mode: str) -> Tensor:
     """Make a table of clean probabilities non-decreasing.
 
     The log-odds of two beta densities, and of two normal ones, have at most
-    one turning point, beyond which a *better* agreement would be taken for
-    noise.
+    one turning point: the posterior of *clean* is monotone, or a valley,
+    whose left slope takes a *worse* agreement for cleaner, or a hill, whose
+    right slope takes a better one for noise.
 
     Args:
         table (Tensor): Posterior over equally spaced scores, (T, ).
-        mode (str): ``'right'``: flat from the maximum on (ReSup's code).
-            ``'both'``: flat up to the minimum first, and then from the
-            maximum to the right of it on. ``'none'``: as it is.
+        mode (str): ``'right'``: flat from the maximum on (ReSup's code),
+            which makes all of a valley flat whose left end is the higher
+            one. ``'both'``: a valley is flat up to its minimum, a hill from
+            its maximum on. ``'none'``: as it is.
 
     Returns:
         Tensor: A new table, (T, ).
     """
     table = table.clone()
     start = 0
-    if mode == 'both':
-        # First: a maximum at the left end would make the whole table flat.
+    if mode == 'both' and table[-1] > table.min():
+        # A hill may be lowest at its right end; this is none.
         start = int(table.argmin())
         table[:start] = table[start]
     if mode != 'none':
@@ -84,6 +86,9 @@ class LabelNoiseModel(nn.Module):
             are computed, Eq. 5; goes with ``monotone='none'`` only.
             Defaults to 100.
         monotone (str): See :func:`flatten_tails`. Defaults to ``'both'``.
+        edge (float): Scores of exactly 0 and 1, which float32 reaches, are
+            taken for edge and 1 - edge; 0 leaves them. Defaults to 1e-3
+            (ReSup's code).
         margin (float): Weights are clipped to [margin, 1 - margin].
             Defaults to 1e-4 (ReSup's code).
         min_separation (float, optional): Keep the model as it was, with a
@@ -99,6 +104,7 @@ class LabelNoiseModel(nn.Module):
                  mixture: Optional[dict] = None,
                  table_size: Optional[int] = 100,
                  monotone: str = 'both',
+                 edge: float = 1e-3,
                  margin: float = 1e-4,
                  min_separation: Optional[float] = 0.05):
         super().__init__()
@@ -115,13 +121,15 @@ class LabelNoiseModel(nn.Module):
         if table_size is not None and table_size < 2:
             raise ValueError(f'table_size must be at least 2 or None, got '
                              f'{table_size}')
-        if not 0 <= margin < 0.5:
-            raise ValueError(f'margin must lie in [0, 0.5), got {margin}')
+        for name, value in (('edge', edge), ('margin', margin)):
+            if not 0 <= value < 0.5:
+                raise ValueError(f'{name} must lie in [0, 0.5), got {value}')
         self.agreement = agreement
         self.mixture = MODELS.build(
             dict(dict(type='BetaMixture'), **(mixture or {})))
         self.table_size = table_size
         self.monotone = monotone
+        self.edge = edge
         self.margin = margin
         self.min_separation = min_separation
         self.register_buffer('table', torch.ones(table_size or 0))
@@ -135,6 +143,11 @@ class LabelNoiseModel(nn.Module):
     def measure(self, log_prob: Tensor, labels: Tensor) -> Tensor:
         """Agreement of predictions and labels, larger is better, (B, )."""
         return AGREEMENTS[self.agreement](log_prob, labels)
+
+    def reset(self) -> None:
+        """Forget any fit; all weigh one again."""
+        self.mixture.reset()
+        self.mixture.fitted.fill_(False)
 
     @torch.no_grad()
     def fit(self, agreements: Tensor) -> bool:
@@ -173,7 +186,11 @@ class LabelNoiseModel(nn.Module):
         if self.agreement == 'loss':
             low, high = self.bounds.to(agreements)
             agreements = (agreements - low) / (high - low + 1e-6)
-        return agreements.clamp(0, 1)
+        scores = agreements.clamp(0, 1)
+        if self.edge:
+            scores = scores.where(scores > 0, self.edge)
+            scores = scores.where(scores < 1, 1 - self.edge)
+        return scores
 
     @torch.no_grad()
     def weigh(self, agreements: Tensor) -> Tensor:
@@ -185,7 +202,9 @@ class LabelNoiseModel(nn.Module):
         if self.table_size is None:
             weights = self.mixture.posterior(scores).float()
         else:
-            index = (scores * self.table_size).long()
+            # A prediction may be NaN. The loss is then, too, and is reported
+            # when the step is done, which an index out of range would spoil.
+            index = (scores.nan_to_num(0) * self.table_size).long()
             weights = self.table[index.clamp_max(self.table_size - 1)]
         weights = weights.clamp(self.margin, 1 - self.margin)
         # Not an if: the host would wait for the device in every step.

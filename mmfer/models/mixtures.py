@@ -82,10 +82,11 @@ class TwoComponentMixture(nn.Module):
     # -- EM ----------------------------------------------------------------
     @torch.no_grad()
     def fit(self, scores: Tensor) -> 'TwoComponentMixture':
-        """Fit to scores (N, ) in [0, 1], N >= 1; returns itself.
+        """Fit to scores in [0, 1], at least one; returns itself.
 
         Raises:
-            ValueError: There is no score, or one that is not finite.
+            ValueError: There is no score, or one that is not finite or
+                lies outside of [0, 1].
         """
         scores = scores.detach().flatten()
         if not scores.numel():
@@ -96,6 +97,13 @@ class TwoComponentMixture(nn.Module):
             raise ValueError(
                 f'{type(self).__name__}.fit: {bad} of {scores.numel()} '
                 'scores are not finite; look for NaN in the predictions.')
+        low, high = scores.min().item(), scores.max().item()
+        # float32 may overshoot a little.
+        if low < -1e-5 or high > 1 + 1e-5:
+            raise ValueError(
+                f'{type(self).__name__}.fit: scores range from {low:.4g} to '
+                f'{high:.4g} instead of within [0, 1]; scale them first. '
+                "LabelNoiseModel(agreement='loss') does so for losses.")
         scores = self._prepare(scores, self.eps)
         self.reset()
         for _ in range(self.iterations):
@@ -191,10 +199,13 @@ class TwoComponentMixture(nn.Module):
 
     def _log_joint(self, scores: Tensor) -> Tensor:
         """log p(m) p(s | m), (2, N)."""
-        return self.weight.log()[:, None] + self.log_component_density(scores)
+        weight = self.weight.double()[:, None]
+        return weight.log() + self.log_component_density(scores)
 
     def _prepare(self, scores: Tensor, margin: float = INTERIOR) -> Tensor:
-        scores = scores.detach().to(self.weight)
+        # Whatever the precision of the model: in float32, the interior of
+        # [0, 1] ends where densities are still far from their limit.
+        scores = scores.detach().to(self.weight.device, torch.float64)
         return scores.clamp(margin, 1 - margin)
 
 
@@ -227,7 +238,8 @@ class BetaMixture(TwoComponentMixture):
 
     def log_component_density(self, scores: Tensor) -> Tensor:
         """Eq. 4."""
-        alpha, beta = self.alpha[:, None], self.beta[:, None]
+        alpha = self.alpha.double()[:, None]
+        beta = self.beta.double()[:, None]
         return ((alpha - 1) * scores.log() + (beta - 1) * torch.log1p(-scores)
                 + torch.lgamma(alpha + beta) - torch.lgamma(alpha) -
                 torch.lgamma(beta))
@@ -277,7 +289,8 @@ class GaussianMixture(TwoComponentMixture):
 
     def log_component_density(self, scores: Tensor) -> Tensor:
         """Normal densities."""
-        center, variance = self.center[:, None], self.variance[:, None]
+        center = self.center.double()[:, None]
+        variance = self.variance.double()[:, None]
         return -0.5 * ((scores - center).square() / variance +
                        (2 * math.pi * variance).log())
 

@@ -18,8 +18,11 @@ def smallest(losses: Tensor, count: int) -> Tensor:
 
 
 def ramp(epoch: int, ramp_epochs: int) -> float:
-    """From 0 in the first epoch (0) to 1 in the last of ``ramp_epochs``."""
-    return min(epoch / (ramp_epochs - 1), 1.) if ramp_epochs > 1 else 1.
+    """From 0 in the first epoch (0) to 1 in the last of ``ramp_epochs``.
+
+    With a ramp of one epoch, 1 from the second on.
+    """
+    return min(epoch / max(ramp_epochs - 1, 1), 1.)
 
 
 class SmallLossNetwork(DualNetwork):
@@ -51,20 +54,28 @@ class SmallLossNetwork(DualNetwork):
         super().__init__(**kwargs)
         self.noise_rate = noise_rate
         self.ramp_epochs = ramp_epochs
-        # Share of each batch that is left out in this epoch.
-        self.forget_rate = 0.
+        self._forget_rate = 0.
+
+    @property
+    def forget_rate(self) -> float:
+        """Share of each batch that is left out in this epoch."""
+        return self._forget_rate if self.epoch else 0.
 
     def estimated_noise_rate(self) -> float:
-        """What the noise models say; 0 while they are not fitted."""
+        """Mean of what the fitted noise models say; 0 without any.
+
+        At most (C - 1) / C, where labels are mere chance.
+        """
         rates = [
-            model.mixture.noise_rate if model.fitted else 0.
-            for model in self.noise_models
+            model.mixture.noise_rate for model in self.noise_models
+            if model.fitted
         ]
-        return sum(rates) / len(rates)
+        mean = sum(rates) / len(rates) if rates else 0.
+        return min(mean, 1 - 1 / self.num_classes)
 
     def start_epoch(self, epoch: int) -> None:
         """See the base class; sets the forget rate, 0 in the first epoch."""
         super().start_epoch(epoch)
         rate = self.estimated_noise_rate() if self.noise_rate is None \
             else self.noise_rate
-        self.forget_rate = rate * ramp(epoch, self.ramp_epochs)
+        self._forget_rate = rate * ramp(epoch, self.ramp_epochs)

@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import TINY_CLASSIFIER
 from mmpretrain.structures import DataSample
 
 from mmfer.registry import MODELS
 
 DATA = Path(__file__).parents[1] / 'data'
-NETWORK = dict(
-    type='FERClassifier',
-    backbone=dict(
-        type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4),
-    neck=dict(type='FeaturePooling'),
-    head=dict(type='CEHead'))
 
 
 def build(classes=7, **options):
@@ -24,7 +19,7 @@ def build(classes=7, **options):
     return MODELS.build(
         dict(
             type='ReSup',
-            network1=copy.deepcopy(NETWORK),
+            network1=copy.deepcopy(TINY_CLASSIFIER),
             data_preprocessor=dict(
                 input_shape=(1, 16, 16), num_classes=classes),
             **options))
@@ -189,7 +184,33 @@ def test_judgement():
             table[f'clean_probability_{k + 1}'],
             model.noise_models[k].weigh(similarity[k]), atol=.05)
     mean = (table['clean_probability_1'] + table['clean_probability_2']) / 2
-    assert torch.allclose(table['noise_score'], 1 - mean)
+    assert torch.allclose(
+        table['noise_score'],
+        .999 * (1 - mean) + .001 * (1 - given.mean(dim=1)))
+    assert len(table['noise_score'].unique()) == 50  # no two alike
+
+
+def test_judgement_without_a_fit():
+    model = build()
+    scores = torch.rand(20, 2, 7).softmax(dim=2)
+    labels = torch.arange(20) % 7
+    given = scores[torch.arange(20), :, labels].mean(dim=1)
+    assert torch.allclose(
+        model.judge_labels(scores, labels)['noise_score'], 1 - given)
+    # With one of two, that one decides.
+    model.noise_models[1].fit(
+        torch.tensor(published()['mixture'][1]['scores']))
+    table = model.judge_labels(scores, labels)
+    assert torch.allclose(
+        table['noise_score'],
+        .999 * (1 - table['clean_probability_2']) + .001 * (1 - given))
+
+
+def test_without_its_hook_it_does_not_train():
+    model = build()
+    logits, labels = random_batch(0)
+    with pytest.raises(RuntimeError, match='NoiseModelHook'):
+        joint(model, logits, labels)
 
 
 @pytest.mark.parametrize('options, message', [
@@ -212,5 +233,9 @@ def test_presets_yield_to_what_is_given():
         assert noise_model.table_size == 50
         assert noise_model.monotone == 'right'
         assert not noise_model.mixture.fix_order
+    model = build(
+        preset='official', noise_model=dict(mixture=dict(iterations=3)))
+    assert model.noise_models[0].mixture.iterations == 3
+    assert not model.noise_models[0].mixture.fix_order
     assert build(preset='paper').noise_models[0].table_size is None
     assert build(preset='official').score_source == 'augmented_pass'

@@ -4,16 +4,11 @@ import math
 
 import pytest
 import torch
+from helpers import TINY_CLASSIFIER
 
 from mmfer.models.small_loss import num_kept, ramp
 from mmfer.registry import MODELS
 
-NETWORK = dict(
-    type='FERClassifier',
-    backbone=dict(
-        type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4),
-    neck=dict(type='FeaturePooling'),
-    head=dict(type='CEHead'))
 
 
 def build(method, **options):
@@ -21,7 +16,7 @@ def build(method, **options):
     return MODELS.build(
         dict(
             type=method,
-            network1=copy.deepcopy(NETWORK),
+            network1=copy.deepcopy(TINY_CLASSIFIER),
             data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=4),
             **options))
 
@@ -80,6 +75,7 @@ def test_jocor_against_loops(seed, factor):
 
 def test_jocor_pulls_both_networks():
     model = build('JoCoR', noise_rate=0.)
+    model.start_epoch(0)
     logits, labels = random_batch(0)
     logits.requires_grad_()
     joint(model, logits, labels)['loss'].backward()
@@ -108,10 +104,17 @@ def test_unknown_rate_is_that_of_the_mixtures():
     rates = [m.mixture.noise_rate for m in model.noise_models]
     assert model.forget_rate == pytest.approx(sum(rates) / 2)
     assert model.forget_rate == pytest.approx(.3, abs=.1)
+    # One that is not fitted has no say; none does more than chance.
+    model.noise_models[0].reset()
+    model.start_epoch(2)
+    assert model.forget_rate == pytest.approx(rates[1])
+    model.noise_models[1].mixture.weight.copy_(torch.tensor([.99, .01]))
+    model.start_epoch(3)
+    assert model.forget_rate == pytest.approx(3 / 4)
 
 
 def test_edges():
-    assert [ramp(e, 1) for e in (0, 5)] == [1, 1]
+    assert [ramp(e, 1) for e in (0, 1, 5)] == [0, 1, 1]
     assert num_kept(10, 0.) == 10 and num_kept(10, .999) == 1
     assert num_kept(1, .5) == 1
     for method in ('CoTeaching', 'JoCoR'):

@@ -4,20 +4,16 @@ import copy
 import numpy as np
 import pytest
 import torch
+from helpers import TINY_CLASSIFIER
+from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
-from mmfer.engine.hooks.label_noise import merge_by_sample
+from mmfer.engine.hooks.noise_model import merge_by_sample
 from mmfer.registry import MODELS
 
-NETWORK = dict(
-    type='FERClassifier',
-    backbone=dict(
-        type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4),
-    neck=dict(type='FeaturePooling'),
-    head=dict(type='CEHead'))
 OTHER = dict(
     type='FERClassifier',
-    backbone=dict(type='MobileNetV2', widen_factor=.1),
+    backbone=dict(_delete_=True, type='MobileNetV2', widen_factor=.1),
     neck=dict(type='FeaturePooling'),
     head=dict(type='CEHead'))
 
@@ -26,7 +22,7 @@ def build(**options):
     torch.manual_seed(0)
     settings = dict(
         type='DualNetwork',
-        network1=NETWORK,
+        network1=TINY_CLASSIFIER,
         data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=5))
     model = MODELS.build(copy.deepcopy(dict(settings, **options)))
     model.init_weights()
@@ -42,6 +38,15 @@ def batch(count=6, classes=5):
     return torch.randn(count, 1, 16, 16, generator=generator), samples
 
 
+def test_network2_says_what_is_different():
+    other = dict(_delete_=True, type='MobileNetV2', widen_factor=.1)
+    model = build(network2=dict(backbone=other))
+    assert type(model.network2.backbone).__name__ == 'MobileNetV2'
+    assert type(model.network2.head).__name__ == 'CEHead'
+    model = build(network2=dict(backbone=dict(base_channels=8)))
+    assert [n.backbone.base_channels for n in model.networks] == [4, 8]
+
+
 @pytest.mark.parametrize('network2', [None, OTHER])
 def test_each_network_is_a_classifier_of_its_own(network2):
     model = build(network2=network2).eval()
@@ -51,7 +56,8 @@ def test_each_network_is_a_classifier_of_its_own(network2):
         MODELS.build(
             dict(cfg, data_preprocessor=dict(
                 input_shape=(1, 16, 16), num_classes=5)))
-        for cfg in (NETWORK, network2 or NETWORK)
+        for cfg in (TINY_CLASSIFIER,
+                    Config._merge_a_into_b(network2 or {}, TINY_CLASSIFIER))
     ]
     for index, classifier in enumerate(alone):
         prefix = f'network{index + 1}.'
@@ -102,11 +108,9 @@ def test_by_itself_it_trains_both_with_cross_entropy():
 
 
 def test_different_class_counts():
-    other = copy.deepcopy(NETWORK)
-    other['head']['num_classes'] = 7
     with pytest.raises(
             ValueError, match='network1 has 5 classes and network2 has 7'):
-        build(network2=other)
+        build(network2=dict(head=dict(num_classes=7)))
 
 
 @pytest.mark.parametrize('options, message', [

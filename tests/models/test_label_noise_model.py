@@ -61,6 +61,7 @@ def test_loss_agreement_scales_by_quantiles():
     values = -torch.linspace(0, 10, 101).flip(0)
     values[0] = -1e6  # an outlier
     model.fit(values)
+    assert model.mixture.fitted
     assert model.bounds.tolist() == pytest.approx([-9.5, -.5], abs=.11)
     assert model.scale(torch.tensor([-20., -5., 0.])).tolist() == \
         pytest.approx([0, .5, 1], abs=.01)
@@ -84,15 +85,61 @@ def test_published_table():
             entry['table'], abs=1e-6)
 
 
-@pytest.mark.parametrize('mode, expected', [
-    ('none', [.9, .2, .1, .5, .8, .3]),
-    ('right', [.9] * 6),
-    ('both', [.1, .1, .1, .5, .8, .8]),
+@pytest.mark.parametrize('mode, table, expected', [
+    ('none', [.9, .2, .1, .5, .8], [.9, .2, .1, .5, .8]),
+    ('right', [.9, .2, .1, .5, .8], [.9] * 5),
+    ('both', [.9, .2, .1, .5, .8], [.1, .1, .1, .5, .8]),
+    ('both', [.7, .2, .1, .5, .8], [.1, .1, .1, .5, .8]),
+    # hills: the right end may be lower than the left one, and be reached
+    # before the end
+    ('both', [.2, .5, .9, .4, .3], [.2, .5, .9, .9, .9]),
+    ('both', [.2, .5, .9, .4, .1], [.2, .5, .9, .9, .9]),
+    ('both', [.2, .5, .9, 0., 0.], [.2, .5, .9, .9, .9]),
+    ('right', [.2, .5, .9, .4, .1], [.2, .5, .9, .9, .9]),
+    # slopes
+    ('both', [.1, .2, .3, .4, .5], [.1, .2, .3, .4, .5]),
+    ('both', [0., 0., .3, 1., 1.], [0., 0., .3, 1., 1.]),
 ])
-def test_flatten_tails(mode, expected):
-    table = torch.tensor([.9, .2, .1, .5, .8, .3])
+def test_flatten_tails(mode, table, expected):
+    table = torch.tensor(table)
+    before = table.clone()
     assert flatten_tails(table, mode).tolist() == pytest.approx(expected)
-    assert table[0] == pytest.approx(.9)  # a new table
+    assert torch.equal(table, before)  # a new table
+
+
+def test_a_narrow_clean_hump_over_broad_noise():
+    """Not sure of anything yet: the posterior is lowest at 1."""
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([rng.beta(1, 2, 4000), rng.beta(10, 12, 6000)])
+    model = LabelNoiseModel()
+    assert model.fit(torch.from_numpy(scores))
+    weights = model.weigh(torch.linspace(0, 1, 200))
+    assert (weights.diff() >= 0).all()
+    assert weights[0] < .05 and weights[-1] > .7
+
+
+def test_scores_at_the_ends():
+    """float32 reaches 0 and 1; ReSup's code takes them inwards first."""
+    scores = torch.tensor([0., 1e-5, .5, 1 - 1e-5, 1.])
+    assert LabelNoiseModel().scale(scores).tolist() == pytest.approx(
+        [1e-3, 1e-5, .5, 1 - 1e-5, 1 - 1e-3])
+    assert torch.equal(LabelNoiseModel(edge=0.).scale(scores), scores)
+
+
+@pytest.mark.parametrize('options', [
+    dict(), dict(table_size=None, monotone='none'), dict(agreement='loss')])
+def test_nan_does_not_stop_the_weighing(options):
+    model = LabelNoiseModel(**options)
+    model.fit(agreements() if 'agreement' not in options else -agreements())
+    weights = model.weigh(torch.tensor([.5, float('nan')]))
+    assert weights.shape == (2, ) and weights[0].isfinite()
+
+
+def test_reset():
+    model = LabelNoiseModel()
+    model.fit(agreements())
+    model.reset()
+    assert not model.fitted and model.weigh(torch.rand(5)).eq(1).all()
 
 
 def test_a_maximum_at_the_left_end_does_not_flatten_everything():

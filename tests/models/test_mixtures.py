@@ -188,6 +188,8 @@ def test_bad_scores(family):
         family().fit(torch.empty(0))
     with pytest.raises(ValueError, match='2 of 3 scores are not finite'):
         family().fit(torch.tensor([.5, float('nan'), float('inf')]))
+    with pytest.raises(ValueError, match='from 0 to 4 instead'):
+        family().fit(torch.arange(5))
     with pytest.raises(ValueError, match='iteration'):
         family(iterations=0)
     with pytest.raises(ValueError, match='eps'):
@@ -209,6 +211,17 @@ def test_state_and_shapes(family):
     again = mixture.fit(scores.float())
     assert torch.equal(copy.weight, again.weight)
     assert 'weight=(' in repr(mixture) and 'not fitted' in repr(family())
+
+
+@BOTH
+def test_in_a_model_of_lower_precision(family):
+    scores = draw_betas([(2, 7), (8, 2)], .3, 500)
+    mixture = family().fit(scores)
+    expected = mixture.posterior(torch.linspace(0, 1, 11))
+    posterior = mixture.float().posterior(torch.linspace(0, 1, 11))
+    assert posterior.numpy() == pytest.approx(expected.numpy(), abs=1e-4)
+    # A beta distribution with a peak at 1, whose score is 1.
+    family().float().posterior(torch.ones(1)).isfinite().all()
 
 
 @BOTH

@@ -1,6 +1,6 @@
 """Compare how fast methods train and how much memory they take.
 
-    python tools/benchmarks/train_speed.py [--pairs 20] [--threads 2]
+    python tools/benchmarks/train_speed.py [--pairs 30] [--threads 2]
 
 Prints one line of JSON; what happens meanwhile goes to stderr. Compared are
 CE, RUL, ALUM, ALUM with the gate of its latent compensation always open, and
@@ -55,7 +55,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 from torch.profiler import ProfilerActivity, profile
 
-from mmfer.engine.hooks.label_noise import merge_by_sample
+from mmfer.engine.hooks.noise_model import merge_by_sample
 from mmfer.models import DualNetwork
 from mmfer.registry import MODELS
 
@@ -181,14 +181,16 @@ def random_agreements(count: int) -> torch.Tensor:
     return torch.where(wrong, share**4, 1 - share**4)
 
 
-def seconds_of(work: Callable[[], None], repeat: int) -> float:
+def seconds_of(work: Callable[[], None], repeat: int,
+               synchronize: Callable[[], None]) -> float:
     """Median time of several calls."""
-    seconds = interleave(dict(work=work), repeat, 1, lambda: None)
+    seconds = interleave(dict(work=work), repeat, 1, synchronize)
     return float(np.median(seconds['work']))
 
 
 def resup_shares(trainer: Trainer, batch_size: int, step: float,
-                 samples: int) -> Dict[str, float]:
+                 samples: int,
+                 synchronize: Callable[[], None]) -> Dict[str, float]:
     """Cost of weighing and of a refit, beside the steps.
 
     Args:
@@ -196,6 +198,7 @@ def resup_shares(trainer: Trainer, batch_size: int, step: float,
         batch_size (int): Images of a step.
         step (float): Seconds of a step.
         samples (int): Images of an epoch.
+        synchronize (Callable): Waits until the device is done.
     """
     model = trainer.model
     labels = torch.arange(batch_size, device=trainer.device) % \
@@ -214,8 +217,8 @@ def resup_shares(trainer: Trainer, batch_size: int, step: float,
 
     epoch = step * samples / batch_size
     return dict(
-        weighing=float(f'{seconds_of(weigh, 50) / step:.3g}'),
-        refit=float(f'{seconds_of(refit, 5) / epoch:.3g}'))
+        weighing=float(f'{seconds_of(weigh, 50, synchronize) / step:.3g}'),
+        refit=float(f'{seconds_of(refit, 5, synchronize) / epoch:.3g}'))
 
 
 def interleave(steps: Mapping[str, Callable[[], None]], rounds: int,
@@ -350,7 +353,7 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict:
     if 'resup' in trainers:
         result['resup_share'] = resup_shares(
             trainers['resup'], setting.batch_size, medians['resup'],
-            args.samples)
+            args.samples, synchronize)
     if args.memory_steps:
         result.update(
             peak_memory_mib={
@@ -412,7 +415,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--pairs',
         type=int,
-        default=20,
+        default=30,
         help='rounds in which every method takes its turn')
     parser.add_argument(
         '--steps', type=int, default=1, help='training steps per turn')

@@ -6,4 +6,4 @@ model = dict(
         type='FERClassifier',
         backbone=dict(type='CNN7'),
         head=dict(type='CEHead')))
-custom_hooks = [dict(type='LabelNoiseHook')]
+custom_hooks = [dict(type='NoiseModelHook')]

@@ -23,4 +23,4 @@ model = dict(
                 type='Pretrained', checkpoint='torchvision://resnet18')),
         neck=dict(type='FeaturePooling'),
         head=dict(type='CEHead')))
-custom_hooks = [dict(type='LabelNoiseHook')]
+custom_hooks = [dict(type='NoiseModelHook')]

@@ -13,4 +13,4 @@ model = dict(
         neck=dict(type='FeaturePooling'),
         head=dict(type='CEHead'),
         channels_last=True))
-custom_hooks = [dict(type='LabelNoiseHook')]
+custom_hooks = [dict(type='NoiseModelHook')]

@@ -1,5 +1,5 @@
 from .checkpoint import SafeCheckpointHook
-from .label_noise import LabelNoiseHook
+from .noise_model import NoiseModelHook
 from .ramp import LinearRampHook
 from .relabel import RelabelHook
 from .reproducibility import ReproducibilityHook
@@ -8,6 +8,6 @@ from .stop_on_nan import StopOnNaNHook
 from .summary import SummaryHook
 
 __all__ = [
-    'LabelNoiseHook', 'LinearRampHook', 'RelabelHook', 'ReproducibilityHook',
+    'LinearRampHook', 'NoiseModelHook', 'RelabelHook', 'ReproducibilityHook',
     'SafeCheckpointHook', 'SampleScoresHook', 'StopOnNaNHook', 'SummaryHook'
 ]

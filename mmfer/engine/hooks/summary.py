@@ -24,7 +24,7 @@ RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json',
 CIRCUMSTANCES = ('work_dir', 'resume', 'launcher', 'data_root',
                  'experiment_name', 'num_workers', 'pin_memory',
                  'persistent_workers', 'log_level', 'env_cfg', 'visualizer',
-                 'vis_backends')
+                 'vis_backends', 'model_wrapper_cfg')
 PACKAGES = ('mmfer', 'mmengine', 'mmpretrain', 'mmcv', 'mmcv-lite', 'torch',
             'torchvision', 'numpy')
 
@@ -97,7 +97,9 @@ class SummaryHook(Hook):
         last_k (int): Epochs averaged in ``last{k}_mean``. Defaults to 5.
     """
 
-    priority = 'VERY_LOW'
+    # Before the checkpoint is written (VERY_LOW): an epoch that a resumed run
+    # begins after must have its entry in the history.
+    priority = 85
 
     def __init__(self, last_k: int = 5):
         self.last_k = last_k

@@ -2,6 +2,7 @@
 from typing import Dict, List, Optional
 
 import torch
+from mmengine.config import Config
 from torch import Tensor
 
 from mmfer.models.dual_network import DualNetwork
@@ -31,6 +32,7 @@ PRESETS = dict(
         noise_model=dict(
             table_size=None,
             monotone='none',
+            edge=0.,
             margin=0.,
             min_separation=None)))
 
@@ -52,7 +54,9 @@ class ReSup(DualNetwork):
             ``'paper'``, its text. It sets what is not given of
             ``score_source``, ``reduction`` and ``noise_model``, see
             ``PRESETS``. Defaults to ``'default'``.
-        reduction (str, optional): ``'mean'`` or ``'sum'`` over the batch.
+        reduction (str, optional): ``'mean'`` or ``'sum'`` over the batch;
+            over that of one process, where there are several, whose
+            gradients are averaged.
         noise_model (dict, optional): Options of :class:`LabelNoiseModel`,
             on top of the preset's.
         score_source (str, optional): See :class:`DualNetwork`.
@@ -83,7 +87,8 @@ class ReSup(DualNetwork):
             raise ValueError(f"reduction must be 'mean' or 'sum', got "
                              f'{reduction!r}')
         super().__init__(
-            noise_model=dict(chosen['noise_model'], **(noise_model or {})),
+            noise_model=Config._merge_a_into_b(noise_model or {},
+                                               chosen['noise_model']),
             score_source=score_source or chosen['score_source'],
             **kwargs)
         self.consistency_weight = consistency_weight

@@ -61,7 +61,7 @@ def weight_figures(weights: np.ndarray, wrong: np.ndarray) -> dict:
 
 
 @HOOKS.register_module()
-class LabelNoiseHook(Hook):
+class NoiseModelHook(Hook):
     """Tell a :class:`DualNetwork` the epoch, and fit its noise models.
 
     When and from which scores is said in the model (``warmup_epochs``,
@@ -78,11 +78,11 @@ class LabelNoiseHook(Hook):
         model = bare_model(runner)
         if not isinstance(model, DualNetwork):
             raise TypeError(
-                'LabelNoiseHook serves ReSup, CoTeaching, JoCoR and other '
+                'NoiseModelHook serves ReSup, CoTeaching, JoCoR and other '
                 f'DualNetwork models, not {type(model).__name__}: remove it '
                 'from custom_hooks.')
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
-            raise ValueError('LabelNoiseHook needs training by epoch: set '
+            raise ValueError('NoiseModelHook needs training by epoch: set '
                              'train_cfg.by_epoch=True.')
         if model.score_source == 'pass' and runner._val_loop is None:
             raise ValueError(
@@ -90,6 +90,9 @@ class LabelNoiseHook(Hook):
                 "switch validation on, or take 'epoch'.")
         model.check_schedule(runner.max_epochs)
         training_set(runner)
+        if not runner.epoch:
+            # Weights from another training bring its fits with them.
+            model.reset_noise_models()
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Warm-up, forget rate and collection depend on the epoch."""
@@ -104,23 +107,31 @@ class LabelNoiseHook(Hook):
         values = torch.from_numpy(agreements)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
-            model.fit_noise_models(values)
+            taken = model.fit_noise_models(values)
         for warning in caught:
             runner.logger.warning(str(warning.message))
-        mixtures = [m.mixture for m in model.noise_models if m.fitted]
+        mixtures = [m.mixture for m in model.noise_models]
         figures = dict(
-            fitted_samples=len(ids),
-            noise_rate=[m.noise_rate for m in mixtures],
-            separation=[m.separation for m in mixtures])
-        rates = ' and '.join(f'{m.noise_rate:.1%}' for m in mixtures)
-        runner.logger.info(
-            f'Label noise models fitted to {len(ids)} samples: '
-            f'{rates or "nothing"} of them noisy.')
+            samples=len(ids),
+            fit_taken=taken,
+            noise_rate=[
+                m.noise_rate if t else None for m, t in zip(mixtures, taken)
+            ],
+            separation=[
+                m.separation if t else None for m, t in zip(mixtures, taken)
+            ])
+        rates = ' and '.join(
+            'fit not taken' if rate is None else f'{rate:.1%}'
+            for rate in figures['noise_rate'])
+        runner.logger.info('Noisy labels by the noise models of both '
+                           f'networks, {len(ids)} samples: {rates}.')
         dataset = training_set(runner)
-        if dataset.clean_labels is not None:
+        if dataset.clean_labels is not None and any(
+                m.fitted for m in model.noise_models):
             weights = model.clean_probability(values).cpu().numpy()
-            wrong = (dataset.given_labels != dataset.clean_labels)[ids]
-            figures.update(weight_figures(weights, wrong))
+            # A hook may have changed labels since they were given.
+            wrong = dataset.all_labels.numpy() != dataset.clean_labels
+            figures.update(weight_figures(weights, wrong[ids]))
         runner.message_hub.update_info('epoch_figures', figures)
 
     def _agreements(self, runner: Runner) -> Tuple[np.ndarray, np.ndarray]:
