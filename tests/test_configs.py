@@ -70,6 +70,8 @@ def test_config(path, roots, tmp_path):
     runner.build_param_scheduler(cfg.param_scheduler)
     model = runner.model
     model.init_weights()
+    if pair:
+        model.start_epoch(model.warmup_epochs)
     before = {k: v.clone() for k, v in model.named_parameters()}
     model.train()
     log = model.train_step(next(iter(runner.train_dataloader)), wrapper)
