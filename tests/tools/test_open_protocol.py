@@ -81,6 +81,8 @@ def test_table(tmp_path):
     assert resup['minus ce'] == '20.00 ± 4.00'
     assert resup['weight AUROC'] == '0.900' and ce['weight AUROC'] == ''
     assert ce['best epoch'] == '62.00 ± 2.00' and ce['minus ce'] == ''
+    plain = tool.read_runs(tmp_path, 'summary.json', ['ce'])
+    assert 'weight AUROC' not in tool.markdown(plain)
     only = tool.read_runs(tmp_path, 'summary.json', ['resup', 'nothing'])
     assert list(only) == ['resup']
 

@@ -175,12 +175,13 @@ def markdown(rows: Dict[str, Dict[int, dict]],
     The last columns are differences of the accuracy from that of other
     rows, paired by seed.
     """
-    lines = [
-        '| method | seeds | ' + ' | '.join(COLUMNS.values()) +
-        ' | best epoch | noise AUROC | weight AUROC | ' +
-        ' | '.join(f'minus {b}' for b in baselines) + ' |',
-        '|---|---|' + '---|' * (len(COLUMNS) + 3 + len(baselines))
+    weighs = any('weight_auroc' in (s.get('figures') or {})
+                 for runs in rows.values() for s in runs.values())
+    head = [
+        'method', 'seeds', *COLUMNS.values(), 'best epoch', 'noise AUROC',
+        *['weight AUROC'] * weighs, *(f'minus {b}' for b in baselines)
     ]
+    lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
 
     def value(summary, metric, stat=statistic):
         return summary['metrics'][metric][stat]
@@ -196,7 +197,8 @@ def markdown(rows: Dict[str, Dict[int, dict]],
         cells.append(f'{np.mean(areas):.3f}' if areas else '')
         areas = [(s.get('figures') or {}).get('weight_auroc')
                  for s in runs.values()]
-        cells.append('' if None in areas else f'{np.mean(areas):.3f}')
+        if weighs:
+            cells.append('' if None in areas else f'{np.mean(areas):.3f}')
         for baseline in baselines:
             pairs = [
                 value(s, 'accuracy/top1') -
