@@ -1,4 +1,5 @@
 """Two complete classifiers that are trained together."""
+import copy
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
@@ -86,8 +87,10 @@ class DualNetwork(BaseClassifier):
             init_cfg=init_cfg,
             data_preprocessor=build_data_preprocessor(data_preprocessor))
         self.network1 = self._build_network(network1, 'network1')
+        # As configs are merged, which takes the _delete_ keys out.
         self.network2 = self._build_network(
-            Config._merge_a_into_b(network2 or {}, network1), 'network2')
+            Config._merge_a_into_b(copy.deepcopy(network2 or {}), network1),
+            'network2')
         self.num_classes = self._check_classes()
         self.predict_with = predict_with
         self.warmup_epochs = warmup_epochs

@@ -39,8 +39,16 @@ def batch(count=6, classes=5):
 
 
 def test_network2_says_what_is_different():
-    other = dict(_delete_=True, type='MobileNetV2', widen_factor=.1)
-    model = build(network2=dict(backbone=other))
+    other = dict(
+        backbone=dict(_delete_=True, type='MobileNetV2', widen_factor=.1))
+    before = copy.deepcopy(other)
+    model = MODELS.build(
+        dict(
+            type='DualNetwork',
+            network1=TINY_CLASSIFIER,
+            network2=other,
+            data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=5)))
+    assert other == before
     assert type(model.network2.backbone).__name__ == 'MobileNetV2'
     assert type(model.network2.head).__name__ == 'CEHead'
     model = build(network2=dict(backbone=dict(base_channels=8)))
