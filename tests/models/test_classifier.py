@@ -298,4 +298,5 @@ def test_present_weights_are_loaded(tmp_path):
 ])
 def test_other_initialisations_need_no_file(init_cfg):
     check_pretrained(
-        MODELS.build(dict(type='ResNet', depth=18, init_cfg=init_cfg)))
+        MODELS.build(dict(type='ResNet', depth=18, init_cfg=init_cfg)),
+        'model.backbone')

@@ -207,3 +207,11 @@ def test_merge_by_sample():
                                    for i, v in parts])
     assert ids.tolist() == [2, 5, 7, 9]
     assert values.tolist() == [[.2, .5, .7, .9], [2, 5, 7, 9]]
+
+
+def test_missing_weights_are_named_with_their_place_in_the_config():
+    lost = dict(type='Pretrained', checkpoint='nowhere/face.pth')
+    with pytest.raises(
+            FileNotFoundError,
+            match=r'nowhere/face.pth(?s:.*)model\.network2\.backbone\.init_cfg'):
+        build(network2=dict(backbone=dict(init_cfg=lost)))
