@@ -4,6 +4,7 @@ Everything here exists because a released dependency behaves in a way mmfer
 cannot live with. ``tests/test_compat.py`` fails for each one when it is no
 longer needed.
 """
+import gc
 import importlib.util
 import os
 import os.path as osp
@@ -182,11 +183,14 @@ def use_cpu_processes(cfg) -> None:
 def cpu_process_group():
     """Join the process group that ``torchrun`` describes, over gloo.
 
-    A runner that finds one does not start its own. Its threads must end
-    before the interpreter does.
+    A runner that finds one does not start its own. The group's threads must
+    end before the interpreter does, or it is aborted: all processes leave
+    together, and wrapped models, which hold on to the group, go first.
     """
     torch.distributed.init_process_group('gloo')
     try:
         yield
+        torch.distributed.barrier()
     finally:
+        gc.collect()
         torch.distributed.destroy_process_group()

@@ -36,6 +36,7 @@ def launch(config, work_dir, *arguments):
     return torch.load(work_dir / 'epoch_3.pth')['state_dict']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, options', [
     ('resup', dict(model__noise_model=dict(min_separation=None))),
     ('coteaching', dict(model__noise_model=dict(min_separation=None),
