@@ -4,6 +4,7 @@ Everything here exists because a released dependency behaves in a way mmfer
 cannot live with. ``tests/test_compat.py`` fails for each one when it is no
 longer needed.
 """
+import copy
 import gc
 import importlib.util
 import os
@@ -11,10 +12,11 @@ import os.path as osp
 import tempfile
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
@@ -41,6 +43,19 @@ def check_dependencies() -> None:
             raise ImportError(
                 f'mmfer needs {name}>={minimum}, found {version}: '
                 f'`pip install -U "{name}>={minimum}"`.')
+
+
+# ---------------------------------------------------------------------------
+# Models that complete their options merge them as config files are merged,
+# for which mmengine 0.10 has a private method only. Goes away when it has a
+# public function.
+# ---------------------------------------------------------------------------
+def merge_options(base: dict, options: Optional[dict]) -> dict:
+    """``base`` overridden by ``options``, in depth, with ``_delete_`` keys.
+
+    Neither argument is changed.
+    """
+    return Config._merge_a_into_b(copy.deepcopy(options or {}), base)
 
 
 # ---------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmfer.datasets.base import FERDataset
+
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 CONFIGS = osp.join(ROOT, 'configs')
 _COUNTER = itertools.count()
@@ -73,6 +75,19 @@ def assert_same_state(first: dict, second: dict) -> None:
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
+
+
+def poison_clean_labels(monkeypatch) -> None:
+    """From here on, every data set has wrong clean labels in its sidecar."""
+    load = FERDataset.load_data_list
+
+    def poisoned(self):
+        samples = load(self)
+        if self._clean_labels is not None:
+            self._clean_labels = (self._clean_labels + 3) % self.num_classes
+        return samples
+
+    monkeypatch.setattr(FERDataset, 'load_data_list', poisoned)
 
 
 class Stop(Exception):

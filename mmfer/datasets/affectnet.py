@@ -1,6 +1,5 @@
 """AffectNet: eight expressions, with valence and arousal."""
 import csv
-import logging
 import os
 import os.path as osp
 from typing import Iterator, List, NamedTuple, Sequence, Tuple, Union
@@ -125,7 +124,6 @@ class AffectNet(FERDataset):
                         img_path=osp.join(images, annotation.name),
                         gt_label=label,
                         gt_va=va_pair(annotation)))
-        self._warn_of_empty_classes([s['gt_label'] for s in samples])
         return samples
 
     def _find_release(self) -> Tuple[str, Iterator[Annotation]]:
@@ -159,19 +157,6 @@ class AffectNet(FERDataset):
             f'Reading the annotations of {len(names)} images of AffectNet '
             '...', 'current')
         return read_annotations(folder, track_iter_progress(names))
-
-    def _warn_of_empty_classes(self, labels: Sequence[int]) -> None:
-        """Say which classes have no sample; nothing can learn them."""
-        counts = np.bincount(labels, minlength=self.num_classes)
-        empty = [self.CLASSES[i] for i in np.flatnonzero(counts == 0)]
-        if empty and labels:
-            print_log(
-                f'AffectNet: split {self.split!r} of {self.data_root!r} has '
-                f'no sample of {", ".join(empty)}. It is used as it is, but '
-                'these classes cannot be learnt or measured on it; check '
-                'that the release is complete.',
-                'current',
-                level=logging.WARNING)
 
 
 def expression_label(annotation: Annotation) -> int:

@@ -22,6 +22,9 @@ from .transforms.loading import (
     looks_complete,
 )
 
+# Classes that a message lists by name.
+MAX_NAMED = 10
+
 
 @contextmanager
 def seeded_random_state(*entropy: int):
@@ -149,6 +152,7 @@ class FERDataset(BaseDataset):
         given = np.array([s.pop('gt_label') for s in samples], dtype=np.int64)
         clean = [s.pop('clean_label', None) for s in samples]
         self._check_labels(given)
+        self._warn_of_empty_classes(given)
         for sample_id, sample in enumerate(samples):
             sample['sample_id'] = sample_id
         if self.check_files:
@@ -386,6 +390,21 @@ class FERDataset(BaseDataset):
                 f'[0, {self.num_classes}), e.g. {labels[wrong][0]} in row '
                 f'{int(np.flatnonzero(wrong)[0])}. Labels here are 0-based; '
                 'does the list count from 1, or has it more classes?')
+
+    def _warn_of_empty_classes(self, labels: np.ndarray) -> None:
+        empty = np.flatnonzero(
+            np.bincount(labels, minlength=self.num_classes) == 0)
+        if not empty.size:
+            return
+        names = ', '.join(self.CLASSES[i] for i in empty[:MAX_NAMED])
+        if empty.size > MAX_NAMED:
+            names += f' and {empty.size - MAX_NAMED} more'
+        place = f' of {self.data_root!r}' if self.data_root else ''
+        print_log(
+            f'{type(self).__name__}{place}: {len(labels)} samples, but no '
+            f'sample of {names}. They are used as they are, but these classes '
+            'cannot be learnt or measured on them; check that the data set '
+            'is complete.', 'current', level=logging.WARNING)
 
     def _check_files(self, samples: List[dict]) -> None:
         # One listing per folder: 10^5 stat calls on a network disk are slow.

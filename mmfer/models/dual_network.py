@@ -1,16 +1,15 @@
 """Two complete classifiers that are trained together."""
-import copy
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.config import Config
 from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmfer.compat import merge_options
 from mmfer.registry import MODELS
 
 from .classifier import blank_images, build_data_preprocessor
@@ -87,10 +86,8 @@ class DualNetwork(BaseClassifier):
             init_cfg=init_cfg,
             data_preprocessor=build_data_preprocessor(data_preprocessor))
         self.network1 = self._build_network(network1, 'network1')
-        # As configs are merged, which takes the _delete_ keys out.
         self.network2 = self._build_network(
-            Config._merge_a_into_b(copy.deepcopy(network2 or {}), network1),
-            'network2')
+            merge_options(network1, network2), 'network2')
         self.num_classes = self._check_classes()
         self.predict_with = predict_with
         self.warmup_epochs = warmup_epochs

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmfer.datasets import AffectNet
 from mmfer.datasets import affectnet as affectnet_module
+from mmfer.datasets import base as base_module
 from mmfer.registry import DATASETS, MODELS
 
 PIPELINE = [
@@ -44,8 +45,9 @@ def csv_root(tmp_path):
 def said(monkeypatch):
     """What is logged."""
     texts = []
-    monkeypatch.setattr(affectnet_module, 'print_log',
-                        lambda text, *_, **__: texts.append(text))
+    for module in (base_module, affectnet_module):
+        monkeypatch.setattr(module, 'print_log',
+                            lambda text, *_, **__: texts.append(text))
     return texts
 
 
@@ -163,7 +165,7 @@ def test_class_without_a_sample_is_named(root, release, said):
     assert len(dataset) == len(keep)
     warnings = [text for text in said if 'no sample' in text]
     assert len(warnings) == 1
-    assert "'train'" in warnings[0] and 'of sad, disgust.' in warnings[0]
+    assert str(root) in warnings[0] and 'of sad, disgust.' in warnings[0]
 
 
 def test_complete_split_warns_of_nothing(root, said):

@@ -541,6 +541,28 @@ def test_labels_out_of_range(image_list):
     assert 'count from 1' in str(caught.value)
 
 
+@pytest.mark.parametrize('classes, named', [
+    (3, None), (5, 'no sample of c3, c4. They'),
+    (15, 'no sample of c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 and 2 more')
+])
+def test_classes_without_a_sample_are_named(image_list, monkeypatch, classes,
+                                            named):
+    """Before noise, which may fill a class with wrong labels."""
+    said = []
+    monkeypatch.setattr(base_module, 'print_log',
+                        lambda text, *_, **__: said.append(text))
+    options = image_list()
+    dataset = ImageList(**dict(
+        options, classes=[f'c{i}' for i in range(classes)],
+        label_noise=NOISE))
+    assert len(dataset)
+    if named is None:
+        assert not said
+    else:
+        text, = said
+        assert named in text and repr(dataset.data_root) in text
+
+
 def test_image_names_in_tables(tmp_path, write_image):
     write_image(tmp_path / 'root/happy/a.png')
     dataset = ImageFolders(data_root=str(tmp_path / 'root'))

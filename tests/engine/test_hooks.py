@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import assert_same_state, tiny_config, train
+from helpers import (assert_same_state, poison_clean_labels, tiny_config,
+                     train)
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmfer.compat import AtomicLocalBackend
-from mmfer.datasets import FERDataset
 from mmfer.engine.hooks.relabel import relabel
 from mmfer.engine.hooks.sample_scores import score_rows
 from mmfer.engine.hooks.summary import config_hash, summarize
@@ -75,15 +75,7 @@ def test_table_of_a_training(trained):
 def test_clean_labels_reach_nothing(tmp_path, monkeypatch):
     """Poisoned clean labels change no weight, score or decision."""
     first = train(tiny_config(tmp_path / 'a'))
-    load = FERDataset.load_data_list
-
-    def poisoned(self):
-        samples = load(self)
-        if self._clean_labels is not None:
-            self._clean_labels = (self._clean_labels + 3) % self.num_classes
-        return samples
-
-    monkeypatch.setattr(FERDataset, 'load_data_list', poisoned)
+    poison_clean_labels(monkeypatch)
     second = train(tiny_config(tmp_path / 'b'))
     assert_same_state(first.model.state_dict(), second.model.state_dict())
     tables = [read_scores(tmp_path / name) for name in 'ab']

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from helpers import (Stop, StopAt, assert_same_state, optimizer_state,
-                     results, tiny_config, train)
+                     poison_clean_labels, results, tiny_config, train)
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmfer.datasets import FERDataset
 from mmfer.engine.hooks import noise_model
 from mmfer.engine.scoring import (augmented_view, evaluation_view,
                                   training_set)
@@ -117,15 +116,7 @@ def read_scores(work_dir):
 def test_clean_labels_reach_nothing(tmp_path, monkeypatch):
     """Poisoned clean labels change no weight, score or decision."""
     first = train(config(tmp_path / 'a'))
-    load = FERDataset.load_data_list
-
-    def poisoned(self):
-        samples = load(self)
-        if self._clean_labels is not None:
-            self._clean_labels = (self._clean_labels + 3) % self.num_classes
-        return samples
-
-    monkeypatch.setattr(FERDataset, 'load_data_list', poisoned)
+    poison_clean_labels(monkeypatch)
     second = train(config(tmp_path / 'b'))
     assert_same_state(first.model.state_dict(), second.model.state_dict())
     tables = [read_scores(tmp_path / name) for name in 'ab']

@@ -68,7 +68,8 @@ def test_table(tmp_path):
     for seed, (ce, resup) in enumerate([(50., 70.), (54., 70.), (52., 76.)]):
         write_run(tmp_path, 'resup', seed, resup, .9)
         write_run(tmp_path, 'ce', seed, ce)
-    lines = tool.markdown(tool.read_runs(tmp_path, 'summary.json', []))
+    lines = tool.markdown(
+        tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
     head, _, ce, resup = [
         [cell.strip() for cell in line.strip('|').split('|')]
         for line in lines.splitlines()
@@ -81,10 +82,36 @@ def test_table(tmp_path):
     assert resup['minus ce'] == '20.00 ± 4.00'
     assert resup['weight AUROC'] == '0.900' and ce['weight AUROC'] == ''
     assert ce['best epoch'] == '62.00 ± 2.00' and ce['minus ce'] == ''
-    plain = tool.read_runs(tmp_path, 'summary.json', ['ce'])
-    assert 'weight AUROC' not in tool.markdown(plain)
-    only = tool.read_runs(tmp_path, 'summary.json', ['resup', 'nothing'])
-    assert list(only) == ['resup']
+    runs = tool.read_runs(tmp_path, 'summary.json')
+    assert 'weight AUROC' not in tool.markdown(tool.in_order(runs, ['ce']))
+    assert list(tool.in_order(runs, ['resup', 'nothing'])) == ['resup']
+
+
+def test_record_grows(tmp_path):
+    """A table of runs of two places is that of one place with them all."""
+    record = tmp_path / 'docs/record.json'
+    write_run(tmp_path / 'a', 'ce', 1, 50.123456789)
+    write_run(tmp_path / 'a', 'resup', 0, 70., .9)
+    tool.update_record(record, tmp_path / 'a')
+    write_run(tmp_path / 'b', 'ce', 0, 60.)
+    # Run again: the new result counts.
+    write_run(tmp_path / 'b', 'resup', 0, 75., .9)
+    # Not done yet.
+    write_run(tmp_path / 'b', 'alum', 0, 75.)
+    (tmp_path / 'b/alum_seed0/summary.json').unlink()
+    before = record.read_text().splitlines()
+    summaries, histories = tool.update_record(record, tmp_path / 'b')
+    after = record.read_text().splitlines()
+    # The other run's line stays.
+    assert [line for line in before if line.startswith('"1"')][0] in after
+    assert list(summaries) == ['ce', 'resup'] == list(histories)
+    assert list(summaries['ce']) == [0, 1]
+    write_run(tmp_path / 'b', 'ce', 1, 50.123456789)
+    both = tool.read_runs(tmp_path / 'b', 'summary.json')
+    assert tool.markdown(summaries) == tool.markdown(tool.in_order(both, []))
+    assert histories['ce'][0][2]['metrics']['accuracy/top1'] == 63
+    again = tool.update_record(record, tmp_path / 'nothing')
+    assert again == (summaries, histories)
 
 
 @pytest.mark.parametrize('value, rows', [('accuracy', 2),
@@ -96,8 +123,8 @@ def test_curves(tmp_path, monkeypatch, value, rows):
     from matplotlib import pyplot as plt
     out = tmp_path / 'curves.png'
     tool.plot(
-        tool.read_runs(tmp_path, 'history.json', []), getattr(tool, value),
-        'y', out)
+        tool.in_order(tool.read_runs(tmp_path, 'history.json'), []),
+        getattr(tool, value), 'y', out)
     axes = plt.gcf().axes[0]
     assert out.is_file() and len(axes.lines) == rows
     if value == 'accuracy':

@@ -6,7 +6,13 @@ training and of the planted noise, and prints a table of all that is done.
 Runs that are done are not run again, runs that were stopped continue: it can
 be killed and started as often as need be. ``--ladder alum`` adds the rows of
 ALUM's Table 6, ``--ladder resup`` those of ReSup's Table 2 and of other
-choices, one seed each.
+choices, one seed each; ``--rows`` picks among all of these.
+
+``--record FILE`` keeps what the tables and figures need, of runs that are
+done, in one file, and counts the runs that it has already::
+
+    python tools/benchmarks/open_protocol.py --table-only \\
+        --record docs/results/open_protocol_noise30.json
 """
 import argparse
 import json
@@ -16,10 +22,15 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
+                    Tuple)
 
 import numpy as np
 
+from mmfer.compat import write_atomic
+
+# Something of each run, by row and seed.
+Results = Dict[str, Dict[int, Any]]
 METHODS = ('ce', 'rul', 'alum', 'resup', 'coteaching', 'jocor')
 HEAD = 'model.head.'
 OWN = ['model.exchange=own', 'model.consistency_weight=0']
@@ -140,24 +151,72 @@ def execute(run: Run, root: Path, threads: int) -> int:
     return code
 
 
-def read_runs(root: Path, file: str,
-              rows: Sequence[str]) -> Dict[str, Dict[int, dict]]:
+def read_runs(root: Path, file: str) -> Results:
     """A JSON file of every run that has it, by row and seed.
 
     Args:
         root (Path): Folder of the work dirs.
         file (str): ``summary.json`` or ``history.json``.
-        rows (Sequence[str]): Which rows, in this order; all if empty.
     """
-    found: Dict[str, Dict[int, dict]] = {}
+    found: Results = {}
     for path in root.glob(f'*_seed*/{file}'):
         row, _, seed = path.parent.name.rpartition('_seed')
         found.setdefault(row, {})[int(seed)] = json.loads(path.read_text())
-    order = rows or sorted(
-        found, key=lambda r: (ROWS.index(r) if r in ROWS else len(ROWS), r))
+    return found
+
+
+def in_order(runs: Results, rows: Sequence[str]) -> Results:
+    """These rows; without any, all there are, in the order of ``ROWS``."""
+    rows = rows or sorted(
+        runs, key=lambda r: (ROWS.index(r) if r in ROWS else len(ROWS), r))
     return {
-        row: dict(sorted(found[row].items())) for row in order if row in found
+        row: dict(sorted(runs[row].items()))
+        for row in rows if row in runs
     }
+
+
+def rounded(value):
+    """Floats to five significant digits, at any depth."""
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f'{value:.5g}') if isinstance(value, float) else value
+
+
+def update_record(path: Path, root: Path) -> Tuple[Results, Results]:
+    """Add the runs of ``root`` that are done to the record at ``path``.
+
+    Args:
+        path (Path): JSON file, by row and seed ``summary`` and ``history``.
+        root (Path): Folder of the work dirs.
+
+    Returns:
+        tuple: Summaries and histories of all runs of the record.
+    """
+    record: Results = {}
+    if path.is_file():
+        record = {
+            row: {int(seed): run for seed, run in runs.items()}
+            for row, runs in json.loads(path.read_text()).items()
+        }
+    histories = read_runs(root, 'history.json')
+    for row, runs in read_runs(root, 'summary.json').items():
+        for seed, summary in runs.items():
+            record.setdefault(row, {})[seed] = rounded(
+                dict(summary=summary, history=histories[row][seed]))
+    record = in_order(record, [])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One line for each run: a new one does not touch the others.
+    lines = ',\n'.join(
+        f'"{row}": {{\n' + ',\n'.join(f'"{seed}": {json.dumps(run)}'
+                                     for seed, run in runs.items()) + '\n}'
+        for row, runs in record.items())
+    write_atomic(str(path), f'{{\n{lines}\n}}\n'.encode())
+    return tuple({
+        row: {seed: run[part] for seed, run in runs.items()}
+        for row, runs in record.items()
+    } for part in ('summary', 'history'))
 
 
 def spread(values: List[float]) -> str:
@@ -167,7 +226,7 @@ def spread(values: List[float]) -> str:
     return f'{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}'
 
 
-def markdown(rows: Dict[str, Dict[int, dict]],
+def markdown(rows: Results,
              baselines: Sequence[str] = ('ce', 'rul'),
              statistic: str = 'last5_mean') -> str:
     """The table: ``last5_mean`` of each metric, mean and spread over seeds.
@@ -221,7 +280,7 @@ def weight_auroc(epoch: dict) -> Optional[float]:
     return epoch.get('figures', {}).get('weight_auroc')
 
 
-def plot(histories: Dict[str, Dict[int, list]],
+def plot(histories: Results,
          value: Callable[[dict], Optional[float]], label: str,
          out: Path) -> None:
     """Course of a value, a line per row, a band over seeds.
@@ -289,8 +348,10 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         '--jobs', type=int, default=1, help='trainings at the same time')
     parser.add_argument('--table-only', action='store_true')
     parser.add_argument(
-        '--rows', nargs='+', default=[],
-        help='rows of table and figures; all by default')
+        '--rows', nargs='+', choices=ROWS, default=[],
+        help='rows that are run, tabulated and plotted; all by default')
+    parser.add_argument(
+        '--record', type=Path, help='JSON file of all results so far')
     parser.add_argument(
         '--figure', type=Path, help='file for the curves of the accuracy')
     parser.add_argument(
@@ -310,14 +371,20 @@ def main() -> None:
     if not args.table_only:
         runs = plan(args.methods, args.seeds, args.noise, args.ladder,
                     args.cfg_options)
+        runs = [run for run in runs if not args.rows or run.row in args.rows]
         threads = max(1, (os.cpu_count() or 1) // args.jobs)
         with ThreadPoolExecutor(args.jobs) as pool:
             failed = sum(
                 map(bool,
                     pool.map(lambda run: execute(run, args.root, threads),
                              runs)))
-    print(markdown(read_runs(args.root, 'summary.json', args.rows)))
-    histories = read_runs(args.root, 'history.json', args.rows)
+    if args.record is None:
+        summaries = read_runs(args.root, 'summary.json')
+        histories = read_runs(args.root, 'history.json')
+    else:
+        summaries, histories = update_record(args.record, args.root)
+    print(markdown(in_order(summaries, args.rows)))
+    histories = in_order(histories, args.rows)
     if args.figure is not None:
         plot(histories, accuracy, 'validation accuracy, %', args.figure)
     if args.weight_figure is not None:

@@ -2,9 +2,9 @@
 from typing import Dict, List, Optional
 
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
+from mmfer.compat import merge_options
 from mmfer.models.dual_network import DualNetwork
 from mmfer.registry import MODELS
 
@@ -87,8 +87,7 @@ class ReSup(DualNetwork):
             raise ValueError(f"reduction must be 'mean' or 'sum', got "
                              f'{reduction!r}')
         super().__init__(
-            noise_model=Config._merge_a_into_b(noise_model or {},
-                                               chosen['noise_model']),
+            noise_model=merge_options(chosen['noise_model'], noise_model),
             score_source=score_source or chosen['score_source'],
             **kwargs)
         self.consistency_weight = consistency_weight
