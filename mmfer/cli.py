@@ -12,7 +12,8 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .compat import cpu_process_group, unsafe_loading, use_cpu_processes
+from .compat import (cpu_process_group, keep_freed_memory, unsafe_loading,
+                     use_cpu_processes)
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -106,6 +107,8 @@ def finish_config(cfg: Config,
 
 def build_runner(cfg: Config) -> Runner:
     """The runner that the config asks for."""
+    if get_device() == 'cpu':
+        keep_freed_memory()
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)

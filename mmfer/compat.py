@@ -5,6 +5,7 @@ cannot live with. ``tests/test_compat.py`` fails for each one when it is no
 longer needed.
 """
 import copy
+import ctypes
 import gc
 import importlib.util
 import os
@@ -24,6 +25,9 @@ from mmengine.utils import digit_version
 # Lower bounds only: an upper bound asserted at import breaks users the day a
 # dependency releases, whether or not anything changed for them.
 MINIMUM_VERSIONS = dict(mmengine='0.10.4', mmpretrain='1.2.0', mmcv='2.0.0')
+
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def check_dependencies() -> None:
@@ -175,6 +179,30 @@ def bf16_is_fast(device: str) -> bool:
     if device == 'cuda':
         return torch.cuda.is_bf16_supported()
     return False
+
+
+# ---------------------------------------------------------------------------
+# torch has no memory pool on CPUs: glibc maps each large activation anew and
+# gives it back after use, so that every step touches fresh pages. A ResNet-18
+# at 224 px trains 3 % faster without, two of them 14 %. Goes away when torch
+# caches what it frees.
+# ---------------------------------------------------------------------------
+def keep_freed_memory() -> bool:
+    """Let this process keep large blocks that it frees, where glibc is used.
+
+    Returns:
+        bool: Whether it will.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        # Another libc: macOS, Windows, musl.
+        return False
+    largest = 2**31 - 1
+    return all([
+        mallopt(option, largest)
+        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD)
+    ])
 
 
 # ---------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 import importlib.util
 import os
 import pickle
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -123,3 +126,34 @@ def test_config_for_cpu_processes():
     compat.use_cpu_processes(cfg)
     assert cfg.model_wrapper_cfg.find_unused_parameters
     assert cfg.model_wrapper_cfg.static_graph
+
+
+FAULTS = """
+import resource, sys
+import torch
+from mmfer.compat import keep_freed_memory
+if sys.argv[1] == 'keep':
+    assert keep_freed_memory()
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.empty(16 << 20).fill_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+print(faults())
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != 'glibc', reason='glibc has the option')
+def test_freed_memory_is_kept():
+    """The second round touches no new page, and without the option it does."""
+    faults = {
+        mode: int(
+            subprocess.run([sys.executable, '-c', FAULTS, mode],
+                           capture_output=True, text=True, check=True).stdout)
+        for mode in ('keep', 'plain')
+    }
+    assert faults['keep'] < 20 <= faults['plain']

@@ -136,10 +136,6 @@ def execute(run: Run, root: Path, threads: int) -> int:
         str(work_dir), '--resume'
     ]
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-    # Large activations would otherwise be mapped and unmapped in every step.
-    for name, value in (('MMAP_THRESHOLD', 1 << 32), ('TRIM_THRESHOLD',
-                                                      1 << 33)):
-        environment.setdefault(f'MALLOC_{name}_', str(value))
     start = time.time()
     print(f'{run.name}: started', flush=True)
     with open(work_dir / 'output.log', 'a') as log:

@@ -55,6 +55,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 from torch.profiler import ProfilerActivity, profile
 
+from mmfer.compat import keep_freed_memory
 from mmfer.engine.hooks.noise_model import merge_by_sample
 from mmfer.models import DualNetwork
 from mmfer.registry import MODELS
@@ -489,6 +490,9 @@ def run(args: argparse.Namespace) -> dict:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    if args.device == 'cpu':
+        # As tools/train.py does.
+        keep_freed_memory()
     # Loggers of OpenMMLab write to stdout, which belongs to the result.
     with redirect_stdout(sys.stderr):
         result = run(args)
