@@ -57,7 +57,7 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         raise SystemExit(
             f'{path}: there is no such config. The configs lie in '
             'configs/<method>/; their names are '
-            '{method}_{backbone}_{dataset}[_{noise}].py')
+            '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(path)
     cfg.launcher = args.launcher

@@ -6,7 +6,8 @@ training and of the planted noise, and prints a table of all that is done.
 Runs that are done are not run again, runs that were stopped continue: it can
 be killed and started as often as need be. ``--ladder alum`` adds the rows of
 ALUM's Table 6, ``--ladder resup`` those of ReSup's Table 2 and of other
-choices, one seed each; ``--rows`` picks among all of these.
+choices, ``--ladder ce`` cross-entropy with a short, strongly regularised
+schedule, one seed each; ``--rows`` picks among all of these.
 
 ``--record FILE`` keeps what the tables and figures need, of runs that are
 done, in one file, and counts the runs that it has already::
@@ -37,6 +38,8 @@ OWN = ['model.exchange=own', 'model.consistency_weight=0']
 SWAP = ['model.consistency_weight=0']
 LOSS = ['model.noise_model.agreement=loss']
 LADDERS = dict(
+    # Outside of the protocol: its labels and network, another schedule.
+    ce={'ce_onecycle': []},
     # Rows of Table 6 that are neither RUL (the baseline) nor the full ALUM.
     alum={
         'alum_lc': [
@@ -108,11 +111,12 @@ def plan(methods: List[str], seeds: List[int], noise: str,
         for seed in seeds for m in methods
     ]
     for method in ladders:
-        runs += [
-            Run(row, f'configs/{method}/{method}_r18_ferplus{suffix}.py',
-                seeds[0], [*options, *extra])
-            for row, options in LADDERS[method].items()
-        ]
+        for row, options in LADDERS[method].items():
+            schedule = '_onecycle' if row.endswith('_onecycle') else ''
+            runs.append(
+                Run(
+                    row, f'configs/{method}/{method}_r18_ferplus{suffix}'
+                    f'{schedule}.py', seeds[0], [*options, *extra]))
     return runs
 
 

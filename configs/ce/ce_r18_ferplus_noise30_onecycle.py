@@ -1,0 +1,19 @@
+_base_ = './ce_r18_ferplus_noise30.py'
+# Not the open protocol, but the line that a robust method has to beat one
+# day: short and strongly regularised, so that there is little memorisation.
+train_pipeline = [
+    dict(type='LoadFERImage', color_type='grayscale'),
+    dict(type='RandomCrop', crop_size=44),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackFERInputs')
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05))
+param_scheduler = dict(
+    _delete_=True,
+    type='OneCycleLR',
+    eta_max=2e-3,
+    total_steps=15,
+    convert_to_iter_based=True)
+train_cfg = dict(max_epochs=15)
