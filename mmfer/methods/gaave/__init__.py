@@ -1,0 +1,3 @@
+from .attack import PGD, attack_steps
+
+__all__ = ['PGD', 'attack_steps']

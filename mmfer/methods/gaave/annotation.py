@@ -1,0 +1,45 @@
+"""The pseudo-labels of two self-annotators: GAAVE (AAAI'23), Eq. 5."""
+import numpy as np
+
+from .splitting import HeadTail
+
+DROP = -1
+
+
+def combine(head_prediction: np.ndarray, tail_prediction: np.ndarray,
+            split: HeadTail) -> np.ndarray:
+    """Eq. 5: one annotator names a class, the other says *not mine*.
+
+    Args:
+        head_prediction (np.ndarray): Local labels by the annotator of the
+            head-set, int64 (N, ); ``len(split.head)`` is its extra class.
+        tail_prediction (np.ndarray): The same of the tail-set.
+        split (HeadTail): Classes behind the local labels.
+
+    Returns:
+        np.ndarray: Classes of the data set, or -1 where both name a class of
+        their own, or neither does, int64 (N, ).
+    """
+    head = np.append(split.head, DROP)[head_prediction]
+    tail = np.append(split.tail, DROP)[tail_prediction]
+    # -1 is the extra class: a pseudo-label needs exactly one of them.
+    return np.where((head == DROP) != (tail == DROP), np.maximum(head, tail),
+                    DROP)
+
+
+def decide(labels: np.ndarray, candidate: np.ndarray,
+           pseudo_labels: np.ndarray) -> np.ndarray:
+    """What becomes of each sample.
+
+    Args:
+        labels (np.ndarray): As given, int64 (N, ).
+        candidate (np.ndarray): Whether a label is in doubt, bool (N, ).
+        pseudo_labels (np.ndarray): int64 (N, ), -1 for none; those of
+            samples that are no candidates do not count.
+
+    Returns:
+        np.ndarray: ``'keep'``, ``'relabel'`` or ``'drop'``, (N, ). A
+        candidate whose pseudo-label is its label is kept.
+    """
+    changed = np.where(pseudo_labels == DROP, 'drop', 'relabel')
+    return np.where(candidate & (pseudo_labels != labels), changed, 'keep')

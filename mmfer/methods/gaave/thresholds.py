@@ -1,0 +1,83 @@
+"""Thresholds on the vulnerability: Criterion 1 of GAAVE (AAAI'23)."""
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+
+class Threshold(NamedTuple):
+    """Where candidates end.
+
+    Attributes:
+        tau (int): Samples with k <= tau are candidates; -1: none are.
+        separation (float): Share of the variance of k that lies between
+            candidates and others, in [0, 1]; 0 without a division.
+    """
+    tau: int
+    separation: float
+
+
+def separation(counts: np.ndarray, tau: int) -> float:
+    """Share of the variance that lies between k <= tau and k > tau.
+
+    0.75 for a uniform histogram cut in the middle, 0.64 for a normal one.
+
+    Args:
+        counts (np.ndarray): Samples by k, (K, ).
+        tau (int): In [-1, K).
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    values = np.arange(len(counts))
+    total = counts.sum()
+    low = counts[:tau + 1].sum()
+    if not 0 < low < total:
+        return 0.
+    mean = counts @ values / total
+    variance = counts @ (values - mean)**2 / total
+    mean_low = counts[:tau + 1] @ values[:tau + 1] / low
+    mean_high = counts[tau + 1:] @ values[tau + 1:] / (total - low)
+    share = low / total
+    return float(share * (1 - share) * (mean_high - mean_low)**2 / variance)
+
+
+def otsu_threshold(counts: np.ndarray, min_separation: float) -> Threshold:
+    """Otsu's threshold, unless k has no two groups.
+
+    It maximises :func:`separation`, and so is the optimum of 2-means, too.
+    It divides one hump as readily as two: below ``min_separation`` there are
+    no candidates.
+
+    Args:
+        counts (np.ndarray): Samples by k, (K, ).
+        min_separation (float): In [0, 1].
+    """
+    shares = [separation(counts, tau) for tau in range(len(counts) - 1)]
+    tau = int(np.argmax(shares)) if shares else -1
+    if not shares or not shares[tau] or shares[tau] < min_separation:
+        return Threshold(-1, shares[tau] if shares else 0.)
+    return Threshold(tau, shares[tau])
+
+
+def find_threshold(steps: np.ndarray,
+                   num_values: int,
+                   tau: Optional[int] = None,
+                   min_separation: float = 0.75) -> Threshold:
+    """Threshold of a subset.
+
+    Args:
+        steps (np.ndarray): k of its samples, int64 (N, ).
+        num_values (int): k lies in [0, num_values).
+        tau (int, optional): A fixed one, which is taken as it is.
+        min_separation (float): See :func:`otsu_threshold`. Defaults to 0.75,
+            that of a uniform histogram.
+
+    Raises:
+        ValueError: ``tau`` is not a value that divides k.
+    """
+    counts = np.bincount(steps, minlength=num_values)
+    if tau is None:
+        return otsu_threshold(counts, min_separation)
+    if not -1 <= tau < num_values - 1:
+        raise ValueError(
+            f'tau must lie in [-1, {num_values - 2}], as k lies in '
+            f'[0, {num_values - 1}]; got {tau}')
+    return Threshold(tau, separation(counts, tau))
