@@ -20,7 +20,7 @@ import torch
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
-from mmengine.utils import digit_version
+from mmengine.utils import ManagerMixin, digit_version
 
 # Lower bounds only: an upper bound asserted at import breaks users the day a
 # dependency releases, whether or not anything changed for them.
@@ -179,6 +179,31 @@ def bf16_is_fast(device: str) -> bool:
     if device == 'cuda':
         return torch.cuda.is_bf16_supported()
     return False
+
+
+# ---------------------------------------------------------------------------
+# mmengine 0.10 takes the latest logger, message hub and default scope for the
+# current ones, also when the runner that made them has long finished. Goes
+# away when a runner takes its own along.
+# ---------------------------------------------------------------------------
+@contextmanager
+def inner_instances():
+    """Have a runner inside of another one, which is the current one after."""
+
+    def managers(cls):
+        for child in cls.__subclasses__():
+            yield child
+            yield from managers(child)
+
+    before = {cls: set(cls._instance_dict) for cls in managers(ManagerMixin)}
+    try:
+        yield
+    finally:
+        for cls in managers(ManagerMixin):
+            for name in set(cls._instance_dict) - before.get(cls, set()):
+                instance = cls._instance_dict.pop(name)
+                for handler in getattr(instance, 'handlers', ()):
+                    handler.close()
 
 
 # ---------------------------------------------------------------------------

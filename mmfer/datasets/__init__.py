@@ -8,10 +8,11 @@ from .rafdb import RAFDB
 from .samplers import BalancedSampler
 from .synthfaces import SyntheticFaces
 from .transforms import GaussianNoise, LoadFERImage, PackFERInputs
+from .views import LabelView, unaugmented
 
 __all__ = [
     'AffectNet', 'BalancedSampler', 'FERDataset', 'FERPlus', 'GaussianNoise',
-    'ImageFolders', 'ImageList', 'LoadFERImage', 'NoisyCIFAR10',
+    'ImageFolders', 'ImageList', 'LabelView', 'LoadFERImage', 'NoisyCIFAR10',
     'NoisyCIFAR100', 'PackFERInputs', 'RAFDB', 'SyntheticFaces',
-    'fer_datasets'
+    'fer_datasets', 'unaugmented'
 ]

@@ -121,6 +121,8 @@ class FERDataset(BaseDataset):
         self._clean_labels: Optional[np.ndarray] = None
         self._sample_ids: Optional[np.ndarray] = None
         self._sample_ids_of = None
+        self.judgement: Optional[Dict[str, np.ndarray]] = None
+        self.before_judgement: Optional['FERDataset'] = None
         # Shared memory: workers are forked or spawned once and live long.
         # Negative: not set, augmentation uses the running random state.
         self._random_state = torch.full((2, ), -1).share_memory_()
@@ -276,6 +278,28 @@ class FERDataset(BaseDataset):
             return
         self._check_labels(labels)
         self._labels.numpy()[sample_ids] = labels
+
+    @force_full_init
+    def judge(self, judgement: Dict[str, np.ndarray]) -> None:
+        """Act on what a cleaning method says of the labels.
+
+        Changes this data set: samples to relabel get their suggested label,
+        samples to drop are left out. What it was before stays in
+        :attr:`before_judgement`, for tables.
+
+        Args:
+            judgement (dict[str, np.ndarray]): Arrays (N, ) by name, of all
+                samples in any order: ``sample_id``, ``decision`` (keep,
+                relabel, drop), ``suggested_label``, ``noise_score``, and
+                further measurements.
+        """
+        self.before_judgement = self.get_subset(list(range(len(self))))
+        self.judgement = dict(judgement)
+        ids, decision = judgement['sample_id'], judgement['decision']
+        changed = decision == 'relabel'
+        self.set_labels(ids[changed], judgement['suggested_label'][changed])
+        kept = np.isin(self.sample_ids, ids[decision != 'drop'])
+        self.get_subset_(np.flatnonzero(kept).tolist())
 
     @property
     @force_full_init

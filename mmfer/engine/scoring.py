@@ -1,6 +1,6 @@
 """One pass of the model over its training set."""
 import copy
-from typing import Dict
+from typing import Dict, Optional
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
-from mmfer.datasets import FERDataset, fer_datasets
+from mmfer.datasets import FERDataset, fer_datasets, unaugmented
 from mmfer.models.heads import least_confidence
 
 
@@ -33,10 +33,8 @@ def training_set(runner: Runner) -> FERDataset:
 
 def evaluation_view(runner: Runner) -> FERDataset:
     """The training set through the pipeline of the validation set."""
-    dataset = copy.copy(training_set(runner))
-    dataset.pipeline = runner.val_dataloader.dataset.pipeline
-    dataset.test_mode = True
-    return dataset
+    return unaugmented(
+        training_set(runner), runner.val_dataloader.dataset.pipeline)
 
 
 def augmented_view(runner: Runner) -> FERDataset:
@@ -49,14 +47,18 @@ def augmented_view(runner: Runner) -> FERDataset:
 
 
 @torch.inference_mode()
-def predict_training_set(runner: Runner,
-                         augment: bool = False) -> Dict[str, np.ndarray]:
+def predict_training_set(
+        runner: Runner,
+        augment: bool = False,
+        dataset: Optional[FERDataset] = None) -> Dict[str, np.ndarray]:
     """Predict every training sample in eval mode.
 
     Args:
         runner (Runner): Its validation pipeline and batch size are used.
         augment (bool): Use the training pipeline and batch size instead.
             Defaults to False.
+        dataset (FERDataset, optional): Predict these samples instead, without
+            augmentation.
 
     Returns:
         dict[str, np.ndarray]: ``sample_id`` (N, ) ascending, ``pred_score``
@@ -64,7 +66,10 @@ def predict_training_set(runner: Runner,
         also ``network_scores`` float32 (N, 2, C). The same on every rank,
         every sample once.
     """
-    view = augmented_view(runner) if augment else evaluation_view(runner)
+    if dataset is not None:
+        view = unaugmented(dataset, runner.val_dataloader.dataset.pipeline)
+    else:
+        view = augmented_view(runner) if augment else evaluation_view(runner)
     loader_cfg = runner.train_dataloader if augment else runner.val_dataloader
     loader = runner.build_dataloader(
         dict(
@@ -95,6 +100,8 @@ def predict_training_set(runner: Runner,
                          of_networks.float().cpu().numpy()))
         if bar is not None:
             bar.update()
+    if bar is not None:
+        bar.file.write('\n')
     model.train(was_training)
     # A dict drops what the sampler repeated to fill up the last ranks.
     merged = {row[0]: row for part in all_gather_object(rows) for row in part}

@@ -1,11 +1,12 @@
 from .alum import ALUMHead
 from .ce import CEHead
 from .coteaching import CoTeaching
-from .gaave import PGD
+from .gaave import GAAVE, PGD, GAAVEHook
 from .jocor import JoCoR
 from .resup import ReSup
 from .rul import RULHead
 
 __all__ = [
-    'ALUMHead', 'CEHead', 'CoTeaching', 'JoCoR', 'PGD', 'RULHead', 'ReSup'
+    'ALUMHead', 'CEHead', 'CoTeaching', 'GAAVE', 'GAAVEHook', 'JoCoR', 'PGD',
+    'RULHead', 'ReSup'
 ]

@@ -74,6 +74,25 @@ def add_judgement(rows: List[dict], judgement: Dict[str, Sequence]) -> None:
                 row[name] = value
 
 
+def add_decisions(rows: List[dict], judgement: Dict[str, np.ndarray]) -> None:
+    """Put in what a cleaning method said before the training.
+
+    Args:
+        rows (list[dict]): Of :func:`score_rows`; changed in place.
+        judgement (dict[str, np.ndarray]): See :meth:`FERDataset.judge`; its
+            arrays may be in another order.
+    """
+    place = {s: i for i, s in enumerate(judgement['sample_id'].tolist())}
+    order = [place[row['sample_id']] for row in rows]
+    taken = ('sample_id', 'given_label', 'suggested_label', 'decision')
+    add_judgement(
+        rows,
+        {k: v[order] for k, v in judgement.items() if k not in taken})
+    for row, i in zip(rows, order):
+        row['suggested_label'] = int(judgement['suggested_label'][i])
+        row['decision'] = str(judgement['decision'][i])
+
+
 def format_table(rows: List[dict]) -> bytes:
     """The table as CSV."""
     text = io.StringIO(newline='')
@@ -89,7 +108,8 @@ class SampleScoresHook(Hook):
 
     Scores come from one unaugmented pass in eval mode. A model with a notion
     of label noise of its own (``judge_labels``) gives its own
-    ``noise_score``, and columns of what that is made of. Clean labels are
+    ``noise_score``, and columns of what that is made of; so does a method that
+    cleaned the set before the training, with its decisions. Clean labels are
     joined as the last column where the data set knows them, after everything
     else is fixed.
 
@@ -121,9 +141,11 @@ class SampleScoresHook(Hook):
         """Score, join, write."""
         if self.reason is not None:
             return
-        dataset = training_set(runner)
+        judgement = training_set(runner).judgement
+        dataset = training_set(runner).before_judgement or training_set(runner)
         runner.logger.info(f'Scoring {len(dataset)} training samples ...')
-        result = predict_training_set(runner)
+        result = predict_training_set(
+            runner, dataset=None if judgement is None else dataset)
         if not is_main_process():
             return
         ids = result['sample_id']
@@ -141,6 +163,8 @@ class SampleScoresHook(Hook):
                 model.judge_labels(
                     torch.from_numpy(result['network_scores']),
                     torch.from_numpy(labels)))
+        if judgement is not None:
+            add_decisions(rows, judgement)
         clean = dataset.clean_labels
         if clean is not None:
             for row, label in zip(rows, clean[ids]):

@@ -205,7 +205,8 @@ class SummaryHook(Hook):
                 f'only {len(validated)} epochs were validated in this work '
                 f'dir; last{self.last_k}_mean is their mean.')
         return dict(
-            config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0],
+            config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0]
+            or runner.experiment_name,
             config_sha256=config_hash(runner.cfg),
             seed=runner.seed,
             labels_sha256=labels.hexdigest(),

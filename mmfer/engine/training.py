@@ -1,0 +1,246 @@
+"""Train a plain classifier inside of another job."""
+import io
+import logging
+import os
+import os.path as osp
+import time
+from contextlib import redirect_stdout
+from datetime import timedelta
+from typing import Optional
+
+import torch
+import torch.nn as nn
+from mmengine.config import Config
+from mmengine.dist import barrier, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmfer.compat import inner_instances, write_atomic
+from mmfer.datasets import LabelView
+from mmfer.registry import HOOKS
+from .hooks.summary import SummaryHook
+from .stages import fingerprint
+from .utils import bare_model
+
+PEAK = 'peak.pth'
+ACCURACY = 'accuracy/top1'
+
+
+@HOOKS.register_module()
+class PeakHook(Hook):
+    """Keep the weights of the best epoch, and stop some epochs after it.
+
+    Which epoch that is follows from the ``history.json`` of
+    :class:`SummaryHook`, so that a resumed run stops where an uninterrupted
+    one does.
+
+    Args:
+        patience (int): Epochs without a better one before training stops.
+        metric (str): Larger is better. Defaults to ``'accuracy/top1'``.
+    """
+
+    # After SummaryHook, which notes the metrics.
+    priority = 'LOWEST'
+
+    def __init__(self, patience: int, metric: str = ACCURACY):
+        if patience < 1:
+            raise ValueError(f'patience must be at least 1, got {patience}')
+        self.patience = patience
+        self.metric = metric
+
+    def before_train(self, runner: Runner) -> None:
+        """Take up a run that was killed between validating and keeping."""
+        self.summary = next(
+            hook for hook in runner.hooks if isinstance(hook, SummaryHook))
+        if runner.epoch:
+            self._update(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
+        """Compare with the epochs before."""
+        if metrics and hasattr(self, 'summary'):
+            self._update(runner)
+
+    def peak(self, epoch: int) -> Optional[int]:
+        """The first of the best epochs up to ``epoch``."""
+        values = {
+            e: entry['metrics'][self.metric]
+            for e, entry in self.summary.history.items()
+            if e <= epoch and 'metrics' in entry
+        }
+        return max(values, key=lambda e: (values[e], -e)) if values else None
+
+    def _update(self, runner: Runner) -> None:
+        # Entries of other processes are those of the first.
+        best = self.peak(runner.epoch)
+        if best == runner.epoch and is_main_process():
+            save_weights(
+                osp.join(runner.work_dir, PEAK), bare_model(runner), best)
+        if best is not None and runner.epoch - best >= self.patience:
+            runner.train_loop.stop_training = True
+
+
+@HOOKS.register_module()
+class StageProgressHook(Hook):
+    """One line for each epoch in the log of the job around a training.
+
+    Args:
+        what (str): Which training it is.
+        logger (logging.Logger): That of the job.
+    """
+
+    # After SummaryHook.
+    priority = 'LOWEST'
+
+    def __init__(self, what: str, logger: logging.Logger):
+        self.what = what
+        self.logger = logger
+
+    def before_train(self, runner: Runner) -> None:
+        """Say where a resumed training goes on."""
+        self.start, self.first = time.time(), runner.epoch
+        if runner.epoch:
+            self.logger.info(f'{self.what}: goes on after epoch '
+                             f'{runner.epoch}')
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Epoch, loss, and how long the rest takes at most."""
+        done = runner.epoch + 1
+        seconds = (time.time() - self.start) / (done - self.first)
+        left = timedelta(
+            seconds=round(seconds * (runner.max_epochs - done)))
+        loss = runner.message_hub.get_scalar('train/loss').mean(
+            len(runner.train_dataloader))
+        self.logger.info(f'{self.what}: epoch {done}/{runner.max_epochs}, '
+                         f'loss {loss:.4f}, {left} left')
+
+    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
+        """Accuracy on what is held out."""
+        self.logger.info(f'{self.what}: {metrics[ACCURACY]:.2f} % of the '
+                         'held-out labels predicted')
+
+
+def save_weights(path: str, model: nn.Module, epoch: int) -> None:
+    """Write weights as a checkpoint that loads safely."""
+    buffer = io.BytesIO()
+    torch.save(
+        dict(state_dict=model.state_dict(), meta=dict(epoch=epoch)), buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def classifier_config(cfg: Config, num_classes: int) -> dict:
+    """A plain classifier with the backbone of a training config.
+
+    Of a model of two networks it is that of the first.
+
+    Args:
+        cfg (Config): Of any method here.
+        num_classes (int): Of the classifier.
+    """
+    model = cfg.model.get('network1', cfg.model)
+    preprocessor = dict(cfg.data_preprocessor, num_classes=num_classes)
+    return dict(
+        type='FERClassifier',
+        backbone=model.backbone,
+        neck=dict(type='FeaturePooling'),
+        head=dict(type='CEHead'),
+        channels_last=model.get('channels_last', False),
+        data_preprocessor=preprocessor)
+
+
+def train_classifier(cfg: Config,
+                     train_set: LabelView,
+                     num_classes: int,
+                     work_dir: str,
+                     seed: int,
+                     what: str,
+                     logger: logging.Logger,
+                     held_out: Optional[LabelView] = None,
+                     patience: int = 5) -> nn.Module:
+    """Train a plain classifier on a view, or go on with it.
+
+    Backbone, schedule, batch size and precision are those of ``cfg``. All
+    that happens is kept in ``work_dir``; a run that was killed goes on with
+    its latest epoch.
+
+    Args:
+        cfg (Config): Training config, of any method.
+        train_set (LabelView): Samples and labels.
+        num_classes (int): Classes of the view.
+        work_dir (str): For checkpoints and logs of this training alone.
+        seed (int): Of weights, order and augmentation.
+        what (str): Which training it is, for the log.
+        logger (logging.Logger): Gets a line for each epoch; all else is in
+            the log file of ``work_dir``.
+        held_out (LabelView, optional): Samples kept apart: the weights are
+            then those of the epoch with the best accuracy on them, and
+            training stops ``patience`` epochs after it. Otherwise they are
+            those of the last epoch.
+        patience (int): See :class:`PeakHook`. Defaults to 5.
+
+    Returns:
+        nn.Module: The classifier, in eval mode.
+    """
+    hooks = dict(
+        timer=dict(type='IterTimerHook'),
+        logger=dict(type='LoggerHook', interval=50),
+        param_scheduler=dict(type='ParamSchedulerHook'),
+        checkpoint=dict(
+            type='SafeCheckpointHook', interval=1, max_keep_ckpts=1),
+        sampler_seed=dict(type='DistSamplerSeedHook'),
+        sync_buffers=dict(type='SyncBuffersHook'),
+        reproducibility=dict(type='ReproducibilityHook'),
+        stop_on_nan=dict(type='StopOnNaNHook'),
+        summary=dict(type='SummaryHook'))
+    validation = {}
+    custom_hooks = [
+        dict(type='StageProgressHook', what=what, logger=logger)
+    ]
+    if held_out is not None:
+        validation = dict(
+            val_dataloader=dict(cfg.val_dataloader, dataset=held_out),
+            val_evaluator=[dict(type='Accuracy', topk=(1, ))],
+            val_cfg=dict())
+        custom_hooks.append(dict(type='PeakHook', patience=patience))
+    settings = dict(
+        model=classifier_config(cfg, num_classes),
+        optim_wrapper=cfg.optim_wrapper,
+        param_scheduler=cfg.get('param_scheduler'),
+        train_cfg=dict(cfg.train_cfg, val_interval=1),
+        randomness=dict(cfg.get('randomness', {}), seed=seed))
+    # An incomplete batch may be dropped, but not all that there is.
+    batch_size = min(cfg.train_dataloader.batch_size,
+                     max(1, len(train_set) // get_world_size()))
+    name = f'{osp.basename(work_dir)}_{fingerprint(work_dir)[:8]}'
+    with inner_instances(), open(os.devnull, 'w') as nowhere:
+        # A logger keeps the stream that it finds when it is made.
+        with redirect_stdout(nowhere):
+            runner = Runner(
+                work_dir=work_dir,
+                train_dataloader=dict(
+                    cfg.train_dataloader,
+                    dataset=train_set,
+                    batch_size=batch_size),
+                default_hooks=hooks,
+                custom_hooks=custom_hooks,
+                resume=osp.isfile(osp.join(work_dir, 'last_checkpoint')),
+                launcher=cfg.get('launcher', 'none'),
+                env_cfg=cfg.get('env_cfg', dict(dist_cfg=dict(
+                    backend='nccl'))),
+                default_scope='mmfer',
+                experiment_name=name,
+                # What wraps models for several processes is read from here.
+                cfg=Config(
+                    dict(
+                        settings,
+                        model_wrapper_cfg=cfg.get('model_wrapper_cfg'))),
+                **settings,
+                **validation)
+        runner.train()
+    barrier()
+    model = bare_model(runner)
+    if held_out is not None:
+        weights = torch.load(
+            osp.join(work_dir, PEAK), map_location='cpu', weights_only=True)
+        model.load_state_dict(weights['state_dict'])
+    return model.eval()
+

@@ -1,0 +1,61 @@
+"""GAAVE in front of a training."""
+import os.path as osp
+
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+
+from mmfer.datasets import FERDataset
+from mmfer.registry import HOOKS, TASK_UTILS
+
+
+@HOOKS.register_module()
+class GAAVEHook(Hook):
+    """Clean the training set before the training begins.
+
+    One entry in ``custom_hooks`` of any config. Base models and annotators
+    have the backbone and the schedule of that config; their stages lie in
+    ``cleaning/`` of the work dir, where a resumed run finds them. The
+    training itself starts from scratch, on the cleaned set: sampler, workers,
+    length of the loop and schedules are those of the new set.
+
+    ``sample_scores.csv`` has all samples, those that were dropped, too.
+
+    Args:
+        **options: See :class:`GAAVE`.
+    """
+
+    # After the seeds are set, before anything counts samples.
+    priority = 'VERY_HIGH'
+
+    def __init__(self, **options):
+        self.method = TASK_UTILS.build(dict(type='GAAVE', **options))
+
+    def before_run(self, runner: Runner) -> None:
+        """Clean, and rebuild what was made for the old set."""
+        # Validation and tests run hooks, too.
+        if not isinstance(runner._train_loop, BaseLoop):
+            return
+        cfg = runner.cfg
+        dataset = runner.train_dataloader.dataset
+        if not isinstance(dataset, FERDataset):
+            raise ValueError(
+                'GAAVEHook cleans one mmfer data set, but train_dataloader '
+                f'has a {type(dataset).__name__}: take the wrapper away, or '
+                'write one list of it (ImageList).')
+        if runner._val_loop is None:
+            raise ValueError(
+                'GAAVEHook looks at the training images through the '
+                'validation pipeline: switch validation on.')
+        judgement = self.method(
+            cfg, dataset, runner.val_dataloader.dataset.pipeline,
+            osp.join(runner.work_dir, 'cleaning'), runner.logger)
+        dataset.judge(judgement._asdict())
+        # Models were trained in between: draw as if there had been none.
+        runner.set_randomness(**cfg.get('randomness', dict(seed=None)))
+        runner._train_dataloader = dict(cfg.train_dataloader, dataset=dataset)
+        runner._train_loop = runner.build_train_loop(cfg.train_cfg)
+        runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
+        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+        if cfg.get('param_scheduler') is not None:
+            runner.param_schedulers = runner.build_param_scheduler(
+                cfg.param_scheduler)

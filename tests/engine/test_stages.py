@@ -1,0 +1,61 @@
+"""Stages are found again by what decides them."""
+import json
+
+import numpy as np
+import pytest
+
+from mmfer.engine.stages import Stages, fingerprint
+
+
+def test_fingerprint_tells_values_apart():
+    values = [
+        1, 1., '1', None, [1], [1, 2], [2, 1], dict(a=1), dict(a=1, b=2),
+        np.arange(3), np.arange(3.), np.arange(4)[:, None],
+        np.arange(4).reshape(2, 2), [np.arange(3)]
+    ]
+    prints = [fingerprint(value) for value in values]
+    assert len(set(prints)) == len(prints)
+    assert fingerprint(dict(a=1, b=2)) == fingerprint(dict(b=2, a=1))
+    twisted = np.asfortranarray(np.arange(6).reshape(2, 3))
+    assert fingerprint(twisted) == fingerprint(np.arange(6).reshape(2, 3))
+    swapped = np.arange(3, dtype='>i8')
+    assert fingerprint(swapped) == fingerprint(np.arange(3, dtype='<i8'))
+    assert fingerprint(np.int64(3)) == fingerprint(3)
+
+
+def test_done_once(tmp_path):
+    calls = []
+
+    def compute(folder):
+        calls.append(folder)
+        return dict(a=np.arange(3), b=np.array(['x', 'yy']))
+
+    stages = Stages(str(tmp_path))
+    settings = dict(rate=.5, labels=np.arange(9))
+    results = [stages.run('one', settings, compute),
+               Stages(str(tmp_path)).run('one', settings, compute)]
+    assert len(calls) == 1
+    for result in results:
+        assert result['a'].tolist() == [0, 1, 2]
+        assert result['b'].tolist() == ['x', 'yy']
+    stages.run('one', dict(settings, rate=.6), compute)
+    stages.run('one', dict(settings, labels=np.arange(9)[::-1]), compute)
+    stages.run('two', settings, compute)
+    assert len(set(calls)) == 4
+    text = json.loads((tmp_path / calls[0] / 'settings.json').read_text())
+    assert text['rate'] == .5 and text['labels'].startswith('int64 (9,)')
+
+
+def test_failed_stage_is_done_again(tmp_path):
+    stages = Stages(str(tmp_path))
+
+    def fail(folder):
+        open(f'{folder}/half', 'w').close()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stages.run('one', {}, fail)
+    # In the same folder, where it finds what is done.
+    found = stages.run('one', {}, lambda folder: dict(
+        seen=np.array(open(f'{folder}/half').read() == '')))
+    assert found['seen']

@@ -1,0 +1,382 @@
+"""GAAVE as a whole: a hook in front of a training, stage by stage."""
+import csv
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from helpers import (Stop, StopAt, assert_same_state, poison_clean_labels,
+                     tiny_config, train)
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+
+from mmfer.engine import training
+from mmfer.engine.training import PeakHook
+from mmfer.methods.gaave import GAAVE, Judgement
+from mmfer.methods.gaave import gaave as module
+from mmfer.methods.gaave.gaave import pixels
+
+
+def config(work_dir, name='ce/ce_r18_synthfaces_noise30', **gaave):
+    # Just enough for base models that have learned something.
+    cfg = tiny_config(
+        work_dir,
+        name,
+        train_dataloader__batch_size=8,
+        optim_wrapper__optimizer__lr=5e-3)
+    gaave.setdefault('tau', 2)
+    gaave.setdefault('attack', dict(epsilon=.05))
+    gaave.setdefault('head', [2, 4, 6])
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []),
+                        dict(type='GAAVEHook', **gaave)]
+    return cfg
+
+
+def read_table(work_dir):
+    with open(work_dir / 'sample_scores.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+class Seen(Hook):
+    """Notes ids and labels of the samples that are trained on."""
+
+    def before_train(self, runner):
+        self.epochs = []
+
+    def before_train_epoch(self, runner):
+        self.epochs.append({})
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        for sample in data_batch['data_samples']:
+            self.epochs[-1][int(sample.sample_id)] = int(sample.gt_label)
+
+
+def test_training_follows_the_decisions(tmp_path, monkeypatch):
+    """Workers, sampler, length of the loop and schedule do."""
+    decision = np.array(['keep', 'relabel', 'drop', 'keep'] * 24)
+    decision[-12:] = 'drop'
+    suggested = np.where(decision == 'drop', -1, np.arange(96) % 7)
+
+    def judge_all(self, cfg, dataset, pipeline, root, logger):
+        labels = dataset.get_gt_labels()
+        zeros = np.zeros(96, dtype=int)
+        return Judgement(
+            np.arange(96), labels, zeros, zeros, decision != 'keep',
+            np.where(decision == 'keep', labels, suggested), decision,
+            zeros / 9)
+
+    monkeypatch.setattr(GAAVE, '__call__', judge_all)
+    cfg = config(tmp_path)
+    cfg.train_dataloader.num_workers = 1
+    cfg.train_dataloader.persistent_workers = True
+    cfg.param_scheduler = dict(
+        type='CosineAnnealingLR', T_max=3, by_epoch=True,
+        convert_to_iter_based=True)
+    seen = Seen()
+    runner = train(cfg, seen)
+    rows = read_table(tmp_path)
+    assert [row['decision'] for row in rows] == decision.tolist()
+    expected = {
+        i: int(rows[i]['given_label']) if decision[i] == 'keep' else i % 7
+        for i in range(96) if decision[i] != 'drop'
+    }
+    # drop_last: all but the rest of the last batch.
+    for epoch in seen.epochs:
+        assert len(epoch) == len(expected) // 8 * 8
+        assert epoch.items() <= expected.items()
+    per_epoch = len(expected) // 8
+    assert runner.max_iters == 3 * per_epoch
+    assert runner.param_schedulers[0].T_max == 3 * per_epoch
+    # For the old length it would end above 1e-3.
+    assert runner.optim_wrapper.get_lr()['lr'][0] < 1e-4
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['noise_auroc'] == .5
+
+
+@pytest.fixture(scope='module')
+def cleaned(tmp_path_factory):
+    """A work dir, and the model that came out."""
+    work_dir = tmp_path_factory.mktemp('cleaned')
+    return work_dir, train(config(work_dir)).model.state_dict()
+
+
+def test_table(cleaned):
+    work_dir, _ = cleaned
+    rows = read_table(work_dir)
+    assert len({row['attack_steps'] for row in rows}) > 3
+    assert list(rows[0]) == [
+        'sample_id', 'image', 'given_label', 'uncertainty', 'confidence',
+        'subset', 'attack_steps', 'candidate', 'noise_score',
+        'suggested_label', 'decision', 'clean_label'
+    ]
+    for row in rows:
+        steps = int(row['attack_steps'])
+        assert float(row['noise_score']) == pytest.approx(
+            1 - steps / 9, abs=1e-5)
+        assert row['candidate'] == str(int(steps <= 2))
+        assert row['subset'] == str(int(
+            int(row['given_label']) not in (2, 4, 6)))
+        if row['candidate'] == '0':
+            assert row['decision'] == 'keep'
+        if row['decision'] == 'keep':
+            assert row['suggested_label'] == row['given_label']
+        elif row['decision'] == 'drop':
+            assert row['suggested_label'] == '-1'
+        else:
+            assert row['suggested_label'] not in ('-1', row['given_label'])
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    assert 0 <= summary['noise_auroc'] <= 1
+
+
+def test_stages_are_found_again(cleaned, tmp_path, monkeypatch):
+    work_dir, state = cleaned
+    shutil.copytree(work_dir, tmp_path, dirs_exist_ok=True)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('a stage is done again')
+
+    monkeypatch.setattr(module, 'train_classifier', refuse)
+    second = train(config(tmp_path))
+    assert read_table(tmp_path) == read_table(work_dir)
+    # Whether stages are read or run leaves no trace in the training.
+    assert_same_state(state, second.model.state_dict())
+    # Another threshold needs other annotators, but no attack.
+    with pytest.raises(AssertionError, match='again'):
+        train(config(tmp_path, tau=1))
+    folders = sorted(p.name for p in (tmp_path / 'cleaning').iterdir())
+    assert sum('vulnerability' in name for name in folders) == 2
+    with pytest.raises(AssertionError, match='again'):
+        train(config(tmp_path, attack=dict(epsilon=.2)))
+
+
+@pytest.mark.parametrize('stage, point', [
+    (0, 'after_train_epoch'), (2, 'after_val_epoch'), (1, 'trained')])
+def test_killed_in_a_stage(cleaned, tmp_path, monkeypatch, stage, point):
+    """It goes on at the epoch where it was, to the same end."""
+    work_dir, state = cleaned
+    original = module.train_classifier
+    folders = []
+
+    def counted(*args, **kwargs):
+        folders.append(args[3])
+        if len(folders) <= stage:
+            return original(*args, **kwargs)
+        if point == 'trained':
+            original(*args, **kwargs)
+            raise Stop
+        hook = PeakHook if point == 'after_val_epoch' \
+            else training.StageProgressHook
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hook, point, stop)
+            return original(*args, **kwargs)
+
+    def stop(self, runner, metrics=None):
+        if runner.epoch >= 1:
+            raise Stop
+
+    monkeypatch.setattr(module, 'train_classifier', counted)
+    with pytest.raises(Stop):
+        train(config(tmp_path))
+    killed = folders[-1]
+    begun = json.loads(Path(killed, 'history.json').read_text())
+    folders.clear()
+    stage, point = 4, None
+    train_again = train(config(tmp_path))
+    # Stages before it are done, this one goes on.
+    assert folders[0] == killed
+    history = json.loads(Path(killed, 'history.json').read_text())
+    assert history[0] == begun[0]
+    assert read_table(tmp_path) == read_table(work_dir)
+    assert_same_state(state, train_again.model.state_dict())
+
+
+def test_resumed_training_is_that_of_the_cleaned_set(cleaned, tmp_path):
+    work_dir, state = cleaned
+    with pytest.raises(Stop):
+        train(config(tmp_path), StopAt('before_train_epoch', 1))
+    cfg = config(tmp_path)
+    cfg.resume = True
+    resumed = train(cfg)
+    assert_same_state(state, resumed.model.state_dict())
+    assert read_table(tmp_path) == read_table(work_dir)
+
+
+def test_clean_labels_reach_nothing(cleaned, tmp_path, monkeypatch):
+    work_dir, state = cleaned
+    poison_clean_labels(monkeypatch)
+    second = train(config(tmp_path))
+    assert_same_state(state, second.model.state_dict())
+    tables = [read_table(folder) for folder in (work_dir, tmp_path)]
+    assert [r.pop('clean_label') for r in tables[0]] != [
+        r.pop('clean_label') for r in tables[1]
+    ]
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize('name', [
+    'alum/alum_r18_synthfaces_noise30', 'rul/rul_r18_synthfaces_noise30',
+    'resup/resup_r18_synthfaces_noise30'
+])
+def test_in_front_of_other_methods(tmp_path, name):
+    """The judgement depends on backbone and schedule, not on the method."""
+    runner = train(config(tmp_path, name))
+    rows = read_table(tmp_path)
+    assert len(runner.train_dataloader.dataset) == sum(
+        row['decision'] != 'drop' for row in rows)
+    assert {'attack_steps', 'noise_score'} <= set(rows[0])
+
+
+# -- parts and bad input ------------------------------------------------------
+@pytest.fixture
+def said(monkeypatch):
+    """What is logged."""
+    texts = []
+    for level in ('info', 'warning'):
+        monkeypatch.setattr(MMLogger, level,
+                            lambda self, text, *_, **__: texts.append(text))
+    return texts
+
+
+def judge(tmp_path, labels=None, **options):
+    """The judgement on a tiny set, and the set."""
+    from mmengine.registry import init_default_scope
+
+    from mmfer.registry import DATASETS
+    init_default_scope('mmfer')
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    other = DATASETS.build(cfg.val_dataloader.dataset)
+    if labels is not None:
+        dataset.set_labels(range(len(dataset)), labels)
+    logger = MMLogger.get_instance('test_gaave')
+    method = GAAVE(**dict(dict(attack=dict(epsilon=.1)), **options))
+    return method(cfg, dataset, other.pipeline, str(tmp_path), logger), dataset
+
+
+def test_nothing_below_the_threshold(tmp_path, said):
+    found, _ = judge(tmp_path, min_separation=1., tau=-1)
+    assert (found.decision == 'keep').all() and not found.candidate.any()
+    assert (found.suggested_label == found.given_label).all()
+
+
+def test_everything_below_the_threshold(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        module._Job, 'attack_all', lambda self, model, view:
+        (view.sample_ids, np.full(len(view), 3)))
+    with pytest.raises(ValueError, match='smaller tau'):
+        judge(tmp_path, tau=3)
+
+
+def test_models_that_learned_nothing(tmp_path, said, monkeypatch):
+    def untrained(cfg, view, num_classes, *args, **kwargs):
+        from mmfer.registry import MODELS
+        model = MODELS.build(module.classifier_config(cfg, num_classes))
+        torch.nn.init.zeros_(model.head.fc.weight)
+        return model.eval()
+
+    monkeypatch.setattr(module, 'train_classifier', untrained)
+    found, _ = judge(tmp_path)
+    assert (found.decision == 'keep').all()
+    assert any('learned nothing' in text for text in said)
+
+
+def test_model_that_does_not_fit(tmp_path, said):
+    judge(tmp_path, tau=0, fit='full', split=False)
+    text, = [text for text in said if "fit='full'" in text]
+    assert '% of its labels only' in text
+
+
+def test_without_annotators(tmp_path):
+    found, _ = judge(tmp_path, tau=2, annotate=False)
+    assert set(found.decision[found.candidate]) == {'drop'}
+    assert set(found.decision[~found.candidate]) == {'keep'}
+
+
+def test_without_split(tmp_path, said):
+    found, dataset = judge(tmp_path, tau=2, split=False)
+    assert not found.subset.any()
+    # One annotator always has an answer.
+    assert set(found.decision) <= {'keep', 'relabel'}
+    assert any('one subset with all classes' in text for text in said)
+
+
+def test_equal_classes_are_not_split(tmp_path, said):
+    found, _ = judge(tmp_path, labels=np.arange(96) % 7, tau=1)
+    assert not found.subset.any()
+    assert any('equally large: one subset' in text for text in said)
+
+
+def test_two_classes(tmp_path):
+    labels = (np.arange(96) % 4 == 0).astype(int)
+    found, _ = judge(tmp_path, labels=labels, tau=1)
+    assert (found.subset == labels).all()
+    assert set(found.suggested_label.tolist()) <= {0, 1, -1}
+
+
+def test_one_class(tmp_path):
+    with pytest.raises(ValueError, match='same label'):
+        judge(tmp_path, labels=np.full(96, 3))
+
+
+def test_class_with_one_sample(tmp_path, said):
+    labels = np.arange(96) % 3
+    labels[5] = 6
+    found, _ = judge(tmp_path, labels=labels, tau=1)
+    assert found.subset[5] == 1 and found.given_label[5] == 6
+    if found.candidate[5]:
+        assert any('nothing will be relabelled' in text for text in said)
+
+
+def test_preprocessing_of_unknown_scale():
+    images = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
+    assert torch.equal(pixels(images), images / 255)
+    for bad in (images.float(), [images[0], images[1]]):
+        with pytest.raises(ValueError, match='data_preprocessor normalise'):
+            pixels(bad)
+
+
+def test_hook_refuses_wrappers_and_no_validation(tmp_path):
+    cfg = config(tmp_path)
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
+    with pytest.raises(ValueError, match='RepeatDataset'):
+        train(cfg)
+    cfg = config(tmp_path)
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    with pytest.raises(ValueError, match='validation'):
+        train(cfg)
+
+
+def test_wrong_options():
+    for options, text in ((dict(fit='best'), 'fit'), (dict(held_out=1.),
+                                                      'held_out'),
+                          (dict(attack=dict(epsilon=4)), 'PGD')):
+        with pytest.raises(ValueError, match=text):
+            GAAVE(**options)
+
+
+@pytest.mark.parametrize('values, patience, peak, stop', [
+    ([50, 60, 60, 55], 5, 2, False), ([50, 60, 60, 55], 2, 2, True),
+    ([50, 40, 30], 2, 1, True), ([30, 40, 50], 1, 3, False)
+])
+def test_peak(tmp_path, values, patience, peak, stop):
+    """The first of the best epochs; the same after a restart."""
+    hook = PeakHook(patience)
+    hook.summary = SimpleNamespace(history={})
+    loop = SimpleNamespace(stop_training=False)
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path), train_loop=loop, epoch=0,
+        model=torch.nn.Linear(1, 1))
+    for epoch, value in enumerate(values, 1):
+        runner.epoch = epoch
+        runner.model.weight.data.fill_(epoch)
+        hook.summary.history[epoch] = dict(metrics={'accuracy/top1': value})
+        hook.after_val_epoch(runner, metrics=dict(a=1))
+    saved = torch.load(tmp_path / 'peak.pth', weights_only=True)
+    assert saved['meta']['epoch'] == peak == saved['state_dict']['weight']
+    assert loop.stop_training == stop
+    with pytest.raises(ValueError, match='patience'):
+        PeakHook(0)
