@@ -1,5 +1,5 @@
 """GAAVE (AAAI'23): from a training set to what becomes of its labels."""
-from typing import Callable, Iterator, List, NamedTuple, Optional
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from .splitting import (HeadTail, Subset, plain_subset, proportional_draw,
 from .thresholds import find_threshold
 
 SIDES = ('head-set', 'tail-set')
+WHOLE = ('whole set', )
 
 
 class Judgement(NamedTuple):
@@ -68,8 +69,8 @@ class GAAVE:
         attack (dict): Defaults to ``PGD``: epsilon 1/255 in eight steps.
         recross (bool): See :func:`attack_steps`. Defaults to False.
         tau (int | dict, optional): Fixed threshold, of both subsets or
-            ``dict(head=..., tail=...)``. None: found, see
-            :func:`find_threshold`.
+            ``dict(head=..., tail=...)``; that of the head is that of a set
+            that is not split. None: found, see :func:`find_threshold`.
         min_separation (float): See :func:`find_threshold`.
         fit (str): ``'peak'``: base models and annotators have the weights of
             the epoch with the best accuracy on a held-out part of the given
@@ -109,8 +110,9 @@ class GAAVE:
         self.attack_cfg = dict(dict(type='PGD'), **(attack or {}))
         self.attack = TASK_UTILS.build(self.attack_cfg)
         self.recross = recross
-        self.tau = dict(tau) if isinstance(tau, dict) else dict(
-            head=tau, tail=tau)
+        self.tau = dict(head=None, tail=None)
+        self.tau.update(
+            tau if isinstance(tau, dict) else dict(head=tau, tail=tau))
         self.min_separation = min_separation
         self.fit = fit
         self.held_out = held_out
@@ -158,7 +160,7 @@ class _Job:
         subsets = self.subsets(self.ids, self.labels, split)
         steps = np.full(len(self.ids), -1)
         candidate = np.zeros(len(self.ids), dtype=bool)
-        for side, subset in zip(SIDES, subsets):
+        for side, subset in zip(self.sides(split), subsets):
             chosen, found = self.vulnerability(side, subset)
             steps[chosen] = found
             candidate[chosen] = found <= self.threshold(side, subset, found)
@@ -209,6 +211,11 @@ class _Job:
         self.logger.info('GAAVE, ' + '; '.join(parts))
         return split
 
+    @staticmethod
+    def sides(split: HeadTail) -> Sequence[str]:
+        """What the subsets are called."""
+        return SIDES if len(split.tail) else WHOLE
+
     def subsets(self, ids: np.ndarray, labels: np.ndarray,
                 split: HeadTail) -> List[Subset]:
         if not len(split.tail):
@@ -232,7 +239,8 @@ class _Job:
             self.training_settings(subset),
             attack=self.options.attack_cfg,
             recross=self.options.recross)
-        result = self.stages.run(f'vulnerability_{side}', settings, compute)
+        result = self.stages.run(f'vulnerability_{side.replace(" ", "-")}',
+                                 settings, compute)
         steps = result['attack_steps']
         self.logger.info(
             f'The base model of the {side} predicts {(steps > 0).mean():.1%} '
@@ -242,7 +250,7 @@ class _Job:
 
     def threshold(self, side: str, subset: Subset, steps: np.ndarray) -> int:
         """Largest k of a candidate; -1 where there is none."""
-        fixed = self.options.tau.get(side[:4])
+        fixed = self.options.tau['tail' if side == SIDES[1] else 'head']
         accuracy = (steps > 0).mean()
         sizes = np.bincount(subset.labels[subset.native])
         guess = sizes.max() / sizes.sum()
@@ -282,7 +290,8 @@ class _Job:
                 'relabelled to it.')
         asked = self.ids[candidate]
         predictions = []
-        for side, subset in zip(SIDES, self.subsets(ids, labels, split)):
+        for side, subset in zip(
+                self.sides(split), self.subsets(ids, labels, split)):
             if not len(subset.labels):
                 predictions.append(np.full(len(asked), subset.num_classes - 1))
                 continue
@@ -295,7 +304,8 @@ class _Job:
                 return dict(sample_id=found, prediction=labels)
 
             settings = dict(self.training_settings(subset), asked=asked)
-            result = self.stages.run(f'annotator_{side}', settings, compute)
+            result = self.stages.run(f'annotator_{side.replace(" ", "-")}',
+                                     settings, compute)
             predictions.append(result['prediction'])
         if not len(split.tail):
             return split.head[predictions[0]]

@@ -1,0 +1,2 @@
+_base_ = '../alum/alum_r18_rafdb_noise20.py'
+custom_hooks = [dict(type='GAAVEHook')]
