@@ -16,6 +16,7 @@ from mmpretrain.datasets import BaseDataset
 
 from mmfer.registry import TASK_UTILS
 
+from .decisions import read_decisions
 from .transforms.loading import (
     UnreadableImageError,
     check_image_file,
@@ -83,6 +84,9 @@ class FERDataset(BaseDataset):
             ``'raise'``.
         check_files (bool): Whether to check at start that every listed file
             exists. Defaults to True.
+        decisions (str, optional): A ``sample_scores.csv`` that was made of
+            this set with these labels: samples are relabelled and left out
+            as it says. Refused in ``test_mode``.
         **kwargs: Further arguments of mmpretrain's ``BaseDataset``.
 
     Raises:
@@ -98,6 +102,7 @@ class FERDataset(BaseDataset):
                  cache_images: bool = False,
                  on_bad_image: str = 'raise',
                  check_files: bool = True,
+                 decisions: Optional[str] = None,
                  ann_file: str = '',
                  **kwargs):
         if on_bad_image not in ('raise', 'skip'):
@@ -107,12 +112,17 @@ class FERDataset(BaseDataset):
             raise ValueError(
                 f'{type(self).__name__}: label_noise on an evaluation split '
                 'would measure the noise, not the model; remove it.')
+        if kwargs.get('test_mode') and decisions is not None:
+            raise ValueError(
+                f'{type(self).__name__}: decisions on an evaluation split '
+                'would leave out what is hard; remove them.')
         if isinstance(label_noise, dict):
             label_noise = TASK_UTILS.build(label_noise)
         self.label_noise = label_noise
         self.cache_images = cache_images
         self.on_bad_image = on_bad_image
         self.check_files = check_files
+        self.decisions = decisions
         self.skipped: List[str] = []
         # All by sample_id, whatever subset is taken later.
         self._images: Union[Dict[int, np.ndarray], np.ndarray, None] = None
@@ -172,6 +182,8 @@ class FERDataset(BaseDataset):
             given = self.label_noise(given, self.num_classes)
         self._given_labels = given
         self._labels = torch.from_numpy(given.copy()).share_memory_()
+        if self.decisions is not None:
+            self._names = [self.image_name(s['img_path']) for s in samples]
         return samples
 
     def filter_data(self) -> List[dict]:
@@ -204,6 +216,11 @@ class FERDataset(BaseDataset):
         super().full_init()
         if self.cache_images and self._images is None:
             self._cache_images()
+        if self.decisions is not None:
+            self.judge(
+                read_decisions(self.decisions, self._names,
+                               self._given_labels, self.sample_ids,
+                               self.num_classes))
 
     def _cache_images(self) -> None:
         """Decode every image into memory through the first transform."""

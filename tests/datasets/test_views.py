@@ -81,3 +81,89 @@ def test_judgement_is_acted_on(faces):
     assert (part.get_gt_labels() == expected).all()
     assert len(part.before_judgement) == 30
     assert (part.given_labels == labels).all()
+
+
+# -- decisions from a table ---------------------------------------------------
+HEAD = ('sample_id,image,given_label,noise_score,suggested_label,decision,'
+        'clean_label')
+
+
+def table_of(dataset, decisions):
+    """A table of all its samples, in descending order."""
+    lines = [HEAD]
+    for i in reversed(range(len(dataset))):
+        info = dataset.get_data_info(i)
+        decision, suggested = decisions.get(i, ('keep', info['gt_label']))
+        lines.append(f'{i},{dataset.image_name(info["img_path"])},'
+                     f'{info["gt_label"]},{i / 100},{suggested},{decision},')
+    return lines
+
+
+def write(tmp_path, lines):
+    path = tmp_path / 'sample_scores.csv'
+    path.write_text('\n'.join(lines) + '\n')
+    return str(path)
+
+
+def test_table_is_acted_on(faces, tmp_path):
+    labels = faces.get_gt_labels()
+    new = (int(labels[4]) + 1) % 7
+    path = write(tmp_path, table_of(faces, {
+        4: ('relabel', new), 6: ('drop', -1), 9: ('drop', 3)}))
+    cleaned = SyntheticFaces(num_samples=30, size=20, decisions=path,
+                             pipeline=faces.pipeline.transforms)
+    kept = [i for i in range(30) if i not in (6, 9)]
+    assert cleaned.sample_ids.tolist() == kept
+    expected = labels[kept]
+    expected[4] = new
+    assert (cleaned.get_gt_labels() == expected).all()
+    assert cleaned.judgement['noise_score'][7] == .07
+    assert len(cleaned.before_judgement) == 30
+    assert len(cleaned.get_subset([0, 1])) == 2
+
+
+def test_lazy_set_reads_its_table_later(faces, tmp_path):
+    path = write(tmp_path, table_of(faces, {6: ('drop', -1)}))
+    lazy = SyntheticFaces(num_samples=30, size=20, decisions=path,
+                          pipeline=[], lazy_init=True)
+    lazy.full_init()
+    lazy.full_init()
+    assert len(lazy) == 29
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda lines: lines[:-1], 'lacks 1 of 30 samples'),
+    (lambda lines: [*lines, lines[-1]], 'samples twice'),
+    (lambda lines: [HEAD.replace('decision', 'verdict'), *lines[1:]],
+     'no column decision'),
+    (lambda lines: lines[:1], 'no column sample_id'),
+    (lambda lines: [x.replace('keep', 'maybe') for x in lines],
+     "decision 'maybe' is none of keep, relabel, drop"),
+    (lambda lines: [x.replace('000003', '000303') for x in lines],
+     'sample 3: the table calls it .*000303'),
+    (lambda lines: [lines[0], lines[1].replace('keep', 'relabel').replace(
+        ',0.29,', ',0.29,9'), *lines[2:]], r'outside \[0, 7\)'),
+    (lambda lines: [lines[0], *(x.replace('0.', 'x.') for x in lines[1:])],
+     'could not convert'),
+])
+def test_tables_that_do_not_fit(faces, tmp_path, change, message):
+    path = write(tmp_path, change(table_of(faces, {})))
+    with pytest.raises(ValueError, match=message):
+        SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[])
+
+
+def test_table_of_other_labels(faces, tmp_path):
+    path = write(tmp_path, table_of(faces, {}))
+    noise = dict(type='SymmetricNoise', rate=.5, seed=0)
+    with pytest.raises(ValueError, match='made of other labels'):
+        SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[],
+                       label_noise=noise)
+
+
+def test_decisions_belong_to_training(tmp_path):
+    with pytest.raises(FileNotFoundError, match='sample_scores.csv in'):
+        SyntheticFaces(num_samples=30, size=20, pipeline=[],
+                       decisions=str(tmp_path / 'none.csv'))
+    with pytest.raises(ValueError, match='evaluation split'):
+        SyntheticFaces(num_samples=30, size=20, pipeline=[], split='test',
+                       decisions='a.csv')
