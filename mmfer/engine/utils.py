@@ -1,4 +1,9 @@
 """Small things that several hooks need."""
+import random
+from contextlib import contextmanager
+
+import numpy as np
+import torch
 import torch.nn as nn
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -8,3 +13,13 @@ def bare_model(runner: Runner) -> nn.Module:
     """The model without a wrapper for DDP."""
     model = runner.model
     return model.module if is_model_wrapper(model) else model
+
+
+@contextmanager
+def random_state_kept():
+    """Draw inside as you like; outside nothing is noticed of it."""
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])

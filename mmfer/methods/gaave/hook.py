@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
 from mmfer.datasets import FERDataset
+from mmfer.engine.utils import random_state_kept
 from mmfer.registry import HOOKS, TASK_UTILS
 
 
@@ -46,12 +47,12 @@ class GAAVEHook(Hook):
             raise ValueError(
                 'GAAVEHook looks at the training images through the '
                 'validation pipeline: switch validation on.')
-        judgement = self.method(
-            cfg, dataset, runner.val_dataloader.dataset.pipeline,
-            osp.join(runner.work_dir, 'cleaning'), runner.logger)
+        # The training draws as it does on a set that was cleaned before.
+        with random_state_kept():
+            judgement = self.method(
+                cfg, dataset, runner.val_dataloader.dataset.pipeline,
+                osp.join(runner.work_dir, 'cleaning'), runner.logger)
         dataset.judge(judgement._asdict())
-        # Models were trained in between: draw as if there had been none.
-        runner.set_randomness(**cfg.get('randomness', dict(seed=None)))
         runner._train_dataloader = dict(cfg.train_dataloader, dataset=dataset)
         runner._train_loop = runner.build_train_loop(cfg.train_cfg)
         runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
