@@ -1,6 +1,7 @@
 """Two processes over gloo: train, score, resume, and fit as one does."""
 import csv
 import os
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from ddp_worker import fit, fit_a_part, scores
-from helpers import ROOT, assert_same_state, tiny_config
+from helpers import ROOT, assert_same_state, tiny_config, train
 
 
 def test_two_processes_fit_the_same_mixture_as_one(tmp_path):
@@ -60,3 +61,34 @@ def test_train_score_and_resume(tmp_path, name, options):
     assert tables[0] == tables[1]
     rows = list(csv.DictReader(tables[0].splitlines()))
     assert [int(row['sample_id']) for row in rows] == list(range(95))
+
+
+@pytest.mark.slow
+def test_two_processes_judge_as_one(tmp_path):
+    """With the same models: the attack is shared, the table is not."""
+    cfg = tiny_config(
+        tmp_path, 'ce/ce_r18_synthfaces_noise30',
+        train_dataloader__dataset__num_samples=95,
+        train_dataloader__batch_size=4, optim_wrapper__optimizer__lr=5e-3)
+    cfg.custom_hooks = [
+        dict(type='GAAVEHook', tau=2, attack=dict(epsilon=.3),
+             head=[2, 4, 6])
+    ]
+    path = str(tmp_path / 'gaave.py')
+    cfg.dump(path)
+    launch(path, tmp_path / 'two')
+    results = sorted((tmp_path / 'two/cleaning').glob('*/result.npz'))
+    assert len(results) == 4
+    shutil.copytree(tmp_path / 'two/cleaning', tmp_path / 'one/cleaning')
+    for result in (tmp_path / 'one/cleaning').glob('*/result.npz'):
+        result.unlink()
+    cfg.work_dir = str(tmp_path / 'one')
+    train(cfg)
+    for result in results:
+        found = [np.load(tmp_path / run / result.relative_to(tmp_path / 'two'))
+                 for run in ('two', 'one')]
+        assert set(found[0].files) == set(found[1].files)
+        for name in found[0].files:
+            assert (found[0][name] == found[1][name]).all(), (result, name)
+    steps = np.load(results[-1])['attack_steps']
+    assert len(set(steps.tolist())) > 1
