@@ -111,6 +111,8 @@ def test_record_grows(tmp_path):
     both = tool.read_runs(tmp_path / 'b', 'summary.json')
     assert tool.markdown(summaries) == tool.markdown(tool.in_order(both, []))
     assert histories['ce'][0][2]['metrics']['accuracy/top1'] == 63
+    assert set(histories['resup'][0][2]) == {'epoch', 'metrics', 'figures'}
+    assert 'rejection' not in str(histories)
     again = tool.update_record(record, tmp_path / 'nothing')
     assert again == (summaries, histories)
 

@@ -78,6 +78,7 @@ COLUMNS = {
     'rejection/confidence_20': 'c 20 %',
     'rejection/confidence_30': 'c 30 %',
 }
+CURVES = ('accuracy/top1', 'accuracy/mean_class')
 
 
 class Run(NamedTuple):
@@ -184,6 +185,15 @@ def rounded(value):
     return float(f'{value:.5g}') if isinstance(value, float) else value
 
 
+def curves(history: List[dict]) -> List[dict]:
+    """A history without what is neither tabulated nor plotted."""
+    return [
+        dict(epoch, metrics={
+            k: v for k, v in epoch.get('metrics', {}).items() if k in CURVES
+        }) for epoch in history
+    ]
+
+
 def update_record(path: Path, root: Path) -> Tuple[Results, Results]:
     """Add the runs of ``root`` that are done to the record at ``path``.
 
@@ -204,7 +214,7 @@ def update_record(path: Path, root: Path) -> Tuple[Results, Results]:
     for row, runs in read_runs(root, 'summary.json').items():
         for seed, summary in runs.items():
             record.setdefault(row, {})[seed] = rounded(
-                dict(summary=summary, history=histories[row][seed]))
+                dict(summary=summary, history=curves(histories[row][seed])))
     record = in_order(record, [])
     path.parent.mkdir(parents=True, exist_ok=True)
     # One line for each run: a new one does not touch the others.
