@@ -9,8 +9,8 @@ GAAVE. Nothing of the data set is changed. DIR gets
 - ``sample_scores.csv``: every sample, what was measured, and what becomes of
   it. Training on it:
   ``--cfg-options train_dataloader.dataset.decisions=DIR/sample_scores.csv``
-- ``cleaned_list.txt``: the images that are left and their labels, in the
-  format of ImageList, or of RAF-DB's own list
+- ``cleaned_list.txt``: the images that are left and their labels, for
+  ImageList with the data set's root and classes
 - ``attack_steps.png``: what the thresholds divide
 - ``report.txt``: what was done, in words
 - ``run.json``: config, options and versions
@@ -30,8 +30,8 @@ from mmengine.dist import is_main_process
 from mmfer.cli import (add_runner_arguments, build_runner, finish_config,
                        load_config, process_group)
 from mmfer.compat import write_atomic
-from mmfer.datasets import RAFDB, FERDataset
-from mmfer.datasets.lists import rafdb_key, write_label_list
+from mmfer.datasets import FERDataset
+from mmfer.datasets.lists import write_label_list
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.hooks.summary import config_hash, package_versions
 from mmfer.engine.stages import fingerprint
@@ -49,6 +49,10 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of a training config')
     parser.add_argument('--out', required=True, help='folder for the results')
+    parser.add_argument(
+        '--stages',
+        help='folder of the stages, OUT/cleaning by default; shared by runs '
+        'with other options, it saves them what they have in common')
     add_runner_arguments(parser)
     return parser.parse_args()
 
@@ -58,8 +62,10 @@ def gaave_options(cfg: Config) -> dict:
     options = {}
     hooks = []
     for hook in cfg.get('custom_hooks') or []:
-        if hook['type'] == 'GAAVEHook':
-            options = {k: v for k, v in hook.items() if k != 'type'}
+        if hook['type'] in ('GAAVEHook', 'mmfer.GAAVEHook'):
+            options = {
+                k: v for k, v in hook.items() if k not in ('type', 'priority')
+            }
         else:
             hooks.append(hook)
     cfg.custom_hooks = hooks
@@ -119,12 +125,9 @@ def write_results(out: str, judgement: Judgement,
         score_table(judgement, names, dataset))
     left = np.flatnonzero(judgement.decision != 'drop')
     labels = judgement.suggested_label[left]
-    path = osp.join(out, 'cleaned_list.txt')
-    if isinstance(dataset, RAFDB):
-        own = [f'{rafdb_key(names[i])}.jpg' for i in left]
-        write_label_list(path, own, labels, label_base=1)
-    else:
-        write_label_list(path, [names[i] for i in left], labels, by_path=True)
+    write_label_list(
+        osp.join(out, 'cleaned_list.txt'), [names[i] for i in left], labels,
+        by_path=True)
     text = report(judgement, dataset.CLASSES)
     write_atomic(osp.join(out, 'report.txt'), f'{text}\n'.encode())
     import matplotlib
@@ -148,13 +151,14 @@ def main() -> None:
                     config=config_hash(cfg), options=options,
                     labels=dataset.get_gt_labels())),
             versions=package_versions())
-        if is_main_process():
+        # The process group may not be there yet.
+        if int(os.environ.get('RANK', 0)) == 0:
             claim(args.out, settings)
         # For its log file, its processes and its seeds; nothing is trained.
         runner = build_runner(cfg)
         pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
-        judgement = method(cfg, dataset, pipeline,
-                           osp.join(args.out, 'cleaning'), runner.logger)
+        judgement = method(cfg, dataset, pipeline, args.stages
+                           or osp.join(args.out, 'cleaning'), runner.logger)
         if is_main_process():
             write_results(args.out, judgement, dataset)
             runner.logger.info(f'The results are in {args.out}: '

@@ -1,4 +1,5 @@
 """The data set base class: noise, sidecar, reproducibility, checks."""
+import copy
 import logging
 import os
 import os.path as osp
@@ -413,6 +414,17 @@ class FERDataset(BaseDataset):
             value = getattr(self, name)
             memo[id(value)] = value
         return super()._copy_without_annotation(memo)
+
+    def __deepcopy__(self, memo: dict) -> 'FERDataset':
+        """A copy with labels of its own; images are shared."""
+        for name in ('_images', '_given_labels', '_clean_labels',
+                     'data_bytes', 'data_address'):
+            value = getattr(self, name, None)
+            memo[id(value)] = value
+        other = type(self).__new__(type(self))
+        memo[id(self)] = other
+        other.__setstate__(copy.deepcopy(vars(self), memo))
+        return other
 
     def __setstate__(self, state: dict) -> None:
         """Restore a deep copy or an unpickled data set."""

@@ -35,7 +35,8 @@ def read_decisions(path: str, images: List[str], given_labels: np.ndarray,
         raise FileNotFoundError(
             f'decisions: {path} is not there. It is the sample_scores.csv in '
             'the work dir of a training, or of tools/clean_labels.py.')
-    with open(path, newline='') as file:
+    # Spreadsheets begin with a byte order mark.
+    with open(path, newline='', encoding='utf-8-sig') as file:
         rows = list(csv.DictReader(file))
     missing = [c for c in COLUMNS if not rows or c not in rows[0]]
     if missing:
@@ -56,8 +57,8 @@ def read_decisions(path: str, images: List[str], given_labels: np.ndarray,
             suggested[i] = int(row['suggested_label'])
             scores[i] = float(row['noise_score'])
             given = int(row['given_label'])
-        except ValueError as error:
-            raise refuse(row, str(error)) from None
+        except (TypeError, ValueError) as error:
+            raise refuse(row, f'not a whole row ({error})') from None
         if not 0 <= ids[i] < len(images) or row['image'] != images[ids[i]]:
             raise refuse(
                 row, f'the table calls it {row["image"]!r}, and no sample of '
@@ -85,6 +86,8 @@ def read_decisions(path: str, images: List[str], given_labels: np.ndarray,
             f'decisions: {path} lacks {len(lacking)} of {len(sample_ids)} '
             f'samples, e.g. {images[lacking[0]]}. It was made of another '
             'set, or a part of this one.')
+    if all(row['decision'] == 'drop' for row in rows):
+        raise ValueError(f'decisions: {path} drops every sample.')
     order = ids.argsort()
     return dict(
         sample_id=ids[order],

@@ -1,4 +1,5 @@
 """Train a plain classifier inside of another job."""
+import gc
 import io
 import logging
 import os
@@ -205,7 +206,10 @@ def train_classifier(cfg: Config,
         model=classifier_config(cfg, num_classes),
         optim_wrapper=cfg.optim_wrapper,
         param_scheduler=cfg.get('param_scheduler'),
-        train_cfg=dict(cfg.train_cfg, val_interval=1),
+        train_cfg=dict(
+            by_epoch=True, max_epochs=cfg.train_cfg.max_epochs,
+            val_interval=1),
+        auto_scale_lr=cfg.get('auto_scale_lr'),
         randomness=dict(cfg.get('randomness', {}), seed=seed))
     # An incomplete batch may be dropped, but not all that there is.
     batch_size = min(cfg.train_dataloader.batch_size,
@@ -219,7 +223,9 @@ def train_classifier(cfg: Config,
                 train_dataloader=dict(
                     cfg.train_dataloader,
                     dataset=train_set,
-                    batch_size=batch_size),
+                    batch_size=batch_size,
+                    # Not one that repeats what may be mislabelled.
+                    sampler=dict(type='DefaultSampler', shuffle=True)),
                 default_hooks=hooks,
                 custom_hooks=custom_hooks,
                 resume=osp.isfile(osp.join(work_dir, 'last_checkpoint')),
@@ -242,5 +248,8 @@ def train_classifier(cfg: Config,
         weights = torch.load(
             osp.join(work_dir, PEAK), map_location='cpu', weights_only=True)
         model.load_state_dict(weights['state_dict'])
+    # Workers and optimizer state end now, not when the collector comes.
+    del runner
+    gc.collect()
     return model.eval()
 

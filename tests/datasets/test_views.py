@@ -1,10 +1,11 @@
 """Views: other labels and another pipeline, without a trace."""
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from mmfer.datasets import LabelView, SyntheticFaces, unaugmented
-
-
 
 
 @pytest.fixture
@@ -122,6 +123,24 @@ def test_table_is_acted_on(faces, tmp_path):
     assert len(cleaned.get_subset([0, 1])) == 2
 
 
+def test_table_from_a_spreadsheet(faces, tmp_path):
+    path = write(tmp_path, table_of(faces, {6: ('drop', -1)}))
+    Path(path).write_bytes(b'\xef\xbb\xbf' + Path(path).read_bytes())
+    assert len(SyntheticFaces(num_samples=30, size=20, decisions=path,
+                              pipeline=[])) == 29
+
+
+def test_copies_share_images_and_nothing_else(faces):
+    other = copy.deepcopy(faces)
+    assert other._images is faces._images and len(other) == 30
+    before = faces.get_gt_labels().copy()
+    other.set_labels([0], [(int(before[0]) + 1) % 7])
+    assert (faces.get_gt_labels() == before).all()
+    other.get_subset_([3])
+    assert len(other) == 1 and len(faces) == 30
+    assert faces.get_data_info(4)['sample_id'] == 4
+
+
 def test_lazy_set_reads_its_table_later(faces, tmp_path):
     path = write(tmp_path, table_of(faces, {6: ('drop', -1)}))
     lazy = SyntheticFaces(num_samples=30, size=20, decisions=path,
@@ -145,6 +164,10 @@ def test_lazy_set_reads_its_table_later(faces, tmp_path):
         ',0.29,', ',0.29,9'), *lines[2:]], r'outside \[0, 7\)'),
     (lambda lines: [lines[0], *(x.replace('0.', 'x.') for x in lines[1:])],
      'could not convert'),
+    (lambda lines: [*lines[:-1], '0,synthfaces/train/000000.png'],
+     'sample 0: not a whole row'),
+    (lambda lines: [x.replace('keep', 'drop') for x in lines],
+     'drops every sample'),
 ])
 def test_tables_that_do_not_fit(faces, tmp_path, change, message):
     path = write(tmp_path, change(table_of(faces, {})))

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from mmfer.methods.gaave.annotation import combine, decide
 from mmfer.methods.gaave.attack import PGD, attack_steps, margin_loss
-from mmfer.methods.gaave.splitting import (HeadTail, plain_subset,
-                                           proportional_draw, refactor,
-                                           split_head_tail)
+from mmfer.methods.gaave.splitting import (HeadTail, draw_of_each_class,
+                                           plain_subset, proportional_draw,
+                                           refactor, split_head_tail)
 from mmfer.methods.gaave.thresholds import find_threshold, separation
 from mmfer.registry import TASK_UTILS
 
@@ -113,6 +113,15 @@ def test_draw_keeps_the_shares():
     others = proportional_draw(labels, 99, seed=2)
     assert set(others.tolist()) != set(
         proportional_draw(labels, 99, seed=1).tolist())
+
+
+def test_draw_of_each_class_leaves_some():
+    labels = np.repeat(np.arange(4), [1, 9, 10, 57])
+    drawn = draw_of_each_class(labels, .1, seed=0)
+    assert np.bincount(labels[drawn], minlength=4).tolist() == [0, 0, 1, 5]
+    assert len(set(drawn.tolist())) == 6 and (np.diff(drawn) > 0).all()
+    assert (drawn == draw_of_each_class(labels, .1, seed=0)).all()
+    assert not len(draw_of_each_class(labels[:5], .1, seed=0))
 
 
 def test_refactored_subsets():

@@ -20,15 +20,24 @@ from mmfer.methods.gaave import gaave as module
 from mmfer.methods.gaave.gaave import pixels
 
 
+def made_attack(self, model, view):
+    """Any k, as models this small have few; it depends on the model."""
+    weight = sum(float(p.double().sum()) for p in model.parameters())
+    return view.sample_ids, (7 * view.sample_ids + int(1e4 * weight)) % 10
+
+
+@pytest.fixture
+def any_steps(monkeypatch):
+    monkeypatch.setattr(module._Job, 'attack_all', made_attack)
+
+
 def config(work_dir, name='ce/ce_r18_synthfaces_noise30', **gaave):
-    # Just enough for base models that have learned something.
     cfg = tiny_config(
         work_dir,
         name,
         train_dataloader__batch_size=8,
         optim_wrapper__optimizer__lr=5e-3)
-    gaave.setdefault('tau', 2)
-    gaave.setdefault('attack', dict(epsilon=.05))
+    gaave.setdefault('tau', 4)
     gaave.setdefault('head', [2, 4, 6])
     cfg.custom_hooks = [*cfg.get('custom_hooks', []),
                         dict(type='GAAVEHook', **gaave)]
@@ -100,7 +109,9 @@ def test_training_follows_the_decisions(tmp_path, monkeypatch):
 def cleaned(tmp_path_factory):
     """A work dir, and the model that came out."""
     work_dir = tmp_path_factory.mktemp('cleaned')
-    return work_dir, train(config(work_dir)).model.state_dict()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module._Job, 'attack_all', made_attack)
+        return work_dir, train(config(work_dir)).model.state_dict()
 
 
 def test_table(cleaned):
@@ -114,9 +125,11 @@ def test_table(cleaned):
     ]
     for row in rows:
         steps = int(row['attack_steps'])
-        assert float(row['noise_score']) == pytest.approx(
-            1 - steps / 9, abs=1e-5)
-        assert row['candidate'] == str(int(steps <= 2))
+        # tau is 4, and k lies in [0, 9].
+        score = float(row['noise_score'])
+        assert score == pytest.approx(.5 + (4.5 - steps) / 20, abs=1e-5)
+        assert (score > .5) == (row['candidate'] == '1')
+        assert row['candidate'] == str(int(steps <= 4))
         assert row['subset'] == str(int(
             int(row['given_label']) not in (2, 4, 6)))
         if row['candidate'] == '0':
@@ -131,7 +144,7 @@ def test_table(cleaned):
     assert 0 <= summary['noise_auroc'] <= 1
 
 
-def test_stages_are_found_again(cleaned, tmp_path, monkeypatch):
+def test_stages_are_found_again(cleaned, any_steps, tmp_path, monkeypatch):
     work_dir, state = cleaned
     shutil.copytree(work_dir, tmp_path, dirs_exist_ok=True)
 
@@ -145,7 +158,7 @@ def test_stages_are_found_again(cleaned, tmp_path, monkeypatch):
     assert_same_state(state, second.model.state_dict())
     # Another threshold needs other annotators, but no attack.
     with pytest.raises(AssertionError, match='again'):
-        train(config(tmp_path, tau=1))
+        train(config(tmp_path, tau=7))
     folders = sorted(p.name for p in (tmp_path / 'cleaning').iterdir())
     assert sum('vulnerability' in name for name in folders) == 2
     with pytest.raises(AssertionError, match='again'):
@@ -154,7 +167,8 @@ def test_stages_are_found_again(cleaned, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('stage, point', [
     (0, 'after_train_epoch'), (2, 'after_val_epoch'), (1, 'trained')])
-def test_killed_in_a_stage(cleaned, tmp_path, monkeypatch, stage, point):
+def test_killed_in_a_stage(cleaned, any_steps, tmp_path, monkeypatch, stage,
+                           point):
     """It goes on at the epoch where it was, to the same end."""
     work_dir, state = cleaned
     original = module.train_classifier
@@ -193,7 +207,8 @@ def test_killed_in_a_stage(cleaned, tmp_path, monkeypatch, stage, point):
     assert_same_state(state, train_again.model.state_dict())
 
 
-def test_resumed_training_is_that_of_the_cleaned_set(cleaned, tmp_path):
+def test_resumed_training_is_that_of_the_cleaned_set(cleaned, any_steps,
+                                                     tmp_path):
     work_dir, state = cleaned
     with pytest.raises(Stop):
         train(config(tmp_path), StopAt('before_train_epoch', 1))
@@ -204,7 +219,7 @@ def test_resumed_training_is_that_of_the_cleaned_set(cleaned, tmp_path):
     assert read_table(tmp_path) == read_table(work_dir)
 
 
-def test_clean_labels_reach_nothing(cleaned, tmp_path, monkeypatch):
+def test_clean_labels_reach_nothing(cleaned, any_steps, tmp_path, monkeypatch):
     work_dir, state = cleaned
     poison_clean_labels(monkeypatch)
     second = train(config(tmp_path))
@@ -257,7 +272,7 @@ def judge(tmp_path, labels=None, **options):
 
 
 def test_nothing_below_the_threshold(tmp_path, said):
-    found, _ = judge(tmp_path, min_separation=1., tau=-1)
+    found, _ = judge(tmp_path, tau=-1)
     assert (found.decision == 'keep').all() and not found.candidate.any()
     assert (found.suggested_label == found.given_label).all()
 
@@ -321,13 +336,89 @@ def test_one_class(tmp_path):
         judge(tmp_path, labels=np.full(96, 3))
 
 
-def test_class_with_one_sample(tmp_path, said):
+def test_class_with_one_sample(tmp_path, said, monkeypatch):
+    trained = []
+    original = module.train_classifier
+    monkeypatch.setattr(
+        module, 'train_classifier',
+        lambda *args, **kwargs: (trained.append(args),
+                                 original(*args, **kwargs))[1])
     labels = np.arange(96) % 3
     labels[5] = 6
     found, _ = judge(tmp_path, labels=labels, tau=1)
     assert found.subset[5] == 1 and found.given_label[5] == 6
+    # Never held out: it has been learned from.
+    assert any(5 in view.sample_ids for _, view, *_ in trained)
     if found.candidate[5]:
-        assert any('nothing will be relabelled' in text for text in said)
+        assert any('may be lost' in text for text in said)
+
+
+def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
+    """Base models from all, annotators from those that are no candidates."""
+    trained = []
+
+    def untrained(cfg, view, num_classes, folder, seed, what, logger,
+                  held_out, patience):
+        from mmfer.registry import MODELS
+        trained.append((what, view, held_out))
+        torch.manual_seed(0)
+        return MODELS.build(
+            module.classifier_config(cfg, num_classes)).eval()
+
+    monkeypatch.setattr(module, 'train_classifier', untrained)
+    labels = np.repeat(np.arange(3), [60, 25, 11])
+    monkeypatch.setattr(
+        module._Job, 'attack_all', lambda self, model, view:
+        (view.sample_ids, view.sample_ids % 4))
+    found, dataset = judge(tmp_path, labels=labels, tau=1, head=[0])
+    assert (found.candidate == (np.arange(96) % 4 <= 1)).all()
+    seen = {}
+    for what, view, held_out in trained:
+        assert not set(view.sample_ids) & set(held_out.sample_ids)
+        assert held_out.dataset.test_mode and not view.dataset.test_mode
+        seen[what] = dict(
+            zip(np.append(view.sample_ids, held_out.sample_ids).tolist(),
+                np.append(view.labels, held_out.labels).tolist()))
+    assert seen['Base model of the head-set'] == {
+        i: int(labels[i] > 0) for i in range(96)
+    }
+    tail = {i: y for i, y in seen['Base model of the tail-set'].items()
+            if labels[i]}
+    assert tail == {i: labels[i] - 1 for i in range(96) if labels[i]}
+    clean = [i for i in range(96) if i % 4 > 1]
+    assert seen['Annotator of the head-set'] == {
+        i: int(labels[i] > 0) for i in clean
+    }
+    assert {i: y for i, y in seen['Annotator of the tail-set'].items()
+            if labels[i]} == {i: labels[i] - 1 for i in clean if labels[i]}
+
+
+def test_hook_acts_once(tmp_path, monkeypatch):
+    calls = []
+    original = GAAVE.__call__
+
+    def counted(self, *args):
+        calls.append(1)
+        return original(self, *args)
+
+    monkeypatch.setattr(GAAVE, '__call__', counted)
+    cfg = config(tmp_path, tau=-1)
+    cfg.test_cfg, cfg.test_evaluator = dict(), cfg.val_evaluator
+    runner = train(cfg)
+    state = {k: v.clone() for k, v in runner.model.state_dict().items()}
+    runner.test()
+    assert len(calls) == 1
+    assert_same_state(state, runner.model.state_dict())
+
+
+def test_a_set_is_cleaned_once(tmp_path):
+    first, dataset = judge(tmp_path / 'a', tau=-1)
+    dataset.judge(first._asdict())
+    method = GAAVE(attack=dict(epsilon=.1))
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
+    with pytest.raises(ValueError, match='cleaned already'):
+        method(cfg, dataset, dataset.pipeline, str(tmp_path),
+               MMLogger.get_instance('test_gaave'))
 
 
 def test_preprocessing_of_unknown_scale():
@@ -351,9 +442,14 @@ def test_hook_refuses_wrappers_and_no_validation(tmp_path):
 
 
 def test_wrong_options():
-    for options, text in ((dict(fit='best'), 'fit'), (dict(held_out=1.),
-                                                      'held_out'),
-                          (dict(attack=dict(epsilon=4)), 'PGD')):
+    for options, text in ((dict(fit='best'), 'fit'),
+                          (dict(held_out=1.), 'held_out'),
+                          (dict(min_separation=7.), 'min_separation'),
+                          (dict(attack=dict(epsilon=4)), 'PGD'),
+                          (dict(tau=9), 'tau=9'), (dict(tau=-2), 'tau'),
+                          (dict(tau=dict(heads=1)), 'head and tail'),
+                          (dict(cut='x'), 'balanced, two_means'),
+                          (dict(patience=0), 'patience')):
         with pytest.raises(ValueError, match=text):
             GAAVE(**options)
 

@@ -132,8 +132,8 @@ def made_judgement(labels, decision, suggested):
                      decision, zeros / 9)
 
 
-def test_list_in_the_format_of_rafdb(tmp_path):
-    """It is read as RAF-DB's own list is, and by ImageList."""
+def test_list_of_rafdb_trains(tmp_path):
+    """By ImageList, and the table by RAFDB itself."""
     root = make_rafdb(tmp_path / 'rafdb')
     dataset = RAFDB(str(root))
     labels = dataset.get_gt_labels()
@@ -143,17 +143,21 @@ def test_list_in_the_format_of_rafdb(tmp_path):
     suggested[3], suggested[5] = 6, -1
     tool.write_results(
         str(tmp_path), made_judgement(labels, decision, suggested), dataset)
-    found = read_label_list(
-        tmp_path / 'cleaned_list.txt', 7, label_base=1, format='rafdb')
-    assert list(found.names) == [
-        f'train_{i + 1:05d}.jpg' for i in range(14) if i != 5
-    ]
-    assert found.labels.tolist() == np.delete(suggested, 5).tolist()
+    listed = ImageList(
+        ann_file=str(tmp_path / 'cleaned_list.txt'), data_root=str(root),
+        classes=RAFDB.METAINFO['classes'], label_base=0,
+        pipeline=[dict(type='LoadFERImage')])
     again = RAFDB(str(root), decisions=str(tmp_path / 'sample_scores.csv'))
-    assert again.get_gt_labels().tolist() == found.labels.tolist()
+    for cleaned in (listed, again):
+        assert cleaned.get_gt_labels().tolist() == np.delete(suggested,
+                                                             5).tolist()
+    for i in range(13):
+        paths = [d.get_data_info(i)['img_path'] for d in (listed, again)]
+        assert Path(paths[0]).samefile(paths[1])
+    assert listed[0]['img'].shape[2] == 3
 
 
-def test_list_in_the_format_of_image_list(tmp_path):
+def test_list_of_image_list_trains(tmp_path):
     for name in 'abcd':
         mmcv.imwrite(np.zeros((8, 8, 3), np.uint8),
                      str(tmp_path / f'set/{name}.png'))

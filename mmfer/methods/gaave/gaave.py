@@ -1,11 +1,13 @@
 """GAAVE (AAAI'23): from a training set to what becomes of its labels."""
+import os
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, is_main_process
+from mmengine.dist import (all_gather_object, get_world_size,
+                           is_main_process)
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
@@ -13,14 +15,14 @@ from torch import Tensor
 
 from mmfer.datasets import FERDataset, LabelView, unaugmented
 from mmfer.engine.hooks.summary import deciding
-from mmfer.engine.stages import Stages
+from mmfer.engine.stages import Stages, fingerprint
 from mmfer.engine.training import classifier_config, train_classifier
 from mmfer.registry import TASK_UTILS
 
 from .annotation import DROP, combine, decide
 from .attack import attack_steps
-from .splitting import (HeadTail, Subset, plain_subset, proportional_draw,
-                        refactor, split_head_tail)
+from .splitting import (CUTS, HeadTail, Subset, draw_of_each_class,
+                        plain_subset, refactor, split_head_tail)
 from .thresholds import find_threshold
 
 SIDES = ('head-set', 'tail-set')
@@ -39,8 +41,8 @@ class Judgement(NamedTuple):
         suggested_label (np.ndarray): int64; the given one of samples that
             are kept, -1 where there is none.
         decision (np.ndarray): ``'keep'``, ``'relabel'`` or ``'drop'``.
-        noise_score (np.ndarray): One minus k over its largest value,
-            float64 in [0, 1].
+        noise_score (np.ndarray): How far k lies below the threshold of its
+            subset, float64 in (0, 1); above one half for candidates.
     """
     sample_id: np.ndarray
     given_label: np.ndarray
@@ -100,9 +102,16 @@ class GAAVE:
                  seed: Optional[int] = None):
         if fit not in ('peak', 'full'):
             raise ValueError(f"fit must be 'peak' or 'full', got {fit!r}")
-        if not 0 < held_out < 1:
-            raise ValueError(
-                f'held_out is a share and must lie in (0, 1), got {held_out}')
+        for name, value in (('held_out', held_out), ('min_separation',
+                                                     min_separation)):
+            if not 0 < value < 1:
+                raise ValueError(f'{name} is a share and must lie in (0, 1), '
+                                 f'got {value}')
+        if cut not in CUTS:
+            raise ValueError(f'cut must be one of {", ".join(CUTS)}, got '
+                             f'{cut!r}')
+        if patience < 1:
+            raise ValueError(f'patience must be at least 1, got {patience}')
         self.split = split
         self.cut = cut
         self.head = head
@@ -111,8 +120,14 @@ class GAAVE:
         self.attack = TASK_UTILS.build(self.attack_cfg)
         self.recross = recross
         self.tau = dict(head=None, tail=None)
-        self.tau.update(
-            tau if isinstance(tau, dict) else dict(head=tau, tail=tau))
+        given = tau if isinstance(tau, dict) else dict(head=tau, tail=tau)
+        for name, value in given.items():
+            if name not in self.tau or not (
+                    value is None or -1 <= value <= self.attack.steps):
+                raise ValueError(
+                    f'tau={tau}: give a number in [-1, {self.attack.steps}], '
+                    'or one for each of head and tail, or None.')
+            self.tau[name] = value
         self.min_separation = min_separation
         self.fit = fit
         self.held_out = held_out
@@ -131,6 +146,13 @@ class GAAVE:
             root (str): Folder of the stages, see :class:`Stages`.
             logger (MMLogger): Told what happens.
         """
+        if dataset.judgement is not None:
+            raise ValueError(
+                'GAAVE: this data set has been cleaned already (decisions= '
+                'or a GAAVEHook); clean it once, from the labels as given.')
+        if not cfg.train_cfg.get('by_epoch', True):
+            raise ValueError('GAAVE: base models are trained by epoch: set '
+                             'train_cfg.by_epoch=True.')
         job = _Job(self, cfg, dataset, pipeline, Stages(root), logger)
         return job.run()
 
@@ -153,19 +175,23 @@ class _Job:
         self.ids = dataset.sample_ids[order]
         self.labels = dataset.get_gt_labels()[order]
         self.max_steps = options.attack.steps + 1
+        # Now, not after hours.
+        pixels(self.still[0]['inputs'][None])
+        self.images = fingerprint([
+            dataset.get_data_info(i)['img_path'] for i in range(len(dataset))
+        ])
 
     # -- the pipeline ------------------------------------------------------
     def run(self) -> Judgement:
         split = self.split()
         subsets = self.subsets(self.ids, self.labels, split)
         steps = np.full(len(self.ids), -1)
-        candidate = np.zeros(len(self.ids), dtype=bool)
+        taus = np.full(len(self.ids), -1)
         for side, subset in zip(self.sides(split), subsets):
             chosen, found = self.vulnerability(side, subset)
             steps[chosen] = found
-            candidate[chosen] = found <= self.threshold(side, subset, found)
-        if (steps < 0).any():
-            raise RuntimeError('samples without a number of steps')
+            taus[chosen] = self.threshold(side, subset, found)
+        candidate = steps <= taus
         pseudo = np.full(len(self.ids), DROP)
         if candidate.all():
             raise ValueError(
@@ -183,7 +209,7 @@ class _Job:
             candidate=candidate,
             suggested_label=suggested,
             decision=decision,
-            noise_score=1 - steps / self.max_steps)
+            noise_score=.5 + (taus + .5 - steps) / (2 * self.max_steps + 2))
         self.logger.info(report(judgement, self.dataset.CLASSES))
         return judgement
 
@@ -227,6 +253,11 @@ class _Job:
         native = subset.native
 
         def compute(folder):
+            if len(np.unique(subset.labels)) < 2:
+                # Nothing that they could be mistaken for.
+                return dict(
+                    sample_id=subset.sample_ids[native],
+                    attack_steps=np.full(native.sum(), self.max_steps))
             model = self.train(f'base model of the {side}', subset, folder)
             self.logger.info(f'Attacking {native.sum()} samples of the '
                              f'{side} ...')
@@ -269,6 +300,9 @@ class _Job:
                 "all of them. Train longer, or take fit='peak'.")
         found = find_threshold(steps, self.max_steps + 1, fixed,
                                self.options.min_separation)
+        if fixed == -1:
+            self.logger.info(f'The {side} has no candidates: its tau is -1.')
+            return -1
         self.logger.info(
             f'Threshold of the {side}: k <= {found.tau}, separation '
             f'{found.separation:.2f}, {(steps <= found.tau).sum()} '
@@ -286,14 +320,17 @@ class _Job:
         if lost:
             names = ', '.join(self.dataset.CLASSES[c] for c in sorted(lost))
             self.logger.warning(
-                f'all samples of {names} are candidates: nothing will be '
-                'relabelled to it.')
+                f'all samples of {names} are candidates: no annotator '
+                'knows that class, and it may be lost.')
         asked = self.ids[candidate]
         predictions = []
         for side, subset in zip(
                 self.sides(split), self.subsets(ids, labels, split)):
-            if not len(subset.labels):
-                predictions.append(np.full(len(asked), subset.num_classes - 1))
+            if len(np.unique(subset.labels)) < 2:
+                # The only answer that it could give.
+                answer = subset.labels[0] if len(
+                    subset.labels) else subset.num_classes - 1
+                predictions.append(np.full(len(asked), answer))
                 continue
 
             def compute(folder, side=side, subset=subset):
@@ -323,6 +360,14 @@ class _Job:
             param_scheduler=deciding(cfg.get('param_scheduler')),
             train_cfg=deciding(cfg.train_cfg.to_dict()),
             seed=self.seed,
+            deterministic=bool(
+                cfg.get('randomness', {}).get('deterministic')),
+            processes=get_world_size(),
+            pretrained=[
+                (path, os.path.getsize(path), os.path.getmtime(path))
+                for path in [find_checkpoint(cfg)] if path
+            ],
+            images=self.images,
             fit=self.options.fit,
             held_out=self.options.held_out,
             patience=self.options.patience,
@@ -336,10 +381,15 @@ class _Job:
         kept = np.ones(len(subset.labels), dtype=bool)
         held_out = None
         if self.options.fit == 'peak':
-            size = max(1, round(self.options.held_out * len(kept)))
-            kept[proportional_draw(subset.labels, size, self.seed)] = False
-            held_out = LabelView(self.still, subset.sample_ids[~kept],
-                                 subset.labels[~kept], subset.num_classes)
+            kept[draw_of_each_class(subset.labels, self.options.held_out,
+                                    self.seed)] = False
+            if kept.all():
+                self.logger.info('No class is large enough to hold a part of '
+                                 'it out: training goes on to the last epoch.')
+            else:
+                held_out = LabelView(
+                    self.still, subset.sample_ids[~kept],
+                    subset.labels[~kept], subset.num_classes)
         view = LabelView(self.dataset, subset.sample_ids[kept],
                          subset.labels[kept], subset.num_classes)
         return train_classifier(
@@ -373,9 +423,10 @@ class _Job:
         device = next(model.parameters()).device
         on_device = ([part.to(device) for part in batch]
                      for batch in self.batches(view))
-        return gather(*attack_steps(
-            pixel_classifier(model), on_device, self.options.attack,
-            self.cfg.val_dataloader.batch_size, self.options.recross))
+        with exact():
+            return gather(*attack_steps(
+                pixel_classifier(model), on_device, self.options.attack,
+                self.cfg.val_dataloader.batch_size, self.options.recross))
 
     @torch.inference_mode()
     def predict_all(self, model: nn.Module, view: LabelView):
@@ -386,6 +437,19 @@ class _Job:
             ids.append(batch)
             labels.append(classify(images.to(device)).argmax(dim=1).cpu())
         return gather(torch.cat(ids), torch.cat(labels))
+
+
+def exact():
+    """Full float32, and the same in each run, on GPUs too (E15)."""
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
+def find_checkpoint(cfg: Config) -> Optional[str]:
+    """The local file that the backbone starts from, if there is one."""
+    init_cfg = classifier_config(cfg, 2)['backbone'].get('init_cfg')
+    path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
+    return path if path and os.path.isfile(path) else None
 
 
 def pixels(inputs) -> Tensor:

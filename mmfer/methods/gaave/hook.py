@@ -30,12 +30,14 @@ class GAAVEHook(Hook):
 
     def __init__(self, **options):
         self.method = TASK_UTILS.build(dict(type='GAAVE', **options))
+        self.done = False
 
     def before_run(self, runner: Runner) -> None:
         """Clean, and rebuild what was made for the old set."""
         # Validation and tests run hooks, too.
-        if not isinstance(runner._train_loop, BaseLoop):
+        if self.done or not isinstance(runner._train_loop, BaseLoop):
             return
+        self.done = True
         cfg = runner.cfg
         dataset = runner.train_dataloader.dataset
         if not isinstance(dataset, FERDataset):
