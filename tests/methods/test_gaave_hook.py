@@ -22,7 +22,8 @@ from mmfer.methods.gaave.gaave import pixels
 
 def made_attack(self, model, view):
     """Any k, as models this small have few; it depends on the model."""
-    weight = sum(float(p.double().sum()) for p in model.parameters())
+    weight = sum(
+        float(p.detach().double().sum()) for p in model.parameters())
     return view.sample_ids, (7 * view.sample_ids + int(1e4 * weight)) % 10
 
 
