@@ -11,8 +11,9 @@ GAAVE. Nothing of the data set is changed. DIR gets
   ``--cfg-options train_dataloader.dataset.decisions=DIR/sample_scores.csv``
 - ``cleaned_list.txt``: the images that are left and their labels, for
   ImageList with the data set's root and classes
-- ``attack_steps.png``: what the thresholds divide
 - ``report.txt``: what was done, in words
+- ``attack_steps.png``: what the thresholds divide
+- ``record.json``: subsets, histograms, thresholds and base models
 - ``run.json``: config, options and versions
 
 A run that was killed goes on where it was when it is started again.
@@ -36,8 +37,7 @@ from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.hooks.summary import config_hash, package_versions
 from mmfer.engine.stages import fingerprint
 from mmfer.methods.gaave import GAAVE, Judgement
-from mmfer.methods.gaave.figures import plot_steps
-from mmfer.methods.gaave.gaave import report
+from mmfer.methods.gaave.report import write_report
 from mmfer.registry import DATASETS
 
 RUN = 'run.json'
@@ -102,7 +102,7 @@ def score_table(judgement: Judgement, names: List[str],
     for i, sample_id in enumerate(judgement.sample_id.tolist()):
         row = dict(sample_id=sample_id, image=names[i])
         for name in ('given_label', 'subset', 'attack_steps', 'candidate'):
-            row[name] = int(columns[name][i])
+            row[name] = f'{columns[name][i]:.6g}'
         row['noise_score'] = f'{judgement.noise_score[i]:.6g}'
         row['suggested_label'] = int(judgement.suggested_label[i])
         row['decision'] = str(judgement.decision[i])
@@ -111,7 +111,7 @@ def score_table(judgement: Judgement, names: List[str],
     return format_table(rows)
 
 
-def write_results(out: str, judgement: Judgement,
+def write_results(out: str, judgement: Judgement, record: dict,
                   dataset: FERDataset) -> None:
     """Everything but :data:`RUN`."""
     paths = {
@@ -128,11 +128,7 @@ def write_results(out: str, judgement: Judgement,
     write_label_list(
         osp.join(out, 'cleaned_list.txt'), [names[i] for i in left], labels,
         by_path=True)
-    text = report(judgement, dataset.CLASSES)
-    write_atomic(osp.join(out, 'report.txt'), f'{text}\n'.encode())
-    import matplotlib
-    matplotlib.use('Agg')
-    plot_steps(judgement).savefig(osp.join(out, 'attack_steps.png'), dpi=110)
+    write_report(out, judgement, record, dataset.CLASSES)
 
 
 def main() -> None:
@@ -157,10 +153,11 @@ def main() -> None:
         # For its log file, its processes and its seeds; nothing is trained.
         runner = build_runner(cfg)
         pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
-        judgement = method(cfg, dataset, pipeline, args.stages
-                           or osp.join(args.out, 'cleaning'), runner.logger)
+        judgement, record = method(
+            cfg, dataset, pipeline, args.stages
+            or osp.join(args.out, 'cleaning'), runner.logger)
         if is_main_process():
-            write_results(args.out, judgement, dataset)
+            write_results(args.out, judgement, record, dataset)
             runner.logger.info(f'The results are in {args.out}: '
                                'sample_scores.csv, cleaned_list.txt, '
                                'attack_steps.png, report.txt')

@@ -1,6 +1,6 @@
 """One pass of the model over its training set."""
 import copy
-from typing import Dict, Optional
+from typing import Dict, Iterator, Optional
 
 import numpy as np
 import torch
@@ -46,6 +46,32 @@ def augmented_view(runner: Runner) -> FERDataset:
     return dataset
 
 
+def batches_in_order(view, batch_size: int, num_workers: int,
+                     collate_fn) -> Iterator[dict]:
+    """This process's part of a data set, batch by batch, with progress.
+
+    Args:
+        view: A map-style data set.
+        batch_size (int): Samples of a batch.
+        num_workers (int): Of the loader.
+        collate_fn (Callable | dict): A function, or a config of one.
+    """
+    loader = Runner.build_dataloader(
+        dict(
+            dataset=view,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            collate_fn=collate_fn))
+    bar = ProgressBar(len(loader)) if is_main_process() else None
+    for batch in loader:
+        yield batch
+        if bar is not None:
+            bar.update()
+    if bar is not None:
+        bar.file.write('\n')
+
+
 @torch.inference_mode()
 def predict_training_set(
         runner: Runner,
@@ -70,20 +96,13 @@ def predict_training_set(
         view = unaugmented(dataset, runner.val_dataloader.dataset.pipeline)
     else:
         view = augmented_view(runner) if augment else evaluation_view(runner)
-    loader_cfg = runner.train_dataloader if augment else runner.val_dataloader
-    loader = runner.build_dataloader(
-        dict(
-            dataset=view,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            batch_size=loader_cfg.batch_size,
-            num_workers=loader_cfg.num_workers,
-            collate_fn=loader_cfg.collate_fn))
+    like = runner.train_dataloader if augment else runner.val_dataloader
     model = runner.model
     was_training = model.training
     model.eval()
-    bar = ProgressBar(len(loader)) if is_main_process() else None
     rows = []
-    for batch in loader:
+    for batch in batches_in_order(view, like.batch_size, like.num_workers,
+                                  like.collate_fn):
         for sample in model.val_step(batch):
             if 'sample_id' not in sample:
                 raise ValueError(
@@ -98,10 +117,6 @@ def predict_training_set(
             rows.append((int(sample.sample_id), score.cpu().numpy(),
                          float(uncertainty), None if of_networks is None else
                          of_networks.float().cpu().numpy()))
-        if bar is not None:
-            bar.update()
-    if bar is not None:
-        bar.file.write('\n')
     model.train(was_training)
     # A dict drops what the sampler repeated to fill up the last ranks.
     merged = {row[0]: row for part in all_gather_object(rows) for row in part}

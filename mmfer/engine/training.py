@@ -1,4 +1,5 @@
 """Train a plain classifier inside of another job."""
+import copy
 import gc
 import io
 import logging
@@ -7,14 +8,14 @@ import os.path as osp
 import time
 from contextlib import redirect_stdout
 from datetime import timedelta
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import torch
 import torch.nn as nn
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer.compat import inner_instances, write_atomic
 from mmfer.datasets import LabelView
@@ -148,6 +149,36 @@ def classifier_config(cfg: Config, num_classes: int) -> dict:
         data_preprocessor=preprocessor)
 
 
+def slowed(cfg: Config, factor: float, epochs: int) -> Config:
+    """The same training at a small, constant learning rate.
+
+    Args:
+        cfg (Config): Training config; it is left as it is.
+        factor (float): On the learning rate that it begins with.
+        epochs (int): How many.
+    """
+    cfg = copy.deepcopy(cfg)
+    cfg.optim_wrapper.optimizer.lr *= factor
+    cfg.param_scheduler = None
+    cfg.train_cfg.max_epochs = epochs
+    return cfg
+
+
+class Trained(NamedTuple):
+    """What came out of a training.
+
+    Attributes:
+        model (nn.Module): The classifier, in eval mode.
+        weights (str): Checkpoint of the same.
+        epoch (int): The one that the weights are of.
+        epochs (int): How many there were.
+    """
+    model: nn.Module
+    weights: str
+    epoch: int
+    epochs: int
+
+
 def train_classifier(cfg: Config,
                      train_set: LabelView,
                      num_classes: int,
@@ -156,7 +187,8 @@ def train_classifier(cfg: Config,
                      what: str,
                      logger: logging.Logger,
                      held_out: Optional[LabelView] = None,
-                     patience: int = 5) -> nn.Module:
+                     patience: int = 5,
+                     weights: Optional[str] = None) -> Trained:
     """Train a plain classifier on a view, or go on with it.
 
     Backbone, schedule, batch size and precision are those of ``cfg``. All
@@ -177,9 +209,8 @@ def train_classifier(cfg: Config,
             training stops ``patience`` epochs after it. Otherwise they are
             those of the last epoch.
         patience (int): See :class:`PeakHook`. Defaults to 5.
-
-    Returns:
-        nn.Module: The classifier, in eval mode.
+        weights (str, optional): Checkpoint of such a classifier to begin
+            with; the optimizer begins anew.
     """
     hooks = dict(
         timer=dict(type='IterTimerHook'),
@@ -215,6 +246,7 @@ def train_classifier(cfg: Config,
     batch_size = min(cfg.train_dataloader.batch_size,
                      max(1, len(train_set) // get_world_size()))
     name = f'{osp.basename(work_dir)}_{fingerprint(work_dir)[:8]}'
+    resume = osp.isfile(osp.join(work_dir, 'last_checkpoint'))
     with inner_instances(), open(os.devnull, 'w') as nowhere:
         # A logger keeps the stream that it finds when it is made.
         with redirect_stdout(nowhere):
@@ -228,7 +260,9 @@ def train_classifier(cfg: Config,
                     sampler=dict(type='DefaultSampler', shuffle=True)),
                 default_hooks=hooks,
                 custom_hooks=custom_hooks,
-                resume=osp.isfile(osp.join(work_dir, 'last_checkpoint')),
+                resume=resume,
+                # With both, a Runner would resume from this one.
+                load_from=None if resume else weights,
                 launcher=cfg.get('launcher', 'none'),
                 env_cfg=cfg.get('env_cfg', dict(dist_cfg=dict(
                     backend='nccl'))),
@@ -243,13 +277,15 @@ def train_classifier(cfg: Config,
                 **validation)
         runner.train()
     barrier()
-    model = bare_model(runner)
+    model, epoch, epochs = bare_model(runner), runner.epoch, runner.epoch
+    path = find_latest_checkpoint(work_dir)
     if held_out is not None:
-        weights = torch.load(
-            osp.join(work_dir, PEAK), map_location='cpu', weights_only=True)
-        model.load_state_dict(weights['state_dict'])
+        path = osp.join(work_dir, PEAK)
+        found = torch.load(path, map_location='cpu', weights_only=True)
+        model.load_state_dict(found['state_dict'])
+        epoch = found['meta']['epoch']
     # Workers and optimizer state end now, not when the collector comes.
     del runner
     gc.collect()
-    return model.eval()
+    return Trained(model.eval(), path, epoch, epochs)
 

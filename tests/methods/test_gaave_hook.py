@@ -17,7 +17,7 @@ from mmfer.engine import training
 from mmfer.engine.training import PeakHook
 from mmfer.methods.gaave import GAAVE, Judgement
 from mmfer.methods.gaave import gaave as module
-from mmfer.methods.gaave.gaave import pixels
+from mmfer.methods.gaave.pixels import pixels
 
 
 def made_attack(self, model, view):
@@ -73,10 +73,11 @@ def test_training_follows_the_decisions(tmp_path, monkeypatch):
     def judge_all(self, cfg, dataset, pipeline, root, logger):
         labels = dataset.get_gt_labels()
         zeros = np.zeros(96, dtype=int)
-        return Judgement(
+        judgement = Judgement(
             np.arange(96), labels, zeros, zeros, decision != 'keep',
             np.where(decision == 'keep', labels, suggested), decision,
             zeros / 9)
+        return judgement, dict(made=1)
 
     monkeypatch.setattr(GAAVE, '__call__', judge_all)
     cfg = config(tmp_path)
@@ -256,20 +257,24 @@ def said(monkeypatch):
     return texts
 
 
-def judge(tmp_path, labels=None, **options):
-    """The judgement on a tiny set, and the set."""
+def made_sets(cfg):
     from mmengine.registry import init_default_scope
 
     from mmfer.registry import DATASETS
     init_default_scope('mmfer')
+    return [DATASETS.build(cfg[name].dataset)
+            for name in ('train_dataloader', 'val_dataloader')]
+
+
+def judge(tmp_path, labels=None, **options):
+    """The judgement on a tiny set, and the record."""
     cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    other = DATASETS.build(cfg.val_dataloader.dataset)
+    dataset, other = made_sets(cfg)
     if labels is not None:
         dataset.set_labels(range(len(dataset)), labels)
     logger = MMLogger.get_instance('test_gaave')
     method = GAAVE(**dict(dict(attack=dict(epsilon=.1)), **options))
-    return method(cfg, dataset, other.pipeline, str(tmp_path), logger), dataset
+    return method(cfg, dataset, other.pipeline, str(tmp_path), logger)
 
 
 def test_nothing_below_the_threshold(tmp_path, said):
@@ -291,7 +296,7 @@ def test_models_that_learned_nothing(tmp_path, said, monkeypatch):
         from mmfer.registry import MODELS
         model = MODELS.build(module.classifier_config(cfg, num_classes))
         torch.nn.init.zeros_(model.head.fc.weight)
-        return model.eval()
+        return training.Trained(model.eval(), '', 1, 1)
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
     found, _ = judge(tmp_path)
@@ -305,6 +310,79 @@ def test_model_that_does_not_fit(tmp_path, said):
     assert '% of its labels only' in text
 
 
+def test_model_that_fits_less_than_half(tmp_path, said):
+    """With fit='peak', too."""
+    found, record = judge(tmp_path, tau=0, split=False)
+    accuracy = record['subsets'][0]['label_accuracy']
+    assert accuracy == (found.attack_steps > 0).mean() < .5
+    assert any('may be hard, not mislabelled' in text for text in said)
+
+
+def test_progress(tmp_path, any_steps, said):
+    """All stages are announced, also those that were done before."""
+    for _ in range(2):
+        judge(tmp_path, tau=4, head=[2, 4, 6])
+    stages = [text for text in said if text.startswith('GAAVE, stage')]
+    numbers = [text.split(':')[0] for text in stages]
+    assert numbers[:6] == [f'GAAVE, stage {i} of 6' for i in range(1, 7)]
+    assert numbers[6:] == [f'GAAVE, stage {i} of 6' for i in (2, 4, 5, 6)]
+    assert all(text.endswith('done before') for text in stages[6:])
+
+
+def test_record(cleaned):
+    """It agrees with the table."""
+    work_dir, _ = cleaned
+    rows = read_table(work_dir)
+    record = json.loads((work_dir / 'cleaning/record.json').read_text())
+    assert record['samples'] == len(rows) == 96
+    for name, count in record['decisions'].items():
+        assert count == sum(row['decision'] == name for row in rows)
+    for i, subset in enumerate(record['subsets']):
+        mine = [r for r in rows if r['subset'] == str(i)]
+        steps = np.array([int(r['attack_steps']) for r in mine])
+        assert subset['histogram'] == np.bincount(
+            steps, minlength=10).tolist()
+        assert subset['tau'] == 4
+        assert subset['candidates'] == (steps <= 4).sum()
+        assert sum(subset['classes'].values()) == len(mine)
+        assert 1 <= subset['epoch'] <= subset['epochs'] <= 3
+        passes = np.minimum(steps + 1, 9).sum()
+        size = len(mine) + subset['extra_class']
+        assert subset['image_passes'] == passes + subset['epochs'] * size
+    text = (work_dir / 'cleaning/report.txt').read_text()
+    assert text.startswith('GAAVE: of 96 labels')
+
+
+def test_updates_while_scoring(tmp_path, monkeypatch):
+    """k is the mean over models that go on learning, slowly (E4)."""
+    seen = []
+
+    def attack(self, model, view):
+        seen.append({k: v.clone() for k, v in model.state_dict().items()})
+        # 0 to 3, then 2 to 5, then 7 to 10: 3 to 6 in the mean.
+        return view.sample_ids, view.sample_ids % 4 + (0, 2, 7)[len(seen) % 3]
+
+    monkeypatch.setattr(module._Job, 'attack_all', attack)
+    found, record = judge(tmp_path, tau=4, split=False, updates=3,
+                          annotate=False)
+    mean = np.arange(96) % 4 + 3
+    assert (found.attack_steps == mean).all()
+    assert (found.candidate == (mean <= 4)).all()
+    assert ((found.noise_score > .5) == found.candidate).all()
+    histogram = record['subsets'][0]['histogram']
+    assert histogram[3:7] == [24] * 4 and sum(histogram) == 96
+    # From the base model's weights on, not from new ones.
+    folder, = (tmp_path / 'whole').parent.glob('vulnerability-whole-set-*')
+    base = torch.load(folder / 'model/peak.pth', weights_only=True)
+    name = 'backbone.conv1.weight'
+    weights = [base['state_dict'][name], *(s[name] for s in seen)]
+    steps = [float((b - a).norm()) for a, b in zip(weights, weights[1:])]
+    assert len(steps) == 3 and min(steps) > 0
+    assert max(steps) < .1 * float(weights[0].norm())
+    # An epoch of updates with the first rate of the schedule moves further.
+    assert not torch.equal(weights[1], weights[2])
+
+
 def test_without_annotators(tmp_path):
     found, _ = judge(tmp_path, tau=2, annotate=False)
     assert set(found.decision[found.candidate]) == {'drop'}
@@ -312,7 +390,7 @@ def test_without_annotators(tmp_path):
 
 
 def test_without_split(tmp_path, said):
-    found, dataset = judge(tmp_path, tau=2, split=False)
+    found, _ = judge(tmp_path, tau=2, split=False)
     assert not found.subset.any()
     # One annotator always has an answer.
     assert set(found.decision) <= {'keep', 'relabel'}
@@ -363,15 +441,15 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
         from mmfer.registry import MODELS
         trained.append((what, view, held_out))
         torch.manual_seed(0)
-        return MODELS.build(
-            module.classifier_config(cfg, num_classes)).eval()
+        model = MODELS.build(module.classifier_config(cfg, num_classes))
+        return training.Trained(model.eval(), '', 1, 1)
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
     labels = np.repeat(np.arange(3), [60, 25, 11])
     monkeypatch.setattr(
         module._Job, 'attack_all', lambda self, model, view:
         (view.sample_ids, view.sample_ids % 4))
-    found, dataset = judge(tmp_path, labels=labels, tau=1, head=[0])
+    found, _ = judge(tmp_path, labels=labels, tau=1, head=[0])
     assert (found.candidate == (np.arange(96) % 4 <= 1)).all()
     seen = {}
     for what, view, held_out in trained:
@@ -413,10 +491,11 @@ def test_hook_acts_once(tmp_path, monkeypatch):
 
 
 def test_a_set_is_cleaned_once(tmp_path):
-    first, dataset = judge(tmp_path / 'a', tau=-1)
+    first, _ = judge(tmp_path / 'a', tau=-1)
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
+    dataset, _ = made_sets(cfg)
     dataset.judge(first._asdict())
     method = GAAVE(attack=dict(epsilon=.1))
-    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
     with pytest.raises(ValueError, match='cleaned already'):
         method(cfg, dataset, dataset.pipeline, str(tmp_path),
                MMLogger.get_instance('test_gaave'))
@@ -450,6 +529,7 @@ def test_wrong_options():
                           (dict(tau=9), 'tau=9'), (dict(tau=-2), 'tau'),
                           (dict(tau=dict(heads=1)), 'head and tail'),
                           (dict(cut='x'), 'balanced, two_means'),
+                          (dict(updates=-1), 'updates'),
                           (dict(patience=0), 'patience')):
         with pytest.raises(ValueError, match=text):
             GAAVE(**options)

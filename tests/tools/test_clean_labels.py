@@ -142,7 +142,8 @@ def test_list_of_rafdb_trains(tmp_path):
     suggested = labels.copy()
     suggested[3], suggested[5] = 6, -1
     tool.write_results(
-        str(tmp_path), made_judgement(labels, decision, suggested), dataset)
+        str(tmp_path), made_judgement(labels, decision, suggested), {},
+        dataset)
     listed = ImageList(
         ann_file=str(tmp_path / 'cleaned_list.txt'), data_root=str(root),
         classes=RAFDB.METAINFO['classes'], label_base=0,
@@ -170,7 +171,7 @@ def test_list_of_image_list_trains(tmp_path):
     suggested = np.array([0, 2, -1, 0])
     tool.write_results(
         str(tmp_path), made_judgement(dataset.get_gt_labels(), decision,
-                                      suggested), dataset)
+                                      suggested), {}, dataset)
     again = ImageList(ann_file=str(tmp_path / 'cleaned_list.txt'), **options)
     assert [Path(again.get_data_info(i)['img_path']).name
             for i in range(3)] == ['a.png', 'b.png', 'd.png']

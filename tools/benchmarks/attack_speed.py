@@ -30,7 +30,7 @@ from mmengine.runner import load_checkpoint
 from mmfer.compat import keep_freed_memory
 from mmfer.datasets import LabelView, unaugmented
 from mmfer.methods.gaave.attack import PGD, attack_steps, margin_loss
-from mmfer.methods.gaave.gaave import pixel_classifier, pixels
+from mmfer.methods.gaave.pixels import pixel_classifier, pixels
 from mmfer.registry import DATASETS, MODELS
 
 

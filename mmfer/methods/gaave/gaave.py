@@ -1,57 +1,56 @@
 """GAAVE (AAAI'23): from a training set to what becomes of its labels."""
 import os
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.config import Config
-from mmengine.dist import (all_gather_object, get_world_size,
-                           is_main_process)
+from mmengine.dist import all_gather_object, get_world_size
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
-from mmengine.utils import ProgressBar
 from torch import Tensor
 
 from mmfer.datasets import FERDataset, LabelView, unaugmented
 from mmfer.engine.hooks.summary import deciding
+from mmfer.engine.scoring import batches_in_order
 from mmfer.engine.stages import Stages, fingerprint
-from mmfer.engine.training import classifier_config, train_classifier
+from mmfer.engine.training import (Trained, classifier_config, slowed,
+                                   train_classifier)
 from mmfer.registry import TASK_UTILS
 
 from .annotation import DROP, combine, decide
 from .attack import attack_steps
+from .judgement import Judgement
+from .pixels import exact, pixel_classifier, pixels
+from .report import in_words
 from .splitting import (CUTS, HeadTail, Subset, draw_of_each_class,
-                        plain_subset, refactor, split_head_tail)
-from .thresholds import find_threshold
+                        plain_subset, refactor, split_head_tail,
+                        subset_names)
+from .thresholds import Threshold, find_threshold
 
-SIDES = ('head-set', 'tail-set')
-WHOLE = ('whole set', )
+# Learning rate of updates while scoring, as a share of the initial one. The
+# paper gives none, and a schedule that has come to its end has none left.
+UPDATE_RATE = .01
 
 
-class Judgement(NamedTuple):
-    """What GAAVE says of each sample, arrays (N, ) in one order.
+class Vulnerability(NamedTuple):
+    """What the attack found in a subset.
 
     Attributes:
-        sample_id (np.ndarray): int64, ascending.
-        given_label (np.ndarray): int64.
-        subset (np.ndarray): 0 for the head-set, 1 for the tail-set.
-        attack_steps (np.ndarray): k of Eq. 3, int64.
-        candidate (np.ndarray): Whether k is at most its subset's threshold.
-        suggested_label (np.ndarray): int64; the given one of samples that
-            are kept, -1 where there is none.
-        decision (np.ndarray): ``'keep'``, ``'relabel'`` or ``'drop'``.
-        noise_score (np.ndarray): How far k lies below the threshold of its
-            subset, float64 in (0, 1); above one half for candidates.
+        place (np.ndarray): Of its own samples among all, int64 (N, ).
+        steps (np.ndarray): Their k, summed over the scoring passes, int64.
+        accuracy (float): Share of labels that the base model predicts.
+        epoch (int): Of the base model's training, whose weights it has.
+        epochs (int): Of that training, in all.
+        image_passes (int): Images that went through a model, forward and
+            backward, in training and attack.
     """
-    sample_id: np.ndarray
-    given_label: np.ndarray
-    subset: np.ndarray
-    attack_steps: np.ndarray
-    candidate: np.ndarray
-    suggested_label: np.ndarray
-    decision: np.ndarray
-    noise_score: np.ndarray
+    place: np.ndarray
+    steps: np.ndarray
+    accuracy: float
+    epoch: int
+    epochs: int
+    image_passes: int
 
 
 @TASK_UTILS.register_module()
@@ -82,6 +81,10 @@ class GAAVE:
         patience (int): Epochs after the best one. Defaults to 5.
         annotate (bool): Relabel candidates. False: drop them (Table 3
             without SA). Defaults to True.
+        updates (int): T', epochs in which base models go on learning while
+            they are attacked, at a hundredth of the initial learning rate;
+            each ends with a scoring pass, and k is the mean. Defaults to 0:
+            one pass over the model as it is.
         seed (int, optional): Of models and draws; that of the training by
             default.
     """
@@ -99,6 +102,7 @@ class GAAVE:
                  held_out: float = 0.1,
                  patience: int = 5,
                  annotate: bool = True,
+                 updates: int = 0,
                  seed: Optional[int] = None):
         if fit not in ('peak', 'full'):
             raise ValueError(f"fit must be 'peak' or 'full', got {fit!r}")
@@ -112,6 +116,8 @@ class GAAVE:
                              f'{cut!r}')
         if patience < 1:
             raise ValueError(f'patience must be at least 1, got {patience}')
+        if updates < 0:
+            raise ValueError(f'updates must be at least 0, got {updates}')
         self.split = split
         self.cut = cut
         self.head = head
@@ -133,10 +139,11 @@ class GAAVE:
         self.held_out = held_out
         self.patience = patience
         self.annotate = annotate
+        self.updates = updates
         self.seed = seed
 
     def __call__(self, cfg: Config, dataset: FERDataset, pipeline: Callable,
-                 root: str, logger: MMLogger) -> Judgement:
+                 root: str, logger: MMLogger) -> Tuple[Judgement, dict]:
         """Judge the labels of a training set; it is left as it is.
 
         Args:
@@ -145,6 +152,11 @@ class GAAVE:
             pipeline (Callable): Of the validation set: unaugmented images.
             root (str): Folder of the stages, see :class:`Stages`.
             logger (MMLogger): Told what happens.
+
+        Returns:
+            tuple[Judgement, dict]: And a record of how it came about, to be
+            written as JSON: of each subset its classes, histogram of k,
+            threshold and base model.
         """
         if dataset.judgement is not None:
             raise ValueError(
@@ -174,7 +186,10 @@ class _Job:
         order = np.argsort(dataset.sample_ids, kind='stable')
         self.ids = dataset.sample_ids[order]
         self.labels = dataset.get_gt_labels()[order]
+        # Values of k, and of its sum over the scoring passes.
         self.max_steps = options.attack.steps + 1
+        self.passes = max(1, options.updates)
+        self.stage = self.num_stages = 0
         # Now, not after hours.
         pixels(self.still[0]['inputs'][None])
         self.images = fingerprint([
@@ -182,15 +197,21 @@ class _Job:
         ])
 
     # -- the pipeline ------------------------------------------------------
-    def run(self) -> Judgement:
+    def run(self) -> Tuple[Judgement, dict]:
         split = self.split()
         subsets = self.subsets(self.ids, self.labels, split)
-        steps = np.full(len(self.ids), -1)
-        taus = np.full(len(self.ids), -1)
-        for side, subset in zip(self.sides(split), subsets):
-            chosen, found = self.vulnerability(side, subset)
-            steps[chosen] = found
-            taus[chosen] = self.threshold(side, subset, found)
+        # For each subset a base model, its attack, and an annotator.
+        self.num_stages = len(subsets) * (2 + self.options.annotate)
+        steps = np.full(len(self.ids), np.nan)
+        taus = np.full(len(self.ids), np.nan)
+        record = dict(samples=len(self.ids), subsets=[])
+        for side, subset in zip(subset_names(len(subsets)), subsets):
+            found = self.vulnerability(side, subset)
+            threshold = self.threshold(side, subset, found)
+            steps[found.place] = found.steps / self.passes
+            taus[found.place] = threshold.tau / self.passes
+            record['subsets'].append(self.entry(side, subset, found,
+                                                threshold))
         candidate = steps <= taus
         pseudo = np.full(len(self.ids), DROP)
         if candidate.all():
@@ -200,18 +221,22 @@ class _Job:
         if candidate.any() and self.options.annotate:
             pseudo[candidate] = self.pseudo_labels(split, candidate)
         decision = decide(self.labels, candidate, pseudo)
-        suggested = np.where(decision == 'keep', self.labels, pseudo)
+        record['decisions'] = {
+            name: int((decision == name).sum())
+            for name in ('keep', 'relabel', 'drop')
+        }
         judgement = Judgement(
             sample_id=self.ids,
             given_label=self.labels,
             subset=np.isin(self.labels, split.tail).astype(np.int64),
             attack_steps=steps,
             candidate=candidate,
-            suggested_label=suggested,
+            suggested_label=np.where(decision == 'keep', self.labels, pseudo),
             decision=decision,
-            noise_score=.5 + (taus + .5 - steps) / (2 * self.max_steps + 2))
-        self.logger.info(report(judgement, self.dataset.CLASSES))
-        return judgement
+            noise_score=.5 + (taus + .5 / self.passes - steps) /
+            (2 * self.max_steps + 2))
+        self.logger.info(in_words(judgement, self.dataset.CLASSES))
+        return judgement, record
 
     def split(self) -> HeadTail:
         counts = np.bincount(self.labels, minlength=self.dataset.num_classes)
@@ -228,7 +253,7 @@ class _Job:
         parts = [
             f'{side}: ' + ', '.join(f'{self.dataset.CLASSES[c]} ({counts[c]})'
                                     for c in classes)
-            for side, classes in zip(SIDES, split) if len(classes)
+            for side, classes in zip(subset_names(2), split) if len(classes)
         ]
         if len(parts) == 1:
             parts = ['one subset with all classes'
@@ -237,80 +262,136 @@ class _Job:
         self.logger.info('GAAVE, ' + '; '.join(parts))
         return split
 
-    @staticmethod
-    def sides(split: HeadTail) -> Sequence[str]:
-        """What the subsets are called."""
-        return SIDES if len(split.tail) else WHOLE
-
     def subsets(self, ids: np.ndarray, labels: np.ndarray,
                 split: HeadTail) -> List[Subset]:
         if not len(split.tail):
             return [plain_subset(ids, labels, split.head)]
         return list(refactor(ids, labels, split, self.seed))
 
-    def vulnerability(self, side: str, subset: Subset):
-        """Positions of a subset's own samples, and their k."""
+    def vulnerability(self, side: str, subset: Subset) -> Vulnerability:
+        """Train the base model of a subset, and attack its own samples."""
         native = subset.native
 
         def compute(folder):
             if len(np.unique(subset.labels)) < 2:
                 # Nothing that they could be mistaken for.
+                steps = np.full(native.sum(), self.max_steps * self.passes)
                 return dict(
-                    sample_id=subset.sample_ids[native],
-                    attack_steps=np.full(native.sum(), self.max_steps))
-            model = self.train(f'base model of the {side}', subset, folder)
-            self.logger.info(f'Attacking {native.sum()} samples of the '
-                             f'{side} ...')
+                    sample_id=subset.sample_ids[native], attack_steps=steps,
+                    accuracy=np.float64(1), epoch=np.int64(0),
+                    epochs=np.int64(0), image_passes=np.int64(0))
+            base = self.train(f'base model of the {side}', subset, folder)
+            self.announce(f'attack on {native.sum()} samples of the {side}')
             view = LabelView(self.still, subset.sample_ids[native],
                              subset.labels[native], subset.num_classes)
-            ids, counts = self.attack_all(model, view)
-            return dict(sample_id=ids, attack_steps=counts)
+            weights, total, accuracy = base.weights, 0, 0.
+            image_passes = base.epochs * len(subset.labels)
+            for i in range(self.passes):
+                model = base.model
+                if self.options.updates:
+                    updated = self.update(side, subset, folder, weights, i)
+                    model, weights = updated.model, updated.weights
+                    image_passes += len(subset.labels)
+                ids, steps = self.attack_all(model, view)
+                total = total + steps
+                accuracy += (steps > 0).mean() / self.passes
+                # In a pass without a step, the next one is not taken.
+                image_passes += int(
+                    np.minimum(steps + 1, self.max_steps).sum())
+            return dict(
+                sample_id=ids, attack_steps=total,
+                accuracy=np.float64(accuracy), epoch=np.int64(base.epoch),
+                epochs=np.int64(base.epochs),
+                image_passes=np.int64(image_passes))
 
         settings = dict(
             self.training_settings(subset),
             attack=self.options.attack_cfg,
-            recross=self.options.recross)
-        result = self.stages.run(f'vulnerability_{side.replace(" ", "-")}',
-                                 settings, compute)
-        steps = result['attack_steps']
+            recross=self.options.recross,
+            updates=self.options.updates)
+        result = self.run_stage(f'vulnerability of the {side}', 2, settings,
+                                compute)
+        found = Vulnerability(
+            np.searchsorted(self.ids, result['sample_id']),
+            result['attack_steps'], float(result['accuracy']),
+            *(int(result[n]) for n in ('epoch', 'epochs', 'image_passes')))
         self.logger.info(
-            f'The base model of the {side} predicts {(steps > 0).mean():.1%} '
-            f'of its labels; k from 0 to {self.max_steps}: '
-            f'{np.bincount(steps, minlength=self.max_steps + 1).tolist()}')
-        return np.searchsorted(self.ids, result['sample_id']), steps
+            f'The base model of the {side} predicts {found.accuracy:.1%} of '
+            f'its labels; k from 0 to {self.max_steps}: '
+            f'{self.histogram(found)}')
+        return found
 
-    def threshold(self, side: str, subset: Subset, steps: np.ndarray) -> int:
-        """Largest k of a candidate; -1 where there is none."""
-        fixed = self.options.tau['tail' if side == SIDES[1] else 'head']
-        accuracy = (steps > 0).mean()
+    def histogram(self, found: Vulnerability) -> List[int]:
+        """Samples by k, of a mean by what it is rounded down to."""
+        return np.bincount(
+            found.steps // self.passes, minlength=self.max_steps + 1).tolist()
+
+    def entry(self, side: str, subset: Subset, found: Vulnerability,
+              threshold: Threshold) -> dict:
+        """Of the record."""
+        sizes = np.bincount(subset.labels, minlength=subset.num_classes)
+        return dict(
+            name=side,
+            classes={
+                self.dataset.CLASSES[c]: int(sizes[i])
+                for i, c in enumerate(subset.classes)
+            },
+            extra_class=int(sizes[-1]) if subset.has_extra else None,
+            label_accuracy=found.accuracy,
+            epoch=found.epoch,
+            epochs=found.epochs,
+            histogram=self.histogram(found),
+            tau=threshold.tau / self.passes,
+            separation=threshold.separation,
+            candidates=int((found.steps <= threshold.tau).sum()),
+            image_passes=found.image_passes)
+
+    def threshold(self, side: str, subset: Subset,
+                  found: Vulnerability) -> Threshold:
+        """Largest sum of k of a candidate; -1 where there is none."""
+        fixed = self.options.tau['tail' if side == subset_names(2)[1] else
+                                 'head']
+        steps = found.steps
         sizes = np.bincount(subset.labels[subset.native])
         guess = sizes.max() / sizes.sum()
-        if len(subset.classes) > 1 and accuracy <= guess and fixed is None:
+        if len(subset.classes) > 1 and found.accuracy <= guess \
+                and fixed is None:
             self.logger.warning(
-                f'the base model of the {side} predicts {accuracy:.1%} of '
-                'its labels, no more than by naming the largest class '
+                f'the base model of the {side} predicts {found.accuracy:.1%} '
+                'of its labels, no more than by naming the largest class '
                 f'({guess:.1%}): it has learned nothing, and the labels of '
                 f'the {side} stay as they are. Train longer, or with another '
                 'learning rate.')
-            return -1
-        if accuracy < .9 and self.options.fit == 'full':
+            return Threshold(-1, 0.)
+        least = .9 if self.options.fit == 'full' else .5
+        if found.accuracy < least:
             self.logger.warning(
-                f'the base model of the {side} predicts {accuracy:.1%} of '
-                "its labels only; fit='full' is for models that fit nearly "
-                "all of them. Train longer, or take fit='peak'.")
-        found = find_threshold(steps, self.max_steps + 1, fixed,
-                               self.options.min_separation)
+                f'the base model of the {side} predicts {found.accuracy:.1%} '
+                'of its labels only' +
+                ("; fit='full' is for models that fit nearly all of them. "
+                 "Train longer, or take fit='peak'." if least == .9 else
+                 ': most of what it is wrong about may be hard, not '
+                 'mislabelled. Train longer, or with another learning rate, '
+                 'and look at the suggestions before using them.'))
+        threshold = find_threshold(
+            steps, self.max_steps * self.passes + 1,
+            fixed if fixed in (None, -1) else
+            # All whose mean is at most tau.
+            int(fixed * self.passes), self.options.min_separation)
         if fixed == -1:
             self.logger.info(f'The {side} has no candidates: its tau is -1.')
-            return -1
-        self.logger.info(
-            f'Threshold of the {side}: k <= {found.tau}, separation '
-            f'{found.separation:.2f}, {(steps <= found.tau).sum()} '
-            'candidates.' if found.tau >= 0 else
-            f'The {side} has no candidates: its k do not fall into two '
-            f'groups (separation {found.separation:.2f}, least '
-            f'{self.options.min_separation}).')
-        return found.tau
+        elif threshold.tau >= 0:
+            self.logger.info(
+                f'Threshold of the {side}: k <= '
+                f'{threshold.tau / self.passes:g}, separation '
+                f'{threshold.separation:.2f}, '
+                f'{(steps <= threshold.tau).sum()} candidates.')
+        else:
+            self.logger.info(
+                f'The {side} has no candidates: its k do not fall into two '
+                f'groups (separation {threshold.separation:.2f}, least '
+                f'{self.options.min_separation}).')
+        return threshold
 
     def pseudo_labels(self, split: HeadTail,
                       candidate: np.ndarray) -> np.ndarray:
@@ -324,29 +405,48 @@ class _Job:
                 'knows that class, and it may be lost.')
         asked = self.ids[candidate]
         predictions = []
-        for side, subset in zip(
-                self.sides(split), self.subsets(ids, labels, split)):
+        subsets = self.subsets(ids, labels, split)
+        for side, subset in zip(subset_names(len(subsets)), subsets):
             if len(np.unique(subset.labels)) < 2:
                 # The only answer that it could give.
                 answer = subset.labels[0] if len(
                     subset.labels) else subset.num_classes - 1
                 predictions.append(np.full(len(asked), answer))
+                self.announce(f'the annotator of the {side} knows one class')
                 continue
 
             def compute(folder, side=side, subset=subset):
-                model = self.train(f'annotator of the {side}', subset, folder)
+                annotator = self.train(f'annotator of the {side}', subset,
+                                       folder)
                 view = LabelView(self.still, asked, np.zeros_like(asked),
                                  subset.num_classes)
-                found, labels = self.predict_all(model, view)
+                found, labels = self.predict_all(annotator.model, view)
                 return dict(sample_id=found, prediction=labels)
 
             settings = dict(self.training_settings(subset), asked=asked)
-            result = self.stages.run(f'annotator_{side.replace(" ", "-")}',
-                                     settings, compute)
+            result = self.run_stage(f'annotator of the {side}', 1, settings,
+                                    compute)
             predictions.append(result['prediction'])
         if not len(split.tail):
             return split.head[predictions[0]]
         return combine(*predictions, split)
+
+    # -- stages ------------------------------------------------------------
+    def announce(self, what: str) -> None:
+        self.stage += 1
+        self.logger.info(f'GAAVE, stage {self.stage} of {self.num_stages}: '
+                         f'{what}')
+
+    def run_stage(self, name: str, count: int, settings: dict,
+                  compute: Callable) -> dict:
+        """A stage of which people see ``count``, now or earlier."""
+        done = self.stage + count
+        result = self.stages.run(
+            name.replace(' of the', '').replace(' ', '-'), settings, compute)
+        if self.stage < done:
+            self.stage = done - 1
+            self.announce(f'{name}, done before')
+        return result
 
     # -- models ------------------------------------------------------------
     def training_settings(self, subset: Subset) -> dict:
@@ -374,10 +474,9 @@ class _Job:
             sample_ids=subset.sample_ids,
             labels=subset.labels)
 
-    def train(self, what: str, subset: Subset, folder: str) -> nn.Module:
-        self.logger.info(
-            f'{what[0].upper() + what[1:]}: {len(subset.labels)} samples, '
-            f'{subset.num_classes} classes')
+    def train(self, what: str, subset: Subset, folder: str) -> Trained:
+        self.announce(f'{what}, {len(subset.labels)} samples of '
+                      f'{subset.num_classes} classes')
         kept = np.ones(len(subset.labels), dtype=bool)
         held_out = None
         if self.options.fit == 'peak':
@@ -397,27 +496,27 @@ class _Job:
             what[0].upper() + what[1:], self.logger, held_out,
             self.options.patience)
 
+    def update(self, side: str, subset: Subset, folder: str, weights: str,
+               index: int) -> Trained:
+        """One epoch of T', which begins with the weights of the last."""
+        view = LabelView(self.dataset, subset.sample_ids, subset.labels,
+                         subset.num_classes)
+        return train_classifier(
+            slowed(self.cfg, UPDATE_RATE, 1), view, subset.num_classes,
+            f'{folder}/update{index + 1}', self.seed + index + 1,
+            f'Update {index + 1} of {self.passes} of the {side}', self.logger,
+            weights=weights)
+
     def batches(self, view: LabelView) -> Iterator[tuple]:
         """Sample ids, pixels in [0, 1] and labels, of this process's part."""
-        loader = self.cfg.val_dataloader
-        loader = Runner.build_dataloader(
-            dict(
-                dataset=view,
-                sampler=dict(type='DefaultSampler', shuffle=False),
-                batch_size=loader.batch_size,
-                num_workers=loader.num_workers,
-                collate_fn=loader.get('collate_fn',
-                                      dict(type='default_collate'))))
-        bar = ProgressBar(len(loader)) if is_main_process() else None
-        for batch in loader:
+        like = self.cfg.val_dataloader
+        for batch in batches_in_order(
+                view, like.batch_size, like.num_workers,
+                like.get('collate_fn', dict(type='default_collate'))):
             samples = batch['data_samples']
-            ids = torch.tensor([int(s.sample_id) for s in samples])
-            labels = torch.cat([s.gt_label for s in samples])
-            yield ids, pixels(batch['inputs']), labels
-            if bar is not None:
-                bar.update()
-        if bar is not None:
-            bar.file.write('\n')
+            yield (torch.tensor([int(s.sample_id) for s in samples]),
+                   pixels(batch['inputs']),
+                   torch.cat([s.gt_label for s in samples]))
 
     def attack_all(self, model: nn.Module, view: LabelView):
         device = next(model.parameters()).device
@@ -439,42 +538,11 @@ class _Job:
         return gather(torch.cat(ids), torch.cat(labels))
 
 
-def exact():
-    """Full float32, and the same in each run, on GPUs too (E15)."""
-    return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-
-
 def find_checkpoint(cfg: Config) -> Optional[str]:
     """The local file that the backbone starts from, if there is one."""
     init_cfg = classifier_config(cfg, 2)['backbone'].get('init_cfg')
     path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
     return path if path and os.path.isfile(path) else None
-
-
-def pixels(inputs) -> Tensor:
-    """Images of a batch, in [0, 1].
-
-    Raises:
-        ValueError: They are not 8-bit, so that their scale is not known.
-    """
-    if not isinstance(inputs, Tensor) or inputs.dtype != torch.uint8:
-        kind = inputs.dtype if isinstance(inputs, Tensor) else 'a list'
-        raise ValueError(
-            f'GAAVE attacks pixels in [0, 1], but the validation pipeline '
-            f'gives {kind}: let it end with 8-bit images of one size, and '
-            'have data_preprocessor normalise them.')
-    return inputs.float() / 255
-
-
-def pixel_classifier(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Logits of images in [0, 1], normalised as the model does it."""
-
-    def classify(images: Tensor) -> Tensor:
-        data = model.data_preprocessor(dict(inputs=images * 255))
-        return model(data['inputs'], mode='tensor')
-
-    return classify
 
 
 def gather(ids: Tensor, values: Tensor):
@@ -484,33 +552,3 @@ def gather(ids: Tensor, values: Tensor):
     values = np.concatenate([part[1] for part in parts])
     ids, first = np.unique(ids, return_index=True)
     return ids, values[first]
-
-
-def report(judgement: Judgement, classes: List[str]) -> str:
-    """What was done, in words."""
-    count = {
-        what: int((judgement.decision == what).sum())
-        for what in ('keep', 'relabel', 'drop')
-    }
-    total = len(judgement.sample_id)
-    lines = [
-        f'GAAVE: of {total} labels {int(judgement.candidate.sum())} were in '
-        f'doubt; {count["keep"]} are kept, {count["relabel"]} changed, and '
-        f'{count["drop"]} samples dropped.'
-    ]
-    for label, name in enumerate(classes):
-        mine = judgement.given_label == label
-        if not mine.any():
-            continue
-        changed = judgement.suggested_label[mine
-                                            & (judgement.decision ==
-                                               'relabel')]
-        numbers = np.bincount(changed, minlength=len(classes))
-        targets = ', '.join(f'{numbers[i]} to {classes[i]}'
-                            for i in np.argsort(-numbers, kind='stable')
-                            if numbers[i])
-        dropped = int((judgement.decision[mine] == 'drop').sum())
-        kept = int((judgement.decision[mine] == 'keep').sum())
-        lines.append(f'  {name}: {kept} of {int(mine.sum())} kept, '
-                     f'{targets or "none changed"}, {dropped} dropped')
-    return '\n'.join(lines)

@@ -1,12 +1,15 @@
 """GAAVE in front of a training."""
 import os.path as osp
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
 from mmfer.datasets import FERDataset
 from mmfer.engine.utils import random_state_kept
 from mmfer.registry import HOOKS, TASK_UTILS
+
+from .report import write_report
 
 
 @HOOKS.register_module()
@@ -17,7 +20,8 @@ class GAAVEHook(Hook):
     have the backbone and the schedule of that config; their stages lie in
     ``cleaning/`` of the work dir, where a resumed run finds them. The
     training itself starts from scratch, on the cleaned set: sampler, workers,
-    length of the loop and schedules are those of the new set.
+    length of the loop and schedules are those of the new set. There also is
+    a report: ``report.txt``, ``record.json`` and ``attack_steps.png``.
 
     ``sample_scores.csv`` has all samples, those that were dropped, too.
 
@@ -50,10 +54,13 @@ class GAAVEHook(Hook):
                 'GAAVEHook looks at the training images through the '
                 'validation pipeline: switch validation on.')
         # The training draws as it does on a set that was cleaned before.
+        folder = osp.join(runner.work_dir, 'cleaning')
         with random_state_kept():
-            judgement = self.method(
-                cfg, dataset, runner.val_dataloader.dataset.pipeline,
-                osp.join(runner.work_dir, 'cleaning'), runner.logger)
+            judgement, record = self.method(
+                cfg, dataset, runner.val_dataloader.dataset.pipeline, folder,
+                runner.logger)
+        if is_main_process():
+            write_report(folder, judgement, record, dataset.CLASSES)
         dataset.judge(judgement._asdict())
         runner._train_dataloader = dict(cfg.train_dataloader, dataset=dataset)
         runner._train_loop = runner.build_train_loop(cfg.train_cfg)

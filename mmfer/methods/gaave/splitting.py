@@ -4,6 +4,15 @@ from typing import NamedTuple, Optional, Sequence
 import numpy as np
 
 
+def subset_names(count: int) -> Sequence[str]:
+    """What the subsets are called.
+
+    Args:
+        count (int): 1, or 2 of a set that is split.
+    """
+    return ('head-set', 'tail-set') if count == 2 else ('whole set', )
+
+
 class HeadTail(NamedTuple):
     """Classes of the head-set and of the tail-set.
 
