@@ -9,8 +9,9 @@ GAAVE. Nothing of the data set is changed. DIR gets
 - ``sample_scores.csv``: every sample, what was measured, and what becomes of
   it. Training on it:
   ``--cfg-options train_dataloader.dataset.decisions=DIR/sample_scores.csv``
-- ``cleaned_list.txt``: the images that are left and their labels, for
-  ImageList with the data set's root and classes
+- ``cleaned_list.txt`` or ``.csv``: the images that are left and their labels
+  in the data set's own format, ready to train on; ``run.json`` and the last
+  line of the log say with which settings of the data set
 - ``report.txt``: what was done, in words
 - ``attack_steps.png``: what the thresholds divide
 - ``record.json``: subsets, histograms, thresholds and base models
@@ -22,9 +23,8 @@ import argparse
 import json
 import os
 import os.path as osp
-from typing import List
+from typing import List, Optional
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
@@ -32,7 +32,6 @@ from mmfer.cli import (add_runner_arguments, build_runner, finish_config,
                        load_config, process_group)
 from mmfer.compat import write_atomic
 from mmfer.datasets import FERDataset
-from mmfer.datasets.lists import write_label_list
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.hooks.summary import config_hash, package_versions
 from mmfer.engine.stages import fingerprint
@@ -112,8 +111,13 @@ def score_table(judgement: Judgement, names: List[str],
 
 
 def write_results(out: str, judgement: Judgement, record: dict,
-                  dataset: FERDataset) -> None:
-    """Everything but :data:`RUN`."""
+                  dataset: FERDataset) -> Optional[dict]:
+    """Everything but :data:`RUN`.
+
+    Returns:
+        dict, optional: Settings of the data set with which it reads the list;
+        None if there is no list of such images.
+    """
     paths = {
         info['sample_id']: info['img_path']
         for info in (dataset.get_data_info(i) for i in range(len(dataset)))
@@ -123,12 +127,26 @@ def write_results(out: str, judgement: Judgement, record: dict,
     write_atomic(
         osp.join(out, 'sample_scores.csv'),
         score_table(judgement, names, dataset))
-    left = np.flatnonzero(judgement.decision != 'drop')
-    labels = judgement.suggested_label[left]
-    write_label_list(
-        osp.join(out, 'cleaned_list.txt'), [names[i] for i in left], labels,
-        by_path=True)
     write_report(out, judgement, record, dataset.CLASSES)
+    if dataset.LIST_ENDING is None:
+        return None
+    left = judgement.decision != 'drop'
+    return dataset.write_list(
+        osp.join(out, f'cleaned_list{dataset.LIST_ENDING}'),
+        judgement.sample_id[left], judgement.suggested_label[left])
+
+
+def how_to_train(out: str, settings: Optional[dict]) -> str:
+    """A sentence with options for ``tools/train.py``."""
+    place = 'train_dataloader.dataset'
+    table = osp.abspath(osp.join(out, 'sample_scores.csv'))
+    text = f'Train on the result with --cfg-options {place}.decisions={table}'
+    if settings and 'type' not in settings:
+        options = ' '.join(f'{place}.{k}={v}' for k, v in settings.items())
+        text += f', or on the list with --cfg-options {options}'
+    elif settings:
+        text += f', or on the list with train_dataloader.dataset={settings}'
+    return text
 
 
 def main() -> None:
@@ -157,10 +175,14 @@ def main() -> None:
             cfg, dataset, pipeline, args.stages
             or osp.join(args.out, 'cleaning'), runner.logger)
         if is_main_process():
-            write_results(args.out, judgement, record, dataset)
-            runner.logger.info(f'The results are in {args.out}: '
-                               'sample_scores.csv, cleaned_list.txt, '
-                               'attack_steps.png, report.txt')
+            found = write_results(args.out, judgement, record, dataset)
+            settings['list_settings'] = found
+            write_atomic(
+                osp.join(args.out, RUN), json.dumps(settings,
+                                                    indent=1).encode())
+            runner.logger.info(
+                f'The results are in {args.out}, in words in report.txt. '
+                f'{how_to_train(args.out, found)}')
 
 
 def build_dataset(cfg: Config) -> FERDataset:

@@ -1,13 +1,15 @@
 """AffectNet: eight expressions, with valence and arousal."""
 import csv
+import io
 import os
 import os.path as osp
-from typing import Iterator, List, NamedTuple, Sequence, Tuple, Union
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 
+from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
 
 from .base import FERDataset
@@ -81,6 +83,9 @@ class AffectNet(FERDataset):
         split (str): ``'train'`` or ``'val'``. The release has no labels for
             a test split, so papers report the latter.
         num_classes (int): 8, or 7 to leave contempt out. Defaults to 8.
+        table (str, optional): A CSV table for the training split instead of
+            that of the release, of either layout; relative to the working
+            directory.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
@@ -92,11 +97,13 @@ class AffectNet(FERDataset):
     """
 
     METAINFO = dict(classes=EMOTIONS)
+    LIST_ENDING = '.csv'
 
     def __init__(self,
                  data_root: str = 'data/affectnet',
                  split: str = 'train',
                  num_classes: int = 8,
+                 table: Optional[str] = None,
                  **kwargs):
         if split not in SPLITS:
             raise ValueError(f'AffectNet has no split {split!r}, only '
@@ -105,7 +112,13 @@ class AffectNet(FERDataset):
             raise ValueError(
                 f'AffectNet: num_classes={num_classes!r}, but there are 8 '
                 'classes, or 7 without contempt.')
+        if table is not None and split != 'train':
+            raise ValueError(
+                f'AffectNet: table={table!r} for an evaluation, which takes '
+                'the labels of the release. Remove it here; it belongs to the '
+                'training set.')
         self.split = split
+        self.table = table
         self._num_emotions = num_classes
         kwargs.setdefault('classes', EMOTIONS[:num_classes])
         test_mode = kwargs.pop('test_mode', False) or split != 'train'
@@ -114,17 +127,41 @@ class AffectNet(FERDataset):
     def load_samples(self) -> List[dict]:
         """Read the table or the annotations of all images."""
         images, annotations = self._find_release()
-        samples = []
-        for annotation in annotations:
-            label = expression_label(annotation)
-            # Contempt, if not wanted, is the first beyond the emotions.
-            if label < self._num_emotions:
-                samples.append(
-                    dict(
-                        img_path=osp.join(images, annotation.name),
-                        gt_label=label,
-                        gt_va=va_pair(annotation)))
-        return samples
+        return [
+            dict(
+                img_path=osp.join(images, annotation.name),
+                gt_label=expression_label(annotation),
+                gt_va=va_pair(annotation))
+            for annotation in self._of_emotions(annotations)
+        ]
+
+    def _of_emotions(
+            self, annotations: Iterator[Annotation]) -> Iterator[Annotation]:
+        """Contempt, if not wanted, is the first beyond the emotions."""
+        return (annotation for annotation in annotations
+                if expression_label(annotation) < self._num_emotions)
+
+    def write_list(self, path: str, sample_ids: Sequence[int],
+                   labels: Sequence[int]) -> dict:
+        """Write a table of the CSV release, for ``table``.
+
+        It has the columns that are read here, valence and arousal as they
+        were.
+        """
+        label_of = dict(zip(map(int, sample_ids), map(int, labels)))
+        text = io.StringIO(newline='')
+        writer = csv.writer(text, lineterminator='\n')
+        # In the capitals of the release.
+        writer.writerow(['subDirectory_filePath', *WANTED[1:]])
+        annotations = self._of_emotions(self._find_release()[1])
+        for sample_id, annotation in enumerate(annotations):
+            if sample_id in label_of:
+                writer.writerow([
+                    annotation.name, label_of[sample_id], annotation.valence,
+                    annotation.arousal
+                ])
+        write_atomic(path, text.getvalue().encode())
+        return dict(table=osp.abspath(path), label_noise=None)
 
     def _find_release(self) -> Tuple[str, Iterator[Annotation]]:
         """Folder of the images, and what is known of them."""
@@ -135,11 +172,20 @@ class AffectNet(FERDataset):
         ]
         table_images = osp.join(self.data_root, 'Manually_Annotated_Images')
         table = next(filter(osp.isfile, tables), None)
-        if table is not None and osp.isdir(table_images):
-            return table_images, read_table(table)
         images = osp.join(self.data_root, folder, 'images')
         annotations = osp.join(self.data_root, folder, 'annotations')
-        if osp.isdir(images) and osp.isdir(annotations):
+        if self.table is not None:
+            if not osp.isfile(self.table):
+                raise FileNotFoundError(
+                    f'AffectNet: table={self.table!r} is not there; it is '
+                    f'relative to {os.getcwd()!r} unless it starts at the '
+                    'root.')
+            found = next(filter(osp.isdir, (table_images, images)), None)
+            if found is not None:
+                return found, read_table(self.table)
+        elif table is not None and osp.isdir(table_images):
+            return table_images, read_table(table)
+        elif osp.isdir(images) and osp.isdir(annotations):
             return images, self._read_annotations(annotations)
         states = {True: 'found', False: 'not there'}
         raise self.missing_root(

@@ -18,6 +18,7 @@ from mmpretrain.datasets import BaseDataset
 from mmfer.registry import TASK_UTILS
 
 from .decisions import read_decisions
+from .lists import write_label_list
 from .transforms.loading import (
     UnreadableImageError,
     check_image_file,
@@ -96,6 +97,9 @@ class FERDataset(BaseDataset):
         ValueError: The split is empty, or labels are out of range or
             refused.
     """
+
+    # Of a file by write_list; None: there is no list of these images.
+    LIST_ENDING: Optional[str] = '.txt'
 
     def __init__(self,
                  data_root: str = '',
@@ -318,6 +322,36 @@ class FERDataset(BaseDataset):
         self.set_labels(ids[changed], judgement['suggested_label'][changed])
         kept = np.isin(self.sample_ids, ids[decision != 'drop'])
         self.get_subset_(np.flatnonzero(kept).tolist())
+
+    def write_list(self, path: str, sample_ids: Sequence[int],
+                   labels: Sequence[int]) -> dict:
+        """Write training samples and labels in this data set's own format.
+
+        Here as rows ``image label`` for ``ImageList``, the images relative
+        to the data root.
+
+        Args:
+            path (str): The file; replaced if it exists. Its ending is that
+                of :attr:`LIST_ENDING`.
+            sample_ids (Sequence[int]): Rows in the full list, ascending.
+            labels (Sequence[int]): int (N, ), in [0, num_classes).
+
+        Returns:
+            dict: What to change in the data set's config for it to read the
+            list; all else stays.
+        """
+        infos = self._infos_of(sample_ids)
+        write_label_list(
+            path, [self.image_name(info['img_path']) for info in infos],
+            labels, by_path=True)
+        return dict(
+            type='ImageList', ann_file=osp.abspath(path), label_base=0,
+            classes=list(self.CLASSES))
+
+    def _infos_of(self, sample_ids: Sequence[int]) -> List[dict]:
+        """Annotations of samples of this (sub)set, in the order asked for."""
+        infos = {info['sample_id']: info for info in self._iterate_infos()}
+        return [infos[int(sample_id)] for sample_id in sample_ids]
 
     @property
     @force_full_init

@@ -17,6 +17,7 @@ from mmpretrain.datasets.categories import (
     CIFAR100_CATEGORIES,
 )
 
+from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
 
 from .base import FERDataset
@@ -97,6 +98,8 @@ class NoisyCIFAR10(FERDataset):
         long_tail_seed (int): Which samples of a class stay. Of the same seed
             those of a larger ratio are among those of a smaller one.
             Defaults to 0.
+        partial_list (bool): Leave images out that ``noisy_list`` does not
+            have, as one that was cleaned. Defaults to False: refuse it.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
@@ -121,6 +124,7 @@ class NoisyCIFAR10(FERDataset):
                  noisy_list: Optional[str] = None,
                  long_tail: Optional[float] = None,
                  long_tail_seed: int = 0,
+                 partial_list: bool = False,
                  **kwargs):
         name = type(self).__name__
         if split not in ('train', 'test'):
@@ -149,6 +153,7 @@ class NoisyCIFAR10(FERDataset):
         self.noisy_list = noisy_list
         self.long_tail = long_tail
         self.long_tail_seed = long_tail_seed
+        self.partial_list = partial_list
         self._noisy_sha256: Optional[str] = None
         super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
 
@@ -159,6 +164,9 @@ class NoisyCIFAR10(FERDataset):
         if self.long_tail is not None:
             rows = long_tail_rows(labels, self.num_classes, self.long_tail,
                                   self.long_tail_seed)
+        if self.noisy_list is not None:
+            noisy = self._read_noisy_labels(labels)
+            rows = rows[noisy[rows] >= 0]
         if images is not None:
             # From RGB planes to the BGR pixels that image files decode to.
             planes = images[rows].reshape(-1, 3, 32, 32)[:, ::-1]
@@ -170,7 +178,6 @@ class NoisyCIFAR10(FERDataset):
                 original_index=row) for row in rows.tolist()
         ]
         if self.noisy_list is not None:
-            noisy = self._read_noisy_labels(labels)
             for sample in samples:
                 sample['clean_label'] = sample['gt_label']
                 sample['gt_label'] = int(noisy[sample['original_index']])
@@ -225,10 +232,10 @@ class NoisyCIFAR10(FERDataset):
     def _read_noisy_labels(self, labels: np.ndarray) -> np.ndarray:
         """The list's labels (N, ), by original row."""
         noisy = read_noisy_list(self.noisy_list, len(labels),
-                                self.num_classes)
+                                self.num_classes, self.partial_list)
         with open(self.noisy_list, 'rb') as file:
             self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
-        right = (noisy == labels).mean()
+        right = (noisy == labels)[noisy >= 0].mean()
         if right <= 1.5 / self.num_classes:
             print_log(
                 f'{type(self).__name__}: only {right:.1%} of the labels in '
@@ -237,6 +244,20 @@ class NoisyCIFAR10(FERDataset):
                 'current',
                 level=logging.WARNING)
         return noisy
+
+    def write_list(self, path: str, sample_ids: Sequence[int],
+                   labels: Sequence[int]) -> dict:
+        """Write rows ``index label``, in the original order, for
+        ``noisy_list``."""
+        rows = [
+            f'{info["original_index"]} {label}\n'
+            for info, label in zip(
+                self._infos_of(sample_ids), labels, strict=True)
+        ]
+        write_atomic(path, ''.join(rows).encode())
+        return dict(
+            noisy_list=osp.abspath(path), partial_list=True, label_noise=None,
+            long_tail=None)
 
     @force_full_init
     def noise_manifest(self) -> Optional[dict]:
@@ -470,7 +491,10 @@ def read_numbered_list(table: str, folder: str,
     return paths, rows.labels[order]
 
 
-def read_noisy_list(path: str, count: int, num_classes: int) -> np.ndarray:
+def read_noisy_list(path: str,
+                    count: int,
+                    num_classes: int,
+                    partial: bool = False) -> np.ndarray:
     """Read a plain list of labels for all images of a split.
 
     Args:
@@ -480,9 +504,11 @@ def read_noisy_list(path: str, count: int, num_classes: int) -> np.ndarray:
             start with ``#`` are skipped. Labels and indices start at 0.
         count (int): Number of images N.
         num_classes (int): Number of classes.
+        partial (bool): Rows have an index, and some images have no row.
+            Defaults to False.
 
     Returns:
-        np.ndarray: int64 (N, ), in the original order.
+        np.ndarray: int64 (N, ), in the original order; -1 without a row.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -503,11 +529,16 @@ def read_noisy_list(path: str, count: int, num_classes: int) -> np.ndarray:
                              'Keep one row for each image.')
         labels[index] = label
     missing = np.flatnonzero(labels < 0)
+    if partial and rows and rows[0][1] is not None \
+            and len(rows) == count - len(missing):
+        return labels
     if len(rows) != count or missing.size:
         first = f', none for image {missing[0]}' if missing.size else ''
         raise ValueError(
             f'{path} has {len(rows)} labels for {count} images{first}. Take '
-            'the list that was made for all images of this split.')
+            'the list that was made for all images of this split; if it is '
+            'to lack some, as one that was cleaned, its rows need an index, '
+            'and the data set partial_list=True.')
     return labels
 
 

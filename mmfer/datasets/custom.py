@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from mmfer.registry import DATASETS
 
 from .base import FERDataset
-from .lists import read_label_list
+from .lists import read_label_list, write_label_list
 
 NOISY_FORMATS = ('resup', 'eac', 'scn', 'jointgan')
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
@@ -105,6 +105,16 @@ class ImageList(FERDataset):
             for path, label in zip(
                 rows.paths, rows.labels.tolist(), strict=True)
         ]
+
+    def write_list(self, path: str, sample_ids: Sequence[int],
+                   labels: Sequence[int]) -> dict:
+        """Write rows ``image label`` like those that were read."""
+        root = self.img_prefix or os.curdir
+        write_label_list(
+            path, [osp.relpath(info['img_path'], root)
+                   for info in self._infos_of(sample_ids)],
+            labels, by_path=True)
+        return dict(ann_file=osp.abspath(path), label_base=0)
 
 
 @DATASETS.register_module()

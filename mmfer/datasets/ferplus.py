@@ -1,10 +1,12 @@
 """FERPlus: FER2013 with ten annotators per image."""
 import csv
+import io
 import os.path as osp
-from typing import List
+from typing import List, Sequence
 
 import numpy as np
 
+from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
 
 from .base import FERDataset
@@ -14,6 +16,7 @@ EMOTIONS = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust',
 # Vote columns of fer2013new.csv: the eight emotions, then two that say the
 # image cannot be labelled.
 NUM_COLUMNS = len(EMOTIONS) + 2
+TABLE = 'fer2013new.csv'
 SPLITS = dict(
     train=('Training', 'FER2013Train'),
     valid=('PublicTest', 'FER2013Valid'),
@@ -83,16 +86,20 @@ class FERPlus(FERDataset):
             (RUL and ALUM refuse it). It holds the truth, so it cannot be
             joined with ``label_noise``.
             Defaults to False.
+        table (str): The table, relative to ``data_root``; another one for
+            the training split alone. Defaults to ``'fer2013new.csv'``.
         **kwargs: See :class:`FERDataset`.
     """
 
     METAINFO = dict(classes=EMOTIONS)
+    LIST_ENDING = '.csv'
 
     def __init__(self,
                  data_root: str = 'data/ferplus',
                  split: str = 'train',
                  protocol: str = 'argmax',
                  soft_labels: bool = False,
+                 table: str = TABLE,
                  **kwargs):
         if split not in SPLITS:
             raise ValueError(f'FERPlus has no split {split!r}, only '
@@ -104,16 +111,22 @@ class FERPlus(FERDataset):
             raise ValueError(
                 'FERPlus: soft_labels=True hands the true vote distribution '
                 'to the loss and so undoes label_noise; choose one.')
+        if table != TABLE and split != 'train':
+            raise ValueError(
+                f'FERPlus: table={table!r} for an evaluation, which takes the '
+                f'votes of {TABLE}. Remove it here; it belongs to the '
+                'training set.')
         self.split = split
         self.protocol = protocol
+        self.table = table
         self.soft_labels = soft_labels
         test_mode = kwargs.pop('test_mode', False) or split != 'train'
         super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
 
     def load_samples(self) -> List[dict]:
-        """Read ``fer2013new.csv``."""
+        """Read the table."""
         usage, folder = SPLITS[self.split]
-        table = osp.join(self.data_root, 'fer2013new.csv')
+        table = osp.join(self.data_root, self.table)
         images = osp.join(self.data_root, folder)
         if not (osp.isfile(table) and osp.isdir(images)):
             raise self.missing_root(
@@ -134,6 +147,35 @@ class FERPlus(FERDataset):
                 sample['gt_score'] = emotions / emotions.sum()
             samples.append(sample)
         return samples
+
+    def write_list(self, path: str, sample_ids: Sequence[int],
+                   labels: Sequence[int]) -> dict:
+        """Write a vote table, for ``table``.
+
+        Samples that are not named are not in it. Where a label is not that
+        of the votes, it gets all ten of them. Other splits stay as they are.
+        """
+        label_of = dict(zip(map(int, sample_ids), map(int, labels)))
+        usage, _ = SPLITS[self.split]
+        table = osp.join(self.data_root, self.table)
+        of_votes = iter(PROTOCOLS[self.protocol](read_votes(table, usage)[1]))
+        text = io.StringIO(newline='')
+        writer = csv.writer(text, lineterminator='\n')
+        sample_id = 0
+        with open(table, newline='', encoding='utf-8-sig') as file:
+            for row in filter(None, csv.reader(file)):
+                own = next(of_votes) if row[0] == usage and row[1] else -1
+                if own >= 0:
+                    label = label_of.get(sample_id)
+                    sample_id += 1
+                    if label is None:
+                        continue
+                    if label != own:
+                        row[2:] = [10 * (i == label)
+                                   for i in range(NUM_COLUMNS)]
+                writer.writerow(row)
+        write_atomic(path, text.getvalue().encode())
+        return dict(table=osp.abspath(path), label_noise=None)
 
 
 def read_votes(path: str, usage: str):

@@ -554,7 +554,8 @@ def rafdb_split_rows(label_list: LabelList, split: str) -> np.ndarray:
 
 
 def merge_rafdb_train_labels(clean: LabelList,
-                             noisy: LabelList) -> np.ndarray:
+                             noisy: LabelList,
+                             partial: bool = False) -> np.ndarray:
     """Noisy labels for the train rows of RAF-DB's own list.
 
     Rows are joined by :func:`rafdb_key`, never by position. Test rows of
@@ -563,10 +564,12 @@ def merge_rafdb_train_labels(clean: LabelList,
     Args:
         clean (LabelList): RAF-DB's own list (format 'rafdb').
         noisy (LabelList): Any list of RAF-DB train images.
+        partial (bool): It may lack some of them. Defaults to False.
 
     Returns:
         np.ndarray: int64, one noisy label for each row of
-        ``rafdb_split_rows(clean, 'train')``, in that order.
+        ``rafdb_split_rows(clean, 'train')``, in that order; -1 of an image
+        that a partial list lacks.
 
     Raises:
         ValueError: ``clean`` is not RAF-DB's own list; the numbers of
@@ -592,18 +595,19 @@ def merge_rafdb_train_labels(clean: LabelList,
         for i in rafdb_split_rows(noisy, 'train')
     }
     missing = [key for key in wanted if key not in given]
-    if missing:
+    if missing and not partial:
         raise ValueError(
             f'{noisy.path} has no label for {len(missing)} of {len(wanted)} '
             f'train images of {clean.path}: {_first_few(missing)}. Complete '
-            'the list, or take one made for the same images.')
+            'the list, or take one made for the same images. If it is to '
+            'lack some, as one that was cleaned, say partial_list=True.')
     unknown = sorted(set(given).difference(wanted))
     if unknown:
         raise ValueError(
             f'{noisy.path} has labels for {len(unknown)} train images that '
             f'{clean.path} does not have: {_first_few(unknown)}. Remove '
             'them, or take a list made for the same images.')
-    return np.array([given[key] for key in wanted], dtype=np.int64)
+    return np.array([given.get(key, -1) for key in wanted], dtype=np.int64)
 
 
 def _first_few(names: List[str], count: int = 5) -> str:

@@ -1,7 +1,7 @@
 """RAF-DB: seven basic expressions, with any published noisy list."""
 import hashlib
 import os.path as osp
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from mmengine.dataset import force_full_init
 
@@ -16,6 +16,7 @@ from .lists import (
     rafdb_key,
     rafdb_split_rows,
     read_label_list,
+    write_label_list,
 )
 
 EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger',
@@ -46,6 +47,10 @@ class RAFDB(FERDataset):
             in any format of :func:`~mmfer.datasets.lists.read_label_list`;
             its rows are joined by image name. Relative to the working
             directory. Not together with ``label_noise``.
+        label_base (int, optional): 0 or 1, what ``noisy_list`` calls the
+            first class. Defaults to None: found from its labels.
+        partial_list (bool): Leave images out that ``noisy_list`` does not
+            have, as one that was cleaned. Defaults to False: refuse it.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
@@ -61,6 +66,8 @@ class RAFDB(FERDataset):
                  data_root: str = 'data/rafdb',
                  split: str = 'train',
                  noisy_list: Optional[str] = None,
+                 label_base: Optional[int] = None,
+                 partial_list: bool = False,
                  **kwargs):
         if split not in ('train', 'test'):
             raise ValueError(f'RAFDB has no split {split!r}, only train, '
@@ -80,6 +87,8 @@ class RAFDB(FERDataset):
             noisy_list = osp.expanduser(noisy_list)
         self.split = split
         self.noisy_list = noisy_list
+        self.label_base = label_base
+        self.partial_list = partial_list
         self._noisy: Optional[LabelList] = None
         self._noisy_sha256: Optional[str] = None
         super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
@@ -116,14 +125,31 @@ class RAFDB(FERDataset):
                 gt_label=int(own.labels[row])) for row in rows
         ]
         if self.noisy_list is not None:
-            self._noisy = read_label_list(self.noisy_list, self.num_classes)
+            self._noisy = read_label_list(
+                self.noisy_list, self.num_classes, label_base=self.label_base)
             with open(self.noisy_list, 'rb') as file:
                 self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
-            noisy = merge_rafdb_train_labels(own, self._noisy)
+            noisy = merge_rafdb_train_labels(own, self._noisy,
+                                             self.partial_list)
             for sample, label in zip(samples, noisy.tolist(), strict=True):
                 sample['clean_label'] = sample['gt_label']
                 sample['gt_label'] = label
+            samples = [s for s in samples if s['gt_label'] >= 0]
         return samples
+
+    def write_list(self, path: str, sample_ids: Sequence[int],
+                   labels: Sequence[int]) -> dict:
+        """Write rows ``train_00001.jpg 5``, labels from 1, for ``noisy_list``.
+
+        RAF-DB's own format, without the test images.
+        """
+        infos = self._infos_of(sample_ids)
+        write_label_list(
+            path, [f'{rafdb_key(info["img_path"])}.jpg' for info in infos],
+            labels, label_base=1)
+        return dict(
+            noisy_list=osp.abspath(path), label_base=1, partial_list=True,
+            label_noise=None)
 
     @force_full_init
     def noise_manifest(self) -> Optional[dict]:

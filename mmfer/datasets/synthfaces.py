@@ -33,6 +33,8 @@ class SyntheticFaces(FERDataset):
     """
 
     METAINFO = dict(classes=EXPRESSIONS)
+    # There are no files that it could name.
+    LIST_ENDING = None
 
     def __init__(self,
                  split: str = 'train',

@@ -6,16 +6,16 @@ import shutil
 import sys
 from pathlib import Path
 
-import mmcv
 import numpy as np
 import pytest
 from helpers import ROOT, Stop, tiny_config, train
-from made_data import make_rafdb
+from made_data import (make_affectnet, make_cifar10, make_cifar100,
+                       make_ferplus, make_rafdb, write_image)
 
-from mmfer.datasets import RAFDB, ImageList
-from mmfer.datasets.lists import read_label_list
+from mmfer.datasets import AffectNet, FERPlus
 from mmfer.methods.gaave import Judgement
 from mmfer.methods.gaave import gaave as module
+from mmfer.registry import DATASETS
 
 TOOL = Path(ROOT) / 'tools/clean_labels.py'
 spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
@@ -61,13 +61,8 @@ def test_what_it_writes(cleaned):
     out = folder / 'out'
     rows = read_table(out / 'sample_scores.csv')
     assert len(rows) == 96 and list(rows[0])[-1] == 'clean_label'
-    left = [row for row in rows if row['decision'] != 'drop']
-    found = read_label_list(out / 'cleaned_list.txt', 7, label_base=0,
-                            by_path=True)
-    assert list(found.paths) == [row['image'] for row in left]
-    assert found.labels.tolist() == [
-        int(row['suggested_label']) for row in left
-    ]
+    # Drawn faces have no files that a list could name.
+    assert not list(out.glob('cleaned_list*'))
     text = (out / 'report.txt').read_text()
     assert text.startswith('GAAVE: of 96 labels') and 'surprise: ' in text
     picture = (out / 'attack_steps.png').read_bytes()
@@ -75,6 +70,9 @@ def test_what_it_writes(cleaned):
     settings = json.loads((out / 'run.json').read_text())
     assert settings['config'] == 'tiny' and settings['options']['tau'] == 2
     assert 'torch' in settings['versions']
+    assert settings['list_settings'] is None
+    record = json.loads((out / 'record.json').read_text())
+    assert [s['tau'] for s in record['subsets']] == [2, 2]
 
 
 def test_training_on_its_decisions_is_that_of_the_hook(cleaned, tmp_path):
@@ -125,54 +123,83 @@ def test_folder_of_something_else(monkeypatch, tmp_path):
     assert [p.name for p in (tmp_path / 'out').iterdir()] == ['thesis.tex']
 
 
-def made_judgement(labels, decision, suggested):
-    ids = np.arange(len(labels))
-    zeros = np.zeros(len(labels), dtype=np.int64)
-    return Judgement(ids, labels, zeros, zeros, decision != 'keep', suggested,
-                     decision, zeros / 9)
+def make_image_list(root):
+    for i in range(20):
+        write_image(root / f'set/images/{i % 3}/{i}.png', 8, i)
+    rows = [f'{i % 3}/{i}.png {i % 3}\n' for i in range(20)]
+    (root / 'set/list.txt').write_text(''.join(rows))
+    return root / 'set'
 
 
-def test_list_of_rafdb_trains(tmp_path):
-    """By ImageList, and the table by RAFDB itself."""
-    root = make_rafdb(tmp_path / 'rafdb')
-    dataset = RAFDB(str(root))
-    labels = dataset.get_gt_labels()
-    decision = np.array(['keep'] * 14).astype('<U7')
-    decision[3], decision[5] = 'relabel', 'drop'
-    suggested = labels.copy()
-    suggested[3], suggested[5] = 6, -1
-    tool.write_results(
-        str(tmp_path), made_judgement(labels, decision, suggested), {},
-        dataset)
-    listed = ImageList(
-        ann_file=str(tmp_path / 'cleaned_list.txt'), data_root=str(root),
-        classes=RAFDB.METAINFO['classes'], label_base=0,
-        pipeline=[dict(type='LoadFERImage')])
-    again = RAFDB(str(root), decisions=str(tmp_path / 'sample_scores.csv'))
-    for cleaned in (listed, again):
-        assert cleaned.get_gt_labels().tolist() == np.delete(suggested,
-                                                             5).tolist()
-    for i in range(13):
-        paths = [d.get_data_info(i)['img_path'] for d in (listed, again)]
-        assert Path(paths[0]).samefile(paths[1])
-    assert listed[0]['img'].shape[2] == 3
+def make_image_folders(root):
+    for i in range(20):
+        write_image(root / f'set/{"abc"[i % 3]}/{i}.png', 8, i)
+    return root / 'set'
 
 
-def test_list_of_image_list_trains(tmp_path):
-    for name in 'abcd':
-        mmcv.imwrite(np.zeros((8, 8, 3), np.uint8),
-                     str(tmp_path / f'set/{name}.png'))
-    (tmp_path / 'set/list.txt').write_text(
-        'a.png 0\nb.png 1\nc.png 2\nd.png 0\n')
-    options = dict(data_root=str(tmp_path / 'set'), num_classes=3,
-                   label_base=0, pipeline=[])
-    dataset = ImageList(ann_file='list.txt', **options)
-    decision = np.array(['keep', 'relabel', 'drop', 'keep'])
-    suggested = np.array([0, 2, -1, 0])
-    tool.write_results(
-        str(tmp_path), made_judgement(dataset.get_gt_labels(), decision,
-                                      suggested), {}, dataset)
-    again = ImageList(ann_file=str(tmp_path / 'cleaned_list.txt'), **options)
-    assert [Path(again.get_data_info(i)['img_path']).name
-            for i in range(3)] == ['a.png', 'b.png', 'd.png']
-    assert again.get_gt_labels().tolist() == [0, 2, 0]
+NOISE = dict(type='SymmetricNoise', rate=.4, seed=1)
+KINDS = {
+    'rafdb': (make_rafdb, dict(type='RAFDB', label_noise=NOISE)),
+    'ferplus': (make_ferplus, dict(type='FERPlus', label_noise=NOISE)),
+    'majority': (make_ferplus, dict(type='FERPlus', protocol='majority')),
+    'affectnet7': (make_affectnet,
+                   dict(type='AffectNet', num_classes=7, label_noise=NOISE)),
+    'affectnet8': (lambda root: make_affectnet(root, 'npy'),
+                   dict(type='AffectNet')),
+    'cifar10': (make_cifar10, dict(type='NoisyCIFAR10', label_noise=NOISE)),
+    'cifar10_lt': (make_cifar10,
+                   dict(type='NoisyCIFAR10', long_tail=3, label_noise=NOISE)),
+    'cifar100': (make_cifar100, dict(type='NoisyCIFAR100')),
+    'list': (make_image_list,
+             dict(type='ImageList', ann_file='list.txt', num_classes=3,
+                  data_prefix='images', label_base=0, label_noise=NOISE)),
+    'folders': (make_image_folders,
+                dict(type='ImageFolders', label_noise=NOISE)),
+}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_list_trains(tmp_path, monkeypatch, kind):
+    """The list, in the data set's own format, and the table say the same."""
+    make, cfg = KINDS[kind]
+    cfg = dict(cfg, data_root=str(make(tmp_path)),
+               pipeline=[dict(type='LoadFERImage')])
+    dataset = DATASETS.build(cfg)
+    labels, count = dataset.get_gt_labels(), len(dataset)
+    rng = np.random.default_rng(0)
+    decision = rng.choice(['keep', 'relabel', 'drop'], count)
+    suggested = np.where(decision == 'keep', labels, rng.choice(3, count))
+    suggested[decision == 'drop'] = -1
+    zeros = np.zeros(count, dtype=np.int64)
+    judgement = Judgement(dataset.sample_ids, labels, zeros, zeros,
+                          decision != 'keep', suggested, decision, zeros / 9)
+    settings = tool.write_results(str(tmp_path), judgement, {}, dataset)
+    # Its path holds wherever one stands.
+    monkeypatch.chdir('/')
+    by_list = DATASETS.build({**cfg, 'label_noise': None, **settings})
+    by_table = DATASETS.build(
+        dict(cfg, decisions=str(tmp_path / 'sample_scores.csv')))
+    assert by_list.get_gt_labels().tolist() == suggested[
+        decision != 'drop'].tolist() == by_table.get_gt_labels().tolist()
+    assert len(by_list) == (decision != 'drop').sum()
+    for i in range(len(by_list)):
+        pair = [dataset[i] for dataset in (by_list, by_table)]
+        assert (pair[0]['img'] == pair[1]['img']).all()
+        if 'gt_va' in pair[1]:
+            assert np.array_equal(pair[0]['gt_va'], pair[1]['gt_va'],
+                                  equal_nan=True)
+    text = tool.how_to_train(str(tmp_path), settings)
+    assert str(tmp_path / 'sample_scores.csv') in text
+    for value in settings.values():
+        assert str(value) in text
+
+
+def test_lists_for_training_alone(tmp_path):
+    """Evaluations take the labels of the release."""
+    root = str(make_ferplus(tmp_path))
+    with pytest.raises(ValueError, match='table.*evaluation'):
+        FERPlus(root, split='valid', table='other.csv', pipeline=[])
+    with pytest.raises(ValueError, match='table.*evaluation'):
+        AffectNet(root, split='val', table='other.csv', pipeline=[])
+    with pytest.raises(FileNotFoundError, match='other.csv'):
+        AffectNet(root, table='other.csv', pipeline=[])

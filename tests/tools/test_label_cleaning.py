@@ -1,0 +1,142 @@
+"""Figures on cleaned labels, the control, and cleanlab beside it."""
+import csv
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import ROOT, Stop, tiny_config
+
+TOOL = Path(ROOT) / 'tools/benchmarks/label_cleaning.py'
+spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+
+def made_table():
+    """Ten samples; by hand: 4 wrong, 3 of them found, 5 candidates."""
+    return dict(
+        clean_label=np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1]),
+        given_label=np.array([0, 0, 0, 1, 1, 1, 1, 1, 0, 0]),
+        candidate=np.array([0, 1, 1, 1, 1, 0, 0, 0, 1, 0]),
+        noise_score=np.array([.1, .9, .6, .8, .7, .2, .3, .1, .6, .4]),
+        decision=np.array(['keep', 'relabel', 'keep', 'relabel', 'drop',
+                           'keep', 'keep', 'keep', 'relabel', 'keep']),
+        suggested_label=np.array([0, 1, 0, 0, -1, 1, 1, 1, 2, 0]))
+
+
+def test_detection():
+    found = tool.detection(made_table())
+    assert found['candidates'] == 5
+    assert found['precision'] == 3 / 5 and found['recall'] == 3 / 4
+    assert found['f1'] == pytest.approx(2 / 3)
+    # Pairs of a wrong and a right one: .8 .7 .6 .4 against .1 .9 .6 .2 .3 .1
+    assert found['auroc'] == pytest.approx((5 + 5 + 4.5 + 4) / 24)
+
+
+def test_outcome():
+    became = tool.outcome(made_table())
+    assert became == dict(
+        samples=10, left=9, wrong_before=.4,
+        # Samples 1 (made wrong), 8 (still wrong) and 9 (missed).
+        wrong_after=3 / 9, right_kept=5 / 6, changed_right=1 / 3)
+    mine = made_table()['clean_label'] == 1
+    became = tool.outcome(made_table(), mine)
+    assert became['samples'] == 5 and became['wrong_after'] == 2 / 5
+    assert became['right_kept'] == 1
+    nothing = tool.outcome({k: v[5:8] for k, v in made_table().items()})
+    assert np.isnan(nothing['changed_right'])
+
+
+def test_folds():
+    labels = np.random.default_rng(0).choice(4, 101, p=[.6, .3, .08, .02])
+    fold = tool.folds(labels, 3, seed=1)
+    sizes = np.bincount(fold)
+    assert sizes.max() - sizes.min() <= 1
+    for label in range(4):
+        sizes = np.bincount(fold[labels == label], minlength=3)
+        assert sizes.max() - sizes.min() <= 1
+    assert (fold == tool.folds(labels, 3, seed=1)).all()
+    assert (fold != tool.folds(labels, 3, seed=2)).any()
+
+
+def write(path, table):
+    with open(path, 'w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['sample_id', 'image', *table])
+        for i, row in enumerate(zip(*table.values())):
+            writer.writerow([i, f'{i}.png', *row])
+
+
+def call(monkeypatch, *args):
+    monkeypatch.setattr(sys, 'argv', ['label_cleaning.py', *map(str, args)])
+    tool.main()
+
+
+def test_tables(monkeypatch, tmp_path, capsys):
+    (tmp_path / 'mine').mkdir()
+    table = tmp_path / 'mine/sample_scores.csv'
+    write(table, made_table())
+    call(monkeypatch, 'figures', table)
+    text = capsys.readouterr().out
+    assert '| mine | 5 | 0.771 | 0.600 | 0.750 | 0.667 |' in text
+    assert '| mine | 9 | 40.0 | 33.3 | 83.3 | 33.3 |' in text
+    assert '| 1 | 5 | 40.0 | 40.0 | 100.0 | 0.0 |' in text
+    call(monkeypatch, 'control', table, '--out', tmp_path / 'new/random.csv')
+    rows = tool.read_rows(tmp_path / 'new/random.csv')
+    assert [r['decision'] for r in rows].count('drop') == 1
+    assert [r['decision'] for r in rows].count('keep') == 9
+    without = {k: v for k, v in made_table().items() if k != 'clean_label'}
+    write(table, without)
+    with pytest.raises(SystemExit, match='no clean_label'):
+        call(monkeypatch, 'figures', table)
+
+
+def test_cleanlab(monkeypatch, tmp_path):
+    """Every sample is judged by a model that has not seen it; after a kill,
+    too."""
+    cfg = tiny_config(
+        None, 'ce/ce_r18_synthfaces_noise30', train_dataloader__batch_size=8,
+        optim_wrapper__optimizer__lr=5e-3)
+    cfg.pop('work_dir')
+    cfg.dump(tmp_path / 'tiny.py')
+    (tmp_path / 'record.json').write_text(json.dumps(
+        dict(subsets=[dict(image_passes=300), dict(image_passes=260)])))
+    options = ('cleanlab', tmp_path / 'tiny.py', '--out', tmp_path / 'out',
+               '--like', tmp_path / 'record.json')
+    original, asked, views = tool.probabilities, [], []
+    train = tool.train_classifier
+
+    def trained(cfg, view, *args, **kwargs):
+        views.append(view)
+        # 560 passes / (96 samples x 2 of 3 folds), rounded.
+        assert cfg.train_cfg.max_epochs == 3
+        return train(cfg, view, *args, **kwargs)
+
+    def killed(cfg, model, view):
+        if len(asked) == 1:
+            raise Stop
+        return noted(cfg, model, view)
+
+    def noted(cfg, model, view):
+        assert not set(view.sample_ids) & set(views[-1].sample_ids)
+        asked.append(view)
+        return original(cfg, model, view)
+
+    monkeypatch.setattr(tool, 'train_classifier', trained)
+    monkeypatch.setattr(tool, 'probabilities', killed)
+    with pytest.raises(Stop):
+        call(monkeypatch, *options)
+    asked.clear()
+    monkeypatch.setattr(tool, 'probabilities', noted)
+    call(monkeypatch, *options)
+    judged = np.concatenate([view.sample_ids for view in asked])
+    assert sorted(judged.tolist()) == list(range(96))
+    rows = tool.read_rows(tmp_path / 'out/sample_scores.csv')
+    assert len(rows) == 96
+    found = {row['candidate'] for row in rows}
+    assert found == {'0', '1'}
+    scores = np.array([float(row['noise_score']) for row in rows])
+    assert ((scores >= 0) & (scores <= 1)).all() and len(set(scores)) > 50
