@@ -28,6 +28,7 @@ def roots(tmp_path_factory):
         affectnet7=make_affectnet(root / 'affectnet'),
         affectnet8=make_affectnet(root / 'affectnet8', release='npy'),
         cifar10=make_cifar10(root / 'cifar10'),
+        cifar10lt50=root / 'cifar10',
         ferplus=make_ferplus(root / 'ferplus'),
         rafdb=make_rafdb(root / 'raf'))
 
@@ -35,7 +36,8 @@ def roots(tmp_path_factory):
 def noise_name(noise):
     if noise is None:
         return None
-    prefix = dict(SymmetricNoise='noise', AsymmetricNoise='asym')[noise.type]
+    prefix = dict(SymmetricNoise='noise', AsymmetricNoise='asym',
+                  PairNoise='pair')[noise.type]
     return f'{prefix}{noise.rate * 100:.0f}'
 
 

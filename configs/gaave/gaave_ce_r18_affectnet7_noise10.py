@@ -1,0 +1,2 @@
+_base_ = '../ce/ce_r18_affectnet7_noise10.py'
+custom_hooks = [dict(type='GAAVEHook')]

@@ -1,0 +1,2 @@
+_base_ = '../ce/ce_r18_cifar10lt50.py'
+custom_hooks = [dict(type='GAAVEHook')]
