@@ -1,9 +1,10 @@
 """One pass of the model over its training set."""
 import copy
-from typing import Dict, Iterator, Optional
+from typing import Dict, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
+import torch.nn as nn
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
@@ -70,6 +71,47 @@ def batches_in_order(view, batch_size: int, num_workers: int,
             bar.update()
     if bar is not None:
         bar.file.write('\n')
+
+
+def merge_by_id(ids: np.ndarray,
+                values: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """What all processes found, every sample once, by ascending id.
+
+    Args:
+        ids (np.ndarray): int64 (n, ), of this process's part.
+        values (np.ndarray): (n, ...), of the same samples.
+    """
+    parts = all_gather_object((ids, values))
+    ids = np.concatenate([part[0] for part in parts])
+    values = np.concatenate([part[1] for part in parts])
+    ids, first = np.unique(ids, return_index=True)
+    return ids, values[first]
+
+
+@torch.inference_mode()
+def predict_view(model: nn.Module, view, loader_cfg
+                 ) -> Tuple[np.ndarray, np.ndarray]:
+    """Predict the samples of a view with a plain classifier.
+
+    Args:
+        model (nn.Module): In eval mode.
+        view (LabelView): Unaugmented.
+        loader_cfg (dict): What batch size, workers and ``collate_fn`` are
+            taken from.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Sample ids int64 (N, ), ascending, and
+        probabilities float32 (N, C); the same on every rank.
+    """
+    ids, scores = [], []
+    for batch in batches_in_order(
+            view, loader_cfg.batch_size, loader_cfg.num_workers,
+            loader_cfg.get('collate_fn', dict(type='default_collate'))):
+        data = model.data_preprocessor(batch)
+        logits = model(data['inputs'], mode='tensor')
+        ids += [int(sample.sample_id) for sample in batch['data_samples']]
+        scores.append(logits.float().softmax(dim=1).cpu().numpy())
+    return merge_by_id(np.array(ids), np.concatenate(scores))
 
 
 @torch.inference_mode()

@@ -7,7 +7,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from mmfer.methods.gaave.annotation import combine, decide
+from mmfer.methods.gaave.annotation import (combine, decide,
+                                            predict_classes)
 from mmfer.methods.gaave.attack import PGD, attack_steps, margin_loss
 from mmfer.methods.gaave.splitting import (HeadTail, draw_of_each_class,
                                            plain_subset, proportional_draw,
@@ -466,3 +467,14 @@ def test_decisions():
     assert decide(labels, candidate, pseudo).tolist() == [
         'keep', 'relabel', 'keep', 'drop', 'keep'
     ]
+
+
+def test_two_models_always_have_an_answer():
+    """By hand: Eq. 5, and the likeliest native class where it has none."""
+    split = HeadTail(np.array([3, 0]), np.array([2, 1]))
+    head = np.array([[.7, .2, .1], [.1, .2, .7], [.5, .4, .1], [.1, .3, .6],
+                     [.35, .05, .6]])
+    tail = np.array([[.1, .2, .7], [.1, .6, .3], [.3, .6, .1], [.2, .1, .7],
+                     [.4, .05, .55]])
+    # Head alone; tail alone; both: tail's .6; neither: head's .3, tail's .4.
+    assert predict_classes(head, tail, split).tolist() == [3, 1, 1, 0, 2]

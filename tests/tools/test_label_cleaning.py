@@ -106,7 +106,7 @@ def test_cleanlab(monkeypatch, tmp_path):
         dict(subsets=[dict(image_passes=300), dict(image_passes=260)])))
     options = ('cleanlab', tmp_path / 'tiny.py', '--out', tmp_path / 'out',
                '--like', tmp_path / 'record.json')
-    original, asked, views = tool.probabilities, [], []
+    original, asked, views = tool.predict_view, [], []
     train = tool.train_classifier
 
     def trained(cfg, view, *args, **kwargs):
@@ -115,22 +115,22 @@ def test_cleanlab(monkeypatch, tmp_path):
         assert cfg.train_cfg.max_epochs == 3
         return train(cfg, view, *args, **kwargs)
 
-    def killed(cfg, model, view):
+    def killed(model, view, like):
         if len(asked) == 1:
             raise Stop
-        return noted(cfg, model, view)
+        return noted(model, view, like)
 
-    def noted(cfg, model, view):
+    def noted(model, view, like):
         assert not set(view.sample_ids) & set(views[-1].sample_ids)
         asked.append(view)
-        return original(cfg, model, view)
+        return original(model, view, like)
 
     monkeypatch.setattr(tool, 'train_classifier', trained)
-    monkeypatch.setattr(tool, 'probabilities', killed)
+    monkeypatch.setattr(tool, 'predict_view', killed)
     with pytest.raises(Stop):
         call(monkeypatch, *options)
     asked.clear()
-    monkeypatch.setattr(tool, 'probabilities', noted)
+    monkeypatch.setattr(tool, 'predict_view', noted)
     call(monkeypatch, *options)
     judged = np.concatenate([view.sample_ids for view in asked])
     assert sorted(judged.tolist()) == list(range(96))

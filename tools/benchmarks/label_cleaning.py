@@ -30,13 +30,12 @@ import os.path as osp
 from typing import Dict, List
 
 import numpy as np
-import torch
 
 from mmfer.compat import write_atomic
 from mmfer.datasets import LabelView, unaugmented
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.hooks.summary import config_hash
-from mmfer.engine.scoring import batches_in_order
+from mmfer.engine.scoring import predict_view
 from mmfer.engine.stages import fingerprint
 from mmfer.engine.training import train_classifier
 from mmfer.evaluation.functional import auroc
@@ -199,21 +198,6 @@ def control(args) -> None:
 
 
 # -- cleanlab -----------------------------------------------------------------
-@torch.inference_mode()
-def probabilities(cfg, model, view) -> np.ndarray:
-    """Predicted probabilities of a view's samples in its order, (N, C)."""
-    device = next(model.parameters()).device
-    like = cfg.val_dataloader
-    rows = []
-    for batch in batches_in_order(
-            view, like.batch_size, like.num_workers,
-            like.get('collate_fn', dict(type='default_collate'))):
-        data = model.data_preprocessor(dict(inputs=batch['inputs'].to(device)))
-        logits = model(data['inputs'], mode='tensor')
-        rows.append(logits.softmax(dim=1).cpu().numpy())
-    return np.concatenate(rows)
-
-
 def cleanlab(args) -> None:
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
@@ -259,8 +243,10 @@ def cleanlab(args) -> None:
             cfg, view(dataset, mine[~held]), dataset.num_classes,
             osp.join(args.out, f'fold{i}-{key}'), seed, f'Fold {i + 1}',
             logger, view(still, mine[held]), patience=epochs)
-        scores[fold == i] = probabilities(cfg, trained.model,
-                                          view(still, fold == i))
+        asked = np.flatnonzero(fold == i)
+        asked = asked[ids[asked].argsort()]
+        _, scores[asked] = predict_view(
+            trained.model, view(still, asked), cfg.val_dataloader)
     issue = find_label_issues(labels, scores)
     quality = get_label_quality_scores(labels, scores)
     clean = dataset.clean_labels

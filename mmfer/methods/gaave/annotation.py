@@ -43,3 +43,27 @@ def decide(labels: np.ndarray, candidate: np.ndarray,
     """
     changed = np.where(pseudo_labels == DROP, 'drop', 'relabel')
     return np.where(candidate & (pseudo_labels != labels), changed, 'keep')
+
+
+def predict_classes(head_scores: np.ndarray, tail_scores: np.ndarray,
+                    split: HeadTail) -> np.ndarray:
+    """Prediction of two subset models for any image.
+
+    Eq. 5; where it gives no label, the class with the highest probability
+    that is not an extra one. For the row of Table 3 with splitting and
+    refactoring alone, of which the paper does not say how it predicts.
+
+    Args:
+        head_scores (np.ndarray): Probabilities (N, len(split.head) + 1).
+        tail_scores (np.ndarray): The same of the tail-set.
+        split (HeadTail): Classes behind the columns.
+
+    Returns:
+        np.ndarray: Classes of the data set, int64 (N, ).
+    """
+    labels = combine(
+        head_scores.argmax(axis=1), tail_scores.argmax(axis=1), split)
+    native = np.concatenate([head_scores[:, :-1], tail_scores[:, :-1]],
+                            axis=1)
+    likeliest = np.concatenate(split)[native.argmax(axis=1)]
+    return np.where(labels == DROP, likeliest, labels)

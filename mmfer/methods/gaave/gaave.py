@@ -6,13 +6,13 @@ import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, get_world_size
+from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
-from torch import Tensor
 
 from mmfer.datasets import FERDataset, LabelView, unaugmented
 from mmfer.engine.hooks.summary import deciding
-from mmfer.engine.scoring import batches_in_order
+from mmfer.engine.scoring import (batches_in_order, merge_by_id,
+                                  predict_view)
 from mmfer.engine.stages import Stages, fingerprint
 from mmfer.engine.training import (Trained, classifier_config, slowed,
                                    train_classifier)
@@ -420,8 +420,9 @@ class _Job:
                                        folder)
                 view = LabelView(self.still, asked, np.zeros_like(asked),
                                  subset.num_classes)
-                found, labels = self.predict_all(annotator.model, view)
-                return dict(sample_id=found, prediction=labels)
+                found, scores = predict_view(annotator.model, view,
+                                             self.cfg.val_dataloader)
+                return dict(sample_id=found, prediction=scores.argmax(axis=1))
 
             settings = dict(self.training_settings(subset), asked=asked)
             result = self.run_stage(f'annotator of the {side}', 1, settings,
@@ -523,19 +524,10 @@ class _Job:
         on_device = ([part.to(device) for part in batch]
                      for batch in self.batches(view))
         with exact():
-            return gather(*attack_steps(
+            ids, steps = attack_steps(
                 pixel_classifier(model), on_device, self.options.attack,
-                self.cfg.val_dataloader.batch_size, self.options.recross))
-
-    @torch.inference_mode()
-    def predict_all(self, model: nn.Module, view: LabelView):
-        device = next(model.parameters()).device
-        classify = pixel_classifier(model)
-        ids, labels = [], []
-        for batch, images, _ in self.batches(view):
-            ids.append(batch)
-            labels.append(classify(images.to(device)).argmax(dim=1).cpu())
-        return gather(torch.cat(ids), torch.cat(labels))
+                self.cfg.val_dataloader.batch_size, self.options.recross)
+        return merge_by_id(ids.numpy(), steps.numpy())
 
 
 def find_checkpoint(cfg: Config) -> Optional[str]:
@@ -543,12 +535,3 @@ def find_checkpoint(cfg: Config) -> Optional[str]:
     init_cfg = classifier_config(cfg, 2)['backbone'].get('init_cfg')
     path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
     return path if path and os.path.isfile(path) else None
-
-
-def gather(ids: Tensor, values: Tensor):
-    """What all processes found, every sample once, by ascending id."""
-    parts = all_gather_object((ids.numpy(), values.numpy()))
-    ids = np.concatenate([part[0] for part in parts])
-    values = np.concatenate([part[1] for part in parts])
-    ids, first = np.unique(ids, return_index=True)
-    return ids, values[first]
