@@ -18,6 +18,7 @@ from mmfer.engine.training import PeakHook
 from mmfer.methods.gaave import GAAVE, Judgement
 from mmfer.methods.gaave import gaave as module
 from mmfer.methods.gaave.pixels import pixels
+from mmfer.registry import TASK_UTILS
 
 
 def made_attack(self, model, view):
@@ -144,6 +145,10 @@ def test_table(cleaned):
             assert row['suggested_label'] not in ('-1', row['given_label'])
     summary = json.loads((work_dir / 'summary.json').read_text())
     assert 0 <= summary['noise_auroc'] <= 1
+    decisions = [row['decision'] for row in rows]
+    cleaning = summary['cleaning']
+    assert len(cleaning.pop('used_sha256')) == 64
+    assert cleaning == {d: decisions.count(d) for d in set(decisions)}
 
 
 def test_stages_are_found_again(cleaned, any_steps, tmp_path, monkeypatch):
@@ -156,6 +161,9 @@ def test_stages_are_found_again(cleaned, any_steps, tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'train_classifier', refuse)
     second = train(config(tmp_path))
     assert read_table(tmp_path) == read_table(work_dir)
+    summaries = [json.loads((folder / 'summary.json').read_text())
+                 for folder in (tmp_path, work_dir)]
+    assert summaries[0]['cleaning'] == summaries[1]['cleaning']
     # Whether stages are read or run leaves no trace in the training.
     assert_same_state(state, second.model.state_dict())
     # Another threshold needs other annotators, but no attack.
@@ -381,6 +389,27 @@ def test_updates_while_scoring(tmp_path, monkeypatch):
     assert max(steps) < .1 * float(weights[0].norm())
     # An epoch of updates with the first rate of the schedule moves further.
     assert not torch.equal(weights[1], weights[2])
+
+
+def test_another_attack(tmp_path):
+    """A class with ``steps`` and ``step`` takes the place of PGD."""
+
+    class Darken:
+
+        def __init__(self, steps):
+            self.steps = steps
+
+        def step(self, images, start, gradient):
+            assert gradient.shape == images.shape == start.shape
+            return images * .5
+
+    TASK_UTILS.register_module(name='Darken', module=Darken, force=True)
+    found, record = judge(tmp_path, attack=dict(type='Darken', steps=3),
+                          tau=1, split=False, annotate=False)
+    assert set(found.attack_steps) <= {0, 1, 2, 3, 4}
+    assert len(record['subsets'][0]['histogram']) == 5
+    with pytest.raises(ValueError, match='tau=4'):
+        GAAVE(attack=dict(type='Darken', steps=3), tau=4)
 
 
 def test_without_annotators(tmp_path):

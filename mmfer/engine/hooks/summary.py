@@ -84,6 +84,28 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
     return metrics
 
 
+def cleaning_record(dataset) -> Optional[dict]:
+    """What a cleaning before the training made of the labels.
+
+    Args:
+        dataset: The training set, in any wrappers.
+
+    Returns:
+        dict, optional: Numbers of samples by decision, and a hash of labels
+        and samples in use; None without a cleaning.
+    """
+    for inner in fer_datasets(dataset):
+        if inner.judgement is not None:
+            names, counts = np.unique(
+                inner.judgement['decision'], return_counts=True)
+            used = hashlib.sha256(inner.sample_ids.astype('<i8').tobytes())
+            used.update(inner.get_gt_labels().astype('<i8').tobytes())
+            return dict(
+                zip(names.tolist(), counts.tolist()),
+                used_sha256=used.hexdigest())
+    return None
+
+
 @HOOKS.register_module()
 class SummaryHook(Hook):
     """Keep ``history.json`` during, write ``summary.json`` after training.
@@ -210,6 +232,7 @@ class SummaryHook(Hook):
             config_sha256=config_hash(runner.cfg),
             seed=runner.seed,
             labels_sha256=labels.hexdigest(),
+            cleaning=cleaning_record(runner.train_dataloader.dataset),
             noise_auroc=runner.message_hub.get_info('noise_auroc'),
             versions=package_versions(),
             epochs=runner.epoch,
