@@ -75,6 +75,16 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
     return cfg
 
 
+def load_training_config(path: str, args: argparse.Namespace) -> Config:
+    """:func:`load_config` for tools that train, with ``--amp``."""
+    cfg = load_config(path, args)
+    if args.amp:
+        cfg.optim_wrapper.pop('loss_scale', None)
+        cfg.optim_wrapper.update(
+            type='AutocastOptimWrapper', dtype='bfloat16')
+    return cfg
+
+
 def finish_config(cfg: Config,
                   args: argparse.Namespace,
                   persistent_workers: bool = True) -> Config:

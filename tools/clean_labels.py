@@ -23,13 +23,16 @@ import argparse
 import json
 import os
 import os.path as osp
+import tempfile
 from typing import List, Optional
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from mmfer.cli import (add_runner_arguments, build_runner, finish_config,
-                       load_config, process_group)
+from mmfer.cli import (add_runner_arguments, build_runner,
+                       checkpoint_loading, finish_config,
+                       load_training_config, process_group)
 from mmfer.compat import write_atomic
 from mmfer.datasets import FERDataset
 from mmfer.engine.hooks.sample_scores import format_table
@@ -137,25 +140,44 @@ def write_results(out: str, judgement: Judgement, record: dict,
 
 
 def how_to_train(out: str, settings: Optional[dict]) -> str:
-    """A sentence with options for ``tools/train.py``."""
+    """Options for ``tools/train.py``, each on a line of its own.
+
+    A path that they cannot hold, one with a comma or white space, has to go
+    into a config.
+    """
     place = 'train_dataloader.dataset'
     table = osp.abspath(osp.join(out, 'sample_scores.csv'))
-    text = f'Train on the result with --cfg-options {place}.decisions={table}'
+    lines = ['Train on the result with',
+             f'--cfg-options {place}.decisions={table}']
     if settings and 'type' not in settings:
         options = ' '.join(f'{place}.{k}={v}' for k, v in settings.items())
-        text += f', or on the list with --cfg-options {options}'
+        lines += ['or on the list with', f'--cfg-options {options}']
     elif settings:
-        text += f', or on the list with train_dataloader.dataset={settings}'
-    return text
+        lines += ['or on the list, which is for another type of data set: in '
+                  f'a config, change {place} by', str(settings)]
+    if any(c.isspace() or c == ',' for c in table):
+        lines.append('The paths have white space or a comma, which '
+                     '--cfg-options cannot read: write them into a config.')
+    return '\n'.join(lines)
+
+
+def check_list(dataset: FERDataset) -> None:
+    """Have what a list cannot hold found now, not after hours."""
+    if dataset.LIST_ENDING is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            ids = np.sort(dataset.sample_ids)
+            dataset.write_list(
+                osp.join(folder, f'list{dataset.LIST_ENDING}'), ids,
+                dataset.all_labels.numpy()[ids])
 
 
 def main() -> None:
     args = parse_args()
     args.work_dir = args.out
-    cfg = finish_config(load_config(args.config, args), args)
+    cfg = finish_config(load_training_config(args.config, args), args)
     options = gaave_options(cfg)
     method = GAAVE(**options)
-    with process_group(cfg):
+    with process_group(cfg), checkpoint_loading(None, args.trust_checkpoint):
         dataset = build_dataset(cfg)
         settings = dict(
             config=osp.splitext(osp.basename(args.config))[0],
@@ -168,6 +190,7 @@ def main() -> None:
         # The process group may not be there yet.
         if int(os.environ.get('RANK', 0)) == 0:
             claim(args.out, settings)
+            check_list(dataset)
         # For its log file, its processes and its seeds; nothing is trained.
         runner = build_runner(cfg)
         pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
@@ -181,8 +204,8 @@ def main() -> None:
                 osp.join(args.out, RUN), json.dumps(settings,
                                                     indent=1).encode())
             runner.logger.info(
-                f'The results are in {args.out}, in words in report.txt. '
-                f'{how_to_train(args.out, found)}')
+                f'The results are in {args.out}, in words in report.txt.\n'
+                + how_to_train(args.out, found))
 
 
 def build_dataset(cfg: Config) -> FERDataset:

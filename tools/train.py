@@ -4,7 +4,7 @@ import argparse
 from mmengine.config import Config
 
 from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
-                       finish_config, load_config, process_group)
+                       finish_config, load_training_config, process_group)
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,15 +34,11 @@ def parse_args() -> argparse.Namespace:
 
 def merge_args(args: argparse.Namespace) -> Config:
     """The config with the command line merged into it."""
-    cfg = load_config(args.config, args)
+    cfg = load_training_config(args.config, args)
     if args.no_validate:
         cfg.val_cfg = None
         cfg.val_dataloader = None
         cfg.val_evaluator = None
-    if args.amp:
-        cfg.optim_wrapper.pop('loss_scale', None)
-        cfg.optim_wrapper.update(
-            type='AutocastOptimWrapper', dtype='bfloat16')
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume

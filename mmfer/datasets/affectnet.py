@@ -141,9 +141,9 @@ class AffectNet(FERDataset):
         return (annotation for annotation in annotations
                 if expression_label(annotation) < self._num_emotions)
 
-    def write_list(self, path: str, sample_ids: Sequence[int],
-                   labels: Sequence[int]) -> dict:
-        """Write a table of the CSV release, for ``table``.
+    def _write_list(self, path: str, sample_ids: Sequence[int],
+                    labels: Sequence[int]) -> dict:
+        """A table of the CSV release, for ``table``.
 
         It has the columns that are read here, valence and arousal as they
         were.
@@ -161,7 +161,7 @@ class AffectNet(FERDataset):
                     annotation.arousal
                 ])
         write_atomic(path, text.getvalue().encode())
-        return dict(table=osp.abspath(path), label_noise=None)
+        return dict(table=osp.abspath(path))
 
     def _find_release(self) -> Tuple[str, Iterator[Annotation]]:
         """Folder of the images, and what is known of them."""
@@ -180,9 +180,11 @@ class AffectNet(FERDataset):
                     f'AffectNet: table={self.table!r} is not there; it is '
                     f'relative to {os.getcwd()!r} unless it starts at the '
                     'root.')
-            found = next(filter(osp.isdir, (table_images, images)), None)
-            if found is not None:
-                return found, read_table(self.table)
+            # A folder that is left of the other release may lie there, too.
+            both = (table_images, images)
+            for folder in both if table is not None else both[::-1]:
+                if osp.isdir(folder):
+                    return folder, read_table(self.table)
         elif table is not None and osp.isdir(table_images):
             return table_images, read_table(table)
         elif osp.isdir(images) and osp.isdir(annotations):
@@ -345,7 +347,8 @@ def read_scalar(path: str) -> Number:
         ValueError: It holds something else. Pickles are not looked into.
     """
     try:
-        return np.load(path, allow_pickle=False).item()
+        value = np.load(path, allow_pickle=False).item()
+        return value.decode() if isinstance(value, bytes) else value
     except FileNotFoundError:
         raise FileNotFoundError(
             f'{path} is missing: AffectNet has an _exp, a _val and an '

@@ -327,9 +327,6 @@ class FERDataset(BaseDataset):
                    labels: Sequence[int]) -> dict:
         """Write training samples and labels in this data set's own format.
 
-        Here as rows ``image label`` for ``ImageList``, the images relative
-        to the data root.
-
         Args:
             path (str): The file; replaced if it exists. Its ending is that
                 of :attr:`LIST_ENDING`.
@@ -340,9 +337,18 @@ class FERDataset(BaseDataset):
             dict: What to change in the data set's config for it to read the
             list; all else stays.
         """
-        infos = self._infos_of(sample_ids)
+        # The list has its noise already, and is of the chosen samples.
+        return dict(
+            self._write_list(path, sample_ids, labels), label_noise=None,
+            indices=None)
+
+    def _write_list(self, path: str, sample_ids: Sequence[int],
+                    labels: Sequence[int]) -> dict:
+        """Here as rows ``image label`` for ``ImageList``."""
+        root = self.img_prefix or os.curdir
         write_label_list(
-            path, [self.image_name(info['img_path']) for info in infos],
+            path, [osp.relpath(info['img_path'], root)
+                   for info in self._infos_of(sample_ids)],
             labels, by_path=True)
         return dict(
             type='ImageList', ann_file=osp.abspath(path), label_base=0,

@@ -245,10 +245,9 @@ class NoisyCIFAR10(FERDataset):
                 level=logging.WARNING)
         return noisy
 
-    def write_list(self, path: str, sample_ids: Sequence[int],
-                   labels: Sequence[int]) -> dict:
-        """Write rows ``index label``, in the original order, for
-        ``noisy_list``."""
+    def _write_list(self, path: str, sample_ids: Sequence[int],
+                    labels: Sequence[int]) -> dict:
+        """Rows ``index label`` in the original order, for ``noisy_list``."""
         rows = [
             f'{info["original_index"]} {label}\n'
             for info, label in zip(
@@ -256,8 +255,7 @@ class NoisyCIFAR10(FERDataset):
         ]
         write_atomic(path, ''.join(rows).encode())
         return dict(
-            noisy_list=osp.abspath(path), partial_list=True, label_noise=None,
-            long_tail=None)
+            noisy_list=osp.abspath(path), partial_list=True, long_tail=None)
 
     @force_full_init
     def noise_manifest(self) -> Optional[dict]:
@@ -529,8 +527,17 @@ def read_noisy_list(path: str,
                              'Keep one row for each image.')
         labels[index] = label
     missing = np.flatnonzero(labels < 0)
-    if partial and rows and rows[0][1] is not None \
-            and len(rows) == count - len(missing):
+    if partial:
+        where, index, _ = rows[0] if rows else (path, None, None)
+        if index is None:
+            raise ValueError(
+                f'{where}: a list of a part of the images needs the index of '
+                'each one, as in "12 6". Add it, or leave partial_list out.')
+        beyond = [row for row in rows if row[1] >= count]
+        if beyond:
+            raise ValueError(
+                f'{beyond[0][0]}: there is no image {beyond[0][1]}, only '
+                f'{count} of this split. Take a list that was made for them.')
         return labels
     if len(rows) != count or missing.size:
         first = f', none for image {missing[0]}' if missing.size else ''

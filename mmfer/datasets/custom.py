@@ -100,20 +100,20 @@ class ImageList(FERDataset):
                 f'ImageList: {rows.path} counts its {self.num_classes} '
                 f'classes from {rows.label_base}, by the labels in it.',
                 'current')
+        # By sample_id.
+        self._written = rows.paths
         return [
             dict(img_path=osp.join(self.img_prefix, path), gt_label=label)
             for path, label in zip(
                 rows.paths, rows.labels.tolist(), strict=True)
         ]
 
-    def write_list(self, path: str, sample_ids: Sequence[int],
-                   labels: Sequence[int]) -> dict:
-        """Write rows ``image label`` like those that were read."""
-        root = self.img_prefix or os.curdir
+    def _write_list(self, path: str, sample_ids: Sequence[int],
+                    labels: Sequence[int]) -> dict:
+        """Rows ``image label``, the images as they were written."""
         write_label_list(
-            path, [osp.relpath(info['img_path'], root)
-                   for info in self._infos_of(sample_ids)],
-            labels, by_path=True)
+            path, [self._written[int(i)] for i in sample_ids], labels,
+            by_path=True)
         return dict(ann_file=osp.abspath(path), label_base=0)
 
 

@@ -2,7 +2,7 @@
 import csv
 import io
 import os.path as osp
-from typing import List, Sequence
+from typing import Dict, List, Sequence
 
 import numpy as np
 
@@ -17,6 +17,10 @@ EMOTIONS = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust',
 # image cannot be labelled.
 NUM_COLUMNS = len(EMOTIONS) + 2
 TABLE = 'fer2013new.csv'
+SOFT_DECISIONS = (
+    'FERPlus: soft_labels=True trains on the votes, and decisions on labels '
+    '(a cleaning, or decisions=) would change nothing of them. Leave '
+    'soft_labels out, or train on a cleaned table.')
 SPLITS = dict(
     train=('Training', 'FER2013Train'),
     valid=('PublicTest', 'FER2013Valid'),
@@ -111,6 +115,8 @@ class FERPlus(FERDataset):
             raise ValueError(
                 'FERPlus: soft_labels=True hands the true vote distribution '
                 'to the loss and so undoes label_noise; choose one.')
+        if soft_labels and kwargs.get('decisions') is not None:
+            raise ValueError(SOFT_DECISIONS)
         if table != TABLE and split != 'train':
             raise ValueError(
                 f'FERPlus: table={table!r} for an evaluation, which takes the '
@@ -123,11 +129,21 @@ class FERPlus(FERDataset):
         test_mode = kwargs.pop('test_mode', False) or split != 'train'
         super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
 
+    def judge(self, judgement: Dict[str, np.ndarray]) -> None:
+        """See :meth:`FERDataset.judge`; not with soft labels."""
+        if self.soft_labels:
+            raise ValueError(SOFT_DECISIONS)
+        super().judge(judgement)
+
     def load_samples(self) -> List[dict]:
         """Read the table."""
         usage, folder = SPLITS[self.split]
         table = osp.join(self.data_root, self.table)
         images = osp.join(self.data_root, folder)
+        if self.table != TABLE and not osp.isfile(table):
+            raise FileNotFoundError(
+                f'FERPlus: table={self.table!r} is not there; it is relative '
+                f'to {self.data_root!r} unless it starts at the root.')
         if not (osp.isfile(table) and osp.isdir(images)):
             raise self.missing_root(
                 [table, images], "the FERPlus page (labels) and Kaggle's "
@@ -148,9 +164,9 @@ class FERPlus(FERDataset):
             samples.append(sample)
         return samples
 
-    def write_list(self, path: str, sample_ids: Sequence[int],
-                   labels: Sequence[int]) -> dict:
-        """Write a vote table, for ``table``.
+    def _write_list(self, path: str, sample_ids: Sequence[int],
+                    labels: Sequence[int]) -> dict:
+        """A vote table, for ``table``.
 
         Samples that are not named are not in it. Where a label is not that
         of the votes, it gets all ten of them. Other splits stay as they are.
@@ -175,7 +191,7 @@ class FERPlus(FERDataset):
                                    for i in range(NUM_COLUMNS)]
                 writer.writerow(row)
         write_atomic(path, text.getvalue().encode())
-        return dict(table=osp.abspath(path), label_noise=None)
+        return dict(table=osp.abspath(path))
 
 
 def read_votes(path: str, usage: str):

@@ -137,9 +137,9 @@ class RAFDB(FERDataset):
             samples = [s for s in samples if s['gt_label'] >= 0]
         return samples
 
-    def write_list(self, path: str, sample_ids: Sequence[int],
-                   labels: Sequence[int]) -> dict:
-        """Write rows ``train_00001.jpg 5``, labels from 1, for ``noisy_list``.
+    def _write_list(self, path: str, sample_ids: Sequence[int],
+                    labels: Sequence[int]) -> dict:
+        """Rows ``train_00001.jpg 5``, labels from 1, for ``noisy_list``.
 
         RAF-DB's own format, without the test images.
         """
@@ -148,8 +148,7 @@ class RAFDB(FERDataset):
             path, [f'{rafdb_key(info["img_path"])}.jpg' for info in infos],
             labels, label_base=1)
         return dict(
-            noisy_list=osp.abspath(path), label_base=1, partial_list=True,
-            label_noise=None)
+            noisy_list=osp.abspath(path), label_base=1, partial_list=True)
 
     @force_full_init
     def noise_manifest(self) -> Optional[dict]:

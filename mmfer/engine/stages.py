@@ -4,14 +4,16 @@ import io
 import json
 import os
 import os.path as osp
+from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Dict
 
 import numpy as np
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
+from mmengine.logging import print_log
 
 from mmfer.compat import write_atomic
 
-RESULT, SETTINGS = 'result.npz', 'settings.json'
+RESULT, SETTINGS, LOCK = 'result.npz', 'settings.json', 'lock'
 
 
 def fingerprint(value: Any) -> str:
@@ -37,7 +39,8 @@ class Stages:
     """Results of stages, each in a folder named after what decides it.
 
     A stage whose settings and inputs are those of an earlier run is read, not
-    run; any change gives it another folder. Results are whole or absent.
+    run; any change gives it another folder. Results are whole or absent. Of
+    two runs that come to the same stage one computes, and the other waits.
     With several processes all compute, the first one writes, and all use
     what it has.
 
@@ -67,17 +70,47 @@ class Stages:
         path = osp.join(folder, RESULT)
         done = [osp.isfile(path)]
         broadcast_object_list(done)
-        if not done[0]:
+        if done[0]:
+            return load_arrays(path)
+        with ExitStack() as stack:
             if is_main_process():
                 os.makedirs(folder, exist_ok=True)
+                # Another run may share the folder, and be at this stage.
+                stack.enter_context(exclusive(osp.join(folder, LOCK)))
                 text = json.dumps(settings, indent=1, default=describe)
                 write_atomic(osp.join(folder, SETTINGS), text.encode())
-            barrier()
-            result = compute(folder)
-            if is_main_process():
-                save_arrays(path, result)
+            done = [osp.isfile(path)]
+            broadcast_object_list(done)
+            if not done[0]:
+                result = compute(folder)
+                if is_main_process():
+                    save_arrays(path, result)
             barrier()
         return load_arrays(path)
+
+
+@contextmanager
+def exclusive(path: str):
+    """Wait until no other process is in here with the same file.
+
+    The lock ends with the process, however that ends. Where files have no
+    locks (Windows, some network disks) nobody waits.
+
+    Args:
+        path (str): The file; made if it is not there.
+    """
+    with open(path, 'a') as file:
+        try:
+            import fcntl
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print_log('Waiting for another run, which works in '
+                          f'{osp.dirname(path)} ...', 'current')
+                fcntl.flock(file, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            pass
+        yield
 
 
 def describe(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Stages are found again by what decides them."""
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -59,3 +60,31 @@ def test_failed_stage_is_done_again(tmp_path):
     found = stages.run('one', {}, lambda folder: dict(
         seen=np.array(open(f'{folder}/half').read() == '')))
     assert found['seen']
+
+
+def test_two_runs_at_one_stage(tmp_path):
+    """One computes, the other waits for it and reads."""
+    calls, begun, go = [], threading.Event(), threading.Event()
+
+    def compute(folder):
+        calls.append(folder)
+        begun.set()
+        assert go.wait(20)
+        return dict(a=np.arange(3))
+
+    def run(found):
+        found.append(Stages(str(tmp_path)).run('x', dict(b=1), compute))
+
+    first, second = [], []
+    threads = [threading.Thread(target=run, args=(found, ))
+               for found in (first, second)]
+    threads[0].start()
+    assert begun.wait(20)
+    threads[1].start()
+    threads[1].join(.3)
+    assert threads[1].is_alive() and len(calls) == 1
+    go.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(calls) == 1
+    assert first[0]['a'].tolist() == second[0]['a'].tolist() == [0, 1, 2]

@@ -1,4 +1,5 @@
 """The cleaning tool: what it writes trains, and what it keeps it keeps."""
+import argparse
 import csv
 import importlib.util
 import json
@@ -11,6 +12,8 @@ import pytest
 from helpers import ROOT, Stop, tiny_config, train
 from made_data import (make_affectnet, make_cifar10, make_cifar100,
                        make_ferplus, make_rafdb, write_image)
+
+from mmengine.config import Config, DictAction
 
 from mmfer.datasets import AffectNet, FERPlus
 from mmfer.methods.gaave import Judgement
@@ -155,6 +158,10 @@ KINDS = {
                   data_prefix='images', label_base=0, label_noise=NOISE)),
     'folders': (make_image_folders,
                 dict(type='ImageFolders', label_noise=NOISE)),
+    'part': (lambda root: make_image_folders(root).parent,
+             dict(type='ImageFolders', data_prefix='set',
+                  indices=list(range(5, 15)))),
+    'part_of_rafdb': (make_rafdb, dict(type='RAFDB', indices=9)),
 }
 
 
@@ -176,7 +183,7 @@ def test_list_trains(tmp_path, monkeypatch, kind):
     settings = tool.write_results(str(tmp_path), judgement, {}, dataset)
     # Its path holds wherever one stands.
     monkeypatch.chdir('/')
-    by_list = DATASETS.build({**cfg, 'label_noise': None, **settings})
+    by_list = DATASETS.build({**cfg, **settings})
     by_table = DATASETS.build(
         dict(cfg, decisions=str(tmp_path / 'sample_scores.csv')))
     assert by_list.get_gt_labels().tolist() == suggested[
@@ -188,10 +195,73 @@ def test_list_trains(tmp_path, monkeypatch, kind):
         if 'gt_va' in pair[1]:
             assert np.array_equal(pair[0]['gt_va'], pair[1]['gt_va'],
                                   equal_nan=True)
-    text = tool.how_to_train(str(tmp_path), settings)
-    assert str(tmp_path / 'sample_scores.csv') in text
-    for value in settings.values():
-        assert str(value) in text
+    tool.check_list(dataset)
+    # What is printed can be typed in.
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    lines = [line.split() for line in tool.how_to_train(
+        str(tmp_path), settings).splitlines()
+        if line.startswith('--cfg-options')]
+    assert len(lines) == (1 if 'type' in settings else 2)
+    for line, expected in zip(lines, (by_table, by_list)):
+        typed = Config(dict(train_dataloader=dict(dataset=dict(cfg))))
+        typed.merge_from_dict(parser.parse_args(line).cfg_options)
+        again = DATASETS.build(typed.train_dataloader.dataset)
+        assert (again.get_gt_labels() == expected.get_gt_labels()).all()
+
+
+def test_list_of_an_awkward_image_list(tmp_path):
+    """Names are written as they were read: absolute, twice, behind a link."""
+    root = make_image_list(tmp_path)
+    (tmp_path / 'elsewhere/link').parent.mkdir()
+    (tmp_path / 'elsewhere/link').symlink_to(root)
+    rows = [f'0/{i}.png' for i in (0, 3)] + ['./0/0.png',
+                                             str(root / 'images/1/1.png')]
+    (root / 'list.txt').write_text(''.join(f'{r} 0\n' for r in rows))
+    cfg = dict(type='ImageList', data_root=str(tmp_path / 'elsewhere/link'),
+               ann_file='list.txt', data_prefix='images', num_classes=3,
+               label_base=0, pipeline=[])
+    dataset = DATASETS.build(cfg)
+    settings = dataset.write_list(str(tmp_path / 'new.txt'), [0, 2, 3],
+                                  [1, 2, 0])
+    again = DATASETS.build(dict(cfg, **settings))
+    assert again.get_gt_labels().tolist() == [1, 2, 0]
+    assert [again.get_data_info(i)['img_path'] for i in range(3)] == [
+        dataset.get_data_info(i)['img_path'] for i in (0, 2, 3)]
+
+
+def test_values_that_were_bytes(tmp_path):
+    """Of AffectNet's per-image release, with the other one's empty folder."""
+    root = make_affectnet(tmp_path, 'npy')
+    (root / 'Manually_Annotated_Images').mkdir()
+    for path in (root / 'train_set/annotations').glob('*.npy'):
+        np.save(path, np.array(str(np.load(path)).encode()))
+    cfg = dict(type='AffectNet', data_root=str(root), pipeline=[])
+    dataset = DATASETS.build(cfg)
+    settings = dataset.write_list(str(tmp_path / 'new.csv'), [1, 2], [3, 4])
+    again = DATASETS.build(dict(cfg, **settings))
+    assert again.get_gt_labels().tolist() == [3, 4]
+    assert (again.get_data_info(1)['gt_va'] ==
+            dataset.get_data_info(2)['gt_va']).all()
+
+
+def test_soft_labels_cannot_be_cleaned(tmp_path):
+    """They would go on to be trained on."""
+    root = str(make_ferplus(tmp_path))
+    with pytest.raises(ValueError, match='soft_labels'):
+        FERPlus(root, soft_labels=True, decisions='a.csv', pipeline=[])
+    with pytest.raises(ValueError, match='soft_labels'):
+        FERPlus(root, soft_labels=True, pipeline=[]).judge({})
+
+
+def test_names_that_a_list_cannot_hold(tmp_path):
+    """Found before the work, not after it."""
+    write_image(tmp_path / 'a/1.png', 8, 0)
+    write_image(tmp_path / '#b/1.png', 8, 0)
+    dataset = DATASETS.build(
+        dict(type='ImageFolders', data_root=str(tmp_path), pipeline=[]))
+    with pytest.raises(ValueError, match='#b/1.png'):
+        tool.check_list(dataset)
 
 
 def test_lists_for_training_alone(tmp_path):

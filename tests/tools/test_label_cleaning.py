@@ -85,6 +85,14 @@ def test_tables(monkeypatch, tmp_path, capsys):
     assert '| mine | 9 | 40.0 | 33.3 | 83.3 | 33.3 |' in text
     assert '| 1 | 5 | 40.0 | 40.0 | 100.0 | 0.0 |' in text
     call(monkeypatch, 'control', table, '--out', tmp_path / 'new/random.csv')
+    with pytest.raises(SystemExit, match='another --out'):
+        call(monkeypatch, 'control', table, '--out', table)
+    other = tmp_path / 'other/mine/sample_scores.csv'
+    other.parent.mkdir(parents=True)
+    write(other, made_table())
+    call(monkeypatch, 'figures', table, other)
+    text = capsys.readouterr().out
+    assert f'| {table} | 5 |' in text and f'| {other} | 5 |' in text
     rows = tool.read_rows(tmp_path / 'new/random.csv')
     assert [r['decision'] for r in rows].count('drop') == 1
     assert [r['decision'] for r in rows].count('keep') == 9
@@ -130,10 +138,14 @@ def test_cleanlab(monkeypatch, tmp_path):
     with pytest.raises(Stop):
         call(monkeypatch, *options)
     asked.clear()
+    first, = (tmp_path / 'out').glob('fold0-*/history.json')
+    before = first.read_text()
     monkeypatch.setattr(tool, 'predict_view', noted)
     call(monkeypatch, *options)
     judged = np.concatenate([view.sample_ids for view in asked])
     assert sorted(judged.tolist()) == list(range(96))
+    # Seconds would differ, had it been trained again.
+    assert first.read_text() == before
     rows = tool.read_rows(tmp_path / 'out/sample_scores.csv')
     assert len(rows) == 96
     found = {row['candidate'] for row in rows}

@@ -55,6 +55,12 @@ def test_both_models_predict(monkeypatch, tmp_path, capsys):
     assert [n for n, _ in trained] == [len(found['head']) + 1,
                                        len(found['tail']) + 1]
     assert trained[0][1] == 96 and asked == [50, 50]
+    # Another seed is another run, in the same work dir.
+    asked.clear()
+    folders = set((tmp_path / 'out').glob('*-set-*'))
+    run(monkeypatch, tmp_path, train_dataloader__dataset__imbalance=20,
+        randomness__seed=1)
+    assert len(set((tmp_path / 'out').glob('*-set-*')) - folders) == 2
     # One class is predicted throughout.
     assert found['mean_class_accuracy'] == pytest.approx(100 / 7, abs=.01)
 

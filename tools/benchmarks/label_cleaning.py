@@ -1,9 +1,9 @@
 """How well are planted wrong labels found and corrected?
 
     python tools/benchmarks/label_cleaning.py figures TABLE [TABLE ...]
-    python tools/benchmarks/label_cleaning.py control TABLE --out TABLE
-    python tools/benchmarks/label_cleaning.py cleanlab CONFIG --out DIR \\
-        --like DIR/record.json
+    python tools/benchmarks/label_cleaning.py control TABLE --out NEW_TABLE
+    python tools/benchmarks/label_cleaning.py cleanlab CONFIG --out NEW_DIR \\
+        --like CLEANED/record.json
 
 A TABLE is a ``sample_scores.csv`` with decisions and clean labels, as of
 ``tools/clean_labels.py`` on a config with ``label_noise``.
@@ -31,6 +31,9 @@ from typing import Dict, List
 
 import numpy as np
 
+from mmfer.cli import (add_runner_arguments, build_runner,
+                       checkpoint_loading, finish_config,
+                       load_training_config)
 from mmfer.compat import write_atomic
 from mmfer.datasets import LabelView, unaugmented
 from mmfer.engine.hooks.sample_scores import format_table
@@ -149,9 +152,12 @@ def percent(value: float) -> str:
 
 
 def figures(args) -> None:
+    names = [osp.basename(osp.dirname(osp.abspath(p))) for p in args.tables]
+    if len(set(names)) < len(names):
+        names = args.tables
     tables = {
-        osp.basename(osp.dirname(osp.abspath(path))): columns(read_rows(path))
-        for path in args.tables
+        name: columns(read_rows(path))
+        for name, path in zip(names, args.tables)
     }
     lines, results = [], []
     for name, table in tables.items():
@@ -182,6 +188,8 @@ def figures(args) -> None:
 
 
 def control(args) -> None:
+    if osp.exists(args.out):
+        raise SystemExit(f'{args.out} is there already; choose another --out.')
     rows = read_rows(args.table)
     decisions = random_drops(np.array([r['decision'] for r in rows]),
                              args.seed)
@@ -199,15 +207,24 @@ def control(args) -> None:
 
 # -- cleanlab -----------------------------------------------------------------
 def cleanlab(args) -> None:
+    if args.launcher != 'none':
+        raise SystemExit('cleanlab runs in one process: leave --launcher out.')
+    with checkpoint_loading(None, args.trust_checkpoint):
+        judge_with_cleanlab(args)
+
+
+def judge_with_cleanlab(args) -> None:
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
     from mmengine.registry import init_default_scope
 
-    from mmfer.cli import build_runner, finish_config, load_config
     from mmfer.registry import DATASETS
     args.work_dir = args.out
-    cfg = finish_config(load_config(args.config, args), args)
+    cfg = finish_config(load_training_config(args.config, args), args)
     cfg.custom_hooks = []
+    if osp.isfile(osp.join(args.out, 'run.json')):
+        raise SystemExit(f'{args.out} holds results of tools/clean_labels.py; '
+                         'choose another --out.')
     init_default_scope('mmfer')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
@@ -287,7 +304,6 @@ def parse_args() -> argparse.Namespace:
     command.add_argument('--epochs', type=int, default=10)
     command.add_argument('--like', help='record.json to take the number of '
                          'image passes from, instead of --epochs')
-    from mmfer.cli import add_runner_arguments
     add_runner_arguments(command)
     command.set_defaults(run=cleanlab)
     return parser.parse_args()

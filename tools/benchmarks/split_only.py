@@ -16,12 +16,16 @@ import sys
 from contextlib import redirect_stdout
 
 import numpy as np
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import init_default_scope
 
-from mmfer.cli import (add_runner_arguments, build_runner, finish_config,
-                       load_config)
+from mmfer.cli import (add_runner_arguments, build_runner,
+                       checkpoint_loading, finish_config,
+                       load_training_config, process_group)
 from mmfer.datasets import LabelView
+from mmfer.engine.hooks.summary import config_hash
 from mmfer.engine.scoring import predict_view
+from mmfer.engine.stages import fingerprint
 from mmfer.engine.training import train_classifier
 from mmfer.evaluation.functional import mean_class_accuracy
 from mmfer.methods.gaave.annotation import predict_classes
@@ -45,13 +49,18 @@ def measure(cfg) -> dict:
     # For its log file and its seeds; nothing is trained by it.
     logger = build_runner(cfg).logger
     seed = cfg.get('randomness', {}).get('seed') or 0
+    # What another run left in the work dir is not taken for this one's.
+    key = fingerprint(
+        dict(config=config_hash(cfg), labels=labels,
+             processes=get_world_size()))[:8]
     subsets = refactor(train_set.sample_ids, labels, split, seed)
     scores = []
     for side, subset in zip(subset_names(2), subsets):
         view = LabelView(train_set, subset.sample_ids, subset.labels,
                          subset.num_classes)
         trained = train_classifier(
-            cfg, view, subset.num_classes, osp.join(cfg.work_dir, side), seed,
+            cfg, view, subset.num_classes,
+            osp.join(cfg.work_dir, f'{side}-{key}'), seed,
             f'Model of the {side}', logger)
         asked = LabelView(val_set, val_set.sample_ids,
                           np.zeros(len(val_set), dtype=np.int64),
@@ -76,9 +85,13 @@ def main() -> None:
     parser.add_argument('config')
     add_runner_arguments(parser)
     args = parser.parse_args()
-    with redirect_stdout(sys.stderr):
-        result = measure(finish_config(load_config(args.config, args), args))
-    print(json.dumps(result))
+    cfg = finish_config(load_training_config(args.config, args), args)
+    with redirect_stdout(sys.stderr), process_group(cfg), \
+            checkpoint_loading(None, args.trust_checkpoint):
+        result = measure(cfg)
+        first = is_main_process()
+    if first:
+        print(json.dumps(result))
 
 
 if __name__ == '__main__':

@@ -129,10 +129,11 @@ class GAAVE:
         given = tau if isinstance(tau, dict) else dict(head=tau, tail=tau)
         for name, value in given.items():
             if name not in self.tau or not (
-                    value is None or -1 <= value <= self.attack.steps):
+                    value in (None, -1) or 0 <= value <= self.attack.steps):
                 raise ValueError(
-                    f'tau={tau}: give a number in [-1, {self.attack.steps}], '
-                    'or one for each of head and tail, or None.')
+                    f'tau={tau}: give a number in [0, {self.attack.steps}], '
+                    'or -1 for no candidates, or one for each of head and '
+                    'tail, or None.')
             self.tau[name] = value
         self.min_separation = min_separation
         self.fit = fit
@@ -165,6 +166,14 @@ class GAAVE:
         if not cfg.train_cfg.get('by_epoch', True):
             raise ValueError('GAAVE: base models are trained by epoch: set '
                              'train_cfg.by_epoch=True.')
+        if getattr(dataset, 'soft_labels', False):
+            raise ValueError(
+                'GAAVE: the data set trains on soft labels, which it cannot '
+                'judge or change: leave soft_labels out.')
+        if self.updates and 'lr' not in cfg.optim_wrapper.optimizer:
+            raise ValueError(
+                'GAAVE: updates lower the learning rate of the optimizer; '
+                'write it into the config, optim_wrapper.optimizer.lr.')
         job = _Job(self, cfg, dataset, pipeline, Stages(root), logger)
         return job.run()
 
@@ -294,10 +303,18 @@ class _Job:
                     image_passes += len(subset.labels)
                 ids, steps = self.attack_all(model, view)
                 total = total + steps
-                accuracy += (steps > 0).mean() / self.passes
-                # In a pass without a step, the next one is not taken.
-                image_passes += int(
-                    np.minimum(steps + 1, self.max_steps).sum())
+                right = steps > 0
+                if self.options.recross:
+                    # Some of these are right after a step only.
+                    _, scores = predict_view(model, view,
+                                             self.cfg.val_dataloader)
+                    right = scores.argmax(axis=1) == view.labels
+                accuracy += right.mean() / self.passes
+                # Who has crossed goes no further.
+                passes = np.full_like(steps, self.max_steps) \
+                    if self.options.recross else \
+                    np.minimum(steps + 1, self.max_steps)
+                image_passes += int(passes.sum())
             return dict(
                 sample_id=ids, attack_steps=total,
                 accuracy=np.float64(accuracy), epoch=np.int64(base.epoch),
@@ -446,7 +463,7 @@ class _Job:
             name.replace(' of the', '').replace(' ', '-'), settings, compute)
         if self.stage < done:
             self.stage = done - 1
-            self.announce(f'{name}, done before')
+            self.announce(f'{name}, nothing left to do')
         return result
 
     # -- models ------------------------------------------------------------
@@ -459,10 +476,9 @@ class _Job:
             evaluation=deciding(cfg.val_dataloader.dataset.to_dict()),
             optim_wrapper=deciding(cfg.optim_wrapper.to_dict()),
             param_scheduler=deciding(cfg.get('param_scheduler')),
+            auto_scale_lr=deciding(cfg.get('auto_scale_lr')),
             train_cfg=deciding(cfg.train_cfg.to_dict()),
-            seed=self.seed,
-            deterministic=bool(
-                cfg.get('randomness', {}).get('deterministic')),
+            randomness=dict(cfg.get('randomness', {}), seed=self.seed),
             processes=get_world_size(),
             pretrained=[
                 (path, os.path.getsize(path), os.path.getmtime(path))
