@@ -1,2 +1,4 @@
-_base_ = '../alum/alum_r18_ferplus_noise30.py'
-custom_hooks = [dict(type='GAAVEHook')]
+_base_ = [
+    '../alum/alum_r18_ferplus_noise30.py', '../_base_/cleaning/ferplus_open.py'
+]
+custom_hooks = [_base_.cleaning]

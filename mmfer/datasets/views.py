@@ -1,8 +1,11 @@
 """A part of a data set with the labels of another task."""
 import copy
-from typing import Callable, Sequence
+from typing import Callable, List, Sequence
 
 import numpy as np
+from mmengine.dataset import Compose
+
+from mmfer.registry import TRANSFORMS
 
 from .base import FERDataset
 
@@ -51,6 +54,18 @@ class LabelView:
     def get_gt_labels(self) -> np.ndarray:
         """The labels, int64 (N, )."""
         return self.labels
+
+
+def with_pipeline(dataset: FERDataset, pipeline: List[dict]) -> FERDataset:
+    """The same samples and labels with another augmentation.
+
+    Args:
+        dataset (FERDataset): A training set.
+        pipeline (list[dict]): Configs of transforms.
+    """
+    view = copy.copy(dataset)
+    view.pipeline = Compose([TRANSFORMS.build(step) for step in pipeline])
+    return view
 
 
 def unaugmented(dataset: FERDataset, pipeline: Callable) -> FERDataset:

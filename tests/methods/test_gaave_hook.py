@@ -323,7 +323,20 @@ def test_model_that_fits_less_than_half(tmp_path, said):
     found, record = judge(tmp_path, tau=0, split=False)
     accuracy = record['subsets'][0]['label_accuracy']
     assert accuracy == (found.attack_steps > 0).mean() < .5
-    assert any('may be hard, not mislabelled' in text for text in said)
+    assert any('most of them are wrong, or' in text for text in said)
+
+
+def test_subset_with_mostly_wrong_labels(tmp_path, said, monkeypatch):
+    """A model that predicts few labels, but of both classes, knows much."""
+    monkeypatch.setattr(
+        module._Job, 'attack_all', lambda self, model, view:
+        (view.sample_ids, np.where(view.sample_ids % 4 == 0, 9, 0)))
+    labels = (np.arange(96) % 5 == 0).astype(int)
+    found, record = judge(tmp_path, labels=labels, split=False,
+                          annotate=False)
+    assert record['subsets'][0]['label_accuracy'] == .25
+    assert (found.candidate == (np.arange(96) % 4 > 0)).all()
+    assert not any('learned nothing' in text for text in said)
 
 
 def test_progress(tmp_path, any_steps, said):
@@ -502,6 +515,54 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
     }
     assert {i: y for i, y in seen['Annotator of the tail-set'].items()
             if labels[i]} == {i: labels[i] - 1 for i in clean if labels[i]}
+
+
+def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
+    """base= changes how models are trained, and nothing of the training."""
+    trained = []
+
+    def untrained(cfg, view, num_classes, *args, **kwargs):
+        from mmfer.registry import MODELS
+        trained.append((cfg, view[0]['inputs'], view.dataset))
+        model = MODELS.build(module.classifier_config(cfg, num_classes))
+        return training.Trained(model.eval(), '', 1, 1)
+
+    monkeypatch.setattr(module, 'train_classifier', untrained)
+    monkeypatch.setattr(
+        module._Job, 'attack_all', lambda self, model, view:
+        (view.sample_ids, view.sample_ids % 4))
+    steps = [dict(type='LoadFERImage', color_type='grayscale'),
+             dict(type='Resize', scale=(32, 32)),
+             dict(type='PackFERInputs')]
+    base = dict(
+        train_cfg=dict(max_epochs=9),
+        model=dict(backbone=dict(base_channels=4)),
+        train_dataloader=dict(dataset=dict(pipeline=steps)),
+        optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=1.)))
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
+    dataset, other = made_sets(cfg)
+    before = cfg.pretty_text
+    options = dict(split=False, tau=1)
+    logger = MMLogger.get_instance('test_gaave')
+    for root, kwargs in (('a', {}), ('b', dict(base=base))):
+        method = GAAVE(**options, **kwargs)
+        method(cfg, dataset, other.pipeline, str(tmp_path / root), logger)
+    assert cfg.pretty_text == before
+    (plain, cropped, first), (own, resized, second) = trained[::2]
+    assert plain.train_cfg.max_epochs == 3 and own.train_cfg.max_epochs == 9
+    assert own.optim_wrapper.optimizer == dict(type='SGD', lr=1.)
+    assert own.model.backbone.base_channels == 4
+    assert own.val_dataloader == plain.val_dataloader
+    # A resized picture is another one than a piece of it.
+    assert cropped.shape == resized.shape
+    assert not torch.equal(cropped, resized)
+    assert first is dataset and second.all_labels is dataset.all_labels
+    # Another recipe is another stage.
+    names = [{p.name for p in (tmp_path / root).glob('vulnerability*')}
+             for root in 'ab']
+    assert len(names[0] | names[1]) == 2
+    with pytest.raises(ValueError, match='only pipeline'):
+        GAAVE(base=dict(train_dataloader=dict(dataset=dict(indices=5))))
 
 
 def test_hook_acts_once(tmp_path, monkeypatch):

@@ -9,7 +9,9 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 
-from mmfer.datasets import FERDataset, LabelView, unaugmented
+from mmfer.compat import merge_options
+from mmfer.datasets import (FERDataset, LabelView, unaugmented,
+                            with_pipeline)
 from mmfer.engine.hooks.summary import deciding
 from mmfer.engine.scoring import (batches_in_order, merge_by_id,
                                   predict_view)
@@ -85,6 +87,11 @@ class GAAVE:
             they are attacked, at a hundredth of the initial learning rate;
             each ends with a scoring pass, and k is the mean. Defaults to 0:
             one pass over the model as it is.
+        base (dict, optional): Settings of base models and annotators where
+            they differ from those of the training, as in a config that
+            inherits from it: ``dict(train_cfg=dict(max_epochs=8))``. A short
+            schedule with augmentation memorises less. Of the data set only
+            the pipeline can differ.
         seed (int, optional): Of models and draws; that of the training by
             default.
     """
@@ -103,6 +110,7 @@ class GAAVE:
                  patience: int = 5,
                  annotate: bool = True,
                  updates: int = 0,
+                 base: Optional[dict] = None,
                  seed: Optional[int] = None):
         if fit not in ('peak', 'full'):
             raise ValueError(f"fit must be 'peak' or 'full', got {fit!r}")
@@ -140,7 +148,14 @@ class GAAVE:
         self.held_out = held_out
         self.patience = patience
         self.annotate = annotate
+        data = (base or {}).get('train_dataloader', {}).get('dataset', {})
+        if set(data) - {'pipeline'}:
+            raise ValueError(
+                f'GAAVE: base={base} is to change how models are trained, not '
+                'on which samples: of train_dataloader.dataset only pipeline '
+                'can be given.')
         self.updates = updates
+        self.base = base
         self.seed = seed
 
     def __call__(self, cfg: Config, dataset: FERDataset, pipeline: Callable,
@@ -163,6 +178,7 @@ class GAAVE:
             raise ValueError(
                 'GAAVE: this data set has been cleaned already (decisions= '
                 'or a GAAVEHook); clean it once, from the labels as given.')
+        cfg = Config(merge_options(cfg.to_dict(), self.base))
         if not cfg.train_cfg.get('by_epoch', True):
             raise ValueError('GAAVE: base models are trained by epoch: set '
                              'train_cfg.by_epoch=True.')
@@ -187,6 +203,10 @@ class _Job:
         self.cfg = cfg
         self.dataset = dataset
         self.still = unaugmented(dataset, pipeline)
+        self.augmented = dataset
+        if 'train_dataloader' in (options.base or {}):
+            self.augmented = with_pipeline(
+                dataset, cfg.train_dataloader.dataset.pipeline)
         self.stages = stages
         self.logger = logger
         self.seed = options.seed
@@ -369,15 +389,13 @@ class _Job:
         fixed = self.options.tau['tail' if side == subset_names(2)[1] else
                                  'head']
         steps = found.steps
-        sizes = np.bincount(subset.labels[subset.native])
-        guess = sizes.max() / sizes.sum()
-        if len(subset.classes) > 1 and found.accuracy <= guess \
-                and fixed is None:
+        # Many labels may be wrong, so that accuracy alone tells nothing.
+        known = np.unique(subset.labels[subset.native][steps > 0])
+        if len(known) < min(2, len(subset.classes)) and fixed is None:
             self.logger.warning(
-                f'the base model of the {side} predicts {found.accuracy:.1%} '
-                'of its labels, no more than by naming the largest class '
-                f'({guess:.1%}): it has learned nothing, and the labels of '
-                f'the {side} stay as they are. Train longer, or with another '
+                f'the base model of the {side} predicts one class '
+                f'throughout: it has learned nothing, and the labels of the '
+                f'{side} stay as they are. Train longer, or with another '
                 'learning rate.')
             return Threshold(-1, 0.)
         least = .9 if self.options.fit == 'full' else .5
@@ -387,9 +405,10 @@ class _Job:
                 'of its labels only' +
                 ("; fit='full' is for models that fit nearly all of them. "
                  "Train longer, or take fit='peak'." if least == .9 else
-                 ': most of what it is wrong about may be hard, not '
-                 'mislabelled. Train longer, or with another learning rate, '
-                 'and look at the suggestions before using them.'))
+                 ': either most of them are wrong, or it has learned too '
+                 'little, and finds what is hard. Look at the suggestions '
+                 'before using them; another schedule may fit better '
+                 '(base=).'))
         threshold = find_threshold(
             steps, self.max_steps * self.passes + 1,
             fixed if fixed in (None, -1) else
@@ -506,7 +525,7 @@ class _Job:
                 held_out = LabelView(
                     self.still, subset.sample_ids[~kept],
                     subset.labels[~kept], subset.num_classes)
-        view = LabelView(self.dataset, subset.sample_ids[kept],
+        view = LabelView(self.augmented, subset.sample_ids[kept],
                          subset.labels[kept], subset.num_classes)
         return train_classifier(
             self.cfg, view, subset.num_classes, f'{folder}/model', self.seed,
@@ -516,7 +535,7 @@ class _Job:
     def update(self, side: str, subset: Subset, folder: str, weights: str,
                index: int) -> Trained:
         """One epoch of T', which begins with the weights of the last."""
-        view = LabelView(self.dataset, subset.sample_ids, subset.labels,
+        view = LabelView(self.augmented, subset.sample_ids, subset.labels,
                          subset.num_classes)
         return train_classifier(
             slowed(self.cfg, UPDATE_RATE, 1), view, subset.num_classes,
