@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from ddp_worker import fit, fit_a_part, scores
 from helpers import ROOT, assert_same_state, tiny_config, train
 
-from mmfer.methods.gaave import gaave
+from mmfer.methods.gaave import cleaning
 
 
 def test_two_processes_fit_the_same_mixture_as_one(tmp_path):
@@ -86,7 +86,7 @@ def test_two_processes_judge_as_one(tmp_path, monkeypatch):
         result.unlink()
     cfg.work_dir = str(tmp_path / 'one')
     # Models of two processes are others than those of one; take them over.
-    monkeypatch.setattr(gaave, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(cleaning, 'get_world_size', lambda: 2)
     train(cfg)
     for result in results:
         found = [np.load(tmp_path / run / result.relative_to(tmp_path / 'two'))

@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from mmfer.engine import training
 from mmfer.engine.training import PeakHook
 from mmfer.methods.gaave import GAAVE, Judgement
-from mmfer.methods.gaave import gaave as module
+from mmfer.methods.gaave import cleaning as module
 from mmfer.methods.gaave.pixels import pixels
 from mmfer.registry import TASK_UTILS
 
@@ -30,7 +30,7 @@ def made_attack(self, model, view):
 
 @pytest.fixture
 def any_steps(monkeypatch):
-    monkeypatch.setattr(module._Job, 'attack_all', made_attack)
+    monkeypatch.setattr(module.Cleaning, 'attack_all', made_attack)
 
 
 def config(work_dir, name='ce/ce_r18_synthfaces_noise30', **gaave):
@@ -113,7 +113,7 @@ def cleaned(tmp_path_factory):
     """A work dir, and the model that came out."""
     work_dir = tmp_path_factory.mktemp('cleaned')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module._Job, 'attack_all', made_attack)
+        patch.setattr(module.Cleaning, 'attack_all', made_attack)
         return work_dir, train(config(work_dir)).model.state_dict()
 
 
@@ -293,7 +293,7 @@ def test_nothing_below_the_threshold(tmp_path, said):
 
 def test_everything_below_the_threshold(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        module._Job, 'attack_all', lambda self, model, view:
+        module.Cleaning, 'attack_all', lambda self, model, view:
         (view.sample_ids, np.full(len(view), 3)))
     with pytest.raises(ValueError, match='smaller tau'):
         judge(tmp_path, tau=3)
@@ -329,7 +329,7 @@ def test_model_that_fits_less_than_half(tmp_path, said):
 def test_subset_with_mostly_wrong_labels(tmp_path, said, monkeypatch):
     """A model that predicts few labels, but of both classes, knows much."""
     monkeypatch.setattr(
-        module._Job, 'attack_all', lambda self, model, view:
+        module.Cleaning, 'attack_all', lambda self, model, view:
         (view.sample_ids, np.where(view.sample_ids % 4 == 0, 9, 0)))
     labels = (np.arange(96) % 5 == 0).astype(int)
     found, record = judge(tmp_path, labels=labels, split=False,
@@ -383,7 +383,7 @@ def test_updates_while_scoring(tmp_path, monkeypatch):
         # 0 to 3, then 2 to 5, then 7 to 10: 3 to 6 in the mean.
         return view.sample_ids, view.sample_ids % 4 + (0, 2, 7)[len(seen) % 3]
 
-    monkeypatch.setattr(module._Job, 'attack_all', attack)
+    monkeypatch.setattr(module.Cleaning, 'attack_all', attack)
     found, record = judge(tmp_path, tau=4, split=False, updates=3,
                           annotate=False)
     mean = np.arange(96) % 4 + 3
@@ -492,7 +492,7 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'train_classifier', untrained)
     labels = np.repeat(np.arange(3), [60, 25, 11])
     monkeypatch.setattr(
-        module._Job, 'attack_all', lambda self, model, view:
+        module.Cleaning, 'attack_all', lambda self, model, view:
         (view.sample_ids, view.sample_ids % 4))
     found, _ = judge(tmp_path, labels=labels, tau=1, head=[0])
     assert (found.candidate == (np.arange(96) % 4 <= 1)).all()
@@ -529,7 +529,7 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
     monkeypatch.setattr(
-        module._Job, 'attack_all', lambda self, model, view:
+        module.Cleaning, 'attack_all', lambda self, model, view:
         (view.sample_ids, view.sample_ids % 4))
     steps = [dict(type='LoadFERImage', color_type='grayscale'),
              dict(type='Resize', scale=(32, 32)),

@@ -17,7 +17,7 @@ from mmengine.config import Config, DictAction
 
 from mmfer.datasets import AffectNet, FERPlus
 from mmfer.methods.gaave import Judgement
-from mmfer.methods.gaave import gaave as module
+from mmfer.methods.gaave import cleaning as module
 from mmfer.registry import DATASETS
 
 TOOL = Path(ROOT) / 'tools/clean_labels.py'
