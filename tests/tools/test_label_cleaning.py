@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import ROOT, Stop, tiny_config
+from mmengine.config import Config
 
 TOOL = Path(ROOT) / 'tools/benchmarks/label_cleaning.py'
 spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
@@ -102,6 +103,25 @@ def test_tables(monkeypatch, tmp_path, capsys):
         call(monkeypatch, 'figures', table)
 
 
+def test_rescale():
+    cfg = Config(dict(
+        train_cfg=dict(max_epochs=20),
+        param_scheduler=[
+            dict(type='LinearLR', begin=0, end=4),
+            dict(type='MultiStepLR', milestones=[10, 16], gamma=.1),
+            dict(type='OneCycleLR', total_steps=20, eta_max=1.)
+        ]))
+    tool.rescale(cfg, 10)
+    assert cfg.train_cfg.max_epochs == 10
+    assert cfg.param_scheduler == [
+        dict(type='LinearLR', begin=0, end=2),
+        dict(type='MultiStepLR', milestones=[5, 8], gamma=.1),
+        dict(type='OneCycleLR', total_steps=10, eta_max=1.)
+    ]
+    tool.rescale(cfg, 1)
+    assert cfg.param_scheduler[1].milestones == [1, 1]
+
+
 def test_cleanlab(monkeypatch, tmp_path):
     """Every sample is judged by a model that has not seen it; after a kill,
     too."""
@@ -109,6 +129,11 @@ def test_cleanlab(monkeypatch, tmp_path):
         None, 'ce/ce_r18_synthfaces_noise30', train_dataloader__batch_size=8,
         optim_wrapper__optimizer__lr=5e-3)
     cfg.pop('work_dir')
+    # Its recipe is that of the models here.
+    cfg.custom_hooks = [
+        dict(type='GAAVEHook', base=dict(
+            optim_wrapper=dict(optimizer=dict(lr=7e-3))))
+    ]
     cfg.dump(tmp_path / 'tiny.py')
     (tmp_path / 'record.json').write_text(json.dumps(
         dict(subsets=[dict(image_passes=300), dict(image_passes=260)])))
@@ -121,6 +146,7 @@ def test_cleanlab(monkeypatch, tmp_path):
         views.append(view)
         # 560 passes / (96 samples x 2 of 3 folds), rounded.
         assert cfg.train_cfg.max_epochs == 3
+        assert cfg.optim_wrapper.optimizer.lr == 7e-3
         return train(cfg, view, *args, **kwargs)
 
     def killed(model, view, like):

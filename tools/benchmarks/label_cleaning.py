@@ -17,10 +17,10 @@ A TABLE is a ``sample_scores.csv`` with decisions and clean labels, as of
 - ``cleanlab`` judges the labels of a config with cleanlab's
   ``find_label_issues`` (``pip install mmfer[cleanlab]``), on out-of-sample
   predictions: the samples are cut into folds, and each is predicted by a
-  model that has learned from the others. Backbone, optimizer and the way to
-  choose an epoch are those of GAAVE; with ``--like`` so is the number of
-  images that go through the models, as near as whole epochs allow. A run
-  that was killed goes on where it was.
+  model that has learned from the others. Backbone, recipe and the way to
+  choose an epoch are those of GAAVE, of the config's GAAVEHook if it has one;
+  with ``--like`` so is the number of images that go through the models, as
+  near as whole epochs allow. A run that was killed goes on where it was.
 """
 import argparse
 import csv
@@ -30,12 +30,13 @@ import os.path as osp
 from typing import Dict, List
 
 import numpy as np
+from mmengine.config import Config
 
 from mmfer.cli import (add_runner_arguments, build_runner,
                        checkpoint_loading, finish_config,
                        load_training_config)
-from mmfer.compat import write_atomic
-from mmfer.datasets import LabelView, unaugmented
+from mmfer.compat import merge_options, write_atomic
+from mmfer.datasets import LabelView, unaugmented, with_pipeline
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.hooks.summary import config_hash
 from mmfer.engine.scoring import predict_view
@@ -206,6 +207,21 @@ def control(args) -> None:
 
 
 # -- cleanlab -----------------------------------------------------------------
+def rescale(cfg: Config, epochs: int) -> None:
+    """Train for another number of epochs, schedules with it."""
+    factor = epochs / cfg.train_cfg.max_epochs
+    cfg.train_cfg.max_epochs = epochs
+    schedulers = cfg.get('param_scheduler') or []
+    for scheduler in [schedulers] if isinstance(schedulers, dict) else \
+            schedulers:
+        for key in ('T_max', 'total_steps', 'begin', 'end', 'milestones'):
+            value = scheduler.get(key)
+            if isinstance(value, list):
+                scheduler[key] = [max(1, round(factor * v)) for v in value]
+            elif value:
+                scheduler[key] = max(1, round(factor * value))
+
+
 def cleanlab(args) -> None:
     if args.launcher != 'none':
         raise SystemExit('cleanlab runs in one process: leave --launcher out.')
@@ -221,7 +237,10 @@ def judge_with_cleanlab(args) -> None:
     from mmfer.registry import DATASETS
     args.work_dir = args.out
     cfg = finish_config(load_training_config(args.config, args), args)
+    recipe = next((hook.get('base') for hook in cfg.get('custom_hooks', [])
+                   if hook['type'] in ('GAAVEHook', 'mmfer.GAAVEHook')), None)
     cfg.custom_hooks = []
+    cfg = Config(merge_options(cfg.to_dict(), recipe))
     if osp.isfile(osp.join(args.out, 'run.json')):
         raise SystemExit(f'{args.out} holds results of tools/clean_labels.py; '
                          'choose another --out.')
@@ -229,6 +248,10 @@ def judge_with_cleanlab(args) -> None:
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
     still = unaugmented(dataset, pipeline)
+    augmented = dataset
+    if 'train_dataloader' in (recipe or {}):
+        augmented = with_pipeline(dataset,
+                                  cfg.train_dataloader.dataset.pipeline)
     ids, labels = dataset.sample_ids, dataset.get_gt_labels()
     epochs = args.epochs
     if args.like:
@@ -236,7 +259,7 @@ def judge_with_cleanlab(args) -> None:
             subsets = json.load(file)['subsets']
         budget = sum(subset['image_passes'] for subset in subsets)
         epochs = max(1, round(budget / (len(ids) * (args.folds - 1))))
-    cfg.train_cfg.max_epochs = epochs
+    rescale(cfg, epochs)
     # For its log file and its seeds; nothing is trained by it.
     logger = build_runner(cfg).logger
     logger.info(f'{args.folds} folds, {epochs} epochs each: '
@@ -257,7 +280,7 @@ def judge_with_cleanlab(args) -> None:
                              dataset.num_classes)
 
         trained = train_classifier(
-            cfg, view(dataset, mine[~held]), dataset.num_classes,
+            cfg, view(augmented, mine[~held]), dataset.num_classes,
             osp.join(args.out, f'fold{i}-{key}'), seed, f'Fold {i + 1}',
             logger, view(still, mine[held]), patience=epochs)
         asked = np.flatnonzero(fold == i)
