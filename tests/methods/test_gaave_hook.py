@@ -390,6 +390,9 @@ def test_updates_while_scoring(tmp_path, monkeypatch):
     assert (found.attack_steps == mean).all()
     assert (found.candidate == (mean <= 4)).all()
     assert ((found.noise_score > .5) == found.candidate).all()
+    none, record_of_none = judge(tmp_path, tau=-1, split=False, updates=3)
+    assert record_of_none['subsets'][0]['tau'] == -1
+    assert (none.noise_score < .5).all()
     histogram = record['subsets'][0]['histogram']
     assert histogram[3:7] == [24] * 4 and sum(histogram) == 96
     # From the base model's weights on, not from new ones.

@@ -102,7 +102,7 @@ class Cleaning:
             found = self.vulnerability(side, subset)
             threshold = self.threshold(side, subset, found)
             steps[found.place] = found.steps / self.passes
-            taus[found.place] = threshold.tau / self.passes
+            taus[found.place] = self.mean_tau(threshold)
             record['subsets'].append(self.entry(side, subset, found,
                                                 threshold))
         candidate = steps <= taus
@@ -227,6 +227,10 @@ class Cleaning:
         return np.bincount(
             found.steps // self.passes, minlength=self.max_steps + 1).tolist()
 
+    def mean_tau(self, threshold: Threshold) -> float:
+        """A threshold of the sum as one of the mean; -1 stays -1."""
+        return threshold.tau / self.passes if threshold.tau >= 0 else -1.
+
     def entry(self, side: str, subset: Subset, found: Vulnerability,
               threshold: Threshold) -> dict:
         """Of the record."""
@@ -242,7 +246,7 @@ class Cleaning:
             epoch=found.epoch,
             epochs=found.epochs,
             histogram=self.histogram(found),
-            tau=threshold.tau / self.passes,
+            tau=self.mean_tau(threshold),
             separation=threshold.separation,
             candidates=int((found.steps <= threshold.tau).sum()),
             image_passes=found.image_passes)
@@ -283,7 +287,7 @@ class Cleaning:
         elif threshold.tau >= 0:
             self.logger.info(
                 f'Threshold of the {side}: k <= '
-                f'{threshold.tau / self.passes:g}, separation '
+                f'{self.mean_tau(threshold):g}, separation '
                 f'{threshold.separation:.2f}, '
                 f'{(steps <= threshold.tau).sum()} candidates.')
         else:
