@@ -13,6 +13,7 @@ import os.path as osp
 import tempfile
 from contextlib import contextmanager
 from functools import partial
+from inspect import isroutine
 from typing import Any, Optional
 
 import numpy as np
@@ -72,7 +73,9 @@ def to_plain(value: Any) -> Any:
     :class:`HistoryBuffer` becomes a tagged dict of two tensors; numpy arrays
     become tensors, numpy scalars Python numbers; unknown objects their
     ``repr``, because a checkpoint that cannot be loaded safely is worse than
-    one that lost a curiosity of the message hub.
+    one that lost a curiosity of the message hub. Functions in dicts are left
+    out: OneCycleLR has one in its state, which is not state, and which an
+    object that loads the rest has from its config.
     """
     if isinstance(value, HistoryBuffer):
         log, count = value.data
@@ -82,7 +85,10 @@ def to_plain(value: Any) -> Any:
             count=torch.as_tensor(np.asarray(count, dtype=np.float64)),
             max_length=value.max_length)
     if isinstance(value, dict):
-        return {key: to_plain(item) for key, item in value.items()}
+        return {
+            key: to_plain(item)
+            for key, item in value.items() if not isroutine(item)
+        }
     if isinstance(value, (list, tuple)):
         return type(value)(to_plain(item) for item in value)
     if isinstance(value, np.generic):

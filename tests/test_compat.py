@@ -1,5 +1,6 @@
 """Work-arounds: they work, and they are still needed."""
 import importlib.util
+import math
 import os
 import pickle
 import platform
@@ -38,6 +39,14 @@ def test_plain_types_round_trip(tmp_path):
 def test_unknown_objects_do_not_poison_a_checkpoint(tmp_path):
     torch.save(compat.to_plain(dict(x=object())), tmp_path / 'x.pth')
     assert 'object' in torch.load(tmp_path / 'x.pth', weights_only=True)['x']
+
+
+def test_functions_are_no_state(tmp_path):
+    state = dict(scheduler=[dict(step=3, anneal=math.cos, other=[].append)])
+    torch.save(compat.to_plain(state), tmp_path / 'x.pth')
+    assert torch.load(
+        tmp_path / 'x.pth',
+        weights_only=True) == dict(scheduler=[dict(step=3)])
 
 
 def test_message_hub_is_still_unsafe(tmp_path):

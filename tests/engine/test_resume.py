@@ -32,6 +32,26 @@ def test_resume_is_identical(tmp_path, name, point, epoch, workers):
     assert all('metrics' in e for e in resumed_results[0])
 
 
+def test_one_cycle_survives_resume(tmp_path):
+    """mmengine's has a function in what it calls its state."""
+    schedule = dict(
+        type='OneCycleLR',
+        eta_max=.05,
+        total_steps=3,
+        convert_to_iter_based=True)
+
+    def config(folder, **options):
+        return tiny_config(
+            tmp_path / folder, param_scheduler=[schedule], **options)
+
+    whole = train(config('whole'))
+    with pytest.raises(Stop):
+        train(config('parts'), StopAt('before_train_epoch', 1))
+    resumed = train(config('parts', resume=True))
+    assert_same_state(whole.model.state_dict(), resumed.model.state_dict())
+    assert_same_state(optimizer_state(whole), optimizer_state(resumed))
+
+
 def test_seed_and_workers(tmp_path):
     """Workers change nothing, the seed does."""
     first = train(tiny_config(tmp_path / 'a', train_cfg__max_epochs=1))
