@@ -103,9 +103,9 @@ def score_table(judgement: Judgement, names: List[str],
     rows = []
     for i, sample_id in enumerate(judgement.sample_id.tolist()):
         row = dict(sample_id=sample_id, image=names[i])
-        for name in ('given_label', 'subset', 'attack_steps', 'candidate'):
+        for name in ('given_label', 'subset', 'attack_steps',
+                     'given_probability', 'candidate', 'noise_score'):
             row[name] = f'{columns[name][i]:.6g}'
-        row['noise_score'] = f'{judgement.noise_score[i]:.6g}'
         row['suggested_label'] = int(judgement.suggested_label[i])
         row['decision'] = str(judgement.decision[i])
         row['clean_label'] = '' if clean is None else int(clean[sample_id])

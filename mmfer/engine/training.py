@@ -146,6 +146,8 @@ def classifier_config(cfg: Config, num_classes: int) -> dict:
         neck=dict(type='FeaturePooling'),
         head=dict(type='CEHead'),
         channels_last=model.get('channels_last', False),
+        # Mixup and its like, where the config has them.
+        train_cfg=model.get('train_cfg'),
         data_preprocessor=preprocessor)
 
 

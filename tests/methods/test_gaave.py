@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from mmfer.methods.gaave.annotation import (combine, decide,
                                             predict_classes)
-from mmfer.methods.gaave.attack import PGD, attack_steps, margin_loss
+from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
 from mmfer.methods.gaave.splitting import (HeadTail, draw_of_each_class,
                                            plain_subset, proportional_draw,
                                            refactor, split_head_tail)
@@ -227,7 +227,7 @@ def in_batches(images, labels, size, order=None):
         yield part, images[part], labels[part]
 
 
-def steps_by_id(ids, counts):
+def steps_by_id(ids, counts, probability):
     assert len(set(ids.tolist())) == len(ids)
     return counts[ids.argsort()].tolist()
 
@@ -248,6 +248,25 @@ def test_steps_equal_a_plain_loop(epsilon, step_size, recross):
     got = attack_steps(network, in_batches(images, labels, 7), attack, 16,
                        recross)
     assert steps_by_id(*got) == expected
+    scores = network(images).softmax(1)[torch.arange(60), labels]
+    assert torch.allclose(got.probability[got.sample_ids.argsort()],
+                          scores.detach(), rtol=0, atol=1e-6)
+
+
+def test_probabilities_tell_certain_predictions_apart():
+    """In float32 they are all 1."""
+    logits = torch.tensor([[20., 0, 0], [25., 0, 0], [30., 0, 0]])
+    assert (logits.softmax(1)[:, 0] == 1).all()
+    images = torch.arange(3.).view(3, 1, 1, 1) / 3
+
+    def predict(x):
+        return logits[(3 * x[:, 0, 0, 0]).round().long()] + 0 * x.sum()
+
+    found = attack_steps(predict,
+                         in_batches(images, torch.zeros(3).long(), 3),
+                         PGD(1e-9), 3)
+    values = found.probability[found.sample_ids.argsort()].tolist()
+    assert values[0] < values[1] < values[2] < 1
 
 
 def test_steps_depend_on_the_image_alone():
@@ -296,8 +315,8 @@ def test_passes_are_full_and_few():
         return network(x)
 
     attack = PGD(.03)
-    _, counts = attack_steps(predict, in_batches(images, labels, 9), attack,
-                             10)
+    _, counts, _ = attack_steps(predict, in_batches(images, labels, 9),
+                                attack, 10)
     needed = counts.clamp_max(attack.steps).add(1).sum().item()
     assert set(sizes) == {10}
     assert needed / 10 <= len(sizes) < needed / 10 + attack.steps + 1
@@ -328,23 +347,25 @@ def test_predictions_that_return(recross, expected):
 
 
 def test_nothing_to_attack():
-    ids, counts = attack_steps(make_network(), iter(()), PGD(), 4)
+    ids, counts, probability = attack_steps(make_network(), iter(()), PGD(),
+                                            4)
     assert not len(ids) and counts.dtype == torch.int64
+    assert not len(probability)
 
 
-def test_margin_has_the_direction_of_cross_entropy():
+def test_log_odds_have_the_direction_of_cross_entropy():
     torch.manual_seed(0)
     logits = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
     labels = torch.randint(0, 5, (6, ))
-    margin, = torch.autograd.grad(margin_loss(logits, labels), logits)
+    margin, = torch.autograd.grad(
+        log_odds_against(logits, labels).sum(), logits)
     loss = F.cross_entropy(logits, labels, reduction='sum')
     entropy, = torch.autograd.grad(loss, logits)
     wrong = 1 - logits.softmax(1).gather(1, labels[:, None])
     assert torch.allclose(entropy, wrong * margin)
     per_sample = F.cross_entropy(logits, labels, reduction='none')
-    each = torch.stack([margin_loss(logits[i:i + 1], labels[i:i + 1])
-                        for i in range(6)])
-    assert torch.allclose(F.softplus(each), per_sample)
+    assert torch.allclose(
+        F.softplus(log_odds_against(logits, labels)), per_sample)
 
 
 def test_certain_predictions_are_attacked():

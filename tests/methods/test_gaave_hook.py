@@ -25,7 +25,8 @@ def made_attack(self, model, view):
     """Any k, as models this small have few; it depends on the model."""
     weight = sum(
         float(p.detach().double().sum()) for p in model.parameters())
-    return view.sample_ids, (7 * view.sample_ids + int(1e4 * weight)) % 10
+    steps = (7 * view.sample_ids + int(1e4 * weight)) % 10
+    return view.sample_ids, steps, view.sample_ids / 96
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_training_follows_the_decisions(tmp_path, monkeypatch):
         labels = dataset.get_gt_labels()
         zeros = np.zeros(96, dtype=int)
         judgement = Judgement(
-            np.arange(96), labels, zeros, zeros, decision != 'keep',
+            np.arange(96), labels, zeros, zeros, zeros, decision != 'keep',
             np.where(decision == 'keep', labels, suggested), decision,
             zeros / 9)
         return judgement, dict(made=1)
@@ -123,14 +124,18 @@ def test_table(cleaned):
     assert len({row['attack_steps'] for row in rows}) > 3
     assert list(rows[0]) == [
         'sample_id', 'image', 'given_label', 'uncertainty', 'confidence',
-        'subset', 'attack_steps', 'candidate', 'noise_score',
-        'suggested_label', 'decision', 'clean_label'
+        'subset', 'attack_steps', 'given_probability', 'candidate',
+        'noise_score', 'suggested_label', 'decision', 'clean_label'
     ]
     for row in rows:
         steps = int(row['attack_steps'])
         # tau is 4, and k lies in [0, 9].
         score = float(row['noise_score'])
-        assert score == pytest.approx(.5 + (4.5 - steps) / 20, abs=1e-5)
+        given = float(row['given_probability'])
+        assert given == pytest.approx(int(row['sample_id']) / 96, abs=1e-5)
+        # k counts, and of equal k the probability.
+        assert score == pytest.approx(
+            .5 + (4.5 - steps - .99 * (given - .5)) / 21, abs=1e-5)
         assert (score > .5) == (row['candidate'] == '1')
         assert row['candidate'] == str(int(steps <= 4))
         assert row['subset'] == str(int(
@@ -294,7 +299,7 @@ def test_nothing_below_the_threshold(tmp_path, said):
 def test_everything_below_the_threshold(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module.Cleaning, 'attack_all', lambda self, model, view:
-        (view.sample_ids, np.full(len(view), 3)))
+        (view.sample_ids, np.full(len(view), 3), np.ones(len(view))))
     with pytest.raises(ValueError, match='smaller tau'):
         judge(tmp_path, tau=3)
 
@@ -330,7 +335,8 @@ def test_subset_with_mostly_wrong_labels(tmp_path, said, monkeypatch):
     """A model that predicts few labels, but of both classes, knows much."""
     monkeypatch.setattr(
         module.Cleaning, 'attack_all', lambda self, model, view:
-        (view.sample_ids, np.where(view.sample_ids % 4 == 0, 9, 0)))
+        (view.sample_ids, np.where(view.sample_ids % 4 == 0, 9, 0),
+         np.ones(len(view))))
     labels = (np.arange(96) % 5 == 0).astype(int)
     found, record = judge(tmp_path, labels=labels, split=False,
                           annotate=False)
@@ -381,13 +387,16 @@ def test_updates_while_scoring(tmp_path, monkeypatch):
     def attack(self, model, view):
         seen.append({k: v.clone() for k, v in model.state_dict().items()})
         # 0 to 3, then 2 to 5, then 7 to 10: 3 to 6 in the mean.
-        return view.sample_ids, view.sample_ids % 4 + (0, 2, 7)[len(seen) % 3]
+        return (view.sample_ids,
+                view.sample_ids % 4 + (0, 2, 7)[len(seen) % 3],
+                np.full(len(view), len(seen) / 10))
 
     monkeypatch.setattr(module.Cleaning, 'attack_all', attack)
     found, record = judge(tmp_path, tau=4, split=False, updates=3,
                           annotate=False)
     mean = np.arange(96) % 4 + 3
     assert (found.attack_steps == mean).all()
+    assert np.allclose(found.given_probability, .2)
     assert (found.candidate == (mean <= 4)).all()
     assert ((found.noise_score > .5) == found.candidate).all()
     none, record_of_none = judge(tmp_path, tau=-1, split=False, updates=3)
@@ -496,7 +505,7 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
     labels = np.repeat(np.arange(3), [60, 25, 11])
     monkeypatch.setattr(
         module.Cleaning, 'attack_all', lambda self, model, view:
-        (view.sample_ids, view.sample_ids % 4))
+        (view.sample_ids, view.sample_ids % 4, np.ones(len(view))))
     found, _ = judge(tmp_path, labels=labels, tau=1, head=[0])
     assert (found.candidate == (np.arange(96) % 4 <= 1)).all()
     seen = {}
@@ -533,7 +542,7 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'train_classifier', untrained)
     monkeypatch.setattr(
         module.Cleaning, 'attack_all', lambda self, model, view:
-        (view.sample_ids, view.sample_ids % 4))
+        (view.sample_ids, view.sample_ids % 4, np.ones(len(view))))
     steps = [dict(type='LoadFERImage', color_type='grayscale'),
              dict(type='Resize', scale=(32, 32)),
              dict(type='PackFERInputs')]

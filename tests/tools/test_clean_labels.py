@@ -178,7 +178,7 @@ def test_list_trains(tmp_path, monkeypatch, kind):
     suggested = np.where(decision == 'keep', labels, rng.choice(3, count))
     suggested[decision == 'drop'] = -1
     zeros = np.zeros(count, dtype=np.int64)
-    judgement = Judgement(dataset.sample_ids, labels, zeros, zeros,
+    judgement = Judgement(dataset.sample_ids, labels, zeros, zeros, zeros,
                           decision != 'keep', suggested, decision, zeros / 9)
     settings = tool.write_results(str(tmp_path), judgement, {}, dataset)
     # Its path holds wherever one stands.

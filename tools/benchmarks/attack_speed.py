@@ -29,7 +29,7 @@ from mmengine.runner import load_checkpoint
 
 from mmfer.compat import keep_freed_memory
 from mmfer.datasets import LabelView, unaugmented
-from mmfer.methods.gaave.attack import PGD, attack_steps, margin_loss
+from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
 from mmfer.methods.gaave.pixels import pixel_classifier, pixels
 from mmfer.registry import DATASETS, MODELS
 
@@ -47,7 +47,7 @@ def plain_steps(predict, images, labels, attack):
         survived += alive
         if not last:
             gradient, = torch.autograd.grad(
-                margin_loss(logits, labels), moving)
+                log_odds_against(logits, labels).sum(), moving)
             images = attack.step(images, start, gradient)
     return survived
 
@@ -108,9 +108,8 @@ def measure(args: argparse.Namespace) -> dict:
         ]).cpu()
 
     def compact(part):
-        found, counts = attack_steps(predict, batches(part), attack,
-                                     args.batch_size)
-        return counts[found.argsort()]
+        found = attack_steps(predict, batches(part), attack, args.batch_size)
+        return found.steps[found.sample_ids.argsort()]
 
     def timed(function, part):
         if args.device != 'cpu':

@@ -8,8 +8,8 @@ from torch import Tensor
 from mmfer.registry import TASK_UTILS
 
 
-def margin_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-odds against the label, summed over the batch.
+def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
+    """Log-odds against the label, (B, ).
 
     Cross-entropy is softplus of it, so that both have gradients of the same
     direction. Cross-entropy's gradient vanishes in float32 where a prediction
@@ -18,13 +18,10 @@ def margin_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits (Tensor): (B, C), C >= 2.
         labels (Tensor): int64 (B, ).
-
-    Returns:
-        Tensor: Scalar.
     """
     given = logits.gather(1, labels[:, None])
     others = logits.scatter(1, labels[:, None], -torch.inf)
-    return (torch.logsumexp(others, dim=1) - given.squeeze(1)).sum()
+    return torch.logsumexp(others, dim=1) - given.squeeze(1)
 
 
 @TASK_UTILS.register_module()
@@ -86,6 +83,7 @@ class _Pool(NamedTuple):
     images: Tensor
     step: Tensor
     survived: Tensor
+    against: Tensor
 
     def choose(self, index: Tensor) -> '_Pool':
         return _Pool(*(field[index] for field in self))
@@ -97,16 +95,31 @@ class _Pool(NamedTuple):
 Batch = Tuple[Tensor, Tensor, Tensor]
 
 
+class Attacked(NamedTuple):
+    """What the attack found, of each image, on the CPU, (N, ).
+
+    Attributes:
+        sample_ids (Tensor): int64, in the order in which images were done.
+        steps (Tensor): k, int64, in [0, steps + 1]; 0 means that the
+            unchanged image is not predicted as its label.
+        probability (Tensor): Of the label on the unchanged image, float64.
+    """
+    sample_ids: Tensor
+    steps: Tensor
+    probability: Tensor
+
+
 def _fresh(sample_ids: Tensor, images: Tensor, labels: Tensor) -> _Pool:
     zeros = torch.zeros_like(labels)
-    return _Pool(sample_ids, labels, images, images, zeros, zeros)
+    return _Pool(sample_ids, labels, images, images, zeros, zeros,
+                 torch.zeros_like(labels, dtype=torch.float32))
 
 
 def attack_steps(predict: Callable[[Tensor], Tensor],
                  batches: Iterable[Batch],
                  attack: PGD,
                  batch_size: int,
-                 recross: bool = False) -> Tuple[Tensor, Tensor]:
+                 recross: bool = False) -> Attacked:
     """Geometric value k of adversarial vulnerability, Eq. 3.
 
     Only images whose prediction still is their label go on; their places
@@ -128,11 +141,6 @@ def attack_steps(predict: Callable[[Tensor], Tensor],
             Defaults to False: the number of steps before the first
             crossing.
 
-    Returns:
-        tuple[Tensor, Tensor]: Sample ids and k, both int64 (N, ) on the CPU,
-        in the order in which images were done. k lies in [0, steps + 1]; 0
-        means that the unchanged image is not predicted as its label.
-
     Raises:
         FloatingPointError: A prediction is not finite.
     """
@@ -143,6 +151,7 @@ def attack_steps(predict: Callable[[Tensor], Tensor],
     pool: Optional[_Pool] = None
     ids: List[Tensor] = []
     counts: List[Tensor] = []
+    odds: List[Tensor] = []
     while True:
         # Fill the free places.
         while source is not None and _size(pool) < batch_size:
@@ -165,26 +174,34 @@ def attack_steps(predict: Callable[[Tensor], Tensor],
             right = (logits.argmax(dim=1) == pool.labels[places])[:size]
             _check_finite(logits[:size], pool.sample_ids)
             survived = pool.survived + right
+            against = log_odds_against(logits, pool.labels[places])
+            # Of the unchanged images, for which it is the first time.
+            first = torch.where(pool.step == 0, against[:size].detach(),
+                                pool.against)
             done = pool.step == attack.steps
             if not recross:
                 done = done | ~right
             gradient = None
             if not done.all():
-                gradient, = torch.autograd.grad(
-                    margin_loss(logits, pool.labels[places]), images)
+                gradient, = torch.autograd.grad(against.sum(), images)
         ids.append(pool.sample_ids[done].cpu())
         counts.append(survived[done].cpu())
+        odds.append(first[done].cpu())
         if gradient is None:
             pool = None
             continue
         pool = pool._replace(
             images=attack.step(pool.images, pool.start, gradient[:size]),
             step=pool.step + 1,
-            survived=survived).choose(~done)
+            survived=survived,
+            against=first).choose(~done)
     if not ids:
         empty = torch.zeros(0, dtype=torch.int64)
-        return empty, empty.clone()
-    return torch.cat(ids), torch.cat(counts)
+        return Attacked(empty, empty.clone(), empty.double())
+    # In float64, which tells probabilities near 1 apart.
+    return Attacked(
+        torch.cat(ids), torch.cat(counts),
+        (-torch.cat(odds).double()).sigmoid())
 
 
 def _size(pool: Optional[_Pool]) -> int:

@@ -39,6 +39,8 @@ class Vulnerability(NamedTuple):
     Attributes:
         place (np.ndarray): Of its own samples among all, int64 (N, ).
         steps (np.ndarray): Their k, summed over the scoring passes, int64.
+        probability (np.ndarray): Of the label by the base model, a mean over
+            the scoring passes, float64.
         accuracy (float): Share of labels that the base model predicts.
         epoch (int): Of the base model's training, whose weights it has.
         epochs (int): Of that training, in all.
@@ -47,6 +49,7 @@ class Vulnerability(NamedTuple):
     """
     place: np.ndarray
     steps: np.ndarray
+    probability: np.ndarray
     accuracy: float
     epoch: int
     epochs: int
@@ -96,12 +99,14 @@ class Cleaning:
         # For each subset a base model, its attack, and an annotator.
         self.num_stages = len(subsets) * (2 + self.options.annotate)
         steps = np.full(len(self.ids), np.nan)
+        probability = np.full(len(self.ids), np.nan)
         taus = np.full(len(self.ids), np.nan)
         record = dict(samples=len(self.ids), subsets=[])
         for side, subset in zip(subset_names(len(subsets)), subsets):
             found = self.vulnerability(side, subset)
             threshold = self.threshold(side, subset, found)
             steps[found.place] = found.steps / self.passes
+            probability[found.place] = found.probability
             taus[found.place] = self.mean_tau(threshold)
             record['subsets'].append(self.entry(side, subset, found,
                                                 threshold))
@@ -123,13 +128,22 @@ class Cleaning:
             given_label=self.labels,
             subset=np.isin(self.labels, split.tail).astype(np.int64),
             attack_steps=steps,
+            given_probability=probability,
             candidate=candidate,
             suggested_label=np.where(decision == 'keep', self.labels, pseudo),
             decision=decision,
-            noise_score=.5 + (taus + .5 / self.passes - steps) /
-            (2 * self.max_steps + 2))
+            noise_score=self.noise_score(steps, probability, taus))
         self.logger.info(in_words(judgement, self.dataset.CLASSES))
         return judgement, record
+
+    def noise_score(self, steps: np.ndarray, probability: np.ndarray,
+                    taus: np.ndarray) -> np.ndarray:
+        """See :class:`Judgement`; all arguments and the result (N, )."""
+        # k is a whole number, or one of a few fractions. Of samples with
+        # equal k the probability decides, by less than one of these steps.
+        place = steps + .99 * (probability - .5) / self.passes
+        return .5 + (taus + .5 / self.passes - place) / (
+            2 * self.max_steps + 3)
 
     def split(self) -> HeadTail:
         counts = np.bincount(self.labels, minlength=self.dataset.num_classes)
@@ -171,13 +185,14 @@ class Cleaning:
                 steps = np.full(native.sum(), self.max_steps * self.passes)
                 return dict(
                     sample_id=subset.sample_ids[native], attack_steps=steps,
-                    accuracy=np.float64(1), epoch=np.int64(0),
+                    probability=np.ones(len(steps)), accuracy=np.float64(1), epoch=np.int64(0),
                     epochs=np.int64(0), image_passes=np.int64(0))
             base = self.train(f'base model of the {side}', subset, folder)
             self.announce(f'attack on {native.sum()} samples of the {side}')
             view = LabelView(self.still, subset.sample_ids[native],
                              subset.labels[native], subset.num_classes)
             weights, total, accuracy = base.weights, 0, 0.
+            probability = 0.
             image_passes = base.epochs * len(subset.labels)
             for i in range(self.passes):
                 model = base.model
@@ -185,8 +200,9 @@ class Cleaning:
                     updated = self.update(side, subset, folder, weights, i)
                     model, weights = updated.model, updated.weights
                     image_passes += len(subset.labels)
-                ids, steps = self.attack_all(model, view)
+                ids, steps, given = self.attack_all(model, view)
                 total = total + steps
+                probability = probability + given / self.passes
                 right = steps > 0
                 if self.options.recross:
                     # Some of these are right after a step only.
@@ -200,7 +216,7 @@ class Cleaning:
                     np.minimum(steps + 1, self.max_steps)
                 image_passes += int(passes.sum())
             return dict(
-                sample_id=ids, attack_steps=total,
+                sample_id=ids, attack_steps=total, probability=probability,
                 accuracy=np.float64(accuracy), epoch=np.int64(base.epoch),
                 epochs=np.int64(base.epochs),
                 image_passes=np.int64(image_passes))
@@ -214,7 +230,8 @@ class Cleaning:
                                 compute)
         found = Vulnerability(
             np.searchsorted(self.ids, result['sample_id']),
-            result['attack_steps'], float(result['accuracy']),
+            result['attack_steps'], result['probability'],
+            float(result['accuracy']),
             *(int(result[n]) for n in ('epoch', 'epochs', 'image_passes')))
         self.logger.info(
             f'The base model of the {side} predicts {found.accuracy:.1%} of '
@@ -427,10 +444,14 @@ class Cleaning:
         on_device = ([part.to(device) for part in batch]
                      for batch in self.batches(view))
         with exact():
-            ids, steps = attack_steps(
+            found = attack_steps(
                 pixel_classifier(model), on_device, self.options.attack,
                 self.cfg.val_dataloader.batch_size, self.options.recross)
-        return merge_by_id(ids.numpy(), steps.numpy())
+        ids, values = merge_by_id(
+            found.sample_ids.numpy(),
+            np.stack([found.steps.numpy(), found.probability.numpy()],
+                     axis=1))
+        return ids, values[:, 0].astype(np.int64), values[:, 1]
 
 
 def find_checkpoint(cfg: Config) -> Optional[str]:
