@@ -185,8 +185,9 @@ class Cleaning:
                 steps = np.full(native.sum(), self.max_steps * self.passes)
                 return dict(
                     sample_id=subset.sample_ids[native], attack_steps=steps,
-                    probability=np.ones(len(steps)), accuracy=np.float64(1), epoch=np.int64(0),
-                    epochs=np.int64(0), image_passes=np.int64(0))
+                    probability=np.ones(len(steps)), accuracy=np.float64(1),
+                    epoch=np.int64(0), epochs=np.int64(0),
+                    image_passes=np.int64(0))
             base = self.train(f'base model of the {side}', subset, folder)
             self.announce(f'attack on {native.sum()} samples of the {side}')
             view = LabelView(self.still, subset.sample_ids[native],
