@@ -147,7 +147,7 @@ def classifier_config(cfg: Config, num_classes: int) -> dict:
         head=dict(type='CEHead'),
         channels_last=model.get('channels_last', False),
         # Mixup and its like, where the config has them.
-        train_cfg=model.get('train_cfg'),
+        train_cfg=model.get('train_cfg', cfg.model.get('train_cfg')),
         data_preprocessor=preprocessor)
 
 

@@ -488,6 +488,9 @@ def test_decisions():
     assert decide(labels, candidate, pseudo).tolist() == [
         'keep', 'relabel', 'keep', 'drop', 'keep'
     ]
+    assert decide(labels, candidate, pseudo, relabel=False).tolist() == [
+        'keep', 'drop', 'keep', 'drop', 'keep'
+    ]
 
 
 def test_two_models_always_have_an_answer():

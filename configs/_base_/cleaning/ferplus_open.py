@@ -1,12 +1,20 @@
 # GAAVE before a training under the open protocol. That protocol is made to
 # memorise; models that judge labels must not. So base models and annotators
-# have random crops, weight decay and a short one-cycle rate.
+# have random crops and rotations, Mixup, weight decay and a one-cycle rate.
 cleaning = dict(
     type='GAAVEHook',
     base=dict(
+        model=dict(train_cfg=dict(augments=dict(type='Mixup', alpha=0.2))),
         train_dataloader=dict(
             dataset=dict(pipeline=[
                 dict(type='LoadFERImage', color_type='grayscale'),
+                dict(
+                    type='Rotate',
+                    angle=12.,
+                    prob=0.7,
+                    random_negative_prob=0.5,
+                    pad_val=0,
+                    interpolation='bilinear'),
                 dict(type='RandomCrop', crop_size=44),
                 dict(type='RandomFlip', prob=0.5, direction='horizontal'),
                 dict(type='PackFERInputs')
@@ -19,6 +27,6 @@ cleaning = dict(
             _delete_=True,
             type='OneCycleLR',
             eta_max=2e-3,
-            total_steps=15,
+            total_steps=30,
             convert_to_iter_based=True),
-        train_cfg=dict(max_epochs=15)))
+        train_cfg=dict(max_epochs=30)))

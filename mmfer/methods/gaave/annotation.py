@@ -27,8 +27,10 @@ def combine(head_prediction: np.ndarray, tail_prediction: np.ndarray,
                     DROP)
 
 
-def decide(labels: np.ndarray, candidate: np.ndarray,
-           pseudo_labels: np.ndarray) -> np.ndarray:
+def decide(labels: np.ndarray,
+           candidate: np.ndarray,
+           pseudo_labels: np.ndarray,
+           relabel: bool = True) -> np.ndarray:
     """What becomes of each sample.
 
     Args:
@@ -36,12 +38,14 @@ def decide(labels: np.ndarray, candidate: np.ndarray,
         candidate (np.ndarray): Whether a label is in doubt, bool (N, ).
         pseudo_labels (np.ndarray): int64 (N, ), -1 for none; those of
             samples that are no candidates do not count.
+        relabel (bool): Give candidates their pseudo-labels. False: drop those
+            with another one. Defaults to True.
 
     Returns:
         np.ndarray: ``'keep'``, ``'relabel'`` or ``'drop'``, (N, ). A
         candidate whose pseudo-label is its label is kept.
     """
-    changed = np.where(pseudo_labels == DROP, 'drop', 'relabel')
+    changed = np.where((pseudo_labels != DROP) & relabel, 'relabel', 'drop')
     return np.where(candidate & (pseudo_labels != labels), changed, 'keep')
 
 

@@ -118,7 +118,8 @@ class Cleaning:
                 'to learn from; choose a smaller tau.')
         if candidate.any() and self.options.annotate:
             pseudo[candidate] = self.pseudo_labels(split, candidate)
-        decision = decide(self.labels, candidate, pseudo)
+        decision = decide(self.labels, candidate, pseudo,
+                          self.options.relabel)
         record['decisions'] = {
             name: int((decision == name).sum())
             for name in ('keep', 'relabel', 'drop')

@@ -42,6 +42,9 @@ class GAAVE:
         patience (int): Epochs after the best one. Defaults to 5.
         annotate (bool): Relabel candidates. False: drop them (Table 3
             without SA). Defaults to True.
+        relabel (bool): Give candidates the label of the annotators. False:
+            drop those whose label they do not confirm; the suggestion stays
+            in the table. Defaults to True.
         updates (int): T', epochs in which base models go on learning while
             they are attacked, at a hundredth of the initial learning rate;
             each ends with a scoring pass, and k is the mean. Defaults to 0:
@@ -68,6 +71,7 @@ class GAAVE:
                  held_out: float = 0.1,
                  patience: int = 5,
                  annotate: bool = True,
+                 relabel: bool = True,
                  updates: int = 0,
                  base: Optional[dict] = None,
                  seed: Optional[int] = None):
@@ -107,6 +111,7 @@ class GAAVE:
         self.held_out = held_out
         self.patience = patience
         self.annotate = annotate
+        self.relabel = relabel
         data = (base or {}).get('train_dataloader', {}).get('dataset', {})
         if set(data) - {'pipeline'}:
             raise ValueError(
