@@ -13,12 +13,12 @@ from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
 
 from .base import FERDataset
+from .va_noise import MISSING_VA
 
 EMOTIONS = ('neutral', 'happy', 'sad', 'surprise', 'fear', 'disgust', 'anger',
             'contempt')
 # After the emotions come none, uncertain and no face.
 NUM_IDS = len(EMOTIONS) + 3
-MISSING_VA = -2
 # Columns of the CSV release, as its header has them but for their case.
 COLUMNS = ('subdirectory_filepath', 'face_x', 'face_y', 'face_width',
            'face_height', 'facial_landmarks', 'expression', 'valence',

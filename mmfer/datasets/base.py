@@ -24,6 +24,7 @@ from .transforms.loading import (
     check_image_file,
     looks_complete,
 )
+from .va_noise import check_va
 
 # Classes that a message lists by name.
 MAX_NAMED = 10
@@ -76,7 +77,11 @@ class FERDataset(BaseDataset):
         data_root (str): Root of the data set. Defaults to ''.
         label_noise (dict | LabelNoise, optional): A generator of
             :mod:`mmfer.datasets.label_noise`. Refused in ``test_mode``, and
-            on labels that are already known to be noisy.
+            on labels that are already known to be noisy. With
+            ``Annotators``, samples have ``gt_label_sets``, too.
+        va_noise (dict, optional): A generator of
+            :mod:`mmfer.datasets.va_noise`, for data sets with valence and
+            arousal. Refused in ``test_mode``.
         cache_images (bool): Keep decoded images in memory. The first
             transform must then be ``LoadFERImage``. Defaults to False.
         on_bad_image (str): What to do with unreadable or truncated images.
@@ -104,6 +109,7 @@ class FERDataset(BaseDataset):
     def __init__(self,
                  data_root: str = '',
                  label_noise: Union[dict, object, None] = None,
+                 va_noise: Union[dict, object, None] = None,
                  cache_images: bool = False,
                  on_bad_image: str = 'raise',
                  check_files: bool = True,
@@ -117,13 +123,20 @@ class FERDataset(BaseDataset):
             raise ValueError(
                 f'{type(self).__name__}: label_noise on an evaluation split '
                 'would measure the noise, not the model; remove it.')
+        if kwargs.get('test_mode') and va_noise is not None:
+            raise ValueError(
+                f'{type(self).__name__}: va_noise on an evaluation split '
+                'would measure the noise, not the model; remove it.')
         if kwargs.get('test_mode') and decisions is not None:
             raise ValueError(
                 f'{type(self).__name__}: decisions on an evaluation split '
                 'would leave out what is hard; remove them.')
         if isinstance(label_noise, dict):
             label_noise = TASK_UTILS.build(label_noise)
+        if isinstance(va_noise, dict):
+            va_noise = TASK_UTILS.build(va_noise)
         self.label_noise = label_noise
+        self.va_noise = va_noise
         self.cache_images = cache_images
         self.on_bad_image = on_bad_image
         self.check_files = check_files
@@ -134,6 +147,8 @@ class FERDataset(BaseDataset):
         self._labels: Optional[torch.Tensor] = None
         self._given_labels: Optional[np.ndarray] = None
         self._clean_labels: Optional[np.ndarray] = None
+        self._label_sets: Optional[np.ndarray] = None
+        self._clean_va: Optional[np.ndarray] = None
         self._sample_ids: Optional[np.ndarray] = None
         self._sample_ids_of = None
         self.judgement: Optional[Dict[str, np.ndarray]] = None
@@ -184,12 +199,31 @@ class FERDataset(BaseDataset):
             self._check_labels(self._clean_labels)
         elif self.label_noise is not None:
             self._clean_labels = given
+            self._label_sets = self.label_noise.annotate(
+                given, self.num_classes)
             given = self.label_noise(given, self.num_classes)
+        self._prepare_va(samples)
         self._given_labels = given
         self._labels = torch.from_numpy(given.copy()).share_memory_()
         if self.decisions is not None:
             self._names = [self.image_name(s['img_path']) for s in samples]
         return samples
+
+    def _prepare_va(self, samples: List[dict]) -> None:
+        """Check valence and arousal, count what is missing, add noise."""
+        if 'gt_va' not in samples[0]:
+            if self.va_noise is not None:
+                raise ValueError(
+                    f'{type(self).__name__} has no valence and arousal here '
+                    'that va_noise could change; remove it.')
+            return
+        va = check_va(np.stack([s['gt_va'] for s in samples]),
+                      type(self).__name__)
+        if self.va_noise is not None:
+            self._clean_va = va
+            va = self.va_noise(va)
+        for sample, pair in zip(samples, va, strict=True):
+            sample['gt_va'] = pair
 
     def filter_data(self) -> List[dict]:
         """Leave unreadable images out when ``on_bad_image='skip'``."""
@@ -248,6 +282,11 @@ class FERDataset(BaseDataset):
         """Annotation of one sample with its current label."""
         info = super().get_data_info(idx)
         info['gt_label'] = int(self._labels[info['sample_id']])
+        if self._label_sets is not None:
+            # The first set is that of gt_label, which a hook may change.
+            sets = self._label_sets[info['sample_id']].copy()
+            sets[0] = info['gt_label']
+            info['gt_label_sets'] = sets
         if self._images is not None:
             image = self._images[info['sample_id']]
             info['img'] = image
@@ -388,6 +427,12 @@ class FERDataset(BaseDataset):
 
     @property
     @force_full_init
+    def clean_va(self) -> Optional[np.ndarray]:
+        """The same of valence and arousal, float32 (N, 2)."""
+        return self._clean_va
+
+    @property
+    @force_full_init
     def all_labels(self) -> torch.Tensor:
         """Labels in use by ``sample_id``, shared memory, int64."""
         return self._labels
@@ -450,7 +495,8 @@ class FERDataset(BaseDataset):
         # subset of a data set would get the first one's attributes.
         memo = {} if memo is None else memo
         for name in ('_images', '_labels', '_given_labels', '_clean_labels',
-                     '_random_state', '_sample_ids', '_sample_ids_of'):
+                     '_label_sets', '_clean_va', '_random_state',
+                     '_sample_ids', '_sample_ids_of'):
             value = getattr(self, name)
             memo[id(value)] = value
         return super()._copy_without_annotation(memo)
@@ -458,7 +504,8 @@ class FERDataset(BaseDataset):
     def __deepcopy__(self, memo: dict) -> 'FERDataset':
         """A copy with labels of its own; images are shared."""
         for name in ('_images', '_given_labels', '_clean_labels',
-                     'data_bytes', 'data_address'):
+                     '_label_sets', '_clean_va', 'data_bytes',
+                     'data_address'):
             value = getattr(self, name, None)
             memo[id(value)] = value
         other = type(self).__new__(type(self))

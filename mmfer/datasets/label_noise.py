@@ -440,6 +440,24 @@ def official_bernoulli_uniform_noise(labels: Sequence[int], num_classes: int,
     return noisy
 
 
+def majority_vote(sets: np.ndarray, num_classes: int) -> np.ndarray:
+    """What most annotators say.
+
+    Args:
+        sets (np.ndarray): Labels of T annotators, int64 (N, T).
+        num_classes (int): Number of classes.
+
+    Returns:
+        np.ndarray: int64 (N, ). Of equally frequent labels, that of the
+        first annotator who gave one of them.
+    """
+    votes = np.stack([(sets == c).sum(axis=1) for c in range(num_classes)],
+                     axis=1)
+    own = np.take_along_axis(votes, sets, axis=1)
+    first = own.argmax(axis=1)
+    return np.take_along_axis(sets, first[:, None], axis=1)[:, 0]
+
+
 def labels_sha256(labels: Sequence[int]) -> str:
     """Sha256 of labels, as hex; independent of machine and input dtype.
 
@@ -491,6 +509,11 @@ class LabelNoise:
     def requested_rate(self) -> Union[float, List[float]]:
         """float or list[float]: The rate asked for (one or per class)."""
         return self.parameters.get('rate')
+
+    def annotate(self, labels: Sequence[int],
+                 num_classes: int) -> Optional[np.ndarray]:
+        """Label sets of several annotators, int64 (N, T); None of one."""
+        return None
 
     def make_rng(self) -> np.random.Generator:
         """A fresh ``np.random.Generator``, the same at every call."""
@@ -786,3 +809,66 @@ class BernoulliUniformNoise(LabelNoise):
             official_bernoulli_uniform_noise(labels, num_classes, before, rng)
         return official_bernoulli_uniform_noise(
             labels, num_classes, rate, rng)
+
+
+@TASK_UTILS.register_module()
+class Annotators(LabelNoise):
+    """Several annotators, each with an error rate of their own.
+
+    A data set with it has one label set for each, ``gt_label_sets``;
+    ``gt_label`` is that of the first. The three of the joint GAN's CIFAR-10
+    are :class:`BernoulliUniformNoise` with ``official=True``.
+
+    Args:
+        generators (Sequence[dict]): Config of each, at least two. They should
+            have different seeds, unless they draw from one generator one
+            after the other.
+        majority (bool): One label set, of what most annotators say; where
+            the most frequent labels are equally frequent, that of the first
+            annotator who gave one of them. Defaults to False.
+        seed (int): Added to the seeds of the generators. Default: 0.
+
+    Raises:
+        ValueError: There are fewer than two.
+    """
+
+    def __init__(self,
+                 generators: Sequence[dict],
+                 majority: bool = False,
+                 seed: int = 0) -> None:
+        super().__init__(seed)
+        if len(generators) < 2:
+            raise ValueError(
+                f'Annotators has {len(generators)} generators; give at least '
+                'two, or take the one as label_noise.')
+        self.majority = majority
+        self.generators = [
+            TASK_UTILS.build(
+                dict(cfg, seed=check_seed(cfg.get('seed', 0)) + self.seed))
+            for cfg in generators
+        ]
+        self.parameters = dict(
+            generators=[copy.deepcopy(dict(cfg)) for cfg in generators],
+            majority=bool(majority))
+
+    @property
+    def requested_rate(self) -> list:
+        """list: The rate of each annotator."""
+        return [generator.requested_rate for generator in self.generators]
+
+    def annotate(self, labels: Sequence[int],
+                 num_classes: int) -> Optional[np.ndarray]:
+        """A column for each; None with ``majority``."""
+        return None if self.majority else self.all_labels(labels, num_classes)
+
+    def all_labels(self, labels: Sequence[int],
+                   num_classes: int) -> np.ndarray:
+        """int64 (N, T), with ``majority`` too."""
+        return np.stack(
+            [generator(labels, num_classes) for generator in self.generators],
+            axis=1)
+
+    def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
+        sets = self.all_labels(labels, num_classes)
+        return majority_vote(sets, num_classes) if self.majority else \
+            sets[:, 0]

@@ -3,6 +3,7 @@ import hashlib
 import os.path as osp
 from typing import List, Optional, Sequence
 
+import numpy as np
 from mmengine.dataset import force_full_init
 
 from mmfer.registry import DATASETS
@@ -16,8 +17,10 @@ from .lists import (
     rafdb_key,
     rafdb_split_rows,
     read_label_list,
+    read_va_list,
     write_label_list,
 )
+from .va_noise import MISSING_VA
 
 EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger',
             'neutral')
@@ -51,6 +54,9 @@ class RAFDB(FERDataset):
             first class. Defaults to None: found from its labels.
         partial_list (bool): Leave images out that ``noisy_list`` does not
             have, as one that was cleaned. Defaults to False: refuse it.
+        va_list (str, optional): Valence and arousal of train images, as
+            :func:`~mmfer.datasets.lists.read_va_list` reads them; RAF-DB
+            itself has none. They are a model's and clipped to [-1, 1].
         **kwargs: See :class:`FERDataset`.
 
     Raises:
@@ -68,6 +74,7 @@ class RAFDB(FERDataset):
                  noisy_list: Optional[str] = None,
                  label_base: Optional[int] = None,
                  partial_list: bool = False,
+                 va_list: Optional[str] = None,
                  **kwargs):
         if split not in ('train', 'test'):
             raise ValueError(f'RAFDB has no split {split!r}, only train, '
@@ -85,7 +92,15 @@ class RAFDB(FERDataset):
                     'RAFDB: noisy_list and label_noise are two sources of '
                     'wrong labels; choose one.')
             noisy_list = osp.expanduser(noisy_list)
+        if va_list is not None:
+            if test_mode:
+                raise ValueError(
+                    f'RAFDB: va_list={va_list!r} for an evaluation: its rows '
+                    'of test images are what a model says, nothing to '
+                    'evaluate on. Remove it here.')
+            va_list = osp.expanduser(va_list)
         self.split = split
+        self.va_list = va_list
         self.noisy_list = noisy_list
         self.label_base = label_base
         self.partial_list = partial_list
@@ -135,7 +150,26 @@ class RAFDB(FERDataset):
                 sample['clean_label'] = sample['gt_label']
                 sample['gt_label'] = label
             samples = [s for s in samples if s['gt_label'] >= 0]
+        if self.va_list is not None:
+            self._add_va(samples)
         return samples
+
+    def _add_va(self, samples: List[dict]) -> None:
+        """Give every sample the ``gt_va`` of the list."""
+        names, values = read_va_list(self.va_list)
+        va = dict(zip(map(rafdb_key, names), values, strict=True))
+        keys = [rafdb_key(sample['img_path']) for sample in samples]
+        missing = [key for key in keys if key not in va]
+        if missing:
+            raise ValueError(
+                f'{self.va_list}: there is no valence and arousal of '
+                f'{len(missing)} of {len(samples)} training images, first '
+                f'{missing[0]}.jpg. Complete the list, or write -2 -2 for '
+                'those that have none.')
+        for sample, key in zip(samples, keys, strict=True):
+            missing = va[key] == MISSING_VA
+            sample['gt_va'] = np.where(missing, MISSING_VA,
+                                       va[key].clip(-1, 1))
 
     def _write_list(self, path: str, sample_ids: Sequence[int],
                     labels: Sequence[int]) -> dict:

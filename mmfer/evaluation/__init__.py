@@ -1,7 +1,9 @@
-from .functional import auroc, mean_class_accuracy, rejection_accuracy
-from .metrics import MeanClassAccuracy, RejectionAccuracy
+from .functional import (auroc, concordance, mean_class_accuracy,
+                         rejection_accuracy)
+from .metrics import (MeanClassAccuracy, RejectionAccuracy,
+                      ValenceArousal)
 
 __all__ = [
-    'MeanClassAccuracy', 'RejectionAccuracy', 'auroc', 'mean_class_accuracy',
-    'rejection_accuracy'
+    'MeanClassAccuracy', 'RejectionAccuracy', 'ValenceArousal', 'auroc',
+    'concordance', 'mean_class_accuracy', 'rejection_accuracy'
 ]

@@ -62,3 +62,25 @@ def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     return float(
         np.mean([correct[labels == c].mean()
                  for c in np.unique(labels)]) * 100)
+
+
+def concordance(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Concordance correlation coefficient of each dimension (Lin, 1989).
+
+    2 cov(p, y) / (var p + var y + (mean p - mean y)^2), with moments of the
+    N samples.
+
+    Args:
+        prediction, target (np.ndarray): (N, D).
+
+    Returns:
+        np.ndarray: In [-1, 1], (D, ); NaN where nothing varies at all.
+    """
+    prediction = np.asarray(prediction, dtype=np.float64)
+    target = np.asarray(target, dtype=np.float64)
+    mean_p, mean_y = prediction.mean(axis=0), target.mean(axis=0)
+    covariance = ((prediction - mean_p) * (target - mean_y)).mean(axis=0)
+    spread = prediction.var(axis=0) + target.var(axis=0) + \
+        (mean_p - mean_y)**2
+    return np.divide(2 * covariance, spread, where=spread > 0,
+                     out=np.full_like(spread, np.nan))

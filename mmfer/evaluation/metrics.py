@@ -5,7 +5,8 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mmfer.registry import METRICS
-from .functional import auroc, mean_class_accuracy, rejection_accuracy
+from .functional import (auroc, concordance, mean_class_accuracy,
+                         rejection_accuracy)
 
 
 class _PredictionMetric(BaseMetric):
@@ -74,4 +75,50 @@ class RejectionAccuracy(_PredictionMetric):
             area = auroc(value, ~correct)
             if area is not None:
                 metrics[f'{name}_auroc'] = area
+        return metrics
+
+
+@METRICS.register_module()
+class ValenceArousal(BaseMetric):
+    """CCC and mean squared error of valence and arousal.
+
+    Over the whole set, not averaged over batches. Samples that lack one of
+    the two are left out.
+    """
+
+    default_prefix = 'va'
+
+    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Collect ``pred_va`` and ``gt_va`` of one batch."""
+        for sample in data_samples:
+            if 'pred_va' not in sample or 'gt_va' not in sample:
+                lacking = 'pred_va' if 'pred_va' not in sample else 'gt_va'
+                raise ValueError(
+                    f'ValenceArousal: samples have no {lacking}. ' +
+                    ("The model needs a head with 'va' among its label_sets."
+                     if lacking == 'pred_va' else
+                     "End the pipeline with dict(type='PackFERInputs', "
+                     "algorithm_keys=('gt_va', )), on a data set that has "
+                     'it.'))
+            self.results.append(
+                np.stack([np.asarray(sample['pred_va'].cpu()),
+                          np.asarray(sample['gt_va'])]))
+
+    def compute_metrics(self, results: List[np.ndarray]) -> dict:
+        """``va/ccc``, ``va/mse``: means of ``_valence`` and ``_arousal``."""
+        prediction, target = np.stack(results, axis=1).astype(np.float64)
+        known = np.isfinite(target).all(axis=1)
+        if not known.any():
+            raise ValueError('ValenceArousal: not one sample of the '
+                             'evaluation set has valence and arousal; remove '
+                             'the metric.')
+        prediction, target = prediction[known], target[known]
+        measures = dict(
+            ccc=concordance(prediction, target),
+            mse=((prediction - target)**2).mean(axis=0))
+        metrics = {}
+        for name, values in measures.items():
+            metrics[name] = float(values.mean())
+            metrics[f'{name}_valence'] = float(values[0])
+            metrics[f'{name}_arousal'] = float(values[1])
         return metrics

@@ -5,6 +5,7 @@ from .heads import GaussianHead
 from .label_noise_model import LabelNoiseModel
 from .latent_compensation import LatentCompensation
 from .mixtures import BetaMixture, GaussianMixture
+from .plain_vgg import PlainVGG16
 from .pooling import FeaturePooling
 from .small_loss import SmallLossNetwork
 from .tta import AverageUncertaintyTTA
@@ -14,6 +15,6 @@ __all__ = [
     'AverageUncertaintyTTA', 'BetaMixture', 'CNN7', 'DualNetwork',
     'FERClassifier', 'FERDataPreprocessor', 'FeaturePooling',
     'GaussianFeature', 'GaussianHead', 'GaussianMixture', 'LabelNoiseModel',
-    'LatentCompensation', 'ResNetSmallStem', 'SmallLossNetwork',
-    'UncertaintyNeck'
+    'LatentCompensation', 'PlainVGG16', 'ResNetSmallStem',
+    'SmallLossNetwork', 'UncertaintyNeck'
 ]

@@ -70,15 +70,17 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
         last_k (int): Epochs in the tail mean.
 
     Returns:
-        dict[str, dict]: Per metric ``last``, ``best`` (the maximum; on test
-        data no result, only an upper bound) and ``last{k}_mean``.
+        dict[str, dict]: Per metric ``last``, ``best`` (the maximum, of errors
+        the minimum; on test data no result, only a bound) and
+        ``last{k}_mean``.
     """
     metrics = {}
     for name in history[-1] if history else ():
         values = [epoch[name] for epoch in history if name in epoch]
+        best = min if name.split('/')[-1].startswith('mse') else max
         metrics[name] = {
             'last': values[-1],
-            'best': max(values),
+            'best': best(values),
             f'last{last_k}_mean': float(np.mean(values[-last_k:]))
         }
     return metrics
@@ -281,6 +283,17 @@ class SummaryHook(Hook):
                 for name in names:
                     line(f"{name.rsplit('_', 1)[1]:>5} %", name)
 
+        def measures(title, prefix):
+            found = [n for n in metrics if n.startswith(prefix)]
+            if found:
+                lines.append(f"{title:<34}{'last':>8}"
+                             f"{f'last-{self.last_k} mean':>13}{'best':>9}")
+            for name in found:
+                m = metrics[name]
+                lines.append(f"    {name[len(prefix):].replace('_', ', '):<30}"
+                             f"{m['last']:>8.4f}{m[tail]:>13.4f}"
+                             f"{m['best']:>9.4f}")
+
         if metrics:
             lines.append(f"{'validation, %':<34}{'last':>8}"
                          f"{f'last-{self.last_k} mean':>13}{'best':>9}")
@@ -290,6 +303,7 @@ class SummaryHook(Hook):
                   'uncertainty')
             block('    ... by one minus the largest probability',
                   'confidence')
+            measures('valence and arousal', 'va/')
         if summary['noise_auroc'] is not None:
             lines.append('AUROC of noise_score against the planted noise: '
                          f"{summary['noise_auroc']:.3f}")

@@ -1,0 +1,12 @@
+_base_ = [
+    '../_base_/models/jointgan_vgg16.py',
+    '../_base_/datasets/synthfaces_va.py', '../_base_/schedules/jointgan.py',
+    '../_base_/default_runtime.py'
+]
+# Quarter width.
+model = dict(
+    encoder=dict(
+        backbone=dict(base_channels=16),
+        head=dict(label_sets=[7, 'va'], hidden_dim=128)),
+    decoder=dict(base_channels=16),
+    discriminator=dict(base_channels=16))

@@ -1,0 +1,200 @@
+"""The discriminator D: marginal scores, and one of all together."""
+from typing import List, Optional, Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.nn.utils.parametrizations import spectral_norm
+
+from mmfer.registry import MODELS
+
+MLP_BRANCHES = 4
+
+
+def normed(layer: nn.Module) -> nn.Module:
+    """Spectral normalisation, one power iteration each forward."""
+    return spectral_norm(layer, eps=1e-12)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a 1 x 1 one (appendix, Fig. 2a).
+
+    Args:
+        in_channels, out_channels (int): Widened by the first convolution.
+        downsample (bool): Halve height and width. Without, and with equal
+            widths, the skip connection is the identity.
+        first (bool): Leave out the ReLU in front, as for images.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 downsample: bool = True,
+                 first: bool = False):
+        super().__init__()
+        self.conv1 = normed(nn.Conv2d(in_channels, out_channels, 3, padding=1))
+        self.conv2 = normed(
+            nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.skip = normed(nn.Conv2d(in_channels, out_channels, 1)) \
+            if downsample or in_channels != out_channels else nn.Identity()
+        self.downsample = downsample
+        self.first = first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (B, C, H, W)."""
+        residual = self.conv1(x if self.first else F.relu(x))
+        residual = self.conv2(F.relu(residual))
+        # Both sides at once: pooling is linear.
+        total = residual + self.skip(x)
+        return F.avg_pool2d(total, 2) if self.downsample else total
+
+
+class SelfAttention(nn.Module):
+    """Self-attention as in SAGAN (appendix, Fig. 2b).
+
+    Args:
+        channels (int): C; queries and keys have C / 8, values C / 2.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+
+        def point_wise(inputs, outputs):
+            return normed(nn.Conv2d(inputs, outputs, 1, bias=False))
+
+        self.query = point_wise(channels, max(1, channels // 8))
+        self.key = point_wise(channels, max(1, channels // 8))
+        self.value = point_wise(channels, channels // 2)
+        self.output = point_wise(channels // 2, channels)
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (B, C, H, W), H and W even."""
+        query = self.query(x).flatten(2)
+        key = F.max_pool2d(self.key(x), 2).flatten(2)
+        value = F.max_pool2d(self.value(x), 2).flatten(2)
+        attention = (query.transpose(1, 2) @ key).softmax(dim=2)
+        attended = value @ attention.transpose(1, 2)
+        return x + self.gain * self.output(
+            attended.unflatten(2, x.shape[2:]))
+
+
+class MLPBlock(nn.Module):
+    """A layer and the sum of four small networks on it (Fig. 2c).
+
+    Args:
+        in_features, out_features (int): Of vectors.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__()
+        self.linear = normed(nn.Linear(in_features, out_features))
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                normed(nn.Linear(out_features, out_features)), nn.ReLU(),
+                normed(nn.Linear(out_features, out_features)))
+            for _ in range(MLP_BRANCHES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (B, in_features) to (B, out_features)."""
+        hidden = self.linear(x)
+        active = F.relu(hidden)
+        # The published code adds the layer itself, too; the figure does not.
+        return hidden + sum(branch(active) for branch in self.branches)
+
+
+class ImageStream(nn.Module):
+    """Features of images: residual blocks and one of attention.
+
+    Args:
+        in_channels (int): Of the images.
+        image_size (int): Their side; above 32 they are halved first.
+        base_channels (int): The features have 8 times as many.
+    """
+
+    def __init__(self, in_channels: int, image_size: int, base_channels: int):
+        super().__init__()
+        self.halve = image_size > 32
+        c = base_channels
+        self.blocks = nn.Sequential(
+            ResidualBlock(in_channels, c, first=True), SelfAttention(c),
+            ResidualBlock(c, 2 * c), ResidualBlock(2 * c, 4 * c),
+            ResidualBlock(4 * c, 8 * c), ResidualBlock(8 * c, 8 * c),
+            ResidualBlock(8 * c, 8 * c, downsample=False))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """From (B, C, H, W) to (B, 8 * base_channels)."""
+        if self.halve:
+            images = F.avg_pool2d(images, 2)
+        return F.relu(self.blocks(images)).sum(dim=(2, 3))
+
+
+@MODELS.register_module()
+class JointGANDiscriminator(BaseModule):
+    """D: a stream and a score for each variable, and one for all of them.
+
+    All layers are spectrally normalised. The scores are, in this order, of
+    the image, of the latent vector, of each label set, and of all jointly.
+
+    Args:
+        label_dims (Sequence[int]): Classes or dimensions of each label set.
+        latent_dim (int): Of the latent vector; 0 for none (the ablation
+            without decoder). Defaults to 100.
+        image_score (bool): Whether the image has a score of its own.
+            Defaults to True.
+        image_size (int): Side of the images. Defaults to 32.
+        in_channels (int): Of the images. Defaults to 3.
+        base_channels (int): Of the image stream; all streams end in
+            vectors of 8 times as many. Defaults to 64.
+    """
+
+    def __init__(self,
+                 label_dims: Sequence[int],
+                 latent_dim: int = 100,
+                 image_score: bool = True,
+                 image_size: int = 32,
+                 in_channels: int = 3,
+                 base_channels: int = 64,
+                 init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg)
+        width = 8 * base_channels
+        self.image_stream = ImageStream(in_channels, image_size,
+                                        base_channels)
+        dims = ([latent_dim] if latent_dim else []) + list(label_dims)
+        self.vector_streams = nn.ModuleList(
+            MLPBlock(dim, width) for dim in dims)
+        self.image_score = image_score
+        self.marginal_scores = nn.ModuleList(
+            normed(nn.Linear(width, 1))
+            for _ in range(image_score + len(dims)))
+        self.joint_stream = MLPBlock((1 + len(dims)) * width, 2 * width)
+        self.joint_score = normed(nn.Linear(2 * width, 1))
+
+    @property
+    def num_scores(self) -> int:
+        """K."""
+        return len(self.marginal_scores) + 1
+
+    def forward(self, images: Tensor, vectors: List[Tensor]) -> Tensor:
+        """Scores of tuples, (B, K).
+
+        Args:
+            images (Tensor): (B, C, H, W).
+            vectors (list[Tensor]): Latent vector (B, L), if there is one,
+                then each label set: logits, one-hot vectors or values, in
+                the same order as ``label_dims``.
+        """
+        features = [self.image_stream(images)] + [
+            stream(vector) for stream, vector in zip(
+                self.vector_streams, vectors, strict=True)
+        ]
+        scores = [
+            score(feature) for score, feature in zip(
+                self.marginal_scores,
+                features if self.image_score else features[1:],
+                strict=True)
+        ]
+        joint = self.joint_stream(torch.cat(features, dim=1))
+        return torch.cat([*scores, self.joint_score(joint)], dim=1)

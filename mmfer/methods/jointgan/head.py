@@ -1,0 +1,147 @@
+"""A head for several label sets, of classes and of valence and arousal."""
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+import torch.nn as nn
+from mmpretrain.models.heads import ClsHead
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmfer.models.heads import least_confidence, set_uncertainty
+from mmfer.models.uncertainty_neck import (as_map, full_precision,
+                                           last_feature)
+from mmfer.registry import MODELS
+
+from .label_sets import VA, LabelSets
+from .latent import Encoding
+from .losses import classification_loss, concordance_loss
+
+
+@MODELS.register_module()
+class MultiTaskHead(ClsHead):
+    """Two hidden layers, and a linear layer for all label sets together.
+
+    The head of the joint-distribution GAN's encoder and of the VGG
+    baselines. Without ``latent_dim`` it is that of a plain multi-task
+    classifier.
+
+    A prediction is that of the first discrete set (``pred_score``,
+    ``pred_label``, ``uncertainty``: one minus the largest probability) and
+    ``pred_va``.
+
+    Args:
+        label_sets (Sequence[int | str], optional): Of each set the number
+            of classes, or ``'va'``, see :class:`LabelSets`. Defaults to one
+            set of ``num_classes``.
+        num_classes (int): Of the data set; for the default of
+            ``label_sets``.
+        in_channels (int): Of the backbone's last feature map.
+        map_size (tuple[int, int]): Its height and width.
+        latent_dim (int): L of the latent vector, 0 for none. Defaults to 0.
+        hidden_dim (int): Defaults to 512.
+        dropout (float): Behind both hidden layers. Defaults to 0.5.
+        pool (bool): Average the map over its positions, instead of
+            flattening it. Defaults to False.
+        va_weight (float): gamma of Eq. 10. Defaults to 1.
+        ccc (str): ``'default'`` or ``'official'``, see
+            :func:`concordance`. Defaults to ``'default'``.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: int,
+                 map_size: Tuple[int, int],
+                 label_sets: Optional[Sequence[Union[int, str]]] = None,
+                 latent_dim: int = 0,
+                 hidden_dim: int = 512,
+                 dropout: float = 0.5,
+                 pool: bool = False,
+                 va_weight: float = 1.,
+                 ccc: str = 'default',
+                 init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg=init_cfg)
+        if ccc not in ('default', 'official'):
+            raise ValueError("MultiTaskHead: ccc must be 'default' or "
+                             f"'official', got {ccc!r}")
+        self.label_sets = LabelSets.of(label_sets or [num_classes])
+        self.latent_dim = latent_dim
+        self.pool = pool
+        self.va_weight = va_weight
+        self.official_ccc = ccc == 'official'
+        size = 1 if pool else map_size[0] * map_size[1]
+        self.hidden = nn.Sequential(
+            nn.Linear(in_channels * size, hidden_dim), nn.ReLU(inplace=True),
+            nn.Dropout(dropout), nn.Linear(hidden_dim, hidden_dim),
+            nn.ReLU(inplace=True), nn.Dropout(dropout))
+        self.labels = nn.Linear(hidden_dim, sum(self.label_sets.dims))
+        if latent_dim:
+            self.mean = nn.Linear(hidden_dim, latent_dim)
+            self.log_variance = nn.Linear(hidden_dim, latent_dim)
+
+    def forward(self, feats) -> Encoding:
+        """From the features of a backbone, the last of which counts."""
+        feats = as_map(last_feature(feats))
+        if self.pool:
+            feats = feats.mean(dim=(2, 3))
+        hidden = self.hidden(feats.flatten(1))
+        labels = self.labels(hidden).split(self.label_sets.dims, dim=1)
+        if not self.latent_dim:
+            return Encoding(labels)
+        return Encoding(labels, self.mean(hidden), self.log_variance(hidden))
+
+    def loss(self, feats, data_samples: List[DataSample],
+             **kwargs) -> Dict[str, Tensor]:
+        """Those of :meth:`task_losses`."""
+        encoding = self(feats)
+        labels = self.label_sets.read(data_samples, encoding.labels[0].device)
+        return self.task_losses(encoding, labels)
+
+    def task_losses(self, encoding: Encoding,
+                    labels: Sequence[Tensor]) -> Dict[str, Tensor]:
+        """f of Eq. 10.
+
+        Args:
+            encoding (Encoding): Of a batch.
+            labels (Sequence[Tensor]): See :meth:`LabelSets.read`.
+
+        Returns:
+            dict[str, Tensor]: ``loss_ce`` or, of several discrete sets,
+            ``loss_ce1``, ...; ``loss_va``. Scalars.
+        """
+        losses = {}
+        many = len(self.label_sets.discrete) > 1
+        with full_precision(encoding.labels[0]):
+            for entry, output, label in zip(
+                    self.label_sets.entries, encoding.labels, labels,
+                    strict=True):
+                if entry == VA:
+                    losses['loss_va'] = self.va_weight * concordance_loss(
+                        output.float(), label, self.official_ccc)
+                else:
+                    number = sum('loss_ce' in name for name in losses) + 1
+                    losses[f'loss_ce{number if many else ""}'] = \
+                        classification_loss(output.float(), label)
+        return losses
+
+    def predict(self, feats,
+                data_samples: Optional[List[DataSample]] = None
+                ) -> List[DataSample]:
+        """See the class."""
+        encoding = self(feats)
+        if data_samples is None:
+            data_samples = [
+                DataSample() for _ in range(len(encoding.labels[0]))
+            ]
+        if self.label_sets.discrete:
+            logits = encoding.labels[self.label_sets.discrete[0]].float()
+            scores = logits.softmax(dim=1)
+            labels = scores.argmax(dim=1, keepdim=True)
+            for sample, score, label in zip(data_samples, scores, labels,
+                                            strict=True):
+                sample.set_pred_score(score).set_pred_label(label)
+            set_uncertainty(data_samples, least_confidence(scores))
+        if VA in self.label_sets.entries:
+            values = encoding.labels[self.label_sets.entries.index(VA)]
+            for sample, value in zip(data_samples, values.float(),
+                                     strict=True):
+                sample.set_field(value, 'pred_va', dtype=Tensor)
+        return data_samples

@@ -1,0 +1,134 @@
+"""What a model with several label sets is told of each image."""
+from typing import List, NamedTuple, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmfer.models.heads import stack_labels
+
+VA = 'va'
+
+
+class LabelSets(NamedTuple):
+    """Which label sets there are.
+
+    Attributes:
+        entries (tuple[int | str]): In order: the number of classes of a
+            discrete set, or ``'va'`` for valence and arousal.
+    """
+    entries: Tuple[Union[int, str], ...]
+
+    @classmethod
+    def of(cls, entries: Sequence[Union[int, str]]) -> 'LabelSets':
+        """Check what a config says.
+
+        Raises:
+            ValueError: There is no set, or an entry is something else.
+        """
+        entries = tuple(entries)
+        for entry in entries:
+            if entry != VA and (not isinstance(entry, int) or entry < 2):
+                raise ValueError(
+                    f'label_sets={list(entries)!r}: {entry!r} is neither a '
+                    "number of classes of at least 2 nor 'va' for valence "
+                    'and arousal.')
+        if not entries or entries.count(VA) > 1:
+            raise ValueError(
+                f'label_sets={list(entries)!r}: give at least one set, and '
+                "'va' at most once, e.g. [7, 'va'].")
+        return cls(entries)
+
+    @property
+    def dims(self) -> List[int]:
+        """Classes or dimensions of each."""
+        return [2 if entry == VA else entry for entry in self.entries]
+
+    @property
+    def discrete(self) -> List[int]:
+        """Positions of the discrete sets."""
+        return [i for i, entry in enumerate(self.entries) if entry != VA]
+
+    def read(self, data_samples: List[DataSample],
+             device: torch.device) -> Tuple[Tensor, ...]:
+        """Labels of a batch.
+
+        Of one discrete set they are ``gt_label``, of several the rows of
+        ``gt_label_sets``; valence and arousal are ``gt_va``, NaN where
+        missing.
+
+        Returns:
+            tuple[Tensor]: Of each set int64 (B, ) or float32 (B, 2).
+
+        Raises:
+            ValueError: Samples lack a set, or have other sets.
+        """
+        number = len(self.discrete)
+        classes = None
+        if number == 1:
+            classes = stack_labels(data_samples)[:, None]
+        elif number > 1:
+            rows = [
+                np.asarray(get(sample, 'gt_label_sets'))
+                for sample in data_samples
+            ]
+            wrong = {row.shape for row in rows} - {(number, )}
+            if wrong:
+                raise ValueError(
+                    f'the model has {number} discrete label sets, but there '
+                    f'are samples with {wrong.pop()[0]}. Give as many '
+                    'generators in label_noise of the data set as there are '
+                    'numbers of classes in label_sets of the head.')
+            classes = torch.from_numpy(np.stack(rows))
+        labels, column = [], 0
+        for entry in self.entries:
+            if entry == VA:
+                labels.append(
+                    torch.from_numpy(
+                        np.stack([
+                            np.asarray(get(sample, 'gt_va'), dtype=np.float32)
+                            for sample in data_samples
+                        ])).to(device))
+            else:
+                labels.append(classes[:, column].to(device))
+                column += 1
+        return tuple(labels)
+
+    def complete(self, labels: Sequence[Tensor]) -> Tensor:
+        """Which samples miss nothing, bool (B, )."""
+        known = torch.ones_like(labels[0].reshape(len(labels[0]), -1)[:, 0],
+                                dtype=torch.bool)
+        for entry, values in zip(self.entries, labels, strict=True):
+            if entry == VA:
+                known &= values.isfinite().all(dim=1)
+        return known
+
+    def vectors(self, labels: Sequence[Tensor]) -> List[Tensor]:
+        """What decoder and discriminator see of labels.
+
+        Returns:
+            list[Tensor]: One-hot vectors (B, C) and values (B, 2), float32.
+        """
+        return [
+            values.float() if entry == VA else F.one_hot(values,
+                                                         entry).float()
+            for entry, values in zip(self.entries, labels, strict=True)
+        ]
+
+
+def get(sample: DataSample, name: str):
+    """A field that the pipeline must have packed.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    if name not in sample:
+        raise ValueError(
+            f'the model needs {name}, which the samples do not have: end '
+            f"the pipeline with dict(type='PackFERInputs', algorithm_keys="
+            f"('{name}', )), and use a data set that has it (gt_label_sets: "
+            'a list of generators in label_noise; gt_va: SyntheticFaces, '
+            'AffectNet, or RAFDB with a va_list).')
+    return sample.get(name)

@@ -1,0 +1,118 @@
+"""Two optimizers, and the loop in which they play."""
+import copy
+from typing import Optional
+
+import torch.nn as nn
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop
+
+from mmfer.engine.utils import bare_model
+from mmfer.registry import LOOPS, OPTIM_WRAPPER_CONSTRUCTORS
+
+from .joint_gan import JointGAN
+
+PLAYERS = ('generator', 'discriminator')
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class JointGANOptimWrapperConstructor:
+    """One optimizer for encoder and decoder, one for the discriminator.
+
+    Both are as ``optim_wrapper`` says; what is different in one of them
+    stands below its name::
+
+        optim_wrapper = dict(
+            constructor='JointGANOptimWrapperConstructor',
+            type='OptimWrapper',
+            optimizer=dict(type='Adam', lr=1e-4),
+            discriminator=dict(optimizer=dict(type='Adam', lr=4e-4)))
+
+    Args:
+        optim_wrapper_cfg (dict): As above.
+        paramwise_cfg (dict, optional): For both.
+    """
+
+    def __init__(self,
+                 optim_wrapper_cfg: dict,
+                 paramwise_cfg: Optional[dict] = None):
+        self.cfg = dict(optim_wrapper_cfg)
+        self.own = {name: self.cfg.pop(name, None) for name in PLAYERS}
+        self.paramwise_cfg = paramwise_cfg
+
+    def __call__(self, model: nn.Module) -> OptimWrapperDict:
+        """Build them for a :class:`JointGAN`, wrapped for DDP or not."""
+        players = getattr(model, 'module', model).players()
+        return OptimWrapperDict(
+            **{
+                name: DefaultOptimWrapperConstructor(
+                    dict(copy.deepcopy(self.cfg), **(self.own[name] or {})),
+                    self.paramwise_cfg)(players[name])
+                for name in PLAYERS
+            })
+
+
+@LOOPS.register_module()
+class JointGANTrainLoop(EpochBasedTrainLoop):
+    """Epochs of the encoder alone, then epochs of the game.
+
+    Args:
+        runner, dataloader, max_epochs, val_begin, val_interval: See
+            mmengine's ``EpochBasedTrainLoop``.
+        warmup_epochs (int): Epochs without the game. The published code has
+            1 for CIFAR-10, 6 for RAF-base and 0 for AffectNet-base.
+            Defaults to 1.
+        collapse_loss (float): Mean loss of the discriminator over an epoch
+            below which it has won, and a warning says so: the generator
+            then learns nothing from it. Defaults to 0.05.
+
+    Raises:
+        TypeError: The model is no :class:`JointGAN`.
+        ValueError: ``warmup_epochs`` leaves no epoch for the game.
+    """
+
+    def __init__(self,
+                 *args,
+                 warmup_epochs: int = 1,
+                 collapse_loss: float = 0.05,
+                 **kwargs):
+        super().__init__(*args, **kwargs)
+        model = bare_model(self.runner)
+        if not isinstance(model, JointGAN):
+            raise TypeError(
+                'JointGANTrainLoop plays the game of a JointGAN, not of '
+                f'{type(model).__name__}: leave train_cfg.type out for other '
+                'models.')
+        if not 0 <= warmup_epochs < self.max_epochs:
+            raise ValueError(
+                f'JointGANTrainLoop: warmup_epochs={warmup_epochs} leaves '
+                f'nothing of {self.max_epochs} training epochs; lower it or '
+                'train longer (train_cfg.max_epochs).')
+        self.warmup_epochs = warmup_epochs
+        self.collapse_loss = collapse_loss
+
+    def run_epoch(self) -> None:
+        """Tell the model the phase, and look at the discriminator after."""
+        model = bare_model(self.runner)
+        in_game = self._epoch >= self.warmup_epochs
+        if in_game != model.in_game or not self._iter:
+            self.runner.logger.info(
+                f'Epoch {self._epoch + 1}: ' +
+                ('encoder, decoder and discriminator play.' if in_game else
+                 'the encoder learns alone, to epoch '
+                 f'{self.warmup_epochs}.'))
+        model.in_game = in_game
+        super().run_epoch()
+        if in_game:
+            self._check_discriminator()
+
+    def _check_discriminator(self) -> None:
+        history = self.runner.message_hub.get_scalar('train/d_loss')
+        loss = float(history.mean(len(self.dataloader)))
+        if loss < self.collapse_loss:
+            self.runner.logger.warning(
+                f'the loss of the discriminator was {loss:.3g} in epoch '
+                f'{self._epoch}: it tells all tuples apart, and encoder and '
+                'decoder learn nothing from it. Lower its learning rate '
+                '(optim_wrapper.discriminator) or '
+                'model.discriminator_steps, or raise '
+                'model.adversarial_weight.')

@@ -1,0 +1,260 @@
+"""Pictures of the game: what the decoder makes, and how the scores went."""
+import io
+import json
+import os.path as osp
+from typing import Tuple
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmfer.compat import write_atomic
+from mmfer.engine.utils import bare_model, random_state_kept
+from mmfer.registry import HOOKS
+
+from .joint_gan import SCORE_KINDS, JointGAN
+from .label_sets import VA, LabelSets
+
+
+# -- pure computation ---------------------------------------------------------
+def class_labels(label_sets: LabelSets, classes: int, rows: int,
+                 va: np.ndarray) -> Tuple[Tensor, ...]:
+    """Labels of a grid with a column for each class.
+
+    All discrete sets agree on the class.
+
+    Args:
+        label_sets (LabelSets): Of the model.
+        classes (int): Of the first discrete set.
+        rows (int): Of the grid.
+        va (np.ndarray): Valence and arousal of each class, (classes, 2).
+
+    Returns:
+        tuple[Tensor]: Of each set (rows * classes, ) or (rows * classes, 2),
+        row by row.
+    """
+    label = torch.arange(classes).repeat(rows)
+    return tuple(
+        torch.as_tensor(va, dtype=torch.float32)[label] if entry == VA else
+        label % entry for entry in label_sets.entries)
+
+
+def va_labels(label_sets: LabelSets, label: int,
+              steps: int) -> Tuple[Tensor, ...]:
+    """Labels of a grid along valence (rightwards) and arousal (upwards).
+
+    Args:
+        label_sets (LabelSets): Of the model.
+        label (int): Class of all images.
+        steps (int): From -1 to 1, in both directions.
+
+    Returns:
+        tuple[Tensor]: Of each set, as in :func:`class_labels`.
+    """
+    scale = torch.linspace(-1, 1, steps)
+    arousal, valence = torch.meshgrid(scale.flip(0), scale, indexing='ij')
+    pairs = torch.stack([valence, arousal], dim=2).flatten(0, 1)
+    return tuple(
+        pairs if entry == VA else torch.full((len(pairs), ), label)
+        for entry in label_sets.entries)
+
+
+def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """One picture of many.
+
+    Args:
+        images (np.ndarray): uint8 (N, H, W, C), row by row.
+        columns (int): Of the grid; N is a multiple.
+        gap (int): White pixels between. Defaults to 2.
+
+    Returns:
+        np.ndarray: uint8 (height, width, C).
+    """
+    padded = np.pad(
+        images, ((0, 0), (gap, 0), (gap, 0), (0, 0)), constant_values=255)
+    n, h, w, c = padded.shape
+    grid = padded.reshape(n // columns, columns, h, w, c)
+    grid = grid.transpose(0, 2, 1, 3, 4).reshape(n // columns * h,
+                                                 columns * w, c)
+    return np.pad(grid, ((0, gap), (0, gap), (0, 0)), constant_values=255)
+
+
+def mean_va(labels: np.ndarray, va: np.ndarray, classes: int) -> np.ndarray:
+    """Mean valence and arousal of each class, 0 where none is known.
+
+    Args:
+        labels (np.ndarray): int64 (N, ).
+        va (np.ndarray): (N, 2), NaN where missing.
+        classes (int): Number of classes.
+
+    Returns:
+        np.ndarray: float64 (classes, 2).
+    """
+    known = np.isfinite(va).all(axis=1)
+    return np.stack([
+        va[known & (labels == c)].mean(axis=0)
+        if (known & (labels == c)).any() else np.zeros(2)
+        for c in range(classes)
+    ])
+
+
+# -- the hook -----------------------------------------------------------------
+@HOOKS.register_module()
+class JointGANPicturesHook(Hook):
+    """Write what the decoder makes, and the curves of the game.
+
+    In ``pictures/`` of the work dir: ``epoch_{n}.png``, a column for each
+    class (Fig. 4 of the paper), the same latent vectors in each;
+    ``va_epoch_{n}.png``, valence rightwards and arousal upwards, for models
+    with both; and ``scores.png``, the losses of each kind of score and of
+    the label sets over the epochs (appendix, Fig. 6).
+
+    Random numbers are drawn apart: with the hook a training comes out as
+    without.
+
+    Args:
+        interval (int): Epochs between pictures; the last one has some in
+            any case. Defaults to 10.
+        rows (int): Latent vectors. Defaults to 8.
+        va_steps (int): Images from -1 to 1. Defaults to 7.
+        seed (int): Of the latent vectors. Defaults to 0.
+    """
+
+    # Before the summary takes down what the epoch has to say.
+    priority = 80
+
+    def __init__(self,
+                 interval: int = 10,
+                 rows: int = 8,
+                 va_steps: int = 7,
+                 seed: int = 0):
+        if min(interval, rows) < 1 or va_steps < 2:
+            raise ValueError(
+                'JointGANPicturesHook: interval and rows must be at least 1, '
+                f'va_steps at least 2; got {interval}, {rows}, {va_steps}')
+        self.interval = interval
+        self.rows = rows
+        self.va_steps = va_steps
+        self.seed = seed
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the model."""
+        if not isinstance(bare_model(runner), JointGAN):
+            raise TypeError(
+                'JointGANPicturesHook is for a JointGAN, not for '
+                f'{type(bare_model(runner)).__name__}: remove it from '
+                'custom_hooks.')
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Note the means of all losses; draw, if it is time to."""
+        hub, number = runner.message_hub, len(runner.train_dataloader)
+        figures = {
+            name.removeprefix('train/'): float(buffer.mean(number))
+            for name, buffer in hub.log_scalars.items()
+            if name.startswith(('train/loss_', 'train/d_', 'train/g_'))
+            # Of the game, which may not have begun.
+            and (bare_model(runner).in_game or 'train/loss_' in name)
+        }
+        hub.update_info('epoch_figures', figures)
+        epoch = runner.epoch + 1
+        if epoch % self.interval == 0 or epoch == runner.max_epochs:
+            self.draw(runner, epoch)
+
+    def after_train(self, runner: Runner) -> None:
+        """Draw the curves."""
+        if is_main_process():
+            history = osp.join(runner.work_dir, 'history.json')
+            draw_scores(history, self.path(runner, 'scores.png'))
+
+    def path(self, runner: Runner, name: str) -> str:
+        return osp.join(runner.work_dir, 'pictures', name)
+
+    def draw(self, runner: Runner, epoch: int) -> None:
+        """Write the grids of an epoch."""
+        model = bare_model(runner)
+        sets = model.label_sets
+        if model.decoder is None or not is_main_process():
+            return
+        dataset = runner.train_dataloader.dataset
+        if sets.discrete:
+            classes = sets.entries[sets.discrete[0]]
+            va = np.zeros((classes, 2))
+            if VA in sets.entries:
+                infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+                va = mean_va(
+                    np.array([info['gt_label'] for info in infos]),
+                    np.stack([info['gt_va'] for info in infos]), classes)
+            self.write(runner, f'epoch_{epoch}.png',
+                       class_labels(sets, classes, self.rows, va), self.rows,
+                       classes)
+        if VA in sets.entries:
+            self.write(runner, f'va_epoch_{epoch}.png',
+                       va_labels(sets, self.neutral(dataset), self.va_steps),
+                       1, self.va_steps)
+
+    def neutral(self, dataset) -> int:
+        """The class of the grid along valence and arousal."""
+        names = [name.lower() for name in dataset.CLASSES]
+        return names.index('neutral') if 'neutral' in names else 0
+
+    def write(self, runner: Runner, name: str, labels: Tuple[Tensor, ...],
+              latents: int, columns: int) -> None:
+        """Write one grid; ``latents`` rows of equal latent vectors."""
+        model = bare_model(runner)
+        device = next(model.parameters()).device
+        count = len(labels[0])
+        with random_state_kept():
+            generator = torch.Generator().manual_seed(self.seed)
+            latent = torch.randn(
+                latents, model.latent_dim, generator=generator)
+        latent = latent.repeat_interleave(count // latents, dim=0)
+        images = model.generate(
+            latent.to(device), tuple(x.to(device) for x in labels))
+        pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
+        pixels = pixels.byte().permute(0, 2, 3, 1).numpy()
+        picture = tile(pixels, columns)
+        if model.data_preprocessor._channel_conversion:
+            picture = picture[:, :, ::-1]  # To OpenCV's BGR.
+        _, data = cv2.imencode('.png', np.ascontiguousarray(picture))
+        write_atomic(self.path(runner, name), data.tobytes())
+
+
+def draw_scores(history: str, path: str) -> None:
+    """Curves of all losses, from ``history.json``."""
+    with open(history) as file:
+        entries = [e for e in json.load(file) if e.get('figures')]
+    figure = Figure(figsize=(12, 3.2), layout='constrained')
+    panels = figure.subplots(1, 3)
+    titles = dict(
+        loss='label sets', g='generator, before lambda', d='discriminator')
+    for panel, (prefix, title) in zip(panels, titles.items()):
+        names = sorted({
+            n for e in entries for n in e['figures']
+            if n.startswith(f'{prefix}_')
+        }, key=order_of)
+        for name in names:
+            points = [(e['epoch'], e['figures'][name]) for e in entries
+                      if name in e['figures']]
+            label = name.removeprefix(f'{prefix}_')
+            panel.plot(*zip(*points), label='mean' if name == 'd_loss' else
+                       label)
+        panel.set_title(title)
+        panel.set_xlabel('epoch')
+        panel.grid(alpha=.3)
+        if names:
+            panel.legend()
+    panels[0].set_ylabel('loss')
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=110)
+    write_atomic(path, buffer.getvalue())
+
+
+def order_of(name: str) -> Tuple[int, str]:
+    """Kinds of scores in their order, others before them."""
+    kind = name.split('_', 1)[1]
+    return (SCORE_KINDS.index(kind) + 1 if kind in SCORE_KINDS else 0, name)
