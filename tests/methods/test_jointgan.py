@@ -1,0 +1,543 @@
+"""The joint-distribution GAN: networks, losses, and the game."""
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
+from mmpretrain.structures import DataSample
+
+from mmfer.methods.jointgan import (JointGANDecoder, JointGANDiscriminator,
+                                    joint_gan)
+from mmfer.methods.jointgan.discriminator import (MLPBlock, ResidualBlock,
+                                                  SelfAttention)
+from mmfer.methods.jointgan.label_sets import LabelSets
+from mmfer.methods.jointgan.latent import sample_latent
+from mmfer.methods.jointgan.losses import (concordance, concordance_loss,
+                                           discriminator_loss,
+                                           generator_loss)
+from mmfer.methods.jointgan.pictures import (class_labels, mean_va, tile,
+                                             va_labels)
+from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+
+
+def millions(module):
+    return sum(p.numel() for p in module.parameters()) / 1e6
+
+
+def preprocessor(size=32, channels=1, classes=7):
+    return dict(
+        type='FERDataPreprocessor',
+        input_shape=(channels, size, size),
+        num_classes=classes,
+        mean=[127.5] * channels,
+        std=[127.5] * channels)
+
+
+def make_model(label_sets=(7, 'va'), size=32, width=4, **options):
+    init_default_scope('mmfer')
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            dict(
+                type='JointGAN',
+                data_preprocessor=preprocessor(size),
+                encoder=dict(
+                    type='FERClassifier',
+                    backbone=dict(type='PlainVGG16', base_channels=width),
+                    head=dict(
+                        type='MultiTaskHead',
+                        label_sets=list(label_sets),
+                        hidden_dim=16,
+                        dropout=0.)),
+                decoder=dict(base_channels=width),
+                discriminator=dict(base_channels=width),
+                latent_dim=5), **options))
+    model.init_weights()
+    return model.train()
+
+
+def make_batch(count=8, size=32, sets=None, va=True, seed=0):
+    rng = np.random.default_rng(seed)
+    samples = []
+    for i in range(count):
+        sample = DataSample()
+        sample.set_gt_label(int(rng.integers(7)))
+        if va:
+            sample.set_field(
+                rng.uniform(-1, 1, 2).astype(np.float32), 'gt_va')
+        if sets:
+            sample.set_field(rng.integers(0, sets), 'gt_label_sets')
+        samples.append(sample)
+    images = [
+        torch.from_numpy(
+            rng.integers(0, 256, (1, size, size)).astype(np.uint8))
+        for _ in range(count)
+    ]
+    return dict(inputs=images, data_samples=samples)
+
+
+def make_optimizers(model, **options):
+    return OPTIM_WRAPPER_CONSTRUCTORS.build(
+        dict(
+            type='JointGANOptimWrapperConstructor',
+            optim_wrapper_cfg=dict(
+                type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3),
+                **options)))(model)
+
+
+# -- networks -----------------------------------------------------------------
+@pytest.mark.parametrize('size, label_sets, hidden, encoder, decoder', [
+    (32, [10, 10, 10], 512, 15.36, 11.09),
+    (64, [7, 'va'], 500, 16.09, 11.20),
+])
+def test_sizes_of_the_paper(size, label_sets, hidden, encoder, decoder):
+    """Shapes and numbers of parameters, METHODS A1 to A3."""
+    init_default_scope('mmfer')
+    model = MODELS.build(
+        dict(
+            type='JointGAN',
+            data_preprocessor=preprocessor(size, 3),
+            encoder=dict(
+                type='FERClassifier',
+                backbone=dict(type='PlainVGG16'),
+                head=dict(
+                    type='MultiTaskHead',
+                    label_sets=label_sets,
+                    hidden_dim=hidden))))
+    assert millions(model.encoder) == pytest.approx(encoder, rel=.005)
+    assert millions(model.decoder) == pytest.approx(decoder, rel=.005)
+    stream = model.discriminator.image_stream
+    assert millions(stream) == pytest.approx(14.57, rel=.005)
+    dims = model.label_sets.dims
+    images = torch.zeros(2, 3, size, size)
+    encoding = model(images)
+    assert [x.shape for x in encoding.labels] == [(2, d) for d in dims]
+    assert encoding.mean.shape == encoding.log_variance.shape == (2, 100)
+    made = model.decoder(torch.randn(2, 100 + sum(dims)))
+    assert made.shape == images.shape and made.abs().max() <= 1
+    scores = model.discriminator(
+        images, [torch.randn(2, d) for d in [100, *dims]])
+    assert scores.shape == (2, len(dims) + 3)
+    assert len(model.score_names) == model.discriminator.num_scores
+
+
+@pytest.mark.parametrize('size, blocks', [(32, 5), (64, 6), (128, 7)])
+def test_decoder_doubles_from_one_pixel(size, blocks):
+    decoder = JointGANDecoder(9, size, out_channels=1, base_channels=2)
+    convolutions = [
+        m for m in decoder.modules()
+        if isinstance(m, torch.nn.ConvTranspose2d)
+    ]
+    assert len(convolutions) == blocks
+    assert decoder(torch.randn(2, 9)).shape == (2, 1, size, size)
+    JointGANDiscriminator([7], 5, True, size, 1, 2)(
+        torch.zeros(2, 1, size, size), [torch.zeros(2, 5),
+                                        torch.zeros(2, 7)])
+
+
+def test_spectral_norms_are_one():
+    """All layers of the decoder but batch norms, all of D."""
+    torch.manual_seed(0)
+    discriminator = JointGANDiscriminator([7, 2], 5, base_channels=2)
+    decoder = JointGANDecoder(14, 32, base_channels=2)
+    for network, inputs in (
+        (discriminator, (torch.randn(4, 3, 32, 32),
+                         [torch.randn(4, d) for d in (5, 7, 2)])),
+        (decoder, (torch.randn(4, 14), ))):
+        for _ in range(60):
+            network(*inputs)
+        layers = [
+            m for m in network.modules()
+            if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d,
+                              torch.nn.ConvTranspose2d))
+        ]
+        assert len(layers) > 5
+        for layer in layers:
+            weight = layer.weight.detach()
+            if isinstance(layer, torch.nn.ConvTranspose2d):
+                weight = weight.transpose(0, 1)
+            norm = torch.linalg.matrix_norm(weight.flatten(1), 2)
+            assert norm == pytest.approx(1, abs=.02)
+
+
+def plain(layer, x):
+    """A layer without its class: weight and bias as they are now."""
+    weight = layer.weight.detach()
+    bias = None if layer.bias is None else layer.bias.detach()
+    if weight.ndim == 2:
+        return F.linear(x, weight, bias)
+    return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+
+
+@torch.no_grad()
+def test_blocks_equal_their_formulas():
+    """In eval mode, where power iterations stand still; float64."""
+    torch.manual_seed(0)
+    x = torch.randn(3, 16, 8, 8, dtype=torch.float64)
+    for first in (True, False):
+        block = ResidualBlock(16, 24, first=first).double().eval()
+        inner = x if first else x.clamp(min=0)
+        want = plain(block.conv2, plain(block.conv1, inner).clamp(min=0))
+        want = F.avg_pool2d(want, 2) + F.avg_pool2d(plain(block.skip, x), 2)
+        assert torch.allclose(block(x), want)
+    last = ResidualBlock(16, 16, downsample=False).double().eval()
+    want = plain(last.conv2, plain(last.conv1, x.clamp(min=0)).clamp(min=0))
+    assert torch.allclose(last(x), x + want)
+
+    attention = SelfAttention(16).double().eval()
+    assert torch.equal(attention(x), x)  # the gain begins at 0
+    attention.gain.fill_(.7)
+    query, key, value = [
+        plain(layer, x) for layer in (attention.query, attention.key,
+                                      attention.value)
+    ]
+    assert query.shape[1] == key.shape[1] == 2 and value.shape[1] == 8
+    want = torch.zeros(3, 8, 8, 8, dtype=torch.float64)
+    key, value = F.max_pool2d(key, 2), F.max_pool2d(value, 2)
+    for b in range(3):
+        for i in range(8):
+            for j in range(8):
+                logits = torch.einsum('c,chw->hw', query[b, :, i, j], key[b])
+                weights = logits.flatten().softmax(0).view(4, 4)
+                want[b, :, i, j] = (weights * value[b]).sum((1, 2))
+    want = x + .7 * plain(attention.output, want)
+    assert torch.allclose(attention(x), want)
+
+    mlp = MLPBlock(5, 6).double().eval()
+    vectors = torch.randn(3, 5, dtype=torch.float64)
+    hidden = plain(mlp.linear, vectors)
+    want = hidden.clone()
+    for branch in mlp.branches:
+        want += plain(branch[2],
+                      plain(branch[0], hidden.clamp(min=0)).clamp(min=0))
+    assert len(mlp.branches) == 4
+    assert torch.allclose(mlp(vectors), want)
+
+
+# -- losses -------------------------------------------------------------------
+def test_hinge_losses():
+    """Eq. 9 and 10 sample by sample, and their means over B and K."""
+    rng = np.random.default_rng(0)
+    encoder, decoder = rng.normal(0, 2, (2, 6, 5))
+    weights = np.array([1., 0., 2., 1., .5])
+    want_d, want_g = 0., 0.
+    for b in range(6):
+        for k in range(5):
+            e, d = weights[k] * encoder[b, k], weights[k] * decoder[b, k]
+            want_d -= min(0, e - 1) + min(0, -d - 1)
+            want_g += e - d
+    args = [torch.from_numpy(x) for x in (encoder, decoder, weights)]
+    assert discriminator_loss(*args).mean().item() == pytest.approx(
+        want_d / 30)
+    assert generator_loss(*args).mean().item() == pytest.approx(want_g / 30)
+    unweighted = [torch.from_numpy(x) for x in (encoder, decoder)]
+    assert generator_loss(*unweighted).mean().item() == pytest.approx(
+        (encoder - decoder).mean())
+
+
+def test_concordance():
+    rng = np.random.default_rng(0)
+    p, y = rng.normal(0, 1, (2, 20, 2))
+    want = []
+    for d in range(2):
+        a, b = p[:, d], y[:, d]
+        cov = sum((x - a.mean()) * (z - b.mean()) for x, z in zip(a, b)) / 20
+        want.append(2 * cov / (a.var() + b.var() + (a.mean() - b.mean())**2))
+    got = concordance(torch.from_numpy(p), torch.from_numpy(y))
+    assert got.tolist() == pytest.approx(want)
+    same = torch.from_numpy(y)
+    assert concordance(same, same).tolist() == pytest.approx([1, 1])
+    assert concordance(same, -same + 2 * same.mean(0)).tolist() == \
+        pytest.approx([-1, -1])
+    # The published estimator: (B - 1) / B for equal vectors.
+    official = concordance(same, same, official=True)
+    assert official.tolist() == pytest.approx([.95, .95])
+
+
+def test_missing_values_do_not_count():
+    torch.manual_seed(0)
+    p = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(6, 2, dtype=torch.float64)
+    y[1, 0] = y[4, 1] = math.nan
+    known = [0, 2, 3, 5]
+    loss = concordance_loss(p, y)
+    assert loss == 1 - concordance(p[known], y[known]).mean()
+    loss.backward()
+    assert p.grad.isfinite().all()
+    assert (p.grad[[1, 4]] == 0).all() and (p.grad[known] != 0).all()
+    lone = torch.full((6, 2), math.nan, dtype=torch.float64)
+    lone[0] = 0
+    p.grad = None
+    none = concordance_loss(p, lone)
+    none.backward()
+    assert none == 0 and (p.grad == 0).all()
+
+
+def test_values_that_do_not_vary():
+    p = torch.zeros(4, 2, requires_grad=True)
+    loss = concordance_loss(p, torch.zeros(4, 2))
+    loss.backward()
+    assert loss == 1 and p.grad.isfinite().all()
+
+
+def test_latent_vectors():
+    torch.manual_seed(0)
+    mean = torch.tensor([[1., -2.]]).repeat(20000, 1).requires_grad_()
+    log_variance = torch.tensor([[0., math.log(4)]]).repeat(
+        20000, 1).requires_grad_()
+    latent = sample_latent(mean, log_variance)
+    assert torch.allclose(latent.mean(0), mean[0], atol=.05)
+    assert torch.allclose(latent.std(0), torch.tensor([1., 2.]), atol=.05)
+    latent.sum().backward()
+    assert (mean.grad == 1).all()
+    assert torch.allclose(
+        log_variance.grad, (latent - mean).detach() / 2, atol=1e-5)
+
+
+# -- label sets ---------------------------------------------------------------
+def test_label_sets():
+    sets = LabelSets.of([7, 'va', 3])
+    assert sets.dims == [7, 2, 3] and sets.discrete == [0, 2]
+    samples = make_batch(4, sets=[7, 3])['data_samples']
+    first, va, second = labels = sets.read(samples, torch.device('cpu'))
+    assert first.tolist() == [s.gt_label_sets[0] for s in samples]
+    assert second.tolist() == [s.gt_label_sets[1] for s in samples]
+    vectors = sets.vectors(labels)
+    assert [v.shape for v in vectors] == [(4, 7), (4, 2), (4, 3)]
+    assert (vectors[2].argmax(1) == second).all()
+    va[1, 0] = math.nan
+    assert sets.complete(labels).tolist() == [True, False, True, True]
+    assert LabelSets.of([3]).complete([second]).all()
+
+
+@pytest.mark.parametrize('entries', [[], [1], ['valence'], ['va', 'va'],
+                                     [7.5]])
+def test_label_sets_that_make_no_sense(entries):
+    with pytest.raises(ValueError, match='label_sets'):
+        LabelSets.of(entries)
+
+
+def test_samples_of_other_label_sets():
+    sets = LabelSets.of([7, 3, 2])
+    with pytest.raises(ValueError, match='3 discrete label sets'):
+        sets.read(make_batch(2, sets=[7, 3])['data_samples'], 'cpu')
+    with pytest.raises(ValueError, match='gt_label_sets'):
+        sets.read(make_batch(2)['data_samples'], 'cpu')
+    with pytest.raises(ValueError, match='gt_va'):
+        LabelSets.of(['va']).read(
+            make_batch(2, va=False)['data_samples'], 'cpu')
+
+
+# -- the game -----------------------------------------------------------------
+class Count(OptimWrapper):
+    """Notes what was updated, and whose gradients there were."""
+
+    def __init__(self, optimizer, log, name, model):
+        super().__init__(optimizer)
+        self.log, self.name, self.model = log, name, model
+
+    def update_params(self, loss, *args, **kwargs):
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        loss.backward()
+        self.log.append((self.name, {
+            name for name, module in self.model.named_children()
+            for p in module.parameters()
+            if p.grad is not None and p.grad.abs().sum() > 0
+        }))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+@pytest.mark.parametrize('order, steps', [('official', 2), ('paper', 3)])
+def test_updates_and_gradients(order, steps):
+    """Who is updated, how often, and that the other gets no gradient."""
+    model = make_model(order=order, discriminator_steps=steps)
+    log, wrappers = [], make_optimizers(model)
+    counting = {
+        name: Count(wrapper.optimizer, log, name, model)
+        for name, wrapper in wrappers.items()
+    }
+    encoders = []
+    model.encoder.register_forward_hook(lambda *_: encoders.append(1))
+    result = model.train_step(make_batch(), counting)
+    generator = ('generator', {'encoder', 'decoder'})
+    discriminator = [('discriminator', {'discriminator'})] * steps
+    assert log == ([*discriminator, generator] if order == 'official' else
+                   [generator, *discriminator])
+    # One forward of the encoder, not three.
+    assert len(encoders) == 1
+    assert all(p.requires_grad for p in model.parameters())
+    assert set(result) == {
+        'loss', 'loss_ce', 'loss_va', 'd_loss', *(f'{p}_{k}' for p in 'dg'
+                                                  for k in model.score_names)
+    }
+
+
+def test_loss_is_the_paper_s():
+    """Eq. 9 written out, on the same tuples; dropout is off."""
+    model = make_model(adversarial_weight=.7)
+    batch = make_batch()
+    tuples = []
+    make_tuples = model.make_tuples
+    model.make_tuples = lambda *args: tuples.append(
+        make_tuples(*args)) or tuples[-1]
+    model.step_discriminator = lambda *args: {}
+    discriminator = model.discriminator.eval()
+    result = model.train_step(batch, make_optimizers(model))
+    (real, generated), = tuples
+    images = torch.stack(batch['inputs']) / 127.5 - 1
+    assert torch.allclose(real[0], images, atol=1e-5)
+    labels = torch.cat([s.gt_label for s in batch['data_samples']])
+    va = torch.tensor(np.stack([s.gt_va for s in batch['data_samples']]))
+    assert (generated[2].argmax(1) == labels).all()
+    assert (generated[2].sum(1) == 1).all() and (generated[3] == va).all()
+    ce = F.cross_entropy(real[2], labels)
+    similarity = 1 - concordance(real[3], va).mean()
+    with torch.no_grad():
+        scores = [discriminator(t[0], t[1:]) for t in (real, generated)]
+    adversarial = (scores[0] - scores[1]).mean()
+    assert result['loss'].item() == pytest.approx(
+        (ce + similarity + .7 * adversarial).item(), abs=1e-5)
+    for i, name in enumerate(model.score_names):
+        if name != 'labels':
+            assert result[f'g_{name}'].item() == pytest.approx(
+                (scores[0] - scores[1]).mean(0)[i].item(), abs=1e-5)
+
+
+def test_without_the_game():
+    model = make_model()
+    model.in_game = False
+    before = {k: v.clone() for k, v in model.named_parameters()}
+    result = model.train_step(make_batch(), make_optimizers(model))
+    assert set(result) == {'loss', 'loss_ce', 'loss_va'}
+    moved = {k.split('.')[0] for k, v in model.named_parameters()
+             if not torch.equal(v, before[k])}
+    assert moved == {'encoder'}
+
+
+def test_without_decoder():
+    """Table 3: (x, logits) against (x, one-hot), without S_x and z."""
+    model = make_model(use_decoder=False)
+    assert model.decoder is None and model.encoder.head.latent_dim == 0
+    assert model.score_names == ['labels', 'labels', 'joint']
+    result = model.train_step(make_batch(), make_optimizers(model))
+    assert {'d_labels', 'd_joint'} < set(result)
+    assert 'd_image' not in result
+    with pytest.raises(ValueError, match='no images'):
+        model.generate(torch.zeros(1, 0), (torch.zeros(1).long(), ))
+
+
+def test_weights_of_scores_keep_their_number():
+    """Without some scores the others weigh as much as before."""
+    model = make_model()
+    assert model.score_weights.tolist() == [1] * 5
+    joint = make_model(score_weights=dict(image=0, latent=0, labels=0))
+    assert joint.score_weights.tolist() == [0, 0, 0, 0, 1]
+    results = [
+        m.train_step(make_batch(), make_optimizers(m))
+        for m in (model, joint)
+    ]
+    # Every score without weight has a hinge loss of 2.
+    assert results[1]['d_image'] == results[1]['d_labels'] == 2
+    assert results[1]['d_loss'].item() == pytest.approx(
+        (4 * 2 + results[1]['d_joint'].item()) / 5)
+    with pytest.raises(ValueError, match='marginal'):
+        make_model(score_weights=dict(marginal=0))
+
+
+def test_samples_without_values_stay_out_of_the_game():
+    model = make_model()
+    batch = make_batch(8)
+    for i in (0, 3):
+        batch['data_samples'][i].gt_va[:] = np.nan
+    seen = []
+    score = model.score
+    model.score = lambda d, *tuples: seen.append(
+        [len(part) for part in tuples[0]]) or score(d, *tuples)
+    result = model.train_step(batch, make_optimizers(model))
+    assert seen == [[6] * 4] * 3
+    assert all(v.isfinite() for v in result.values())
+    for sample in batch['data_samples'][1:]:
+        sample.gt_va[:] = np.nan
+    result = model.train_step(batch, make_optimizers(model))
+    assert set(result) == {'loss', 'loss_ce', 'loss_va'}
+
+
+def test_prediction_is_the_encoder_s():
+    model = make_model((7, 3, 'va')).eval()
+    batch = model.data_preprocessor(make_batch(4, sets=[7, 3]))
+    with torch.no_grad():
+        encoding = model(batch['inputs'])
+        predictions = model.predict(**batch)
+    scores = encoding.labels[0].softmax(1)
+    for i, sample in enumerate(predictions):
+        assert torch.allclose(sample.pred_score, scores[i])
+        assert sample.pred_label.item() == scores[i].argmax()
+        assert torch.equal(sample.pred_va, encoding.labels[2][i])
+        assert sample.uncertainty == 1 - scores[i].max()
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(size=48), '48 x 48 .* 32, 64, 128'),
+    (dict(order='both'), 'order'),
+    (dict(discriminator_steps=0), 'discriminator_steps'),
+    (dict(data_preprocessor=dict(preprocessor(), std=[255.])), '127.5'),
+    (dict(data_preprocessor=dict(preprocessor(), input_shape=(1, 32, 64))),
+     'not square'),
+])
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(**options)
+
+
+def test_optimizers():
+    model = make_model()
+    wrappers = make_optimizers(
+        model, discriminator=dict(optimizer=dict(type='Adam', lr=4e-3)))
+    assert [w.optimizer.param_groups[0]['lr']
+            for w in wrappers.values()] == [1e-3, 4e-3]
+    owned = [
+        {id(p) for group in w.optimizer.param_groups for p in group['params']}
+        for w in wrappers.values()
+    ]
+    assert not owned[0] & owned[1]
+    assert owned[0] | owned[1] == {id(p) for p in model.parameters()}
+
+
+# -- pictures -----------------------------------------------------------------
+def test_grids():
+    sets = LabelSets.of([7, 'va'])
+    means = np.arange(14).reshape(7, 2) / 14
+    labels, va = class_labels(sets, 7, 3, means)
+    assert labels.view(3, 7)[1].tolist() == list(range(7))
+    assert torch.allclose(va.view(3, 7, 2)[2], torch.tensor(means).float())
+    labels, va = va_labels(sets, 4, 3)
+    assert set(labels.tolist()) == {4}
+    # Arousal upwards, valence to the right.
+    assert va.view(3, 3, 2)[0].tolist() == [[-1, 1], [0, 1], [1, 1]]
+    assert va.view(3, 3, 2)[2, 0].tolist() == [-1, -1]
+    images = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones(
+        (6, 2, 2, 1), np.uint8)
+    picture = tile(images, 3, gap=1)[..., 0]
+    assert picture.shape == (7, 10)
+    assert picture[1, [1, 4, 7]].tolist() == [0, 1, 2]
+    assert picture[4, [1, 4, 7]].tolist() == [3, 4, 5]
+    assert (picture[0] == 255).all() and (picture[:, 0] == 255).all()
+
+
+def test_mean_values_of_classes():
+    va = np.array([[1, 0], [0, 1], [np.nan, 5], [.5, .5]])
+    got = mean_va(np.array([0, 0, 0, 2]), va, 3)
+    assert got.tolist() == [[.5, .5], [0, 0], [.5, .5]]
+
+
+def test_frozen():
+    layer = torch.nn.Linear(2, 2)
+    layer.bias.requires_grad_(False)
+    with joint_gan.frozen(layer):
+        assert not layer.weight.requires_grad
+    assert layer.weight.requires_grad and not layer.bias.requires_grad
