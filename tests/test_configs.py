@@ -24,21 +24,44 @@ NAME = re.compile(r'(?P<method>[a-z]+)_((?P<host>(?<=gaave_)[a-z]+)_)?'
 @pytest.fixture(scope='module')
 def roots(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')
+    rafdb, affectnet = make_rafdb(root / 'raf'), make_affectnet(
+        root / 'affectnet')
     return dict(
-        affectnet7=make_affectnet(root / 'affectnet'),
+        affectnet7=affectnet,
+        affectnetbase=affectnet,
+        rafbase=rafdb,
         affectnet8=make_affectnet(root / 'affectnet8', release='npy'),
         cifar10=make_cifar10(root / 'cifar10'),
         cifar10lt50=root / 'cifar10',
         ferplus=make_ferplus(root / 'ferplus'),
-        rafdb=make_rafdb(root / 'raf'))
+        rafdb=rafdb)
 
 
 def noise_name(noise):
     if noise is None:
         return None
+    if noise.type == 'Annotators':
+        return 'multinoise'
     prefix = dict(SymmetricNoise='noise', AsymmetricNoise='asym',
-                  PairNoise='pair')[noise.type]
+                  PairNoise='pair', BernoulliUniformNoise='uniform')[
+                      noise.type]
     return f'{prefix}{noise.rate * 100:.0f}'
+
+
+def use_made_lists(dataset, folder):
+    """What a model said of the made images, instead of the lists named."""
+    if 'va_list' in dataset:
+        rows = [(f'train_{i + 1:05d}.jpg', i % 7 + 1) for i in range(14)]
+        dataset.noisy_list = str(folder / 'labels.txt')
+        dataset.va_list = str(folder / 'va.txt')
+        (folder / 'labels.txt').write_text(''.join(
+            f'{name} {label}\n' for name, label in rows))
+        (folder / 'va.txt').write_text(''.join(
+            f'{name} {label / 10} {label / 6 - 1}\n' for name, label in rows))
+    if 'table' in dataset:
+        dataset.table = str(
+            Path(dataset.data_root) /
+            'Manually_Annotated_file_lists/training.csv')
 
 
 @pytest.mark.parametrize('path', PATHS, ids=lambda p: p.stem)
@@ -49,7 +72,7 @@ def test_config(path, roots, tmp_path):
     cfg.work_dir = str(tmp_path)
     cfg.experiment_name = f'{path.stem}_{id(tmp_path)}'
     pair = [cfg.model[k] for k in ('network1', 'network2') if k in cfg.model]
-    for network in pair or [cfg.model]:
+    for network in pair or [cfg.model.get('encoder', cfg.model)]:
         if 'init_cfg' in network.backbone:
             assert network.backbone.init_cfg.type == 'Pretrained'
             network.backbone.init_cfg = None
@@ -62,6 +85,7 @@ def test_config(path, roots, tmp_path):
             loader.dataset.data_root = str(roots[name['dataset']])
         else:
             loader.dataset.num_samples = 14
+    use_made_lists(cfg.train_dataloader.dataset, tmp_path)
     cfg.test_dataloader = cfg.val_dataloader
     noise = cfg.train_dataloader.dataset.get('label_noise')
     assert name['noise'] == noise_name(noise)
@@ -71,7 +95,8 @@ def test_config(path, roots, tmp_path):
     runner._train_loop = runner.build_train_loop(cfg.train_cfg)
     wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
     runner.optim_wrapper = wrapper
-    runner.build_param_scheduler(cfg.param_scheduler)
+    if cfg.param_scheduler:
+        runner.build_param_scheduler(cfg.param_scheduler)
     model = runner.model
     model.init_weights()
     if pair:
@@ -83,10 +108,17 @@ def test_config(path, roots, tmp_path):
     moved = {k for k, v in model.named_parameters()
              if not torch.equal(v, before[k])}
     # From end to end; zero-initialised residual branches start a step later.
-    networks = ('network1.', 'network2.') if pair else ('', )
+    networks = ('network1.', 'network2.') if pair else \
+        ('encoder.', ) if 'encoder' in cfg.model else ('', )
     for network in networks:
         first = next(k for k in before if k.startswith(f'{network}backbone'))
-        assert {first, f'{network}head.fc.weight'} <= moved
+        last = 'labels' if cfg.model.get('encoder', cfg.model).get(
+            'head', {}).get('type') == 'MultiTaskHead' else 'fc'
+        assert {first, f'{network}head.{last}.weight'} <= moved
+    if 'encoder' in cfg.model:
+        players = {name.split('.')[0] for name in moved}
+        assert players == {'encoder', 'discriminator'} | (
+            {'decoder'} if model.decoder is not None else set())
     # Without it the noise models would never be fitted.
     assert bool(pair) == ('NoiseModelHook' in {
         hook.type for hook in cfg.get('custom_hooks', [])

@@ -10,3 +10,4 @@ model = dict(
         head=dict(label_sets=[7, 'va'], hidden_dim=128)),
     decoder=dict(base_channels=16),
     discriminator=dict(base_channels=16))
+custom_hooks = [dict(type='JointGANPicturesHook')]
