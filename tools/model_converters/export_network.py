@@ -1,11 +1,12 @@
-"""Make one network of a pair a checkpoint of its own.
+"""Make one network of several a checkpoint of its own.
 
     python tools/model_converters/export_network.py SRC DST [--network 1]
 
 ``SRC`` is a checkpoint of ReSup, Co-teaching, JoCoR or another
-``DualNetwork``. ``DST`` holds the chosen network under the names of a plain
-classifier, ready for ``tools/test.py`` with a config whose ``model`` is that
-network, for mmpretrain's inferencers, or for
+``DualNetwork``, or of the joint-distribution GAN (``--network encoder``).
+``DST`` holds the chosen network under the names of a plain classifier, ready
+for ``tools/test.py`` with a config whose ``model`` is that network, for
+mmpretrain's inferencers, or for
 ``init_cfg=dict(type='Pretrained', checkpoint=DST)``.
 """
 import argparse
@@ -22,31 +23,42 @@ from torch import Tensor
 from mmfer.compat import write_atomic
 
 
+# Prefixes by what --network says, and what is not part of a classifier.
+PREFIXES = {'1': 'network1.', '2': 'network2.', 'encoder': 'encoder.'}
+LATENT = ('head.mean.', 'head.log_variance.')
+
+
 def extract_network(state_dict: Dict[str, Tensor],
-                    network: int) -> 'OrderedDict[str, Tensor]':
-    """Entries of network 1 or 2, without their prefix.
+                    network: str) -> 'OrderedDict[str, Tensor]':
+    """Entries of one network, without their prefix.
+
+    Args:
+        state_dict (dict): Of the whole model.
+        network (str): ``'1'``, ``'2'`` or ``'encoder'``.
 
     Raises:
         ValueError: There are none.
     """
-    prefix = f'network{network}.'
+    prefix = PREFIXES[network]
     found = OrderedDict((key[len(prefix):], value)
                         for key, value in state_dict.items()
-                        if key.startswith(prefix))
+                        if key.startswith(prefix)
+                        and not key[len(prefix):].startswith(LATENT))
     if not found:
         first = ', '.join(list(state_dict)[:3])
         raise ValueError(
             f'there is no {prefix}* among its {len(state_dict)} entries '
-            f'({first}, ...), so this is no checkpoint of two networks.')
+            f'({first}, ...), so this is no checkpoint of ' +
+            ('a JointGAN.' if network == 'encoder' else 'two networks.'))
     return found
 
 
-def export(source: str, target: str, network: int) -> int:
+def export(source: str, target: str, network: str) -> int:
     """Write the network's checkpoint; returns its number of entries."""
     checkpoint = torch.load(source, map_location='cpu', weights_only=True)
     state_dict = extract_network(
         checkpoint.get('state_dict', checkpoint), network)
-    # The classes go with it, the config does not: it is that of the pair.
+    # The classes go with it, the config does not: it is that of the whole.
     meta = {
         key: value
         for key, value in checkpoint.get('meta', {}).items() if key != 'cfg'
@@ -59,11 +71,11 @@ def export(source: str, target: str, network: int) -> int:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(
-        description='Make one network of a pair a checkpoint of its own')
-    parser.add_argument('source', help='checkpoint of two networks')
+        description='Make one network of several a checkpoint of its own')
+    parser.add_argument('source', help='checkpoint of several networks')
     parser.add_argument('target', help='file to write')
     parser.add_argument(
-        '--network', type=int, choices=[1, 2], default=1, help='which one')
+        '--network', choices=list(PREFIXES), default='1', help='which one')
     args = parser.parse_args(argv)
     if not osp.isfile(args.source):
         sys.exit(f'{args.source}: there is no such checkpoint.')

@@ -4,3 +4,6 @@ model = dict(
         type='FERClassifier',
         backbone=dict(type='PlainVGG16'),
         head=dict(type='MultiTaskHead')))
+# For several processes: each player has gradients at other times.
+model_wrapper_cfg = dict(
+    type='MMSeparateDistributedDataParallel', find_unused_parameters=True)

@@ -11,6 +11,7 @@ from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmfer.compat import name_as_unwrapped
 from mmfer.models.classifier import build_data_preprocessor
 from mmfer.models.uncertainty_neck import full_precision
 from mmfer.registry import MODELS
@@ -152,6 +153,7 @@ class JointGAN(BaseClassifier):
             'score_weights',
             torch.tensor([float(weights[n]) for n in self.score_names]),
             persistent=False)
+        name_as_unwrapped(self)
         # Set by the loop: without the game the encoder learns alone.
         self.in_game = True
 
@@ -351,7 +353,7 @@ class JointGAN(BaseClassifier):
 
     def init_weights(self) -> None:
         """Initialise the encoder; the players of the game stay at torch's."""
-        self.encoder.init_weights()
+        bare(self.encoder).init_weights()
 
 
 def bare(module: nn.Module) -> nn.Module:

@@ -218,7 +218,7 @@ class JointGANPicturesHook(Hook):
         pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
         pixels = pixels.byte().permute(0, 2, 3, 1).numpy()
         picture = tile(pixels, columns)
-        if model.data_preprocessor._channel_conversion:
+        if model.data_preprocessor.to_rgb:
             picture = picture[:, :, ::-1]  # To OpenCV's BGR.
         _, data = cv2.imencode('.png', np.ascontiguousarray(picture))
         write_atomic(self.path(runner, name), data.tobytes())

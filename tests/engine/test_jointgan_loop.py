@@ -1,0 +1,232 @@
+"""Whole trainings of the joint-distribution GAN, which take seconds."""
+import csv
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers import (CONFIGS, ROOT, Stop, StopAt, assert_same_state, results,
+                     train)
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from mmfer.registry import MODELS
+
+_COUNTER = itertools.count()
+NAME = 'jointgan/jointgan_vgg16_synthfaces_noise30'
+
+
+def tiny(work_dir, name=NAME, **options):
+    cfg = Config.fromfile(f'{CONFIGS}/{name}.py')
+    encoder = 'model.encoder' if 'encoder' in cfg.model else 'model'
+    settings = {
+        'work_dir': str(work_dir),
+        'experiment_name': f'test_jointgan_{next(_COUNTER)}',
+        f'{encoder}.backbone.base_channels': 4,
+        f'{encoder}.head.hidden_dim': 16,
+        'train_dataloader.dataset.num_samples': 64,
+        'train_dataloader.batch_size': 16,
+        'val_dataloader.dataset.num_samples': 50,
+        'train_cfg.max_epochs': 3,
+        'optim_wrapper.dtype': 'float32',
+        'optim_wrapper.optimizer.lr': 1e-3,
+    }
+    if 'encoder' in cfg.model:
+        settings.update({
+            'model.decoder.base_channels': 4,
+            'model.discriminator.base_channels': 4,
+            'model.latent_dim': 5,
+        })
+    cfg.merge_from_dict(settings)
+    for loader in ('train_dataloader', 'val_dataloader'):
+        cfg[loader].collate_fn = dict(type='default_collate')
+    cfg.merge_from_dict(
+        {key.replace('__', '.'): value
+         for key, value in options.items()})
+    cfg.test_dataloader = cfg.val_dataloader
+    return cfg
+
+
+def optimizer_states(runner):
+    return {
+        f'{name}.{index}.{key}': torch.as_tensor(value)
+        for name, wrapper in runner.optim_wrapper.items()
+        for index, entry in wrapper.optimizer.state_dict()['state'].items()
+        for key, value in entry.items()
+    }
+
+
+@pytest.mark.parametrize('point, epoch', [('before_train_epoch', 1),
+                                          ('before_train_epoch', 2),
+                                          ('before_val_epoch', 2)])
+def test_resume_is_identical(tmp_path, point, epoch):
+    """Both optimizers and the vectors of spectral norms included."""
+    whole = train(tiny(tmp_path / 'whole'))
+    with pytest.raises(Stop):
+        train(tiny(tmp_path / 'parts'), StopAt(point, epoch))
+    resumed = train(tiny(tmp_path / 'parts', resume=True))
+    state = whole.model.state_dict()
+    assert any(name.endswith('._u') for name in state)
+    assert_same_state(state, resumed.model.state_dict())
+    assert_same_state(optimizer_states(whole), optimizer_states(resumed))
+    assert results(tmp_path / 'whole') == results(tmp_path / 'parts')
+
+
+class Phases(Hook):
+    """What was updated in each epoch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def before_train_epoch(self, runner):
+        self.before = {
+            k: v.clone() for k, v in runner.model.named_parameters()
+        }
+
+    def after_train_epoch(self, runner):
+        self.seen.append({
+            name.split('.')[0]
+            for name, value in runner.model.named_parameters()
+            if not torch.equal(value, self.before[name])
+        })
+
+
+@pytest.mark.parametrize('warmup', [0, 2])
+def test_phases(tmp_path, warmup):
+    phases = Phases()
+    train(tiny(tmp_path, train_cfg__warmup_epochs=warmup), phases)
+    everyone = {'encoder', 'decoder', 'discriminator'}
+    assert phases.seen == [{'encoder'}] * warmup + [everyone] * (3 - warmup)
+    history = json.loads((tmp_path / 'history.json').read_text())
+    for entry in history:
+        played = entry['epoch'] > warmup
+        assert ('d_joint' in entry['figures']) == played
+        assert {'loss_ce', 'loss_va'} <= set(entry['figures'])
+        assert {'va/ccc', 'va/mse_valence', 'accuracy/top1'} <= set(
+            entry['metrics'])
+
+
+def test_warmup_without_end(tmp_path):
+    with pytest.raises(ValueError, match='warmup_epochs=3 leaves'):
+        train(tiny(tmp_path, train_cfg__warmup_epochs=3))
+
+
+def test_loop_is_for_the_game(tmp_path):
+    cfg = tiny(tmp_path, 'ce/ce_vgg16_synthfaces')
+    cfg.train_cfg = dict(type='JointGANTrainLoop', max_epochs=2)
+    with pytest.raises(TypeError, match='FERClassifier'):
+        train(cfg)
+
+
+def test_collapse_is_told(tmp_path):
+    runner = train(
+        tiny(tmp_path, train_cfg__collapse_loss=100.,
+             train_cfg__max_epochs=2))
+    log, = tmp_path.glob('*/*.log')
+    assert 'tells all tuples apart' in log.read_text()
+    assert 'discriminator_steps' in log.read_text()
+    del runner
+
+
+def test_pictures_change_nothing(tmp_path):
+    hooks = [dict(type='JointGANPicturesHook', interval=2, rows=3)]
+    with_pictures = train(
+        tiny(tmp_path / 'a', custom_hooks=hooks))
+    without = train(tiny(tmp_path / 'b', custom_hooks=[]))
+    assert_same_state(with_pictures.model.state_dict(),
+                      without.model.state_dict())
+    folder = tmp_path / 'a/pictures'
+    assert {p.name for p in folder.iterdir()} == {
+        'epoch_2.png', 'epoch_3.png', 'va_epoch_2.png', 'va_epoch_3.png',
+        'scores.png'
+    }
+    grid = cv2.imread(str(folder / 'epoch_3.png'), cv2.IMREAD_GRAYSCALE)
+    assert grid.shape == (3 * 34 + 2, 7 * 34 + 2)
+    # The first face of the second row is what the decoder makes of it.
+    model = without.model.eval()
+    latent = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+    dataset = without.train_dataloader.dataset
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    va = np.stack([i['gt_va'] for i in infos if i['gt_label'] == 0]).mean(0)
+    image = model.generate(
+        latent[1:2], (torch.tensor([0]), torch.tensor(va)[None].float()))
+    expected = (127.5 * (image[0, 0] + 1)).round().numpy()
+    assert np.abs(grid[36:68, 2:34] - expected).max() <= 1
+
+
+def test_average_of_weights(tmp_path):
+    """mmengine's EMAHook goes with the game."""
+    hooks = [dict(type='EMAHook', momentum=.5)]
+    runner = train(tiny(tmp_path, custom_hooks=hooks))
+    saved = torch.load(tmp_path / 'epoch_3.pth')
+    assert any('encoder' in name for name in saved['ema_state_dict'])
+    assert runner.epoch == 3
+
+
+def test_nan_is_told(tmp_path):
+    cfg = tiny(tmp_path, optim_wrapper__optimizer__lr=1e30)
+    with pytest.raises(FloatingPointError, match='the loss is'):
+        train(cfg)
+
+
+def test_any_backbone(tmp_path):
+    """The encoder's, by one override."""
+    cfg = tiny(tmp_path, train_cfg__max_epochs=2)
+    cfg.model.encoder.backbone = dict(
+        type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4)
+    cfg.model.encoder.head.pool = True
+    train(cfg)
+
+
+def test_exported_encoder_tests_like_the_model(tmp_path):
+    runner = train(tiny(tmp_path / 'gan', train_cfg__max_epochs=2))
+    expected = runner.val_loop.run()
+    target = tmp_path / 'encoder.pth'
+    tiny(tmp_path / 'test', 'ce/ce_vgg16_synthfaces').dump(tmp_path / 'ce.py')
+    for command in (
+        ['tools/model_converters/export_network.py',
+         tmp_path / 'gan/epoch_2.pth', target, '--network', 'encoder'],
+        ['tools/test.py', tmp_path / 'ce.py', target, '--work-dir',
+         tmp_path / 'test', '--out', tmp_path / 'metrics.json', '--out-item',
+         'metrics']):
+        done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+    tested = json.loads((tmp_path / 'metrics.json').read_text())
+    for name in ('accuracy/top1', 'va/ccc', 'va/mse_arousal'):
+        assert tested[name] == pytest.approx(expected[name], abs=1e-5)
+
+
+def test_two_processes(tmp_path):
+    """Train, stay together, score every sample, resume."""
+    cfg = tiny(tmp_path, default_hooks__checkpoint__max_keep_ckpts=-1,
+               train_dataloader__dataset__num_samples=63)
+    path = str(tmp_path / 'gan.py')
+    cfg.dump(path)
+
+    def launch(work_dir, *arguments):
+        done = subprocess.run(
+            [sys.executable, '-m', 'torch.distributed.run', '--standalone',
+             '--nproc-per-node=2', f'{ROOT}/tools/train.py', path,
+             '--launcher=pytorch', f'--work-dir={work_dir}', *arguments],
+            capture_output=True, text=True, cwd=ROOT,
+            env=dict(os.environ, OMP_NUM_THREADS='1'))
+        assert done.returncode == 0, done.stderr[-3000:]
+        return torch.load(work_dir / 'epoch_3.pth')['state_dict']
+
+    whole = launch(tmp_path / 'whole')
+    resumed = launch(tmp_path / 'resumed',
+                     f'--resume={tmp_path}/whole/epoch_2.pth')
+    assert_same_state(whole, resumed)
+    rows = list(csv.DictReader(
+        (tmp_path / 'whole/sample_scores.csv').read_text().splitlines()))
+    assert [int(row['sample_id']) for row in rows] == list(range(63))
+    # A checkpoint of one process is one of two.
+    model = MODELS.build(
+        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model.load_state_dict(whole)
