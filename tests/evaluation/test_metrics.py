@@ -7,7 +7,8 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
 from sklearn import metrics as reference
 
-from mmfer.evaluation import (MeanClassAccuracy, RejectionAccuracy, auroc,
+from mmfer.evaluation import (MeanClassAccuracy, RejectionAccuracy,
+                              ValenceArousal, auroc, concordance,
                               mean_class_accuracy, rejection_accuracy)
 
 
@@ -90,3 +91,56 @@ def test_uncertainty_falls_back_on_confidence():
 def test_bad_rate():
     with pytest.raises(ValueError, match='1.0'):
         RejectionAccuracy(rates=(1.0, ))
+
+
+def test_concordance_by_its_definition():
+    rng = np.random.default_rng(0)
+    p, y = rng.normal(size=(2, 40, 3))
+    for d in range(3):
+        a, b = p[:, d], y[:, d]
+        expected = 2 * np.cov(a, b, bias=True)[0, 1] / (
+            a.var() + b.var() + (a.mean() - b.mean())**2)
+        assert concordance(p, y)[d] == pytest.approx(expected)
+    assert concordance(y, y) == pytest.approx([1, 1, 1])
+    assert np.isnan(concordance(np.zeros((3, 1)), np.zeros((3, 1)))).all()
+
+
+def va_samples(prediction, target):
+    result = []
+    for p, y in zip(prediction, target):
+        sample = DataSample()
+        sample.set_field(torch.from_numpy(p), 'pred_va')
+        sample.set_field(y, 'gt_va')
+        result.append(sample)
+    return result
+
+
+def test_valence_and_arousal_over_the_whole_set():
+    """Not averaged over batches; samples that miss a value are left out."""
+    rng = np.random.default_rng(0)
+    prediction, target = rng.normal(size=(2, 31, 2))
+    target[[4, 9], [0, 1]] = np.nan
+    known = np.isfinite(target).all(axis=1)
+    evaluator = Evaluator([ValenceArousal()])
+    made = va_samples(prediction, target)
+    for part in (made[:3], made[3:10], made[10:]):
+        evaluator.process(part)
+    found = evaluator.evaluate(31)
+    ccc = concordance(prediction[known], target[known])
+    mse = ((prediction - target)[known]**2).mean(axis=0)
+    assert found == pytest.approx({
+        'va/ccc': ccc.mean(), 'va/ccc_valence': ccc[0],
+        'va/ccc_arousal': ccc[1], 'va/mse': mse.mean(),
+        'va/mse_valence': mse[0], 'va/mse_arousal': mse[1]
+    })
+
+
+def test_no_valence_and_arousal():
+    evaluator = Evaluator([ValenceArousal()])
+    evaluator.process(va_samples(np.zeros((3, 2)), np.full((3, 2), np.nan)))
+    with pytest.raises(ValueError, match='not one sample'):
+        evaluator.evaluate(3)
+    sample, = va_samples(np.zeros((1, 2)), np.zeros((1, 2)))
+    sample.pop('gt_va')
+    with pytest.raises(ValueError, match='gt_va'):
+        evaluator.process([sample])

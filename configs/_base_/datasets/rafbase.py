@@ -38,6 +38,7 @@ train_dataloader = dict(
         data_root=data_root,
         split='train',
         noisy_list='data/rafbase/labels.txt',
+        label_base=1,
         va_list='data/rafbase/va.txt',
         pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True))
