@@ -62,7 +62,7 @@ def make_model(label_sets=(7, 'va'), size=32, width=4, **options):
 def make_batch(count=8, size=32, sets=None, va=True, seed=0):
     rng = np.random.default_rng(seed)
     samples = []
-    for i in range(count):
+    for _ in range(count):
         sample = DataSample()
         sample.set_gt_label(int(rng.integers(7)))
         if va:
