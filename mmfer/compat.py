@@ -18,11 +18,9 @@ from typing import Any, Optional
 
 import numpy as np
 import torch
-import torch.nn as nn
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
-from mmengine.model import is_model_wrapper
 from mmengine.utils import ManagerMixin, digit_version
 
 # Lower bounds only: an upper bound asserted at import breaks users the day a
@@ -270,27 +268,3 @@ def cpu_process_group():
     finally:
         gc.collect()
         torch.distributed.destroy_process_group()
-
-
-# ---------------------------------------------------------------------------
-# mmengine 0.10 saves the parts of a model that a
-# MMSeparateDistributedDataParallel wraps as ``part.module.*``, and loads them
-# as ``part.*``. Goes away when a runner saves what its get_state_dict returns.
-# ---------------------------------------------------------------------------
-def name_as_unwrapped(model: nn.Module) -> None:
-    """Have ``model.state_dict()`` name wrapped parts as unwrapped ones."""
-
-    def rename(module, state_dict, prefix, _):
-        wrapped = tuple(f'{prefix}{name}.module.'
-                        for name, child in module.named_children()
-                        if is_model_wrapper(child))
-        entries = list(state_dict.items())
-        state_dict.clear()
-        for key, value in entries:
-            if key.startswith(wrapped):
-                part = key[len(prefix):].split('.')[0]
-                key = key.replace(f'{prefix}{part}.module.',
-                                  f'{prefix}{part}.', 1)
-            state_dict[key] = value
-
-    model._register_state_dict_hook(rename)

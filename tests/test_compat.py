@@ -1,6 +1,5 @@
 """Work-arounds: they work, and they are still needed."""
 import importlib.util
-import inspect
 import math
 import os
 import pickle
@@ -11,12 +10,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-import torch.nn as nn
 from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.fileio import LocalBackend
 from mmengine.logging import HistoryBuffer, MessageHub
-from mmengine.runner import Runner
 
 from mmfer import compat
 
@@ -169,26 +166,3 @@ def test_freed_memory_is_kept():
         for mode in ('keep', 'plain')
     }
     assert faults['keep'] < 20 <= faults['plain']
-
-
-class Wrapped(nn.Module):
-    """Stands for a part that is wrapped for DDP."""
-
-    def __init__(self, module):
-        super().__init__()
-        self.module = module
-
-
-def test_wrapped_parts_are_named_as_unwrapped(monkeypatch):
-    model = nn.ModuleDict(dict(a=nn.Linear(2, 1), b=nn.Linear(1, 2)))
-    outer = nn.ModuleDict(dict(model=model))
-    compat.name_as_unwrapped(model)
-    names = list(outer.state_dict())
-    monkeypatch.setattr(compat, 'is_model_wrapper',
-                        lambda child: isinstance(child, Wrapped))
-    model['b'] = Wrapped(model['b'])
-    assert list(outer.state_dict()) == names
-    assert torch.equal(outer.state_dict()['model.b.bias'],
-                       model['b'].module.bias)
-    # Fails when mmengine saves with get_state_dict: then drop the function.
-    assert 'model.state_dict()' in inspect.getsource(Runner.save_checkpoint)

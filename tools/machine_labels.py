@@ -27,8 +27,7 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
-from mmfer.cli import (add_runner_arguments, checkpoint_loading,
-                       finish_config, load_config)
+from mmfer.cli import checkpoint_loading, finish_config, load_config
 from mmfer.compat import write_atomic
 from mmfer.datasets import FERDataset, unaugmented
 from mmfer.engine.scoring import batches_in_order
@@ -182,7 +181,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--data-options', nargs='+', action=DictAction,
         help='settings that override DATA_CONFIG, as key=value')
-    add_runner_arguments(parser)
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction,
+        help='settings that override CONFIG, as key=value')
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true',
+        help='load a checkpoint that torch refuses to load safely')
+    # What the reading of configs expects.
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None,
+                        no_pin_memory=False)
     return parser.parse_args()
 
 
@@ -190,8 +197,6 @@ def main() -> None:
     args = parse_args()
     if not osp.isfile(args.checkpoint):
         sys.exit(f'{args.checkpoint}: there is no such checkpoint.')
-    if args.launcher != 'none':
-        sys.exit('machine_labels runs in one process: leave --launcher out.')
     with checkpoint_loading(args.checkpoint, args.trust_checkpoint):
         try:
             label(args)

@@ -7,3 +7,4 @@ _base_ = [
 model = dict(
     backbone=dict(base_channels=16),
     head=dict(label_sets=[7, 'va'], hidden_dim=128))
+auto_scale_lr = dict(base_batch_size=64)

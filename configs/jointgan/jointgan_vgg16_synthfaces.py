@@ -11,3 +11,4 @@ model = dict(
     decoder=dict(base_channels=16),
     discriminator=dict(base_channels=16))
 custom_hooks = [dict(type='JointGANPicturesHook')]
+auto_scale_lr = dict(base_batch_size=64)

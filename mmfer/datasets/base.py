@@ -18,6 +18,7 @@ from mmpretrain.datasets import BaseDataset
 from mmfer.registry import TASK_UTILS
 
 from .decisions import read_decisions
+from .label_noise import labels_sha256
 from .lists import write_label_list
 from .transforms.loading import (
     UnreadableImageError,
@@ -201,7 +202,8 @@ class FERDataset(BaseDataset):
             self._clean_labels = given
             self._label_sets = self.label_noise.annotate(
                 given, self.num_classes)
-            given = self.label_noise(given, self.num_classes)
+            given = self.label_noise(given, self.num_classes) \
+                if self._label_sets is None else self._label_sets[:, 0].copy()
         self._prepare_va(samples)
         self._given_labels = given
         self._labels = torch.from_numpy(given.copy()).share_memory_()
@@ -450,11 +452,27 @@ class FERDataset(BaseDataset):
 
     @force_full_init
     def noise_manifest(self) -> Optional[dict]:
-        """What noise was planted and how to plant it again."""
-        if self.label_noise is None:
-            return None
-        return self.label_noise.manifest(self._clean_labels,
-                                         self._given_labels)
+        """What noise was planted and how to plant it again.
+
+        Returns:
+            dict, optional: See :meth:`LabelNoise.manifest`; of several
+            annotators ``changed_share`` and ``noisy_sha256`` are those of
+            the first, and ``label_sets`` has both of each. ``va_noise`` is
+            what was done to valence and arousal. None without noise.
+        """
+        manifest = {}
+        if self.label_noise is not None:
+            manifest = self.label_noise.manifest(self._clean_labels,
+                                                 self._given_labels)
+        if self._label_sets is not None:
+            manifest['label_sets'] = [
+                dict(
+                    changed_share=float((s != self._clean_labels).mean()),
+                    noisy_sha256=labels_sha256(s)) for s in self._label_sets.T
+            ]
+        if self.va_noise is not None:
+            manifest['va_noise'] = self.va_noise.manifest()
+        return manifest or None
 
     def image_name(self, img_path: str) -> str:
         """Name of an image in tables: relative to the data root.

@@ -820,16 +820,16 @@ class Annotators(LabelNoise):
     are :class:`BernoulliUniformNoise` with ``official=True``.
 
     Args:
-        generators (Sequence[dict]): Config of each, at least two. They should
+        generators (Sequence[dict]): Config of each, at least two. They must
             have different seeds, unless they draw from one generator one
-            after the other.
+            after the other (``preceding_rates``).
         majority (bool): One label set, of what most annotators say; where
             the most frequent labels are equally frequent, that of the first
             annotator who gave one of them. Defaults to False.
         seed (int): Added to the seeds of the generators. Default: 0.
 
     Raises:
-        ValueError: There are fewer than two.
+        ValueError: There are fewer than two, or two with the same draws.
     """
 
     def __init__(self,
@@ -841,6 +841,15 @@ class Annotators(LabelNoise):
             raise ValueError(
                 f'Annotators has {len(generators)} generators; give at least '
                 'two, or take the one as label_noise.')
+        draws = [
+            (cfg['type'], cfg.get('seed', 0),
+             tuple(cfg.get('preceding_rates', ()))) for cfg in generators
+        ]
+        if len(set(draws)) < len(draws):
+            raise ValueError(
+                'Annotators: generators of one type with one seed err on the '
+                'same samples, as if they were one person. Give each a seed '
+                'of its own.')
         self.majority = majority
         self.generators = [
             TASK_UTILS.build(

@@ -5,6 +5,7 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 from mmengine.dataset import force_full_init
+from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
 
@@ -24,6 +25,8 @@ from .va_noise import MISSING_VA
 
 EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger',
             'neutral')
+# Beyond, a list of valence and arousal has another scale.
+LARGEST_VA = 1.5
 
 
 @DATASETS.register_module()
@@ -166,6 +169,23 @@ class RAFDB(FERDataset):
                 f'{len(missing)} of {len(samples)} training images, first '
                 f'{missing[0]}.jpg. Complete the list, or write -2 -2 for '
                 'those that have none.')
+        outside = {
+            key: np.abs(va[key]).max()
+            for key in keys
+            if (np.abs(va[key]) > 1).any() and (va[key] != MISSING_VA).all()
+        }
+        if outside:
+            name, most = max(outside.items(), key=lambda pair: pair[1])
+            if most > LARGEST_VA:
+                raise ValueError(
+                    f'{self.va_list}: valence or arousal of {name}.jpg is '
+                    f'{most:g} in size. A model leaves [-1, 1] by a little '
+                    '(the published list goes to 1.23); is this another '
+                    'scale? Bring it to [-1, 1].')
+            print_log(
+                f'RAFDB: {len(outside)} of {len(samples)} samples with '
+                'valence or arousal outside of [-1, 1] are clipped.',
+                'current')
         for sample, key in zip(samples, keys, strict=True):
             missing = va[key] == MISSING_VA
             sample['gt_va'] = np.where(missing, MISSING_VA,

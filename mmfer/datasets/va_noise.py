@@ -61,6 +61,11 @@ class GaussianVANoise:
         self.std = std
         self.seed = check_seed(seed)
 
+    def manifest(self) -> dict:
+        """How to do it again."""
+        return dict(
+            generator=type(self).__name__, std=self.std, seed=self.seed)
+
     def __call__(self, va: np.ndarray) -> np.ndarray:
         """From and to float32 (N, 2); NaN stays."""
         rng = np.random.default_rng(

@@ -129,6 +129,22 @@ def save_weights(path: str, model: nn.Module, epoch: int) -> None:
     write_atomic(path, buffer.getvalue())
 
 
+def main_network(cfg: Config) -> dict:
+    """The classifier of a config, or the first of its networks."""
+    return cfg.model.get('network1', cfg.model.get('encoder', cfg.model))
+
+
+def plain_optimizer(cfg: Config) -> dict:
+    """The optimizer of a config, for a classifier alone."""
+    if 'encoder' not in cfg.model:
+        return cfg.optim_wrapper
+    return {
+        key: value
+        for key, value in cfg.optim_wrapper.items()
+        if key not in ('constructor', 'generator', 'discriminator')
+    }
+
+
 def classifier_config(cfg: Config, num_classes: int) -> dict:
     """A plain classifier with the backbone of a training config.
 
@@ -138,7 +154,7 @@ def classifier_config(cfg: Config, num_classes: int) -> dict:
         cfg (Config): Of any method here.
         num_classes (int): Of the classifier.
     """
-    model = cfg.model.get('network1', cfg.model)
+    model = main_network(cfg)
     preprocessor = dict(cfg.data_preprocessor, num_classes=num_classes)
     return dict(
         type='FERClassifier',
@@ -237,7 +253,7 @@ def train_classifier(cfg: Config,
         custom_hooks.append(dict(type='PeakHook', patience=patience))
     settings = dict(
         model=classifier_config(cfg, num_classes),
-        optim_wrapper=cfg.optim_wrapper,
+        optim_wrapper=plain_optimizer(cfg),
         param_scheduler=cfg.get('param_scheduler'),
         train_cfg=dict(
             by_epoch=True, max_epochs=cfg.train_cfg.max_epochs,
@@ -274,7 +290,8 @@ def train_classifier(cfg: Config,
                 cfg=Config(
                     dict(
                         settings,
-                        model_wrapper_cfg=cfg.get('model_wrapper_cfg'))),
+                        model_wrapper_cfg=None if 'encoder' in cfg.model
+                        else cfg.get('model_wrapper_cfg'))),
                 **settings,
                 **validation)
         runner.train()

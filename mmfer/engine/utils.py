@@ -15,6 +15,17 @@ def bare_model(runner: Runner) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
+def predicts_classes(model: nn.Module) -> bool:
+    """Whether predictions of a model have classes; most have.
+
+    Args:
+        model (nn.Module): Without a wrapper for DDP.
+    """
+    model = getattr(model, 'encoder', model)
+    head = getattr(getattr(model, 'module', model), 'head', None)
+    return getattr(head, 'predicts_classes', True)
+
+
 @contextmanager
 def random_state_kept():
     """Draw inside as you like; outside nothing is noticed of it."""

@@ -7,6 +7,7 @@ from .latent_compensation import LatentCompensation
 from .mixtures import BetaMixture, GaussianMixture
 from .plain_vgg import PlainVGG16
 from .pooling import FeaturePooling
+from .separate_parallel import SeparateDataParallel
 from .small_loss import SmallLossNetwork
 from .tta import AverageUncertaintyTTA
 from .uncertainty_neck import GaussianFeature, UncertaintyNeck
@@ -16,5 +17,5 @@ __all__ = [
     'FERClassifier', 'FERDataPreprocessor', 'FeaturePooling',
     'GaussianFeature', 'GaussianHead', 'GaussianMixture', 'LabelNoiseModel',
     'LatentCompensation', 'PlainVGG16', 'ResNetSmallStem',
-    'SmallLossNetwork', 'UncertaintyNeck'
+    'SeparateDataParallel', 'SmallLossNetwork', 'UncertaintyNeck'
 ]

@@ -16,7 +16,7 @@ class PlainVGG16(BaseBackbone):
     """The convolutions of VGG-16, of any width.
 
     mmpretrain's ``VGG(depth=16)`` but for ``in_channels`` and
-    ``base_channels``.
+    ``base_channels``. Weights of torchvision's VGG-16 fit by name.
 
     Args:
         in_channels (int): Of the images. Defaults to 3.
@@ -41,8 +41,8 @@ class PlainVGG16(BaseBackbone):
                 ]
                 in_channels = width
             layers.append(nn.MaxPool2d(2))
-        self.layers = nn.Sequential(*layers)
+        self.features = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tuple[Tensor]:
         """Features (B, 8 * base_channels, H / 32, W / 32), in a tuple."""
-        return self.layers(images),
+        return self.features(images),

@@ -10,12 +10,21 @@ from .heads import set_uncertainty
 
 @MODELS.register_module()
 class AverageUncertaintyTTA(AverageClsScoreTTA):
-    """``AverageClsScoreTTA`` that averages ``uncertainty`` as well."""
+    """``AverageClsScoreTTA`` that averages ``uncertainty`` as well.
+
+    So it does with ``pred_va``, where there is one.
+    """
 
     def _merge_single_sample(self,
                              data_samples: List[DataSample]) -> DataSample:
-        merged = super()._merge_single_sample(data_samples)
-        merged.set_pred_label(merged.pred_score.argmax())
+        if 'pred_score' in data_samples[0]:
+            merged = super()._merge_single_sample(data_samples)
+            merged.set_pred_label(merged.pred_score.argmax())
+        else:
+            merged = data_samples[0].new()
+        if 'pred_va' in merged:
+            mean = sum(s.pred_va for s in data_samples) / len(data_samples)
+            merged.set_field(mean, 'pred_va')
         if 'uncertainty' in merged:
             mean = sum(s.uncertainty for s in data_samples) / len(
                 data_samples)

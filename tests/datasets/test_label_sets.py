@@ -76,6 +76,12 @@ def test_one_annotator_is_none():
         TASK_UTILS.build(dict(type='Annotators', generators=OFFICIAL[:1]))
 
 
+def test_annotators_must_not_err_alike():
+    twice = [dict(type='SymmetricNoise', rate=r) for r in (.2, .3)]
+    with pytest.raises(ValueError, match='seed of its own'):
+        TASK_UTILS.build(dict(type='Annotators', generators=twice))
+
+
 def test_data_set_with_several_label_sets():
     dataset = faces(label_noise=annotators())
     noise = TASK_UTILS.build(annotators())
@@ -88,6 +94,10 @@ def test_data_set_with_several_label_sets():
     assert manifest['generator'] == 'Annotators'
     assert manifest['num_changed'] == (sets[:, 0]
                                        != dataset.clean_labels).sum()
+    assert [s['changed_share'] for s in manifest['label_sets']] == (
+        sets != dataset.clean_labels[:, None]).mean(0).tolist()
+    assert manifest['label_sets'][0]['noisy_sha256'] == manifest[
+        'noisy_sha256']
     # The first set is that of gt_label, also after it was changed.
     dataset.set_labels([17], [3])
     assert dataset[17]['data_samples'].gt_label_sets.tolist() == [
@@ -126,6 +136,8 @@ def test_data_set_with_noisy_values():
     found = np.stack([noisy[i]['data_samples'].gt_va for i in range(210)])
     assert clean.clean_va is None
     assert (noisy.clean_va == pairs).all()
+    assert noisy.noise_manifest() == dict(
+        va_noise=dict(generator='GaussianVANoise', std=.2, seed=0))
     assert (found == GaussianVANoise(.2)(pairs)).all()
     part = noisy.get_subset([4])
     assert (part[0]['data_samples'].gt_va == found[4]).all()
@@ -184,6 +196,9 @@ def test_values_of_raf_db(tmp_path):
             assert np.isnan(pair).all()
         else:
             assert pair == pytest.approx([np.clip(valence, -1, 1), .5])
+    rows[5] = (rows[5][0], 7, 5)
+    with pytest.raises(ValueError, match='train_00006.jpg is 7 .* scale'):
+        RAFDB(str(root), va_list=write_va(tmp_path / 'c.txt', rows))
     with pytest.raises(ValueError, match='1 of 14 .* train_00014'):
         RAFDB(str(root), va_list=write_va(tmp_path / 'b.txt', rows[:-1]))
     with pytest.raises(ValueError, match='evaluation'):

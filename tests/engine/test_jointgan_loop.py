@@ -15,6 +15,8 @@ from helpers import (CONFIGS, ROOT, Stop, StopAt, assert_same_state, results,
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
+from mmfer.methods import JointGAN
+from mmfer.methods.gaave.cleaning import Cleaning
 from mmfer.registry import MODELS
 
 _COUNTER = itertools.count()
@@ -123,14 +125,86 @@ def test_loop_is_for_the_game(tmp_path):
         train(cfg)
 
 
-def test_collapse_is_told(tmp_path):
-    runner = train(
-        tiny(tmp_path, train_cfg__collapse_loss=100.,
-             train_cfg__max_epochs=2))
+@pytest.mark.parametrize('weights', [{}, dict(joint=0),
+                                     dict(image=0, latent=0, labels=0)])
+@pytest.mark.parametrize('d_loss, told', [(.01, True), (.2, False)])
+def test_collapse_is_told(tmp_path, monkeypatch, weights, d_loss, told):
+    """Of the scores that play; the others add a constant 2 each."""
+
+    def step(self, real, generated, optim_wrapper):
+        parts = torch.where(self.score_weights == 0, 2., d_loss)
+        return dict(d_loss=parts.mean())
+
+    monkeypatch.setattr(JointGAN, 'step_discriminator', step)
+    train(tiny(tmp_path, model__score_weights=weights, custom_hooks=[]))
     log, = tmp_path.glob('*/*.log')
-    assert 'tells all tuples apart' in log.read_text()
-    assert 'discriminator_steps' in log.read_text()
-    del runner
+    warnings = log.read_text().count('tells all tuples apart')
+    assert warnings == told
+    assert not told or 'discriminator_steps' in log.read_text()
+
+
+class NoValues(Hook):
+    """Nobody has valence and arousal."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        for sample in data_batch['data_samples']:
+            sample.gt_va = np.full(2, np.nan, np.float32)
+
+
+def test_no_game_is_told(tmp_path):
+    with pytest.raises(ValueError, match='there was no game'):
+        train(tiny(tmp_path), NoValues())
+
+
+def test_one_optimizer_is_refused(tmp_path):
+    cfg = tiny(tmp_path)
+    del cfg.optim_wrapper.constructor
+    with pytest.raises(TypeError, match='JointGANOptimWrapperConstructor'):
+        train(cfg)
+
+
+def test_values_alone(tmp_path):
+    """A summary, but no table of labels; no class is asked for."""
+    cfg = tiny(tmp_path, train_cfg__max_epochs=2)
+    cfg.model.encoder.head.label_sets = ['va']
+    cfg.val_evaluator = cfg.test_evaluator = [dict(type='ValenceArousal')]
+    train(cfg)
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert set(summary['metrics']) == {
+        f'va/{m}{d}' for m in ('ccc', 'mse')
+        for d in ('', '_valence', '_arousal')
+    }
+    assert summary['metrics']['va/mse']['best'] == min(
+        e['metrics']['va/mse']
+        for e in json.loads((tmp_path / 'history.json').read_text()))
+    assert not (tmp_path / 'sample_scores.csv').exists()
+    assert (tmp_path / 'pictures/va_epoch_2.png').exists()
+    assert not (tmp_path / 'pictures/epoch_2.png').exists()
+
+
+def test_wrapped_data_set(tmp_path):
+    cfg = tiny(tmp_path, train_cfg__max_epochs=2)
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
+    train(cfg)
+    assert (tmp_path / 'pictures/epoch_2.png').exists()
+
+
+def test_cleaned_before(tmp_path, monkeypatch):
+    """GAAVE's models have the encoder's backbone and one optimizer."""
+    seen = []
+
+    def attack(self, model, view):
+        seen.append(model.backbone)
+        return view.sample_ids, view.sample_ids % 10, np.ones(len(view))
+
+    monkeypatch.setattr(Cleaning, 'attack_all', attack)
+    cfg = tiny(tmp_path, train_cfg__max_epochs=2)
+    cfg.custom_hooks = [dict(type='GAAVEHook', tau=0, fit='full',
+                             split=False, annotate=False)]
+    runner = train(cfg)
+    assert [type(backbone).__name__ for backbone in seen] == ['PlainVGG16']
+    assert len(runner.train_dataloader.dataset) == 57
 
 
 def test_pictures_change_nothing(tmp_path):
@@ -159,13 +233,23 @@ def test_pictures_change_nothing(tmp_path):
     assert np.abs(grid[36:68, 2:34] - expected).max() <= 1
 
 
-def test_average_of_weights(tmp_path):
+def test_average_of_weights_resumes(tmp_path):
     """mmengine's EMAHook goes with the game."""
     hooks = [dict(type='EMAHook', momentum=.5)]
-    runner = train(tiny(tmp_path, custom_hooks=hooks))
-    saved = torch.load(tmp_path / 'epoch_3.pth')
-    assert any('encoder' in name for name in saved['ema_state_dict'])
-    assert runner.epoch == 3
+    train(tiny(tmp_path / 'whole', custom_hooks=hooks))
+    with pytest.raises(Stop):
+        train(tiny(tmp_path / 'parts', custom_hooks=hooks),
+              StopAt('before_train_epoch', 2))
+    train(tiny(tmp_path / 'parts', custom_hooks=hooks, resume=True))
+    whole, parts = (
+        torch.load(tmp_path / name / 'epoch_3.pth')
+        for name in ('whole', 'parts'))
+    for key in ('state_dict', 'ema_state_dict'):
+        assert_same_state(whole[key], parts[key])
+    name = 'encoder.head.labels.weight'
+    assert not torch.equal(whole['state_dict'][name],
+                           whole['ema_state_dict'][f'module.{name}'])
+    assert results(tmp_path / 'whole') == results(tmp_path / 'parts')
 
 
 def test_nan_is_told(tmp_path):
@@ -206,6 +290,7 @@ def test_two_processes(tmp_path):
     """Train, stay together, score every sample, resume."""
     cfg = tiny(tmp_path, default_hooks__checkpoint__max_keep_ckpts=-1,
                train_dataloader__dataset__num_samples=63)
+    cfg.custom_hooks = [dict(type='EMAHook', momentum=.5)]
     path = str(tmp_path / 'gan.py')
     cfg.dump(path)
 
@@ -217,16 +302,17 @@ def test_two_processes(tmp_path):
             capture_output=True, text=True, cwd=ROOT,
             env=dict(os.environ, OMP_NUM_THREADS='1'))
         assert done.returncode == 0, done.stderr[-3000:]
-        return torch.load(work_dir / 'epoch_3.pth')['state_dict']
+        return torch.load(work_dir / 'epoch_3.pth')
 
     whole = launch(tmp_path / 'whole')
     resumed = launch(tmp_path / 'resumed',
                      f'--resume={tmp_path}/whole/epoch_2.pth')
-    assert_same_state(whole, resumed)
+    for key in ('state_dict', 'ema_state_dict'):
+        assert_same_state(whole[key], resumed[key])
     rows = list(csv.DictReader(
         (tmp_path / 'whole/sample_scores.csv').read_text().splitlines()))
     assert [int(row['sample_id']) for row in rows] == list(range(63))
     # A checkpoint of one process is one of two.
     model = MODELS.build(
         dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    model.load_state_dict(whole)
+    model.load_state_dict(whole['state_dict'])

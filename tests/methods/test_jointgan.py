@@ -99,7 +99,7 @@ def test_sizes_of_the_paper(size, label_sets, hidden, encoder, decoder):
     model = MODELS.build(
         dict(
             type='JointGAN',
-            data_preprocessor=preprocessor(size, 3),
+            data_preprocessor=preprocessor(size, 3, label_sets[0]),
             encoder=dict(
                 type='FERClassifier',
                 backbone=dict(type='PlainVGG16'),
@@ -310,7 +310,7 @@ def test_label_sets():
     assert (vectors[2].argmax(1) == second).all()
     va[1, 0] = math.nan
     assert sets.complete(labels).tolist() == [True, False, True, True]
-    assert LabelSets.of([3]).complete([second]).all()
+    assert LabelSets.of([3]).complete([second]) is None
 
 
 @pytest.mark.parametrize('entries', [[], [1], ['valence'], ['va', 'va'],
@@ -318,6 +318,71 @@ def test_label_sets():
 def test_label_sets_that_make_no_sense(entries):
     with pytest.raises(ValueError, match='label_sets'):
         LabelSets.of(entries)
+
+
+def test_labels_beyond_the_head():
+    samples = make_batch(40, sets=[7, 3])['data_samples']
+    with pytest.raises(ValueError, match=r'\[7, 2\] classes'):
+        LabelSets.of([7, 2]).read(samples, 'cpu')
+    # One set of three is a choice that nobody made.
+    with pytest.raises(ValueError, match='majority=True'):
+        LabelSets.of([7]).read(samples, 'cpu')
+    with pytest.raises(ValueError, match='data set has 7 classes'):
+        make_model((10, 'va'))
+
+
+@pytest.mark.parametrize('entries', [[7], [7, 3], ['va']])
+def test_soft_labels_are_refused(entries):
+    samples = make_batch(2, sets=[7, 3][:len(entries)])['data_samples']
+    for sample in samples:
+        sample.set_gt_score(torch.full((7, ), 1 / 7))
+    with pytest.raises(ValueError, match='gt_score'):
+        LabelSets.of(entries).read(samples, 'cpu')
+
+
+def test_values_alone():
+    model = make_model(('va', )).eval()
+    assert not model.encoder.head.predicts_classes
+    batch = model.data_preprocessor(make_batch(3))
+    predictions = model.predict(batch['inputs'], [None] * 3)
+    assert all(p.pred_va.shape == (2, ) for p in predictions)
+    assert 'pred_score' not in predictions[0]
+
+
+def test_mixed_precision():
+    model = make_model()
+    wrappers = OPTIM_WRAPPER_CONSTRUCTORS.build(
+        dict(
+            type='JointGANOptimWrapperConstructor',
+            optim_wrapper_cfg=dict(
+                type='AutocastOptimWrapper', dtype='bfloat16',
+                optimizer=dict(type='Adam', lr=1e-3))))(model)
+    exact = make_model().train_step(make_batch(), make_optimizers(model))
+    result = model.train_step(make_batch(), wrappers)
+    assert result['loss_ce'].item() == pytest.approx(
+        exact['loss_ce'].item(), abs=.03)
+    assert all(v.dtype == torch.float32 and v.isfinite()
+               for v in result.values())
+
+
+def test_spectral_norms_move_in_every_update():
+    """Also in that of the generator, in which D's weights stand still."""
+    model = make_model()
+    vectors = []
+    step = model.step_discriminator
+
+    def noted(*args):
+        log = step(*args)
+        vectors.append({k: v.clone() for k, v in
+                        model.discriminator.state_dict().items()})
+        return log
+
+    model.step_discriminator = noted
+    model.train_step(make_batch(), make_optimizers(model))
+    for name, value in model.discriminator.state_dict().items():
+        same = torch.equal(value, vectors[0][name])
+        assert same == ('original' in name or 'bias' in name
+                        or 'gain' in name or value.numel() == 1), name
 
 
 def test_samples_of_other_label_sets():
@@ -372,8 +437,8 @@ def test_updates_and_gradients(order, steps):
     assert len(encoders) == 1
     assert all(p.requires_grad for p in model.parameters())
     assert set(result) == {
-        'loss', 'loss_ce', 'loss_va', 'd_loss', *(f'{p}_{k}' for p in 'dg'
-                                                  for k in model.score_names)
+        'loss', 'loss_ce', 'loss_va', *(f'{p}_{k}' for p in 'dg'
+                                        for k in (*model.score_names, 'loss'))
     }
 
 
@@ -445,8 +510,14 @@ def test_weights_of_scores_keep_their_number():
     assert results[1]['d_image'] == results[1]['d_labels'] == 2
     assert results[1]['d_loss'].item() == pytest.approx(
         (4 * 2 + results[1]['d_joint'].item()) / 5)
+    assert results[1]['g_image'] == results[1]['g_latent'] == 0
+    assert results[1]['g_labels'] == 0 != results[1]['g_joint']
+    assert results[1]['g_loss'].item() == pytest.approx(
+        results[1]['g_joint'].item() / 5)
     with pytest.raises(ValueError, match='marginal'):
         make_model(score_weights=dict(marginal=0))
+    with pytest.raises(ValueError, match='all score_weights are 0'):
+        make_model(score_weights=dict.fromkeys(joint_gan.SCORE_KINDS, 0))
 
 
 def test_samples_without_values_stay_out_of_the_game():
@@ -483,6 +554,7 @@ def test_prediction_is_the_encoder_s():
 
 @pytest.mark.parametrize('options, message', [
     (dict(size=48), '48 x 48 .* 32, 64, 128'),
+    (dict(size=48, use_decoder=False), '48 x 48 .* at least 64'),
     (dict(order='both'), 'order'),
     (dict(discriminator_steps=0), 'discriminator_steps'),
     (dict(data_preprocessor=dict(preprocessor(), std=[255.])), '127.5'),
@@ -497,7 +569,7 @@ def test_bad_options(options, message):
 def test_optimizers():
     model = make_model()
     wrappers = make_optimizers(
-        model, discriminator=dict(optimizer=dict(type='Adam', lr=4e-3)))
+        model, discriminator=dict(optimizer=dict(lr=4e-3)))
     assert [w.optimizer.param_groups[0]['lr']
             for w in wrappers.values()] == [1e-3, 4e-3]
     owned = [
@@ -506,6 +578,8 @@ def test_optimizers():
     ]
     assert not owned[0] & owned[1]
     assert owned[0] | owned[1] == {id(p) for p in model.parameters()}
+    with pytest.raises(ValueError, match='accumulative_counts'):
+        make_optimizers(model, accumulative_counts=2)
 
 
 # -- pictures -----------------------------------------------------------------

@@ -41,7 +41,7 @@ def random_batch(model, batch_size: int) -> dict:
     samples = []
     for _ in range(batch_size):
         labels = rng.integers(0, classes)
-        sample = DataSample().set_gt_label(int(labels[0]))
+        sample = DataSample().set_gt_label(int(labels[0]) if classes else 0)
         sample.set_field(labels, 'gt_label_sets')
         sample.set_field(rng.uniform(-1, 1, 2).astype('f4'), 'gt_va')
         samples.append(sample)

@@ -6,4 +6,4 @@ model = dict(
         head=dict(type='MultiTaskHead')))
 # For several processes: each player has gradients at other times.
 model_wrapper_cfg = dict(
-    type='MMSeparateDistributedDataParallel', find_unused_parameters=True)
+    type='SeparateDataParallel', find_unused_parameters=True)

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from mmfer.registry import HOOKS
 from ..scoring import predict_training_set, training_set
+from ..utils import bare_model, predicts_classes
 
 
 def relabel(scores: np.ndarray, uncertainty: np.ndarray, labels: np.ndarray,
@@ -71,6 +72,9 @@ class RelabelHook(Hook):
             raise ValueError(
                 'RelabelHook predicts with the validation pipeline; switch '
                 'validation on (drop --no-validate).')
+        if not predicts_classes(bare_model(runner)):
+            raise ValueError('RelabelHook: the model predicts no classes; '
+                             'remove the hook from custom_hooks.')
         if runner._resume and self._resumed is not None:
             dataset = training_set(runner)
             dataset.set_labels(dataset.sample_ids,

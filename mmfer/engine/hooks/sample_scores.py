@@ -15,7 +15,7 @@ from mmfer.datasets import fer_datasets
 from mmfer.evaluation.functional import auroc
 from mmfer.registry import HOOKS
 from ..scoring import predict_training_set, training_set
-from ..utils import bare_model
+from ..utils import bare_model, predicts_classes
 
 
 def score_rows(sample_ids: np.ndarray, images: List[str],
@@ -130,6 +130,8 @@ class SampleScoresHook(Hook):
         if runner._val_loop is None:
             self.reason = ('it needs the validation pipeline, and validation '
                            'is switched off')
+        elif not predicts_classes(bare_model(runner)):
+            self.reason = 'the model predicts no classes'
         elif len(datasets) != 1:
             self.reason = ('it needs exactly one mmfer data set to train on, '
                            f'and there are {len(datasets)}')

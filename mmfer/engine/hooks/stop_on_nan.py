@@ -21,14 +21,19 @@ class StopOnNaNHook(Hook):
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
         """Check the loss of the batch just processed."""
-        loss = (outputs or {}).get('loss')
-        if loss is None or math.isfinite(loss.item()):
+        losses = {name: outputs[name] for name in ('loss', 'd_loss')
+                  if name in (outputs or {})}
+        broken = [name for name, value in losses.items()
+                  if not math.isfinite(value.item())]
+        if not broken:
             return
+        loss = losses[broken[0]]
         samples = data_batch.get('data_samples') or []
         ids = [sample.get('sample_id') for sample in samples]
         parts = ', '.join(f'{k}={v.item():.4g}' for k, v in outputs.items())
         raise FloatingPointError(
-            f'the loss is {loss.item()} in epoch {runner.epoch + 1}, batch '
+            f'the {broken[0]} is {loss.item()} in epoch '
+            f'{runner.epoch + 1}, batch '
             f'{batch_idx + 1} of {len(runner.train_dataloader)} '
             f'(iteration {runner.iter + 1}): {parts}. Samples of the batch: '
             f'{ids}. Look at these images first; otherwise lower '

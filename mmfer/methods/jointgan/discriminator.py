@@ -116,6 +116,11 @@ class ImageStream(nn.Module):
 
     def __init__(self, in_channels: int, image_size: int, base_channels: int):
         super().__init__()
+        if image_size < 32 or 32 < image_size < 64:
+            raise ValueError(
+                f'the discriminator halves images of {image_size} x '
+                f'{image_size} pixels more often than they can be: take 32, '
+                'or at least 64.')
         self.halve = image_size > 32
         c = base_channels
         self.blocks = nn.Sequential(

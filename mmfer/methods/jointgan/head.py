@@ -62,7 +62,15 @@ class MultiTaskHead(ClsHead):
         if ccc not in ('default', 'official'):
             raise ValueError("MultiTaskHead: ccc must be 'default' or "
                              f"'official', got {ccc!r}")
-        self.label_sets = LabelSets.of(label_sets or [num_classes])
+        self.label_sets = LabelSets.of(
+            [num_classes] if label_sets is None else label_sets)
+        for i in self.label_sets.discrete[:1]:
+            if self.label_sets.entries[i] != num_classes:
+                raise ValueError(
+                    f'MultiTaskHead: label_sets={list(label_sets)!r}, but the '
+                    f'data set has {num_classes} classes '
+                    '(data_preprocessor.num_classes): the first discrete set '
+                    'is that of its labels.')
         self.latent_dim = latent_dim
         self.pool = pool
         self.va_weight = va_weight
@@ -76,6 +84,11 @@ class MultiTaskHead(ClsHead):
         if latent_dim:
             self.mean = nn.Linear(hidden_dim, latent_dim)
             self.log_variance = nn.Linear(hidden_dim, latent_dim)
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether predictions have ``pred_score`` and ``pred_label``."""
+        return bool(self.label_sets.discrete)
 
     def forward(self, feats) -> Encoding:
         """From the features of a backbone, the last of which counts."""
@@ -128,9 +141,9 @@ class MultiTaskHead(ClsHead):
         """See the class."""
         encoding = self(feats)
         if data_samples is None:
-            data_samples = [
-                DataSample() for _ in range(len(encoding.labels[0]))
-            ]
+            data_samples = [None] * len(encoding.labels[0])
+        data_samples = [DataSample() if sample is None else sample
+                        for sample in data_samples]
         if self.label_sets.discrete:
             logits = encoding.labels[self.label_sets.discrete[0]].float()
             scores = logits.softmax(dim=1)

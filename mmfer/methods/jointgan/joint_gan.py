@@ -11,8 +11,7 @@ from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmfer.compat import name_as_unwrapped
-from mmfer.models.classifier import build_data_preprocessor
+from mmfer.models.classifier import blank_images, build_data_preprocessor
 from mmfer.models.uncertainty_neck import full_precision
 from mmfer.registry import MODELS
 
@@ -103,7 +102,8 @@ class JointGAN(BaseClassifier):
             init_cfg=init_cfg,
             data_preprocessor=build_data_preprocessor(data_preprocessor))
         check_range(self.data_preprocessor)
-        channels, height, width = self.data_preprocessor.input_shape
+        channels, height, width = blank_images(
+            self.data_preprocessor).shape[1:]
         if height != width:
             raise ValueError(
                 f'JointGAN: images of {height} x {width} pixels are not '
@@ -153,9 +153,13 @@ class JointGAN(BaseClassifier):
             'score_weights',
             torch.tensor([float(weights[n]) for n in self.score_names]),
             persistent=False)
-        name_as_unwrapped(self)
+        if not self.score_weights.any():
+            raise ValueError('JointGAN: all score_weights are 0; for the '
+                             'encoder alone train a FERClassifier.')
         # Set by the loop: without the game the encoder learns alone.
         self.in_game = True
+        # Steps in which there was a game, for the loop.
+        self.game_steps = 0
 
     # -- the classifier ----------------------------------------------------
     def forward(self,
@@ -208,8 +212,8 @@ class JointGAN(BaseClassifier):
             dict[str, Tensor]: For the log: ``loss``, what the generator
             minimises, and its parts; ``d_loss`` and the mean of each kind
             of score in it, ``d_image``, ``d_latent``, ``d_labels``,
-            ``d_joint``, and of the generator ``g_image``, ..., before
-            lambda.
+            ``d_joint``; and of the generator ``g_loss``, ``g_image``, ...,
+            before lambda.
         """
         data = self.data_preprocessor(data, True)
         images, samples = data['inputs'], data['data_samples']
@@ -221,6 +225,7 @@ class JointGAN(BaseClassifier):
             tuples = self.make_tuples(images, encoding, labels) \
                 if self.in_game else None
         log = {name: value.detach() for name, value in losses.items()}
+        self.game_steps += tuples is not None
         if tuples is not None and self.order == 'official':
             log.update(self.step_discriminator(*tuples, optim_wrapper))
         total = sum(losses.values())
@@ -230,7 +235,8 @@ class JointGAN(BaseClassifier):
                     *self.score(bare(self.discriminator), *tuples),
                     self.score_weights)
             total = total + self.adversarial_weight * parts.mean()
-            log.update(self.by_kind('g', parts))
+            log.update(g_loss=parts.mean().detach(),
+                       **self.by_kind('g', parts))
         generator.update_params(total)
         if tuples is not None and self.order == 'paper':
             log.update(self.step_discriminator(*tuples, optim_wrapper))
@@ -252,13 +258,15 @@ class JointGAN(BaseClassifier):
             and values as predicted, and generated ones with the labels.
             None if there are not enough samples whose labels are complete.
         """
-        known = self.label_sets.complete(labels)
-        # Together, or processes would wait for one another.
-        fewest = known.sum()
-        all_reduce(fewest, 'min')
-        if fewest < MIN_TUPLES:
+        if len(images) < MIN_TUPLES:
             return None
-        if not known.all():
+        known = self.label_sets.complete(labels)
+        if known is not None:
+            # Together, or processes would wait for one another.
+            fewest = known.sum()
+            all_reduce(fewest, 'min')
+            if fewest < MIN_TUPLES:
+                return None
             images = images[known]
             encoding = Encoding(*[
                 None if x is None else
@@ -350,10 +358,6 @@ class JointGAN(BaseClassifier):
                 torch.cat([latent, *self.label_sets.vectors(labels)], dim=1))
         finally:
             decoder.train(training)
-
-    def init_weights(self) -> None:
-        """Initialise the encoder; the players of the game stay at torch's."""
-        bare(self.encoder).init_weights()
 
 
 def bare(module: nn.Module) -> nn.Module:

@@ -1,5 +1,5 @@
 """What a model with several label sets is told of each image."""
-from typing import List, NamedTuple, Sequence, Tuple, Union
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -66,22 +66,29 @@ class LabelSets(NamedTuple):
             ValueError: Samples lack a set, or have other sets.
         """
         number = len(self.discrete)
-        classes = None
-        if number == 1:
-            classes = stack_labels(data_samples)[:, None]
-        elif number > 1:
+        # It refuses soft labels, which no set here has a use for.
+        classes = stack_labels(data_samples)[:, None] if number or \
+            'gt_score' in data_samples[0] else None
+        if number > 1 or number and 'gt_label_sets' in data_samples[0]:
             rows = [
-                np.asarray(get(sample, 'gt_label_sets'))
+                np.atleast_1d(get(sample, 'gt_label_sets'))
                 for sample in data_samples
             ]
             wrong = {row.shape for row in rows} - {(number, )}
             if wrong:
                 raise ValueError(
                     f'the model has {number} discrete label sets, but there '
-                    f'are samples with {wrong.pop()[0]}. Give as many '
-                    'generators in label_noise of the data set as there are '
-                    'numbers of classes in label_sets of the head.')
+                    f'are samples with labels of shape {wrong.pop()}. Give '
+                    'as many generators in label_noise=dict('
+                    "type='Annotators') of the data set as there are numbers "
+                    'of classes in label_sets of the head, or majority=True '
+                    'for one.')
             classes = torch.from_numpy(np.stack(rows))
+            sizes = [self.entries[i] for i in self.discrete]
+            if (classes < 0).any() or (classes >= torch.tensor(sizes)).any():
+                raise ValueError(
+                    f'label_sets of the head has {sizes} classes, but there '
+                    f'are labels up to {classes.amax(dim=0).tolist()}.')
         labels, column = [], 0
         for entry in self.entries:
             if entry == VA:
@@ -96,14 +103,11 @@ class LabelSets(NamedTuple):
                 column += 1
         return tuple(labels)
 
-    def complete(self, labels: Sequence[Tensor]) -> Tensor:
-        """Which samples miss nothing, bool (B, )."""
-        known = torch.ones_like(labels[0].reshape(len(labels[0]), -1)[:, 0],
-                                dtype=torch.bool)
-        for entry, values in zip(self.entries, labels, strict=True):
-            if entry == VA:
-                known &= values.isfinite().all(dim=1)
-        return known
+    def complete(self, labels: Sequence[Tensor]) -> Optional[Tensor]:
+        """Which samples miss nothing, bool (B, ); None where none can."""
+        if VA not in self.entries:
+            return None
+        return labels[self.entries.index(VA)].isfinite().all(dim=1)
 
     def vectors(self, labels: Sequence[Tensor]) -> List[Tensor]:
         """What decoder and discriminator see of labels.
@@ -129,6 +133,6 @@ def get(sample: DataSample, name: str):
             f'the model needs {name}, which the samples do not have: end '
             f"the pipeline with dict(type='PackFERInputs', algorithm_keys="
             f"('{name}', )), and use a data set that has it (gt_label_sets: "
-            'a list of generators in label_noise; gt_va: SyntheticFaces, '
-            'AffectNet, or RAFDB with a va_list).')
+            "label_noise=dict(type='Annotators', generators=[...]); gt_va: "
+            'SyntheticFaces, AffectNet, or RAFDB with a va_list).')
     return sample.get(name)

@@ -1,17 +1,19 @@
 """Two optimizers, and the loop in which they play."""
-import copy
 from typing import Optional
 
 import torch.nn as nn
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
 
+from mmfer.compat import merge_options
 from mmfer.engine.utils import bare_model
 from mmfer.registry import LOOPS, OPTIM_WRAPPER_CONSTRUCTORS
 
 from .joint_gan import JointGAN
 
 PLAYERS = ('generator', 'discriminator')
+# In a row, before a warning.
+COLLAPSED_EPOCHS = 2
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -25,7 +27,7 @@ class JointGANOptimWrapperConstructor:
             constructor='JointGANOptimWrapperConstructor',
             type='OptimWrapper',
             optimizer=dict(type='Adam', lr=1e-4),
-            discriminator=dict(optimizer=dict(type='Adam', lr=4e-4)))
+            discriminator=dict(optimizer=dict(lr=4e-4)))
 
     Args:
         optim_wrapper_cfg (dict): As above.
@@ -42,11 +44,20 @@ class JointGANOptimWrapperConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
         """Build them for a :class:`JointGAN`, wrapped for DDP or not."""
         players = getattr(model, 'module', model).players()
+        settings = {
+            name: merge_options(self.cfg, self.own[name])
+            for name in PLAYERS
+        }
+        if any(cfg.get('accumulative_counts', 1) > 1
+               for cfg in settings.values()):
+            raise ValueError(
+                'JointGANOptimWrapperConstructor: accumulative_counts has no '
+                'meaning where several updates are made on one batch. Take '
+                'larger batches, or more processes.')
         return OptimWrapperDict(
             **{
                 name: DefaultOptimWrapperConstructor(
-                    dict(copy.deepcopy(self.cfg), **(self.own[name] or {})),
-                    self.paramwise_cfg)(players[name])
+                    settings[name], self.paramwise_cfg)(players[name])
                 for name in PLAYERS
             })
 
@@ -62,8 +73,8 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
             1 for CIFAR-10, 6 for RAF-base and 0 for AffectNet-base.
             Defaults to 1.
         collapse_loss (float): Mean loss of the discriminator over an epoch
-            below which it has won, and a warning says so: the generator
-            then learns nothing from it. Defaults to 0.05.
+            below which it has won; a warning says so after two such epochs.
+            Defaults to 0.05.
 
     Raises:
         TypeError: The model is no :class:`JointGAN`.
@@ -89,6 +100,15 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
                 'train longer (train_cfg.max_epochs).')
         self.warmup_epochs = warmup_epochs
         self.collapse_loss = collapse_loss
+        self._collapsed = 0
+
+    def run(self):
+        """Check the optimizers, and train."""
+        if not isinstance(self.runner.optim_wrapper, OptimWrapperDict):
+            raise TypeError(
+                'JointGANTrainLoop needs an optimizer for each player: set '
+                "optim_wrapper.constructor='JointGANOptimWrapperConstructor'.")
+        return super().run()
 
     def run_epoch(self) -> None:
         """Tell the model the phase, and look at the discriminator after."""
@@ -101,18 +121,31 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
                  'the encoder learns alone, to epoch '
                  f'{self.warmup_epochs}.'))
         model.in_game = in_game
+        model.game_steps = 0
         super().run_epoch()
         if in_game:
-            self._check_discriminator()
+            self._check_game(model)
 
-    def _check_discriminator(self) -> None:
+    def _check_game(self, model: JointGAN) -> None:
+        if not model.game_steps:
+            raise ValueError(
+                'JointGANTrainLoop: there was no game, as not one batch had '
+                'two samples with all labels. Leave \'va\' out of label_sets '
+                'if there is no valence and arousal, and take batches of at '
+                'least 2.')
         history = self.runner.message_hub.get_scalar('train/d_loss')
-        loss = float(history.mean(len(self.dataloader)))
-        if loss < self.collapse_loss:
+        loss = float(history.mean(model.game_steps))
+        # A score that is multiplied by 0 adds a constant 2.
+        idle = float((model.score_weights == 0).float().mean())
+        loss = (loss - 2 * idle) / (1 - idle)
+        self._collapsed = self._collapsed + 1 if loss < self.collapse_loss \
+            else 0
+        if self._collapsed == COLLAPSED_EPOCHS:
             self.runner.logger.warning(
                 f'the loss of the discriminator was {loss:.3g} in epoch '
-                f'{self._epoch}: it tells all tuples apart, and encoder and '
-                'decoder learn nothing from it. Lower its learning rate '
-                '(optim_wrapper.discriminator) or '
+                f'{self._epoch}, and below {self.collapse_loss} in that '
+                'before: it tells all tuples apart and no longer learns, and '
+                'encoder and decoder follow one that stands still. Lower its '
+                'learning rate (optim_wrapper.discriminator.optimizer.lr) or '
                 'model.discriminator_steps, or raise '
                 'model.adversarial_weight.')

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmfer.compat import write_atomic
-from mmfer.engine.utils import bare_model, random_state_kept
+from mmfer.engine.utils import bare_model
 from mmfer.registry import HOOKS
 
 from .joint_gan import SCORE_KINDS, JointGAN
@@ -167,7 +167,8 @@ class JointGANPicturesHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Draw the curves."""
-        if is_main_process():
+        if is_main_process() and osp.isfile(
+                osp.join(runner.work_dir, 'history.json')):
             history = osp.join(runner.work_dir, 'history.json')
             draw_scores(history, self.path(runner, 'scores.png'))
 
@@ -199,7 +200,7 @@ class JointGANPicturesHook(Hook):
 
     def neutral(self, dataset) -> int:
         """The class of the grid along valence and arousal."""
-        names = [name.lower() for name in dataset.CLASSES]
+        names = [name.lower() for name in dataset.metainfo['classes']]
         return names.index('neutral') if 'neutral' in names else 0
 
     def write(self, runner: Runner, name: str, labels: Tuple[Tensor, ...],
@@ -208,10 +209,9 @@ class JointGANPicturesHook(Hook):
         model = bare_model(runner)
         device = next(model.parameters()).device
         count = len(labels[0])
-        with random_state_kept():
-            generator = torch.Generator().manual_seed(self.seed)
-            latent = torch.randn(
-                latents, model.latent_dim, generator=generator)
+        # Of its own, not the training's.
+        generator = torch.Generator().manual_seed(self.seed)
+        latent = torch.randn(latents, model.latent_dim, generator=generator)
         latent = latent.repeat_interleave(count // latents, dim=0)
         images = model.generate(
             latent.to(device), tuple(x.to(device) for x in labels))
@@ -241,8 +241,8 @@ def draw_scores(history: str, path: str) -> None:
             points = [(e['epoch'], e['figures'][name]) for e in entries
                       if name in e['figures']]
             label = name.removeprefix(f'{prefix}_')
-            panel.plot(*zip(*points), label='mean' if name == 'd_loss' else
-                       label)
+            panel.plot(*zip(*points), label='mean' if name in (
+                'd_loss', 'g_loss') else label)
         panel.set_title(title)
         panel.set_xlabel('epoch')
         panel.grid(alpha=.3)
