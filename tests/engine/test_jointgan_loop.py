@@ -264,7 +264,13 @@ def test_any_backbone(tmp_path):
     cfg.model.encoder.backbone = dict(
         type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4)
     cfg.model.encoder.head.pool = True
-    train(cfg)
+    before = MODELS.build(
+        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    after = train(cfg).model.encoder.state_dict()
+    assert after.keys() == before.encoder.state_dict().keys()
+    assert 'backbone.layer4.1.conv2.weight' in after
+    history = json.loads((tmp_path / 'history.json').read_text())
+    assert 'g_joint' in history[-1]['figures']
 
 
 def test_exported_encoder_tests_like_the_model(tmp_path):
