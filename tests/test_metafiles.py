@@ -51,7 +51,8 @@ def test_metafile(method):
 @pytest.mark.parametrize('method', METHODS)
 def test_reported_numbers_agree(method):
     """Numbers of a metafile stand in the table of the READMEs, too."""
-    table = 'alum' if method in ('alum', 'ce', 'rul') else 'resup'
+    table = 'alum' if method in ('ce', 'rul') else \
+        'resup' if method in ('coteaching', 'jocor') else method
     readme = (Path(CONFIGS) / table / 'README.md').read_text()
     for model in metafile(method)['Models']:
         for result in model['Results']:
