@@ -46,9 +46,10 @@ class ResidualBlock(nn.Module):
         """From (B, C, H, W)."""
         residual = self.conv1(x if self.first else F.relu(x))
         residual = self.conv2(F.relu(residual))
-        # Both sides at once: pooling is linear.
-        total = residual + self.skip(x)
-        return F.avg_pool2d(total, 2) if self.downsample else total
+        if self.downsample:
+            # Before a 1 x 1 convolution, as after it, but for less.
+            residual, x = F.avg_pool2d(residual, 2), F.avg_pool2d(x, 2)
+        return residual + self.skip(x)
 
 
 class SelfAttention(nn.Module):
@@ -76,7 +77,7 @@ class SelfAttention(nn.Module):
         key = F.max_pool2d(self.key(x), 2).flatten(2)
         value = F.max_pool2d(self.value(x), 2).flatten(2)
         attention = (query.transpose(1, 2) @ key).softmax(dim=2)
-        attended = value @ attention.transpose(1, 2)
+        attended = (attention @ value.transpose(1, 2)).transpose(1, 2)
         return x + self.gain * self.output(
             attended.unflatten(2, x.shape[2:]))
 
