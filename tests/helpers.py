@@ -1,7 +1,9 @@
 """A training that takes seconds, for tests."""
+import importlib.util
 import itertools
 import json
 import os.path as osp
+import sys
 
 import torch
 from mmengine.config import Config
@@ -20,6 +22,27 @@ TINY_CLASSIFIER = dict(
         type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4),
     neck=dict(type='FeaturePooling'),
     head=dict(type='CEHead'))
+
+
+def load_tool(path: str):
+    """A script as a module.
+
+    Args:
+        path (str): Below ``tools/``.
+    """
+    path = osp.join(ROOT, 'tools', path)
+    name = osp.splitext(osp.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up.
+    sys.modules[name] = module
+    # Scripts import what lies beside them.
+    sys.path.insert(0, osp.dirname(path))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
+    return module
 
 
 def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',

@@ -1,5 +1,4 @@
 import hashlib
-import importlib.util
 import os
 import pickle
 from pathlib import Path
@@ -8,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import CONFIGS
+from helpers import CONFIGS, load_tool
 from made_data import (
     cifar_planes,
     make_cifar10,
@@ -40,14 +39,7 @@ LABELS = [i % 10 for i in range(50)]
 NOISY = [(i % 10 + (i % 7 == 0)) % 10 for i in range(50)]
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_tool('dataset_converters/convert_cifar_n.py')
 
 
 @pytest.fixture(params=['batches', 'list'])

@@ -1,18 +1,13 @@
 """The benchmark of the attack: both loops agree, and the bound is right."""
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, tiny_config, train
+from helpers import load_tool, tiny_config, train
 
-TOOL = Path(ROOT) / 'tools/benchmarks/attack_speed.py'
-spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load_tool('benchmarks/attack_speed.py')
 
 
 def test_benchmark(tmp_path, monkeypatch, capsys):

@@ -1,15 +1,13 @@
 """The cleaning tool: what it writes trains, and what it keeps it keeps."""
 import argparse
 import csv
-import importlib.util
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, Stop, tiny_config, train
+from helpers import Stop, load_tool, tiny_config, train
 from made_data import (make_affectnet, make_cifar10, make_cifar100,
                        make_ferplus, make_rafdb, write_image)
 
@@ -20,10 +18,7 @@ from mmfer.methods.gaave import Judgement
 from mmfer.methods.gaave import cleaning as module
 from mmfer.registry import DATASETS
 
-TOOL = Path(ROOT) / 'tools/clean_labels.py'
-spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load_tool('clean_labels.py')
 
 
 def run(monkeypatch, tmp_path, *options, hook=True):

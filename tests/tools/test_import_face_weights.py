@@ -1,5 +1,4 @@
 import hashlib
-import importlib.util
 import io
 import os
 import pickle
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_tool
 import torch
 import torchvision
 
@@ -19,16 +19,7 @@ ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/model_converters/import_face_weights.py'
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up.
-    sys.modules[TOOL.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_tool('model_converters/import_face_weights.py')
 
 
 @pytest.fixture(scope='module')

@@ -1,19 +1,14 @@
 """Figures on cleaned labels, the control, and cleanlab beside it."""
 import csv
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, Stop, tiny_config
+from helpers import Stop, load_tool, tiny_config
 from mmengine.config import Config
 
-TOOL = Path(ROOT) / 'tools/benchmarks/label_cleaning.py'
-spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load_tool('benchmarks/label_cleaning.py')
 
 
 def made_table():

@@ -1,12 +1,11 @@
 """Labels of a model, from its checkpoint to a training on them."""
-import importlib.util
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
-from helpers import CONFIGS, ROOT
+from helpers import CONFIGS, ROOT, load_tool
 from made_data import make_affectnet, make_rafdb
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -16,9 +15,7 @@ from mmfer.datasets.rafdb import EMOTIONS as RAFDB
 from mmfer.registry import DATASETS, MODELS
 
 PATH = f'{ROOT}/tools/machine_labels.py'
-SPEC = importlib.util.spec_from_file_location('machine_labels', PATH)
-tool = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(tool)
+tool = load_tool('machine_labels.py')
 
 
 def test_classes_are_matched_by_name():

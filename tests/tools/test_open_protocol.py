@@ -1,18 +1,12 @@
 """Plans, tables and curves of the comparison, from made results."""
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, load_tool
 from mmengine.config import Config, DictAction
 
-TOOL = Path(ROOT) / 'tools/benchmarks/open_protocol.py'
-spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-tool = importlib.util.module_from_spec(spec)
-sys.modules[TOOL.stem] = tool
-spec.loader.exec_module(tool)
+tool = load_tool('benchmarks/open_protocol.py')
 
 
 def test_plan():

@@ -1,19 +1,14 @@
 """The row of Table 3 without an attack."""
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, tiny_config
+from helpers import load_tool, tiny_config
 
 from mmfer.engine.training import classifier_config
 
-TOOL = Path(ROOT) / 'tools/benchmarks/split_only.py'
-spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load_tool('benchmarks/split_only.py')
 
 
 def run(monkeypatch, tmp_path, **options):

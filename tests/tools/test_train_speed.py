@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import subprocess
@@ -7,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_tool
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
@@ -16,16 +16,7 @@ METHODS = ['ce', 'rul', 'alum', 'alum_gate1', 'resup']
 RATIOS = ['rul/ce', 'alum/rul', 'alum_gate1/rul', 'resup/ce']
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up.
-    sys.modules[TOOL.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_tool('benchmarks/train_speed.py')
 
 
 @pytest.fixture(scope='module')

@@ -170,8 +170,16 @@ class SummaryHook(Hook):
         images = len(loader) * loader.batch_size \
             if loader.drop_last else len(loader.sampler)
         entry['images'] = images * get_world_size()
-        loss = runner.message_hub.get_scalar('train/loss')
-        entry['train_loss'] = float(loss.mean(len(loader)))
+        scalars = runner.message_hub.log_scalars
+        entry['train_loss'] = float(
+            scalars['train/loss'].mean(len(loader)))
+        parts = {
+            name.removeprefix('train/'): float(buffer.mean(len(loader)))
+            for name, buffer in scalars.items()
+            if name.startswith('train/loss_')
+        }
+        if parts:
+            entry['losses'] = parts
         # What a method has to say of its epoch.
         figures = runner.message_hub.get_info('epoch_figures')
         if figures:

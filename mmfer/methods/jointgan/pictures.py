@@ -151,16 +151,15 @@ class JointGANPicturesHook(Hook):
                 'custom_hooks.')
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Note the means of all losses; draw, if it is time to."""
+        """Note the means of the game's losses; draw, if it is time to."""
         hub, number = runner.message_hub, len(runner.train_dataloader)
-        figures = {
-            name.removeprefix('train/'): float(buffer.mean(number))
-            for name, buffer in hub.log_scalars.items()
-            if name.startswith(('train/loss_', 'train/d_', 'train/g_'))
-            # Of the game, which may not have begun.
-            and (bare_model(runner).in_game or 'train/loss_' in name)
-        }
-        hub.update_info('epoch_figures', figures)
+        if bare_model(runner).in_game:
+            hub.update_info(
+                'epoch_figures', {
+                    name.removeprefix('train/'): float(buffer.mean(number))
+                    for name, buffer in hub.log_scalars.items()
+                    if name.startswith(('train/d_', 'train/g_'))
+                })
         epoch = runner.epoch + 1
         if epoch % self.interval == 0 or epoch == runner.max_epochs:
             self.draw(runner, epoch)
@@ -227,19 +226,22 @@ class JointGANPicturesHook(Hook):
 def draw_scores(history: str, path: str) -> None:
     """Curves of all losses, from ``history.json``."""
     with open(history) as file:
-        entries = [e for e in json.load(file) if e.get('figures')]
+        losses = {
+            e['epoch']: dict(e.get('losses', {}), **(e.get('figures') or {}))
+            for e in json.load(file)
+        }
     figure = Figure(figsize=(12, 3.2), layout='constrained')
     panels = figure.subplots(1, 3)
     titles = dict(
         loss='label sets', g='generator, before lambda', d='discriminator')
     for panel, (prefix, title) in zip(panels, titles.items()):
         names = sorted({
-            n for e in entries for n in e['figures']
+            n for entry in losses.values() for n in entry
             if n.startswith(f'{prefix}_')
         }, key=order_of)
         for name in names:
-            points = [(e['epoch'], e['figures'][name]) for e in entries
-                      if name in e['figures']]
+            points = [(epoch, entry[name]) for epoch, entry in losses.items()
+                      if name in entry]
             label = name.removeprefix(f'{prefix}_')
             panel.plot(*zip(*points), label='mean' if name in (
                 'd_loss', 'g_loss') else label)

@@ -1,0 +1,136 @@
+"""Train configs with several seeds, and say which is ahead by how much.
+
+    python tools/benchmarks/compare.py CONFIG [CONFIG ...] --jobs 2 \\
+        --seeds 0 1 2 --metrics accuracy/top1 va/ccc
+
+prints ``last5_mean`` of each metric, mean and standard deviation over seeds
+(of the training and of planted noise), and for all but the last config what it
+is ahead of that one, paired by seed. Runs that are done are not run again,
+runs that were stopped continue. ``--curves losses.loss_ce --figure FILE``
+draws the course of something in ``history.json``, a mean over what the name
+stands for: ``losses.loss_ce*`` is the mean of several label sets' losses.
+"""
+import argparse
+import fnmatch
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+import numpy as np
+from runs import Results, Run, execute_all, plot, read_runs, spread
+
+
+def markdown(summaries: Results, metrics: List[str], digits: int = 2,
+             statistic: str = 'last5_mean') -> str:
+    """The table, a row per config, differences from the last one.
+
+    Args:
+        summaries (dict): ``summary.json`` of the runs, by row and seed.
+        metrics (list[str]): Columns.
+        digits (int): After the decimal point. Defaults to 2.
+        statistic (str): Of each metric. Defaults to ``'last5_mean'``.
+    """
+    *others, baseline = summaries
+    head = ['config', 'seeds', *metrics]
+    if others:
+        head += [f'{metric}, ahead by' for metric in metrics]
+    lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
+    for row, runs in summaries.items():
+        seeds = sorted(runs)
+        values = {
+            metric: {
+                seed: runs[seed]['metrics'][metric][statistic]
+                for seed in seeds
+            } for metric in metrics
+        }
+        cells = [spread(list(values[m].values()), digits) for m in metrics]
+        for metric in metrics if others else ():
+            pairs = [
+                values[metric][seed] -
+                summaries[baseline][seed]['metrics'][metric][statistic]
+                for seed in seeds if seed in summaries[baseline]
+            ]
+            cells.append(
+                spread(pairs, digits) if pairs and row != baseline else '')
+        lines.append(f'| {row} | {", ".join(map(str, seeds))} | ' +
+                     ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+
+def value_of(epoch: dict, name: str) -> Optional[float]:
+    """Something in an epoch's entry of ``history.json``.
+
+    Args:
+        epoch (dict): The entry.
+        name (str): ``train_loss``, or a part and a pattern of names in it:
+            ``metrics.accuracy/top1``, ``losses.loss_ce*``.
+
+    Returns:
+        float, optional: The mean over all that the name stands for.
+    """
+    part, _, pattern = name.partition('.')
+    found = epoch.get(part)
+    if isinstance(found, dict):
+        found = [
+            found[key] for key in fnmatch.filter(found, pattern or '*')
+        ] or None
+    return None if found is None else float(np.mean(found))
+
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'configs', nargs='+', help='the last one is the baseline')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument(
+        '--metrics', nargs='+', default=['accuracy/top1'])
+    parser.add_argument('--digits', type=int, default=2)
+    parser.add_argument(
+        '--root', type=Path, default=Path('work_dirs/compare'),
+        help='folder of the work dirs')
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='trainings at the same time')
+    parser.add_argument('--table-only', action='store_true')
+    parser.add_argument(
+        '--figure', type=Path, help='file for the curves')
+    parser.add_argument(
+        '--curves', default='metrics.accuracy/top1',
+        help='what they are of, see above')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], help='for all configs')
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    args = parse_args()
+    rows = [Path(config).stem for config in args.configs]
+    if len(set(rows)) < len(rows):
+        sys.exit('compare.py: two configs have the same name '
+                 f'({", ".join(sorted(rows))}); rename one, as work dirs '
+                 'and rows are named after them.')
+    failed = 0
+    if not args.table_only:
+        failed = execute_all(
+            [
+                Run(row, config, seed, args.cfg_options)
+                for seed in args.seeds
+                for row, config in zip(rows, args.configs, strict=True)
+            ], args.root, args.jobs)
+    summaries, histories = [{
+        row: found[row] for row in rows if row in found
+    } for found in (read_runs(args.root, file)
+                    for file in ('summary.json', 'history.json'))]
+    if not summaries:
+        sys.exit(f'compare.py: no run in {args.root} is done; leave out '
+                 '--table-only, or wait.')
+    print(markdown(summaries, args.metrics, args.digits))
+    if args.figure is not None:
+        plot(histories, lambda epoch: value_of(epoch, args.curves),
+             args.curves, args.figure)
+    sys.exit(failed > 0)
+
+
+if __name__ == '__main__':
+    main()
