@@ -6,5 +6,6 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(base_channels=16),
-    head=dict(label_sets=[7, 'va'], hidden_dim=128))
+    head=dict(label_sets=[7, 'va'], hidden_dim=128),
+    channels_last=True)
 auto_scale_lr = dict(base_batch_size=64)
