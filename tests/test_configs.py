@@ -78,6 +78,8 @@ def test_config(path, roots, trained, tmp_path):
     name = NAME.fullmatch(path.stem)
     assert name and name['method'] == path.parent.name
     cfg = Config.fromfile(path)
+    # Without it mmpretrain.get_model finds none of our classes.
+    assert cfg.model._scope_ == 'mmfer'
     rest = Config.fromfile(path)
     rest.train_dataloader.dataset.pop('label_noise', None)
     cfg.work_dir = str(tmp_path)

@@ -1,4 +1,5 @@
 model = dict(
+    _scope_='mmfer',
     type='JointGAN',
     encoder=dict(
         type='FERClassifier',
