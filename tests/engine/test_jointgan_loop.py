@@ -160,6 +160,7 @@ def test_no_game_is_told(tmp_path):
 def test_one_optimizer_is_refused(tmp_path):
     cfg = tiny(tmp_path)
     del cfg.optim_wrapper.constructor
+    del cfg.optim_wrapper.discriminator
     with pytest.raises(TypeError, match='JointGANOptimWrapperConstructor'):
         train(cfg)
 
