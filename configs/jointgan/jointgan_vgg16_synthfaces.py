@@ -1,6 +1,6 @@
 # Quarter width; lambda and warm-up as for RAF-base. Decoder and discriminator
-# learn at four times the rate, with less momentum: chosen by the looks of what
-# the decoder makes after a few thousand steps.
+# learn at four times the rate, and all three with less momentum: chosen by the
+# looks of what the decoder makes after a few thousand steps.
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',
     '../_base_/datasets/synthfaces_va.py', '../_base_/schedules/jointgan.py',

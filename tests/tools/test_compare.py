@@ -31,7 +31,7 @@ def test_differences_are_paired_by_seed():
             vgg={
                 0: summary(accuracy__top1=50., va__ccc=.60),
                 1: summary(accuracy__top1=58., va__ccc=.65),
-            }), ['accuracy/top1', 'va/ccc'], digits=3)
+            }), ['accuracy/top1', 'va/ccc'], 'vgg', digits=3)
     head, _, gan, vgg = [
         [cell.strip() for cell in line.strip('|').split('|')]
         for line in table.splitlines()
@@ -57,6 +57,15 @@ def test_values_of_an_epoch(name, value):
         train_loss=7., losses=dict(loss_ce1=1., loss_ce2=3., loss_va=9.),
         metrics={'va/ccc': .5})
     assert tool.value_of(epoch, name) == value
+
+
+def test_noise_gets_a_seed_where_the_config_names_none(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text('train_dataloader = dict(dataset=dict(label_noise=dict('
+                      'type="SymmetricNoise", rate=.3), va_noise=None))')
+    run = tool.Run('row', str(config), 7, [])
+    assert run.arguments[2:] == [
+        'randomness.seed=7', 'train_dataloader.dataset.label_noise.seed=7']
 
 
 def test_noise_has_the_seed_of_the_run():
@@ -102,6 +111,22 @@ def test_trains_and_compares(tmp_path):
         [*command, '--table-only'], cwd=ROOT, env=environment,
         capture_output=True, text=True)
     assert again.stdout.splitlines() == done.stdout.splitlines()[-4:]
+
+
+def test_another_row_is_no_baseline(tmp_path):
+    """While the last config has no result, there are no differences."""
+    for name in ('a', 'b'):
+        folder = tmp_path / f'{name}_seed0'
+        folder.mkdir()
+        (folder / 'summary.json').write_text(
+            json.dumps(summary(accuracy__top1=50.)))
+        (folder / 'history.json').write_text('[]')
+    done = subprocess.run(
+        [sys.executable, 'tools/benchmarks/compare.py', 'a.py', 'b.py',
+         'c.py', '--table-only', '--root', str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'baseline c is' in done.stdout and 'ahead' not in done.stdout
 
 
 def test_refusals(tmp_path):

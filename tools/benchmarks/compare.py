@@ -17,43 +17,42 @@ from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
-from runs import Results, Run, execute_all, plot, read_runs, spread
+from runs import (Results, Run, differences, execute_all, plot, read_runs,
+                  spread)
 
 
-def markdown(summaries: Results, metrics: List[str], digits: int = 2,
+def markdown(summaries: Results, metrics: List[str],
+             baseline: Optional[str] = None, digits: int = 2,
              statistic: str = 'last5_mean') -> str:
-    """The table, a row per config, differences from the last one.
+    """The table, a row per config, differences from a baseline.
 
     Args:
         summaries (dict): ``summary.json`` of the runs, by row and seed.
         metrics (list[str]): Columns.
+        baseline (str, optional): Row that the others are compared with. By
+            default none is.
         digits (int): After the decimal point. Defaults to 2.
         statistic (str): Of each metric. Defaults to ``'last5_mean'``.
     """
-    *others, baseline = summaries
     head = ['config', 'seeds', *metrics]
-    if others:
+    if baseline is not None:
         head += [f'{metric}, ahead by' for metric in metrics]
     lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
     for row, runs in summaries.items():
-        seeds = sorted(runs)
-        values = {
-            metric: {
-                seed: runs[seed]['metrics'][metric][statistic]
-                for seed in seeds
-            } for metric in metrics
-        }
-        cells = [spread(list(values[m].values()), digits) for m in metrics]
-        for metric in metrics if others else ():
-            pairs = [
-                values[metric][seed] -
-                summaries[baseline][seed]['metrics'][metric][statistic]
-                for seed in seeds if seed in summaries[baseline]
-            ]
+        cells, ahead = [], []
+        for metric in metrics:
+            def value(summary, metric=metric):
+                return summary['metrics'][metric][statistic]
+
             cells.append(
-                spread(pairs, digits) if pairs and row != baseline else '')
-        lines.append(f'| {row} | {", ".join(map(str, seeds))} | ' +
-                     ' | '.join(cells) + ' |')
+                spread([value(run) for run in runs.values()], digits))
+            pairs = [] if baseline in (None, row) else differences(
+                runs, summaries[baseline], value)
+            ahead.append(spread(pairs, digits) if pairs else '')
+        if baseline is not None:
+            cells += ahead
+        seeds = ', '.join(map(str, sorted(runs)))
+        lines.append(f'| {row} | {seeds} | {" | ".join(cells)} |')
     return '\n'.join(lines)
 
 
@@ -125,7 +124,11 @@ def main() -> None:
     if not summaries:
         sys.exit(f'compare.py: no run in {args.root} is done; leave out '
                  '--table-only, or wait.')
-    print(markdown(summaries, args.metrics, args.digits))
+    baseline = rows[-1] if len(rows) > 1 else None
+    if baseline is not None and baseline not in summaries:
+        print(f'No run of the baseline {baseline} is done: no differences.')
+        baseline = None
+    print(markdown(summaries, args.metrics, baseline, args.digits))
     if args.figure is not None:
         plot(histories, lambda epoch: value_of(epoch, args.curves),
              args.curves, args.figure)

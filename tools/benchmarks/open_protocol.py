@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
-from runs import Results, Run, execute_all, plot, read_runs, spread
+from runs import (Results, Run, differences, execute_all, plot, read_runs,
+                  spread)
 
 from mmfer.compat import write_atomic
 
@@ -189,11 +190,8 @@ def markdown(rows: Results,
         if weighs:
             cells.append('' if None in areas else f'{np.mean(areas):.3f}')
         for baseline in baselines:
-            pairs = [
-                value(s, 'accuracy/top1') -
-                value(rows[baseline][seed], 'accuracy/top1')
-                for seed, s in runs.items() if seed in rows.get(baseline, {})
-            ]
+            pairs = differences(runs, rows.get(baseline, {}),
+                                lambda s: value(s, 'accuracy/top1'))
             cells.append(spread(pairs) if pairs and row != baseline else '')
         seeds = ', '.join(map(str, runs))
         lines.append(f'| {row} | {seeds} | ' + ' | '.join(cells) + ' |')

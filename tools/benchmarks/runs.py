@@ -33,8 +33,9 @@ class Run(NamedTuple):
         options = [f'randomness.seed={self.seed}', *self.options]
         dataset = Config.fromfile(self.config).train_dataloader.dataset
         for noise in ('label_noise', 'va_noise'):
+            settings = dataset.get(noise)
             # Annotators have a seed each, which stays.
-            if 'seed' in dataset.get(noise, ()):
+            if settings and settings.type != 'Annotators':
                 options.append(
                     f'train_dataloader.dataset.{noise}.seed={self.seed}')
         return [self.config, '--cfg-options', *options]
@@ -92,6 +93,15 @@ def read_runs(root: Path, file: str) -> Results:
         row, _, seed = path.parent.name.rpartition('_seed')
         found.setdefault(row, {})[int(seed)] = json.loads(path.read_text())
     return found
+
+
+def differences(runs: Dict[int, Any], baseline: Dict[int, Any],
+                value: Callable[[Any], float]) -> List[float]:
+    """What runs are ahead of those of a baseline with the same seeds."""
+    return [
+        value(run) - value(baseline[seed]) for seed, run in runs.items()
+        if seed in baseline
+    ]
 
 
 def spread(values: List[float], digits: int = 2) -> str:
