@@ -1,4 +1,30 @@
 """Packaging of mmfer; metadata is in pyproject.toml."""
-from setuptools import setup
+import shutil
+from pathlib import Path
 
-setup()
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+
+
+class BuildWithConfigs(build_py):
+    """Puts configs and the model index where OpenMMLab's tools look.
+
+    In a checkout they lie beside the package, and an editable install finds
+    them there.
+    """
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / 'mmfer/.mim'
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(
+            ROOT / 'configs', target / 'configs',
+            ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copy(ROOT / 'model-index.yml', target)
+
+
+setup(cmdclass=dict(build_py=BuildWithConfigs))

@@ -4,4 +4,14 @@ from .version import __version__
 
 check_dependencies()
 
-__all__ = ['__version__']
+# What is for users of trained models loads when it is asked for: trainings
+# need none of it.
+APIS = ('FERInferencer', 'get_model', 'list_models')
+__all__ = ['__version__', *APIS]
+
+
+def __getattr__(name: str):
+    if name in APIS:
+        from . import apis
+        return getattr(apis, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,5 +1,5 @@
 """Array-in, number-out measures."""
-from typing import Optional
+from typing import Optional, Tuple
 
 import numpy as np
 
@@ -46,6 +46,34 @@ def rejection_accuracy(correct: np.ndarray, uncertainty: np.ndarray,
     order = np.argsort(uncertainty, kind='stable')
     kept = order[:len(order) - round(rate * len(order))]
     return float(np.mean(correct[kept]) * 100)
+
+
+def rejection_threshold(correct: np.ndarray, uncertainty: np.ndarray,
+                        target_error: float) -> Tuple[float, float]:
+    """The threshold that keeps most at no more than a share of errors.
+
+    To be found on images that neither trained the model nor are reported.
+
+    Args:
+        correct (np.ndarray): bool (N, ).
+        uncertainty (np.ndarray): (N, ), larger is less sure.
+        target_error (float): Share of wrong ones among those whose
+            uncertainty is not above the threshold, in [0, 1).
+
+    Returns:
+        tuple[float, float]: Threshold, and share of the images kept; -inf
+        and 0 if nothing can be kept.
+    """
+    order = np.argsort(uncertainty, kind='stable')
+    values = np.asarray(uncertainty, dtype=np.float64)[order]
+    wrong = np.cumsum(~np.asarray(correct, dtype=bool)[order])
+    error = wrong / np.arange(1, len(values) + 1)
+    # Equal values are kept together.
+    last = np.append(values[1:] != values[:-1], True)
+    kept = np.flatnonzero(last & (error <= target_error))
+    if not kept.size:
+        return float('-inf'), 0.
+    return float(values[kept[-1]]), float((kept[-1] + 1) / len(values))
 
 
 def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:

@@ -9,6 +9,7 @@ data_preprocessor = dict(
     std=[255., 255., 255.],
     to_rgb=True)
 
+image_size = (32, 32)
 pipeline = [dict(type='LoadFERImage'), dict(type='PackFERInputs')]
 train_dataloader = dict(
     batch_size=128,

@@ -9,6 +9,9 @@ data_preprocessor = dict(
     mean=[132.4],
     std=[62.5])
 
+# Of the images, to which faces of other sizes are brought when used.
+image_size = (48, 48)
+
 train_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
     dict(type='CenterCrop', crop_size=44),

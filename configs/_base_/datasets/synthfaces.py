@@ -5,6 +5,9 @@ data_preprocessor = dict(
     mean=[127.5],
     std=[63.75])
 
+# Of the images, to which faces of other sizes are brought when used.
+image_size = (48, 48)
+
 train_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
     dict(type='CenterCrop', crop_size=44),

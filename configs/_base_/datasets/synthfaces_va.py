@@ -1,6 +1,7 @@
 # Both tasks, 32 px, in [-1, 1] as decoders make images.
 _base_ = './synthfaces.py'
 data_preprocessor = dict(input_shape=(1, 32, 32), std=[127.5])
+image_size = (32, 32)
 
 train_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),

@@ -1,0 +1,117 @@
+"""Our models in mmpretrain's list of models."""
+import difflib
+import fnmatch
+import os
+import os.path as osp
+from typing import List, Optional
+
+from mmengine.config import Config
+from mmpretrain.apis import get_model as get_mmpretrain_model
+from mmpretrain.apis.model import ModelHub
+
+from mmfer.registry import DATASETS
+
+PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
+# Weights that come with the package lie here, see metafiles.
+WEIGHTS = osp.join(PACKAGE, 'weights')
+
+
+def index_root() -> str:
+    """The folder of ``model-index.yml`` and ``configs/``.
+
+    Inside the package where it was installed from a wheel, beside it where
+    it runs from a checkout.
+
+    Raises:
+        FileNotFoundError: There is no index in either place.
+    """
+    for root in (osp.join(PACKAGE, '.mim'), osp.dirname(PACKAGE)):
+        if osp.isfile(osp.join(root, 'model-index.yml')):
+            return root
+    raise FileNotFoundError(
+        f'mmfer: no model-index.yml in {PACKAGE}/.mim or beside {PACKAGE}; '
+        'install mmfer anew (pip install .), its configs are missing.')
+
+
+def register_models() -> List[str]:
+    """Make mmpretrain know our models, by the names of their configs.
+
+    Can be called again.
+
+    Returns:
+        list[str]: The names.
+    """
+    from modelindex.load_model_index import load
+    root = index_root()
+    index = load(osp.join(root, 'model-index.yml'))
+    index.build_models_with_collections()
+    names = []
+    for model in index.models:
+        name = model.name.lower()
+        names.append(name)
+        if ModelHub.has(name):
+            continue
+        model.config = osp.join(root, model.config)
+        if model.weights is not None and '://' not in model.weights:
+            model.weights = osp.join(WEIGHTS, osp.basename(model.weights))
+        ModelHub._models_dict[name] = model
+    return names
+
+
+def list_models(pattern: Optional[str] = None,
+                weights: Optional[bool] = None) -> List[str]:
+    """Names of our models.
+
+    Args:
+        pattern (str, optional): With wildcards, as ``'alum*'``.
+        weights (bool, optional): Only those with weights, or without.
+
+    Returns:
+        list[str]: In order of the alphabet.
+    """
+    return sorted(
+        name for name in register_models()
+        if (pattern is None or fnmatch.fnmatch(name, f'{pattern}*')) and (
+            weights is None or weights ==
+            (ModelHub._models_dict[name].weights is not None)))
+
+
+def get_model(model, pretrained=False, **kwargs):
+    """mmpretrain's ``get_model`` that knows our models.
+
+    Args:
+        model (str | Config): A name of :func:`list_models` or of mmpretrain,
+            the path of a config, or a config.
+        pretrained (bool | str): Whether to load the weights that are named
+            with the model, or a checkpoint. Defaults to False.
+        **kwargs: See ``mmpretrain.get_model``.
+
+    Returns:
+        BaseModel: In evaluation mode.
+
+    Raises:
+        ValueError: There is no model of this name; near ones are named.
+    """
+    register_models()
+    if isinstance(model, str) and not model.endswith('.py'):
+        ModelHub._register_mmpretrain_models()
+        if not ModelHub.has(model.lower()):
+            near = difflib.get_close_matches(
+                model.lower(), ModelHub._models_dict, n=3)
+            ours = ', '.join(list_models(weights=True)) or 'none yet'
+            raise ValueError(
+                f'there is no model {model!r}' +
+                (f'; did you mean {" or ".join(near)}?' if near else '.') +
+                f' Models of mmfer that come with weights: {ours}; all of '
+                'them: mmfer.list_models(). A config (*.py) goes, too.')
+    if isinstance(model, (str, os.PathLike)) and str(model).endswith('.py'):
+        model = Config.fromfile(model)
+    if isinstance(model, Config) and model.get('default_scope') == 'mmfer':
+        # Bases of a user's own need not name it.
+        model.model.setdefault('_scope_', 'mmfer')
+    model = get_mmpretrain_model(model, pretrained, **kwargs)
+    if not model._dataset_meta and 'test_dataloader' in model._config:
+        # mmpretrain looks among its own data sets only.
+        dataset = DATASETS.get(model._config.test_dataloader.dataset.type)
+        model._dataset_meta = getattr(dataset, 'METAINFO', {})
+    return model

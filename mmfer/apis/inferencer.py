@@ -1,0 +1,398 @@
+"""Classify faces in three lines of Python."""
+import os
+import os.path as osp
+from pathlib import Path
+from typing import Any, Iterable, Iterator, List, Optional, Tuple, Union
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, default_collate
+from mmengine.model import BaseModel
+from mmengine.runner import CheckpointLoader
+from mmpretrain.apis import ImageClassificationInferencer
+from mmpretrain.structures import DataSample
+from mmpretrain.utils import track
+
+from mmfer.datasets.transforms import UnreadableImageError
+from mmfer.registry import TRANSFORMS
+
+from .drawing import draw_results
+from .faces import FaceDetector, NoFaceError, crop
+from .hub import get_model, list_models
+from .images import each_source, in_chunks, read_image
+
+LOADERS = ('LoadFERImage', 'LoadImageFromFile')
+RESIZERS = ('Resize', 'ResizeEdge')
+
+
+class FERInferencer(ImageClassificationInferencer):
+    """Expression, uncertainty, and valence and arousal, of faces.
+
+    Example::
+
+        from mmfer import FERInferencer
+        fer = FERInferencer('work_dirs/alum_r18_synthfaces_noise30')
+        fer('face.png')
+
+    gives a list with a dict for each image::
+
+        pred_label, pred_class, pred_score   the class: number, name, score
+        pred_scores                          of all classes, (C, )
+        uncertainty                          larger is less sure
+        valence, arousal                     where the model has them
+        rejected                             with ``reject_above``
+
+    Args:
+        model (str | Config | BaseModel): The name of a model
+            (:func:`list_models`), the work dir of a training, the path of a
+            config, a config, or a model of :func:`get_model`.
+        pretrained (bool | str): The checkpoint. True for the weights that
+            are named with the model, or the last checkpoint of the work dir;
+            False for none. Defaults to True.
+        device (str | torch.device, optional): Defaults to a GPU if there is
+            one, else the CPU.
+        classes (Sequence[str], optional): Names of the classes. By default
+            those of the checkpoint or of the data set of the config.
+        image_size (int | tuple[int, int], optional): (height, width) to
+            which ready crops are brought before the pipeline. By default
+            ``image_size`` of the config; not needed where the test pipeline
+            resizes.
+        **kwargs: Options of the model, which replace those of the config.
+
+    Raises:
+        ValueError: No model of this name, no weights, or a checkpoint of
+            another model.
+    """
+
+    def __init__(self,
+                 model: Union[str, Config, BaseModel],
+                 pretrained: Union[bool, str] = True,
+                 device: Union[str, torch.device, None] = None,
+                 classes: Optional[Iterable[str]] = None,
+                 image_size=None,
+                 **kwargs):
+        name = model if isinstance(model, str) else 'the model'
+        if isinstance(model, str) and osp.isdir(model):
+            model, pretrained = read_work_dir(model, pretrained)
+        if not isinstance(model, BaseModel):
+            model = get_model(model, False, **kwargs)
+            weights = find_weights(model, pretrained, name)
+            if weights is not None:
+                load_weights(model, weights)
+        elif isinstance(pretrained, str):
+            load_weights(model, pretrained)
+        if device is None:
+            device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        model.to(device)
+        self.image_size = image_size
+        self.detector = None
+        super().__init__(model, None, classes=classes)
+
+    # -- the steps of mmpretrain's inferencers -----------------------------
+    def _init_pipeline(self, cfg: Config) -> Compose:
+        transforms = [dict(t) for t in cfg.test_dataloader.dataset.pipeline]
+        loader = transforms.pop(0) if transforms[0]['type'] in LOADERS else {}
+        self.color_type = loader.get('color_type', 'color')
+        if self.image_size is None and not any(
+                t['type'] in RESIZERS for t in transforms):
+            self.image_size = cfg.get('image_size')
+            if self.image_size is None:
+                raise ValueError(
+                    'FERInferencer: the test pipeline of this config does '
+                    'not resize images, so their size must be known. Give '
+                    'image_size=(height, width), that of the images it was '
+                    'trained on, or set image_size in the config.')
+        if self.image_size is not None:
+            size = self.image_size
+            self.image_size = (size, size) if isinstance(size, int) \
+                else tuple(size)
+        return Compose([TRANSFORMS.build(t) for t in transforms])
+
+    def fit(self, image: np.ndarray) -> dict:
+        """A sample for the model from a face, uint8 in its channels."""
+        if self.image_size is not None and \
+                image.shape[:2] != self.image_size:
+            shrinks = image.shape[0] > self.image_size[0]
+            image = cv2.resize(
+                image, self.image_size[::-1],
+                interpolation=cv2.INTER_AREA if shrinks else
+                cv2.INTER_LINEAR)
+        return self.pipeline(
+            dict(
+                img=image,
+                img_shape=image.shape[:2],
+                ori_shape=image.shape[:2]))
+
+    def prepare(self, source: Any, detect_faces: bool = False,
+                margin: float = 0.2) -> Tuple[List[dict], List[dict]]:
+        """Samples for the model from an image of any kind.
+
+        Args:
+            source: See :func:`read_image`.
+            detect_faces, margin: See :meth:`__call__`.
+
+        Returns:
+            tuple: A sample for each face, and what is known of it before.
+
+        Raises:
+            NoFaceError: A face was looked for and not found.
+        """
+        image = read_image(source, self.color_type)
+        if not detect_faces:
+            return [self.fit(image)], [{}]
+        if self.detector is None:
+            self.detector = FaceDetector()
+        faces = self.detector(image)
+        if not faces:
+            name = source if isinstance(source, (str, os.PathLike)) \
+                else 'the image'
+            raise NoFaceError(
+                f'{name}: no upright frontal face found. If the image is a '
+                'face already, leave out detect_faces=True: then the whole '
+                'image is classified.')
+        return [
+            self.fit(np.ascontiguousarray(crop(image, face.box, margin)))
+            for face in faces
+        ], [dict(box=face.box, face_score=face.score) for face in faces]
+
+    def __call__(self,
+                 inputs: Any,
+                 batch_size: int = 32,
+                 reject_above: Optional[float] = None,
+                 detect_faces: bool = False,
+                 margin: float = 0.2,
+                 return_datasamples: bool = False,
+                 show_dir: Optional[str] = None,
+                 on_error: str = 'raise') -> list:
+        """Classify images.
+
+        Args:
+            inputs: One image or several, see :func:`each_source`.
+            batch_size (int): Images at a time. Defaults to 32.
+            reject_above (float, optional): Predictions of a larger
+                uncertainty are marked as ``rejected``, see
+                :func:`rejection_threshold`.
+            detect_faces (bool): Images are photos, in which faces are looked
+                for, see :class:`FaceDetector`. By default an image is a
+                face.
+            margin (float): Around a detected face, as a share of its box.
+                Defaults to 0.2.
+            return_datasamples (bool): Return mmpretrain's data samples.
+                Defaults to False.
+            show_dir (str, optional): Folder for pictures with the results.
+            on_error (str): ``'raise'``; or ``'report'``: images that cannot
+                be read have ``dict(error=...)`` as their result.
+
+        Returns:
+            list: A dict for each image, in order; see the class. With
+            ``detect_faces`` a list of dicts for each image, from left to
+            right, which have ``box``, (left, top, right, bottom) in pixels,
+            and ``face_score``, too.
+        """
+        sources = each_source(inputs)
+        if show_dir is not None:
+            # They are needed again to be drawn on.
+            sources = list(sources)
+        results = self.stream(sources, batch_size, reject_above,
+                              detect_faces, margin, return_datasamples,
+                              on_error)
+        if hasattr(sources, '__len__') and len(sources) > batch_size:
+            results = track(results, 'Inference', total=len(sources))
+        results = list(results)
+        if show_dir is not None:
+            self.write_pictures(sources, results, show_dir)
+        return results
+
+    def stream(self,
+               inputs: Any,
+               batch_size: int = 1,
+               reject_above: Optional[float] = None,
+               detect_faces: bool = False,
+               margin: float = 0.2,
+               return_datasamples: bool = False,
+               on_error: str = 'raise') -> Iterator:
+        """Results one by one, as for the frames of a video.
+
+        Args:
+            inputs, batch_size, reject_above, detect_faces, margin,
+                return_datasamples, on_error: See :meth:`__call__`. Results
+                come after every ``batch_size`` images, by default after
+                each.
+        """
+        if on_error not in ('raise', 'report'):
+            raise ValueError("on_error must be 'raise' or 'report', got "
+                             f'{on_error!r}')
+        for chunk in in_chunks(each_source(inputs), batch_size):
+            ready, before = [], []
+            for source in chunk:
+                try:
+                    samples, known = self.prepare(source, detect_faces,
+                                                  margin)
+                    ready.extend(samples)
+                    before.append(known)
+                except (UnreadableImageError, TypeError, ValueError) as error:
+                    if on_error == 'raise':
+                        raise
+                    before.append(dict(error=str(error)))
+            predictions = iter(
+                self.forward(default_collate(ready)) if ready else ())
+            for known in before:
+                if isinstance(known, dict):
+                    yield known
+                    continue
+                results = [next(predictions) for _ in known]
+                if not return_datasamples:
+                    results = [
+                        dict(self.describe(sample, reject_above), **more)
+                        for sample, more in zip(results, known, strict=True)
+                    ]
+                yield results if detect_faces else results[0]
+
+    def describe(self, sample: DataSample,
+                 reject_above: Optional[float] = None) -> dict:
+        """The result of one image as plain Python and numpy.
+
+        Args:
+            sample (DataSample): A prediction.
+            reject_above (float, optional): See :meth:`__call__`.
+        """
+        scores = sample.pred_score.detach().float().cpu().numpy()
+        label = int(scores.argmax())
+        result = dict(pred_label=label, pred_score=float(scores[label]))
+        if self.classes is not None:
+            result['pred_class'] = self.classes[label]
+        result.update(
+            pred_scores=scores, uncertainty=float(sample.uncertainty))
+        if 'pred_va' in sample:
+            result['valence'], result['arousal'] = map(
+                float, sample.pred_va.cpu())
+        if reject_above is not None:
+            result['rejected'] = result['uncertainty'] > reject_above
+        return result
+
+    def write_pictures(self, sources: list, results: list,
+                       show_dir: str) -> None:
+        """Draw results on images, and write them as PNG files.
+
+        Args:
+            sources (list): The images.
+            results (list[dict]): Their results.
+            show_dir (str): Folder; files are numbered, and named after the
+                images' files.
+        """
+        os.makedirs(show_dir, exist_ok=True)
+        for number, (source, result) in enumerate(
+                zip(sources, results, strict=True)):
+            if isinstance(result, dict):
+                if 'error' in result:
+                    continue
+                result = [result]
+            name = Path(source).stem if isinstance(
+                source, (str, os.PathLike)) else 'image'
+            picture = draw_results(read_image(source), result)
+            cv2.imwrite(
+                osp.join(show_dir, f'{number:05d}_{name}.png'), picture)
+
+    @staticmethod
+    def list_models(pattern: Optional[str] = None) -> List[str]:
+        """Names of our models that come with weights."""
+        return list_models(pattern, weights=True)
+
+
+def read_work_dir(folder: str, pretrained: Union[bool, str]):
+    """Config and last checkpoint of a training.
+
+    Args:
+        folder (str): Its work dir.
+        pretrained (bool | str): True for the last checkpoint.
+
+    Returns:
+        tuple: Path of the config, and what is to be loaded.
+
+    Raises:
+        ValueError: There is not one config, or no checkpoint.
+    """
+    configs = sorted(Path(folder).glob('*.py'))
+    if len(configs) != 1:
+        found = ', '.join(c.name for c in configs) or 'none'
+        raise ValueError(
+            f'{folder}: a work dir has one config (*.py), found {found}; '
+            'name the config, and the checkpoint as pretrained=...')
+    if pretrained is True:
+        note = Path(folder) / 'last_checkpoint'
+        if not note.is_file():
+            raise ValueError(
+                f'{folder}: there is no last_checkpoint; wait for the first '
+                'epoch to end, or name a checkpoint as pretrained=...')
+        # The folder may have been moved.
+        pretrained = str(Path(folder) / Path(note.read_text().strip()).name)
+    return str(configs[0]), pretrained
+
+
+def find_weights(model: BaseModel, pretrained: Union[bool, str],
+                 name: str) -> Optional[str]:
+    """What there is to load into a model.
+
+    Args:
+        model (BaseModel): Of :func:`get_model`.
+        pretrained (bool | str): See :class:`FERInferencer`.
+        name (str): For messages.
+
+    Raises:
+        ValueError: Weights are wanted and there are none.
+    """
+    if pretrained is False:
+        return None
+    if isinstance(pretrained, str):
+        return pretrained
+    weights = model._metainfo.weights if model._metainfo is not None \
+        else model._config.get('load_from')
+    if weights is None:
+        ours = ', '.join(list_models(weights=True)) or 'none'
+        raise ValueError(
+            f'{name} comes without weights: train it, and give the '
+            'checkpoint as pretrained=..., or its work dir as the model. '
+            f'Models with weights: {ours}.')
+    return weights
+
+
+def load_weights(model: BaseModel, path: str) -> None:
+    """Load a checkpoint, every tensor of it, or say what does not fit.
+
+    Args:
+        model (BaseModel): Gets the weights, and ``dataset_meta``.
+        path (str): File or address.
+
+    Raises:
+        ValueError: It is no checkpoint, or one of another model.
+    """
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+    except FileNotFoundError:
+        raise ValueError(f'{path}: there is no such checkpoint.') from None
+    except Exception as error:
+        raise ValueError(
+            f'{path} cannot be loaded as a checkpoint '
+            f'({type(error).__name__}: {str(error).splitlines()[0]}). Is it '
+            'complete? One that torch refuses to load safely can be brought '
+            'into a safe form by tools/model_converters.') from error
+    state = checkpoint.get('state_dict', checkpoint) \
+        if isinstance(checkpoint, dict) else {}
+    own = model.state_dict()
+    missing = [
+        name for name, value in own.items()
+        if name not in state or getattr(state[name], 'shape', None) !=
+        value.shape
+    ]
+    if missing:
+        more = f' and {len(missing) - 3} more' if len(missing) > 3 else ''
+        raise ValueError(
+            f'{path} is a checkpoint of another model: of {len(own)} tensors '
+            f'of this one, {", ".join(missing[:3])}{more} are missing or '
+            'have another shape. Give the config that it was trained with.')
+    model.load_state_dict({name: state[name] for name in own})
+    meta = checkpoint.get('meta', {}) if 'state_dict' in checkpoint else {}
+    if meta.get('dataset_meta'):
+        model._dataset_meta = meta['dataset_meta']

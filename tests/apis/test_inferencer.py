@@ -1,0 +1,258 @@
+"""Three lines of Python give what the model says, whatever the image."""
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers import CONFIGS, tiny_config, train
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from PIL import Image
+
+import mmfer
+from mmfer import FERInferencer
+from mmfer.apis.faces import Face, NoFaceError, crop
+from mmfer.registry import DATASETS
+
+
+@pytest.fixture(scope='module')
+def work_dir(tmp_path_factory):
+    """A training as a user leaves it."""
+    folder = tmp_path_factory.mktemp('work_dir')
+    cfg = tiny_config(folder)
+    size = cfg.val_dataloader.dataset.size
+    cfg.image_size = (size, size)
+    train(cfg)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def fer(work_dir):
+    return FERInferencer(str(work_dir), device='cpu')
+
+
+@pytest.fixture(scope='module')
+def faces(fer):
+    dataset = DATASETS.build(fer.config.test_dataloader.dataset)
+    dataset.full_init()
+    return [dataset.get_data_info(i)['img'] for i in range(10)]
+
+
+def same(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(
+            a['pred_scores'], b['pred_scores'], atol=1e-5)
+        assert a['uncertainty'] == pytest.approx(b['uncertainty'], rel=1e-4)
+        assert a['pred_label'] == b['pred_label']
+
+
+def test_what_a_test_run_says(fer, faces):
+    """The same as the model on what the data set's pipeline makes."""
+    dataset = DATASETS.build(fer.config.test_dataloader.dataset)
+    with torch.no_grad():
+        expected = fer.model.test_step(
+            default_collate([dataset[i] for i in range(10)]))
+    found = fer(faces)
+    for result, sample in zip(found, expected, strict=True):
+        np.testing.assert_allclose(
+            result['pred_scores'], sample.pred_score, atol=1e-5)
+        assert result['uncertainty'] == pytest.approx(
+            float(sample.uncertainty), rel=1e-4)
+        label = int(sample.pred_label)
+        assert result['pred_label'] == label
+        assert result['pred_class'] == dataset.metainfo['classes'][label]
+        assert result['pred_score'] == result['pred_scores'].max()
+    samples = fer(faces, return_datasamples=True)
+    assert [int(s.pred_label) for s in samples] == [
+        r['pred_label'] for r in found]
+
+
+def test_neither_batch_size_nor_order_matters(fer, faces):
+    expected = fer(faces)
+    same(fer(faces, batch_size=1), expected)
+    same(fer(faces, batch_size=3), expected)
+    same(fer(faces[::-1])[::-1], expected)
+
+
+def test_kinds_of_inputs(fer, faces, tmp_path):
+    for i, face in enumerate(faces):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), face)
+    expected = fer(faces)
+    same(fer(tmp_path), expected)
+    same(fer(str(tmp_path)), expected)
+    same(fer(np.stack(faces)), expected)
+    same(fer([Image.fromarray(face) for face in faces]), expected)
+    same(fer(face for face in faces), expected)
+    same(fer(str(tmp_path / '3.png')), expected[3:4])
+    same(fer(faces[3]), expected[3:4])
+    same(fer(np.repeat(faces[3][..., None], 3, axis=2)), expected[3:4])
+    # Half the size and back loses little.
+    large = cv2.resize(faces[3], None, fx=2, fy=2,
+                       interpolation=cv2.INTER_NEAREST)
+    same(fer(large), expected[3:4])
+
+
+def test_frames_come_one_by_one(fer, faces):
+    taken = []
+
+    def video():
+        for number in itertools.count():
+            taken.append(number)
+            yield faces[number % len(faces)]
+
+    stream = fer.stream(video())
+    first = [next(stream), next(stream)]
+    assert taken == [0, 1]
+    same(first, fer(faces[:2]))
+
+
+def test_broken_images(fer, faces, tmp_path):
+    (tmp_path / 'broken.png').write_bytes(b'')
+    inputs = [faces[0], tmp_path / 'broken.png', faces[1]]
+    with pytest.raises(OSError, match='broken.png.* is empty'):
+        fer(inputs)
+    found = fer(inputs, on_error='report')
+    same([found[0], found[2]], fer(faces[:2]))
+    assert set(found[1]) == {'error'} and 'broken.png' in found[1]['error']
+    assert fer([tmp_path / 'broken.png'], on_error='report') == [found[1]]
+    with pytest.raises(ValueError, match="'raise' or 'report'"):
+        fer(faces, on_error='ignore')
+
+
+def test_rejection(fer, faces):
+    values = sorted(r['uncertainty'] for r in fer(faces))
+    found = fer(faces, reject_above=values[6])
+    assert sum(r['rejected'] for r in found) == 3
+    assert all(r['rejected'] == (r['uncertainty'] > values[6])
+               for r in found)
+    assert 'rejected' not in fer(faces)[0]
+
+
+def test_pictures(fer, faces, tmp_path):
+    cv2.imwrite(str(tmp_path / 'me.png'), faces[0])
+    fer([tmp_path / 'me.png', faces[1]], show_dir=str(tmp_path / 'out'))
+    names = sorted(p.name for p in (tmp_path / 'out').iterdir())
+    assert names == ['00000_me.png', '00001_image.png']
+    picture = cv2.imread(str(tmp_path / 'out/00000_me.png'))
+    # Enlarged, with words below.
+    assert picture.shape[1] >= 320 and picture.shape[0] > picture.shape[1]
+    below = picture[picture.shape[1]:]
+    assert (below == 255).mean() > .5 and (below < 100).any()
+
+
+def test_valence_and_arousal():
+    cfg = Config.fromfile(f'{CONFIGS}/ce/ce_vgg16_synthfaces.py')
+    cfg.model.backbone.base_channels = 4
+    fer = FERInferencer(cfg, pretrained=False, device='cpu')
+    result, = fer(np.zeros((32, 32), np.uint8))
+    assert {'valence', 'arousal', 'pred_class'} <= set(result)
+
+
+class Detector:
+    """Finds what it is told to."""
+
+    def __init__(self, *faces):
+        self.faces = list(faces)
+
+    def __call__(self, image):
+        return self.faces
+
+
+def test_faces_of_a_photo(fer, faces, monkeypatch, tmp_path):
+    photo = np.zeros((100, 200), np.uint8)
+    side = faces[0].shape[0]
+    photo[20:20 + side, 10:10 + side] = faces[0]
+    photo[30:30 + side, 120:120 + side] = faces[1]
+    boxes = [(10, 20, 10 + side, 20 + side), (120, 30, 120 + side, 30 + side)]
+    monkeypatch.setattr(
+        fer, 'detector', Detector(*(Face(b, 1.5) for b in boxes)))
+    found, alone = fer([photo, photo[:, :100]], detect_faces=True, margin=0)[
+        0], fer(faces[:2])
+    same(found, alone)
+    assert [r['box'] for r in found] == boxes
+    assert found[0]['face_score'] == 1.5
+    wider = fer([photo], detect_faces=True)[0]
+    assert [r['box'] for r in wider] == boxes
+    assert not np.allclose(wider[0]['pred_scores'], found[0]['pred_scores'])
+    fer([photo], detect_faces=True, show_dir=str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_no_face(fer, monkeypatch):
+    monkeypatch.setattr(fer, 'detector', Detector())
+    photo = np.zeros((50, 50), np.uint8)
+    with pytest.raises(NoFaceError, match='leave out detect_faces=True'):
+        fer(photo, detect_faces=True)
+    found, = fer([photo], detect_faces=True, on_error='report')
+    assert 'no upright frontal face' in found['error']
+
+
+def test_detector_without_its_package(fer, monkeypatch):
+    import sys
+    monkeypatch.setitem(sys.modules, 'dlib', None)
+    with pytest.raises(ImportError, match=r'mmfer\[face\]'):
+        fer(np.zeros((50, 50), np.uint8), detect_faces=True)
+
+
+def test_margin_ends_at_the_edge():
+    image = np.arange(12).reshape(3, 4)
+    np.testing.assert_array_equal(crop(image, (1, 1, 3, 3), 0),
+                                  image[1:3, 1:3])
+    wide = crop(image, (0, 0, 2, 2), .5)
+    np.testing.assert_array_equal(
+        wide, np.pad(image, 1, 'edge')[:4, :4])
+
+
+@pytest.mark.parametrize('arguments, word', [
+    (('alum_r18_ferplus_nois30', ), 'did you mean alum_r18_ferplus_noise30'),
+    (('alum_r18_ferplus_noise30', ), 'comes without weights'),
+    (('alum_r18_ferplus_noise30', 'missing.pth'), 'no such checkpoint')])
+def test_no_model(arguments, word):
+    with pytest.raises(ValueError, match=word):
+        FERInferencer(*arguments)
+
+
+def test_bad_checkpoints(work_dir, tmp_path):
+    path = tmp_path / 'bad.pth'
+    path.write_bytes(b'not a checkpoint')
+    with pytest.raises(ValueError, match='cannot be loaded'):
+        FERInferencer(str(work_dir), str(path))
+    good, = work_dir.glob('*.pth')
+    data = good.read_bytes()
+    path.write_bytes(data[:len(data) // 2])
+    with pytest.raises(ValueError, match='Is it complete'):
+        FERInferencer(str(work_dir), str(path))
+    state = torch.load(good, weights_only=True)['state_dict']
+    key = next(iter(state))
+    state[key] = state[key][:-1]
+    torch.save(dict(state_dict=state), path)
+    with pytest.raises(ValueError, match=f'another model.* {key} are'):
+        FERInferencer(str(work_dir), str(path))
+    torch.save([1], path)
+    with pytest.raises(ValueError, match='another model'):
+        FERInferencer(str(work_dir), str(path))
+
+
+def test_bad_work_dirs(work_dir, tmp_path):
+    with pytest.raises(ValueError, match='found none'):
+        FERInferencer(str(tmp_path))
+    config, = work_dir.glob('*.py')
+    (tmp_path / config.name).write_text(config.read_text())
+    with pytest.raises(ValueError, match='no last_checkpoint'):
+        FERInferencer(str(tmp_path))
+
+
+def test_size_must_be_known(work_dir):
+    cfg = Config.fromfile(next(work_dir.glob('*.py')))
+    cfg.pop('image_size', None)
+    with pytest.raises(ValueError, match=r'image_size=\(height, width\)'):
+        FERInferencer(cfg, pretrained=False)
+
+
+def test_lists():
+    assert 'alum_r18_ferplus_noise30' in mmfer.list_models('alum*')
+    import mmpretrain
+    assert 'alum_r18_ferplus_noise30' in mmpretrain.list_models('alum*')
+    model = mmpretrain.get_model('alum_r18_ferplus_noise30')
+    assert type(model).__name__ == 'FERClassifier'
