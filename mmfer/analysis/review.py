@@ -1,0 +1,268 @@
+"""A page on which a person looks at suspicious labels."""
+import base64
+import csv
+import html
+import io
+import json
+import os
+import os.path as osp
+import tempfile
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+import cv2
+import numpy as np
+
+from mmfer.compat import write_atomic
+from mmfer.datasets import FERDataset
+from mmfer.datasets.decisions import COLUMNS, read_decisions
+from mmfer.datasets.transforms import UnreadableImageError, decode_image
+
+TEMPLATE = osp.join(osp.dirname(osp.abspath(__file__)), 'review.html')
+DATA = '/*DATA*/'
+# Of a page, all told.
+MAX_BYTES = 50_000_000
+# Sides of thumbnails, from the largest that may fit.
+SIDES = (96, 72, 56, 48, 40, 32)
+
+
+class Review(NamedTuple):
+    """What a page shows, most suspicious first, (N, ) each.
+
+    Attributes:
+        rows (np.ndarray): Position in the table, ascending ``sample_id``.
+        given, suggested (np.ndarray): Labels.
+        score (np.ndarray): ``noise_score``.
+        decision (np.ndarray): keep, relabel or drop, of the table.
+        images (list[str]): Names.
+    """
+
+    rows: np.ndarray
+    given: np.ndarray
+    suggested: np.ndarray
+    score: np.ndarray
+    decision: np.ndarray
+    images: List[str]
+
+
+def image_names(dataset: FERDataset) -> List[str]:
+    """Names of samples by ``sample_id``; '' for those not in this set."""
+    names = [''] * (int(dataset.sample_ids[-1]) + 1)
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        names[info['sample_id']] = dataset.image_name(info['img_path'])
+    return names
+
+
+def most_suspicious(judgement: Dict[str, np.ndarray], names: Sequence[str],
+                    limit: int) -> Review:
+    """The samples that are worth a look.
+
+    Args:
+        judgement (dict): See :func:`read_decisions`.
+        names (Sequence[str]): Of all samples, by ``sample_id``.
+        limit (int): How many at most.
+    """
+    order = np.argsort(-judgement['noise_score'], kind='stable')[:limit]
+    return Review(
+        rows=order,
+        given=judgement['given_label'][order],
+        suggested=judgement['suggested_label'][order],
+        score=judgement['noise_score'][order],
+        decision=judgement['decision'][order],
+        images=[names[i] for i in judgement['sample_id'][order]])
+
+
+class Text(NamedTuple):
+    """A file in which some lines depend on what a person decides.
+
+    Attributes:
+        between (list[str]): What stands before the first, between, and after
+            the last of these lines, with line ends; one more than lines.
+        lines (list): Each of them in all its forms.
+        order (list[int]): Which sample of the review each line is of.
+    """
+
+    between: List[str]
+    lines: list
+    order: List[int]
+
+
+def list_text(dataset: FERDataset, judgement: Dict[str, np.ndarray],
+              review: Review) -> Optional[Text]:
+    """The data set's own list, whatever its format.
+
+    It is written once for each class, as if all samples were of that class.
+    What differs are the lines of the samples.
+
+    Args:
+        dataset (FERDataset): As given, without decisions.
+        judgement (dict): See :func:`read_decisions`, of all its samples.
+        review (Review): Samples of which a person decides; of the others the
+            table does.
+
+    Returns:
+        Text, optional: Lines in the forms of all classes; None if the data
+        set has no list of its own.
+    """
+    if dataset.LIST_ENDING is None:
+        return None
+    ids, count = judgement['sample_id'], dataset.num_classes
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, f'list{dataset.LIST_ENDING}')
+        forms = []
+        for label in range(count):
+            dataset.write_list(path, ids, np.full(len(ids), label))
+            with open(path, newline='', encoding='utf-8') as file:
+                forms.append(file.read().splitlines(keepends=True))
+    if len(set(map(len, forms))) != 1:
+        raise ValueError(f'{type(dataset).__name__}: its lists do not have '
+                         'one line for each sample.')
+    reviewed = {int(row): i for i, row in enumerate(review.rows)}
+    labels = np.where(judgement['decision'] == 'relabel',
+                      judgement['suggested_label'], judgement['given_label'])
+    between, lines, order = [[]], [], []
+    row = 0
+    for line in zip(*forms):
+        if len(set(line)) == 1 and count > 1:
+            between[-1].append(line[0])
+            continue
+        if row in reviewed:
+            lines.append(list(line))
+            order.append(reviewed[row])
+            between.append([])
+        elif judgement['decision'][row] != 'drop':
+            between[-1].append(line[labels[row]])
+        row += 1
+    if row != len(ids):
+        raise ValueError(
+            f'{type(dataset).__name__}: its list has {row} lines that depend '
+            f'on labels, for {len(ids)} samples.')
+    return Text([''.join(part) for part in between], lines, order)
+
+
+def table_text(judgement: Dict[str, np.ndarray], names: Sequence[str],
+               review: Review) -> Text:
+    """A ``sample_scores.csv`` with the columns that ``decisions`` reads.
+
+    Its lines lack the last two columns, suggested label and decision.
+    """
+    reviewed = {int(row): i for i, row in enumerate(review.rows)}
+    between, lines, order = [[','.join(COLUMNS) + '\n']], [], []
+    for row, sample_id in enumerate(judgement['sample_id'].tolist()):
+        buffer = io.StringIO()
+        csv.writer(buffer, lineterminator='').writerow([
+            sample_id, names[sample_id], judgement['given_label'][row],
+            f'{judgement["noise_score"][row]:.6g}'
+        ])
+        if row in reviewed:
+            lines.append(buffer.getvalue())
+            order.append(reviewed[row])
+            between.append([])
+        else:
+            between[-1].append(
+                f'{buffer.getvalue()},{judgement["suggested_label"][row]},'
+                f'{judgement["decision"][row]}\n')
+    return Text([''.join(part) for part in between], lines, order)
+
+
+def thumbnail(image: np.ndarray, side: int) -> bytes:
+    """A JPEG of an image, no larger than ``side`` x ``side``."""
+    scale = side / max(image.shape[:2])
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale,
+                           interpolation=cv2.INTER_AREA)
+    return cv2.imencode('.jpg', image,
+                        [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
+def read_images(dataset: FERDataset, sample_ids: Sequence[int]):
+    """Images of samples one by one; None for those that cannot be read."""
+    position = {int(s): i for i, s in enumerate(dataset.sample_ids)}
+    for sample_id in sample_ids:
+        info = dataset.get_data_info(position[int(sample_id)])
+        if 'img' in info:
+            yield info['img']
+            continue
+        try:
+            with open(info['img_path'], 'rb') as file:
+                yield decode_image(file.read(), info['img_path'])
+        except (OSError, UnreadableImageError):
+            yield None
+
+
+def encode_images(images, count: int, budget: int) -> List[str]:
+    """Thumbnails in base64, as large as the budget allows.
+
+    Args:
+        images (Iterable[np.ndarray]): As of :func:`read_images`.
+        count (int): How many there are.
+        budget (int): Bytes for all of them.
+    """
+    images = list(images)
+    for side in SIDES:
+        sample = images[::max(1, count // 200)]
+        mean = np.mean([0 if image is None else len(thumbnail(image, side))
+                        for image in sample] or [0])
+        if mean * count * 4 / 3 <= budget:
+            break
+    return [
+        '' if image is None else
+        base64.b64encode(thumbnail(image, side)).decode() for image in images
+    ]
+
+
+def write_page(path: str, dataset: FERDataset, table: str, title: str,
+               limit: int = 10000) -> dict:
+    """Write the page.
+
+    Args:
+        path (str): The HTML file, which needs nothing else.
+        dataset (FERDataset): Training set as given, without decisions.
+        table (str): Its ``sample_scores.csv``.
+        title (str): Shown at the top, and part of names of downloads.
+        limit (int): Images at most. Defaults to 10000.
+
+    Returns:
+        dict: ``shown``, ``samples``, ``bytes``.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`read_decisions`.
+    """
+    names = image_names(dataset)
+    judgement = read_decisions(table, names, dataset.given_labels,
+                               dataset.sample_ids, dataset.num_classes)
+    review = most_suspicious(judgement, names, limit)
+    own = list_text(dataset, judgement, review)
+    decisions = table_text(judgement, names, review)
+    data = dict(
+        title=title,
+        classes=list(dataset.CLASSES),
+        given=review.given.tolist(),
+        suggested=review.suggested.tolist(),
+        score=[float(f'{s:.4g}') for s in review.score],
+        decision=review.decision.tolist(),
+        names=review.images,
+        list=None if own is None else own._asdict(),
+        listName=f'{title}_reviewed{dataset.LIST_ENDING}',
+        table=decisions._asdict(),
+        tableName=f'{title}_reviewed_scores.csv',
+        images=[])
+    with open(TEMPLATE, encoding='utf-8') as file:
+        page = file.read()
+    taken = len(page) + len(as_script(data))
+    data['images'] = encode_images(
+        read_images(dataset, judgement['sample_id'][review.rows]),
+        len(review.rows), MAX_BYTES - taken - 5 * len(review.rows))
+    page = page.replace('/*TITLE*/', html.escape(title))
+    text = page.replace(DATA, as_script(data)).encode()
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    write_atomic(path, text)
+    return dict(shown=len(review.rows), samples=len(judgement['sample_id']),
+                bytes=len(text))
+
+
+def as_script(data: dict) -> str:
+    """JSON that can stand in a script element."""
+    return json.dumps(
+        data, ensure_ascii=False, separators=(',', ':')).replace(
+            '<', '\\u003c')
