@@ -151,3 +151,18 @@ def checkpoint_loading(path: Optional[str], trust: bool):
             f'{path or "the checkpoint"}: holds Python objects and cannot be '
             'loaded safely. If you trust whoever made it, pass '
             f'--trust-checkpoint.\n{error}') from None
+
+
+def save_figure(figure, path: str) -> None:
+    """Write a figure of matplotlib, and say where it is."""
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    figure.savefig(path, dpi=130)
+    print(f'{path} is written.')
+
+
+def run_tool(main) -> None:
+    """Call ``main``; of what users can put right show the message alone."""
+    try:
+        main()
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from None

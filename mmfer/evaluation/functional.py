@@ -112,3 +112,31 @@ def concordance(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         (mean_p - mean_y)**2
     return np.divide(2 * covariance, spread, where=spread > 0,
                      out=np.full_like(spread, np.nan))
+
+
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray,
+                               bins: int = 15):
+    """How far confidence is from accuracy (Guo et al., ICML 2017).
+
+    Args:
+        confidence (np.ndarray): Of the predicted classes, in [0, 1], (N, ).
+        correct (np.ndarray): bool (N, ).
+        bins (int): Of equal width, open on the left. Defaults to 15.
+
+    Returns:
+        tuple: The mean of |accuracy - confidence| over the images, and by
+        bin, (bins, ): mean confidence, accuracy (NaN where it is empty), and
+        share of the images.
+    """
+    confidence = np.asarray(confidence, dtype=np.float64)
+    bin_of = (np.ceil(confidence * bins).astype(int) - 1).clip(0, bins - 1)
+    counts = np.bincount(bin_of, minlength=bins)
+    with np.errstate(invalid='ignore'):
+        mean = np.bincount(bin_of, confidence, bins) / counts
+        accuracy = np.bincount(
+            bin_of, np.asarray(correct, dtype=np.float64), bins) / counts
+    share = counts / len(confidence)
+    filled = counts > 0
+    error = float(
+        (share * np.abs(accuracy - mean))[filled].sum())
+    return error, mean, accuracy, share

@@ -18,6 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmfer.analysis.review import write_page
+from mmfer.cli import run_tool
 from mmfer.registry import DATASETS
 
 TABLE = 'sample_scores.csv'
@@ -78,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -1,0 +1,265 @@
+"""Figures on predictions; arrays in, figures out."""
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmfer.evaluation.functional import expected_calibration_error
+
+from .predictions import Predictions
+
+# Okabe and Ito's colours, told apart by the colour-blind.
+COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9',
+           '#000000')
+RIGHT, WRONG = COLOURS[2], COLOURS[1]
+MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
+
+
+def style_of(number: int) -> dict:
+    """Colour and marker of a series, different for the first 49."""
+    return dict(
+        color=COLOURS[number % len(COLOURS)],
+        marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)])
+
+
+def accuracy_after_rejection(correct: np.ndarray, uncertainty: np.ndarray,
+                             rates: np.ndarray) -> np.ndarray:
+    """See :func:`rejection_accuracy`; per cent, for all rates at once."""
+    order = np.argsort(uncertainty, kind='stable')
+    hits = np.cumsum(np.asarray(correct, dtype=np.float64)[order])
+    kept = len(order) - np.round(np.asarray(rates) * len(order)).astype(int)
+    return 100 * hits[kept - 1] / kept
+
+
+def rejection_figure(runs: Dict[str, Predictions],
+                     highest: float = 0.5) -> Figure:
+    """Accuracy on what is left when the least sure are rejected.
+
+    Solid by learned uncertainty, dashed by 1 - confidence: what the former
+    is worth beyond the latter, which papers leave out.
+
+    Args:
+        runs (dict): Predictions by name.
+        highest (float): Share rejected at the right end. Defaults to 0.5.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout='constrained')
+    axes = figure.subplots()
+    rates = np.linspace(0, highest, 51)
+    for number, (name, run) in enumerate(runs.items()):
+        style = dict(style_of(number), markevery=10, markersize=5)
+        # Without an uncertainty of its own, a model's is this.
+        if not np.allclose(run.uncertainty, 1 - run.confidence):
+            axes.plot(100 * rates, accuracy_after_rejection(
+                run.correct, run.uncertainty, rates), '-',
+                label=f'{name}, by uncertainty', **style)
+        axes.plot(100 * rates, accuracy_after_rejection(
+            run.correct, 1 - run.confidence, rates), '--',
+            label=f'{name}, by confidence', fillstyle='none', **style)
+    axes.set(xlabel='rejected, %', ylabel='accuracy on the others, %')
+    finish(axes)
+    return figure
+
+
+def confusion_figure(run: Predictions, classes: Sequence[str]) -> Figure:
+    """Rows are true classes, in per cent of them.
+
+    Args:
+        run (Predictions): Of one model.
+        classes (Sequence[str]): Names.
+    """
+    count = len(classes)
+    matrix = np.zeros((count, count))
+    np.add.at(matrix, (run.labels, run.predicted), 1)
+    totals = matrix.sum(axis=1, keepdims=True)
+    share = 100 * np.divide(matrix, totals, where=totals > 0,
+                            out=np.zeros_like(matrix))
+    side = 2.2 + .55 * count
+    figure = Figure(figsize=(side + .6, side), layout='constrained')
+    axes = figure.subplots()
+    shown = axes.imshow(share, vmin=0, vmax=100, cmap='cividis')
+    for i in range(count):
+        for j in range(count):
+            axes.text(j, i, f'{share[i, j]:.0f}', ha='center', va='center',
+                      color='white' if share[i, j] < 55 else 'black')
+    axes.set_xticks(range(count), classes, rotation=45, ha='right',
+                    rotation_mode='anchor')
+    axes.set_yticks(range(count), [
+        f'{name} ({int(total)})' for name, total in zip(classes,
+                                                        totals[:, 0])
+    ])
+    axes.set(xlabel='predicted', ylabel='true (images)',
+             title=f'accuracy {100 * run.correct.mean():.1f} %, '
+             f'mean class {share.diagonal()[totals[:, 0] > 0].mean():.1f} %')
+    figure.colorbar(shown, label='% of the true class', shrink=.8)
+    return figure
+
+
+def reliability_figure(runs: Dict[str, Predictions],
+                       bins: int = 15) -> Figure:
+    """Accuracy over confidence, and the expected calibration error.
+
+    Args:
+        runs (dict): Predictions by name.
+        bins (int): Of equal width. Defaults to 15.
+    """
+    figure = Figure(figsize=(6.4, 5.6), layout='constrained')
+    upper, lower = figure.subplots(
+        2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], color='#888888', linewidth=1,
+               label='as sure as right')
+    edges = np.linspace(0, 1, bins + 1)
+    for number, (name, run) in enumerate(runs.items()):
+        error, confidence, accuracy, share = expected_calibration_error(
+            run.confidence, run.correct, bins)
+        filled = share > 0
+        style = style_of(number)
+        upper.plot(confidence[filled], accuracy[filled],
+                   label=f'{name}, ECE {100 * error:.1f} %', **style)
+        lower.stairs(100 * share, edges, color=style['color'])
+    upper.set(ylabel='accuracy', xlim=(0, 1), ylim=(0, 1))
+    lower.set(xlabel='confidence', ylabel='images, %')
+    finish(upper)
+    lower.grid(alpha=.3)
+    return figure
+
+
+def tsne_figure(features: np.ndarray, labels: np.ndarray,
+                classes: Sequence[str], seed: int = 0) -> Figure:
+    """Features in two dimensions by t-SNE, initialised by PCA.
+
+    Args:
+        features (np.ndarray): (N, D).
+        labels (np.ndarray): int (N, ).
+        classes (Sequence[str]): Names.
+        seed (int): Defaults to 0.
+    """
+    from sklearn.manifold import TSNE
+    points = TSNE(
+        init='pca', random_state=seed,
+        perplexity=min(30, (len(features) - 1) / 3)).fit_transform(features)
+    figure = Figure(figsize=(6.6, 5.2), layout='constrained')
+    axes = figure.subplots()
+    for k, name in enumerate(classes):
+        own = labels == k
+        style = style_of(k)
+        axes.scatter(*points[own].T, s=12, alpha=.7, linewidths=0,
+                     label=name, c=style['color'], marker=style['marker'])
+    axes.set(xticks=[], yticks=[])
+    axes.legend(frameon=False, loc='center left', bbox_to_anchor=(1, .5),
+                markerscale=1.6)
+    return figure
+
+
+def uncertain_figure(run: Predictions, images: Dict[int, np.ndarray],
+                     shown: Tuple[np.ndarray, np.ndarray],
+                     classes: Sequence[str], columns: int = 8) -> Figure:
+    """The most and the least uncertain images.
+
+    Args:
+        run (Predictions): Of one model.
+        images (dict[int, np.ndarray]): By position in ``run``, grey (H, W)
+            or RGB (H, W, 3).
+        shown (tuple[np.ndarray]): Positions of the most and the least
+            uncertain, see :func:`extremes`.
+        classes (Sequence[str]): Names.
+        columns (int): Images side by side. Defaults to 8.
+    """
+    rows = [-(-len(part) // columns) for part in shown]
+    figure = Figure(figsize=(1.25 * columns, 1.75 * sum(rows) + .9),
+                    layout='constrained')
+    parts = figure.subfigures(2, 1, height_ratios=rows)
+    titles = ('most uncertain', 'least uncertain')
+    for part, positions, title, count in zip(parts, shown, titles, rows):
+        wrong = (~run.correct[positions]).mean()
+        part.suptitle(f'{title}: {100 * wrong:.0f} % wrong', fontsize=11)
+        grid = part.subplots(count, columns, squeeze=False).ravel()
+        for axes in grid:
+            axes.axis('off')
+        for axes, i in zip(grid, positions):
+            right = run.correct[i]
+            axes.axis('on')
+            axes.imshow(images[int(i)], cmap='gray', vmin=0, vmax=255)
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(color=RIGHT if right else WRONG, linewidth=3,
+                          linestyle='-' if right else (0, (2, 1)))
+            name = classes[run.predicted[i]]
+            below = name if right else \
+                f'{name}\n(is {classes[run.labels[i]]})'
+            axes.set_xlabel(f'{below}\n{run.uncertainty[i]:.3g}', fontsize=7)
+    return figure
+
+
+def extremes(uncertainty: np.ndarray,
+             count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Positions of the most and of the least uncertain, ``count`` each."""
+    order = np.argsort(uncertainty, kind='stable')
+    return order[::-1][:count], order[:count]
+
+
+def mixture_figure(values: np.ndarray, wrong: Optional[np.ndarray],
+                   density, label: str, bins: int = 50) -> Figure:
+    """A histogram, that of wrong labels in it, and a fitted density.
+
+    Args:
+        values (np.ndarray): (N, ).
+        wrong (np.ndarray, optional): bool (N, ), where it is known.
+        density (Callable, optional): Of the mixture's parts, from (M, ) to
+            (parts, M), weights included.
+        label (str): What the values are.
+        bins (int): Defaults to 50.
+    """
+    figure = Figure(figsize=(6.4, 4), layout='constrained')
+    axes = figure.subplots()
+    edges = np.linspace(values.min(), values.max(), bins + 1)
+    scale = len(values) * (edges[1] - edges[0])
+    if wrong is None:
+        axes.hist(values, edges, color='#bbbbbb', label='samples')
+    else:
+        axes.hist([values[~wrong], values[wrong]], edges, stacked=True,
+                  color=(COLOURS[5], COLOURS[4]),
+                  label=('right labels', 'wrong labels'))
+    if density is not None:
+        at = np.linspace(edges[0], edges[-1], 400)
+        parts = np.asarray(density(at)) * scale
+        for number, part in enumerate(parts):
+            axes.plot(at, part, ('--', ':', '-.')[number % 3],
+                      color='black', label=f'part {number + 1}')
+        axes.plot(at, parts.sum(axis=0), color='black', label='mixture')
+    axes.set(xlabel=label, ylabel='samples')
+    finish(axes)
+    return figure
+
+
+def learning_figure(histories: Dict[str, List[dict]],
+                    metrics: Sequence[str]) -> Figure:
+    """Metrics over epochs, of one or several runs.
+
+    Args:
+        histories (dict): ``history.json`` of the runs, by name.
+        metrics (Sequence[str]): Names in ``metrics``; the first is solid,
+            others are dashed and dotted.
+    """
+    figure = Figure(figsize=(6.4, 4), layout='constrained')
+    axes = figure.subplots()
+    for number, (name, history) in enumerate(histories.items()):
+        for kind, metric in enumerate(metrics):
+            points = [(entry['epoch'], entry['metrics'][metric])
+                      for entry in history
+                      if metric in entry.get('metrics', {})]
+            if not points:
+                continue
+            axes.plot(*zip(*points), ('-', '--', ':', '-.')[kind % 4],
+                      color=COLOURS[number % len(COLOURS)],
+                      label=f'{name}, {metric}' if len(metrics) > 1 else name)
+    axes.set(xlabel='epoch',
+             ylabel=metrics[0] if len(metrics) == 1 else '%')
+    finish(axes)
+    return figure
+
+
+def finish(axes: Axes) -> None:
+    """Grid, and a legend where there is room."""
+    axes.grid(alpha=.3)
+    axes.legend(frameon=False, fontsize=9)

@@ -1,0 +1,131 @@
+"""Trainings and their predictions, as figures need them."""
+import json
+import os.path as osp
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmfer.datasets import FERDataset
+from mmfer.datasets.transforms import decode_image
+from mmfer.registry import DATASETS
+
+from .predictions import Predictions, read_predictions
+
+PREDICTIONS = 'predictions.pkl'
+
+
+class Run(NamedTuple):
+    """A test run.
+
+    Attributes:
+        name (str): Of its folder or file.
+        predictions (Predictions): What it predicted.
+        config (Config, optional): That of the folder.
+    """
+
+    name: str
+    predictions: Predictions
+    config: Optional[Config]
+
+    @property
+    def classes(self) -> List[str]:
+        """Names of the classes, or numbers where no config says them."""
+        count = self.predictions.scores.shape[1]
+        if self.config is not None:
+            settings = self.config.test_dataloader.dataset
+            classes = settings.get('classes') or getattr(
+                DATASETS.get(settings.type), 'METAINFO', {}).get('classes')
+            if classes is not None and len(classes) == count:
+                return list(classes)
+        return [str(k) for k in range(count)]
+
+    def images(self, positions: Sequence[int]) -> Dict[int, np.ndarray]:
+        """Images by position, RGB or grey, from their files or the data set.
+
+        Raises:
+            ValueError: There are neither.
+        """
+        images = {}
+        dataset = None
+        for i in map(int, positions):
+            path = self.predictions.images[i]
+            if osp.isfile(path):
+                with open(path, 'rb') as file:
+                    images[i] = decode_image(file.read(), path)[..., ::-1]
+                continue
+            if dataset is None:
+                dataset = self.dataset()
+            info = dataset.get_data_info(i)
+            if 'img' not in info:
+                raise ValueError(
+                    f'{self.name}: the image {path!r} is not there; run this '
+                    'where the data set is.')
+            image = info['img']
+            images[i] = image if image.ndim == 2 else image[..., ::-1]
+        return images
+
+    def dataset(self) -> FERDataset:
+        """The evaluation set of the config."""
+        if self.config is None:
+            raise ValueError(
+                f'{self.name}: no config lies beside the predictions, so '
+                'the images are not known. Name a work dir that holds both.')
+        init_default_scope('mmfer')
+        return DATASETS.build(self.config.test_dataloader.dataset)
+
+
+def open_run(path: str) -> Run:
+    """Predictions by their file, or by the work dir that they lie in.
+
+    Args:
+        path (str): ``*.pkl``, or a folder with ``predictions.pkl``.
+
+    Raises:
+        FileNotFoundError: There are none; says how to make them.
+        ValueError: See :func:`read_predictions`.
+    """
+    folder, file = (path, osp.join(path, PREDICTIONS)) \
+        if osp.isdir(path) else (osp.dirname(path), path)
+    configs = sorted(Path(folder or '.').glob('*.py'))
+    config = configs[0] if len(configs) == 1 else None
+    if osp.isdir(path) and not osp.isfile(file):
+        checkpoint = Path(folder) / 'last_checkpoint'
+        checkpoint = checkpoint.read_text().strip() \
+            if checkpoint.is_file() else 'CHECKPOINT'
+        raise FileNotFoundError(
+            f'{path} has no {PREDICTIONS}. This makes it: python '
+            f'tools/test.py {config or "CONFIG"} {checkpoint} --out {file}')
+    name = osp.basename(osp.abspath(folder)) \
+        if osp.basename(file) == PREDICTIONS else Path(file).stem
+    return Run(name, read_predictions(file),
+               None if config is None else Config.fromfile(config))
+
+
+def open_runs(paths: Sequence[str]) -> Dict[str, Run]:
+    """Several of them by name; equal names are numbered."""
+    runs: Dict[str, Run] = {}
+    for run in map(open_run, paths):
+        name, number = run.name, 2
+        while name in runs:
+            name, number = f'{run.name} ({number})', number + 1
+        runs[name] = run
+    return runs
+
+
+def read_json(folder: str, file: str):
+    """``summary.json`` or ``history.json`` of a work dir.
+
+    Raises:
+        FileNotFoundError: The training has not written it (yet).
+    """
+    path = osp.join(folder, file)
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'{path} is not there; trainings write history.json after each '
+            'epoch and summary.json at the end (python tools/train.py '
+            'CONFIG).')
+    with open(path) as opened:
+        return json.load(opened)

@@ -1,0 +1,194 @@
+"""Figures show what the predictions say."""
+import os
+import subprocess
+import sys
+
+import mmengine
+import numpy as np
+import pytest
+from helpers import ROOT, tiny_config, train
+
+from mmfer.analysis import figures
+from mmfer.analysis.predictions import Predictions, read_predictions
+from mmfer.analysis.runs import open_run, open_runs, read_json
+from mmfer.evaluation.functional import (expected_calibration_error,
+                                         rejection_accuracy,
+                                         rejection_threshold)
+
+
+def make_predictions(count=200, classes=4, seed=0, ties=False):
+    rng = np.random.default_rng(seed)
+    scores = rng.dirichlet(np.ones(classes), count)
+    labels = rng.integers(0, classes, count)
+    uncertainty = rng.integers(0, 5, count) / 5 if ties else rng.random(count)
+    return Predictions(scores, labels, uncertainty, [''] * count,
+                       np.arange(count))
+
+
+@pytest.mark.parametrize('ties', [False, True])
+def test_rejection_is_that_of_the_metric(ties):
+    run = make_predictions(ties=ties)
+    rates = np.linspace(0, .5, 11)
+    found = figures.accuracy_after_rejection(
+        run.correct, run.uncertainty, rates)
+    np.testing.assert_allclose(found, [
+        rejection_accuracy(run.correct, run.uncertainty, rate)
+        for rate in rates])
+
+
+def test_lines_of_the_rejection_figure():
+    """Dashed by confidence; a model without an uncertainty has one line."""
+    run = make_predictions()
+    plain = run._replace(uncertainty=1 - run.confidence)
+    axes, = figures.rejection_figure(dict(a=run, b=plain)).axes
+    names = [line.get_label() for line in axes.lines]
+    assert names == ['a, by uncertainty', 'a, by confidence',
+                     'b, by confidence']
+    np.testing.assert_allclose(
+        axes.lines[0].get_ydata()[[0, 20]],
+        [100 * run.correct.mean(),
+         rejection_accuracy(run.correct, run.uncertainty, .2)])
+    np.testing.assert_allclose(axes.lines[1].get_ydata(),
+                               axes.lines[2].get_ydata())
+
+
+def test_confusion_in_per_cent_of_rows():
+    run = make_predictions(classes=3)._replace(
+        labels=np.repeat([0, 2], 100))
+    axes = figures.confusion_figure(run, ['a', 'b', 'c']).axes[0]
+    image = axes.images[0].get_array()
+    np.testing.assert_allclose(image.sum(axis=1), [100, 0, 100])
+    expected = np.mean(run.predicted[:100] == 2) * 100
+    assert image[0, 2] == pytest.approx(expected)
+    texts = [text.get_text() for text in axes.texts]
+    assert texts[2] == f'{expected:.0f}'
+    assert [t.get_text() for t in axes.get_yticklabels()] == [
+        'a (100)', 'b (0)', 'c (100)']
+
+
+def test_calibration_error_by_hand():
+    # One bin of two, one of one; the third is empty.
+    error, mean, accuracy, share = expected_calibration_error(
+        [.5, .6, .9], [True, False, True], 3)
+    np.testing.assert_allclose(mean, [np.nan, .55, .9])
+    np.testing.assert_allclose(accuracy, [np.nan, .5, 1])
+    np.testing.assert_allclose(share, [0, 2 / 3, 1 / 3])
+    assert error == pytest.approx((2 * .05 + .1) / 3)
+    # Limits belong to the bin below.
+    assert expected_calibration_error([1., 1 / 3], [True, True], 3)[
+        3].tolist() == [.5, 0, .5]
+
+
+@pytest.mark.parametrize('target', [0., .1, .3, .99])
+@pytest.mark.parametrize('ties', [False, True])
+def test_rejection_threshold(target, ties):
+    """The largest of all thresholds that keep the promise."""
+    run = make_predictions(60, ties=ties)
+    correct = run.uncertainty + np.random.default_rng(1).random(60) < 1
+    threshold, kept = rejection_threshold(correct, run.uncertainty, target)
+    good = [
+        t for t in run.uncertainty
+        if (~correct[run.uncertainty <= t]).mean() <= target
+    ]
+    assert threshold == max(good, default=-np.inf)
+    assert kept == (run.uncertainty <= threshold).mean()
+
+
+def test_nothing_can_be_kept():
+    assert rejection_threshold([False, True], [.1, .2], .1) == (-np.inf, 0)
+
+
+def test_most_and_least_uncertain():
+    run = make_predictions(30)
+    most, least = figures.extremes(run.uncertainty, 5)
+    order = np.sort(run.uncertainty)
+    assert run.uncertainty[most].tolist() == order[::-1][:5].tolist()
+    assert run.uncertainty[least].tolist() == order[:5].tolist()
+    images = {int(i): np.full((9, 9), 100, np.uint8)
+              for i in np.concatenate([most, least])}
+    figure = figures.uncertain_figure(
+        run, images, (most, least), ['a', 'b', 'c', 'd'], columns=4)
+    drawn = [axes for axes in figure.get_axes() if axes.images]
+    assert len(drawn) == 10
+    colours = [axes.spines['top'].get_edgecolor() for axes in drawn]
+    right = run.correct[np.concatenate([most, least])]
+    assert len({colour for colour, yes in zip(colours, right) if yes}) == 1
+    assert [colour == colours[int(right.argmax())]
+            for colour in colours] == right.tolist()
+
+
+def test_mixture_lies_on_the_histogram():
+    """The area below it is that of the bars."""
+    rng = np.random.default_rng(0)
+    values = rng.random(1000)
+    axes, = figures.mixture_figure(
+        values, values < .3, lambda at: np.stack([.4 + 0 * at, .6 + 0 * at]),
+        'similarity').axes
+    total = axes.lines[-1]
+    area = np.trapezoid(total.get_ydata(), total.get_xdata())
+    width = (values.max() - values.min()) / 50
+    assert area == pytest.approx(1000 * width, rel=.01)
+    bars = sum(patch.get_height() for container in axes.containers
+               for patch in container)
+    assert bars == 1000
+
+
+@pytest.fixture(scope='module')
+def work_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('run')
+    cfg = tiny_config(folder, train_cfg__max_epochs=2)
+    train(cfg)
+    config, = folder.glob('*.py')
+    checkpoint, = folder.glob('*.pth')
+    call('tools/test.py', config, checkpoint, '--work-dir',
+         folder / 'test', '--out', folder / 'predictions.pkl')
+    return folder
+
+
+def call(*command, code=0):
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=ROOT, text=True,
+        env=dict(os.environ, PYTHONPATH=ROOT, OMP_NUM_THREADS='1'),
+        capture_output=True)
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_predictions_are_read_back(work_dir):
+    run = open_run(str(work_dir))
+    assert run.name == work_dir.name
+    assert run.classes[0] == 'surprise' and len(run.classes) == 7
+    found = run.predictions
+    np.testing.assert_allclose(found.scores.sum(axis=1), 1, rtol=1e-4)
+    summary = read_json(str(work_dir), 'summary.json')
+    assert 100 * found.correct.mean() == pytest.approx(
+        summary['metrics']['accuracy/top1']['last'], abs=1e-3)
+    images = run.images([0, 5])
+    assert set(images) == {0, 5} and images[0].ndim == 2
+    both = open_runs([str(work_dir), str(work_dir / 'predictions.pkl')])
+    assert list(both) == [run.name, f'{run.name} (2)']
+
+
+@pytest.mark.parametrize('tool', [
+    'rejection_curve', 'confusion_matrix', 'reliability', 'uncertain_images',
+    'learning_curves'])
+def test_tools(work_dir, tmp_path, tool):
+    out = tmp_path / 'new' / f'{tool}.png'
+    said = call(f'tools/analysis_tools/{tool}.py', work_dir, '--out', out)
+    assert str(out) in said and out.stat().st_size > 5000
+
+
+def test_what_is_missing_is_said(work_dir, tmp_path):
+    (tmp_path / 'config.py').write_text('')
+    said = call('tools/analysis_tools/confusion_matrix.py', tmp_path, code=1)
+    assert said.startswith(str(tmp_path)) and 'tools/test.py' in said
+    assert 'config.py CHECKPOINT --out' in said
+    mmengine.dump([1, 2], tmp_path / 'x.pkl')
+    with pytest.raises(ValueError, match='no predictions'):
+        read_predictions(str(tmp_path / 'x.pkl'))
+    with pytest.raises(FileNotFoundError, match='history.json'):
+        read_json(str(tmp_path), 'history.json')
+    run = open_run(str(work_dir / 'predictions.pkl'))._replace(config=None)
+    assert run.classes == list('0123456')
+    with pytest.raises(ValueError, match='no config lies beside'):
+        run.images([0])

@@ -1,0 +1,34 @@
+"""The most and the least uncertain images, right ones and wrong ones framed.
+
+    python tools/analysis_tools/uncertain_images.py RUN
+
+A run is a work dir with ``predictions.pkl``, or such a file, written by
+``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``.
+"""
+import argparse
+
+import numpy as np
+
+from mmfer.analysis.figures import extremes, uncertain_figure
+from mmfer.analysis.runs import open_run
+from mmfer.cli import run_tool, save_figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('run')
+    parser.add_argument('--count', type=int, default=24, help='of each kind')
+    parser.add_argument('--columns', type=int, default=8)
+    parser.add_argument('--out', default='uncertain_images.png')
+    args = parser.parse_args()
+    run = open_run(args.run)
+    shown = extremes(run.predictions.uncertainty, args.count)
+    save_figure(
+        uncertain_figure(run.predictions, run.images(np.concatenate(shown)),
+                         shown, run.classes, args.columns), args.out)
+
+
+if __name__ == '__main__':
+    run_tool(main)
