@@ -11,13 +11,13 @@ from .predictions import Predictions
 
 # Okabe and Ito's colours, told apart by the colour-blind.
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9',
-           '#000000')
+           '#000000', '#999999')
 RIGHT, WRONG = COLOURS[2], COLOURS[1]
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 
 
 def style_of(number: int) -> dict:
-    """Colour and marker of a series, different for the first 49."""
+    """Colour and marker of a series, different for the first 56."""
     return dict(
         color=COLOURS[number % len(COLOURS)],
         marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)])
@@ -196,6 +196,27 @@ def extremes(uncertainty: np.ndarray,
     """Positions of the most and of the least uncertain, ``count`` each."""
     order = np.argsort(uncertainty, kind='stable')
     return order[::-1][:count], order[:count]
+
+
+def browse_figure(images: Sequence[Sequence[np.ndarray]],
+                  labels: Sequence[str]) -> Figure:
+    """Rows of images with a label in front.
+
+    Args:
+        images (Sequence): Rows of BGR (H, W, 3) or grey (H, W, 1), uint8.
+        labels (Sequence[str]): One for each row.
+    """
+    figure = Figure(figsize=(1.2 * len(images[0]) + 1, 1.2 * len(images)),
+                    layout='constrained')
+    grid = figure.subplots(len(images), len(images[0]), squeeze=False)
+    for places, row, label in zip(grid, images, labels):
+        for axes, image in zip(places, row):
+            axes.imshow(image[..., 0] if image.shape[2] == 1 else
+                        image[..., ::-1], cmap='gray', vmin=0, vmax=255)
+            axes.set(xticks=[], yticks=[])
+        places[0].set_ylabel(label, rotation=0, ha='right', va='center',
+                             fontsize=9)
+    return figure
 
 
 def mixture_figure(values: np.ndarray, wrong: Optional[np.ndarray],

@@ -1,0 +1,41 @@
+"""A table over several trainings, mean and spread over seeds.
+
+    python tools/analysis_tools/summarize.py WORK_DIR [WORK_DIR ...]
+
+reads ``summary.json``. Work dirs that differ in an ending as ``_seed2`` are
+one row.
+"""
+import argparse
+import os.path as osp
+
+from mmfer.analysis.runs import read_json
+from mmfer.analysis.tables import summary_table
+from mmfer.cli import run_tool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('work_dirs', nargs='+')
+    parser.add_argument(
+        '--metrics', nargs='+',
+        default=['accuracy/top1', 'accuracy/mean_class'])
+    parser.add_argument('--statistic', default='last5_mean',
+                        help='last5_mean, last or best')
+    parser.add_argument('--digits', type=int, default=2)
+    parser.add_argument('--out', help='file for the table, in Markdown')
+    args = parser.parse_args()
+    table = summary_table(
+        {
+            osp.basename(osp.abspath(folder)): read_json(
+                folder, 'summary.json') for folder in args.work_dirs
+        }, args.metrics, args.statistic, args.digits)
+    print(table)
+    if args.out is not None:
+        with open(args.out, 'w') as file:
+            file.write(f'{table}\n')
+
+
+if __name__ == '__main__':
+    run_tool(main)

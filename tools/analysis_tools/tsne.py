@@ -1,0 +1,65 @@
+"""Features of the evaluation images in two dimensions, by t-SNE.
+
+    python tools/analysis_tools/tsne.py CONFIG CHECKPOINT
+
+A feature is the last map of the backbone, averaged over its places. Needs
+scikit-learn.
+"""
+import argparse
+import os.path as osp
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dataset import default_collate
+from mmengine.registry import init_default_scope
+
+from mmfer.analysis.figures import tsne_figure
+from mmfer.apis import get_model
+from mmfer.apis.images import in_chunks
+from mmfer.apis.inferencer import load_weights
+from mmfer.cli import run_tool, save_figure
+from mmfer.models.uncertainty_neck import as_map, last_feature
+from mmfer.registry import DATASETS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('--count', type=int, default=2000,
+                        help='images, drawn at random; 2000')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--out', default='tsne.png')
+    args = parser.parse_args()
+    if not osp.isfile(args.config):
+        raise FileNotFoundError(f'{args.config}: there is no such config.')
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    model = get_model(cfg)
+    load_weights(model, args.checkpoint)
+    init_default_scope('mmfer')
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    rng = np.random.default_rng(args.seed)
+    chosen = np.sort(rng.permutation(len(dataset))[:args.count])
+    features = []
+    for chunk in in_chunks(chosen.tolist(), 128):
+        data = model.data_preprocessor(
+            default_collate([dataset[i] for i in chunk]))
+        with torch.no_grad():
+            maps = as_map(last_feature(
+                model.extract_feat(data['inputs'], stage='backbone')))
+        features.append(maps.mean(dim=(2, 3)).cpu().numpy())
+    save_figure(
+        tsne_figure(
+            np.concatenate(features),
+            dataset.get_gt_labels()[chosen], dataset.metainfo['classes'],
+            args.seed), args.out)
+
+
+if __name__ == '__main__':
+    run_tool(main)
