@@ -66,19 +66,29 @@ class FaceDetector:
         return sorted(faces, key=lambda face: face.box)
 
 
-def crop(image: np.ndarray, box, margin: float) -> np.ndarray:
+# What makes of a detected box what FERPlus has: on 51 of 60 of its validation
+# images the detector finds the face, and their crops are 5 % larger on each
+# side than the mean box and lie 7 % higher.
+MARGIN = 0.05
+RISE = 0.07
+
+
+def crop(image: np.ndarray, box, margin: float = MARGIN,
+         rise: float = RISE) -> np.ndarray:
     """A box with a margin; pixels outside are those at the edge.
 
     Args:
         image (np.ndarray): (H, W) or (H, W, 3).
         box (tuple): (left, top, right, bottom).
         margin (float): Added on each side, as a share of the box.
+        rise (float): By which all is moved up, as a share of the box.
 
     Returns:
         np.ndarray: The part of the image.
     """
     left, top, right, bottom = box
     dx, dy = margin * (right - left), margin * (bottom - top)
+    top, bottom = (y - rise * (box[3] - box[1]) for y in (top, bottom))
     columns = np.arange(round(left - dx), round(right + dx))
     rows = np.arange(round(top - dy), round(bottom + dy))
     return image[np.ix_(

@@ -19,7 +19,7 @@ from mmfer.datasets.transforms import UnreadableImageError
 from mmfer.registry import TRANSFORMS
 
 from .drawing import draw_results
-from .faces import FaceDetector, NoFaceError, crop
+from .faces import MARGIN, FaceDetector, NoFaceError, crop
 from .hub import get_model, list_models
 from .images import each_source, in_chunks, read_image
 
@@ -126,7 +126,7 @@ class FERInferencer(ImageClassificationInferencer):
                 ori_shape=image.shape[:2]))
 
     def prepare(self, source: Any, detect_faces: bool = False,
-                margin: float = 0.2) -> Tuple[List[dict], List[dict]]:
+                margin: float = MARGIN) -> Tuple[List[dict], List[dict]]:
         """Samples for the model from an image of any kind.
 
         Args:
@@ -162,7 +162,7 @@ class FERInferencer(ImageClassificationInferencer):
                  batch_size: int = 32,
                  reject_above: Optional[float] = None,
                  detect_faces: bool = False,
-                 margin: float = 0.2,
+                 margin: float = MARGIN,
                  return_datasamples: bool = False,
                  show_dir: Optional[str] = None,
                  on_error: str = 'raise') -> list:
@@ -178,7 +178,7 @@ class FERInferencer(ImageClassificationInferencer):
                 for, see :class:`FaceDetector`. By default an image is a
                 face.
             margin (float): Around a detected face, as a share of its box.
-                Defaults to 0.2.
+                Defaults to 0.05, which is that of FERPlus.
             return_datasamples (bool): Return mmpretrain's data samples.
                 Defaults to False.
             show_dir (str, optional): Folder for pictures with the results.
@@ -210,7 +210,7 @@ class FERInferencer(ImageClassificationInferencer):
                batch_size: int = 1,
                reject_above: Optional[float] = None,
                detect_faces: bool = False,
-               margin: float = 0.2,
+               margin: float = MARGIN,
                return_datasamples: bool = False,
                on_error: str = 'raise') -> Iterator:
         """Results one by one, as for the frames of a video.
