@@ -1,7 +1,8 @@
 """Figures on predictions; arrays in, figures out."""
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -219,37 +220,47 @@ def browse_figure(images: Sequence[Sequence[np.ndarray]],
     return figure
 
 
-def mixture_figure(values: np.ndarray, wrong: Optional[np.ndarray],
-                   density, label: str, bins: int = 50) -> Figure:
-    """A histogram, that of wrong labels in it, and a fitted density.
+def mixture_figure(panels: Dict[str, Tuple[np.ndarray, Any]],
+                   wrong: Optional[np.ndarray] = None,
+                   label: str = 'score', bins: int = 50) -> Figure:
+    """Histograms of scores, and the mixtures fitted to them.
 
     Args:
-        values (np.ndarray): (N, ).
-        wrong (np.ndarray, optional): bool (N, ), where it is known.
-        density (Callable, optional): Of the mixture's parts, from (M, ) to
-            (parts, M), weights included.
-        label (str): What the values are.
+        panels (dict): By title, scores in [0, 1], (N, ), and a fitted
+            :class:`TwoComponentMixture` or None.
+        wrong (np.ndarray, optional): Which labels are wrong, bool (N, ),
+            where that is known.
+        label (str): What the scores are.
         bins (int): Defaults to 50.
     """
-    figure = Figure(figsize=(6.4, 4), layout='constrained')
-    axes = figure.subplots()
-    edges = np.linspace(values.min(), values.max(), bins + 1)
-    scale = len(values) * (edges[1] - edges[0])
-    if wrong is None:
-        axes.hist(values, edges, color='#bbbbbb', label='samples')
-    else:
-        axes.hist([values[~wrong], values[wrong]], edges, stacked=True,
-                  color=(COLOURS[5], COLOURS[4]),
-                  label=('right labels', 'wrong labels'))
-    if density is not None:
-        at = np.linspace(edges[0], edges[-1], 400)
-        parts = np.asarray(density(at)) * scale
-        for number, part in enumerate(parts):
-            axes.plot(at, part, ('--', ':', '-.')[number % 3],
-                      color='black', label=f'part {number + 1}')
-        axes.plot(at, parts.sum(axis=0), color='black', label='mixture')
-    axes.set(xlabel=label, ylabel='samples')
-    finish(axes)
+    figure = Figure(figsize=(6 * len(panels), 4), layout='constrained')
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    edges = np.linspace(0, 1, bins + 1)
+    # Where U-shaped components are finite.
+    at = np.linspace(0, 1, 501)[1:-1]
+    for axes, (title, (scores, mixture)) in zip(grid, panels.items()):
+        groups = [scores] if wrong is None else [scores[~wrong],
+                                                 scores[wrong]]
+        names = ['samples'] if wrong is None else ['right labels',
+                                                   'wrong labels']
+        heights = axes.hist(
+            groups, edges, stacked=True, label=names,
+            color=['#bbbbbb'] if wrong is None else [COLOURS[5],
+                                                     COLOURS[4]])[0]
+        if mixture is not None:
+            parts = mixture.component_densities(
+                torch.from_numpy(at)).cpu().numpy() * len(scores) / bins
+            axes.plot(at, parts[0], '--', color=COLOURS[1],
+                      label=f'noisy, {float(mixture.weight[0]):.0%}')
+            axes.plot(at, parts[1], '-.', color=COLOURS[0],
+                      label=f'clean, {float(mixture.weight[1]):.0%}')
+            axes.plot(at, parts.sum(axis=0), color='black', label='mixture')
+        # Ends tower above all else.
+        top = np.sort(np.atleast_2d(heights)[-1])
+        axes.set(xlabel=label, ylabel='samples', title=title, xlim=(0, 1),
+                 ylim=(0, 1.2 * max(top[-1] if top[-1] < 4 * top[-3]
+                                    else 1.5 * top[-3], 1)))
+        finish(axes)
     return figure
 
 
@@ -259,16 +270,19 @@ def learning_figure(histories: Dict[str, List[dict]],
 
     Args:
         histories (dict): ``history.json`` of the runs, by name.
-        metrics (Sequence[str]): Names in ``metrics``; the first is solid,
-            others are dashed and dotted.
+        metrics (Sequence[str]): Names in ``metrics``, or in ``training``,
+            see :class:`SampleScoresHook`; the first is solid, others are
+            dashed and dotted. Those that a run has not are left out.
     """
     figure = Figure(figsize=(6.4, 4), layout='constrained')
     axes = figure.subplots()
     for number, (name, history) in enumerate(histories.items()):
         for kind, metric in enumerate(metrics):
-            points = [(entry['epoch'], entry['metrics'][metric])
+            points = [(entry['epoch'], values[metric])
                       for entry in history
-                      if metric in entry.get('metrics', {})]
+                      for values in (entry.get('metrics', {}),
+                                     entry.get('training', {}))
+                      if metric in values]
             if not points:
                 continue
             axes.plot(*zip(*points), ('-', '--', ':', '-.')[kind % 4],

@@ -2,12 +2,15 @@
 import json
 import os.path as osp
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
+from mmfer.apis.hub import get_model
+from mmfer.apis.inferencer import load_weights
 from mmfer.datasets import FERDataset
 from mmfer.datasets.transforms import decode_image
 from mmfer.registry import DATASETS
@@ -113,6 +116,29 @@ def open_runs(paths: Sequence[str]) -> Dict[str, Run]:
             name, number = f'{run.name} ({number})', number + 1
         runs[name] = run
     return runs
+
+
+def open_model(config: str, checkpoint: str,
+               options: Optional[dict] = None) -> Tuple[Config, BaseModel]:
+    """A config with its overrides, and its model with weights.
+
+    Args:
+        config (str): Path.
+        checkpoint (str): Path.
+        options (dict, optional): Overrides, with dots in their keys.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+        ValueError: A checkpoint of another model.
+    """
+    if not osp.isfile(config):
+        raise FileNotFoundError(f'{config}: there is no such config.')
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(options or {})
+    model = get_model(cfg)
+    load_weights(model, checkpoint)
+    init_default_scope('mmfer')
+    return cfg, model
 
 
 def read_json(folder: str, file: str):

@@ -173,7 +173,7 @@ class FERInferencer(ImageClassificationInferencer):
             batch_size (int): Images at a time. Defaults to 32.
             reject_above (float, optional): Predictions of a larger
                 uncertainty are marked as ``rejected``, see
-                :func:`rejection_threshold`.
+                :meth:`rejection_threshold`.
             detect_faces (bool): Images are photos, in which faces are looked
                 for, see :class:`FaceDetector`. By default an image is a
                 face.
@@ -272,6 +272,45 @@ class FERInferencer(ImageClassificationInferencer):
             result['rejected'] = result['uncertainty'] > reject_above
         return result
 
+    def rejection_threshold(self, target_error: float) -> float:
+        """Above which uncertainty to reject, for few errors in the rest.
+
+        Found on images that were held out from the training, when the
+        checkpoint was published, see
+        ``tools/model_converters/publish_model.py``. It holds for images like
+        those.
+
+        Args:
+            target_error (float): Largest share of wrong predictions among
+                those that are not rejected, in (0, 1).
+
+        Returns:
+            float: For ``reject_above``.
+
+        Raises:
+            ValueError: The checkpoint has no thresholds, or no part of the
+                images has so few errors.
+        """
+        table = getattr(self.model, 'rejection', None)
+        if not table:
+            raise ValueError(
+                'this checkpoint comes without thresholds. Find them on '
+                'images held out from its training: python '
+                'tools/model_converters/publish_model.py CONFIG CHECKPOINT '
+                'OUT --held-out NUMBER')
+        # Those of errors that are no more than wanted.
+        rows = [row for row in table['thresholds']
+                if row[0] <= target_error + 1e-9 and row[2] > 0]
+        if not rows:
+            lowest = min((r[0] for r in table['thresholds'] if r[2] > 0),
+                         default=None)
+            raise ValueError(
+                f'no threshold keeps the error at {target_error:.1%}: among '
+                f'{table["images"]} held-out images ' +
+                ('none does.' if lowest is None else
+                 f'the lowest that was reached is {lowest:.1%}.'))
+        return float(max(rows)[1])
+
     def write_pictures(self, sources: list, results: list,
                        show_dir: str) -> None:
         """Draw results on images, and write them as PNG files.
@@ -362,7 +401,8 @@ def load_weights(model: BaseModel, path: str) -> None:
     """Load a checkpoint, every tensor of it, or say what does not fit.
 
     Args:
-        model (BaseModel): Gets the weights, and ``dataset_meta``.
+        model (BaseModel): Gets the weights, ``dataset_meta``, and
+            ``rejection``, thresholds if there are any.
         path (str): File or address.
 
     Raises:
@@ -396,3 +436,4 @@ def load_weights(model: BaseModel, path: str) -> None:
     meta = checkpoint.get('meta', {}) if 'state_dict' in checkpoint else {}
     if meta.get('dataset_meta'):
         model._dataset_meta = meta['dataset_meta']
+    model.rejection = meta.get('rejection')

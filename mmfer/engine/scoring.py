@@ -139,18 +139,38 @@ def predict_training_set(
     else:
         view = augmented_view(runner) if augment else evaluation_view(runner)
     like = runner.train_dataloader if augment else runner.val_dataloader
-    model = runner.model
+    return predict_samples(runner.model, view, like)
+
+
+@torch.inference_mode()
+def predict_samples(model: nn.Module, view,
+                    like) -> Dict[str, np.ndarray]:
+    """Predict the samples of a data set with any classifier, in eval mode.
+
+    Args:
+        model (nn.Module): Stays in the mode that it was in.
+        view: A map-style data set; its pipeline packs ``sample_id``.
+        like (DataLoader | ConfigDict): What batch size, workers and
+            ``collate_fn`` are taken from.
+
+    Returns:
+        dict[str, np.ndarray]: See :func:`predict_training_set`.
+
+    Raises:
+        ValueError: Predictions carry no ``sample_id``.
+    """
     was_training = model.training
     model.eval()
     rows = []
-    for batch in batches_in_order(view, like.batch_size, like.num_workers,
-                                  like.collate_fn):
+    for batch in batches_in_order(
+            view, like.batch_size, like.num_workers,
+            getattr(like, 'collate_fn', dict(type='default_collate'))):
         for sample in model.val_step(batch):
             if 'sample_id' not in sample:
                 raise ValueError(
-                    'predictions carry no sample_id: end the '
-                    f'{"training" if augment else "validation"} pipeline '
-                    "with dict(type='PackFERInputs').")
+                    'predictions carry no sample_id: end the pipeline of '
+                    "training and validation with dict(type='PackFERInputs')"
+                    '.')
             score = sample.pred_score.float()
             uncertainty = sample.get('uncertainty')
             if uncertainty is None:

@@ -141,6 +141,18 @@ class TwoComponentMixture(nn.Module):
         return torch.sigmoid(joint[CLEAN] - joint[NOISY]).view(scores.shape)
 
     @torch.no_grad()
+    def component_densities(self, scores: Tensor) -> Tensor:
+        """p(m) p(s | m), of the noisy and the clean component.
+
+        Args:
+            scores (Tensor): (N, ).
+
+        Returns:
+            Tensor: float64 (2, N); the sum is :meth:`density`.
+        """
+        return self._log_joint(self._prepare(scores)).exp()
+
+    @torch.no_grad()
     def density(self, scores: Tensor) -> Tensor:
         """p(s), Eq. 3, float64 of the shape of ``scores``."""
         joint = self._log_joint(self._prepare(scores).flatten())
@@ -155,39 +167,6 @@ class TwoComponentMixture(nn.Module):
     def noise_rate(self) -> float:
         """Share of the noisy component, an estimate of the noise rate."""
         return float(self.weight[NOISY])
-
-    def plot(self, scores: Optional[Tensor] = None, axes=None, bins: int = 50):
-        """Densities, and a histogram of ``scores`` behind them.
-
-        Args:
-            scores (Tensor, optional): What the histogram is of.
-            axes (matplotlib.axes.Axes, optional): Where to draw.
-            bins (int): Bins of the histogram. Defaults to 50.
-
-        Returns:
-            matplotlib.axes.Axes: For titles, or ``.figure.savefig``.
-        """
-        from matplotlib import pyplot as plt
-        axes = axes or plt.subplots(layout='constrained')[1]
-        if scores is not None:
-            axes.hist(
-                scores.detach().flatten().cpu().numpy(), bins=bins,
-                range=(0, 1), density=True, color='0.8', label='scores')
-        grid = torch.linspace(0, 1, 501, dtype=torch.float64)[1:-1]
-        joint = self._log_joint(self._prepare(grid)).exp().cpu()
-        for row, name, colour in ((NOISY, 'noisy', '#D55E00'),
-                                  (CLEAN, 'clean', '#0072B2')):
-            axes.plot(
-                grid, joint[row], color=colour,
-                label=f'{name}, {self.weight[row]:.0%}')
-        axes.plot(grid, joint.sum(0), color='black', ls=':', label='mixture')
-        # U-shaped components are infinite at the ends.
-        inner = joint.sum(0)[10:-10].max().item()
-        axes.set(
-            xlim=(0, 1), ylim=(0, 1.5 * max(inner, 1.)), xlabel='score',
-            ylabel='density')
-        axes.legend(frameon=False)
-        return axes
 
     def extra_repr(self) -> str:
         """Parameters, for ``print``."""

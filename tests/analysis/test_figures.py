@@ -1,4 +1,6 @@
 """Figures show what the predictions say."""
+import csv
+import json
 import os
 import subprocess
 import sys
@@ -6,14 +8,17 @@ import sys
 import mmengine
 import numpy as np
 import pytest
-from helpers import ROOT, tiny_config, train
+import torch
+from helpers import ROOT, load_tool, tiny_config, train
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
-from mmfer.analysis.runs import open_run, open_runs, read_json
+from mmfer.analysis.runs import (open_model, open_run, open_runs,
+                                 read_json)
 from mmfer.evaluation.functional import (expected_calibration_error,
                                          rejection_accuracy,
                                          rejection_threshold)
+from mmfer.models import BetaMixture
 
 
 def make_predictions(count=200, classes=4, seed=0, ties=False):
@@ -120,17 +125,19 @@ def test_most_and_least_uncertain():
 def test_mixture_lies_on_the_histogram():
     """The area below it is that of the bars."""
     rng = np.random.default_rng(0)
-    values = rng.random(1000)
-    axes, = figures.mixture_figure(
-        values, values < .3, lambda at: np.stack([.4 + 0 * at, .6 + 0 * at]),
-        'similarity').axes
-    total = axes.lines[-1]
-    area = np.trapezoid(total.get_ydata(), total.get_xdata())
-    width = (values.max() - values.min()) / 50
-    assert area == pytest.approx(1000 * width, rel=.01)
-    bars = sum(patch.get_height() for container in axes.containers
+    scores = np.where(rng.random(4000) < .3, rng.beta(2, 7, 4000),
+                      rng.beta(8, 2, 4000))
+    mixture = BetaMixture().fit(torch.from_numpy(scores))
+    left, right = figures.mixture_figure(
+        {'one': (scores, mixture), 'other': (scores, None)},
+        scores < .3).axes
+    noisy, clean, both = (line.get_ydata() for line in left.lines)
+    assert np.allclose(noisy + clean, both)
+    area = np.trapezoid(both, left.lines[-1].get_xdata())
+    assert area == pytest.approx(4000 / 50, rel=.01)
+    bars = sum(patch.get_height() for container in left.containers
                for patch in container)
-    assert bars == 1000
+    assert bars == 4000 and not right.lines
 
 
 @pytest.fixture(scope='module')
@@ -167,6 +174,85 @@ def test_predictions_are_read_back(work_dir):
     assert set(images) == {0, 5} and images[0].ndim == 2
     both = open_runs([str(work_dir), str(work_dir / 'predictions.pkl')])
     assert list(both) == [run.name, f'{run.name} (2)']
+
+
+@pytest.mark.parametrize('tool', ['tsne', 'noise_mixture'])
+def test_tools_on_checkpoints(work_dir, tmp_path, tool):
+    config, = work_dir.glob('*.py')
+    checkpoint, = work_dir.glob('*.pth')
+    out = tmp_path / f'{tool}.png'
+    said = call(f'tools/analysis_tools/{tool}.py', config, checkpoint,
+                '--out', out)
+    assert str(out) in said and out.stat().st_size > 5000
+
+
+def test_noise_mixture_is_that_of_the_checkpoint(tmp_path):
+    cfg = tiny_config(
+        tmp_path, 'resup/resup_r18_synthfaces_noise30',
+        train_cfg__max_epochs=2, model__warmup_epochs=1,
+        model__noise_model=dict(min_separation=None))
+    train(cfg)
+    config, = tmp_path.glob('*.py')
+    checkpoint, = tmp_path.glob('*.pth')
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    tool = load_tool('analysis_tools/noise_mixture.py')
+    panels, wrong, label = tool.agreements(*open_model(
+        str(config), str(checkpoint)))
+    assert list(panels) == ['network 1', 'network 2'] and 'cosine' in label
+    for k, (scores, mixture) in enumerate(panels.values()):
+        assert mixture.alpha.equal(
+            state[f'noise_models.{k}.mixture.alpha'])
+        assert len(scores) == len(wrong) and 0 < wrong.mean() < .5
+        assert 0 <= scores.min() and scores.max() <= 1
+
+
+def test_browse_dataset(work_dir, tmp_path):
+    config, = work_dir.glob('*.py')
+    out = tmp_path / 'images.png'
+    call('tools/analysis_tools/browse_dataset.py', config, '--out', out,
+         '--count', 3, '--times', 2)
+    assert out.stat().st_size > 5000
+
+
+def test_table_over_seeds(tmp_path):
+    for name, value in (('a_seed0', 50.), ('a_seed1', 52.), ('b', 40.)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'summary.json').write_text(json.dumps(dict(
+            metrics={'accuracy/top1': dict(last=value, last5_mean=value - 1,
+                                           best=99.)})))
+    said = call('tools/analysis_tools/summarize.py',
+                *sorted(tmp_path.iterdir()), '--metrics', 'accuracy/top1',
+                '--out', tmp_path / 'table.md')
+    # The n - 1 deviation of 49 and 51.
+    assert '| a | 2 | 50.00 ± 1.41 |' in said
+    assert '| b | 1 | 39.00 |' in said
+    assert (tmp_path / 'table.md').read_text() in said
+    said = call('tools/analysis_tools/summarize.py', tmp_path / 'b',
+                '--metrics', 'accuracy/none', code=1)
+    assert "b has no 'accuracy/none'" in said and 'accuracy/top1' in said
+
+
+def test_learning_curves_of_the_training_images(tmp_path):
+    """Given and clean labels are told apart, as planted."""
+    cfg = tiny_config(
+        tmp_path, 'ce/ce_r18_synthfaces_noise30', train_cfg__max_epochs=2,
+        default_hooks__sample_scores__interval=2)
+    train(cfg)
+    first, second = read_json(str(tmp_path), 'history.json')
+    assert 'training' not in first
+    noted = second['training']
+    with open(tmp_path / 'sample_scores.csv') as file:
+        rows = list(csv.DictReader(file))
+    for name, column in (('given', 'given_label'), ('clean', 'clean_label')):
+        right = np.mean([r['suggested_label'] == r[column] for r in rows])
+        assert noted[f'training/{name}_accuracy'] == pytest.approx(
+            100 * right)
+    figure = figures.learning_figure(
+        dict(run=[first, second]),
+        ['accuracy/top1', 'training/given_accuracy'])
+    validated, trained = figure.axes[0].lines
+    assert list(trained.get_ydata()) == [noted['training/given_accuracy']]
+    assert len(validated.get_ydata()) == 2
 
 
 @pytest.mark.parametrize('tool', [

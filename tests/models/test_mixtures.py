@@ -225,10 +225,10 @@ def test_in_a_model_of_lower_precision(family):
 
 
 @BOTH
-def test_plot(family, tmp_path):
-    scores = draw_betas([(2, 7), (8, 2)], .3, 500)
-    axes = family().fit(scores).plot(scores)
-    assert len(axes.lines) == 3 and axes.get_xlim() == (0, 1)
-    noisy, clean, both = (line.get_ydata() for line in axes.lines)
-    assert np.allclose(noisy + clean, both)
-    axes.figure.savefig(tmp_path / 'mixture.png')
+def test_components_add_up_to_the_density(family):
+    mixture = family().fit(draw_betas([(2, 7), (8, 2)], .3, 500))
+    at = torch.linspace(.01, .99, 99)
+    both = mixture.component_densities(at)
+    assert np.allclose(both.sum(dim=0), mixture.density(at))
+    posterior = both[1] / both.sum(dim=0)
+    assert np.allclose(posterior, mixture.posterior(at))

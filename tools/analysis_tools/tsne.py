@@ -6,18 +6,15 @@ A feature is the last map of the backbone, averaged over its places. Needs
 scikit-learn.
 """
 import argparse
-import os.path as osp
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.dataset import default_collate
-from mmengine.registry import init_default_scope
 
 from mmfer.analysis.figures import tsne_figure
-from mmfer.apis import get_model
+from mmfer.analysis.runs import open_model
 from mmfer.apis.images import in_chunks
-from mmfer.apis.inferencer import load_weights
 from mmfer.cli import run_tool, save_figure
 from mmfer.models.uncertainty_neck import as_map, last_feature
 from mmfer.registry import DATASETS
@@ -35,14 +32,7 @@ def main() -> None:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     parser.add_argument('--out', default='tsne.png')
     args = parser.parse_args()
-    if not osp.isfile(args.config):
-        raise FileNotFoundError(f'{args.config}: there is no such config.')
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    model = get_model(cfg)
-    load_weights(model, args.checkpoint)
-    init_default_scope('mmfer')
+    cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     rng = np.random.default_rng(args.seed)
     chosen = np.sort(rng.permutation(len(dataset))[:args.count])

@@ -115,13 +115,19 @@ class SampleScoresHook(Hook):
 
     Args:
         threshold (float): See :func:`score_rows`. Defaults to 0.2 (SCN).
+        interval (int): Also every so many epochs, note in ``history.json``
+            how many training images are predicted as labelled, in per cent
+            (``training/given_accuracy``), and where clean labels are known,
+            correctly (``training/clean_accuracy``). Costs a pass each.
+            Defaults to 0: never.
     """
 
     # Before SummaryHook, which reports the detection figures.
     priority = 'LOW'
 
-    def __init__(self, threshold: float = 0.2):
+    def __init__(self, threshold: float = 0.2, interval: int = 0):
         self.threshold = threshold
+        self.interval = interval
 
     def before_train(self, runner: Runner) -> None:
         """Say now, not after days, if no table will be written."""
@@ -138,6 +144,26 @@ class SampleScoresHook(Hook):
         if self.reason is not None:
             runner.logger.warning(
                 f'sample_scores.csv will not be written: {self.reason}.')
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Note how far labels are learned by heart."""
+        if self.reason is not None or not self.interval or \
+                (runner.epoch + 1) % self.interval:
+            return
+        dataset = training_set(runner)
+        result = predict_training_set(runner)
+        ids = result['sample_id']
+        predicted = result['pred_score'].argmax(axis=1)
+        # What is trained on, which after a cleaning is less.
+        place = {s: i for i, s in enumerate(dataset.sample_ids.tolist())}
+        labels = dataset.get_gt_labels()[[place[i] for i in ids.tolist()]]
+        noted = {
+            'training/given_accuracy': 100 * np.mean(predicted == labels)
+        }
+        if dataset.clean_labels is not None:
+            noted['training/clean_accuracy'] = 100 * np.mean(
+                predicted == dataset.clean_labels[ids])
+        runner.message_hub.update_info('training_accuracy', noted)
 
     def after_train(self, runner: Runner) -> None:
         """Score, join, write."""

@@ -160,6 +160,7 @@ class SummaryHook(Hook):
         """Start the clock."""
         self._start = time.time()
         runner.message_hub.update_info('epoch_figures', None)
+        runner.message_hub.update_info('training_accuracy', None)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Note time and number of images."""
@@ -180,6 +181,9 @@ class SummaryHook(Hook):
         }
         if parts:
             entry['losses'] = parts
+        accuracy = runner.message_hub.get_info('training_accuracy')
+        if accuracy:
+            entry['training'] = {k: float(v) for k, v in accuracy.items()}
         # What a method has to say of its epoch.
         figures = runner.message_hub.get_info('epoch_figures')
         if figures:

@@ -1,0 +1,138 @@
+"""cleanlab's tables come in, and ours go out."""
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers import load_tool, tiny_config, train
+from mmengine.registry import init_default_scope
+
+from mmfer.analysis.label_issues import from_label_issues, to_label_issues
+from mmfer.registry import DATASETS
+
+
+@pytest.fixture
+def dataset():
+    init_default_scope('mmfer')
+    dataset = DATASETS.build(dict(
+        type='SyntheticFaces', num_samples=60, size=16,
+        label_noise=dict(type='SymmetricNoise', rate=.3, seed=0)))
+    dataset.full_init()
+    return dataset
+
+
+def predictions(dataset, seed=0):
+    rng = np.random.default_rng(seed)
+    scores = rng.dirichlet(np.full(7, .3), len(dataset))
+    scores[np.arange(len(dataset)), dataset.clean_labels] += 9
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+def test_table_of_cleanlab(dataset, tmp_path):
+    """What cleanlab finds is what is dropped, and the data set takes it."""
+    CleanLearning = pytest.importorskip(
+        'cleanlab.classification').CleanLearning
+    scores = predictions(dataset)
+    issues = CleanLearning().find_label_issues(
+        labels=dataset.given_labels, pred_probs=scores)
+    path = tmp_path / 'issues.csv'
+    issues.to_csv(path)
+    rows = from_label_issues(str(path), dataset)
+    found = np.array([row['decision'] == 'drop' for row in rows])
+    assert found.tolist() == issues['is_label_issue'].tolist()
+    assert 5 < found.sum() < 30
+    noise = np.array([float(row['noise_score']) for row in rows])
+    np.testing.assert_allclose(noise, 1 - issues['label_quality'], atol=1e-5)
+    relabelled = from_label_issues(str(path), dataset, 'relabel')
+    for row, issue in zip(relabelled, issues.itertuples()):
+        assert (row['decision'] == 'relabel') == issue.is_label_issue
+        assert row['suggested_label'] == issue.predicted_label
+
+    table = tmp_path / 'sample_scores.csv'
+    table.write_bytes(load_tool(
+        'analysis_tools/cleanlab_tables.py').format_table(rows))
+    cleaned = DATASETS.build(dict(
+        type='SyntheticFaces', num_samples=60, size=16,
+        label_noise=dict(type='SymmetricNoise', rate=.3, seed=0),
+        decisions=str(table)))
+    cleaned.full_init()
+    assert len(cleaned) == 60 - found.sum()
+
+
+def test_round_trip(dataset, tmp_path):
+    rows = [
+        dict(sample_id=str(i), given_label=str(label), noise_score='0.25',
+             suggested_label=str((label + i % 2) % 7),
+             decision='relabel' if i % 2 else 'keep')
+        for i, label in enumerate(dataset.given_labels)
+    ]
+    path = tmp_path / 'issues.csv'
+    path.write_bytes(to_label_issues(rows[::-1]))
+    table = pd.read_csv(path, index_col=0)
+    assert table.is_label_issue.tolist() == [False, True] * 30
+    assert (table.label_score == .75).all()
+    back = from_label_issues(str(path), dataset, 'relabel')
+    for row, same in zip(rows, back):
+        assert all(str(same[key]) == row[key] for key in (
+            'sample_id', 'given_label', 'suggested_label', 'decision'))
+        assert float(same['noise_score']) == .25
+
+
+def test_names_of_classes(dataset, tmp_path):
+    names = dataset.metainfo['classes']
+    path = tmp_path / 'issues.csv'
+    with open(path, 'w') as file:
+        writer = csv.writer(file)
+        writer.writerow(['', 'is_label_issue', 'label_score', 'given_label',
+                         'predicted_label'])
+        for i, label in enumerate(dataset.given_labels):
+            writer.writerow([i, False, .5, names[label], names[0]])
+    rows = from_label_issues(str(path), dataset)
+    assert [row['given_label'] for row in rows] == \
+        dataset.given_labels.tolist()
+    assert {row['suggested_label'] for row in rows} == {0}
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda t: t.drop(columns='given_label'), 'no column given_label'),
+    (lambda t: t.drop(columns='label_score'), 'no column label_score'),
+    (lambda t: t.iloc[:-1], '59 rows, and the data set 60'),
+    (lambda t: t.assign(given_label=(t.given_label + 1) % 7),
+     'row 0: the given label'),
+    (lambda t: t.assign(predicted_label=9), "row 0: '9' is none of the 7"),
+])
+def test_another_table_is_refused(dataset, tmp_path, change, message):
+    rows = [
+        dict(sample_id=i, given_label=label, suggested_label=label,
+             noise_score=.1, decision='keep')
+        for i, label in enumerate(dataset.given_labels)
+    ]
+    table = pd.read_csv(io.BytesIO(to_label_issues(rows)), index_col=0)
+    change(table).to_csv(tmp_path / 'issues.csv')
+    with pytest.raises(ValueError, match=message):
+        from_label_issues(str(tmp_path / 'issues.csv'), dataset)
+
+
+def test_pred_probs(tmp_path, monkeypatch):
+    """They are the model's, in order, with the labels given."""
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30',
+                      train_cfg__max_epochs=1)
+    runner = train(cfg)
+    config, = tmp_path.glob('*.py')
+    checkpoint, = tmp_path.glob('*.pth')
+    out = tmp_path / 'probs.npz'
+    tool = load_tool('analysis_tools/cleanlab_tables.py')
+    monkeypatch.setattr('sys.argv', ['x', 'pred-probs', str(config),
+                                     str(checkpoint), '--out', str(out)])
+    tool.main()
+    found = np.load(out)
+    dataset = runner.train_dataloader.dataset
+    assert found['sample_id'].tolist() == sorted(dataset.sample_ids.tolist())
+    np.testing.assert_array_equal(found['labels'], dataset.given_labels)
+    with open(tmp_path / 'sample_scores.csv') as file:
+        noise = [float(row['noise_score']) for row in csv.DictReader(file)]
+    given = torch.from_numpy(found['pred_probs']).gather(
+        1, torch.from_numpy(found['labels'])[:, None])[:, 0]
+    np.testing.assert_allclose(1 - given, noise, atol=1e-5)

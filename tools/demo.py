@@ -1,0 +1,50 @@
+"""What a face expresses, and how sure that is; needs no network.
+
+    python tools/demo.py face.png
+    python tools/demo.py photo.jpg --detect-faces
+
+IMAGE is a file or a folder of files; an image is a face already, unless
+``--detect-faces`` looks for faces in it (``pip install mmfer[face]``). Pictures
+with the results go to ``--out``.
+"""
+import argparse
+
+from mmfer.apis import FERInferencer
+from mmfer.apis.drawing import describe_in_words
+from mmfer.apis.images import each_source
+from mmfer.cli import run_tool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('image')
+    parser.add_argument(
+        '--model', default='alum_tiny_ferplus',
+        help='a name of mmfer.list_models(), a work dir, or a config')
+    parser.add_argument('--checkpoint', help='other weights than the model\'s')
+    parser.add_argument('--detect-faces', action='store_true')
+    parser.add_argument(
+        '--target-error', type=float, metavar='PERCENT',
+        help='reject what is too uncertain for no more than that many errors '
+        'in the rest')
+    parser.add_argument('--out', default='demo', help='folder; demo')
+    parser.add_argument('--device')
+    args = parser.parse_args()
+    sources = list(each_source(args.image))
+    fer = FERInferencer(args.model, args.checkpoint or True, args.device)
+    threshold = None if args.target_error is None else \
+        fer.rejection_threshold(args.target_error / 100)
+    results = fer(sources, reject_above=threshold,
+                  detect_faces=args.detect_faces, show_dir=args.out,
+                  on_error='raise' if len(sources) == 1 else 'report')
+    for source, faces in zip(sources, results):
+        for face in faces if isinstance(faces, list) else [faces]:
+            print(f'{source}: ' + (face.get('error') or ', '.join(
+                describe_in_words(face))))
+    print(f'Pictures are in {args.out}.')
+
+
+if __name__ == '__main__':
+    run_tool(main)
