@@ -17,7 +17,7 @@ from mmfer.registry import DATASETS
 def dataset():
     init_default_scope('mmfer')
     dataset = DATASETS.build(dict(
-        type='SyntheticFaces', num_samples=60, size=16,
+        type='SyntheticFaces', num_samples=300, size=16,
         label_noise=dict(type='SymmetricNoise', rate=.3, seed=0)))
     dataset.full_init()
     return dataset
@@ -42,7 +42,7 @@ def test_table_of_cleanlab(dataset, tmp_path):
     rows = from_label_issues(str(path), dataset)
     found = np.array([row['decision'] == 'drop' for row in rows])
     assert found.tolist() == issues['is_label_issue'].tolist()
-    assert 5 < found.sum() < 30
+    assert 40 < found.sum() < 120
     noise = np.array([float(row['noise_score']) for row in rows])
     np.testing.assert_allclose(noise, 1 - issues['label_quality'], atol=1e-5)
     relabelled = from_label_issues(str(path), dataset, 'relabel')
@@ -54,11 +54,11 @@ def test_table_of_cleanlab(dataset, tmp_path):
     table.write_bytes(load_tool(
         'analysis_tools/cleanlab_tables.py').format_table(rows))
     cleaned = DATASETS.build(dict(
-        type='SyntheticFaces', num_samples=60, size=16,
+        type='SyntheticFaces', num_samples=300, size=16,
         label_noise=dict(type='SymmetricNoise', rate=.3, seed=0),
         decisions=str(table)))
     cleaned.full_init()
-    assert len(cleaned) == 60 - found.sum()
+    assert len(cleaned) == 300 - found.sum()
 
 
 def test_round_trip(dataset, tmp_path):
@@ -71,7 +71,7 @@ def test_round_trip(dataset, tmp_path):
     path = tmp_path / 'issues.csv'
     path.write_bytes(to_label_issues(rows[::-1]))
     table = pd.read_csv(path, index_col=0)
-    assert table.is_label_issue.tolist() == [False, True] * 30
+    assert table.is_label_issue.tolist() == [False, True] * 150
     assert (table.label_score == .75).all()
     back = from_label_issues(str(path), dataset, 'relabel')
     for row, same in zip(rows, back):
@@ -98,7 +98,7 @@ def test_names_of_classes(dataset, tmp_path):
 @pytest.mark.parametrize('change, message', [
     (lambda t: t.drop(columns='given_label'), 'no column given_label'),
     (lambda t: t.drop(columns='label_score'), 'no column label_score'),
-    (lambda t: t.iloc[:-1], '59 rows, and the data set 60'),
+    (lambda t: t.iloc[:-1], '299 rows, and the data set 300'),
     (lambda t: t.assign(given_label=(t.given_label + 1) % 7),
      'row 0: the given label'),
     (lambda t: t.assign(predicted_label=9), "row 0: '9' is none of the 7"),
