@@ -1,6 +1,7 @@
 """Faces in photos, by a detector that comes inside a package."""
 from typing import List, NamedTuple
 
+import cv2
 import numpy as np
 
 
@@ -31,6 +32,9 @@ class FaceDetector:
     Args:
         min_size (int): Side of the smallest face that is looked for, in
             pixels; photos are enlarged for faces below 80. Defaults to 40.
+            In photos with a side of more than 2,000 pixels it grows with it:
+            they are looked at in that size, which is what keeps the time
+            for large ones within two seconds.
 
     Raises:
         ImportError: The extra is not installed.
@@ -38,6 +42,8 @@ class FaceDetector:
 
     # Of the detector's window.
     WINDOW = 80
+    # Larger photos are made smaller.
+    LARGEST = 2000
 
     def __init__(self, min_size: int = 40):
         try:
@@ -57,11 +63,19 @@ class FaceDetector:
         """
         if image.ndim == 3:
             image = np.ascontiguousarray(image[..., ::-1])
+        scale = max(1., max(image.shape[:2]) / self.LARGEST)
+        if scale > 1:
+            image = cv2.resize(
+                image, None, fx=1 / scale, fy=1 / scale,
+                interpolation=cv2.INTER_AREA)
         boxes, scores, _ = self.detector.run(image, self.enlarge)
         # The detector has both ends inside.
         faces = [
-            Face((b.left(), b.top(), b.right() + 1, b.bottom() + 1),
-                 float(score)) for b, score in zip(boxes, scores)
+            Face(
+                tuple(
+                    round(scale * side) for side in (
+                        b.left(), b.top(), b.right() + 1, b.bottom() + 1)),
+                float(score)) for b, score in zip(boxes, scores)
         ]
         return sorted(faces, key=lambda face: face.box)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import mmfer
 from mmfer import FERInferencer
-from mmfer.apis.faces import Face, NoFaceError, crop
+from mmfer.apis.faces import Face, FaceDetector, NoFaceError, crop
 from mmfer.registry import DATASETS
 
 
@@ -194,6 +194,36 @@ def test_detector_without_its_package(fer, monkeypatch):
     monkeypatch.setitem(sys.modules, 'dlib', None)
     with pytest.raises(ImportError, match=r'mmfer\[face\]'):
         fer(np.zeros((50, 50), np.uint8), detect_faces=True)
+
+
+def test_large_photos_are_looked_at_smaller(monkeypatch):
+    """Boxes are in pixels of the photo all the same."""
+    import sys
+    from types import SimpleNamespace
+    seen = []
+
+    class Box:
+
+        def __init__(self, *sides):
+            for name, side in zip(('left', 'top', 'right', 'bottom'), sides):
+                setattr(self, name, lambda side=side: side)
+
+    class Stub:
+
+        def run(self, image, enlarge):
+            seen.append((image.shape, enlarge))
+            # Both ends inside.
+            return [Box(10, 20, 89, 99), Box(0, 5, 79, 84)], [1.5, 0.5], []
+
+    monkeypatch.setitem(sys.modules, 'dlib', SimpleNamespace(
+        get_frontal_face_detector=Stub))
+    detector = FaceDetector(min_size=40)
+    large = detector(np.zeros((3000, 4000, 3), np.uint8))
+    assert [f.box for f in large] == [(0, 10, 160, 170), (20, 40, 180, 200)]
+    assert [f.score for f in large] == [0.5, 1.5]
+    small = detector(np.zeros((300, 400), np.uint8))
+    assert [f.box for f in small] == [(0, 5, 80, 85), (10, 20, 90, 100)]
+    assert seen == [((1500, 2000, 3), 1), ((300, 400), 1)]
 
 
 def test_margin_ends_at_the_edge():

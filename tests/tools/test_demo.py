@@ -1,0 +1,45 @@
+"""The demo says what it sees, and what is wrong."""
+import numpy as np
+import pytest
+from helpers import load_tool, tiny_config, train
+from PIL import Image
+
+
+@pytest.fixture(scope='module')
+def work_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('work_dir')
+    train(tiny_config(folder, image_size=(36, 36), train_cfg__max_epochs=1))
+    return folder
+
+
+def demo(monkeypatch, *arguments):
+    monkeypatch.setattr('sys.argv', ['x', *map(str, arguments)])
+    load_tool('demo.py').main()
+
+
+def test_image(work_dir, tmp_path, monkeypatch, capsys):
+    face = Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8))
+    face.save(tmp_path / 'face.png')
+    demo(monkeypatch, tmp_path / 'face.png', '--model', work_dir, '--out',
+         tmp_path / 'out')
+    line = capsys.readouterr().out.splitlines()[-2]
+    assert line.startswith(str(tmp_path / 'face.png'))
+    assert 'uncertainty' in line and '%' in line
+    assert len(list((tmp_path / 'out').glob('*_face.png'))) == 1
+
+
+def test_folder_with_a_broken_image(work_dir, tmp_path, monkeypatch, capsys):
+    """The others are looked at all the same."""
+    Image.new('L', (40, 40), 90).save(tmp_path / 'a.png')
+    (tmp_path / 'b.png').write_bytes(b'')
+    demo(monkeypatch, tmp_path, '--model', work_dir, '--out',
+         tmp_path / 'out')
+    said = capsys.readouterr().out
+    a, b = (line for line in said.splitlines() if '.png' in line)
+    assert 'uncertainty' in a and 'b.png' in b and 'uncertainty' not in b
+
+
+def test_no_such_image(work_dir, tmp_path, monkeypatch):
+    with pytest.raises(Exception, match='there is no such file'):
+        demo(monkeypatch, tmp_path / 'x.png', '--model', work_dir)
