@@ -4,8 +4,8 @@
     python tools/demo.py photo.jpg --detect-faces
 
 IMAGE is a file or a folder of files; an image is a face already, unless
-``--detect-faces`` looks for faces in it (``pip install mmfer[face]``). Pictures
-with the results go to ``--out``.
+``--detect-faces`` looks for faces in it (``pip install mmfer[face]``).
+Pictures with the results go to ``--out``.
 """
 import argparse
 

@@ -5,7 +5,6 @@ component with the larger mean is that of the clean labels.
 """
 import math
 import warnings
-from typing import Optional
 
 import torch
 import torch.nn as nn

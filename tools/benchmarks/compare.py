@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
-from runs import (Results, Run, differences, execute_all, plot, read_runs,
-                  spread)
+from runs import Results, Run, differences, execute_all, plot, read_runs
+
+from mmfer.analysis.tables import spread
 
 
 def markdown(summaries: Results, metrics: List[str],

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
-from runs import (Results, Run, differences, execute_all, plot, read_runs,
-                  spread)
+from runs import Results, Run, differences, execute_all, plot, read_runs
 
+from mmfer.analysis.tables import spread
 from mmfer.compat import write_atomic
 
 METHODS = ('ce', 'rul', 'alum', 'resup', 'coteaching', 'jocor')

@@ -104,14 +104,6 @@ def differences(runs: Dict[int, Any], baseline: Dict[int, Any],
     ]
 
 
-def spread(values: List[float], digits: int = 2) -> str:
-    """Mean and, of several, the standard deviation (n - 1)."""
-    if len(values) == 1:
-        return f'{values[0]:.{digits}f}'
-    return f'{np.mean(values):.{digits}f} ± ' \
-           f'{np.std(values, ddof=1):.{digits}f}'
-
-
 def plot(histories: Results,
          value: Callable[[dict], Optional[float]], label: str,
          out: Path) -> None:
