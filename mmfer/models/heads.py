@@ -11,6 +11,9 @@ from torch import Tensor
 from .uncertainty_neck import GaussianFeature
 
 
+UNCERTAINTIES = ('arithmetic', 'geometric', 'confidence')
+
+
 def stack_labels(data_samples: List[DataSample]) -> Tensor:
     """Integer labels of a batch, shape (B, ).
 
@@ -49,7 +52,8 @@ class GaussianHead(ClsHead):
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D.
         uncertainty (str): Which mean, ``'arithmetic'`` or ``'geometric'``,
-            see :meth:`GaussianFeature.uncertainty`.
+            see :meth:`GaussianFeature.uncertainty`; or ``'confidence'``: not
+            what was learned, but one minus the largest probability.
             Defaults to ``'arithmetic'``.
     """
 
@@ -59,10 +63,10 @@ class GaussianHead(ClsHead):
                  uncertainty: str = 'arithmetic',
                  init_cfg: Optional[dict] = None):
         super().__init__(init_cfg=init_cfg)
-        if uncertainty not in ('arithmetic', 'geometric'):
+        if uncertainty not in UNCERTAINTIES:
             raise ValueError(
                 f'{type(self).__name__} has no uncertainty {uncertainty!r}, '
-                'only arithmetic, geometric.')
+                f'only {", ".join(UNCERTAINTIES)}.')
         self.uncertainty = uncertainty
         self.num_classes = num_classes
         self.in_channels = in_channels
@@ -82,9 +86,14 @@ class GaussianHead(ClsHead):
         data_samples: Optional[List[Optional[DataSample]]] = None
     ) -> List[DataSample]:
         """``pred_label``, ``pred_score`` and ``uncertainty`` per sample."""
-        return set_uncertainty(
-            super().predict(feats, data_samples),
-            feats.uncertainty(self.uncertainty))
+        data_samples = super().predict(feats, data_samples)
+        if self.uncertainty == 'confidence':
+            return set_uncertainty(
+                data_samples,
+                least_confidence(
+                    torch.stack([s.pred_score for s in data_samples])))
+        return set_uncertainty(data_samples,
+                               feats.uncertainty(self.uncertainty))
 
 
 def label_cross_entropy(logits: Tensor, labels: Tuple[Tensor, ...]) -> Tensor:

@@ -82,3 +82,14 @@ def test_soft_labels_are_refused():
 def test_unknown_uncertainty_is_named():
     with pytest.raises(ValueError, match="'median', only arithmetic"):
         GaussianHead(3, 4, uncertainty='median')
+
+
+def test_confidence_instead_of_what_was_learned():
+    head = GaussianHead(3, 4, uncertainty='confidence')
+    mean, log_var = torch.randn(2, 5, 4)
+    for i, sample in enumerate(head.predict(GaussianFeature(mean, log_var))):
+        logits = (head.fc.weight.double() @ mean[i].double() +
+                  head.fc.bias.double()).tolist()
+        top = max(logits)
+        expected = 1 - 1 / sum(math.exp(v - top) for v in logits)
+        assert sample.uncertainty.item() == pytest.approx(expected, abs=1e-5)

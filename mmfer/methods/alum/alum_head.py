@@ -54,8 +54,8 @@ class ALUMHead(GaussianHead):
             paper's, see :func:`reduce_triplets`.
         triplet_count (float): With ``'mean'``, the number of triplets whose
             sum lambda was chosen for. Defaults to 25.6 = 0.2 * 128.
-        uncertainty (str): Mean over the dimensions that a prediction
-            reports, see :meth:`GaussianFeature.uncertainty`.
+        uncertainty (str): What a prediction reports, see
+            :class:`GaussianHead`.
             Defaults to ``'geometric'``.
     """
 
