@@ -196,3 +196,12 @@ def test_packing_grey_images_and_more_keys():
     assert packed['inputs'].shape == (1, 5, 4)
     assert packed['data_samples'].gt_va.tolist() == [1, 1]
     assert packed['data_samples'].metainfo == dict(sample_id=0, flip=True)
+
+
+def test_an_image_that_is_there_is_made_grey():
+    colour = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    grey = LoadFERImage('grayscale')(dict(img=colour))['img']
+    np.testing.assert_array_equal(
+        grey, cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY))
+    assert LoadFERImage('grayscale')(dict(img=grey))['img'] is grey
+    assert LoadFERImage()(dict(img=colour))['img'] is colour

@@ -110,7 +110,8 @@ def check_image_file(path: str) -> None:
 class LoadFERImage(LoadImageFromFile):
     """``LoadImageFromFile`` that stops at a truncated or unreadable image.
 
-    Does nothing when the data set already holds the decoded image.
+    Where the decoded image is there already, as from a data set in memory or
+    mmpretrain's inferencers, colour is made grey if need be.
 
     Args:
         color_type (str): ``'color'`` (BGR) or ``'grayscale'``.
@@ -129,6 +130,10 @@ class LoadFERImage(LoadImageFromFile):
     def transform(self, results: dict) -> dict:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         if 'img' in results:
+            image = results['img']
+            if self.color_type == 'grayscale' and image.ndim == 3 and \
+                    image.shape[2] == 3:
+                results['img'] = mmcv.bgr2gray(image)
             return results
         path = results['img_path']
         with open(osp.expanduser(path), 'rb') as file:

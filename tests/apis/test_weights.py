@@ -1,0 +1,75 @@
+"""The model in the box works without any download."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import CONFIGS, ROOT
+from mmengine.config import Config
+from mmpretrain.apis import ImageClassificationInferencer
+
+import mmfer
+from mmfer import FERInferencer
+from mmfer.apis import register_models
+
+NAME = 'alum_tiny_ferplus'
+WEIGHTS = Path(ROOT) / f'mmfer/weights/{NAME}.pth'
+
+
+@pytest.fixture(scope='module')
+def fer():
+    return FERInferencer(NAME, device='cpu')
+
+
+@pytest.fixture
+def faces():
+    return list(np.random.default_rng(0).integers(
+        0, 256, (5, 48, 48), np.uint8))
+
+
+def test_small_and_safe():
+    assert WEIGHTS.stat().st_size < 5e6
+    content = torch.load(WEIGHTS, weights_only=True)
+    assert set(content) == {'meta', 'state_dict'}
+    assert all(value.isfinite().all()
+               for value in content['state_dict'].values())
+    for path in WEIGHTS.parent.iterdir():
+        for part in (b'/home', b'/root', b'/opt', b'/work', b'/tmp'):
+            assert part not in path.read_bytes().replace(
+                b'/workspace', b''), path
+
+
+def test_record_is_that_of_the_config():
+    record = json.loads(WEIGHTS.with_suffix('.json').read_text())
+    cfg = Config.fromfile(f'{CONFIGS}/alum/{NAME}.py')
+    assert record['config'] == NAME
+    assert record['epochs'] == cfg.train_cfg.max_epochs
+    assert record['metrics']['accuracy/top1']['last'] > 80
+    assert mmfer.list_models(weights=True) == [NAME]
+
+
+def test_three_lines(fer, faces):
+    for result in fer(faces):
+        assert result['pred_class'] in fer.classes and len(fer.classes) == 8
+        assert result['pred_scores'].sum() == pytest.approx(1, abs=1e-4)
+        # What it was published with: plain confidence.
+        assert result['uncertainty'] == pytest.approx(
+            1 - result['pred_score'], abs=1e-5)
+
+
+def test_thresholds_grow_with_the_error_allowed(fer, faces):
+    thresholds = [fer.rejection_threshold(e) for e in (.05, .1, .15)]
+    assert 0 < thresholds[0] < thresholds[1] < thresholds[2] < 1
+    for result in fer(faces, reject_above=thresholds[1]):
+        assert result['rejected'] == (result['uncertainty'] > thresholds[1])
+
+
+def test_mmpretrain_s_inferencer_knows_it(fer, faces):
+    register_models()
+    theirs = ImageClassificationInferencer(NAME, pretrained=True)
+    colour = [np.repeat(face[..., None], 3, axis=2) for face in faces]
+    for one, other in zip(fer(faces), theirs(colour)):
+        assert one['pred_class'] == other['pred_class']
+        np.testing.assert_allclose(one['pred_scores'], other['pred_scores'],
+                                   atol=1e-5)
