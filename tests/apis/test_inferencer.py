@@ -69,6 +69,21 @@ def test_what_a_test_run_says(fer, faces):
         r['pred_label'] for r in found]
 
 
+@pytest.mark.parametrize('shape', [(36, 36), (37, 40), (33, 50, 3), (30, 35)])
+def test_crops_are_those_of_the_pipeline(fer, shape):
+    """The shorter way makes the same of them; also of too small ones."""
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    ready = fer.fit(image)['inputs']
+    if min(shape[:2]) >= 36:
+        image = cv2.resize(image, fer.image_size[::-1],
+                           interpolation=cv2.INTER_AREA)
+    else:
+        image = cv2.resize(image, fer.image_size[::-1])
+    expected = fer.pipeline(dict(
+        img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2]))
+    assert torch.equal(ready, expected['inputs'])
+
+
 def test_neither_batch_size_nor_order_matters(fer, faces):
     expected = fer(faces)
     same(fer(faces, batch_size=1), expected)

@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument('--untrained', action='store_true',
                         help='of a model without weights')
     parser.add_argument('--images', type=int, default=1024)
-    parser.add_argument('--batch-size', type=int, default=64)
-    parser.add_argument('--rounds', type=int, default=9)
+    parser.add_argument('--batch-size', type=int, default=128)
+    parser.add_argument('--rounds', type=int, default=41)
     parser.add_argument('--threads', type=int, help='of torch')
     args = parser.parse_args()
     if args.threads is not None:
