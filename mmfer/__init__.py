@@ -1,4 +1,6 @@
 """mmfer: facial-expression recognition from wrong labels, on OpenMMLab."""
+import importlib
+
 from .compat import check_dependencies
 from .version import __version__
 
@@ -11,7 +13,8 @@ __all__ = ['__version__', *APIS]
 
 
 def __getattr__(name: str):
-    if name in APIS:
-        from . import apis
-        return getattr(apis, name)
+    if name in (*APIS, 'apis'):
+        # Not `from . import apis`, which would ask for the attribute again.
+        apis = importlib.import_module('mmfer.apis')
+        return apis if name == 'apis' else getattr(apis, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

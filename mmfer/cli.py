@@ -164,5 +164,5 @@ def run_tool(main) -> None:
     """Call ``main``; of what users can put right show the message alone."""
     try:
         main()
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ImportError, ValueError) as error:
         raise SystemExit(str(error)) from None

@@ -38,8 +38,9 @@ def test_walk(tmp_path):
     """All of it, in an empty folder with the checkout's configs and tools."""
     for name in ('configs', 'tools', 'mmfer'):
         (tmp_path / name).symlink_to(Path(ROOT) / name)
-    config, use = blocks('python')
+    config, cleaning, use = blocks('python')
     (tmp_path / 'my_faces.py').write_text(config)
+    (tmp_path / 'my_cleaning.py').write_text(cleaning)
     (tmp_path / 'use.py').write_text(use)
 
     def call(command):

@@ -273,23 +273,37 @@ def learning_figure(histories: Dict[str, List[dict]],
         metrics (Sequence[str]): Names in ``metrics``, or in ``training``,
             see :class:`SampleScoresHook`; the first is solid, others are
             dashed and dotted. Those that a run has not are left out.
+
+    Raises:
+        ValueError: No run has any of them.
     """
     figure = Figure(figsize=(6.4, 4), layout='constrained')
     axes = figure.subplots()
-    for number, (name, history) in enumerate(histories.items()):
-        for kind, metric in enumerate(metrics):
-            points = [(entry['epoch'], values[metric])
-                      for entry in history
-                      for values in (entry.get('metrics', {}),
-                                     entry.get('training', {}))
-                      if metric in values]
-            if not points:
-                continue
-            axes.plot(*zip(*points), ('-', '--', ':', '-.')[kind % 4],
-                      color=COLOURS[number % len(COLOURS)],
-                      label=f'{name}, {metric}' if len(metrics) > 1 else name)
+    series = [
+        (name, metric, points) for name, history in histories.items()
+        for metric in metrics if (points := [
+            (entry['epoch'], values[metric]) for entry in history
+            for values in (entry.get('metrics', {}), entry.get('training', {}))
+            if metric in values
+        ])
+    ]
+    if not series:
+        known = sorted({
+            metric for history in histories.values() for entry in history
+            for part in ('metrics', 'training') for metric in entry.get(
+                part, {})
+        })
+        raise ValueError(f'no run has {", ".join(metrics)}; there are '
+                         f'{", ".join(known) or "no metrics at all"}.')
+    names, shown = list(histories), {metric for _, metric, _ in series}
+    for name, metric, points in series:
+        axes.plot(
+            *zip(*points), ('-', '--', ':', '-.')[metrics.index(metric) % 4],
+            markevery=max(1, len(points) // 6), markersize=5,
+            label=f'{name}, {metric}' if len(shown) > 1 else name,
+            **style_of(names.index(name)))
     axes.set(xlabel='epoch',
-             ylabel=metrics[0] if len(metrics) == 1 else '%')
+             ylabel=shown.pop() if len(shown) == 1 else '%')
     finish(axes)
     return figure
 

@@ -4,13 +4,14 @@ import os.path as osp
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+import mmengine
 import numpy as np
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
+from mmfer.apis.checkpoints import load_weights
 from mmfer.apis.hub import get_model
-from mmfer.apis.inferencer import load_weights
 from mmfer.datasets import FERDataset
 from mmfer.datasets.transforms import decode_image
 from mmfer.registry import DATASETS
@@ -41,6 +42,9 @@ class Run(NamedTuple):
             settings = self.config.test_dataloader.dataset
             classes = settings.get('classes') or getattr(
                 DATASETS.get(settings.type), 'METAINFO', {}).get('classes')
+            if isinstance(classes, str):
+                classes = mmengine.list_from_file(classes) \
+                    if osp.isfile(classes) else None
             if classes is not None and len(classes) == count:
                 return list(classes)
         return [str(k) for k in range(count)]
@@ -109,13 +113,28 @@ def open_run(path: str) -> Run:
 
 def open_runs(paths: Sequence[str]) -> Dict[str, Run]:
     """Several of them by name; equal names are numbered."""
-    runs: Dict[str, Run] = {}
-    for run in map(open_run, paths):
-        name, number = run.name, 2
-        while name in runs:
-            name, number = f'{run.name} ({number})', number + 1
-        runs[name] = run
-    return runs
+    runs = list(map(open_run, paths))
+    return dict(zip(distinct([run.name for run in runs]), runs))
+
+
+def distinct(names: Sequence[str]) -> List[str]:
+    """The same names, equal ones numbered from the second on."""
+    found: List[str] = []
+    for name in names:
+        new, number = name, 2
+        while new in found:
+            new, number = f'{name} ({number})', number + 1
+        found.append(new)
+    return found
+
+
+def read_jsons(folders: Sequence[str], file: str) -> dict:
+    """:func:`read_json` of several work dirs, by their names."""
+    names = distinct([osp.basename(osp.abspath(f)) for f in folders])
+    return {
+        name: read_json(folder, file)
+        for name, folder in zip(names, folders)
+    }
 
 
 def open_model(config: str, checkpoint: str,

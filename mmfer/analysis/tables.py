@@ -20,11 +20,12 @@ def group_seeds(summaries: Dict[str, dict]) -> Dict[str, List[dict]]:
         summaries (dict): ``summary.json`` by the name of the work dir.
 
     Returns:
-        dict: By name without an ending as ``_seed2`` or ``-s2``.
+        dict: By name without an ending as ``_seed2``, ``-s2`` or `` (2)``,
+        which equal names of several folders have.
     """
     groups: Dict[str, List[dict]] = {}
     for name, summary in summaries.items():
-        row = re.sub(r'[_-](seed|s)\d+$', '', name)
+        row = re.sub(r'([_-](seed|s)\d+)?( \(\d+\))?$', '', name)
         groups.setdefault(row, []).append(summary)
     return groups
 

@@ -3,6 +3,7 @@ import difflib
 import fnmatch
 import os
 import os.path as osp
+from pathlib import Path
 from typing import List, Optional
 
 from mmengine.config import Config
@@ -10,6 +11,8 @@ from mmpretrain.apis import get_model as get_mmpretrain_model
 from mmpretrain.apis.model import ModelHub
 
 from mmfer.registry import DATASETS
+
+from .checkpoints import load_weights
 
 PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
 # Weights that come with the package lie here, see metafiles.
@@ -42,16 +45,20 @@ def register_models() -> List[str]:
         list[str]: The names.
     """
     from modelindex.load_model_index import load
+    from modelindex.models.Model import Model
     root = index_root()
     index = load(osp.join(root, 'model-index.yml'))
     index.build_models_with_collections()
+    measured = {model.name.lower(): model for model in index.models}
     names = []
-    for model in index.models:
-        name = model.name.lower()
+    for config in sorted(Path(root).glob('configs/[!_]*/*.py')):
+        name = config.stem.lower()
         names.append(name)
         if ModelHub.has(name):
             continue
-        model.config = osp.join(root, model.config)
+        # Those without results are not in the index.
+        model = measured.get(name, Model(name=name))
+        model.config = str(config)
         if model.weights is not None and '://' not in model.weights:
             model.weights = osp.join(WEIGHTS, osp.basename(model.weights))
         ModelHub._models_dict[name] = model
@@ -83,35 +90,52 @@ def get_model(model, pretrained=False, **kwargs):
         model (str | Config): A name of :func:`list_models` or of mmpretrain,
             the path of a config, or a config.
         pretrained (bool | str): Whether to load the weights that are named
-            with the model, or a checkpoint. Defaults to False.
+            with the model, or a checkpoint, see :func:`load_weights`.
+            Defaults to False.
         **kwargs: See ``mmpretrain.get_model``.
 
     Returns:
         BaseModel: In evaluation mode.
 
     Raises:
-        ValueError: There is no model of this name; near ones are named.
+        ValueError: There is no model of this name (near ones are named), or
+            it has no weights, or they are those of another model.
     """
-    register_models()
-    if isinstance(model, str) and not model.endswith('.py'):
+    names = register_models()
+    name = str(model) if isinstance(model, (str, os.PathLike)) \
+        else 'the model'
+    if name.endswith('.py'):
+        model = Config.fromfile(name)
+    elif isinstance(model, str):
         ModelHub._register_mmpretrain_models()
-        if not ModelHub.has(model.lower()):
+        if not ModelHub.has(name.lower()):
             near = difflib.get_close_matches(
-                model.lower(), ModelHub._models_dict, n=3)
-            ours = ', '.join(list_models(weights=True)) or 'none yet'
+                name.lower(), ModelHub._models_dict, n=3)
             raise ValueError(
-                f'there is no model {model!r}' +
+                f'there is no model {name!r}' +
                 (f'; did you mean {" or ".join(near)}?' if near else '.') +
-                f' Models of mmfer that come with weights: {ours}; all of '
-                'them: mmfer.list_models(). A config (*.py) goes, too.')
-    if isinstance(model, (str, os.PathLike)) and str(model).endswith('.py'):
-        model = Config.fromfile(model)
+                ' Models of mmfer that come with weights: '
+                f'{", ".join(list_models(weights=True))}; all of them: '
+                'mmfer.list_models(). A config (*.py) goes, too.')
+        if name.lower() not in names:
+            return get_mmpretrain_model(model, pretrained, **kwargs)
     if isinstance(model, Config) and model.get('default_scope') == 'mmfer':
         # Bases of a user's own need not name it.
         model.model.setdefault('_scope_', 'mmfer')
-    model = get_mmpretrain_model(model, pretrained, **kwargs)
+    model = get_mmpretrain_model(model, False, **kwargs)
     if not model._dataset_meta and 'test_dataloader' in model._config:
         # mmpretrain looks among its own data sets only.
         dataset = DATASETS.get(model._config.test_dataloader.dataset.type)
         model._dataset_meta = getattr(dataset, 'METAINFO', {})
+    if pretrained is True:
+        pretrained = model._metainfo.weights if model._metainfo is not None \
+            else model._config.get('load_from')
+        if pretrained is None:
+            raise ValueError(
+                f'{name} comes without weights: train it, and give the '
+                'checkpoint as pretrained=..., or its work dir as the model '
+                'of a FERInferencer. Models with weights: '
+                f'{", ".join(list_models(weights=True))}.')
+    if pretrained:
+        load_weights(model, os.fspath(pretrained))
     return model

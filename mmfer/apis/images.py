@@ -2,11 +2,13 @@
 import io
 import os
 import os.path as osp
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Union
 
 import cv2
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmfer.datasets.transforms import UnreadableImageError, decode_image
 
@@ -15,6 +17,7 @@ EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
               '.pgm', '.ppm', '.gif', '.jp2', '.avif')
 # More pixels than any camera has; decoding them would take gigabytes.
 MAX_PIXELS = 200_000_000
+MAX_BYTES = 500_000_000
 _BGR_TO_GREY = cv2.COLOR_BGR2GRAY
 
 
@@ -35,32 +38,48 @@ def read_image(source: Any, color_type: str = 'color') -> np.ndarray:
 
     Raises:
         UnreadableImageError: A file that is empty, truncated or no image,
-            or has more than 200 million pixels.
+            or has more than 200 million pixels or 500 MB.
         TypeError: Something else.
         ValueError: An array of another shape or type.
     """
     if isinstance(source, (str, os.PathLike)):
         path = osp.expanduser(os.fspath(source))
-        if osp.isdir(path):
-            raise UnreadableImageError(
-                f'{path!r} is a folder among the images of a list; give it '
-                'by itself.')
-        try:
-            with open(path, 'rb') as file:
-                source = file.read()
-        except FileNotFoundError:
-            raise UnreadableImageError(
-                f'{path!r}: there is no such file.') from None
-        return read_bytes(source, path, color_type)
+        return read_bytes(read_file(path), path, color_type)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return read_bytes(bytes(source), f'{len(source)} bytes', color_type)
     if isinstance(source, np.ndarray):
         return from_array(source, color_type)
     if hasattr(source, 'convert') and hasattr(source, 'getexif'):
-        return from_pil(source, color_type)
+        return from_pil(source, 'the image of PIL', color_type)
     raise TypeError(
         f'an image must be a path, bytes, an array or an image of PIL, got '
         f'{type(source).__name__}')
+
+
+def read_file(path: str) -> bytes:
+    """Contents of an image file.
+
+    Raises:
+        UnreadableImageError: It is not there, not a file, larger than any
+            image, or may not be read.
+    """
+    try:
+        if not osp.isfile(path):
+            raise UnreadableImageError(
+                f'{path!r}: there is no such file.' if not osp.exists(path)
+                else f'{path!r} is no file; a folder is given by itself, not '
+                'in a list.')
+        size = osp.getsize(path)
+        if size > MAX_BYTES:
+            raise UnreadableImageError(
+                f'{path!r} has {size / 1e6:.0f} MB, more than '
+                f'{MAX_BYTES / 1e6:.0f}; is it an image?')
+        with open(path, 'rb') as file:
+            return file.read()
+    except UnreadableImageError:
+        raise
+    except OSError as error:
+        raise UnreadableImageError(f'{path!r}: {error.strerror}.') from error
 
 
 def read_bytes(data: bytes, name: str, color_type: str) -> np.ndarray:
@@ -71,50 +90,80 @@ def read_bytes(data: bytes, name: str, color_type: str) -> np.ndarray:
         name (str): For messages.
         color_type (str): See :func:`read_image`.
     """
-    pixels = count_pixels(data)
-    if pixels is not None and pixels > MAX_PIXELS:
+    try:
+        with no_pixel_limit(), Image.open(io.BytesIO(data)) as image:
+            check_pixels(image, name)
+            if has_alpha(image):
+                # OpenCV would show what is hidden by it.
+                return from_pil(image, name, color_type)
+    except UnidentifiedImageError:
+        # Of what PIL does not know, OpenCV may know something.
+        pass
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, UnreadableImageError):
+            raise
+    try:
+        return decode_image(data, name, color_type)
+    except cv2.error as error:
+        raise UnreadableImageError(
+            f'{name!r} is not a readable image ({error.err}).') from error
+
+
+@contextmanager
+def no_pixel_limit():
+    """PIL's own is half of ours, and only warns."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def check_pixels(image: Image.Image, name: str) -> None:
+    """Raise :class:`UnreadableImageError` if there are too many."""
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
         raise UnreadableImageError(
             f'{name!r} has {pixels / 1e6:.0f} million pixels, more than '
             f'{MAX_PIXELS / 1e6:.0f} million; make it smaller.')
-    if data and has_alpha(data):
-        # OpenCV drops alpha, and shows what was hidden by it.
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if image is not None:
-            return from_array(image, color_type)
-    return decode_image(data, name, color_type)
 
 
-def count_pixels(data: bytes):
-    """Height x width from the head of a file; None where that is unclear."""
-    from PIL import Image, UnidentifiedImageError
-    Image.MAX_IMAGE_PIXELS = None
+def has_alpha(image: Image.Image) -> bool:
+    """Whether some of its pixels may be transparent."""
+    return image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or \
+        'transparency' in image.info
+
+
+def from_pil(image: Image.Image, name: str, color_type: str) -> np.ndarray:
+    """Pixels of a PIL image of any mode, upright.
+
+    Raises:
+        UnreadableImageError: Its file turns out to be broken, or it has too
+            many pixels.
+    """
+    check_pixels(image, name)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.width * image.height
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return None
-
-
-def has_alpha(data: bytes) -> bool:
-    """Whether a file is a PNG with an alpha channel."""
-    return data[:8] == b'\x89PNG\r\n\x1a\n' and data[25:26] in (b'\x04',
-                                                                b'\x06')
-
-
-def from_pil(image, color_type: str) -> np.ndarray:
-    """Pixels of a PIL image of any mode, upright."""
-    from PIL import ImageOps
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith('I;16') or image.mode == 'I':
+        image = ImageOps.exif_transpose(image)
+        if image.mode == 'I':
+            pixels = np.asarray(image)
+            # What it holds is not said: PIL opens 16 bits as this.
+            return from_array(
+                pixels.clip(0, 65535).astype(
+                    np.uint16 if pixels.max() > 255 else np.uint8),
+                color_type)
+        if image.mode.startswith('I;16'):
+            return from_array(
+                np.asarray(image).astype(np.uint16), color_type)
+        if image.mode == 'F':
+            return from_array(np.asarray(image), color_type)
+        if has_alpha(image):
+            pixels = np.asarray(image.convert('RGBA'))
+            return from_array(pixels[..., [2, 1, 0, 3]], color_type)
         return from_array(
-            np.asarray(image).astype(np.uint16), color_type)
-    if image.mode == 'F':
-        return from_array(np.asarray(image), color_type)
-    if 'A' in image.mode or 'transparency' in image.info:
-        pixels = np.asarray(image.convert('RGBA'))
-        return from_array(pixels[..., [2, 1, 0, 3]], color_type)
-    return from_array(np.asarray(image.convert('RGB'))[..., ::-1], color_type)
+            np.asarray(image.convert('RGB'))[..., ::-1], color_type)
+    except (OSError, SyntaxError) as error:
+        raise UnreadableImageError(
+            f'{name!r} is not a readable image ({error}).') from error
 
 
 def from_array(pixels: np.ndarray, color_type: str) -> np.ndarray:
@@ -193,6 +242,10 @@ def each_source(inputs: Any) -> Iterable:
     if isinstance(inputs, (str, os.PathLike, bytes, bytearray, memoryview)) \
             or hasattr(inputs, 'convert'):
         return [inputs]
+    if not isinstance(inputs, Iterable):
+        raise TypeError(
+            'images must be paths, bytes, arrays, images of PIL, or a list or '
+            f'generator of them, got {type(inputs).__name__}')
     return inputs
 
 

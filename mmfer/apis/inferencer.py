@@ -11,7 +11,6 @@ from mmcv.transforms import CenterCrop
 from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
 from mmengine.model import BaseModel
-from mmengine.runner import CheckpointLoader
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import track
@@ -19,6 +18,7 @@ from mmpretrain.utils import track
 from mmfer.datasets.transforms import PackFERInputs, UnreadableImageError
 from mmfer.registry import TRANSFORMS
 
+from .checkpoints import load_weights, read_work_dir
 from .drawing import draw_results
 from .faces import MARGIN, FaceDetector, NoFaceError, crop
 from .hub import get_model, list_models
@@ -74,14 +74,16 @@ class FERInferencer(ImageClassificationInferencer):
                  classes: Optional[Iterable[str]] = None,
                  image_size=None,
                  **kwargs):
-        name = model if isinstance(model, str) else 'the model'
+        model, pretrained = (
+            os.fspath(given) if isinstance(given, os.PathLike) else given
+            for given in (model, pretrained))
+        if not isinstance(pretrained, (bool, str)):
+            raise TypeError('pretrained must be True, False or a checkpoint, '
+                            f'got {pretrained!r}')
         if isinstance(model, str) and osp.isdir(model):
             model, pretrained = read_work_dir(model, pretrained)
         if not isinstance(model, BaseModel):
-            model = get_model(model, False, **kwargs)
-            weights = find_weights(model, pretrained, name)
-            if weights is not None:
-                load_weights(model, weights)
+            model = get_model(model, pretrained, **kwargs)
         elif isinstance(pretrained, str):
             load_weights(model, pretrained)
         if device is None:
@@ -210,6 +212,9 @@ class FERInferencer(ImageClassificationInferencer):
             right, which have ``box``, (left, top, right, bottom) in pixels,
             and ``face_score``, too.
         """
+        if show_dir is not None and return_datasamples:
+            raise ValueError('show_dir draws dicts: leave out '
+                             'return_datasamples=True')
         sources = each_source(inputs)
         if show_dir is not None:
             # They are needed again to be drawn on.
@@ -243,6 +248,9 @@ class FERInferencer(ImageClassificationInferencer):
         if on_error not in ('raise', 'report'):
             raise ValueError("on_error must be 'raise' or 'report', got "
                              f'{on_error!r}')
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, got '
+                             f'{batch_size}')
         for chunk in in_chunks(each_source(inputs), batch_size):
             ready, before = [], []
             for source in chunk:
@@ -282,8 +290,11 @@ class FERInferencer(ImageClassificationInferencer):
         result = dict(pred_label=label, pred_score=float(scores[label]))
         if self.classes is not None:
             result['pred_class'] = self.classes[label]
+        # Classifiers of mmpretrain have none of their own.
         result.update(
-            pred_scores=scores, uncertainty=float(sample.uncertainty))
+            pred_scores=scores,
+            uncertainty=float(sample.uncertainty) if 'uncertainty' in sample
+            else 1 - float(scores[label]))
         if 'pred_va' in sample:
             result['valence'], result['arousal'] = map(
                 float, sample.pred_va.cpu())
@@ -350,109 +361,11 @@ class FERInferencer(ImageClassificationInferencer):
             name = Path(source).stem if isinstance(
                 source, (str, os.PathLike)) else 'image'
             picture = draw_results(read_image(source), result)
-            cv2.imwrite(
-                osp.join(show_dir, f'{number:05d}_{name}.png'), picture)
+            path = osp.join(show_dir, f'{number:05d}_{name}.png')
+            if not cv2.imwrite(path, picture):
+                raise OSError(f'{path} could not be written.')
 
     @staticmethod
     def list_models(pattern: Optional[str] = None) -> List[str]:
         """Names of our models that come with weights."""
         return list_models(pattern, weights=True)
-
-
-def read_work_dir(folder: str, pretrained: Union[bool, str]):
-    """Config and last checkpoint of a training.
-
-    Args:
-        folder (str): Its work dir.
-        pretrained (bool | str): True for the last checkpoint.
-
-    Returns:
-        tuple: Path of the config, and what is to be loaded.
-
-    Raises:
-        ValueError: There is not one config, or no checkpoint.
-    """
-    configs = sorted(Path(folder).glob('*.py'))
-    if len(configs) != 1:
-        found = ', '.join(c.name for c in configs) or 'none'
-        raise ValueError(
-            f'{folder}: a work dir has one config (*.py), found {found}; '
-            'name the config, and the checkpoint as pretrained=...')
-    if pretrained is True:
-        note = Path(folder) / 'last_checkpoint'
-        if not note.is_file():
-            raise ValueError(
-                f'{folder}: there is no last_checkpoint; wait for the first '
-                'epoch to end, or name a checkpoint as pretrained=...')
-        # The folder may have been moved.
-        pretrained = str(Path(folder) / Path(note.read_text().strip()).name)
-    return str(configs[0]), pretrained
-
-
-def find_weights(model: BaseModel, pretrained: Union[bool, str],
-                 name: str) -> Optional[str]:
-    """What there is to load into a model.
-
-    Args:
-        model (BaseModel): Of :func:`get_model`.
-        pretrained (bool | str): See :class:`FERInferencer`.
-        name (str): For messages.
-
-    Raises:
-        ValueError: Weights are wanted and there are none.
-    """
-    if pretrained is False:
-        return None
-    if isinstance(pretrained, str):
-        return pretrained
-    weights = model._metainfo.weights if model._metainfo is not None \
-        else model._config.get('load_from')
-    if weights is None:
-        ours = ', '.join(list_models(weights=True)) or 'none'
-        raise ValueError(
-            f'{name} comes without weights: train it, and give the '
-            'checkpoint as pretrained=..., or its work dir as the model. '
-            f'Models with weights: {ours}.')
-    return weights
-
-
-def load_weights(model: BaseModel, path: str) -> None:
-    """Load a checkpoint, every tensor of it, or say what does not fit.
-
-    Args:
-        model (BaseModel): Gets the weights, ``dataset_meta``, and
-            ``rejection``, thresholds if there are any.
-        path (str): File or address.
-
-    Raises:
-        ValueError: It is no checkpoint, or one of another model.
-    """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
-    except FileNotFoundError:
-        raise ValueError(f'{path}: there is no such checkpoint.') from None
-    except Exception as error:
-        raise ValueError(
-            f'{path} cannot be loaded as a checkpoint '
-            f'({type(error).__name__}: {str(error).splitlines()[0]}). Is it '
-            'complete? One that torch refuses to load safely can be brought '
-            'into a safe form by tools/model_converters.') from error
-    state = checkpoint.get('state_dict', checkpoint) \
-        if isinstance(checkpoint, dict) else {}
-    own = model.state_dict()
-    missing = [
-        name for name, value in own.items()
-        if name not in state or getattr(state[name], 'shape', None) !=
-        value.shape
-    ]
-    if missing:
-        more = f' and {len(missing) - 3} more' if len(missing) > 3 else ''
-        raise ValueError(
-            f'{path} is a checkpoint of another model: of {len(own)} tensors '
-            f'of this one, {", ".join(missing[:3])}{more} are missing or '
-            'have another shape. Give the config that it was trained with.')
-    model.load_state_dict({name: state[name] for name in own})
-    meta = checkpoint.get('meta', {}) if 'state_dict' in checkpoint else {}
-    if meta.get('dataset_meta'):
-        model._dataset_meta = meta['dataset_meta']
-    model.rejection = meta.get('rejection')

@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -227,6 +228,11 @@ def test_table_over_seeds(tmp_path):
     assert '| a | 2 | 50.00 ± 1.41 |' in said
     assert '| b | 1 | 39.00 |' in said
     assert (tmp_path / 'table.md').read_text() in said
+    for folder in 'cd':
+        shutil.copytree(tmp_path / 'b', tmp_path / folder / 'alum')
+    said = call('tools/analysis_tools/summarize.py', tmp_path / 'c/alum',
+                tmp_path / 'd/alum', '--metrics', 'accuracy/top1')
+    assert '| alum | 2 | 39.00 ± 0.00 |' in said
     said = call('tools/analysis_tools/summarize.py', tmp_path / 'b',
                 '--metrics', 'accuracy/none', code=1)
     assert "b has no 'accuracy/none'" in said and 'accuracy/top1' in said
@@ -250,6 +256,9 @@ def test_learning_curves_of_the_training_images(tmp_path):
     figure = figures.learning_figure(
         dict(run=[first, second]),
         ['accuracy/top1', 'training/given_accuracy'])
+    with pytest.raises(ValueError, match='no run has accuracy/top2; there '
+                                         'are accuracy/mean_class'):
+        figures.learning_figure(dict(run=[first]), ['accuracy/top2'])
     validated, trained = figure.axes[0].lines
     assert list(trained.get_ydata()) == [noted['training/given_accuracy']]
     assert len(validated.get_ydata()) == 2
@@ -278,3 +287,20 @@ def test_what_is_missing_is_said(work_dir, tmp_path):
     assert run.classes == list('0123456')
     with pytest.raises(ValueError, match='no config lies beside'):
         run.images([0])
+
+
+def test_names_of_classes_in_a_file(work_dir, tmp_path):
+    run = open_run(str(work_dir))
+    names = tmp_path / 'classes.txt'
+    names.write_text('\n'.join('abcdefg'))
+    run.config.test_dataloader.dataset.classes = str(names)
+    assert run.classes == list('abcdefg')
+    # Seven letters are not seven names.
+    run.config.test_dataloader.dataset.classes = 'cls.txt'
+    assert run.classes == list('0123456')
+
+
+def test_highest_rejection(work_dir, tmp_path):
+    said = call('tools/analysis_tools/rejection_curve.py', work_dir,
+                '--highest', 100, '--out', tmp_path / 'x.png', code=1)
+    assert '--highest must lie' in said

@@ -145,7 +145,7 @@ def test_sources_of_a_folder(picture, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='no image in this folder'):
         each_source(str(tmp_path / 'empty'))
-    with pytest.raises(UnreadableImageError, match='is a folder'):
+    with pytest.raises(UnreadableImageError, match='is no file'):
         read_image(tmp_path)
 
 
@@ -169,3 +169,96 @@ def test_chunks_wait_for_no_more_than_they_need():
     chunks = images.in_chunks(frames(), 3)
     assert next(chunks) == [0, 1, 2] and taken == [0, 1, 2]
     assert list(chunks) == [[3, 4, 5], [6]]
+
+
+@pytest.fixture
+def hidden():
+    """Red left, transparent right with black below, RGBA."""
+    pixels = np.zeros((20, 40, 4), np.uint8)
+    pixels[:, :20] = 255, 0, 0, 255
+    return Image.fromarray(pixels)
+
+
+def palette(image):
+    converted = Image.new('P', image.size, 1)
+    converted.putpalette([255, 0, 0, 0, 0, 0])
+    converted.paste(0, (0, 0, 20, 20))
+    converted.info['transparency'] = 1
+    return converted
+
+
+@pytest.mark.parametrize('suffix, convert, options', [
+    ('PNG', None, {}), ('PNG', palette, dict(transparency=1)),
+    ('TIFF', None, {}), ('WEBP', None, dict(lossless=True)),
+    ('GIF', palette, dict(transparency=1))])
+def test_what_is_hidden_stays_hidden(hidden, tmp_path, suffix, convert,
+                                     options):
+    """However the image comes."""
+    image = convert(hidden) if convert else hidden
+    path = tmp_path / f'a.{suffix.lower()}'
+    image.save(path, suffix, **options)
+    with Image.open(path) as opened:
+        for source in (path, path.read_bytes(), opened):
+            found = read_image(source)
+            assert found[10, 10].tolist() == [0, 0, 255]
+            assert found[10, 30].tolist() == [255, 255, 255]
+
+
+def test_alpha_and_orientation(hidden, tmp_path):
+    path = tmp_path / 'a.png'
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    hidden.save(path, exif=exif)
+    found = read_image(path)
+    assert found.shape == (40, 20, 3)
+    # Turned to the right, left is up.
+    assert found[5, 10].tolist() == [0, 0, 255]
+    np.testing.assert_array_equal(read_image(Image.open(path)), found)
+
+
+def test_integers_of_pil():
+    small = Image.fromarray(np.full((4, 4), 200, np.int32))
+    large = Image.fromarray(np.full((4, 4), 200 * 256, np.int32))
+    for image in (small, large):
+        assert image.mode == 'I'
+        assert (read_image(image, 'grayscale') == 200).all()
+
+
+def test_the_limit_of_pil_stays(picture):
+    before = Image.MAX_IMAGE_PIXELS
+    read_image(encoded(picture, 'png'))
+    with pytest.raises(UnreadableImageError):
+        read_image(b'\x89PNG\r\n\x1a\nxxxx')
+    assert Image.MAX_IMAGE_PIXELS == before
+
+
+def test_lazy_images_are_checked_too(picture, monkeypatch):
+    """PIL opens what it cannot decode, and what is too large."""
+    data = encoded(picture, 'png')
+    broken = Image.open(io.BytesIO(data[:len(data) // 2]))
+    with pytest.raises(UnreadableImageError, match='of PIL.* not a readable'):
+        read_image(broken)
+    monkeypatch.setattr(images, 'MAX_PIXELS', 100)
+    with pytest.raises(UnreadableImageError, match='million pixels'):
+        read_image(Image.open(io.BytesIO(data)))
+
+
+def test_files_that_are_none(tmp_path):
+    path = tmp_path / 'large.png'
+    with open(path, 'wb') as file:
+        # Sparse: nothing of it is on the disk, nor must be in memory.
+        file.truncate(images.MAX_BYTES + 1)
+    with pytest.raises(UnreadableImageError, match='more than 500'):
+        read_image(path)
+    with pytest.raises(UnreadableImageError, match='/dev/zero'):
+        read_image('/dev/zero')
+    # OpenCV raises its own error of a head as this.
+    head = b'#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 40000 +X 40000\n'
+    with pytest.raises(UnreadableImageError, match='bytes'):
+        read_image(head)
+
+
+@pytest.mark.parametrize('inputs', [7, None, 2.5])
+def test_no_source_of_images(inputs):
+    with pytest.raises(TypeError, match='generator of them, got'):
+        each_source(inputs)

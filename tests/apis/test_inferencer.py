@@ -1,6 +1,10 @@
 """Three lines of Python give what the model says, whatever the image."""
 import itertools
+import os.path as osp
+import threading
 from functools import partial
+from glob import glob
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
@@ -263,23 +267,105 @@ def test_no_model(arguments, word):
 
 def test_bad_checkpoints(work_dir, tmp_path):
     path = tmp_path / 'bad.pth'
-    path.write_bytes(b'not a checkpoint')
-    with pytest.raises(ValueError, match='cannot be loaded'):
-        FERInferencer(str(work_dir), str(path))
+
+    def refused(match):
+        with pytest.raises(ValueError, match=match):
+            FERInferencer(str(work_dir), str(path))
+        config, = work_dir.glob('*.py')
+        with pytest.raises(ValueError, match=match):
+            mmfer.get_model(str(config), pretrained=str(path))
+
+    for content in (b'not a checkpoint', b''):
+        path.write_bytes(content)
+        refused('cannot be loaded')
     good, = work_dir.glob('*.pth')
     data = good.read_bytes()
     path.write_bytes(data[:len(data) // 2])
-    with pytest.raises(ValueError, match='Is it complete'):
-        FERInferencer(str(work_dir), str(path))
+    refused('Is it complete')
+    path.unlink()
+    refused('no such checkpoint')
+    for content in ([1], dict(state_dict=None), 7):
+        torch.save(content, path)
+        refused('holds no weights')
+
+    def changed(**tensors):
+        state = torch.load(good, weights_only=True)['state_dict']
+        state.update(tensors)
+        torch.save(dict(state_dict=state, meta=[1]), path)
+
+    changed()
+    assert FERInferencer(str(work_dir), str(path)).model.rejection is None
     state = torch.load(good, weights_only=True)['state_dict']
     key = next(iter(state))
-    state[key] = state[key][:-1]
-    torch.save(dict(state_dict=state), path)
-    with pytest.raises(ValueError, match=f'another model.* {key} are'):
-        FERInferencer(str(work_dir), str(path))
-    torch.save([1], path)
-    with pytest.raises(ValueError, match='another model'):
-        FERInferencer(str(work_dir), str(path))
+    changed(**{key: state[key][:-1]})
+    refused(f'another model.* in {key}')
+    changed(other=torch.ones(2))
+    refused(r'other \(not in this model\)')
+    changed(**{key: state[key] * float('nan')})
+    refused(f'{key} has values that are not finite')
+
+
+class Evil:
+    """Runs code when it is unpickled without care."""
+
+    def __reduce__(self):
+        return (open, ('evil_ran', 'w'))
+
+
+def test_checkpoints_run_no_code(work_dir, tmp_path, monkeypatch):
+    """Neither files nor what is downloaded."""
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(state_dict={}, meta=Evil()), 'evil.pth')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, 'log_message',
+                        lambda *args: None)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f'http://127.0.0.1:{server.server_port}/evil.pth'
+    config, = work_dir.glob('*.py')
+    try:
+        for path in ('evil.pth', address):
+            with pytest.raises(ValueError, match='UnpicklingError'):
+                FERInferencer(str(work_dir), path)
+            with pytest.raises(ValueError, match='UnpicklingError'):
+                mmfer.get_model(str(config), pretrained=path)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not (tmp_path / 'evil_ran').exists()
+    with pytest.raises(ValueError, match='only http and https'):
+        FERInferencer(str(work_dir), 'ftp://127.0.0.1/evil.pth')
+
+
+def test_paths_of_pathlib(work_dir, fer, faces, tmp_path):
+    same(FERInferencer(work_dir)(faces), fer(faces))
+    config, = work_dir.glob('*.py')
+    checkpoint, = work_dir.glob('*.pth')
+    same(FERInferencer(config, checkpoint)(faces), fer(faces))
+    with pytest.raises(ValueError, match='mine.pth: there is no such'):
+        FERInferencer(work_dir, tmp_path / 'mine.pth')
+    with pytest.raises(TypeError, match='pretrained must be'):
+        FERInferencer(work_dir, 1)
+
+
+def test_bad_arguments(fer, faces, tmp_path):
+    with pytest.raises(ValueError, match='batch_size must be'):
+        fer(faces, batch_size=0)
+    with pytest.raises(ValueError, match='leave out return_datasamples'):
+        fer(faces, show_dir=str(tmp_path / 'x'), return_datasamples=True)
+    with pytest.raises(ValueError, match="'raise' or 'report'"):
+        fer(faces, on_error='ignore')
+    assert not (tmp_path / 'x').exists()
+
+
+def test_a_classifier_of_mmpretrain():
+    """Its uncertainty is one minus its confidence."""
+    fer = FERInferencer('resnet18_8xb32_in1k', False, device='cpu')
+    face = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    result, = fer(face)
+    assert result['uncertainty'] == pytest.approx(
+        1 - result['pred_scores'].max(), abs=1e-6)
 
 
 def test_bad_work_dirs(work_dir, tmp_path):
@@ -299,6 +385,14 @@ def test_size_must_be_known(work_dir):
 
 
 def test_lists():
+    names = {osp.splitext(osp.basename(path))[0]
+             for path in glob(f'{CONFIGS}/[!_]*/*.py')}
+    assert set(mmfer.list_models()) == names and len(names) > 150
+    assert mmfer.apis.list_models is mmfer.list_models
+    assert type(mmfer.get_model('alum_r18_synthfaces_noise30')).__name__ == \
+        'FERClassifier'
+    with pytest.raises(ValueError, match='comes without weights'):
+        mmfer.get_model('alum_r18_synthfaces_noise30', pretrained=True)
     assert 'alum_r18_ferplus_noise30' in mmfer.list_models('alum*')
     import mmpretrain
     assert 'alum_r18_ferplus_noise30' in mmpretrain.list_models('alum*')

@@ -1,7 +1,11 @@
 """The demo says what it sees, and what is wrong."""
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from helpers import load_tool, tiny_config, train
+from helpers import ROOT, load_tool, tiny_config, train
 from PIL import Image
 
 
@@ -40,6 +44,18 @@ def test_folder_with_a_broken_image(work_dir, tmp_path, monkeypatch, capsys):
     assert 'uncertainty' in a and 'b.png' in b and 'uncertainty' not in b
 
 
-def test_no_such_image(work_dir, tmp_path, monkeypatch):
-    with pytest.raises(Exception, match='there is no such file'):
-        demo(monkeypatch, tmp_path / 'x.png', '--model', work_dir)
+@pytest.mark.parametrize('content, message', [
+    (None, 'there is no such file'), (b'', 'is empty'),
+    (b'hello', 'not a readable image')])
+def test_no_image(work_dir, tmp_path, content, message):
+    """A sentence, not a traceback."""
+    path = tmp_path / 'x.png'
+    if content is not None:
+        path.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, 'tools/demo.py', str(path), '--model',
+         str(work_dir), '--out', str(tmp_path / 'out')], cwd=ROOT, text=True,
+        env=dict(os.environ, PYTHONPATH=ROOT), capture_output=True)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert str(path) in last and message in last

@@ -3,9 +3,9 @@
     python tools/analysis_tools/joint_scores.py CONFIG CHECKPOINT
 
 prints the joint score of the tuples that the game is about, encoder's and
-decoder's, and of such tuples in which one part is exchanged for that of another
-image. Where the score does not change, the discriminator does not look at
-whether that part belongs to the others, and nobody learns it from the game.
+decoder's, and of such tuples in which one part is exchanged for that of
+another image. Where the score does not change, the discriminator does not look
+at whether that part belongs to the others, and nobody learns it from the game.
 """
 import argparse
 from typing import Dict, List, Tuple

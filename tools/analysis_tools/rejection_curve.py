@@ -23,6 +23,9 @@ def main() -> None:
                         help='largest share rejected, per cent')
     parser.add_argument('--out', default='rejection_curve.png')
     args = parser.parse_args()
+    if not 0 < args.highest < 100:
+        raise ValueError(f'--highest must lie between 0 and 100, got '
+                         f'{args.highest}')
     runs = {name: run.predictions for name, run in open_runs(
         args.runs).items()}
     save_figure(rejection_figure(runs, args.highest / 100), args.out)

@@ -12,12 +12,12 @@ that are not on the page are those that the table decides.
 """
 import argparse
 import os.path as osp
-from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmfer.analysis.review import write_page
+from mmfer.apis.checkpoints import find_config
 from mmfer.cli import run_tool
 from mmfer.registry import DATASETS
 
@@ -40,17 +40,6 @@ def parse_args() -> argparse.Namespace:
         help='overrides of the config, as where the images are: '
         'train_dataloader.dataset.data_root=...')
     return parser.parse_args()
-
-
-def find_config(folder: str) -> str:
-    """The one config in a work dir."""
-    configs = sorted(Path(folder).glob('*.py'))
-    if len(configs) != 1:
-        found = ', '.join(c.name for c in configs) or 'none'
-        raise SystemExit(
-            f'{folder}: a work dir has one config (*.py), found {found}. '
-            'Name the folder of a training or of tools/clean_labels.py.')
-    return str(configs[0])
 
 
 def main() -> None:

@@ -2,13 +2,12 @@
 
     python tools/analysis_tools/summarize.py WORK_DIR [WORK_DIR ...]
 
-reads ``summary.json``. Work dirs that differ in an ending as ``_seed2`` are
-one row.
+reads ``summary.json``. Work dirs that differ in an ending as ``_seed2``, or
+that have the same name in several folders, are one row.
 """
 import argparse
-import os.path as osp
 
-from mmfer.analysis.runs import read_json
+from mmfer.analysis.runs import read_jsons
 from mmfer.analysis.tables import summary_table
 from mmfer.cli import run_tool
 
@@ -27,10 +26,8 @@ def main() -> None:
     parser.add_argument('--out', help='file for the table, in Markdown')
     args = parser.parse_args()
     table = summary_table(
-        {
-            osp.basename(osp.abspath(folder)): read_json(
-                folder, 'summary.json') for folder in args.work_dirs
-        }, args.metrics, args.statistic, args.digits)
+        read_jsons(args.work_dirs, 'summary.json'), args.metrics,
+        args.statistic, args.digits)
     print(table)
     if args.out is not None:
         with open(args.out, 'w') as file:

@@ -1,0 +1,118 @@
+"""Trainings and checkpoints, as users name them."""
+from pathlib import Path
+from typing import Tuple, Union
+
+import torch
+from mmengine.model import BaseModel
+
+
+def find_config(folder: str) -> str:
+    """The config in a work dir.
+
+    Raises:
+        ValueError: There is not one of them.
+    """
+    configs = sorted(Path(folder).glob('*.py'))
+    if len(configs) != 1:
+        found = ', '.join(c.name for c in configs) or 'none'
+        raise ValueError(
+            f'{folder}: a work dir has one config (*.py), found {found}. '
+            'Name the folder of a training or of tools/clean_labels.py.')
+    return str(configs[0])
+
+
+def read_work_dir(
+        folder: str,
+        pretrained: Union[bool, str]) -> Tuple[str, Union[bool, str]]:
+    """Config and last checkpoint of a training.
+
+    Args:
+        folder (str): Its work dir.
+        pretrained (bool | str): True for the last checkpoint.
+
+    Returns:
+        tuple: Path of the config, and what is to be loaded.
+
+    Raises:
+        ValueError: There is not one config, or no checkpoint.
+    """
+    config = find_config(folder)
+    if pretrained is True:
+        note = Path(folder) / 'last_checkpoint'
+        if not note.is_file():
+            raise ValueError(
+                f'{folder}: there is no last_checkpoint; wait for the first '
+                'epoch to end, or name a checkpoint as pretrained=...')
+        # The folder may have been moved.
+        pretrained = str(Path(folder) / Path(note.read_text().strip()).name)
+    return config, pretrained
+
+
+def read_checkpoint(path: str) -> dict:
+    """Load a checkpoint with torch's safe loader, which runs no code in it.
+
+    Args:
+        path (str): File, or an address that begins with http.
+
+    Raises:
+        ValueError: It is not there, or cannot be loaded this way.
+    """
+    try:
+        if '://' in path:
+            if not path.startswith(('http://', 'https://')):
+                raise ValueError('only http and https are downloaded')
+            return torch.hub.load_state_dict_from_url(
+                path, map_location='cpu', weights_only=True)
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f'{path}: there is no such checkpoint.') from None
+    except Exception as error:
+        reason = (str(error).splitlines() or ['empty file'])[0]
+        raise ValueError(
+            f'{path} cannot be loaded as a checkpoint '
+            f'({type(error).__name__}: {reason}). Is it complete? One of '
+            'another program that torch refuses to load safely can be brought '
+            'into a safe form by tools/model_converters.') from error
+
+
+def load_weights(model: BaseModel, path: str) -> None:
+    """Load a checkpoint, every tensor of it, or say what does not fit.
+
+    Args:
+        model (BaseModel): Gets the weights, ``dataset_meta``, and
+            ``rejection``, thresholds if there are any.
+        path (str): See :func:`read_checkpoint`.
+
+    Raises:
+        ValueError: It is no checkpoint, one of another model, or has values
+            that are not finite.
+    """
+    checkpoint = read_checkpoint(path)
+    state = checkpoint.get('state_dict', checkpoint) \
+        if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not state:
+        raise ValueError(f'{path} holds no weights (state_dict), but '
+                         f'{type(checkpoint).__name__}.')
+    own = model.state_dict()
+    wrong = [
+        name for name, value in own.items()
+        if getattr(state.get(name), 'shape', None) != value.shape
+    ] + [f'{name} (not in this model)' for name in state if name not in own]
+    if wrong:
+        more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
+        raise ValueError(
+            f'{path} is a checkpoint of another model: it does not fit to the '
+            f'{len(own)} tensors of this one in {", ".join(wrong[:3])}{more}. '
+            'Give the config that it was trained with.')
+    broken = [name for name, value in state.items()
+              if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f'{path}: {broken[0]} has values that are not finite (NaN); the '
+            'training diverged. Take an earlier checkpoint.')
+    model.load_state_dict(state)
+    meta = checkpoint.get('meta')
+    meta = meta if isinstance(meta, dict) else {}
+    if meta.get('dataset_meta'):
+        model._dataset_meta = meta['dataset_meta']
+    model.rejection = meta.get('rejection')
