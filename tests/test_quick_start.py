@@ -17,11 +17,14 @@ def blocks(language):
                       re.MULTILINE | re.DOTALL)
 
 
-def test_figures_are_there():
-    figures = re.findall(r'!\[.*?\]\((.*?)\)', PAGE.read_text())
-    assert len(figures) >= 4
-    for figure in figures:
-        assert (PAGE.parent / figure).is_file(), figure
+@pytest.mark.parametrize('page', sorted((Path(ROOT) / 'docs').glob('*.md')))
+def test_pages_are_complete(page):
+    text = page.read_text()
+    assert not re.findall(r'@[A-Z]+@', text)
+    targets = re.findall(r'\]\((?!http)([^)#]+)', text)
+    assert targets
+    for target in targets:
+        assert (page.parent / target).exists(), target
 
 
 def test_tools_are_there():

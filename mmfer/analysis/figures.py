@@ -183,8 +183,10 @@ def uncertain_figure(run: Predictions, images: Dict[int, np.ndarray],
             axes.imshow(images[int(i)], cmap='gray', vmin=0, vmax=255)
             axes.set(xticks=[], yticks=[])
             for spine in axes.spines.values():
+                # Other ends would fill the gaps.
                 spine.set(color=RIGHT if right else WRONG, linewidth=3,
-                          linestyle='-' if right else (0, (2, 1)))
+                          linestyle='-' if right else (0, (2, 1)),
+                          capstyle='butt')
             name = classes[run.predicted[i]]
             below = name if right else \
                 f'{name}\n(is {classes[run.labels[i]]})'

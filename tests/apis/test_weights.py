@@ -7,11 +7,14 @@ import pytest
 import torch
 from helpers import CONFIGS, ROOT
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpretrain.apis import ImageClassificationInferencer
 
 import mmfer
 from mmfer import FERInferencer
 from mmfer.apis import register_models
+from mmfer.evaluation.functional import auroc
+from mmfer.registry import DATASETS
 
 NAME = 'alum_tiny_ferplus'
 WEIGHTS = Path(ROOT) / f'mmfer/weights/{NAME}.pth'
@@ -73,3 +76,30 @@ def test_mmpretrain_s_inferencer_knows_it(fer, faces):
         assert one['pred_class'] == other['pred_class']
         np.testing.assert_allclose(one['pred_scores'], other['pred_scores'],
                                    atol=1e-5)
+
+
+@pytest.mark.slow
+def test_on_ferplus():
+    """Accuracy, what its uncertainty is worth, and its thresholds."""
+    cfg = Config.fromfile(f'{CONFIGS}/alum/{NAME}.py')
+    settings = cfg.test_dataloader.dataset
+    settings.data_root = str(Path(ROOT) / settings.data_root)
+    if not Path(settings.data_root).is_dir():
+        pytest.skip(f'FERPlus is not in {settings.data_root}')
+    init_default_scope('mmfer')
+    dataset = DATASETS.build(settings)
+    dataset.full_init()
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    fer = FERInferencer(NAME, device='cpu')
+    found = fer([info['img_path'] for info in infos])
+    wrong = np.array([r['pred_label'] != info['gt_label']
+                      for r, info in zip(found, infos)])
+    uncertainty = np.array([r['uncertainty'] for r in found])
+    assert wrong.mean() < .2
+    assert auroc(uncertainty, wrong) > .75
+    most = np.argsort(-uncertainty, kind='stable')[:100]
+    assert wrong[most].mean() > 3 * wrong.mean()
+    for target in (.05, .1, .15):
+        kept = uncertainty <= fer.rejection_threshold(target)
+        # Found on other images, so it may be off by a little.
+        assert wrong[kept].mean() < target + .015

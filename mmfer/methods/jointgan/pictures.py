@@ -2,7 +2,7 @@
 import io
 import json
 import os.path as osp
-from typing import Tuple
+from typing import Dict, Tuple
 
 import cv2
 import numpy as np
@@ -103,6 +103,63 @@ def mean_va(labels: np.ndarray, va: np.ndarray, classes: int) -> np.ndarray:
     ])
 
 
+def sample_grids(model: JointGAN, dataset, rows: int = 8, va_steps: int = 7,
+                 seed: int = 0) -> Dict[str, np.ndarray]:
+    """What the decoder makes of labels.
+
+    Args:
+        model (JointGAN): With a decoder.
+        dataset (FERDataset): What it was trained on; the mean valence and
+            arousal of each class are its own.
+        rows (int): Latent vectors of the first grid. Defaults to 8.
+        va_steps (int): Images from -1 to 1 of the second. Defaults to 7.
+        seed (int): Of the latent vectors. Defaults to 0.
+
+    Returns:
+        dict[str, np.ndarray]: Grids, BGR or grey, uint8 (height, width, C).
+        ``classes``, a column for each, the same latent vectors in all;
+        ``va``, valence rightwards and arousal upwards, of one latent vector
+        and the class called neutral, or the first. Each where the model has
+        such label sets.
+    """
+    sets, grids = model.label_sets, {}
+    if sets.discrete:
+        classes = sets.entries[sets.discrete[0]]
+        va = np.zeros((classes, 2))
+        if VA in sets.entries:
+            infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+            va = mean_va(
+                np.array([info['gt_label'] for info in infos]),
+                np.stack([info['gt_va'] for info in infos]), classes)
+        grids['classes'] = draw_grid(
+            model, class_labels(sets, classes, rows, va), rows, classes, seed)
+    if VA in sets.entries:
+        names = [name.lower() for name in dataset.metainfo['classes']]
+        neutral = names.index('neutral') if 'neutral' in names else 0
+        grids['va'] = draw_grid(model, va_labels(sets, neutral, va_steps), 1,
+                                va_steps, seed)
+    return grids
+
+
+def draw_grid(model: JointGAN, labels: Tuple[Tensor, ...], latents: int,
+              columns: int, seed: int) -> np.ndarray:
+    """One grid; ``latents`` parts of it have equal latent vectors."""
+    device = next(model.parameters()).device
+    count = len(labels[0])
+    # Of its own, not the training's.
+    generator = torch.Generator().manual_seed(seed)
+    latent = torch.randn(latents, model.latent_dim, generator=generator)
+    latent = latent.repeat_interleave(count // latents, dim=0)
+    images = model.generate(
+        latent.to(device), tuple(x.to(device) for x in labels))
+    pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
+    pixels = pixels.byte().permute(0, 2, 3, 1).numpy()
+    picture = tile(pixels, columns)
+    if model.data_preprocessor.to_rgb:
+        picture = picture[:, :, ::-1]  # To OpenCV's BGR.
+    return np.ascontiguousarray(picture)
+
+
 # -- the hook -----------------------------------------------------------------
 @HOOKS.register_module()
 class JointGANPicturesHook(Hook):
@@ -177,50 +234,16 @@ class JointGANPicturesHook(Hook):
     def draw(self, runner: Runner, epoch: int) -> None:
         """Write the grids of an epoch."""
         model = bare_model(runner)
-        sets = model.label_sets
         if model.decoder is None or not is_main_process():
             return
-        dataset = runner.train_dataloader.dataset
-        if sets.discrete:
-            classes = sets.entries[sets.discrete[0]]
-            va = np.zeros((classes, 2))
-            if VA in sets.entries:
-                infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-                va = mean_va(
-                    np.array([info['gt_label'] for info in infos]),
-                    np.stack([info['gt_va'] for info in infos]), classes)
-            self.write(runner, f'epoch_{epoch}.png',
-                       class_labels(sets, classes, self.rows, va), self.rows,
-                       classes)
-        if VA in sets.entries:
-            self.write(runner, f'va_epoch_{epoch}.png',
-                       va_labels(sets, self.neutral(dataset), self.va_steps),
-                       1, self.va_steps)
-
-    def neutral(self, dataset) -> int:
-        """The class of the grid along valence and arousal."""
-        names = [name.lower() for name in dataset.metainfo['classes']]
-        return names.index('neutral') if 'neutral' in names else 0
-
-    def write(self, runner: Runner, name: str, labels: Tuple[Tensor, ...],
-              latents: int, columns: int) -> None:
-        """Write one grid; ``latents`` rows of equal latent vectors."""
-        model = bare_model(runner)
-        device = next(model.parameters()).device
-        count = len(labels[0])
-        # Of its own, not the training's.
-        generator = torch.Generator().manual_seed(self.seed)
-        latent = torch.randn(latents, model.latent_dim, generator=generator)
-        latent = latent.repeat_interleave(count // latents, dim=0)
-        images = model.generate(
-            latent.to(device), tuple(x.to(device) for x in labels))
-        pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
-        pixels = pixels.byte().permute(0, 2, 3, 1).numpy()
-        picture = tile(pixels, columns)
-        if model.data_preprocessor.to_rgb:
-            picture = picture[:, :, ::-1]  # To OpenCV's BGR.
-        _, data = cv2.imencode('.png', np.ascontiguousarray(picture))
-        write_atomic(self.path(runner, name), data.tobytes())
+        grids = sample_grids(model, runner.train_dataloader.dataset,
+                             self.rows, self.va_steps, self.seed)
+        for name, picture in grids.items():
+            _, data = cv2.imencode('.png', picture)
+            prefix = '' if name == 'classes' else f'{name}_'
+            write_atomic(
+                self.path(runner, f'{prefix}epoch_{epoch}.png'),
+                data.tobytes())
 
 
 def draw_scores(history: str, path: str) -> None:

@@ -1,0 +1,56 @@
+"""What the decoder of a joint-distribution GAN makes of labels.
+
+    python tools/analysis_tools/gan_samples.py CONFIG CHECKPOINT --out x.png
+
+draws a column for each class, the same latent vectors in all of them, and
+where the model has valence and arousal, ``x_va.png`` with valence rightwards
+and arousal upwards. Trainings write these every few epochs
+(``JointGANPicturesHook``).
+"""
+import argparse
+import os
+import os.path as osp
+
+import cv2
+from mmengine.config import DictAction
+
+from mmfer.analysis.runs import open_model
+from mmfer.cli import run_tool
+from mmfer.methods.jointgan import JointGAN
+from mmfer.methods.jointgan.pictures import sample_grids
+from mmfer.registry import DATASETS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('--rows', type=int, default=8)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--scale', type=int, default=2,
+                        help='pixels for each of an image')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--out', default='gan_samples.png')
+    args = parser.parse_args()
+    cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
+    if not isinstance(model, JointGAN) or model.decoder is None:
+        raise ValueError(f'{args.config} is no joint-distribution GAN with a '
+                         'decoder, so it draws nothing.')
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    dataset.full_init()
+    stem, ending = osp.splitext(args.out)
+    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
+    for name, grid in sample_grids(
+            model, dataset, args.rows, seed=args.seed).items():
+        path = args.out if name == 'classes' else f'{stem}_{name}{ending}'
+        grid = cv2.resize(grid, None, fx=args.scale, fy=args.scale,
+                          interpolation=cv2.INTER_NEAREST)
+        if not cv2.imwrite(path, grid):
+            raise OSError(f'{path} could not be written.')
+        print(f'{path} is written.')
+
+
+if __name__ == '__main__':
+    run_tool(main)
