@@ -1,12 +1,15 @@
 """A page on which a person looks at suspicious labels."""
 import base64
 import csv
+import hashlib
 import html
 import io
 import json
 import os
 import os.path as osp
+import re
 import tempfile
+import zlib
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import cv2
@@ -18,11 +21,12 @@ from mmfer.datasets.decisions import COLUMNS, read_decisions
 from mmfer.datasets.transforms import UnreadableImageError, decode_image
 
 TEMPLATE = osp.join(osp.dirname(osp.abspath(__file__)), 'review.html')
-DATA = '/*DATA*/'
 # Of a page, all told.
 MAX_BYTES = 50_000_000
 # Sides of thumbnails, from the largest that may fit.
 SIDES = (96, 72, 56, 48, 40, 32)
+# Of so many thumbnails the mean tells what all will take.
+ENOUGH = 200
 
 
 class Review(NamedTuple):
@@ -113,7 +117,9 @@ def list_text(dataset: FERDataset, judgement: Dict[str, np.ndarray],
         for label in range(count):
             dataset.write_list(path, ids, np.full(len(ids), label))
             with open(path, newline='', encoding='utf-8') as file:
-                forms.append(file.read().splitlines(keepends=True))
+                # Not splitlines(): it also splits at characters a name may
+                # contain.
+                forms.append(re.findall(r'[^\n]*\n|[^\n]+', file.read()))
     if len(set(map(len, forms))) != 1:
         raise ValueError(f'{type(dataset).__name__}: its lists do not have '
                          'one line for each sample.')
@@ -190,25 +196,47 @@ def read_images(dataset: FERDataset, sample_ids: Sequence[int]):
             yield None
 
 
+def shrink(text: bytes, side: int) -> bytes:
+    """A JPEG no larger than ``side`` x ``side``; as it is where it fits."""
+    image = cv2.imdecode(np.frombuffer(text, np.uint8), cv2.IMREAD_UNCHANGED)
+    return text if max(image.shape[:2]) <= side else thumbnail(image, side)
+
+
+def base64_size(text: bytes) -> int:
+    """Characters of ``text`` in base64."""
+    return -(-len(text) // 3) * 4
+
+
 def encode_images(images, count: int, budget: int) -> List[str]:
     """Thumbnails in base64, as large as the budget allows.
+
+    One image at a time is in memory, of the others the thumbnail only. When
+    thumbnails turn out too large for the budget, those at hand are made
+    smaller, and so are all that follow.
 
     Args:
         images (Iterable[np.ndarray]): As of :func:`read_images`.
         count (int): How many there are.
         budget (int): Bytes for all of them.
+
+    Raises:
+        ValueError: They do not fit, however small.
     """
-    images = list(images)
-    for side in SIDES:
-        sample = images[::max(1, count // 200)]
-        mean = np.mean([0 if image is None else len(thumbnail(image, side))
-                        for image in sample] or [0])
-        if mean * count * 4 / 3 <= budget:
-            break
-    return [
-        '' if image is None else
-        base64.b64encode(thumbnail(image, side)).decode() for image in images
-    ]
+    made, taken, sides = [], 0, list(SIDES)
+    for image in images:
+        made.append(b'' if image is None else thumbnail(image, sides[0]))
+        taken += base64_size(made[-1])
+        ahead = count if len(made) % ENOUGH == 0 else len(made)
+        while taken * ahead > budget * len(made) and len(sides) > 1:
+            sides.pop(0)
+            made = [text and shrink(text, sides[0]) for text in made]
+            taken = sum(map(base64_size, made))
+        if taken > budget:
+            raise ValueError(
+                f'Only {len(made) - 1} of {count} images fit on the page, '
+                f'which may have {MAX_BYTES / 1e6:.6g} MB, though they are '
+                f'shrunk to {sides[0]} px. Show fewer with --max-images.')
+    return [base64.b64encode(text).decode() for text in made]
 
 
 def write_page(path: str, dataset: FERDataset, table: str, title: str,
@@ -227,10 +255,12 @@ def write_page(path: str, dataset: FERDataset, table: str, title: str,
 
     Raises:
         FileNotFoundError, ValueError: See :func:`read_decisions`.
+        ValueError: A score is not finite, or the page is too large.
     """
     names = image_names(dataset)
     judgement = read_decisions(table, names, dataset.given_labels,
                                dataset.sample_ids, dataset.num_classes)
+    check_scores(table, judgement, names)
     review = most_suspicious(judgement, names, limit)
     own = list_text(dataset, judgement, review)
     decisions = table_text(judgement, names, review)
@@ -247,22 +277,66 @@ def write_page(path: str, dataset: FERDataset, table: str, title: str,
         table=decisions._asdict(),
         tableName=f'{title}_reviewed_scores.csv',
         images=[])
+    # By this the browser knows the decisions that it keeps for this page.
+    data['key'] = hashlib.sha256(as_script(data).encode()).hexdigest()[:32]
+    data['list'], data['table'] = pack(data['list']), pack(data['table'])
     with open(TEMPLATE, encoding='utf-8') as file:
-        page = file.read()
-    taken = len(page) + len(as_script(data))
+        template = file.read()
+    lists = len(fill(template, title, data))
+    if lists > MAX_BYTES:
+        raise ValueError(
+            f'The page may have {MAX_BYTES / 1e6:.6g} MB, but the lists of '
+            f'all {len(judgement["sample_id"])} samples and the names of '
+            f'{len(review.rows)} images take {lists / 1e6:.6g} MB. Show fewer '
+            'images with --max-images; should that not suffice, review a '
+            'part of the data set.')
+    # With two quotes each, and commas between.
     data['images'] = encode_images(
         read_images(dataset, judgement['sample_id'][review.rows]),
-        len(review.rows), MAX_BYTES - taken - 5 * len(review.rows))
-    page = page.replace('/*TITLE*/', html.escape(title))
-    text = page.replace(DATA, as_script(data)).encode()
+        len(review.rows), MAX_BYTES - lists - 3 * len(review.rows) + 1)
+    text = fill(template, title, data)
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     write_atomic(path, text)
     return dict(shown=len(review.rows), samples=len(judgement['sample_id']),
                 bytes=len(text))
 
 
+def check_scores(table: str, judgement: Dict[str, np.ndarray],
+                 names: Sequence[str]) -> None:
+    """Raise if a score is not finite; images are sorted by it."""
+    score = judgement['noise_score']
+    wrong = np.flatnonzero(~np.isfinite(score))
+    if len(wrong):
+        sample_id = judgement['sample_id'][wrong[0]]
+        raise ValueError(
+            f'{table}: noise_score of sample {sample_id} '
+            f'({names[sample_id]}) is {score[wrong[0]]}, and so for '
+            f'{len(wrong)} of {len(score)} samples; images cannot be sorted '
+            'by it. Did the training diverge? Write the table again, or '
+            'correct these rows.')
+
+
+def fill(template: str, title: str, data: dict) -> bytes:
+    """The page of a template, encoded."""
+    parts = {'TITLE': lambda: html.escape(title),
+             'DATA': lambda: as_script(data)}
+    # In one go: a title or a name may read like a place to fill.
+    return re.sub(r'/\*(TITLE|DATA)\*/', lambda found: parts[found[1]](),
+                  template).encode()
+
+
+def pack(text: Optional[dict]) -> Optional[str]:
+    """A :class:`Text` deflated, in base64.
+
+    It has all samples, also those that are not shown: the lists of AffectNet
+    would fill a page by themselves.
+    """
+    return text and base64.b64encode(
+        zlib.compress(as_script(text).encode())).decode()
+
+
 def as_script(data: dict) -> str:
     """JSON that can stand in a script element."""
     return json.dumps(
-        data, ensure_ascii=False, separators=(',', ':')).replace(
-            '<', '\\u003c')
+        data, ensure_ascii=False, allow_nan=False,
+        separators=(',', ':')).replace('<', '\\u003c')

@@ -1,10 +1,15 @@
 """The review page: what it downloads is what the data set would write."""
+import base64
 import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
+import weakref
+import zlib
 
 import cv2
 import numpy as np
@@ -29,7 +34,25 @@ def make_list(root):
                 classes=('a', 'b<i>', 'ü'), pipeline=[])
 
 
+# What ends a line for some readers, a script, a string or an attribute.
+ODD = ('a\u2028b\u2029', 'a\x0bb\x0cc\x1cd\x85e', 'a</script>', '<!--<script>',
+       'a"b\'c', '&lt;&amp;', '`${1}`', '/*DATA*/', '__proto__', 'a\\u003c',
+       '<img src=x onerror=bad()>', 'ü')
+
+
+def make_odd(root, classes=ODD):
+    names = [f'{name}.png' for name in ODD]
+    for i, name in enumerate(names):
+        write_image(root / name, 30 + i, i)
+    (root / 'list.txt').write_text(
+        ''.join(f'{name} {i}\n' for i, name in enumerate(names)),
+        encoding='utf-8')
+    return dict(type='ImageList', data_root=str(root), ann_file='list.txt',
+                classes=classes, label_base=0, pipeline=[])
+
+
 KINDS = dict(
+    odd=make_odd,
     ferplus=lambda root: dict(
         type='FERPlus', data_root=str(make_ferplus(root)), split='train',
         pipeline=[]),
@@ -73,9 +96,13 @@ def write_table(path, dataset, judgement):
 
 def page_data(path):
     text = path.read_text(encoding='utf-8')
-    return json.loads(re.search(
+    data = json.loads(re.search(
         r'<script type="application/json" id="data">(.*?)</script>', text,
         re.DOTALL)[1])
+    for key in ('list', 'table'):
+        data[key] = data[key] and json.loads(
+            zlib.decompress(base64.b64decode(data[key])))
+    return data
 
 
 def compose(text, form):
@@ -147,16 +174,118 @@ def test_downloads(made, limit):
     assert again.get_gt_labels().tolist() == final[left].tolist()
 
 
-def test_thumbnails_fit(monkeypatch):
-    images = [np.random.default_rng(i).integers(
-        0, 256, (120, 90, 3), np.uint8) for i in range(50)]
+def some_images(count=50, shape=(120, 90, 3)):
+    return [np.random.default_rng(i).integers(0, 256, shape, np.uint8)
+            for i in range(count)]
+
+
+def decode(text):
+    return cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), -1)
+
+
+@pytest.mark.parametrize('enough', [8, 200])
+def test_thumbnails_fit(monkeypatch, enough):
+    monkeypatch.setattr(review, 'ENOUGH', enough)
+    images = some_images()
     images[7] = None
-    for budget in (10**6, 200_000, 100_000):
+    sides = []
+    for budget in (900_000, 200_000, 100_000):
         found = review.encode_images(iter(images), 50, budget)
-        assert sum(map(len, found)) <= 1.1 * budget
+        assert budget / 3 < sum(map(len, found)) <= budget
         assert [i for i, text in enumerate(found) if not text] == [7]
-    assert max(cv2.imdecode(np.frombuffer(review.thumbnail(
-        images[0], 48), np.uint8), -1).shape) == 48
+        largest = {max(decode(text).shape) for text in found if text}
+        assert len(largest) == 1
+        sides += largest
+    assert sides == sorted(set(sides), reverse=True) and sides[0] == 96
+    with pytest.raises(ValueError, match='of 50 images .* --max-images'):
+        review.encode_images(iter(images), 50, 20_000)
+
+
+def test_small_images_are_encoded_once():
+    """To shrink the others must not cost those that are small anyway."""
+    small, large = some_images(10, (30, 30, 3)), some_images(10)
+    images = [image for pair in zip(small, large) for image in pair]
+    found = review.encode_images(iter(images), 20, 45_000)
+    assert max(decode(found[1]).shape) < 96
+    for image, text in zip(small, found[::2]):
+        assert base64.b64decode(text) == review.thumbnail(image, 96)
+
+
+def test_images_are_not_kept():
+    alive = []
+
+    def read():
+        for _ in range(30):
+            image = np.zeros((64, 64, 3), np.uint8)
+            alive.append(weakref.ref(image))
+            yield image
+            del image
+            assert sum(x() is not None for x in alive) <= 1
+
+    assert len(review.encode_images(read(), 30, 10**6)) == 30
+
+
+def test_page_is_within_the_limit(tmp_path, monkeypatch):
+    """Bytes are counted, of which some characters have three."""
+    dataset = DATASETS.build(make_odd(tmp_path / 'data'))
+    table = write_table(tmp_path / 's.csv', dataset, decide(dataset))
+    page = tmp_path / 'page.html'
+    whole = review.write_page(str(page), dataset, table, 'ü')['bytes']
+    monkeypatch.setattr(review, 'MAX_BYTES', whole)
+    assert review.write_page(str(page), dataset, table, 'ü')['bytes'] == whole
+    monkeypatch.setattr(review, 'MAX_BYTES', whole - 1)
+    done = review.write_page(str(page), dataset, table, 'ü')
+    assert whole / 2 < done['bytes'] < whole
+    assert all(page_data(page)['images'])
+    images = sum(map(len, page_data(page)['images']))
+    without = done['bytes'] - images
+    page.unlink()
+    for limit in (without + 5000, without - 1000):
+        monkeypatch.setattr(review, 'MAX_BYTES', limit)
+        with pytest.raises(ValueError, match='--max-images'):
+            review.write_page(str(page), dataset, table, 'ü')
+        assert not page.exists()
+
+
+def test_lists_of_large_sets():
+    """As AffectNet has them: 287,651 names that are hashes."""
+    names = [f'Manually_Annotated_Images/{i % 999}/'
+             f'{np.random.default_rng(i).bytes(28).hex()}.jpg'
+             for i in range(2000)]
+    text = dict(between=[''.join(f'{name},3,-0.17,0.52\n' for name in names)],
+                lines=[], order=[])
+    assert len(review.pack(text)) / 2000 * 287651 < 20e6
+
+
+@pytest.mark.parametrize('score', ['nan', 'inf', '-inf'])
+def test_scores_that_are_no_numbers(tmp_path, score):
+    dataset = DATASETS.build(make_list(tmp_path / 'data'))
+    judgement = decide(dataset)
+    judgement['noise_score'][[3, 5]] = float(score)
+    table = write_table(tmp_path / 's.csv', dataset, judgement)
+    page = tmp_path / 'page.html'
+    with pytest.raises(ValueError, match=re.escape(
+            f'{table}: noise_score of sample 3 (03 a,b.png) is {score}, and '
+            'so for 2 of 12')):
+        review.write_page(str(page), dataset, table, 'x')
+    assert not page.exists()
+
+
+def test_key_of_progress(tmp_path):
+    """The browser's progress is of these images, labels and classes."""
+    dataset = DATASETS.build(make_list(tmp_path / 'data'))
+    judgement = decide(dataset)
+    page = tmp_path / 'page.html'
+
+    def key(title='x', **kwargs):
+        table = write_table(tmp_path / 's.csv', dataset,
+                            dict(judgement, **kwargs))
+        review.write_page(str(page), dataset, table, title)
+        return page_data(page)['key']
+
+    other = (judgement['suggested_label'] + 1) % 3
+    keys = [key(), key(suggested_label=other), key('y')]
+    assert len(set(keys)) == 3 and key() == keys[0]
 
 
 def test_tool(tmp_path):
@@ -183,29 +312,166 @@ def test_tool(tmp_path):
 
 
 def test_nothing_of_a_name_is_code(tmp_path):
-    settings = make_list(tmp_path / 'data')
-    dataset = DATASETS.build(settings)
+    dataset = DATASETS.build(make_odd(tmp_path / 'data'))
     table = write_table(tmp_path / 's.csv', dataset, decide(dataset))
     page = tmp_path / 'page.html'
-    review.write_page(str(page), dataset, table, '</script><b>')
-    text = page.read_text(encoding='utf-8')
-    assert text.count('</script>') == 2 and '<b>' not in text
-    assert page_data(page)['title'] == '</script><b>'
+    for title in ('</script><b>', '/*DATA*/', '/*TITLE*/'):
+        review.write_page(str(page), dataset, table, title)
+        text = page.read_text(encoding='utf-8')
+        assert text.count('</script>') == text.count('<script') == 2
+        assert '<b>' not in text and '<img' not in text
+        data = page_data(page)
+        assert data['title'] == title and data['classes'] == list(ODD)
+        assert sorted(data['names']) == sorted(f'{name}.png' for name in ODD)
+
+
+@pytest.fixture
+def browser():
+    """Chromium of the distribution (``apt install chromium``).
+
+    Also needs ``pip install playwright``.
+    """
+    sync_api = pytest.importorskip('playwright.sync_api')
+    path = shutil.which('chromium') or shutil.which('google-chrome')
+    if path is None:
+        pytest.skip('no Chromium')
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+
+def says(page, text):
+    """Wait for a text in the line at the top."""
+    page.wait_for_function(
+        'text => document.querySelector("#count").textContent.includes(text)',
+        arg=text)
+
+
+def save(page, button, path):
+    with page.expect_download() as waiting:
+        page.click(button)
+    waiting.value.save_as(path)
+    return path
 
 
 @pytest.mark.slow
-def test_in_a_browser(tmp_path):
-    """Ten thousand images in Chromium: sort, filter, decide, download.
+def test_progress_and_odd_names(tmp_path, browser):
+    """Progress outlives a reload; what is none of it changes nothing."""
+    dataset = DATASETS.build(make_odd(tmp_path / 'data'))
+    judgement = dict(decide(dataset), decision=np.full(len(ODD), 'keep'))
+    table = write_table(tmp_path / 's.csv', dataset, judgement)
+    path = tmp_path / 'page.html'
+    review.write_page(str(path), dataset, table, '</title>"&')
+    data = page_data(path)
+    problems = []
+    page = browser.new_page(viewport=dict(width=1280, height=800))
+    page.on('pageerror', lambda error: problems.append(str(error)))
+    page.on('dialog', lambda dialog: (
+        problems.append(dialog.message), dialog.accept()))
+    page.goto(path.as_uri())
+    assert page.title() == '</title>"&: labels to review'
+    assert page.inner_text('h1') == '</title>"&'
+    for i, name in enumerate(data['names']):
+        card = page.locator(f'.card[data-index="{i}"]')
+        assert card.get_attribute('title') == name
+        lines = card.text_content().split('\n')
+        assert len(lines) == 4 and lines[0] == 'keep'
+        assert lines[1] == re.sub(
+            r'[\s\x1c-\x1f\x85]', lambda found: found[0] if found[0] in
+            '\x1c\x85' else ' ', f'given {ODD[data["given"][i]]}')
+    # Keys for ten classes; those after them by mouse.
+    assert page.eval_on_selector_all(
+        '#legend kbd', 'all => all.map(k => k.textContent)') == list(
+            '1234567890')
+    assert page.text_content('#class2') == f'3 {ODD[2]}'
+    expected = [['keep', s] for s in data['suggested']]
 
-    Needs Chromium of the distribution (``apt install chromium``) and
-    ``pip install playwright``.
-    """
-    import shutil
-    import time
-    sync_api = pytest.importorskip('playwright.sync_api')
-    browser_path = shutil.which('chromium') or shutil.which('google-chrome')
-    if browser_path is None:
-        pytest.skip('no Chromium')
+    def expect(i, label):
+        expected[i] = (['keep', data['suggested'][i]]
+                       if label == data['given'][i] else ['relabel', label])
+
+    page.keyboard.press('0')
+    expect(0, 9)
+    page.click('#class4')
+    expect(1, 4)
+    page.select_option('#other', '11')
+    page.click('#apply')
+    expect(2, 11)
+    page.click('#drop')
+    expected[3] = ['drop', data['suggested'][3]]
+    page.click('#relabel')
+    expect(4, data['suggested'][4])
+    page.click('#keep')
+    page.keyboard.press('d')
+    page.click('#undo')
+    says(page, '6 looked at')
+
+    def check(found):
+        assert found.read_text(encoding='utf-8') == compose(
+            data['list'], lambda forms, i: '' if expected[i][0] == 'drop' else
+            forms[expected[i][1] if expected[i][0] == 'relabel' else
+                  data['given'][i]])
+
+    check(save(page, '#list', tmp_path / 'list.txt'))
+    page.reload()
+    says(page, '6 looked at')
+    says(page, '6 decisions restored from an earlier visit.')
+    check(save(page, '#list', tmp_path / 'list.txt'))
+    assert not problems
+    progress = save(page, '#save', tmp_path / 'progress.json')
+    assert len(json.loads(progress.read_text(encoding='utf-8'))) == 6
+
+    page.click('#restart')
+    says(page, '0 looked at')
+    assert len(problems) == 1 and 'Forget' in problems.pop()
+    page.reload()
+    page.wait_for_selector('.card')
+    assert 'restored' not in page.text_content('#count')
+    assert '0 looked at' in page.text_content('#count')
+
+    # What must not get into a list.
+    bad = tmp_path / 'bad.json'
+    names = data['names']
+    for text in ('{', 'null', '[["keep"]]', '3', json.dumps(
+            {names[0]: ['relabel', 99], 'other.png': ['drop']})):
+        bad.write_text(text)
+        page.set_input_files('#file', str(bad))
+        page.wait_for_timeout(100)
+        assert len(problems) == 1 and 'no progress' in problems.pop(), text
+    entries = [['relabel', 12], ['relabel', -1], ['relabel'], ['relabel', 1.5],
+               ['relabel', '1'], 'drop', ['discard'], None,
+               ['relabel', 11], ['drop', 99], ['keep']]
+    bad.write_text(json.dumps(dict(zip(names, entries))))
+    page.set_input_files('#file', str(bad))
+    says(page, '3 decisions restored from bad.json; 8 entries ignored')
+    expected = [['keep', s] for s in data['suggested']]
+    expected[8] = ['relabel', 11]
+    expected[9] = ['drop', 0]
+    check(save(page, '#list', tmp_path / 'list.txt'))
+    page.set_input_files('#file', str(progress))
+    says(page, '6 decisions restored from progress.json.')
+    page.click('#restart')
+    assert 'Forget' in problems.pop()
+
+    # Without storage.
+    page.add_init_script(
+        'Object.defineProperty(window, "localStorage", {get() '
+        '{ throw new Error("blocked"); }})')
+    page.reload()
+    says(page, 'save your progress before you leave')
+    page.keyboard.press('d')
+    says(page, '1 looked at')
+    check_before = save(page, '#save', progress)
+    assert list(json.loads(check_before.read_text(
+        encoding='utf-8')).values()) == [['drop']]
+    assert not problems
+
+
+@pytest.mark.slow
+def test_in_a_browser(tmp_path, browser):
+    """Ten thousand images in Chromium: sort, filter, decide, download."""
     count = 10000
     root = make_ferplus(tmp_path / 'data', train=count, valid=8)
     settings = dict(type='FERPlus', data_root=str(root), split='train',
@@ -220,87 +486,109 @@ def test_in_a_browser(tmp_path):
     assert page_path.stat().st_size < 50e6
     data = page_data(page_path)
     problems = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path, args=['--no-sandbox'])
-        page = browser.new_page(viewport=dict(width=1280, height=800))
-        page.on('pageerror', lambda error: problems.append(str(error)))
-        page.on('request', lambda request: problems.append(request.url)
-                if request.url.startswith('http') else None)
-        start = time.time()
-        page.goto(page_path.as_uri())
-        page.wait_for_selector('.card img')
-        assert time.time() - start < 3
+    page = browser.new_page(viewport=dict(width=1280, height=800))
+    page.on('pageerror', lambda error: problems.append(str(error)))
+    page.on('request', lambda request: problems.append(request.url)
+            if request.url.startswith('http') else None)
+    start = time.time()
+    page.goto(page_path.as_uri())
+    page.wait_for_selector('.card img')
+    assert time.time() - start < 3
 
-        def cards():
-            return page.eval_on_selector_all(
-                '.card', 'all => all.map(c => +c.dataset.index)')
+    def cards():
+        return page.eval_on_selector_all(
+            '.card', 'all => all.map(c => +c.dataset.index)')
 
-        def elements():
-            return page.evaluate('document.querySelectorAll("*").length')
+    def elements():
+        return page.evaluate('document.querySelectorAll("*").length')
 
-        assert min(cards()) == 0 and elements() < 600
-        # By keyboard: four decisions, the last one taken back.
-        expected = [list(pair) for pair in zip(data['decision'],
-                                               data['suggested'])]
-        page.keyboard.press('r')
-        expected[0][0] = 'relabel'
-        page.keyboard.press('d')
-        expected[1][0] = 'drop'
-        page.keyboard.press('k')
-        expected[2][0] = 'keep'
-        page.keyboard.press('d')
-        page.keyboard.press('u')
-        other = (data['given'][3] + 1) % 8
-        page.keyboard.press(str(other + 1))
-        expected[3] = ['relabel', other]
-        # To the end and back: never more than a screen of cards.
-        page.keyboard.press('End')
-        page.wait_for_selector(f'.card[data-index="{count - 1}"]')
-        assert elements() < 600
-        page.keyboard.press('d')
-        expected[-1][0] = 'drop'
-        # Filters and order.
-        page.select_option('#given', '2')
-        page.select_option('#sort', 'least')
-        mine = [i for i in range(count) if data['given'][i] == 2]
-        page.wait_for_function(
-            f'document.querySelector("#count").textContent.startsWith('
-            f'"{len(mine)} of {count}")')
-        page.keyboard.press('Home')
-        page.wait_for_selector(f'.card[data-index="{mine[-1]}"]')
-        assert set(cards()) <= set(mine)
-        page.keyboard.press('d')
-        expected[mine[-1]][0] = 'drop'
-        page.fill('#low', '2')
-        page.dispatch_event('#low', 'change')
-        assert page.inner_text('#none').startswith('No image')
-        page.fill('#low', '0')
-        page.dispatch_event('#low', 'change')
-        page.select_option('#state', 'decided')
-        assert '6 looked at' in page.inner_text('#count')
+    def focus():
+        return page.evaluate('document.activeElement.id')
 
-        def download(button, name):
-            with page.expect_download() as waiting:
-                page.click(button)
-            assert waiting.value.suggested_filename == name
-            waiting.value.save_as(tmp_path / name)
-            return tmp_path / name
+    assert min(cards()) == 0 and elements() <= 400
+    # By keyboard: four decisions, the last one taken back.
+    expected = [list(pair) for pair in zip(data['decision'],
+                                           data['suggested'])]
+    page.keyboard.press('r')
+    expected[0][0] = 'relabel'
+    page.keyboard.press('d')
+    expected[1][0] = 'drop'
+    page.keyboard.press('k')
+    expected[2][0] = 'keep'
+    page.keyboard.press('d')
+    page.keyboard.press('u')
+    other = (data['given'][3] + 1) % 8
+    page.keyboard.press(str(other + 1))
+    expected[3] = ['relabel', other]
+    # To the end and back: never more than a screen of cards.
+    page.keyboard.press('End')
+    page.wait_for_selector(f'.card[data-index="{count - 1}"]')
+    assert elements() <= 400
+    page.keyboard.press('d')
+    expected[-1][0] = 'drop'
+    # The current card stays in sight whatever the window.
+    page.keyboard.press('Home')
+    for _ in range(60):
+        page.keyboard.press('ArrowDown')
+    current = page.get_attribute('.card.current', 'data-index')
+    for width, height in ((2560, 1440), (1920, 1080), (3840, 2160),
+                          (400, 700), (2560, 1440), (1280, 800)):
+        page.set_viewport_size(dict(width=width, height=height))
+        page.wait_for_function(f"""() => {{
+            const card = document.querySelector(".card.current");
+            if (innerWidth !== {width} || !card) return false;
+            const box = card.getBoundingClientRect();
+            return card.dataset.index === "{current}" &&
+              box.top >= document.querySelector("main").offsetTop &&
+              box.bottom <= innerHeight && box.right <= innerWidth; }}""")
+        for at in (0, 0.4, 1):
+            page.eval_on_selector('main', '(view, at) => {'
+                                  'view.scrollTop = at * view.scrollHeight + '
+                                  '70 }', at)
+            page.wait_for_timeout(100)
+            assert 20 <= elements() <= 400, (width, height, elements())
+    # Filters and order.
+    page.focus('#given')
+    for value in '012':
+        # Arrow keys stay with the control.
+        page.keyboard.press('ArrowDown')
+        assert page.input_value('#given') == value and focus() == 'given'
+    page.keyboard.press('Escape')
+    assert focus() == 'scroll'
+    page.focus('#sort')
+    page.select_option('#sort', 'least')
+    page.keyboard.press('Enter')
+    assert focus() == 'scroll' and '5 looked at' in page.inner_text('#count')
+    mine = [i for i in range(count) if data['given'][i] == 2]
+    page.wait_for_function(
+        f'document.querySelector("#count").textContent.startsWith('
+        f'"{len(mine)} of {count}")')
+    page.keyboard.press('Home')
+    page.wait_for_selector(f'.card[data-index="{mine[-1]}"]')
+    assert set(cards()) <= set(mine)
+    page.keyboard.press('d')
+    expected[mine[-1]][0] = 'drop'
+    page.fill('#low', '2')
+    page.keyboard.press('Enter')
+    assert page.inner_text('#none').startswith('No image')
+    assert focus() == 'scroll' and not cards()
+    page.fill('#low', '0')
+    page.keyboard.press('Enter')
+    assert focus() == 'scroll' and cards()
+    page.select_option('#state', 'decided')
+    assert '6 looked at' in page.inner_text('#count')
 
-        list_path = download('#list', 'faces_reviewed.csv')
-        table_path = download('#table', 'faces_reviewed_scores.csv')
-        progress = download('#save', 'faces_progress.json')
-        # A new page, with the progress of the old one.
-        page.close(run_before_unload=False)
-        page = browser.new_page()
-        page.goto(page_path.as_uri())
-        page.set_input_files('#file', str(progress))
-        page.wait_for_function(
-            'document.querySelector("#count").textContent.includes('
-            '"6 looked at")')
-        again = download('#list', 'faces_reviewed.csv')
-        assert again.read_bytes() == list_path.read_bytes()
-        browser.close()
+    list_path = save(page, '#list', tmp_path / 'list.csv')
+    table_path = save(page, '#table', tmp_path / 'table.csv')
+    progress = save(page, '#save', tmp_path / 'progress.json')
+    # A new page, with the progress of the old one.
+    page.close(run_before_unload=False)
+    page = browser.new_page()
+    page.goto(page_path.as_uri())
+    page.set_input_files('#file', str(progress))
+    says(page, '6 looked at')
+    again = save(page, '#list', tmp_path / 'again.csv')
+    assert again.read_bytes() == list_path.read_bytes()
     assert not problems
 
     after = {k: v.copy() for k, v in judgement.items()}
