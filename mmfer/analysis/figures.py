@@ -257,11 +257,20 @@ def mixture_figure(panels: Dict[str, Tuple[np.ndarray, Any]],
             axes.plot(at, parts[1], '-.', color=COLOURS[0],
                       label=f'clean, {float(mixture.weight[1]):.0%}')
             axes.plot(at, parts.sum(axis=0), color='black', label='mixture')
-        # Ends tower above all else.
-        top = np.sort(np.atleast_2d(heights)[-1])
+        # The ends tower above all else: cut off, with their heights.
+        bars = np.atleast_2d(heights)[-1]
+        top = np.sort(bars)
+        highest = 1.2 * max(
+            top[-1] if top[-1] < 4 * top[-3] else 1.5 * top[-3], 1)
         axes.set(xlabel=label, ylabel='samples', title=title, xlim=(0, 1),
-                 ylim=(0, 1.2 * max(top[-1] if top[-1] < 4 * top[-3]
-                                    else 1.5 * top[-3], 1)))
+                 ylim=(0, highest))
+        for left, bar in zip(edges, bars):
+            if bar > highest:
+                middle = left > .5
+                axes.annotate(
+                    f'{bar:.0f}', (left + (not middle) / bins, highest),
+                    (-6 if middle else 6, -4), textcoords='offset points',
+                    ha='right' if middle else 'left', va='top', fontsize=9)
         finish(axes)
     return figure
 
