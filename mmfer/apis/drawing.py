@@ -9,6 +9,8 @@ import numpy as np
 SURE = (0, 158, 115)
 UNSURE = (213, 94, 0)
 MIN_SIDE = 320
+# Pixels that words beside a face may take in any case.
+MIN_WORDS = 100
 
 
 def describe_in_words(result: dict) -> Tuple[str, str]:
@@ -65,13 +67,19 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
             continue
         colour = UNSURE if result.get('rejected') else SURE
         left, top, right, bottom = (round(scale * c) for c in result['box'])
+        words = describe_in_words(result)
+        # As wide as the face, so that neighbours keep theirs.
+        own, wide = font, max(right - left, MIN_WORDS)
+        while max(map(own.getlength, words)) > wide and own.size > 8:
+            own = ImageFont.load_default(own.size - 1)
+        line = round(own.size * 1.3)
         pen.rectangle((left, top, right, bottom), None, colour,
-                      max(2, size // 8))
-        for row, text in enumerate(describe_in_words(result)):
-            length = font.getlength(text)
+                      max(2, own.size // 6))
+        for row, text in enumerate(words):
+            length = own.getlength(text)
             x = min(max(0, left), max(0, width - length))
             y = top - (2 - row) * line if top >= 2 * line else \
                 min(bottom, height - 2 * line) + row * line
             pen.rectangle((x, y, x + length, y + line), colour)
-            pen.text((x, y), text, 'white', font)
+            pen.text((x, y), text, 'white', own)
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
