@@ -14,7 +14,8 @@ from mmfer.registry import DATASETS
 
 from .checkpoints import load_weights
 
-PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
+# Where links lead to, the index lies beside.
+PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
 # Weights that come with the package lie here, see metafiles.
 WEIGHTS = osp.join(PACKAGE, 'weights')
 
