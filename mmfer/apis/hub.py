@@ -118,8 +118,9 @@ def get_model(model, pretrained=False, **kwargs):
                 ' Models of mmfer that come with weights: '
                 f'{", ".join(list_models(weights=True))}; all of them: '
                 'mmfer.list_models(). A config (*.py) goes, too.')
-        if name.lower() not in names:
-            return get_mmpretrain_model(model, pretrained, **kwargs)
+        if name.lower() not in names and pretrained is True:
+            # Weights of mmpretrain's own are loaded its own way.
+            return get_mmpretrain_model(model, True, **kwargs)
     if isinstance(model, Config) and model.get('default_scope') == 'mmfer':
         # Bases of a user's own need not name it.
         model.model.setdefault('_scope_', 'mmfer')
