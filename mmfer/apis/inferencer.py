@@ -113,7 +113,8 @@ class FERInferencer(ImageClassificationInferencer):
                 else tuple(size)
         pipeline = Compose([TRANSFORMS.build(t) for t in transforms])
         # Where all that is left to do is a crop, as with most small faces, it
-        # is done without the detour of a dict and a data sample for each.
+        # is done for a whole batch at once, without a dict and a data sample
+        # for each.
         self.window = None
         if self.image_size is not None and \
                 [type(t) for t in pipeline.transforms] == [
@@ -127,8 +128,8 @@ class FERInferencer(ImageClassificationInferencer):
                     slice(s, s + part) for s, part in zip(start, crop))
         return pipeline
 
-    def fit(self, image: np.ndarray) -> dict:
-        """A sample for the model from a face, uint8 in its channels."""
+    def fit(self, image: np.ndarray) -> Union[dict, np.ndarray]:
+        """What :meth:`collate` takes, of a face, uint8 in its channels."""
         if self.image_size is not None and \
                 image.shape[:2] != self.image_size:
             shrinks = image.shape[0] > self.image_size[0]
@@ -136,26 +137,37 @@ class FERInferencer(ImageClassificationInferencer):
                 image, self.image_size[::-1],
                 interpolation=cv2.INTER_AREA if shrinks else
                 cv2.INTER_LINEAR)
+        else:
+            # The next frame of a video may come in the same memory.
+            image = image.copy()
         if self.window is not None:
-            part = image[self.window]
-            part = part[None] if part.ndim == 2 else part.transpose(2, 0, 1)
-            return dict(inputs=torch.from_numpy(np.ascontiguousarray(part)))
+            return image
         return self.pipeline(
             dict(
                 img=image,
                 img_shape=image.shape[:2],
                 ori_shape=image.shape[:2]))
 
+    def collate(self, faces: list) -> dict:
+        """A batch for the model, of what :meth:`fit` gives."""
+        if self.window is None:
+            return default_collate(faces)
+        batch = np.stack([face[self.window] for face in faces])
+        batch = batch[:, None] if batch.ndim == 3 else \
+            batch.transpose(0, 3, 1, 2)
+        return dict(inputs=torch.from_numpy(np.ascontiguousarray(batch)))
+
     def prepare(self, source: Any, detect_faces: bool = False,
-                margin: float = MARGIN) -> Tuple[List[dict], List[dict]]:
-        """Samples for the model from an image of any kind.
+                margin: float = MARGIN) -> Tuple[list, List[dict]]:
+        """Faces for the model from an image of any kind.
 
         Args:
             source: See :func:`read_image`.
             detect_faces, margin: See :meth:`__call__`.
 
         Returns:
-            tuple: A sample for each face, and what is known of it before.
+            tuple: Of each face what :meth:`collate` takes, and what is known
+            of it before.
 
         Raises:
             NoFaceError: A face was looked for and not found.
@@ -263,8 +275,10 @@ class FERInferencer(ImageClassificationInferencer):
                     if on_error == 'raise':
                         raise
                     before.append(dict(error=str(error)))
-            predictions = iter(
-                self.forward(default_collate(ready)) if ready else ())
+            predictions = self.forward(self.collate(ready)) if ready else []
+            if not return_datasamples:
+                predictions = self.describe(predictions, reject_above)
+            predictions = iter(predictions)
             for known in before:
                 if isinstance(known, dict):
                     yield known
@@ -272,35 +286,49 @@ class FERInferencer(ImageClassificationInferencer):
                 results = [next(predictions) for _ in known]
                 if not return_datasamples:
                     results = [
-                        dict(self.describe(sample, reject_above), **more)
-                        for sample, more in zip(results, known, strict=True)
+                        dict(result, **more)
+                        for result, more in zip(results, known, strict=True)
                     ]
                 yield results if detect_faces else results[0]
 
-    def describe(self, sample: DataSample,
-                 reject_above: Optional[float] = None) -> dict:
-        """The result of one image as plain Python and numpy.
+    def describe(self, samples: List[DataSample],
+                 reject_above: Optional[float] = None) -> List[dict]:
+        """The results of a batch as plain Python and numpy.
 
         Args:
-            sample (DataSample): A prediction.
+            samples (list[DataSample]): Predictions.
             reject_above (float, optional): See :meth:`__call__`.
         """
-        scores = sample.pred_score.float().cpu().numpy()
-        label = int(scores.argmax())
-        result = dict(pred_label=label, pred_score=float(scores[label]))
-        if self.classes is not None:
-            result['pred_class'] = self.classes[label]
+        if not samples:
+            return []
+
+        def column(name: str) -> np.ndarray:
+            # One copy from the device, not one of each image.
+            return torch.stack([getattr(sample, name) for sample in samples
+                                ]).float().cpu().numpy()
+
+        scores = column('pred_score')
+        labels = scores.argmax(axis=1).tolist()
+        best = scores.max(axis=1).tolist()
         # Classifiers of mmpretrain have none of their own.
-        result.update(
-            pred_scores=scores,
-            uncertainty=float(sample.uncertainty) if 'uncertainty' in sample
-            else 1 - float(scores[label]))
-        if 'pred_va' in sample:
-            result['valence'], result['arousal'] = map(
-                float, sample.pred_va.cpu())
+        uncertainties = column('uncertainty').tolist() \
+            if 'uncertainty' in samples[0] else [1 - score for score in best]
+        results = []
+        for label, score, row, uncertainty in zip(
+                labels, best, scores, uncertainties, strict=True):
+            result = dict(pred_label=label, pred_score=score)
+            if self.classes is not None:
+                result['pred_class'] = self.classes[label]
+            result.update(pred_scores=row, uncertainty=uncertainty)
+            results.append(result)
+        if 'pred_va' in samples[0]:
+            for result, values in zip(results, column('pred_va').tolist(),
+                                      strict=True):
+                result['valence'], result['arousal'] = values
         if reject_above is not None:
-            result['rejected'] = result['uncertainty'] > reject_above
-        return result
+            for result in results:
+                result['rejected'] = result['uncertainty'] > reject_above
+        return results
 
     def rejection_threshold(self, target_error: float) -> float:
         """Above which uncertainty to reject, for few errors in the rest.

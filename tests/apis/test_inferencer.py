@@ -77,7 +77,7 @@ def test_what_a_test_run_says(fer, faces):
 def test_crops_are_those_of_the_pipeline(fer, shape):
     """The shorter way makes the same of them; also of too small ones."""
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    ready = fer.fit(image)['inputs']
+    ready = fer.collate([fer.fit(image)])['inputs'][0]
     if min(shape[:2]) >= 36:
         image = cv2.resize(image, fer.image_size[::-1],
                            interpolation=cv2.INTER_AREA)
@@ -86,6 +86,23 @@ def test_crops_are_those_of_the_pipeline(fer, shape):
     expected = fer.pipeline(dict(
         img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2]))
     assert torch.equal(ready, expected['inputs'])
+
+
+@pytest.mark.parametrize('shorter', [True, False])
+def test_frames_may_come_in_the_same_memory(fer, faces, shorter, monkeypatch):
+    """As cameras give them, who write each over the last."""
+    if not shorter:
+        monkeypatch.setattr(fer, 'window', None)
+        monkeypatch.setattr(fer.pipeline, 'transforms',
+                            fer.pipeline.transforms[-1:])
+    frame = np.empty_like(faces[0])
+    ready = []
+    for face in faces:
+        frame[:] = face
+        ready.extend(fer.prepare(frame)[0])
+    assert torch.equal(
+        fer.collate(ready)['inputs'],
+        fer.collate([fer.fit(face) for face in faces])['inputs'])
 
 
 def test_neither_batch_size_nor_order_matters(fer, faces):

@@ -3,8 +3,9 @@
     python tools/benchmarks/inference_speed.py alum_tiny_ferplus
 
 prints the latency of a single face, and images per second of batches, through
-the inferencer and through the model alone, which gets ready batches. Rounds of
-both take turns, and the ratio is the median over the rounds.
+the inferencer and through the model alone, which gets ready batches. They take
+turns, batch by batch, because machines that are shared change their speed
+within seconds; all figures are of medians.
 """
 import argparse
 import time
@@ -12,7 +13,6 @@ from typing import Callable, List
 
 import numpy as np
 import torch
-from mmengine.dataset import default_collate
 
 from mmfer.apis import FERInferencer
 from mmfer.cli import run_tool
@@ -42,9 +42,9 @@ def main() -> None:
     parser.add_argument('model', nargs='?', default='alum_tiny_ferplus')
     parser.add_argument('--untrained', action='store_true',
                         help='of a model without weights')
-    parser.add_argument('--images', type=int, default=1024)
     parser.add_argument('--batch-size', type=int, default=128)
-    parser.add_argument('--rounds', type=int, default=41)
+    parser.add_argument('--rounds', type=int, default=400,
+                        help='batches of each')
     parser.add_argument('--threads', type=int, help='of torch')
     args = parser.parse_args()
     if args.threads is not None:
@@ -53,45 +53,28 @@ def main() -> None:
     rng = np.random.default_rng(0)
     size = fer.image_size or (48, 48)
     shape = size if fer.color_type == 'grayscale' else (*size, 3)
-    faces = list(rng.integers(0, 256, (args.images, *shape), np.uint8))
-    ready = [
-        default_collate(list(map(fer.fit, faces[i:i + args.batch_size])))
-        for i in range(0, len(faces), args.batch_size)
-    ]
-
-    one = default_collate([fer.fit(faces[0])])
+    faces = list(rng.integers(0, 256, (args.batch_size, *shape), np.uint8))
+    ready = fer.collate(list(map(fer.fit, faces)))
+    one = fer.collate([fer.fit(faces[0])])
 
     @torch.inference_mode()
-    def bare():
-        for inputs in ready:
-            data = fer.model.data_preprocessor(inputs)
-            fer.model(data['inputs'], mode='tensor')
-
-    @torch.inference_mode()
-    def bare_single():
-        data = fer.model.data_preprocessor(one)
+    def bare(inputs):
+        data = fer.model.data_preprocessor(inputs)
         fer.model(data['inputs'], mode='tensor')
 
-    def batches():
+    def batch():
         for _ in fer.stream(faces, batch_size=args.batch_size):
             pass
 
-    for call in (bare, batches):
-        call()
-    single = np.array([
-        take_turns(lambda: fer(faces[0]), bare_single, 1)[0]
-        for _ in range(100)
-    ])
+    take_turns(batch, lambda: bare(ready), 10)
     print(f'{args.model}, {torch.get_num_threads()} threads')
-    latency, alone = 1000 * np.median(single, axis=0)
+    times = take_turns(lambda: fer(faces[0]), lambda: bare(one), args.rounds)
+    latency, alone = 1000 * np.median(times, axis=0)
     print(f'one face: {latency:.1f} ms, model alone {alone:.1f} ms')
-    many = np.array(take_turns(batches, bare, args.rounds))
-    speed, alone = len(faces) / np.median(many, axis=0)
-    ratio = np.median(many[:, 1] / many[:, 0])
-    print(f'batches of {args.batch_size}: {speed:.0f} images/s, model alone '
-          f'{alone:.0f} images/s; {ratio:.1%} of its throughput '
-          f'({(many[:, 1] / many[:, 0]).min():.1%} to '
-          f'{(many[:, 1] / many[:, 0]).max():.1%} over {args.rounds} rounds)')
+    times = take_turns(batch, lambda: bare(ready), args.rounds)
+    speed, alone = len(faces) / np.median(times, axis=0)
+    print(f'batches of {len(faces)}: {speed:.0f} images/s, model alone '
+          f'{alone:.0f} images/s; {speed / alone:.1%} of its throughput')
 
 
 if __name__ == '__main__':
