@@ -5,7 +5,8 @@
 prints the latency of a single face, and images per second of batches, through
 the inferencer and through the model alone, which gets ready batches. They take
 turns, batch by batch, because machines that are shared change their speed
-within seconds; all figures are of medians.
+within seconds. Figures are medians; the share of the throughput is the median
+over pairs of neighbours.
 """
 import argparse
 import time
@@ -71,10 +72,12 @@ def main() -> None:
     times = take_turns(lambda: fer(faces[0]), lambda: bare(one), args.rounds)
     latency, alone = 1000 * np.median(times, axis=0)
     print(f'one face: {latency:.1f} ms, model alone {alone:.1f} ms')
-    times = take_turns(batch, lambda: bare(ready), args.rounds)
+    times = np.array(
+        take_turns(batch, lambda: bare(ready), args.rounds))
     speed, alone = len(faces) / np.median(times, axis=0)
+    share = np.median(times[:, 1] / times[:, 0])
     print(f'batches of {len(faces)}: {speed:.0f} images/s, model alone '
-          f'{alone:.0f} images/s; {speed / alone:.1%} of its throughput')
+          f'{alone:.0f} images/s; {share:.1%} of its throughput')
 
 
 if __name__ == '__main__':
