@@ -1,7 +1,13 @@
-# 5,000 images and quarter width, for CPUs.
-_base_ = './ce_vgg16_cifar10_multinoise.py'
+# Baseline of jointgan_vgg16_cifar10_multinoise_small: as many updates of the
+# same encoder on the same images.
+_base_ = [
+    '../_base_/models/multitask_vgg16.py',
+    '../_base_/datasets/cifar10_multinoise_small.py',
+    '../_base_/schedules/multitask.py', '../_base_/default_runtime.py'
+]
 model = dict(
     backbone=dict(base_channels=16),
-    head=dict(hidden_dim=128),
+    head=dict(label_sets=[10, 10, 10], hidden_dim=128),
     channels_last=True)
-train_dataloader = dict(num_workers=0, dataset=dict(indices=5000))
+train_cfg = dict(max_epochs=150, val_interval=5)
+auto_scale_lr = dict(base_batch_size=64)

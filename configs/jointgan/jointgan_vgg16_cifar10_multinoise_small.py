@@ -1,13 +1,19 @@
-# For CPUs: 5,000 images, quarter width, and as many updates of the encoder
-# alone as in an epoch of all images.
-_base_ = './jointgan_vgg16_cifar10_multinoise.py'
+# 5,000 images and quarter width, for CPUs; the encoder alone for as many
+# updates as in an epoch of all images.
+_base_ = [
+    '../_base_/models/jointgan_vgg16.py',
+    '../_base_/datasets/cifar10_multinoise_small.py',
+    '../_base_/schedules/jointgan.py', '../_base_/default_runtime.py'
+]
 model = dict(
     encoder=dict(
         backbone=dict(base_channels=16),
-        head=dict(hidden_dim=128),
+        head=dict(label_sets=[10, 10, 10], hidden_dim=128),
         channels_last=True),
     decoder=dict(base_channels=16),
     discriminator=dict(base_channels=16),
+    adversarial_weight=0.4,
     channels_last=True)
-train_dataloader = dict(num_workers=0, dataset=dict(indices=5000))
-train_cfg = dict(warmup_epochs=10)
+custom_hooks = [dict(type='JointGANPicturesHook')]
+train_cfg = dict(max_epochs=150, val_interval=5, warmup_epochs=5)
+auto_scale_lr = dict(base_batch_size=64)

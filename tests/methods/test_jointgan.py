@@ -520,6 +520,39 @@ def test_weights_of_scores_keep_their_number():
         make_model(score_weights=dict.fromkeys(joint_gan.SCORE_KINDS, 0))
 
 
+def test_mismatched_labels():
+    """Each image's own prediction and latent vector, another's labels."""
+    model = make_model(mismatch_weight=.5)
+    seen = []
+    score = model.score
+
+    def noted(discriminator, *tuples):
+        scores = score(discriminator, *tuples)
+        seen.append((tuples, scores))
+        return scores
+
+    model.score = noted
+    log = model.train_step(make_batch(4), make_optimizers(model))
+    (*_, last), by_generator = seen[:-1], seen[-1]
+    (real, generated, mismatched), scores = last
+    for i in (0, 1):
+        assert mismatched[i] is real[i]
+    for i in (2, 3):
+        assert torch.equal(mismatched[i], real[i][[3, 0, 1, 2]])
+    # Only the discriminator has a use for them.
+    assert len(by_generator[0]) == 2
+    want = sum(max(0, 1 - x) for x in scores[0][:, -1].tolist()) / 4 + \
+        sum(max(0, 1 + x) for x in scores[2][:, -1].tolist()) / 4
+    assert log['d_mismatch'].item() == pytest.approx(want, rel=1e-5)
+    rest = sum(log[f'd_{kind}'] * count for kind, count in zip(
+        joint_gan.SCORE_KINDS, (1, 1, 2, 1), strict=True))
+    assert log['d_loss'].item() == pytest.approx(
+        (rest.item() + .5 * want) / 5, rel=1e-5)
+    assert not log['d_loss'].requires_grad
+    with pytest.raises(ValueError, match='mismatch_weight'):
+        make_model(mismatch_weight=-1)
+
+
 def test_samples_without_values_stay_out_of_the_game():
     model = make_model()
     batch = make_batch(8)

@@ -65,6 +65,12 @@ class JointGAN(BaseClassifier):
             ``latent``, ``labels`` and ``joint`` are multiplied. ``joint=0``
             is "w/o joint" of Table 3, 0 for the three others "w/o
             marginal". K stays. Defaults to 1 for all.
+        mismatch_weight (float): Not in the paper, but that of Reed et al.,
+            Generative Adversarial Text to Image Synthesis, ICML 2016: with
+            this weight the joint score must also tell the encoder's tuples
+            from those with the labels of other images. So the discriminator
+            learns to look at whether labels belong to the image, and the
+            decoder to obey them. Defaults to 0.
         channels_last (bool): Keep decoder and discriminator in
             channels-last order; that of the encoder is its own option.
             Defaults to False.
@@ -85,6 +91,7 @@ class JointGAN(BaseClassifier):
                  discriminator_steps: int = 2,
                  order: str = 'official',
                  score_weights: Optional[dict] = None,
+                 mismatch_weight: float = 0.,
                  channels_last: bool = False,
                  init_cfg: Optional[dict] = None):
         if order not in ORDERS:
@@ -98,6 +105,9 @@ class JointGAN(BaseClassifier):
             raise ValueError(
                 f'JointGAN: score_weights has {", ".join(sorted(unknown))}; '
                 f'there are scores of {", ".join(SCORE_KINDS)}.')
+        if mismatch_weight < 0:
+            raise ValueError('JointGAN: mismatch_weight must not be '
+                             f'negative, got {mismatch_weight}')
         super().__init__(
             init_cfg=init_cfg,
             data_preprocessor=build_data_preprocessor(data_preprocessor))
@@ -143,6 +153,7 @@ class JointGAN(BaseClassifier):
         self.adversarial_weight = adversarial_weight
         self.discriminator_steps = discriminator_steps
         self.order = order
+        self.mismatch_weight = mismatch_weight
         # Names of the K scores, and what they are multiplied by.
         self.score_names = [
             *(['image', 'latent'] if use_decoder else []),
@@ -212,8 +223,8 @@ class JointGAN(BaseClassifier):
             dict[str, Tensor]: For the log: ``loss``, what the generator
             minimises, and its parts; ``d_loss`` and the mean of each kind
             of score in it, ``d_image``, ``d_latent``, ``d_labels``,
-            ``d_joint``; and of the generator ``g_loss``, ``g_image``, ...,
-            before lambda.
+            ``d_joint``, and ``d_mismatch`` if there is one; and of the
+            generator ``g_loss``, ``g_image``, ..., before lambda.
         """
         data = self.data_preprocessor(data, True)
         images, samples = data['inputs'], data['data_samples']
@@ -286,34 +297,48 @@ class JointGAN(BaseClassifier):
         return ([images, inferred, *encoding.labels],
                 [generated, latent, *vectors])
 
-    def score(self, discriminator: nn.Module, real: List[Tensor],
-              generated: List[Tensor]) -> Tuple[Tensor, Tensor]:
-        """Scores of both kinds of tuples, float32, (B, K) each.
+    def exchange_labels(self, real: List[Tensor]) -> List[Tensor]:
+        """Tuples of the encoder, each with the labels of the one before."""
+        first = len(real) - len(self.label_sets.dims)
+        return real[:first] + [labels.roll(1, 0) for labels in real[first:]]
+
+    def score(self, discriminator: nn.Module,
+              *tuples: List[Tensor]) -> Tuple[Tensor, ...]:
+        """Scores of each kind of tuples, float32, (B, K).
 
         In one forward: spectral normalisation makes one power iteration.
         """
         image, *vectors = [
-            torch.cat([x.float(), y.float()])
-            for x, y in zip(real, generated, strict=True)
+            torch.cat([x.float() for x in variable])
+            for variable in zip(*tuples, strict=True)
         ]
         if self.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
-        return discriminator(image, vectors).float().chunk(2)
+        return discriminator(image, vectors).float().chunk(len(tuples))
 
     def step_discriminator(self, real: List[Tensor],
                            generated: List[Tensor],
                            optim_wrapper: OptimWrapperDict
                            ) -> Dict[str, Tensor]:
         """Update the discriminator; the losses are those of the last step."""
-        real, generated = detach(real), detach(generated)
+        tuples = [detach(real), detach(generated)]
+        if self.mismatch_weight:
+            tuples.append(self.exchange_labels(tuples[0]))
         wrapper = optim_wrapper['discriminator']
         for _ in range(self.discriminator_steps):
             with wrapper.optim_context(self):
-                scores = self.score(self.discriminator, real, generated)
-            parts = discriminator_loss(*scores, self.score_weights)
+                scores = self.score(self.discriminator, *tuples)
+            parts = discriminator_loss(*scores[:2], self.score_weights)
             loss = parts.mean()
+            log = dict(d_loss=loss, **self.by_kind('d', parts))
+            if self.mismatch_weight:
+                # A hinge on both sides, or one answer to all would do.
+                mismatch = discriminator_loss(
+                    scores[0], scores[2], self.score_weights)[-1]
+                loss = loss + self.mismatch_weight * mismatch / len(parts)
+                log.update(d_loss=loss, d_mismatch=mismatch)
             wrapper.update_params(loss)
-        return dict(d_loss=loss.detach(), **self.by_kind('d', parts))
+        return {name: value.detach() for name, value in log.items()}
 
     def by_kind(self, prefix: str, parts: Tensor) -> Dict[str, Tensor]:
         """Means over the scores of each kind, for the log.

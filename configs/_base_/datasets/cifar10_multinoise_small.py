@@ -1,0 +1,11 @@
+# For CPUs: 5,000 images, in smaller batches, and always the same ones, since
+# augmentation would put off learning by heart for longer than one can wait.
+_base_ = './cifar10_multinoise.py'
+train_pipeline = [
+    dict(type='LoadFERImage'),
+    dict(type='PackFERInputs', algorithm_keys=('gt_label_sets', ))
+]
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=0,
+    dataset=dict(indices=5000, pipeline=train_pipeline))
