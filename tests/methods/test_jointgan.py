@@ -1,6 +1,7 @@
 """The joint-distribution GAN: networks, losses, and the game."""
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,8 +19,8 @@ from mmfer.methods.jointgan.latent import sample_latent
 from mmfer.methods.jointgan.losses import (concordance, concordance_loss,
                                            discriminator_loss,
                                            generator_loss)
-from mmfer.methods.jointgan.pictures import (class_labels, mean_va, tile,
-                                             va_labels)
+from mmfer.methods.jointgan.pictures import (as_png, class_labels, frame,
+                                             mean_va, tile, va_labels)
 from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -634,6 +635,23 @@ def test_grids():
     assert picture[1, [1, 4, 7]].tolist() == [0, 1, 2]
     assert picture[4, [1, 4, 7]].tolist() == [3, 4, 5]
     assert (picture[0] == 255).all() and (picture[:, 0] == 255).all()
+
+
+def test_words_stand_beside_their_images():
+    """Pixels of the grid are whole, and names are above their columns."""
+    rng = np.random.default_rng(0)
+    grid = tile(rng.integers(0, 256, (6, 32, 32, 1), np.uint8), 3)
+    names = ['anger', 'happiness', 'neutral']
+    figure = frame(grid, 2, columns=names, rows=['1', '-1'], ylabel='arousal')
+    picture = cv2.imdecode(
+        np.frombuffer(as_png(figure), np.uint8), cv2.IMREAD_GRAYSCALE)
+    whole = np.repeat(np.repeat(grid[..., 0], 2, axis=0), 2, axis=1)
+    error = cv2.matchTemplate(picture, whole, cv2.TM_SQDIFF).min()
+    assert error / whole.size < 100
+    panel = figure.axes[0]
+    assert [t.get_text() for t in panel.get_xticklabels()] == names
+    # From below to above, as images are from above to below.
+    assert [t.get_text() for t in panel.get_yticklabels()] == ['-1', '1']
 
 
 def test_mean_values_of_classes():

@@ -66,11 +66,12 @@ def test_gan_samples(tmp_path, monkeypatch):
          tmp_path / 'x.pth', '--rows', 3, '--scale', 1, '--out',
          tmp_path / 'new/x.png', '--cfg-options',
          *(f'{key}={value}' for key, value in options.items()))
-    # Images of 32 pixels, gaps of 2 around and between.
-    assert cv2.imread(str(tmp_path / 'new/x.png')).shape[:2] == (
-        3 * 34 + 2, 7 * 34 + 2)
-    assert cv2.imread(str(tmp_path / 'new/x_va.png')).shape[:2] == (
-        7 * 34 + 2, 7 * 34 + 2)
+    # Images of 32 pixels, gaps of 2 around and between, and words.
+    for name, rows in (('x', 3), ('x_va', 7)):
+        height, width = cv2.imread(
+            str(tmp_path / f'new/{name}.png')).shape[:2]
+        assert rows * 34 + 2 < height < rows * 34 + 2 + 120
+        assert 7 * 34 + 2 < width < 7 * 34 + 2 + 120
     classifier = f'{CONFIGS}/ce/ce_r18_synthfaces.py'
     model = MODELS.build(dict(
         Config.fromfile(classifier).model,

@@ -8,16 +8,15 @@ and arousal upwards. Trainings write these every few epochs
 (``JointGANPicturesHook``).
 """
 import argparse
-import os
 import os.path as osp
 
-import cv2
 from mmengine.config import DictAction
 
 from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
+from mmfer.compat import write_atomic
 from mmfer.methods.jointgan import JointGAN
-from mmfer.methods.jointgan.pictures import sample_grids
+from mmfer.methods.jointgan.pictures import as_png, sample_figures
 from mmfer.registry import DATASETS
 
 
@@ -29,7 +28,7 @@ def main() -> None:
     parser.add_argument('checkpoint')
     parser.add_argument('--rows', type=int, default=8)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--scale', type=int, default=2,
+    parser.add_argument('--scale', type=float, default=2,
                         help='pixels for each of an image')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     parser.add_argument('--out', default='gan_samples.png')
@@ -41,15 +40,13 @@ def main() -> None:
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     dataset.full_init()
     stem, ending = osp.splitext(args.out)
-    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-    for name, grid in sample_grids(
-            model, dataset, args.rows, seed=args.seed).items():
+    figures = sample_figures(
+        model, dataset, args.rows, seed=args.seed, scale=args.scale)
+    for name, figure in figures.items():
         path = args.out if name == 'classes' else f'{stem}_{name}{ending}'
-        grid = cv2.resize(grid, None, fx=args.scale, fy=args.scale,
-                          interpolation=cv2.INTER_NEAREST)
-        if not cv2.imwrite(path, grid):
-            raise OSError(f'{path} could not be written.')
+        write_atomic(path, as_png(figure))
         print(f'{path} is written.')
+
 
 
 if __name__ == '__main__':

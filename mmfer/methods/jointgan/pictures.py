@@ -2,9 +2,8 @@
 import io
 import json
 import os.path as osp
-from typing import Dict, Tuple
+from typing import Dict, Sequence, Tuple
 
-import cv2
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -141,6 +140,63 @@ def sample_grids(model: JointGAN, dataset, rows: int = 8, va_steps: int = 7,
     return grids
 
 
+def sample_figures(model: JointGAN, dataset, rows: int = 8,
+                   va_steps: int = 7, seed: int = 0,
+                   scale: float = 2.) -> Dict[str, Figure]:
+    """The grids of :func:`sample_grids` with their labels beside them.
+
+    Args:
+        model, dataset, rows, va_steps, seed: See :func:`sample_grids`.
+        scale (float): Pixels for each of an image, at 100 dpi. Defaults
+            to 2.
+    """
+    grids = sample_grids(model, dataset, rows, va_steps, seed)
+    figures = {}
+    if 'classes' in grids:
+        names = dataset.metainfo['classes']
+        figures['classes'] = frame(grids['classes'], scale, columns=names)
+    if 'va' in grids:
+        values = [f'{x:.2g}' for x in np.linspace(-1, 1, va_steps)]
+        figures['va'] = frame(
+            grids['va'], scale, columns=values, rows=values[::-1],
+            xlabel='valence', ylabel='arousal')
+    return figures
+
+
+def frame(grid: np.ndarray, scale: float, columns: Sequence[str],
+          rows: Sequence[str] = (), xlabel: str = '',
+          ylabel: str = '') -> Figure:
+    """A grid with words at its columns and rows."""
+    height, width = grid.shape[:2]
+    figure = Figure(figsize=(scale * width / 100, scale * height / 100))
+    # The image keeps its pixels; savefig grows around it for the words.
+    panel = figure.add_axes((0, 0, 1, 1))
+    panel.imshow(grid[..., ::-1] if grid.shape[2] == 3 else grid[..., 0],
+                 cmap='gray', vmin=0, vmax=255, interpolation='nearest',
+                 extent=(0, len(columns), 0, max(1, len(rows))),
+                 aspect='auto')
+    # Names are longer than images are wide.
+    slant = dict(rotation=35, ha='left') if max(map(len, columns)) > 5 else {}
+    panel.set_xticks(np.arange(len(columns)) + .5, columns, **slant)
+    panel.set_yticks(np.arange(len(rows)) + .5, rows[::-1])
+    panel.tick_params(length=0, top=False, labeltop=True, bottom=False,
+                      labelbottom=False)
+    panel.xaxis.set_label_position('top')
+    panel.set_xlabel(xlabel)
+    panel.set_ylabel(ylabel)
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+def as_png(figure: Figure) -> bytes:
+    """The contents of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=100, bbox_inches='tight',
+                   pad_inches=.05)
+    return buffer.getvalue()
+
+
 def draw_grid(model: JointGAN, labels: Tuple[Tensor, ...], latents: int,
               columns: int, seed: int) -> np.ndarray:
     """One grid; ``latents`` parts of it have equal latent vectors."""
@@ -236,14 +292,13 @@ class JointGANPicturesHook(Hook):
         model = bare_model(runner)
         if model.decoder is None or not is_main_process():
             return
-        grids = sample_grids(model, runner.train_dataloader.dataset,
-                             self.rows, self.va_steps, self.seed)
-        for name, picture in grids.items():
-            _, data = cv2.imencode('.png', picture)
+        figures = sample_figures(model, runner.train_dataloader.dataset,
+                                 self.rows, self.va_steps, self.seed)
+        for name, figure in figures.items():
             prefix = '' if name == 'classes' else f'{name}_'
             write_atomic(
                 self.path(runner, f'{prefix}epoch_{epoch}.png'),
-                data.tobytes())
+                as_png(figure))
 
 
 def draw_scores(history: str, path: str) -> None:
@@ -274,9 +329,7 @@ def draw_scores(history: str, path: str) -> None:
         if names:
             panel.legend()
     panels[0].set_ylabel('loss')
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=110)
-    write_atomic(path, buffer.getvalue())
+    write_atomic(path, as_png(figure))
 
 
 def order_of(name: str) -> Tuple[int, str]:
