@@ -17,7 +17,7 @@ from mmengine.hooks import Hook
 
 from mmfer.methods import JointGAN
 from mmfer.methods.gaave.cleaning import Cleaning
-from mmfer.methods.jointgan.pictures import sample_grids
+from mmfer.methods.jointgan.pictures import sample_grids, settle
 from mmfer.registry import MODELS
 
 _COUNTER = itertools.count()
@@ -232,9 +232,12 @@ def test_pictures_change_nothing(tmp_path):
     assert grid.shape == (3 * 34 + 2, 7 * 34 + 2)
     latent = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    va = np.stack([i['gt_va'] for i in infos if i['gt_label'] == 0]).mean(0)
+    labels = np.array([i['gt_label'] for i in infos])
+    values = np.stack([i['gt_va'] for i in infos])
+    va = values[labels == 0].mean(0)
     image = model.generate(
-        latent[1:2], (torch.tensor([0]), torch.tensor(va)[None].float()))
+        latent[1:2], (torch.tensor([0]), torch.tensor(va)[None].float()),
+        settle(model, labels, values, 0))
     expected = (127.5 * (image[0, 0] + 1)).round().numpy()
     assert np.abs(grid[36:68, 2:34] - expected).max() <= 1
 

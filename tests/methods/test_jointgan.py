@@ -20,7 +20,7 @@ from mmfer.methods.jointgan.losses import (concordance, concordance_loss,
                                            discriminator_loss,
                                            generator_loss)
 from mmfer.methods.jointgan.pictures import (as_png, class_labels, frame,
-                                             mean_va, tile, va_labels)
+                                             mean_va, settle, tile, va_labels)
 from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -635,6 +635,32 @@ def test_grids():
     assert picture[1, [1, 4, 7]].tolist() == [0, 1, 2]
     assert picture[4, [1, 4, 7]].tolist() == [3, 4, 5]
     assert (picture[0] == 255).all() and (picture[:, 0] == 255).all()
+
+
+def test_batch_statistics_of_present_weights():
+    """After them the decoder makes of labels what training has it make."""
+    model = make_model()
+    norms = [m for m in model.decoder.modules()
+             if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        # As if weights had moved since.
+        norm.running_mean.add_(3)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    rng = np.random.default_rng(0)
+    labels, va = rng.integers(0, 7, 50), rng.uniform(-1, 1, (50, 2))
+    va[:5] = np.nan
+    decoder = settle(model, labels, va, seed=0)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert not decoder.training
+    drawn = rng.integers(5, 50, 1000)
+    given = (torch.from_numpy(labels[drawn]),
+             torch.from_numpy(va[drawn]).float())
+    latent = torch.randn(1000, model.latent_dim)
+    model.decoder.train()
+    wanted = model.generate(latent, given, model.decoder)
+    assert (model.generate(latent, given, decoder) - wanted).abs().mean() < \
+        .1 * (model.generate(latent, given) - wanted).abs().mean()
 
 
 def test_words_stand_beside_their_images():

@@ -358,13 +358,16 @@ class JointGAN(BaseClassifier):
 
     # -- pictures ----------------------------------------------------------
     @torch.no_grad()
-    def generate(self, latent: Tensor,
-                 labels: Tuple[Tensor, ...]) -> Tensor:
+    def generate(self, latent: Tensor, labels: Tuple[Tensor, ...],
+                 decoder: Optional[nn.Module] = None) -> Tensor:
         """Images that the decoder makes.
 
         Args:
             latent (Tensor): (B, L).
             labels (tuple[Tensor]): See :meth:`LabelSets.read`.
+            decoder (nn.Module, optional): A copy of the decoder, in the mode
+                that it is in, see :func:`~.pictures.settle`. By default the
+                decoder itself in eval mode.
 
         Returns:
             Tensor: In [-1, 1], (B, C, H, W).
@@ -375,12 +378,14 @@ class JointGAN(BaseClassifier):
         if self.decoder is None:
             raise ValueError('JointGAN: a model with use_decoder=False makes '
                              'no images.')
+        inputs = torch.cat([latent, *self.label_sets.vectors(labels)], dim=1)
+        if decoder is not None:
+            return decoder(inputs)
         decoder = bare(self.decoder)
         training = decoder.training
         decoder.eval()
         try:
-            return decoder(
-                torch.cat([latent, *self.label_sets.vectors(labels)], dim=1))
+            return decoder(inputs)
         finally:
             decoder.train(training)
 

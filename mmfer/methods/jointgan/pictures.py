@@ -1,4 +1,5 @@
 """Pictures of the game: what the decoder makes, and how the scores went."""
+import copy
 import io
 import json
 import os.path as osp
@@ -6,19 +7,24 @@ from typing import Dict, Sequence, Tuple
 
 import numpy as np
 import torch
+import torch.nn as nn
 from matplotlib.figure import Figure
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmfer.compat import write_atomic
 from mmfer.engine.utils import bare_model
 from mmfer.registry import HOOKS
 
-from .joint_gan import SCORE_KINDS, JointGAN
+from .joint_gan import SCORE_KINDS, JointGAN, bare
 from .label_sets import VA, LabelSets
 
+# Of samples for batch statistics.
+BATCHES, BATCH_SIZE = 16, 64
 
 # -- pure computation ---------------------------------------------------------
 def class_labels(label_sets: LabelSets, classes: int, rows: int,
@@ -122,22 +128,67 @@ def sample_grids(model: JointGAN, dataset, rows: int = 8, va_steps: int = 7,
         such label sets.
     """
     sets, grids = model.label_sets, {}
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    labels = np.array([info['gt_label'] for info in infos])
+    va = np.stack([info['gt_va'] for info in infos]) \
+        if VA in sets.entries else np.zeros((len(infos), 2))
+    decoder = settle(model, labels, va, seed)
     if sets.discrete:
         classes = sets.entries[sets.discrete[0]]
-        va = np.zeros((classes, 2))
-        if VA in sets.entries:
-            infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-            va = mean_va(
-                np.array([info['gt_label'] for info in infos]),
-                np.stack([info['gt_va'] for info in infos]), classes)
+        wanted = class_labels(sets, classes, rows,
+                              mean_va(labels, va, classes))
         grids['classes'] = draw_grid(
-            model, class_labels(sets, classes, rows, va), rows, classes, seed)
+            model, decoder, wanted, rows, classes, seed)
     if VA in sets.entries:
         names = [name.lower() for name in dataset.metainfo['classes']]
         neutral = names.index('neutral') if 'neutral' in names else 0
-        grids['va'] = draw_grid(model, va_labels(sets, neutral, va_steps), 1,
-                                va_steps, seed)
+        grids['va'] = draw_grid(
+            model, decoder, va_labels(sets, neutral, va_steps), 1, va_steps,
+            seed)
     return grids
+
+
+def settle(model: JointGAN, labels: np.ndarray, va: np.ndarray,
+           seed: int) -> nn.Module:
+    """The decoder with batch statistics of its present weights.
+
+    The running ones are of weights that have changed since, and of an
+    average of weights (``EMAHook``) there are none. They are found anew, on
+    images of random latent vectors and labels of the data set: the standing
+    statistics of BigGAN (Brock et al., ICLR 2019).
+
+    Args:
+        model (JointGAN): With a decoder, which stays as it is.
+        labels (np.ndarray): int64 (N, ), for all discrete sets.
+        va (np.ndarray): (N, 2); rows of NaN are left out, if not all are.
+        seed (int): Of what is drawn.
+
+    Returns:
+        nn.Module: A copy in eval mode.
+    """
+    # What one process draws must not wait for the others.
+    decoder = revert_sync_batchnorm(copy.deepcopy(bare(model.decoder)))
+    device = next(decoder.parameters()).device
+    for module in decoder.modules():
+        if isinstance(module, _BatchNorm):
+            module.reset_running_stats()
+            module.momentum = None  # A plain mean over the batches.
+    known = np.isfinite(va).all(axis=1)
+    rows = np.flatnonzero(known) if known.any() else np.arange(len(labels))
+    generator = torch.Generator().manual_seed(seed + 1)
+    decoder.train()
+    for _ in range(BATCHES):
+        drawn = rows[torch.randint(
+            len(rows), (BATCH_SIZE, ), generator=generator).numpy()]
+        given = tuple(
+            torch.as_tensor(np.nan_to_num(va[drawn]), dtype=torch.float32)
+            if entry == VA else torch.as_tensor(labels[drawn]) % entry
+            for entry in model.label_sets.entries)
+        latent = torch.randn(
+            BATCH_SIZE, model.latent_dim, generator=generator)
+        model.generate(latent.to(device),
+                       tuple(x.to(device) for x in given), decoder)
+    return decoder.eval()
 
 
 def sample_figures(model: JointGAN, dataset, rows: int = 8,
@@ -197,8 +248,9 @@ def as_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def draw_grid(model: JointGAN, labels: Tuple[Tensor, ...], latents: int,
-              columns: int, seed: int) -> np.ndarray:
+def draw_grid(model: JointGAN, decoder: nn.Module,
+              labels: Tuple[Tensor, ...], latents: int, columns: int,
+              seed: int) -> np.ndarray:
     """One grid; ``latents`` parts of it have equal latent vectors."""
     device = next(model.parameters()).device
     count = len(labels[0])
@@ -207,7 +259,7 @@ def draw_grid(model: JointGAN, labels: Tuple[Tensor, ...], latents: int,
     latent = torch.randn(latents, model.latent_dim, generator=generator)
     latent = latent.repeat_interleave(count // latents, dim=0)
     images = model.generate(
-        latent.to(device), tuple(x.to(device) for x in labels))
+        latent.to(device), tuple(x.to(device) for x in labels), decoder)
     pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
     pixels = pixels.byte().permute(0, 2, 3, 1).numpy()
     picture = tile(pixels, columns)
