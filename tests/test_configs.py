@@ -20,7 +20,8 @@ PATHS = sorted(p for p in Path(CONFIGS).glob('*/*.py')
                if p.parent.name != '_base_')
 NAME = re.compile(r'(?P<method>[a-z]+)_((?P<host>(?<=gaave_)[a-z]+)_)?'
                   r'(?P<backbone>[a-z0-9]+)_'
-                  r'(?P<dataset>[a-z0-9]+)(_(?P<noise>[a-z0-9]+))?'
+                  r'(?P<dataset>[a-z0-9]+)'
+                  r'(_(?P<noise>(?!samples)[a-z0-9]+))?'
                   r'(_(?P<schedule>[a-z]+))?')
 
 

@@ -129,13 +129,19 @@ def test_loop_is_for_the_game(tmp_path):
 
 @pytest.mark.parametrize('weights', [{}, dict(joint=0),
                                      dict(image=0, latent=0, labels=0)])
-@pytest.mark.parametrize('d_loss, told', [(.01, True), (.2, False)])
-def test_collapse_is_told(tmp_path, monkeypatch, weights, d_loss, told):
+@pytest.mark.parametrize('d_loss, d_joint, told', [
+    (.01, .01, True), (.2, .2, False), (.2, .01, True)])
+def test_collapse_is_told(tmp_path, monkeypatch, weights, d_loss, d_joint,
+                          told):
     """Of the scores that play; the others add a constant 2 each."""
+    if weights.get('joint') == 0:
+        told = d_loss == .01
 
     def step(self, real, generated, optim_wrapper):
-        parts = torch.where(self.score_weights == 0, 2., d_loss)
-        return dict(d_loss=parts.mean())
+        parts = torch.full_like(self.score_weights, d_loss)
+        parts[-1] = d_joint
+        parts = torch.where(self.score_weights == 0, 2., parts)
+        return dict(d_loss=parts.mean(), d_joint=parts[-1])
 
     monkeypatch.setattr(JointGAN, 'step_discriminator', step)
     train(tiny(tmp_path, model__score_weights=weights, custom_hooks=[]))

@@ -72,9 +72,9 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
         warmup_epochs (int): Epochs without the game. The published code has
             1 for CIFAR-10, 6 for RAF-base and 0 for AffectNet-base.
             Defaults to 1.
-        collapse_loss (float): Mean loss of the discriminator over an epoch
-            below which it has won; a warning says so after two such epochs.
-            Defaults to 0.05.
+        collapse_loss (float): Mean loss of the discriminator, or of its
+            joint score, over an epoch below which it has won; a warning says
+            so after two such epochs. Defaults to 0.05.
 
     Raises:
         TypeError: The model is no :class:`JointGAN`.
@@ -133,16 +133,25 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
                 'two samples with all labels. Leave \'va\' out of label_sets '
                 'if there is no valence and arousal, and take batches of at '
                 'least 2.')
-        history = self.runner.message_hub.get_scalar('train/d_loss')
-        loss = float(history.mean(model.game_steps))
+        def mean(name: str) -> float:
+            history = self.runner.message_hub.get_scalar(f'train/{name}')
+            return float(history.mean(model.game_steps))
+
         # A score that is multiplied by 0 adds a constant 2.
         idle = float((model.score_weights == 0).float().mean())
-        loss = (loss - 2 * idle) / (1 - idle)
+        losses = {
+            'discriminator': (mean('d_loss') - 2 * idle) / (1 - idle),
+            # The others may go on when this one, for which all is done, is
+            # decided.
+            'joint score of the discriminator': mean('d_joint')
+        }
+        lowest = min(losses, key=losses.get)
+        loss = losses[lowest]
         self._collapsed = self._collapsed + 1 if loss < self.collapse_loss \
             else 0
         if self._collapsed == COLLAPSED_EPOCHS:
             self.runner.logger.warning(
-                f'the loss of the discriminator was {loss:.3g} in epoch '
+                f'the loss of the {lowest} was {loss:.3g} in epoch '
                 f'{self._epoch}, and below {self.collapse_loss} in that '
                 'before: it tells all tuples apart and no longer learns, and '
                 'encoder and decoder follow one that stands still. Lower its '

@@ -1,6 +1,7 @@
 """Pictures of the game: what the decoder makes, and how the scores went."""
 import copy
 import io
+import itertools
 import json
 import os.path as osp
 from typing import Dict, Sequence, Tuple
@@ -16,6 +17,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmfer.analysis.figures import COLOURS
 from mmfer.compat import write_atomic
 from mmfer.engine.utils import bare_model
 from mmfer.registry import HOOKS
@@ -360,7 +362,7 @@ def draw_scores(history: str, path: str) -> None:
             e['epoch']: dict(e.get('losses', {}), **(e.get('figures') or {}))
             for e in json.load(file)
         }
-    figure = Figure(figsize=(12, 3.2), layout='constrained')
+    figure = Figure(figsize=(12, 3.5), layout='constrained')
     panels = figure.subplots(1, 3)
     titles = dict(
         loss='label sets', g='generator, before lambda', d='discriminator')
@@ -369,17 +371,19 @@ def draw_scores(history: str, path: str) -> None:
             n for entry in losses.values() for n in entry
             if n.startswith(f'{prefix}_')
         }, key=order_of)
-        for name in names:
+        for name, colour in zip(names, itertools.cycle(COLOURS)):
             points = [(epoch, entry[name]) for epoch, entry in losses.items()
                       if name in entry]
             label = name.removeprefix(f'{prefix}_')
-            panel.plot(*zip(*points), label='mean' if name in (
+            panel.plot(*zip(*points), color=colour, label='mean' if name in (
                 'd_loss', 'g_loss') else label)
         panel.set_title(title)
         panel.set_xlabel('epoch')
         panel.grid(alpha=.3)
         if names:
-            panel.legend()
+            panel.legend(loc='upper center', bbox_to_anchor=(.5, -.2),
+                         ncols=len(names), columnspacing=.8, handlelength=1,
+                         frameon=False, fontsize='small')
     panels[0].set_ylabel('loss')
     write_atomic(path, as_png(figure))
 
