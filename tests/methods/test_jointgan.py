@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
 from mmfer.methods.jointgan import (JointGANDecoder, JointGANDiscriminator,
-                                    joint_gan)
+                                    joint_gan, pictures)
 from mmfer.methods.jointgan.discriminator import (MLPBlock, ResidualBlock,
                                                   SelfAttention)
 from mmfer.methods.jointgan.label_sets import LabelSets
@@ -19,8 +19,9 @@ from mmfer.methods.jointgan.latent import sample_latent
 from mmfer.methods.jointgan.losses import (concordance, concordance_loss,
                                            discriminator_loss,
                                            generator_loss)
-from mmfer.methods.jointgan.pictures import (as_png, class_labels, frame,
-                                             mean_va, settle, tile, va_labels)
+from mmfer.methods.jointgan.pictures import (as_png, class_agreement,
+                                             class_labels, frame, mean_va,
+                                             settle, tile, va_labels)
 from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -648,12 +649,11 @@ def test_batch_statistics_of_present_weights():
     before = {k: v.clone() for k, v in model.state_dict().items()}
     rng = np.random.default_rng(0)
     labels, va = rng.integers(0, 7, 50), rng.uniform(-1, 1, (50, 2))
-    va[:5] = np.nan
     decoder = settle(model, labels, va, seed=0)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not decoder.training
-    drawn = rng.integers(5, 50, 1000)
+    drawn = rng.integers(0, 50, 1000)
     given = (torch.from_numpy(labels[drawn]),
              torch.from_numpy(va[drawn]).float())
     latent = torch.randn(1000, model.latent_dim)
@@ -661,6 +661,40 @@ def test_batch_statistics_of_present_weights():
     wanted = model.generate(latent, given, model.decoder)
     assert (model.generate(latent, given, decoder) - wanted).abs().mean() < \
         .1 * (model.generate(latent, given) - wanted).abs().mean()
+
+
+class Labels:
+    """A data set of labels."""
+
+    def __init__(self, labels, va):
+        self.infos = [dict(gt_label=label, gt_va=value)
+                      for label, value in zip(labels, va, strict=True)]
+
+    def __len__(self):
+        return len(self.infos)
+
+    def get_data_info(self, index):
+        return self.infos[index]
+
+
+def test_agreement_of_encoder_and_decoder():
+    """Of labels as often as they are, where valence and arousal are known."""
+    model = make_model()
+    va = np.zeros((20, 2), np.float32)
+    va[5:] = np.nan
+    dataset = Labels([3] * 4 + [6] + [0] * 15, va)
+    labels, values = pictures.known_labels(model, dataset)
+    assert labels.tolist() == [3, 3, 3, 3, 6] and values.shape == (5, 2)
+    # An encoder that says 6 of everything.
+    with torch.no_grad():
+        model.encoder.head.labels.weight.zero_()
+        model.encoder.head.labels.bias[6] = 1
+    share = class_agreement(model, dataset, count=500)
+    assert share == pytest.approx(.2, abs=.06)
+    assert model.training
+    everything = Labels([1, 2], np.full((2, 2), np.nan))
+    assert len(pictures.known_labels(model, everything)[0]) == 2
+    assert 0 <= class_agreement(model, everything, count=10) <= 1
 
 
 def test_words_stand_beside_their_images():

@@ -5,7 +5,8 @@
 draws a column for each class, the same latent vectors in all of them, and
 where the model has valence and arousal, ``x_va.png`` with valence rightwards
 and arousal upwards. Trainings write these every few epochs
-(``JointGANPicturesHook``).
+(``JointGANPicturesHook``). It also prints how often the encoder sees the class
+that the decoder was to draw.
 """
 import argparse
 import os.path as osp
@@ -16,7 +17,8 @@ from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
 from mmfer.compat import write_atomic
 from mmfer.methods.jointgan import JointGAN
-from mmfer.methods.jointgan.pictures import as_png, sample_figures
+from mmfer.methods.jointgan.pictures import (as_png, class_agreement,
+                                             sample_figures)
 from mmfer.registry import DATASETS
 
 
@@ -46,6 +48,11 @@ def main() -> None:
         path = args.out if name == 'classes' else f'{stem}_{name}{ending}'
         write_atomic(path, as_png(figure))
         print(f'{path} is written.')
+    if model.label_sets.discrete:
+        share = class_agreement(model, dataset, seed=args.seed)
+        classes = model.label_sets.entries[model.label_sets.discrete[0]]
+        print(f'The encoder sees the class that was asked for in {share:.1%} '
+              f'of 1,024 samples; chance is {1 / classes:.1%}.')
 
 
 

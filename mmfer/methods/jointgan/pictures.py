@@ -130,10 +130,7 @@ def sample_grids(model: JointGAN, dataset, rows: int = 8, va_steps: int = 7,
         such label sets.
     """
     sets, grids = model.label_sets, {}
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    labels = np.array([info['gt_label'] for info in infos])
-    va = np.stack([info['gt_va'] for info in infos]) \
-        if VA in sets.entries else np.zeros((len(infos), 2))
+    labels, va = known_labels(model, dataset)
     decoder = settle(model, labels, va, seed)
     if sets.discrete:
         classes = sets.entries[sets.discrete[0]]
@@ -150,6 +147,75 @@ def sample_grids(model: JointGAN, dataset, rows: int = 8, va_steps: int = 7,
     return grids
 
 
+def class_agreement(model: JointGAN, dataset, count: int = 1024,
+                    seed: int = 0) -> float:
+    """How often the encoder sees the class that the decoder was to draw.
+
+    Args:
+        model (JointGAN): With a decoder and a discrete label set.
+        dataset (FERDataset): Whose labels are drawn.
+        count (int): Images. Defaults to 1024.
+        seed (int): Of latent vectors and labels. Defaults to 0.
+
+    Returns:
+        float: Share, in [0, 1].
+    """
+    labels, va = known_labels(model, dataset)
+    decoder = settle(model, labels, va, seed)
+    generator = torch.Generator().manual_seed(seed + 2)
+    training, hits = model.training, 0
+    model.eval()
+    for start in range(0, count, BATCH_SIZE):
+        latent, given = draw_labels(
+            model, labels, va, min(BATCH_SIZE, count - start), generator)
+        images = model.generate(latent, given, decoder)
+        first = model.label_sets.discrete[0]
+        with torch.no_grad():
+            said = bare(model.encoder)(images).labels[first].argmax(dim=1)
+        hits += int((said == given[first]).sum())
+    model.train(training)
+    return hits / count
+
+
+def known_labels(model: JointGAN, dataset) -> Tuple[np.ndarray, np.ndarray]:
+    """Labels (N, ) of a data set, and valence and arousal (N, 2).
+
+    Samples that miss these are left out, if not all do. They are 0 where the
+    model has none.
+    """
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    labels = np.array([info['gt_label'] for info in infos])
+    if VA not in model.label_sets.entries:
+        return labels, np.zeros((len(infos), 2))
+    va = np.stack([info['gt_va'] for info in infos])
+    known = np.isfinite(va).all(axis=1)
+    if not known.any():
+        return labels, np.zeros_like(va)
+    return labels[known], va[known]
+
+
+def draw_labels(model: JointGAN, labels: np.ndarray, va: np.ndarray,
+                count: int, generator: torch.Generator
+                ) -> Tuple[Tensor, Tuple[Tensor, ...]]:
+    """Latent vectors, and labels as often as a data set has them.
+
+    Args:
+        model (JointGAN): On whose device they will be.
+        labels, va (np.ndarray): See :func:`known_labels`. The same label is
+            for all discrete sets.
+        count (int): How many.
+        generator (torch.Generator): By which they are drawn.
+    """
+    device = next(model.parameters()).device
+    rows = torch.randint(len(labels), (count, ), generator=generator)
+    latent = torch.randn(count, model.latent_dim, generator=generator)
+    label = torch.as_tensor(labels)[rows]
+    values = torch.as_tensor(va, dtype=torch.float32)[rows]
+    return latent.to(device), tuple(
+        (values if entry == VA else label % entry).to(device)
+        for entry in model.label_sets.entries)
+
+
 def settle(model: JointGAN, labels: np.ndarray, va: np.ndarray,
            seed: int) -> nn.Module:
     """The decoder with batch statistics of its present weights.
@@ -161,8 +227,7 @@ def settle(model: JointGAN, labels: np.ndarray, va: np.ndarray,
 
     Args:
         model (JointGAN): With a decoder, which stays as it is.
-        labels (np.ndarray): int64 (N, ), for all discrete sets.
-        va (np.ndarray): (N, 2); rows of NaN are left out, if not all are.
+        labels, va (np.ndarray): See :func:`known_labels`.
         seed (int): Of what is drawn.
 
     Returns:
@@ -170,26 +235,15 @@ def settle(model: JointGAN, labels: np.ndarray, va: np.ndarray,
     """
     # What one process draws must not wait for the others.
     decoder = revert_sync_batchnorm(copy.deepcopy(bare(model.decoder)))
-    device = next(decoder.parameters()).device
     for module in decoder.modules():
         if isinstance(module, _BatchNorm):
             module.reset_running_stats()
             module.momentum = None  # A plain mean over the batches.
-    known = np.isfinite(va).all(axis=1)
-    rows = np.flatnonzero(known) if known.any() else np.arange(len(labels))
     generator = torch.Generator().manual_seed(seed + 1)
     decoder.train()
     for _ in range(BATCHES):
-        drawn = rows[torch.randint(
-            len(rows), (BATCH_SIZE, ), generator=generator).numpy()]
-        given = tuple(
-            torch.as_tensor(np.nan_to_num(va[drawn]), dtype=torch.float32)
-            if entry == VA else torch.as_tensor(labels[drawn]) % entry
-            for entry in model.label_sets.entries)
-        latent = torch.randn(
-            BATCH_SIZE, model.latent_dim, generator=generator)
-        model.generate(latent.to(device),
-                       tuple(x.to(device) for x in given), decoder)
+        model.generate(
+            *draw_labels(model, labels, va, BATCH_SIZE, generator), decoder)
     return decoder.eval()
 
 
