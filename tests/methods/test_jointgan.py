@@ -19,7 +19,7 @@ from mmfer.methods.jointgan.latent import sample_latent
 from mmfer.methods.jointgan.losses import (concordance, concordance_loss,
                                            discriminator_loss,
                                            generator_loss)
-from mmfer.methods.jointgan.pictures import (as_png, class_agreement,
+from mmfer.methods.jointgan.pictures import (as_file, class_agreement,
                                              class_labels, frame, mean_va,
                                              settle, tile, va_labels)
 from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
@@ -704,7 +704,7 @@ def test_words_stand_beside_their_images():
     names = ['anger', 'happiness', 'neutral']
     figure = frame(grid, 2, columns=names, rows=['1', '-1'], ylabel='arousal')
     picture = cv2.imdecode(
-        np.frombuffer(as_png(figure), np.uint8), cv2.IMREAD_GRAYSCALE)
+        np.frombuffer(as_file(figure), np.uint8), cv2.IMREAD_GRAYSCALE)
     whole = np.repeat(np.repeat(grid[..., 0], 2, axis=0), 2, axis=1)
     error = cv2.matchTemplate(picture, whole, cv2.TM_SQDIFF).min()
     assert error / whole.size < 100

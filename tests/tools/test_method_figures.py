@@ -64,12 +64,14 @@ def test_gan_samples(tmp_path, monkeypatch):
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'x.pth')
     call(monkeypatch, load_tool('analysis_tools/gan_samples.py'), config,
          tmp_path / 'x.pth', '--rows', 3, '--scale', 1, '--out',
-         tmp_path / 'new/x.png', '--cfg-options',
+         tmp_path / 'new/x.jpg', '--cfg-options',
          *(f'{key}={value}' for key, value in options.items()))
     # Images of 32 pixels, gaps of 2 around and between, and words.
     for name, rows in (('x', 3), ('x_va', 7)):
         height, width = cv2.imread(
-            str(tmp_path / f'new/{name}.png')).shape[:2]
+            str(tmp_path / f'new/{name}.jpg')).shape[:2]
+        with open(tmp_path / f'new/{name}.jpg', 'rb') as file:
+            assert file.read(2) == b'\xff\xd8'
         assert rows * 34 + 2 < height < rows * 34 + 2 + 120
         assert 7 * 34 + 2 < width < 7 * 34 + 2 + 120
     classifier = f'{CONFIGS}/ce/ce_r18_synthfaces.py'

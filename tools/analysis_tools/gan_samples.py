@@ -17,7 +17,7 @@ from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
 from mmfer.compat import write_atomic
 from mmfer.methods.jointgan import JointGAN
-from mmfer.methods.jointgan.pictures import (as_png, class_agreement,
+from mmfer.methods.jointgan.pictures import (as_file, class_agreement,
                                              sample_figures)
 from mmfer.registry import DATASETS
 
@@ -46,14 +46,13 @@ def main() -> None:
         model, dataset, args.rows, seed=args.seed, scale=args.scale)
     for name, figure in figures.items():
         path = args.out if name == 'classes' else f'{stem}_{name}{ending}'
-        write_atomic(path, as_png(figure))
+        write_atomic(path, as_file(figure, ending[1:] or 'png'))
         print(f'{path} is written.')
     if model.label_sets.discrete:
         share = class_agreement(model, dataset, seed=args.seed)
         classes = model.label_sets.entries[model.label_sets.discrete[0]]
         print(f'The encoder sees the class that was asked for in {share:.1%} '
               f'of 1,024 samples; chance is {1 / classes:.1%}.')
-
 
 
 if __name__ == '__main__':

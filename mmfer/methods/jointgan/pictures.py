@@ -296,10 +296,10 @@ def frame(grid: np.ndarray, scale: float, columns: Sequence[str],
     return figure
 
 
-def as_png(figure: Figure) -> bytes:
-    """The contents of a PNG file."""
+def as_file(figure: Figure, kind: str = 'png') -> bytes:
+    """The contents of an image file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=100, bbox_inches='tight',
+    figure.savefig(buffer, format=kind, dpi=100, bbox_inches='tight',
                    pad_inches=.05)
     return buffer.getvalue()
 
@@ -406,7 +406,7 @@ class JointGANPicturesHook(Hook):
             prefix = '' if name == 'classes' else f'{name}_'
             write_atomic(
                 self.path(runner, f'{prefix}epoch_{epoch}.png'),
-                as_png(figure))
+                as_file(figure))
 
 
 def draw_scores(history: str, path: str) -> None:
@@ -439,7 +439,7 @@ def draw_scores(history: str, path: str) -> None:
                          ncols=len(names), columnspacing=.8, handlelength=1,
                          frameon=False, fontsize='small')
     panels[0].set_ylabel('loss')
-    write_atomic(path, as_png(figure))
+    write_atomic(path, as_file(figure))
 
 
 def order_of(name: str) -> Tuple[int, str]:
