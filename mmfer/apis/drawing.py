@@ -19,6 +19,9 @@ def describe_in_words(result: dict) -> Tuple[str, str]:
     Args:
         result (dict): See :class:`FERInferencer`.
     """
+    if 'pred_label' not in result:
+        return (f'valence {result["valence"]:+.2f}',
+                f'arousal {result["arousal"]:+.2f}')
     name = result.get('pred_class', f'class {result["pred_label"]}')
     first = f'{name} {result["pred_score"]:.0%}'
     second = f'uncertainty {result["uncertainty"]:.3g}'

@@ -2,7 +2,7 @@
 import os
 import os.path as osp
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 import cv2
 import numpy as np
@@ -12,10 +12,10 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
 from mmengine.model import BaseModel
 from mmpretrain.apis import ImageClassificationInferencer
-from mmpretrain.structures import DataSample
 from mmpretrain.utils import track
 
 from mmfer.datasets.transforms import PackFERInputs, UnreadableImageError
+from mmfer.models.predictions import predict_batch
 from mmfer.registry import TRANSFORMS
 
 from .checkpoints import load_weights, read_work_dir
@@ -44,6 +44,8 @@ class FERInferencer(ImageClassificationInferencer):
         uncertainty                          larger is less sure
         valence, arousal                     where the model has them
         rejected                             with ``reject_above``
+
+    A model of valence and arousal alone gives no more than these two.
 
     Args:
         model (str | Config | BaseModel): The name of a model
@@ -275,10 +277,12 @@ class FERInferencer(ImageClassificationInferencer):
                     if on_error == 'raise':
                         raise
                     before.append(dict(error=str(error)))
-            predictions = self.forward(self.collate(ready)) if ready else []
-            if not return_datasamples:
-                predictions = self.describe(predictions, reject_above)
-            predictions = iter(predictions)
+            predictions = iter(())
+            if ready:
+                batch = self.collate(ready)
+                predictions = iter(
+                    self.forward(batch) if return_datasamples else
+                    self.describe(self.predict_batch(batch), reject_above))
             for known in before:
                 if isinstance(known, dict):
                     yield known
@@ -291,28 +295,45 @@ class FERInferencer(ImageClassificationInferencer):
                     ]
                 yield results if detect_faces else results[0]
 
-    def describe(self, samples: List[DataSample],
-                 reject_above: Optional[float] = None) -> List[dict]:
-        """The results of a batch as plain Python and numpy.
+    @torch.inference_mode()
+    def predict_batch(self, batch: dict) -> Dict[str, np.ndarray]:
+        """Predictions by their names, (B, ...).
+
+        They are read from the model as tensors: a data sample for each image
+        costs more than all else beside the model.
 
         Args:
-            samples (list[DataSample]): Predictions.
+            batch (dict): See :meth:`collate`.
+        """
+        inputs = self.model.data_preprocessor(batch)['inputs']
+        return {
+            name: values.float().cpu().numpy()
+            for name, values in predict_batch(self.model, inputs).items()
+        }
+
+    def describe(self, predictions: Dict[str, np.ndarray],
+                 reject_above: Optional[float] = None) -> List[dict]:
+        """The results of a batch, a dict for each image.
+
+        Args:
+            predictions (dict[str, ndarray]): See :meth:`predict_batch`.
             reject_above (float, optional): See :meth:`__call__`.
         """
-        if not samples:
-            return []
-
-        def column(name: str) -> np.ndarray:
-            # One copy from the device, not one of each image.
-            return torch.stack([getattr(sample, name) for sample in samples
-                                ]).float().cpu().numpy()
-
-        scores = column('pred_score')
+        if 'pred_score' not in predictions:
+            if reject_above is not None:
+                raise ValueError(
+                    'reject_above: this model predicts valence and arousal '
+                    'only, without an uncertainty. Leave reject_above out.')
+            return [
+                dict(valence=valence, arousal=arousal)
+                for valence, arousal in predictions['pred_va'].tolist()
+            ]
+        scores = predictions['pred_score']
         labels = scores.argmax(axis=1).tolist()
         best = scores.max(axis=1).tolist()
         # Classifiers of mmpretrain have none of their own.
-        uncertainties = column('uncertainty').tolist() \
-            if 'uncertainty' in samples[0] else [1 - score for score in best]
+        uncertainties = predictions['uncertainty'].tolist() \
+            if 'uncertainty' in predictions else [1 - score for score in best]
         results = []
         for label, score, row, uncertainty in zip(
                 labels, best, scores, uncertainties, strict=True):
@@ -321,8 +342,9 @@ class FERInferencer(ImageClassificationInferencer):
                 result['pred_class'] = self.classes[label]
             result.update(pred_scores=row, uncertainty=uncertainty)
             results.append(result)
-        if 'pred_va' in samples[0]:
-            for result, values in zip(results, column('pred_va').tolist(),
+        if 'pred_va' in predictions:
+            for result, values in zip(results,
+                                      predictions['pred_va'].tolist(),
                                       strict=True):
                 result['valence'], result['arousal'] = values
         if reject_above is not None:

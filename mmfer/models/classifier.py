@@ -1,7 +1,7 @@
 """The image classifier that finds its feature sizes by itself."""
 import inspect
 import os.path as osp
-from typing import Optional, Union
+from typing import Dict, Optional, Union
 
 import torch
 import torch.nn as nn
@@ -12,6 +12,7 @@ from torch import Tensor
 from mmfer.registry import MODELS
 
 from .latent_compensation import describe, probe
+from .predictions import predict_batch
 from .uncertainty_neck import as_map, last_feature
 
 
@@ -120,6 +121,10 @@ class FERClassifier(ImageClassifier):
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return super().extract_feat(inputs, stage)
+
+    def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
+        """Those of the head, see :class:`BatchPrediction`."""
+        return predict_batch(self.head, self.extract_feat(inputs))
 
     def init_weights(self) -> None:
         """Initialise; explain what to do when pretrained weights are absent.

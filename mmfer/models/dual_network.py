@@ -13,8 +13,9 @@ from mmfer.compat import merge_options
 from mmfer.registry import MODELS
 
 from .classifier import blank_images, build_data_preprocessor
-from .heads import least_confidence, set_uncertainty, stack_labels
+from .heads import least_confidence, stack_labels
 from .latent_compensation import probe
+from .predictions import BatchPrediction
 from .uncertainty_neck import full_precision
 
 PREDICT_WITH = ('network1', 'network2', 'mean')
@@ -22,7 +23,7 @@ SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
 
 
 @MODELS.register_module()
-class DualNetwork(BaseClassifier):
+class DualNetwork(BatchPrediction, BaseClassifier):
     """Two classifiers, one forward, and a label noise model for each.
 
     The base of ReSup, Co-teaching and JoCoR; by itself it trains the two
@@ -185,26 +186,20 @@ class DualNetwork(BaseClassifier):
             loss_network1=F.nll_loss(log_prob[0], labels),
             loss_network2=F.nll_loss(log_prob[1], labels))
 
-    def predict(self,
-                inputs: Tensor,
-                data_samples: Optional[List[DataSample]] = None
-                ) -> List[DataSample]:
-        """``pred_score``, ``pred_label``, ``uncertainty`` per sample.
+    def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
+        """``pred_score``, (B, C), and ``uncertainty``, (B, ).
 
         ``uncertainty`` is one minus the largest probability.
-        ``network_scores``, (2, C), are the probabilities of each network.
+        ``network_scores``, (B, 2, C), are the probabilities of each network.
         """
         scores = torch.stack(
             [x.float().softmax(dim=1) for x in self(inputs, mode='tensor')])
         chosen = scores.mean(dim=0) if self.predict_with == 'mean' else \
             scores[PREDICT_WITH.index(self.predict_with)]
-        if data_samples is None:
-            data_samples = [DataSample() for _ in chosen]
-        labels = chosen.argmax(dim=1, keepdim=True)
-        for i, sample in enumerate(data_samples):
-            sample.set_pred_score(chosen[i]).set_pred_label(labels[i])
-            sample.set_field(scores[:, i], 'network_scores', dtype=Tensor)
-        return set_uncertainty(data_samples, least_confidence(chosen))
+        return dict(
+            pred_score=chosen,
+            uncertainty=least_confidence(chosen),
+            network_scores=scores.transpose(0, 1))
 
     # -- label noise -------------------------------------------------------
     def check_schedule(self, max_epochs: int) -> None:

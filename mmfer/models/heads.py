@@ -1,5 +1,5 @@
 """What the heads of all methods share."""
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -8,6 +8,7 @@ from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from .predictions import BatchPrediction
 from .uncertainty_neck import GaussianFeature
 
 
@@ -34,15 +35,7 @@ def least_confidence(scores: Tensor) -> Tensor:
     return 1 - scores.amax(dim=1)
 
 
-def set_uncertainty(data_samples: List[DataSample],
-                    uncertainty: Tensor) -> List[DataSample]:
-    """Give each prediction its ``uncertainty`` (larger is less sure)."""
-    for sample, value in zip(data_samples, uncertainty, strict=True):
-        sample.set_field(value, 'uncertainty', dtype=Tensor)
-    return data_samples
-
-
-class GaussianHead(ClsHead):
+class GaussianHead(BatchPrediction, ClsHead):
     """Base of heads over a :class:`GaussianFeature` (RUL, ALUM).
 
     Prediction classifies the mean; nothing is mixed. ``uncertainty`` is a
@@ -80,20 +73,13 @@ class GaussianHead(ClsHead):
         """Logits of the mean, (B, C)."""
         return self.fc(self.pre_logits(feats))
 
-    def predict(
-        self,
-        feats: GaussianFeature,
-        data_samples: Optional[List[Optional[DataSample]]] = None
-    ) -> List[DataSample]:
-        """``pred_label``, ``pred_score`` and ``uncertainty`` per sample."""
-        data_samples = super().predict(feats, data_samples)
-        if self.uncertainty == 'confidence':
-            return set_uncertainty(
-                data_samples,
-                least_confidence(
-                    torch.stack([s.pred_score for s in data_samples])))
-        return set_uncertainty(data_samples,
-                               feats.uncertainty(self.uncertainty))
+    def predict_batch(self, feats: GaussianFeature) -> Dict[str, Tensor]:
+        """``pred_score``, (B, C), and ``uncertainty``, (B, )."""
+        scores = self(feats).float().softmax(dim=1)
+        return dict(
+            pred_score=scores,
+            uncertainty=least_confidence(scores) if self.uncertainty ==
+            'confidence' else feats.uncertainty(self.uncertainty))
 
 
 def label_cross_entropy(logits: Tensor, labels: Tuple[Tensor, ...]) -> Tensor:

@@ -5,7 +5,6 @@ from mmpretrain.models.tta import AverageClsScoreTTA
 from mmpretrain.structures import DataSample
 
 from mmfer.registry import MODELS
-from .heads import set_uncertainty
 
 
 @MODELS.register_module()
@@ -28,5 +27,5 @@ class AverageUncertaintyTTA(AverageClsScoreTTA):
         if 'uncertainty' in merged:
             mean = sum(s.uncertainty for s in data_samples) / len(
                 data_samples)
-            set_uncertainty([merged], mean[None])
+            merged.set_field(mean, 'uncertainty')
         return merged

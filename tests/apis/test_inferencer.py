@@ -186,6 +186,21 @@ def test_valence_and_arousal():
     assert {'valence', 'arousal', 'pred_class'} <= set(result)
 
 
+def test_valence_and_arousal_alone(tmp_path):
+    cfg = Config.fromfile(f'{CONFIGS}/ce/ce_vgg16_synthfaces.py')
+    cfg.model.backbone.base_channels = 4
+    cfg.model.head.label_sets = ['va']
+    fer = FERInferencer(cfg, pretrained=False, device='cpu')
+    face = np.zeros((32, 32), np.uint8)
+    result, = fer(face, show_dir=str(tmp_path))
+    sample, = fer(face, return_datasamples=True)
+    assert list(result) == ['valence', 'arousal']
+    assert list(result.values()) == pytest.approx(sample.pred_va.tolist())
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ValueError, match='valence and arousal only'):
+        fer(face, reject_above=.5)
+
+
 class Detector:
     """Finds what it is told to."""
 

@@ -9,7 +9,6 @@ from mmfer.models.heads import (
     GaussianHead,
     label_cross_entropy,
     least_confidence,
-    set_uncertainty,
     stack_labels,
 )
 from mmfer.models.uncertainty_neck import GaussianFeature
@@ -24,12 +23,6 @@ def test_stack_labels():
 def test_least_confidence():
     scores = torch.tensor([[.7, .2, .1], [.3, .3, .4]])
     assert least_confidence(scores).tolist() == pytest.approx([.3, .6])
-
-
-def test_set_uncertainty():
-    samples = set_uncertainty([DataSample(), DataSample()],
-                              torch.tensor([.5, 2.]))
-    assert [s.uncertainty.item() for s in samples] == [.5, 2.]
 
 
 def test_label_cross_entropy_sums_labels_and_averages_the_batch():

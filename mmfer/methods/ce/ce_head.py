@@ -1,23 +1,22 @@
 """Plain cross-entropy, the baseline of every table."""
-from typing import List
+from typing import Dict
 
 from mmpretrain.models.heads import LinearClsHead
-from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmfer.models.heads import least_confidence, set_uncertainty
+from mmfer.models.heads import least_confidence
+from mmfer.models.predictions import BatchPrediction
 from mmfer.registry import MODELS
 
 
 @MODELS.register_module()
-class CEHead(LinearClsHead):
+class CEHead(BatchPrediction, LinearClsHead):
     """``LinearClsHead`` whose predictions say how sure they are.
 
     ``uncertainty`` is one minus the largest probability.
     """
 
-    def _get_predictions(self, cls_score: Tensor,
-                         data_samples) -> List[DataSample]:
-        data_samples = super()._get_predictions(cls_score, data_samples)
-        return set_uncertainty(
-            data_samples, least_confidence(cls_score.float().softmax(dim=1)))
+    def predict_batch(self, feats) -> Dict[str, Tensor]:
+        """``pred_score``, (B, C), and ``uncertainty``, (B, )."""
+        scores = self(feats).float().softmax(dim=1)
+        return dict(pred_score=scores, uncertainty=least_confidence(scores))

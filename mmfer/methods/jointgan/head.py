@@ -6,7 +6,8 @@ from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmfer.models.heads import least_confidence, set_uncertainty
+from mmfer.models.heads import least_confidence
+from mmfer.models.predictions import BatchPrediction
 from mmfer.models.uncertainty_neck import (as_map, full_precision,
                                            last_feature)
 from mmfer.registry import MODELS
@@ -17,7 +18,7 @@ from .losses import classification_loss, concordance_loss
 
 
 @MODELS.register_module()
-class MultiTaskHead(ClsHead):
+class MultiTaskHead(BatchPrediction, ClsHead):
     """Two hidden layers, and a linear layer for all label sets together.
 
     The head of the joint-distribution GAN's encoder and of the VGG
@@ -135,26 +136,16 @@ class MultiTaskHead(ClsHead):
                         classification_loss(output.float(), label)
         return losses
 
-    def predict(self, feats,
-                data_samples: Optional[List[DataSample]] = None
-                ) -> List[DataSample]:
+    def predict_batch(self, feats) -> Dict[str, Tensor]:
         """See the class."""
         encoding = self(feats)
-        if data_samples is None:
-            data_samples = [None] * len(encoding.labels[0])
-        data_samples = [DataSample() if sample is None else sample
-                        for sample in data_samples]
+        predictions = {}
         if self.label_sets.discrete:
             logits = encoding.labels[self.label_sets.discrete[0]].float()
             scores = logits.softmax(dim=1)
-            labels = scores.argmax(dim=1, keepdim=True)
-            for sample, score, label in zip(data_samples, scores, labels,
-                                            strict=True):
-                sample.set_pred_score(score).set_pred_label(label)
-            set_uncertainty(data_samples, least_confidence(scores))
+            predictions.update(
+                pred_score=scores, uncertainty=least_confidence(scores))
         if VA in self.label_sets.entries:
             values = encoding.labels[self.label_sets.entries.index(VA)]
-            for sample, value in zip(data_samples, values.float(),
-                                     strict=True):
-                sample.set_field(value, 'pred_va', dtype=Tensor)
-        return data_samples
+            predictions['pred_va'] = values.float()
+        return predictions

@@ -12,6 +12,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmfer.models.classifier import blank_images, build_data_preprocessor
+from mmfer.models.predictions import BatchPrediction, predict_batch
 from mmfer.models.uncertainty_neck import full_precision
 from mmfer.registry import MODELS
 
@@ -25,7 +26,7 @@ MIN_TUPLES = 2
 
 
 @MODELS.register_module()
-class JointGAN(BaseClassifier):
+class JointGAN(BatchPrediction, BaseClassifier):
     """Encoder G_Y, decoder G_X and discriminator D (WACV'21).
 
     The encoder predicts all label sets and a latent vector from an image,
@@ -195,12 +196,9 @@ class JointGAN(BaseClassifier):
         """Losses of the label sets, without the game."""
         return bare(self.encoder).loss(inputs, data_samples)
 
-    def predict(self,
-                inputs: Tensor,
-                data_samples: Optional[List[DataSample]] = None
-                ) -> List[DataSample]:
+    def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
         """Predictions of the encoder."""
-        return bare(self.encoder).predict(inputs, data_samples)
+        return predict_batch(bare(self.encoder), inputs)
 
     # -- the game ----------------------------------------------------------
     def players(self) -> Dict[str, nn.ModuleDict]:

@@ -1,0 +1,69 @@
+"""Predictions of a batch: as tensors, and as mmpretrain's data samples."""
+from typing import Dict, List, Optional
+
+import torch
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+
+class BatchPrediction:
+    """Mix-in of heads and models whose predictions are tensors first.
+
+    A subclass has ``predict_batch``, which returns what is known of each
+    image under the name of the field, (B, ...): ``pred_score``,
+    probabilities (B, C), unless no classes are predicted; ``uncertainty``,
+    (B, ), larger is less sure; ``pred_va``, (B, 2).
+    """
+
+    def predict_batch(self, inputs) -> Dict[str, Tensor]:
+        raise NotImplementedError
+
+    def predict(self,
+                inputs,
+                data_samples: Optional[List[Optional[DataSample]]] = None
+                ) -> List[DataSample]:
+        """``predict_batch`` in data samples, with ``pred_label``."""
+        return to_data_samples(self.predict_batch(inputs), data_samples)
+
+
+def to_data_samples(predictions: Dict[str, Tensor],
+                    data_samples: Optional[List[Optional[DataSample]]] = None
+                    ) -> List[DataSample]:
+    """Write predictions of a batch into a data sample for each image.
+
+    Args:
+        predictions (dict[str, Tensor]): See :class:`BatchPrediction`. The
+            largest of ``pred_score`` is ``pred_label``.
+        data_samples (list[DataSample | None], optional): Those to write
+            into. Defaults to new ones.
+    """
+    fields = dict(predictions)
+    scores = fields.pop('pred_score', None)
+    if data_samples is None:
+        data_samples = [None] * len(next(iter(predictions.values())))
+    data_samples = [DataSample() if sample is None else sample
+                    for sample in data_samples]
+    if scores is not None:
+        labels = scores.argmax(dim=1, keepdim=True)
+        for sample, score, label in zip(data_samples, scores, labels,
+                                        strict=True):
+            sample.set_pred_score(score).set_pred_label(label)
+    for name, values in fields.items():
+        for sample, value in zip(data_samples, values, strict=True):
+            sample.set_field(value, name, dtype=Tensor)
+    return data_samples
+
+
+def predict_batch(model, inputs) -> Dict[str, Tensor]:
+    """Predictions of any classifier or head, see :class:`BatchPrediction`.
+
+    mmpretrain's own have data samples only, and no ``uncertainty``.
+    """
+    if hasattr(model, 'predict_batch'):
+        return model.predict_batch(inputs)
+    samples = model.predict(inputs)
+    return {
+        name: torch.stack([getattr(sample, name) for sample in samples])
+        for name in ('pred_score', 'uncertainty', 'pred_va')
+        if name in samples[0]
+    }
