@@ -11,6 +11,7 @@ import importlib.util
 import os
 import os.path as osp
 import tempfile
+import warnings
 from contextlib import contextmanager
 from functools import partial
 from inspect import isroutine
@@ -42,6 +43,9 @@ def check_dependencies() -> None:
             'mmfer needs mmcv: install either with `pip install '
             '"mmfer[lite]"` (mmcv-lite, enough for everything here) or keep '
             'the full mmcv that another OpenMMLab project of yours needs.')
+    # mmcv-lite warns of a detector's layer that nothing here has use for.
+    warnings.filterwarnings(
+        'ignore', 'Fail to import ``MultiScaleDeformableAttention``')
     for name, minimum in MINIMUM_VERSIONS.items():
         version = importlib.import_module(name).__version__
         if digit_version(version) < digit_version(minimum):

@@ -18,6 +18,15 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmfer import compat
 
 
+def test_inference_begins_without_words():
+    """Nor does mmcv-lite warn of a layer that it does not have."""
+    found = subprocess.run(
+        [sys.executable, '-c', 'from mmfer import FERInferencer'],
+        capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert 'MultiScale' not in found.stdout + found.stderr
+
+
 def test_plain_types_round_trip(tmp_path):
     buffer = HistoryBuffer()
     for value in (1.5, 2.5, 4.):

@@ -5,13 +5,14 @@ from typing import Dict, Optional, Union
 
 import torch
 import torch.nn as nn
+from mmengine.logging import print_log
 from mmpretrain.models import ImageClassifier
 from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor
 
 from mmfer.registry import MODELS
 
-from .latent_compensation import describe, probe
+from .latent_compensation import probe
 from .predictions import predict_batch
 from .uncertainty_neck import as_map, last_feature
 
@@ -108,7 +109,7 @@ class FERClassifier(ImageClassifier):
         if latent_compensation is not None:
             self.latent_compensation = MODELS.build(
                 dict(dict(type='LatentCompensation'), **latent_compensation))
-            describe(self.latent_compensation.attach(self.backbone, example))
+            self.latent_compensation.attach(self.backbone, example)
         self.grey_to_colour = grey_to_colour
         self.channels_last = channels_last
         if channels_last:
@@ -128,7 +129,15 @@ class FERClassifier(ImageClassifier):
 
     def init_weights(self) -> None:
         """Initialise; explain what to do when pretrained weights are absent.
+
+        A training begins with this, so it says where latent compensation
+        sits.
         """
+        if hasattr(self, 'latent_compensation'):
+            print_log(
+                'Latent compensation after: ' +
+                ', '.join(self.latent_compensation.layers),
+                logger='current')
         check_pretrained(self.backbone, f'{self.config_path}.backbone')
         super().init_weights()
 

@@ -9,7 +9,6 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
-from mmengine.logging import print_log
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -393,9 +392,3 @@ def probe(module: nn.Module, *args):
     finally:
         for m, mode in modes.items():
             m.training = mode
-
-
-def describe(layers: Sequence[str]) -> None:
-    """Log where the compensation sits."""
-    print_log(
-        f'Latent compensation after: {", ".join(layers)}', logger='current')

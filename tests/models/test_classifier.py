@@ -155,6 +155,17 @@ def test_compensation_adds_no_key():
     assert all(torch.equal(with_it[key], without[key]) for key in without)
 
 
+def test_trainings_alone_say_where_compensation_sits(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmfer.models.classifier.print_log',
+                        lambda text, **kwargs: said.append(text))
+    model = build()
+    assert not said
+    model.init_weights()
+    assert said == ['Latent compensation after: ' +
+                    ', '.join(model.latent_compensation.layers)]
+
+
 def test_compensation_acts_in_training_only():
     model, images = build(), torch.randn(4, 3, 32, 32)
     bare = build(latent_compensation=None)
