@@ -17,7 +17,7 @@ from mmengine.hooks import Hook
 
 from mmfer.methods import JointGAN
 from mmfer.methods.gaave.cleaning import Cleaning
-from mmfer.methods.jointgan.pictures import sample_grids, settle
+from mmfer.methods.jointgan.samples import sample_grids, settle
 from mmfer.registry import MODELS
 
 _COUNTER = itertools.count()

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
 from mmfer.methods.jointgan import (JointGANDecoder, JointGANDiscriminator,
-                                    joint_gan, pictures)
+                                    joint_gan)
 from mmfer.methods.jointgan.discriminator import (MLPBlock, ResidualBlock,
                                                   SelfAttention)
 from mmfer.methods.jointgan.label_sets import LabelSets
@@ -19,9 +19,10 @@ from mmfer.methods.jointgan.latent import sample_latent
 from mmfer.methods.jointgan.losses import (concordance, concordance_loss,
                                            discriminator_loss,
                                            generator_loss)
-from mmfer.methods.jointgan.pictures import (as_file, class_agreement,
-                                             class_labels, frame, mean_va,
-                                             settle, tile, va_labels)
+from mmfer.methods.jointgan.pictures import as_file, frame
+from mmfer.methods.jointgan.samples import (class_agreement, class_labels,
+                                            known_labels, mean_va, settle,
+                                            tile, va_labels)
 from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -683,7 +684,7 @@ def test_agreement_of_encoder_and_decoder():
     va = np.zeros((20, 2), np.float32)
     va[5:] = np.nan
     dataset = Labels([3] * 4 + [6] + [0] * 15, va)
-    labels, values = pictures.known_labels(model, dataset)
+    labels, values = known_labels(model, dataset)
     assert labels.tolist() == [3, 3, 3, 3, 6] and values.shape == (5, 2)
     # An encoder that says 6 of everything.
     with torch.no_grad():
@@ -693,7 +694,7 @@ def test_agreement_of_encoder_and_decoder():
     assert share == pytest.approx(.2, abs=.06)
     assert model.training
     everything = Labels([1, 2], np.full((2, 2), np.nan))
-    assert len(pictures.known_labels(model, everything)[0]) == 2
+    assert len(known_labels(model, everything)[0]) == 2
     assert 0 <= class_agreement(model, everything, count=10) <= 1
 
 

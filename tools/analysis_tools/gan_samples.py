@@ -17,8 +17,8 @@ from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
 from mmfer.compat import write_atomic
 from mmfer.methods.jointgan import JointGAN
-from mmfer.methods.jointgan.pictures import (as_file, class_agreement,
-                                             sample_figures)
+from mmfer.methods.jointgan.pictures import as_file, sample_figures
+from mmfer.methods.jointgan.samples import class_agreement
 from mmfer.registry import DATASETS
 
 

@@ -1,0 +1,254 @@
+"""Images that the decoder makes of labels."""
+import copy
+from typing import Dict, Tuple
+
+import numpy as np
+import torch
+import torch.nn as nn
+from mmengine.model import revert_sync_batchnorm
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .joint_gan import JointGAN, bare
+from .label_sets import VA, LabelSets
+
+# Of samples for batch statistics.
+BATCHES, BATCH_SIZE = 16, 64
+
+
+def class_labels(label_sets: LabelSets, classes: int, rows: int,
+                 va: np.ndarray) -> Tuple[Tensor, ...]:
+    """Labels of a grid with a column for each class.
+
+    All discrete sets agree on the class.
+
+    Args:
+        label_sets (LabelSets): Of the model.
+        classes (int): Of the first discrete set.
+        rows (int): Of the grid.
+        va (np.ndarray): Valence and arousal of each class, (classes, 2).
+
+    Returns:
+        tuple[Tensor]: Of each set (rows * classes, ) or (rows * classes, 2),
+        row by row.
+    """
+    label = torch.arange(classes).repeat(rows)
+    return tuple(
+        torch.as_tensor(va, dtype=torch.float32)[label] if entry == VA else
+        label % entry for entry in label_sets.entries)
+
+
+def va_labels(label_sets: LabelSets, label: int,
+              steps: int) -> Tuple[Tensor, ...]:
+    """Labels of a grid along valence (rightwards) and arousal (upwards).
+
+    Args:
+        label_sets (LabelSets): Of the model.
+        label (int): Class of all images.
+        steps (int): From -1 to 1, in both directions.
+
+    Returns:
+        tuple[Tensor]: Of each set, as in :func:`class_labels`.
+    """
+    scale = torch.linspace(-1, 1, steps)
+    arousal, valence = torch.meshgrid(scale.flip(0), scale, indexing='ij')
+    pairs = torch.stack([valence, arousal], dim=2).flatten(0, 1)
+    return tuple(
+        pairs if entry == VA else torch.full((len(pairs), ), label)
+        for entry in label_sets.entries)
+
+
+def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """One picture of many.
+
+    Args:
+        images (np.ndarray): uint8 (N, H, W, C), row by row.
+        columns (int): Of the grid; N is a multiple.
+        gap (int): White pixels between. Defaults to 2.
+
+    Returns:
+        np.ndarray: uint8 (height, width, C).
+    """
+    padded = np.pad(
+        images, ((0, 0), (gap, 0), (gap, 0), (0, 0)), constant_values=255)
+    n, h, w, c = padded.shape
+    grid = padded.reshape(n // columns, columns, h, w, c)
+    grid = grid.transpose(0, 2, 1, 3, 4).reshape(n // columns * h,
+                                                 columns * w, c)
+    return np.pad(grid, ((0, gap), (0, gap), (0, 0)), constant_values=255)
+
+
+def mean_va(labels: np.ndarray, va: np.ndarray, classes: int) -> np.ndarray:
+    """Mean valence and arousal of each class, 0 where none is known.
+
+    Args:
+        labels (np.ndarray): int64 (N, ).
+        va (np.ndarray): (N, 2), NaN where missing.
+        classes (int): Number of classes.
+
+    Returns:
+        np.ndarray: float64 (classes, 2).
+    """
+    known = np.isfinite(va).all(axis=1)
+    return np.stack([
+        va[known & (labels == c)].mean(axis=0)
+        if (known & (labels == c)).any() else np.zeros(2)
+        for c in range(classes)
+    ])
+
+
+def sample_grids(model: JointGAN, dataset, rows: int = 8, va_steps: int = 7,
+                 seed: int = 0) -> Dict[str, np.ndarray]:
+    """What the decoder makes of labels.
+
+    Args:
+        model (JointGAN): With a decoder.
+        dataset (FERDataset): What it was trained on; the mean valence and
+            arousal of each class are its own.
+        rows (int): Latent vectors of the first grid. Defaults to 8.
+        va_steps (int): Images from -1 to 1 of the second. Defaults to 7.
+        seed (int): Of the latent vectors. Defaults to 0.
+
+    Returns:
+        dict[str, np.ndarray]: Grids, BGR or grey, uint8 (height, width, C).
+        ``classes``, a column for each, the same latent vectors in all;
+        ``va``, valence rightwards and arousal upwards, of one latent vector
+        and the class called neutral, or the first. Each where the model has
+        such label sets.
+    """
+    sets, grids = model.label_sets, {}
+    labels, va = known_labels(model, dataset)
+    decoder = settle(model, labels, va, seed)
+    if sets.discrete:
+        classes = sets.entries[sets.discrete[0]]
+        wanted = class_labels(sets, classes, rows,
+                              mean_va(labels, va, classes))
+        grids['classes'] = draw_grid(
+            model, decoder, wanted, rows, classes, seed)
+    if VA in sets.entries:
+        names = [name.lower() for name in dataset.metainfo['classes']]
+        neutral = names.index('neutral') if 'neutral' in names else 0
+        grids['va'] = draw_grid(
+            model, decoder, va_labels(sets, neutral, va_steps), 1, va_steps,
+            seed)
+    return grids
+
+
+def class_agreement(model: JointGAN, dataset, count: int = 1024,
+                    seed: int = 0) -> float:
+    """How often the encoder sees the class that the decoder was to draw.
+
+    Args:
+        model (JointGAN): With a decoder and a discrete label set.
+        dataset (FERDataset): Whose labels are drawn.
+        count (int): Images. Defaults to 1024.
+        seed (int): Of latent vectors and labels. Defaults to 0.
+
+    Returns:
+        float: Share, in [0, 1].
+    """
+    labels, va = known_labels(model, dataset)
+    decoder = settle(model, labels, va, seed)
+    generator = torch.Generator().manual_seed(seed + 2)
+    training, hits = model.training, 0
+    model.eval()
+    for start in range(0, count, BATCH_SIZE):
+        latent, given = draw_labels(
+            model, labels, va, min(BATCH_SIZE, count - start), generator)
+        images = model.generate(latent, given, decoder)
+        first = model.label_sets.discrete[0]
+        with torch.no_grad():
+            said = bare(model.encoder)(images).labels[first].argmax(dim=1)
+        hits += int((said == given[first]).sum())
+    model.train(training)
+    return hits / count
+
+
+def known_labels(model: JointGAN, dataset) -> Tuple[np.ndarray, np.ndarray]:
+    """Labels (N, ) of a data set, and valence and arousal (N, 2).
+
+    Samples that miss these are left out, if not all do. They are 0 where the
+    model has none.
+    """
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    labels = np.array([info['gt_label'] for info in infos])
+    if VA not in model.label_sets.entries:
+        return labels, np.zeros((len(infos), 2))
+    va = np.stack([info['gt_va'] for info in infos])
+    known = np.isfinite(va).all(axis=1)
+    if not known.any():
+        return labels, np.zeros_like(va)
+    return labels[known], va[known]
+
+
+def draw_labels(model: JointGAN, labels: np.ndarray, va: np.ndarray,
+                count: int, generator: torch.Generator
+                ) -> Tuple[Tensor, Tuple[Tensor, ...]]:
+    """Latent vectors, and labels as often as a data set has them.
+
+    Args:
+        model (JointGAN): On whose device they will be.
+        labels, va (np.ndarray): See :func:`known_labels`. The same label is
+            for all discrete sets.
+        count (int): How many.
+        generator (torch.Generator): By which they are drawn.
+    """
+    device = next(model.parameters()).device
+    rows = torch.randint(len(labels), (count, ), generator=generator)
+    latent = torch.randn(count, model.latent_dim, generator=generator)
+    label = torch.as_tensor(labels)[rows]
+    values = torch.as_tensor(va, dtype=torch.float32)[rows]
+    return latent.to(device), tuple(
+        (values if entry == VA else label % entry).to(device)
+        for entry in model.label_sets.entries)
+
+
+def settle(model: JointGAN, labels: np.ndarray, va: np.ndarray,
+           seed: int) -> nn.Module:
+    """The decoder with batch statistics of its present weights.
+
+    The running ones are of weights that have changed since, and of an
+    average of weights (``EMAHook``) there are none. They are found anew, on
+    images of random latent vectors and labels of the data set: the standing
+    statistics of BigGAN (Brock et al., ICLR 2019).
+
+    Args:
+        model (JointGAN): With a decoder, which stays as it is.
+        labels, va (np.ndarray): See :func:`known_labels`.
+        seed (int): Of what is drawn.
+
+    Returns:
+        nn.Module: A copy in eval mode.
+    """
+    # What one process draws must not wait for the others.
+    decoder = revert_sync_batchnorm(copy.deepcopy(bare(model.decoder)))
+    for module in decoder.modules():
+        if isinstance(module, _BatchNorm):
+            module.reset_running_stats()
+            module.momentum = None  # A plain mean over the batches.
+    generator = torch.Generator().manual_seed(seed + 1)
+    decoder.train()
+    for _ in range(BATCHES):
+        model.generate(
+            *draw_labels(model, labels, va, BATCH_SIZE, generator), decoder)
+    return decoder.eval()
+
+
+def draw_grid(model: JointGAN, decoder: nn.Module,
+              labels: Tuple[Tensor, ...], latents: int, columns: int,
+              seed: int) -> np.ndarray:
+    """One grid; ``latents`` parts of it have equal latent vectors."""
+    device = next(model.parameters()).device
+    count = len(labels[0])
+    # Of its own, not the training's.
+    generator = torch.Generator().manual_seed(seed)
+    latent = torch.randn(latents, model.latent_dim, generator=generator)
+    latent = latent.repeat_interleave(count // latents, dim=0)
+    images = model.generate(
+        latent.to(device), tuple(x.to(device) for x in labels), decoder)
+    pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
+    pixels = pixels.byte().permute(0, 2, 3, 1).numpy()
+    picture = tile(pixels, columns)
+    if model.data_preprocessor.to_rgb:
+        picture = picture[:, :, ::-1]  # To OpenCV's BGR.
+    return np.ascontiguousarray(picture)
