@@ -1,5 +1,12 @@
-import pytest
-from mmengine.registry import DefaultScope
+import os
+
+# Tensors are small here, and threads wait for one another; two processes are
+# faster than two threads. Before torch is imported; programs that tests start
+# have it, too.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import pytest  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
