@@ -1,7 +1,7 @@
 """The image classifier that finds its feature sizes by itself."""
 import inspect
 import os.path as osp
-from typing import Dict, Optional, Union
+from typing import Optional, Union
 
 import torch
 import torch.nn as nn
@@ -13,7 +13,6 @@ from torch import Tensor
 from mmfer.registry import MODELS
 
 from .latent_compensation import probe
-from .predictions import predict_batch
 from .uncertainty_neck import as_map, last_feature
 
 
@@ -122,10 +121,6 @@ class FERClassifier(ImageClassifier):
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return super().extract_feat(inputs, stage)
-
-    def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
-        """Those of the head, see :class:`BatchPrediction`."""
-        return predict_batch(self.head, self.extract_feat(inputs))
 
     def init_weights(self) -> None:
         """Initialise; explain what to do when pretrained weights are absent.

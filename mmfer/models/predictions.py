@@ -2,6 +2,7 @@
 from typing import Dict, List, Optional
 
 import torch
+from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -16,6 +17,7 @@ class BatchPrediction:
     """
 
     def predict_batch(self, inputs) -> Dict[str, Tensor]:
+        """See the class."""
         raise NotImplementedError
 
     def predict(self,
@@ -59,8 +61,12 @@ def predict_batch(model, inputs) -> Dict[str, Tensor]:
 
     mmpretrain's own have data samples only, and no ``uncertainty``.
     """
-    if hasattr(model, 'predict_batch'):
+    # A subclass may say otherwise what it predicts.
+    method = getattr(type(model), 'predict', None)
+    if method is BatchPrediction.predict:
         return model.predict_batch(inputs)
+    if method is ImageClassifier.predict:
+        return predict_batch(model.head, model.extract_feat(inputs))
     samples = model.predict(inputs)
     return {
         name: torch.stack([getattr(sample, name) for sample in samples])

@@ -5,6 +5,7 @@ from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.structures import DataSample
 
 from mmfer.methods.ce import CEHead
+from mmfer.models import FERClassifier
 from mmfer.models.predictions import predict_batch, to_data_samples
 
 
@@ -30,6 +31,31 @@ def test_without_classes():
 def test_lengths_must_agree():
     with pytest.raises(ValueError):
         to_data_samples(dict(pred_va=torch.zeros(2, 2)), [DataSample()])
+
+
+class Doubtful(CEHead):
+    """As heads are extended in mmpretrain."""
+
+    def predict(self, feats, data_samples=None):
+        samples = super().predict(feats, data_samples)
+        for sample in samples:
+            sample.set_field(torch.tensor(7.), 'uncertainty')
+        return samples
+
+
+def test_what_a_subclass_predicts_counts():
+    """In a head, and in a classifier around it."""
+    feats = torch.randn(5, 4)
+    found = predict_batch(Doubtful(3, 4), (feats, ))
+    assert found['uncertainty'].tolist() == [7] * 5
+    model = FERClassifier(
+        backbone=dict(type='ResNetSmallStem', depth=18),
+        neck=dict(type='FeaturePooling'), head=Doubtful(3, 512),
+        data_preprocessor=dict(input_shape=(3, 32, 32), num_classes=3)).eval()
+    images = torch.randn(2, 3, 32, 32)
+    assert predict_batch(model, images)['uncertainty'].tolist() == [7, 7]
+    model.head = CEHead(3, 512)
+    assert (predict_batch(model, images)['uncertainty'] < 1).all()
 
 
 def test_heads_of_mmpretrain_have_no_uncertainty():
