@@ -4,7 +4,9 @@ import argparse
 from mmengine.config import Config
 
 from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
-                       finish_config, load_training_config, process_group)
+                       finish_config, load_training_config, preflight_of,
+                       process_group, run_tool)
+from mmfer.engine.preflight import PreflightError
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,8 +54,11 @@ def main() -> None:
     cfg = merge_args(args)
     with process_group(cfg), checkpoint_loading(cfg.load_from,
                                                 args.trust_checkpoint):
-        build_runner(cfg).train()
+        runner = build_runner(cfg)
+        # Schedules of an epoch without batches fail before hooks are called.
+        preflight_of(runner).check_training(runner)
+        runner.train()
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main, PreflightError)

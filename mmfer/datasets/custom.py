@@ -133,8 +133,9 @@ class ImageFolders(FERDataset):
     each through the sorted paths.
 
     Without ``classes`` every folder is a class, in sorted order. An
-    evaluation split that may lack a class needs ``classes``, or the classes
-    behind the gap would move up.
+    evaluation split (``test_mode=True``) that lacks a class needs
+    ``classes``, or the classes behind the gap would move up; it is then used
+    with a warning.
 
     Args:
         data_root (str): Folder of the class folders.
@@ -185,16 +186,18 @@ class ImageFolders(FERDataset):
                 f'ImageFolders: {root!r} has no folders. It should hold one '
                 'folder of images for each class; for a list of labels use '
                 'ImageList.')
+        # Then it is known which classes an evaluation split lacks.
+        may_lack = self.test_mode and self.CLASSES is not None
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(folders)
-        self._check_folders(root, folders)
+        self._check_folders(root, folders, may_lack)
         samples, empty = [], []
         for label, name in enumerate(self.CLASSES):
             paths = find_images(osp.join(root, name), self.extensions)
             samples += [dict(img_path=path, gt_label=label) for path in paths]
             if not paths:
                 empty.append(name)
-        if empty:
+        if empty and not may_lack:
             raise ValueError(
                 f'ImageFolders: no images in {len(empty)} of '
                 f'{self.num_classes} class folders of {root!r}: '
@@ -203,10 +206,11 @@ class ImageFolders(FERDataset):
                 'folder, or leave the class out with classes=.')
         return samples
 
-    def _check_folders(self, root: str, folders: Sequence[str]) -> None:
+    def _check_folders(self, root: str, folders: Sequence[str],
+                       may_lack: bool) -> None:
         """Compare the class names with the folders."""
         missing = [name for name in self.CLASSES if name not in folders]
-        if missing:
+        if missing and not (may_lack and len(missing) < self.num_classes):
             raise FileNotFoundError(
                 f'ImageFolders: {root!r} has no folder for class(es) '
                 f'{", ".join(missing)}; its folders are '

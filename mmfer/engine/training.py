@@ -21,6 +21,7 @@ from mmfer.compat import inner_instances, write_atomic
 from mmfer.datasets import LabelView
 from mmfer.registry import HOOKS
 from .hooks.summary import SummaryHook
+from .preflight import build_fitting_loop
 from .stages import fingerprint
 from .utils import bare_model
 
@@ -294,6 +295,8 @@ def train_classifier(cfg: Config,
                         else cfg.get('model_wrapper_cfg'))),
                 **settings,
                 **validation)
+            build_fitting_loop(runner, runner._train_dataloader,
+                               settings['train_cfg'], what)
         runner.train()
     barrier()
     model, epoch, epochs = bare_model(runner), runner.epoch, runner.epoch
