@@ -45,7 +45,7 @@ from mmfer.methods.gaave import GAAVE, Judgement
 from mmfer.methods.gaave.report import write_report
 from mmfer.registry import DATASETS
 
-RUN = 'run.json'
+RUN, STAGES = 'run.json', 'cleaning'
 
 
 def parse_args() -> argparse.Namespace:
@@ -88,7 +88,10 @@ def claim(out: str, settings: dict) -> None:
     if osp.isfile(path):
         with open(path) as file:
             found = json.load(file)
-        if found['decided_by'] != settings['decided_by']:
+        # One that was refused before its first stage has left logs alone.
+        begun = any(osp.exists(osp.join(out, name))
+                    for name in (STAGES, 'sample_scores.csv'))
+        if begun and found['decided_by'] != settings['decided_by']:
             raise SystemExit(
                 f'{out} holds results of {found["config"]} with other '
                 f'settings or labels: {advice}.')
@@ -204,7 +207,7 @@ def main() -> None:
         pipeline = runner.val_dataloader.dataset.pipeline
         judgement, record = method(
             cfg, dataset, pipeline, args.stages
-            or osp.join(args.out, 'cleaning'), runner.logger)
+            or osp.join(args.out, STAGES), runner.logger)
         left = judgement.decision != 'drop'
         labels = judgement.suggested_label[left]
         dataset._warn_of_empty_classes(labels)

@@ -652,8 +652,9 @@ def check_training(runner: Runner) -> None:
         findings.error(check_loop(loop.max_iters, len(loop.dataloader)))
     facts = check_model(findings, runner, loaders,
                         check_loaders(findings, runner, loaders))
-    findings.error(batch_problem(loop.dataloader, facts.batch_norms),
-                   one_class_problem(runner))
+    findings.error(batch_problem(loop.dataloader, facts.batch_norms))
+    # A training on one class is of no use, but possible.
+    findings.warn(one_class_problem(runner))
     findings.report()
 
 
@@ -679,13 +680,12 @@ def check_batches(runner: Runner) -> None:
     """Check the train loader again, after a hook has changed the samples.
 
     Raises:
-        PreflightError: There is no batch, a batch of one image that the
-            model cannot train on, or one class only.
+        PreflightError: There is no batch, or one of one image that the model
+            cannot train on.
     """
     findings = Findings()
     findings.error(
-        batch_problem(runner.train_dataloader, lone_layers(runner)),
-        one_class_problem(runner))
+        batch_problem(runner.train_dataloader, lone_layers(runner)))
     findings.report()
 
 
@@ -849,8 +849,8 @@ def one_class_problem(runner: Runner) -> Optional[str]:
     dataset, = datasets
     counts = np.bincount(dataset.get_gt_labels(),
                          minlength=dataset.num_classes)
-    cause = ' after decisions have dropped or relabelled the others' \
-        if dataset.judgement is not None else ''
+    cause = f' after {dataset.decisions} has dropped or relabelled the ' \
+        'others' if dataset.decisions is not None else ''
     return check_one_class('train_dataloader', counts, dataset.CLASSES,
                            cause)
 

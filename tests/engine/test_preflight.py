@@ -492,10 +492,23 @@ def test_a_batch_of_one_is_left(cleaned):
     assert runner.train_dataloader.drop_last and epoch['images'] == 32
 
 
-def test_one_class_is_left(cleaned):
-    with pytest.raises(PreflightError, match=f'of {EXPRESSIONS[2]} only'):
-        cleaned(lambda ids, labels: labels != 2,
-                train_dataloader__batch_size=4)
+def test_decisions_that_leave_one_class(tmp_path, monkeypatch):
+    cfg = small(tmp_path, train_dataloader__batch_size=4)
+    labels = faces(num_samples=64).given_labels
+    rows = ['sample_id,image,given_label,noise_score,suggested_label,decision']
+    rows += [f'{i},synthfaces/train/{i:06d}.png,{label},0,{label},'
+             f'{"keep" if label == 2 else "drop"}'
+             for i, label in enumerate(labels)]
+    path = tmp_path / 'scores.csv'
+    path.write_text('\n'.join(rows) + '\n')
+    cfg.train_dataloader.dataset.decisions = str(path)
+    said = []
+    monkeypatch.setattr('mmfer.engine.preflight.print_log',
+                        lambda text, *args, **kwargs: said.append(text))
+    runner = Runner.from_cfg(cfg)
+    preflight_of(runner).check_training(runner)
+    text, = said
+    assert f'of {EXPRESSIONS[2]} only after {path} has dropped' in text
 
 
 def test_other_hooks_that_drop_samples(tmp_path):
