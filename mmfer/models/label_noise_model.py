@@ -215,6 +215,9 @@ class LabelNoiseModel(nn.Module):
 
 
 def quantile(values: Tensor, q: float) -> Tensor:
-    """Lower empirical quantile; ``torch.quantile`` ends at 2^24 values."""
-    rank = int(q * (values.numel() - 1)) + 1
-    return values.kthvalue(rank).values
+    """Lower empirical quantile; ``torch.quantile`` ends at 2^24 values.
+
+    Sorted, because CUDA refuses ``kthvalue`` where runs are to repeat bit for
+    bit.
+    """
+    return values.sort().values[int(q * (values.numel() - 1))]
