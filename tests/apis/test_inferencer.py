@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers import CONFIGS, tiny_config, train
 from mmengine.config import Config
-from mmengine.dataset import default_collate
+from mmengine.dataset import Compose, default_collate
 from PIL import Image
 
 import mmfer
@@ -68,6 +68,24 @@ def test_what_a_test_run_says(fer, faces):
     samples = fer(faces, return_datasamples=True)
     assert [int(s.pred_label) for s in samples] == [
         r['pred_label'] for r in found]
+
+
+def test_files_of_any_size_as_in_a_test_run(fer, faces, tmp_path):
+    """The pipeline of the config brings them to one size, no other does."""
+    prepared = []
+    pipeline = Compose(fer.config.test_dataloader.dataset.pipeline)
+    sizes = [(36, 36), (224, 224), (80, 97), (300, 64), (30, 20)]
+    for i, (height, width) in enumerate(sizes):
+        path = str(tmp_path / f'{i}.png')
+        face = cv2.cvtColor(faces[i], cv2.COLOR_GRAY2BGR)
+        cv2.imwrite(path, cv2.resize(face, (width, height)))
+        prepared.append(pipeline(dict(
+            img_path=path, sample_id=i, gt_label=0)))
+    with torch.no_grad():
+        expected = fer.model.test_step(default_collate(prepared))
+    for result, sample in zip(fer(tmp_path), expected, strict=True):
+        np.testing.assert_allclose(
+            result['pred_scores'], sample.pred_score, atol=1e-5)
 
 
 @pytest.mark.parametrize('shape', [(36, 36), (37, 40), (33, 50, 3), (30, 35)])
