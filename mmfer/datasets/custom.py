@@ -187,17 +187,17 @@ class ImageFolders(FERDataset):
                 'folder of images for each class; for a list of labels use '
                 'ImageList.')
         # Then it is known which classes an evaluation split lacks.
-        may_lack = self.test_mode and self.CLASSES is not None
+        self._may_lack = self.test_mode and self.CLASSES is not None
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(folders)
-        self._check_folders(root, folders, may_lack)
+        self._check_folders(root, folders)
         samples, empty = [], []
         for label, name in enumerate(self.CLASSES):
             paths = find_images(osp.join(root, name), self.extensions)
             samples += [dict(img_path=path, gt_label=label) for path in paths]
-            if not paths:
+            if not paths and not self._may_lack:
                 empty.append(name)
-        if empty and not may_lack:
+        if empty:
             raise ValueError(
                 f'ImageFolders: no images in {len(empty)} of '
                 f'{self.num_classes} class folders of {root!r}: '
@@ -206,11 +206,11 @@ class ImageFolders(FERDataset):
                 'folder, or leave the class out with classes=.')
         return samples
 
-    def _check_folders(self, root: str, folders: Sequence[str],
-                       may_lack: bool) -> None:
+    def _check_folders(self, root: str, folders: Sequence[str]) -> None:
         """Compare the class names with the folders."""
         missing = [name for name in self.CLASSES if name not in folders]
-        if missing and not (may_lack and len(missing) < self.num_classes):
+        if missing and not (
+                self._may_lack and len(missing) < self.num_classes):
             raise FileNotFoundError(
                 f'ImageFolders: {root!r} has no folder for class(es) '
                 f'{", ".join(missing)}; its folders are '
