@@ -15,7 +15,7 @@ from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Sequence,
 import numpy as np
 import torch
 import torch.nn as nn
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import InfiniteSampler, pseudo_collate
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
@@ -449,8 +449,10 @@ def inner_dataset(dataset: Any) -> Any:
     """The data set in a wrapper of one, else None."""
     if isinstance(dataset, FERDataset):
         return None
+    # Not truth values: those of a data set ask for its length.
     attributes = getattr(dataset, '__dict__', {})
-    return attributes.get('dataset') or attributes.get('_dataset')
+    inner = attributes.get('dataset')
+    return attributes.get('_dataset') if inner is None else inner
 
 
 def stated_classes(dataset: Any) -> Optional[Sequence[str]]:
@@ -562,6 +564,11 @@ def resizes(dataset: Any) -> bool:
         any('Resize' in type(step).__name__
             for step in part.pipeline.transforms)
         for part in image_datasets(dataset))
+
+
+def stacks(collate_fn: Any) -> bool:
+    """Whether a loader stacks images, which the model may also pad."""
+    return getattr(collate_fn, 'func', collate_fn) is not pseudo_collate
 
 
 def output_settings(cfg: Any, outputs: int) -> List[str]:
@@ -761,14 +768,25 @@ def check_loaders(findings: Findings, runner: Runner,
         findings.error(compare_classes(where, found, first, classes))
     for where, loader in loaders.items():
         findings.error(batch_problem(loader, (), where))
-    examples = [check_images(findings, runner, where, loader.dataset)
-                for where, loader in loaders.items()]
+    examples = [
+        check_images(findings, runner, where, loader.dataset,
+                     stacks(loader.collate_fn))
+        for where, loader in loaders.items()
+    ]
     return examples[0]
 
 
 def check_images(findings: Findings, runner: Runner, where: str,
-                 dataset: Any) -> Optional[Tensor]:
-    """Look at what the pipeline makes of some images; returns the first."""
+                 dataset: Any, stacked: bool = True) -> Optional[Tensor]:
+    """Look at what the pipeline makes of some images; return the first.
+
+    Args:
+        findings (Findings): Gets what is wrong.
+        runner (Runner): Whose config states sizes.
+        where (str): Name of the data set.
+        dataset: Any data set, in any wrappers.
+        stacked (bool): Whether images of a batch must have one size.
+    """
     with random_state_kept():
         images = prepared_images(dataset)
     if not images:
@@ -779,7 +797,9 @@ def check_images(findings: Findings, runner: Runner, where: str,
     input_shape = stated_input_shape(runner)
     cropped = check_crops(
         where, images, image_size or input_shape and input_shape[1:])
-    findings.error(cropped, check_shapes(where, images, input_shape))
+    findings.error(cropped)
+    if stacked or input_shape is not None:
+        findings.error(check_shapes(where, images, input_shape))
     findings.warn(check_narrow_views(where, images))
     if image_size and not cropped and not resizes(dataset):
         findings.warn(check_image_size(where, images, image_size))

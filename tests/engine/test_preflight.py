@@ -144,7 +144,7 @@ def test_shapes_and_sizes():
                                                (48, 48))
 
 
-# -- what a pipeline leaves of an image ----------------------------------------
+# -- what a pipeline leaves of an image --------------------------------------
 def look(size, *steps, channels=()):
     image = np.random.default_rng(0).integers(0, 256, (*size, *channels),
                                               np.uint8)
@@ -337,7 +337,8 @@ TURNED = dict(classes=EXPRESSIONS[::-1])
     (dict(train_dataloader__dataset__num_samples=20), '20 < 32'),
     (dict(val_dataloader__drop_last=True, val_dataloader__batch_size=64),
      'val_dataloader has 14 samples, fewer than one batch of 64'),
-    (dict(data_preprocessor__num_classes=3), 'data_preprocessor.num_classes=7'),
+    (dict(data_preprocessor__num_classes=3),
+     'data_preprocessor.num_classes=7'),
     (dict(data_preprocessor__num_classes=10), '7 classes, .* has 10 outputs'),
     (dict(model__head__num_classes=5), 'Set model.head.num_classes=7'),
     (dict(val_dataloader__dataset__metainfo=TURNED),
@@ -362,6 +363,31 @@ def test_test_data_of_other_classes_are_refused_in_training(tmp_path):
     cfg.test_dataloader.dataset.metainfo = TURNED
     with pytest.raises(PreflightError, match='test_dataloader and train'):
         Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.parametrize('collate', ['default_collate', 'pseudo_collate'])
+def test_images_of_different_sizes(collate, tmp_path):
+    """mmpretrain pads lists of images, and cannot stack them."""
+    runner = Runner.from_cfg(small(tmp_path, **{
+        f'{name}_dataloader__collate_fn__type': collate
+        for name in ('train', 'val')}))
+    runner.cfg.data_preprocessor.pop('input_shape')
+    steps = runner.train_dataloader.dataset.pipeline.transforms
+    steps[-2] = RandomSize()
+    if collate == 'pseudo_collate':
+        preflight_of(runner).check_training(runner)
+        return
+    with pytest.raises(PreflightError, match='images of different sizes'):
+        preflight_of(runner).check_training(runner)
+
+
+class RandomSize:
+    calls = 0
+
+    def __call__(self, results):
+        self.calls += 1
+        results['img'] = results['img'][self.calls % 5:]
+        return results
 
 
 def test_crops_without_a_resize(tmp_path):
@@ -434,7 +460,7 @@ def test_nothing_is_changed_by_the_checks(tmp_path):
         Runner.from_cfg(resumed).train()
 
 
-# -- what a cleaning leaves ----------------------------------------------------
+# -- what a cleaning leaves --------------------------------------------------
 def judge(dataset, dropped):
     """A cleaning that drops the samples of a mask."""
     ids = np.sort(dataset.sample_ids)
