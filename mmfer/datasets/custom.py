@@ -7,6 +7,7 @@ from typing import List, Optional, Sequence, Tuple
 from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
+from mmfer.utils.text_tables import native_path
 
 from .base import FERDataset
 from .lists import read_label_list, write_label_list
@@ -20,9 +21,11 @@ IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
 class ImageList(FERDataset):
     """Images and labels named by a list file, one ``image,label`` per row.
 
-    Also ``image label``, also with a header, and any published list: see
+    Also ``image label``, also with a header, also as a spreadsheet saves it,
+    and any published list: see
     :func:`~mmfer.datasets.lists.read_label_list`. Images may lie in several
-    folders and share base names; the path is the key.
+    folders and share base names; the path is the key. Labels are numbers or,
+    with ``classes``, names of classes.
 
     The classes have to be said, because a list cannot tell them: a class
     without a row would be lost, and all behind it would move up.
@@ -69,6 +72,7 @@ class ImageList(FERDataset):
                     'are not guessed from the list: a class without a row '
                     'would be lost.')
             classes = [str(i) for i in range(num_classes)]
+        self._named = named is not None
         self.label_base = label_base
         self._stated_classes = num_classes
         super().__init__(
@@ -88,14 +92,16 @@ class ImageList(FERDataset):
             self.ann_file,
             self.num_classes,
             label_base=self.label_base,
-            by_path=True)
+            by_path=True,
+            classes=self.CLASSES if self._named else None,
+            root=self.img_prefix)
         if self.test_mode and rows.format in NOISY_FORMATS:
             raise ValueError(
                 f'ImageList: {rows.path} looks like a published noisy list of '
                 f'RAF-DB ({rows.format}), whose test labels are wrong too. '
                 'Evaluate with RAFDB(split="test"); train with '
                 'RAFDB(noisy_list=...).')
-        if self.label_base is None:
+        if self.label_base is None and not rows.by_name:
             print_log(
                 f'ImageList: {rows.path} counts its {self.num_classes} '
                 f'classes from {rows.label_base}, by the labels in it.',
@@ -103,7 +109,9 @@ class ImageList(FERDataset):
         # By sample_id.
         self._written = rows.paths
         return [
-            dict(img_path=osp.join(self.img_prefix, path), gt_label=label)
+            dict(
+                img_path=osp.join(self.img_prefix, native_path(path)),
+                gt_label=label)
             for path, label in zip(
                 rows.paths, rows.labels.tolist(), strict=True)
         ]
