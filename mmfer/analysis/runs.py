@@ -4,7 +4,6 @@ import os.path as osp
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import mmengine
 import numpy as np
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -15,6 +14,7 @@ from mmfer.apis.hub import get_model
 from mmfer.datasets import FERDataset
 from mmfer.datasets.transforms import decode_image
 from mmfer.registry import DATASETS
+from mmfer.utils.text_tables import read_class_names
 
 from .predictions import Predictions, read_predictions
 
@@ -43,7 +43,7 @@ class Run(NamedTuple):
             classes = settings.get('classes') or getattr(
                 DATASETS.get(settings.type), 'METAINFO', {}).get('classes')
             if isinstance(classes, str):
-                classes = mmengine.list_from_file(classes) \
+                classes = read_class_names(classes) \
                     if osp.isfile(classes) else None
             if classes is not None and len(classes) == count:
                 return list(classes)

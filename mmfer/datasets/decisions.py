@@ -47,6 +47,62 @@ def read_scores(path: str, columns: Sequence[str] = COLUMNS,
     return table
 
 
+def read_score_rows(path: str) -> List[dict]:
+    """Read all columns of a ``sample_scores.csv``.
+
+    Args:
+        path (str): The table.
+
+    Returns:
+        list[dict]: Rows by column: ``sample_id``, ``given_label`` and
+        ``suggested_label`` (int), ``noise_score`` (float), ``decision``
+        (str), ``clean_label`` (int; missing unless every row has one), all
+        others as text.
+
+    Raises:
+        FileNotFoundError: There is no table.
+        ValueError: It is no such table, or a field is not what it should be.
+    """
+    optional = ('image', 'clean_label')
+    table = read_scores(
+        path, [name for name in COLUMNS if name not in optional], optional)
+    columns = {
+        name: [row[place] for row in table.rows]
+        for place, name in enumerate(table.header.names) if name
+    }
+    columns.update(
+        sample_id=table.whole_numbers('sample_id'),
+        given_label=read_labels(table, 'given_label', None),
+        suggested_label=read_labels(table, 'suggested_label', None),
+        noise_score=table.numbers('noise_score'),
+        decision=read_decision_column(table))
+    columns.pop('clean_label', None)
+    if 'clean_label' in table and all(table.column('clean_label')):
+        columns['clean_label'] = table.whole_numbers('clean_label')
+    return [dict(zip(columns, row)) for row in zip(*columns.values())]
+
+
+def read_decision_column(table: TextTable) -> List[str]:
+    """Read the decisions of a table, in any letters.
+
+    Args:
+        table (TextTable): The table.
+
+    Returns:
+        list[str]: (N,) keep, relabel or drop.
+
+    Raises:
+        ValueError: A field is something else.
+    """
+    decisions = [text.lower() for text in table.column('decision')]
+    for row, decision in enumerate(decisions):
+        if decision not in DECISIONS:
+            raise table.error(
+                row, f'decision {table.column("decision")[row]!r} is none of '
+                f'{", ".join(DECISIONS)}', 'Write one of them.')
+    return decisions
+
+
 def read_labels(table: TextTable, name: str,
                 classes: Optional[Sequence[str]]) -> List[int]:
     """Read a column of class indices, which may also be names of classes.
@@ -142,7 +198,7 @@ def _columns(table: TextTable, images: List[str], given_labels: np.ndarray,
     scores = table.numbers('noise_score')
     given = read_labels(table, 'given_label', classes)
     suggested = read_labels(table, 'suggested_label', classes)
-    decisions = [text.strip().lower() for text in table.column('decision')]
+    decisions = read_decision_column(table)
     seen: Dict[int, int] = {}
     for row, image in enumerate(table.column('image')):
         i = ids[row]
@@ -163,11 +219,6 @@ def _columns(table: TextTable, images: List[str], given_labels: np.ndarray,
                 f'table and {given_labels[i]} in the data set',
                 'The table was made of other labels: with another '
                 'label_noise, or another list.')
-        if decisions[row] not in DECISIONS:
-            raise table.error(
-                row, f'sample {i}: decision '
-                f'{table.column("decision")[row]!r} is none of '
-                f'{", ".join(DECISIONS)}', 'Write one of them.')
         if decisions[row] == 'relabel' and not \
                 0 <= suggested[row] < num_classes:
             raise table.error(

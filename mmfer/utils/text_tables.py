@@ -53,7 +53,7 @@ IMAGE_COLUMNS = ('image', 'images', 'img', 'path', 'paths', 'file', 'files',
 
 LABEL_COLUMNS = ('label', 'labels', 'gt_label', 'emotion', 'emotions',
                  'expression', 'class', 'classes', 'class_id', 'class_name',
-                 'label_id', 'category', 'target', 'y')
+                 'label_id', 'noisy_label', 'category', 'target', 'y')
 """What lists call the column of labels."""
 
 # The marks of UTF-32 begin with those of UTF-16, so they come first.
