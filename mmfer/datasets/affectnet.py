@@ -329,12 +329,11 @@ def read_table(path: str) -> Iterator[Annotation]:
         'validation.csv of the manually annotated part of AffectNet, with '
         f'the columns {", ".join(WANTED)} (in any case), or without a header '
         f'and with all {len(COLUMNS)}', headless=COLUMNS)
-    for line, *values in zip(table.lines, *map(table.column, WANTED)):
+    columns = [table.columns[name] for name in WANTED]
+    for row, (name, *values) in enumerate(zip(*columns)):
         if table.decimal_comma:
-            # The landmarks aside, a comma can only be that of a number.
-            values[1:] = [value.replace(',', '.') for value in values[1:]]
-        yield Annotation(values[0], f'{table.path}, line {line.number}',
-                         *values[1:])
+            values = [value.replace(',', '.') for value in values]
+        yield Annotation(name, table.where(row), *values)
 
 
 def annotated_names(folder: str) -> List[str]:

@@ -16,11 +16,7 @@ from mmengine.utils import track_iter_progress
 from mmpretrain.datasets import BaseDataset
 
 from mmfer.registry import TASK_UTILS
-from mmfer.utils.text_tables import (
-    PathLike,
-    check_class_names,
-    read_class_names,
-)
+from mmfer.utils.text_tables import check_class_names, read_class_names
 
 from .decisions import read_decisions
 from .label_noise import labels_sha256
@@ -169,7 +165,7 @@ class FERDataset(BaseDataset):
 
     def _compat_classes(
             self, metainfo: Optional[dict],
-            classes: Union[PathLike, Sequence[str], None]) -> dict:
+            classes: Union[str, Sequence[str], None]) -> dict:
         """Merge ``classes`` into ``metainfo``; both may name a file.
 
         mmpretrain reads the file as it is: with its byte order mark, and

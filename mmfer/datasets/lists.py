@@ -26,20 +26,17 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmfer.utils.text_files import Line, PathLike, line_error
+from mmfer.utils.text_lists import ImageRows, read_list
 from mmfer.utils.text_tables import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
-    ImageRows,
-    Line,
-    PathLike,
     class_index,
     is_foreign_path,
-    line_error,
     native_path,
     nearest,
     number,
     path_key,
-    read_list,
     unquoted,
     whole_number,
 )
@@ -271,8 +268,9 @@ def _detect_base(rows: ImageRows, labels: List[int],
             'Correct one of the two rows, or num_classes.')
     if not has_zero and not has_last:
         raise ValueError(
-            f'{rows.file.path}: the labels span {min(labels)}..{max(labels)}, which '
-            f'fits {num_classes} classes counted from 0 as well as from 1. '
+            f'{rows.file.path}: the labels span {min(labels)}..'
+            f'{max(labels)}, which fits {num_classes} classes counted from 0 '
+            'as well as from 1. '
             'Say which with label_base=0 or label_base=1.')
     return 0 if has_zero else 1
 
@@ -417,8 +415,9 @@ def read_label_list(path: PathLike,
         ValueError: It is empty or not text; a header has unknown columns; a
             row cannot be parsed; a label is negative, out of range or not
             the name of a class; an image appears twice; with ``by_path``, a
-            path is one of another system; the first class index is contradictory or cannot be told; ``format`` does
-            not fit. The message gives file, line, reason and a way out.
+            path is one of another system; the first class index is
+            contradictory or cannot be told; ``format`` does not fit. The
+            message gives file, line, reason and a way out.
     """
     path = os.fspath(path)
     rows = read_list(
