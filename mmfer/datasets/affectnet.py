@@ -142,8 +142,7 @@ class AffectNet(FERDataset):
         check_repeats(annotations)
         return [
             dict(
-                img_path=osp.join(
-                    images, text_tables.native_path(annotation.name)),
+                img_path=text_tables.join_listed(images, annotation.name),
                 gt_label=expression_label(annotation),
                 gt_va=va_pair(annotation))
             for annotation in annotations

@@ -23,9 +23,9 @@ from mmfer.utils.text_tables import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     class_index,
+    join_listed,
     known_columns,
     match_columns,
-    native_path,
     split_fields,
     unquoted,
     whole_number,
@@ -499,7 +499,7 @@ def read_numbered_list(table: str, folder: str,
             f'{len(rows) - 1}, the order of the original batches, without a '
             f'gap: see {name!r}. Complete the list; for images of other '
             'names, or a part of them, use ImageList.')
-    paths = [osp.join(folder, native_path(rows.paths[row])) for row in order]
+    paths = [join_listed(folder, rows.paths[row]) for row in order]
     return paths, rows.labels[order]
 
 

@@ -7,7 +7,7 @@ from typing import List, Optional, Sequence, Tuple
 from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
-from mmfer.utils.text_tables import native_path
+from mmfer.utils.text_tables import join_listed
 
 from .base import FERDataset
 from .lists import read_label_list, write_label_list
@@ -109,9 +109,7 @@ class ImageList(FERDataset):
         # By sample_id.
         self._written = rows.paths
         return [
-            dict(
-                img_path=osp.join(self.img_prefix, native_path(path)),
-                gt_label=label)
+            dict(img_path=join_listed(self.img_prefix, path), gt_label=label)
             for path, label in zip(
                 rows.paths, rows.labels.tolist(), strict=True)
         ]

@@ -11,7 +11,7 @@ from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
 from mmfer.utils.text_tables import (
     TextTable,
-    native_path,
+    join_listed,
     path_key,
     read_table,
 )
@@ -171,7 +171,7 @@ class FERPlus(FERDataset):
         samples = []
         for row in kept:
             sample = dict(
-                img_path=osp.join(images, native_path(names[row])),
+                img_path=join_listed(images, names[row]),
                 gt_label=int(labels[row]))
             if self.soft_labels:
                 emotions = votes[row, :8].astype(np.float32)

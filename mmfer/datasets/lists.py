@@ -33,7 +33,8 @@ from mmfer.utils.text_tables import (
     LABEL_COLUMNS,
     class_index,
     is_foreign_path,
-    native_path,
+    is_number_like,
+    join_listed,
     nearest,
     number,
     path_key,
@@ -165,12 +166,15 @@ def _parse_labels(rows: ImageRows, num_classes: int,
 def _refuse_label(rows: ImageRows, row: int, field: str,
                   classes: Optional[Sequence[str]]) -> None:
     """Raise the error for a label that is no whole number."""
-    if number(field, rows.decimal_comma) is not None:
+    if is_number_like(field):
         raise _error(
             rows, row, f'the label {field!r} is not an integer',
-            'The label is the last field of a row, a whole number such as 3. '
-            '(Valence and arousal are read by read_va_list.)')
-    if classes is None:
+            'The label is the last field of a row, a whole number such as 3 '
+            'in the digits 0 to 9. (Valence and arousal are read by '
+            'read_va_list.)')
+    if not field:
+        way_out = 'Drop rows that have no label.'
+    elif classes is None:
         way_out = ('Labels are numbers, unless the classes are named: '
                    'classes=["...", ...] in ImageList.')
     else:
@@ -427,7 +431,7 @@ def read_label_list(path: PathLike,
          'A row is the image, a space and the label, e.g. '
          '"train_00001.jpg 5".'), classes,
         None if root is None else lambda name: os.path.isfile(
-            os.path.join(root, native_path(name))))
+            join_listed(root, name)))
     labels, by_name = _parse_labels(rows, num_classes, classes, label_base)
     lines = [row.line for row in rows.rows]
     paths = [row.fields[0] for row in rows.rows]

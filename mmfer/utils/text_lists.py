@@ -309,6 +309,9 @@ def describe_columns(columns: Mapping[str, Sequence[str]]) -> str:
     Args:
         columns (Mapping[str, Sequence[str]]): See :func:`read_list`.
     """
-    return ' and '.join(
-        f'{name} (or {", ".join(a for a in aliases if a and a != name)})'
-        if len(aliases) > 1 else name for name, aliases in columns.items())
+    parts = []
+    for name, aliases in columns.items():
+        others = [alias for alias in aliases if alias != name]
+        listed = ', '.join(others[:4]) + (', ...' if others[4:] else '')
+        parts.append(f'{name} (or {listed})' if others else name)
+    return ' and '.join(parts)

@@ -46,15 +46,15 @@ from .text_files import (
 SEPARATORS = {';': 'semicolon', '\t': 'tab', ',': 'comma', ' ': 'space'}
 """What may stand between fields, and its name in messages."""
 
-IMAGE_COLUMNS = ('image', 'images', 'img', 'path', 'paths', 'file', 'files',
-                 'filename', 'file_name', 'filepath', 'file_path',
-                 'image_path', 'img_path', 'image_file', 'image_filename',
+IMAGE_COLUMNS = ('image', 'path', 'file', 'filename', 'image_path',
+                 'images', 'img', 'paths', 'files', 'file_name', 'filepath',
+                 'file_path', 'img_path', 'image_file', 'image_filename',
                  'image_name', 'img_name', 'name', 'picture', 'photo')
 """What lists call the column of images."""
 
-LABEL_COLUMNS = ('label', 'labels', 'gt_label', 'emotion', 'emotions',
-                 'expression', 'class', 'classes', 'class_id', 'class_name',
-                 'label_id', 'noisy_label', 'category', 'target', 'y')
+LABEL_COLUMNS = ('label', 'emotion', 'expression', 'class', 'class_name',
+                 'labels', 'gt_label', 'noisy_label', 'emotions', 'classes',
+                 'class_id', 'label_id', 'category', 'target', 'y')
 """What lists call the column of labels."""
 
 
@@ -249,13 +249,18 @@ def class_index(text: str, classes: Sequence[str]) -> Optional[int]:
     return None
 
 
-def native_path(path: str) -> str:
-    """Return a path with the separators of this system.
+def join_listed(root: str, path: str) -> str:
+    """Join a folder and a path that a list has.
 
     Args:
-        path (str): A path as a list has it; backslashes separate folders.
+        root (str): The folder.
+        path (str): Backslashes in it separate folders, unless a file of that
+            name exists.
     """
-    return path.replace('\\', os.sep) if os.sep != '\\' else path
+    joined = os.path.join(root, path)
+    if '\\' not in path or os.sep == '\\' or os.path.isfile(joined):
+        return joined
+    return os.path.join(root, path.replace('\\', '/'))
 
 
 def path_key(path: str) -> str:
@@ -340,6 +345,11 @@ def _quote_error(path: PathLike, line: Line, separator: str,
             f'a {SEPARATORS[separator]} must follow a closing quote',
             'Put quotes around the whole field, and write a quote inside of '
             'it twice.')
+    if 'limit' in reason:
+        return line_error(
+            path, line.number, line.text,
+            f'a field is longer than {csv.field_size_limit()} characters',
+            'Is a quote missing, or is this another kind of file?')
     return line_error(
         path, line.number, line.text,
         'a quote opens here that this line does not close, so a field would '
@@ -726,6 +736,7 @@ def fit_rows(
                 path, line.number, line.text,
                 f'{len(row) + extra} {SEPARATORS[separator]}-separated '
                 f'fields instead of {width + extra}',
-                'Was the file copied completely? A field that holds a '
+                f'Are all rows separated by {SEPARATORS[separator]}s, and '
+                'was the file copied completely? A field that holds a '
                 f'{SEPARATORS[separator]} is put in quotes.')
         yield line, index, row[:width] + [''] * (width - len(row))
