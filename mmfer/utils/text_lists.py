@@ -186,8 +186,7 @@ class _ListReader:
             if self._is_row(self._split_words(line)):
                 return None
         for separator in (';', ','):
-            if all(len(first_fields(line, separator)) == len(self.names)
-                   for line in body):
+            if all(separator in line.text for line in body):
                 return separator
         return None
 
