@@ -1,6 +1,7 @@
 """cleanlab's tables come in, and ours go out."""
 import csv
 import io
+from argparse import Namespace
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,25 @@ def test_round_trip(dataset, tmp_path):
         assert all(str(same[key]) == row[key] for key in (
             'sample_id', 'given_label', 'suggested_label', 'decision'))
         assert float(same['noise_score']) == .25
+
+
+def test_export_of_a_spreadsheets_table(tmp_path, monkeypatch):
+    table, out = tmp_path / 'scores.csv', tmp_path / 'issues.csv'
+    table.write_bytes(
+        'Sample_id;image;given_label;noise_score;suggested_label;decision\r\n'
+        '1.0;b.png;3;0,25;4;Drop \r\n0.0;a.png;2;0,5;2;KEEP\r\n;;;;;\r\n'
+        .encode('utf-16'))
+    tool = load_tool('analysis_tools/cleanlab_tables.py')
+    monkeypatch.setattr('sys.argv', ['x', 'export', str(table), '--out',
+                                     str(out)])
+    tool.main()
+    issues = pd.read_csv(out, index_col=0)
+    assert issues.is_label_issue.tolist() == [False, True]
+    assert issues.label_score.tolist() == [.5, .75]
+    assert issues.predicted_label.tolist() == [2, 4]
+    table.write_text('sample_id,image\n0,a\n')
+    with pytest.raises(ValueError, match='line 1.*no column given_label'):
+        tool.export(Namespace(table=str(table), out=str(out)))
 
 
 def test_names_of_classes(dataset, tmp_path):

@@ -252,6 +252,25 @@ def test_image_twice(csv_root, said, again):
         AffectNet(str(csv_root))
 
 
+def test_decisions_on_an_image_that_is_there_twice(csv_root, said, tmp_path):
+    """Samples keep their own labels, in what is written, too."""
+    row = '1/training0.jpg,1,2,15,16,1.5;2.5,0,0.5,0.5'
+    edit_table(csv_root, lambda rows: [*rows, row])
+    dataset = AffectNet(str(csv_root))
+    labels = dataset.given_labels.copy()
+    labels[-1] = 5
+    path = str(tmp_path / 'new.csv')
+    dataset.write_list(path, dataset.sample_ids, labels)
+    said.clear()
+    again = AffectNet(str(csv_root), table=path)
+    assert again.get_gt_labels().tolist() == labels.tolist()
+    assert '1 of them with another expression' in said[0]
+    # Without repeats there is nothing more to say.
+    dataset.write_list(path, dataset.sample_ids[:-1], labels[:-1])
+    assert Path(path).read_text().splitlines()[0] == (
+        'subDirectory_filePath,expression,valence,arousal')
+
+
 def test_tables_beside_the_images(csv_root):
     for path in (csv_root / TABLES).iterdir():
         path.rename(csv_root / path.name)
