@@ -274,8 +274,7 @@ def _detect_base(rows: ImageRows, labels: List[int],
         raise ValueError(
             f'{rows.file.path}: the labels span {min(labels)}..'
             f'{max(labels)}, which fits {num_classes} classes counted from 0 '
-            'as well as from 1. '
-            'Say which with label_base=0 or label_base=1.')
+            'as well as from 1. Say which with label_base=0 or label_base=1.')
     return 0 if has_zero else 1
 
 
@@ -382,7 +381,7 @@ def read_label_list(path: PathLike,
     or a tab. A header such as ``image,label`` or ``path,emotion`` tells which
     column is which; a name with a separator in it is quoted. Encodings, line
     ends, index columns and comments are those of
-    :func:`~mmfer.utils.text_tables.read_list`. Of a path only the base name
+    :func:`~mmfer.utils.text_lists.read_list`. Of a path only the base name
     counts, unless ``by_path``.
 
     The first class index is found from the labels: a 0 means that they

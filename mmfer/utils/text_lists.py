@@ -15,17 +15,18 @@ from mmengine.logging import print_log
 from .text_files import Line, PathLike, TextFile, line_error, read_text
 from .text_tables import (
     Header,
-    column_key,
     find_header,
     first_fields,
     fit_rows,
     has_suffix,
     is_number_like,
     iterate_fields,
+    known_columns,
     match_columns,
     take_separator,
     unquoted,
 )
+
 
 class ListRow(NamedTuple):
     """A row of a list of images.
@@ -75,7 +76,7 @@ def read_list(path: PathLike,
 
     A line that starts with ``#`` is a comment, unless ``is_image`` knows the
     image that the line would name as a row. Comments are counted, and one is
-    named in the log. ``./#a.png 3`` is a row at any rate.
+    named in the log. ``./#a.png 3`` is always a row.
 
     Args:
         path (str or os.PathLike): The file.
@@ -96,7 +97,7 @@ def read_list(path: PathLike,
         FileNotFoundError: There is no such file.
         ValueError: It cannot be decoded; it has no rows; a header has
             unknown columns; a row has too few or too many fields; see also
-            :func:`split_fields`.
+            :func:`~mmfer.utils.text_tables.iterate_fields`.
     """
     text = read_text(path, kind)
     reader = _ListReader(text, columns, example, too_short, classes or (),
@@ -105,9 +106,9 @@ def read_list(path: PathLike,
 
 
 class _ListReader:
-    """See :func:`read_list`."""
+    """State of :func:`read_list`: the file, and the format once found."""
 
-    # Rows that are looked at to find the separator.
+    # Number of rows from which the separator is found.
     num_tried = 50
 
     def __init__(self, text: TextFile, columns: Mapping[str, Sequence[str]],
@@ -121,7 +122,7 @@ class _ListReader:
         self.too_short = too_short
         self.is_image = is_image
         self.known = {name.strip().casefold() for name in classes}
-        # The last word of a line is not the whole of these.
+        # Class names of which the last word of a line is only a part.
         self.spaced = [name for name in self.known if len(name.split()) > 1]
         self.separator: Optional[str] = None
         self.header: Optional[Header] = None
@@ -134,9 +135,10 @@ class _ListReader:
         if not body:
             raise self._no_rows('no rows')
         first = body[0]
-        body, forced = take_separator(body)
-        self._find_format(body, forced)
-        left_out = {first.number} if forced else set()
+        body, stated = take_separator(body)
+        self._find_format(body, stated)
+        # What are no rows: the line sep=, and the header.
+        left_out = {first.number} if stated else set()
         if self.header is not None:
             left_out.add(body[0].number)
         lines = [line for line in lines if line.number not in left_out]
@@ -151,20 +153,18 @@ class _ListReader:
         return ImageRows(self.text, rows, self.separator)
 
     # -- finding the format
-    def _find_format(self, body: List[Line], forced: Optional[str]) -> None:
+    def _find_format(self, body: List[Line], stated: Optional[str]) -> None:
         """Set ``separator`` and ``header`` by the first rows."""
-        words = [unquoted(word) for word in body[0].text.split()]
-        if forced is None and len(words) == len(self.names):
-            keys = [column_key(word) for word in words]
-            roles = [next((name for name, aliases in self.columns.items()
-                           if key in aliases), None) for key in keys]
-            if sorted(map(str, roles)) == sorted(self.names) \
-                    and '"' not in body[0].text and '\t' not in body[0].text:
-                self.header = match_columns(words, self.columns)
-                return
+        first = body[0].text
+        words = first.split()
+        if stated is None and len(words) == len(self.names) \
+                and '"' not in first and '\t' not in first \
+                and known_columns(words, self.columns) == self.names:
+            self.header = match_columns(words, self.columns)
+            return
         separator, self.header = find_header(
-            self.text.path, body[0], self.columns, self.names, forced)
-        if self.header is not None or forced:
+            self.text.path, body[0], self.columns, self.names, stated)
+        if self.header is not None or stated:
             self.separator = separator
         else:
             self.separator = self._find_separator(body[:self.num_tried])
@@ -177,7 +177,7 @@ class _ListReader:
                 'remove the column.')
 
     def _find_separator(self, body: Sequence[Line]) -> Optional[str]:
-        """What separates the fields of rows without a header."""
+        """Return what separates the fields of rows without a header."""
         for line in body:
             for separator in (';', ','):
                 fields = first_fields(line, separator)
@@ -191,6 +191,7 @@ class _ListReader:
         return None
 
     def _is_row(self, fields: Sequence[str]) -> bool:
+        """Whether fields end with as many values as a row has."""
         return len(fields) > self.count and all(
             map(self._is_value, fields[-self.count:]))
 
@@ -203,7 +204,7 @@ class _ListReader:
 
     # -- rows
     def _without_comments(self, lines: List[Line]) -> List[Line]:
-        """All lines but comments, which are reported."""
+        """Return all lines but comments, and log the comments."""
         kept, comments, likely = [], [], []
         for line in lines:
             if line.text[0] != '#':
@@ -230,7 +231,7 @@ class _ListReader:
         return kept
 
     def _split_words(self, line: Line) -> List[str]:
-        """Image and values of a line of white space."""
+        """Split a line at white space into image and values."""
         text = line.text
         if self.count == 1:
             for name in self.spaced:
@@ -245,6 +246,7 @@ class _ListReader:
         return [unquoted(field) for field in fields]
 
     def _split_space(self, lines: Sequence[Line]) -> List[ListRow]:
+        """Split lines at white space into rows."""
         order = range(len(self.names)) if self.header is None else \
             [self.header.position[name] for name in self.names]
         rows = []
@@ -265,6 +267,7 @@ class _ListReader:
         return rows
 
     def _split_separator(self, lines: Sequence[Line]) -> List[ListRow]:
+        """Split lines at the separator into rows."""
         path, names = self.text.path, self.names
         header = self.header or match_columns(
             names, {name: [name] for name in names})
