@@ -62,8 +62,8 @@ LABEL_COLUMNS = ('label', 'emotion', 'expression', 'class', 'class_name',
 def read_class_names(path: PathLike) -> List[str]:
     """Read a file with one class name per line, in the order of the labels.
 
-    White space around a name, quotes around it and blank lines at the end
-    do not count.
+    White space and quotes around a name, blank lines at the end, and
+    separators that a spreadsheet leaves behind all names do not count.
 
     Args:
         path (str or os.PathLike): The file.
@@ -78,9 +78,15 @@ def read_class_names(path: PathLike) -> List[str]:
             line.
     """
     text = read_text(path, 'file of class names')
-    names = [unquoted(line.strip()) for line in text.lines]
-    while names and not names[-1]:
+    names = [line.strip() for line in text.lines]
+    # Separators alone are what a spreadsheet leaves of an emptied row.
+    while names and not names[-1].strip(',; \t'):
         names.pop()
+    ends = {name[-1:] for name in names}
+    if len(ends) == 1 and ends <= {',', ';'}:
+        # So are those at all ends, of an emptied column.
+        names = [name.rstrip(',;') for name in names]
+    names = [unquoted(name.strip()) for name in names]
     if not names:
         raise ValueError(
             f'{text.path}: there is no class name in this file of '

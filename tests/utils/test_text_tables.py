@@ -58,6 +58,17 @@ def test_class_names_in_quotes_and_with_inner_space(save):
     assert read_class_names(path) == ['very happy', 'not "so" happy', 'a "b"']
 
 
+@pytest.mark.parametrize('text', [
+    'a,\nb,\n', 'a;\nb;\n;\n', 'a\t\nb\t\n', 'a\nb\n,\n,,\n', '"a";\n"b";\n'])
+def test_class_names_of_a_spreadsheet(save, text):
+    assert read_class_names(save(text)) == ['a', 'b']
+
+
+def test_separators_in_class_names_stay(save):
+    assert read_class_names(save('a,\nb\n')) == ['a,', 'b']
+    assert read_class_names(save('a, b\nc;d\n')) == ['a, b', 'c;d']
+
+
 @pytest.mark.parametrize('text, parts', [
     ('a\nb\na\n', ['line 3', "'a'", 'line 1']),
     ('a\nb\n a \n', ['line 3', 'line 1']),
