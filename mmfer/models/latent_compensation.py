@@ -248,8 +248,8 @@ class LatentCompensation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compensate one layer's output, (B, C, H, W) or tokens (B, L, C)."""
-        # A draw of Python's own generator, which ReproducibilityHook seeds from
-        # (seed, iteration): a tensor's value would be read from the device.
+        # Python's own generator, which ReproducibilityHook seeds from (seed,
+        # iteration); the value of a tensor would be read from the device.
         if not self.training or random.random() >= self.prob:
             return x
         tokens = x.ndim == 3
