@@ -18,13 +18,9 @@ from mmpretrain.datasets import BaseDataset
 from mmfer.registry import TASK_UTILS
 
 from .decisions import read_decisions
+from .images import UnreadableImageError, check_image_file, looks_complete
 from .label_noise import labels_sha256
 from .lists import write_label_list
-from .transforms.loading import (
-    UnreadableImageError,
-    check_image_file,
-    looks_complete,
-)
 from .va_noise import check_va
 
 # Classes that a message lists by name.
