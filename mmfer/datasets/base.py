@@ -81,7 +81,7 @@ class FERDataset(BaseDataset):
             arousal. Refused in ``test_mode``.
         cache_images (bool): Keep decoded images in memory. The first
             transform must then be ``LoadFERImage``. Defaults to False.
-        on_bad_image (str): What to do with unreadable or truncated images.
+        on_bad_image (str): What to do with unreadable or damaged images.
             ``'raise'`` stops when one is met and says how many look bad;
             ``'skip'`` checks every file once before training, leaves the
             bad ones out and lists them in :attr:`skipped`. Defaults to
@@ -95,7 +95,7 @@ class FERDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: The root or listed images are not there.
-        UnreadableImageError: An image is empty, truncated or no image.
+        UnreadableImageError: An image is empty, damaged or no image.
         ValueError: The split is empty, or labels are out of range or
             refused.
     """

@@ -151,9 +151,15 @@ def _read_object(file) -> Tuple[bytes, str]:
     if getattr(file, 'seekable', bool)():
         # Like PIL, so that a buffer that was just written can be given.
         file.seek(0)
-    data = file.read(MAX_BYTES + 1)
-    if isinstance(data, str):
-        raise TypeError("an image file was opened as text; open it with 'rb'")
+    parts, size = [], 0
+    # Streams may give less than they are asked for.
+    while size <= MAX_BYTES and (part := file.read(1 << 24)):
+        if isinstance(part, str):
+            raise TypeError(
+                "an image file was opened as text; open it with 'rb'")
+        parts.append(part)
+        size += len(part)
+    data = b''.join(parts)
     name = getattr(file, 'name', None)
     if not isinstance(name, str):
         name = f'{len(data)} bytes'
@@ -391,6 +397,10 @@ def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
         raise
     except UnidentifiedImageError:
         return _decode_rest(data, name, color_type)
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(
+            f'{name!r} has too many pixels ({error}); make it '
+            'smaller.') from error
     except Exception as error:
         # The plug-ins of Pillow raise a dozen kinds.
         raise _unreadable(data, name, error) from error

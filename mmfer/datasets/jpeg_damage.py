@@ -34,8 +34,8 @@ _RESTART = re.compile(rb'\xff+([\xd0-\xd7])')
 _SEQUENTIAL, _PROGRESSIVE = (0xc0, 0xc1), 0xc2
 _FRAMES = (*range(0xc0, 0xc4), *range(0xc5, 0xc8), *range(0xc9, 0xcc),
            *range(0xcd, 0xd0))
-# Markers that may follow a scan: more tables, another scan, comments.
-_AFTER_SCAN = (0xc4, 0xda, 0xdb, 0xdc, 0xdd, *range(0xe0, 0xf0), 0xfe)
+# Markers that may follow a scan: tables, another scan, comments.
+_AFTER_SCAN = (0xc4, 0xcc, 0xda, 0xdb, 0xdc, 0xdd, *range(0xe0, 0xf0), 0xfe)
 # The decoder looks ahead by up to eight bytes. All ones are no code, so that
 # they stand for few blocks.
 _PAD = b'\xff\x00' * 9

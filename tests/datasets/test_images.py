@@ -1,5 +1,6 @@
 """Images of every kind become the same pixels."""
 import io
+import multiprocessing
 import struct
 import tempfile
 import zlib
@@ -324,10 +325,13 @@ def test_open_files(tmp_path):
             np.testing.assert_array_equal(read_image(source), picture)
 
     class Stream:
-        """Like the answer of a server: cannot be rewound."""
+        """Like the answer of a server: in pieces, cannot be rewound."""
 
         def __init__(self):
-            self.read = io.BytesIO(data).read
+            self.file = io.BytesIO(data)
+
+        def read(self, size=-1):
+            return self.file.read(min(size, 100))
 
     np.testing.assert_array_equal(read_image(Stream()), picture)
     with open(path, encoding='latin-1') as file:
@@ -428,8 +432,37 @@ def test_structure_around_the_image_does_not_matter(busy):
     start = data.index(b'\xff\xda')
     filled = data[:start] + b'\xff\xff' + data[start:-2] + b'\xff\xff\xd9'
     assert find_damage(read_structure(filled)) is None
+    # Further tables may stand between scans, those of arithmetic codes, too.
+    several = saved(busy, 'JPEG', progressive=True)
+    second = several.index(b'\xff\xda', several.index(b'\xff\xda') + 2)
+    between = several[:second] + b'\xff\xcc\0\4\0\x10' + several[second:]
+    assert find_damage(read_structure(between)) is None
     assert find_damage(
         read_structure(data[:-900] + bytes(400) + data[-500:]))
+
+
+def test_one_scan_for_each_component(busy):
+    """As some scanners write them: not progressive, but several scans."""
+    planes = [saved(plane, 'JPEG') for plane in busy.convert('YCbCr').split()]
+    parts = [data[slice(*scan_of(data))] for data in planes]
+    head = planes[0][:planes[0].index(b'\xff\xda')]
+    frame = head.index(b'\xff\xc0')
+    # Three components of one block each, all with the same tables.
+    head = head[:frame] + b'\xff\xc0\0\x11' + head[frame + 4:frame + 9] + \
+        b'\3' + b''.join(bytes([i, 0x11, 0]) for i in (1, 2, 3)) + \
+        head[frame + 13:]
+
+    def joined(parts):
+        return head + b''.join(
+            b'\xff\xda\0\x08\1' + bytes([i + 1, 0, 0, 63, 0]) + part
+            for i, part in enumerate(parts)) + b'\xff\xd9'
+
+    expected = np.asarray(busy)[..., ::-1].astype(int)
+    assert np.abs(read_image(joined(parts)) - expected).mean() < 8
+    for i in range(3):
+        damaged = list(parts)
+        damaged[i] = parts[i][:len(parts[i]) // 2]
+        assert find_damage(read_structure(joined(damaged)))
 
 
 def test_check_without_a_pillow_that_decodes_while_it_reads(
@@ -462,6 +495,18 @@ def test_damage_is_found_again(busy, monkeypatch):
         with pytest.raises(UnreadableImageError, match='damaged JPEG'):
             read_image(damaged)
     assert len(calls) == 3
+
+
+@pytest.mark.skipif('fork' not in multiprocessing.get_all_start_methods(),
+                    reason='needs fork')
+def test_what_a_worker_checked_is_known_to_the_others(busy):
+    data = saved(busy, 'JPEG', quality=84)
+    assert data not in images._intact
+    worker = multiprocessing.get_context('fork').Process(
+        target=read_image, args=(data, ))
+    worker.start()
+    worker.join()
+    assert data in images._intact
 
 
 def test_damaged_png_files_are_refused(busy):
