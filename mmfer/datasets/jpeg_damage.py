@@ -11,6 +11,9 @@ can be had from Pillow by what the decoder does with the file:
 - "extraneous bytes before marker": the image is finished before the last
   bytes of the compressed data, which an intact file always needs.
 
+Besides, a run of zeros in the compressed data is found where no image is coded
+as zeros; libjpeg may pass it in silence.
+
 Damage that leaves the number of coded blocks as it was, such as a flipped
 bit that only changes a grey value, cannot be found like this. Neither can
 damage of arithmetic coded and lossless JPEG files, which are hardly met.
@@ -43,12 +46,17 @@ _PAD = b'\xff\x00' * 9
 _ZEROS = bytes(64)
 # Some cameras leave a few bytes behind the compressed data.
 _STRAY = 32
-# Each needs a decoder of its own, at a twentieth of a millisecond.
+# Each needs a decoder of its own: 2,900 of a photo of 12 million pixels took
+# 0.9 s, where decoding the photo took 0.1 s.
 _MAX_INTERVALS = 4000
-_MAX_SCANS = 32
+# A progressive JPEG has some ten.
+_MAX_SCANS = 64
 _MAX_SIDE = 65500
-# Larger images of several scans take too much memory and time.
-_MAX_COMPARED = 40_000_000
+# Of several scans; larger ones take too much memory and time.
+_MAX_PIXELS = 16_000_000
+# Pixels that are decoded to look for scans that are too long. Up to 400,000
+# pixels this is enough for all ten scans of the usual progressive JPEG.
+_PIXEL_BUDGET = 4_000_000
 
 
 class Scan(NamedTuple):
@@ -181,8 +189,8 @@ def find_damage(jpeg: Structure) -> Optional[str]:
             if interval and _RESTART.search(scans[0].data):
                 return _check_intervals(frame, interval, scans[0])
             return _stream(*scans[0])
-        if frame.width * frame.height <= _MAX_COMPARED:
-            return _compare_decodings(scans)
+        if frame.width * frame.height <= _MAX_PIXELS:
+            return _compare_decodings(frame, scans)
     except OSError:
         return 'libjpeg cannot decode it'
     except (SyntaxError, ValueError):
@@ -349,7 +357,8 @@ def _segments(header: bytes) -> Iterator[bytes]:
 
 
 # -- several scans, as of progressive JPEG: what changes the image -----------
-def _compare_decodings(scans: Sequence[Scan]) -> Optional[str]:
+def _compare_decodings(frame: Frame,
+                       scans: Sequence[Scan]) -> Optional[str]:
     """Judge scans by whether bytes at their ends matter.
 
     The decoder reads all scans before it begins the image, so that what it
@@ -362,9 +371,12 @@ def _compare_decodings(scans: Sequence[Scan]) -> Optional[str]:
     ]
     if not np.array_equal(_decode(padded), original):
         return 'its compressed data ends before the image does'
-    if len(scans) > _MAX_SCANS:
-        return None
-    for number, (_, data) in enumerate(scans):
+    # Damage is most likely in those with the most data.
+    largest = sorted(
+        range(len(scans)), key=lambda i: len(scans[i].data), reverse=True)
+    count = _PIXEL_BUDGET // (frame.width * frame.height)
+    for number in largest[:min(max(1, count), _MAX_SCANS)]:
+        data = scans[number].data
         needed = _without_stray(data)
         if not needed or _RESTART.search(data):
             continue
