@@ -129,8 +129,8 @@ class ImageFolders(FERDataset):
 
     Files are found at any depth; names that start with a dot are passed
     over, and files without the ending of an image are left out, with a
-    warning that counts them. ``sample_id`` counts through the classes in their order, and in
-    each through the sorted paths.
+    warning that counts them. ``sample_id`` counts through the classes in
+    their order, and in each through the sorted paths.
 
     Without ``classes`` every folder is a class, in sorted order. An
     evaluation split that may lack a class needs ``classes``, or the classes
