@@ -525,6 +525,7 @@ def test_damaged_png_files_are_refused(busy):
     'WebP lossy', 'WebP alpha', 'GIF', 'BMP', 'TIFF LZW', 'TIFF RGB 16',
     'PPM', 'TGA alpha', *(n for n in ('AVIF', 'JPEG 2000') if n in KINDS)
 ])
+@pytest.mark.filterwarnings('ignore::UserWarning')
 def test_truncated_files_of_other_kinds(name):
     data = KINDS[name].data
     for share in (.3, .6, .9):
