@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmfer.apis.checkpoints import load_weights
 from mmfer.apis.hub import get_model
 from mmfer.datasets import FERDataset
-from mmfer.datasets.transforms import decode_image
+from mmfer.datasets.images import read_image
 from mmfer.registry import DATASETS
 from mmfer.utils.text_tables import read_class_names
 
@@ -60,8 +60,7 @@ class Run(NamedTuple):
         for i in map(int, positions):
             path = self.predictions.images[i]
             if osp.isfile(path):
-                with open(path, 'rb') as file:
-                    images[i] = decode_image(file.read(), path)[..., ::-1]
+                images[i] = read_image(path)[..., ::-1]
                 continue
             if dataset is None:
                 dataset = self.dataset()

@@ -19,13 +19,9 @@ from mmfer.registry import TASK_UTILS
 from mmfer.utils.text_tables import check_class_names, read_class_names
 
 from .decisions import read_decisions
+from .images import UnreadableImageError, check_image_file, looks_complete
 from .label_noise import labels_sha256
 from .lists import write_label_list
-from .transforms.loading import (
-    UnreadableImageError,
-    check_image_file,
-    looks_complete,
-)
 from .va_noise import check_va
 
 # Classes that a message lists by name.
@@ -86,7 +82,7 @@ class FERDataset(BaseDataset):
             arousal. Refused in ``test_mode``.
         cache_images (bool): Keep decoded images in memory. The first
             transform must then be ``LoadFERImage``. Defaults to False.
-        on_bad_image (str): What to do with unreadable or truncated images.
+        on_bad_image (str): What to do with unreadable or damaged images.
             ``'raise'`` stops when one is met and says how many look bad;
             ``'skip'`` checks every file once before training, leaves the
             bad ones out and lists them in :attr:`skipped`. Defaults to
@@ -100,7 +96,7 @@ class FERDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: The root or listed images are not there.
-        UnreadableImageError: An image is empty, truncated or no image.
+        UnreadableImageError: An image is empty, damaged or no image.
         ValueError: The split is empty, or labels are out of range or
             refused.
     """

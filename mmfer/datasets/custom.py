@@ -2,7 +2,7 @@
 import logging
 import os
 import os.path as osp
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence
 
 from mmengine.logging import print_log
 
@@ -10,11 +10,10 @@ from mmfer.registry import DATASETS
 from mmfer.utils.text_tables import join_listed
 
 from .base import FERDataset
+from .images import IMAGE_EXTENSIONS, find_images, left_out
 from .lists import read_label_list, write_label_list
 
 NOISY_FORMATS = ('resup', 'eac', 'scn', 'jointgan')
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
-                    '.ppm', '.pgm')
 
 
 @DATASETS.register_module()
@@ -135,8 +134,9 @@ class ImageFolders(FERDataset):
         `-- surprised/
 
     Files are found at any depth; names that start with a dot are passed
-    over. ``sample_id`` counts through the classes in their order, and in
-    each through the sorted paths.
+    over, and files without the ending of an image are left out, with a
+    warning that counts them. ``sample_id`` counts through the classes in
+    their order, and in each through the sorted paths.
 
     Without ``classes`` every folder is a class, in sorted order. An
     evaluation split that may lack a class needs ``classes``, or the classes
@@ -194,12 +194,18 @@ class ImageFolders(FERDataset):
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(folders)
         self._check_folders(root, folders)
-        samples, empty = [], []
+        samples, empty, others = [], [], []
         for label, name in enumerate(self.CLASSES):
-            paths = find_images(osp.join(root, name), self.extensions)
+            paths, rest = find_images(osp.join(root, name), self.extensions)
+            others += rest
             samples += [dict(img_path=path, gt_label=label) for path in paths]
             if not paths:
                 empty.append(name)
+        if others:
+            print_log(
+                left_out(others, 'ImageFolders', self.extensions),
+                'current',
+                level=logging.WARNING)
         if empty:
             raise ValueError(
                 f'ImageFolders: no images in {len(empty)} of '
@@ -224,23 +230,3 @@ class ImageFolders(FERDataset):
                 f'name are left out: {", ".join(others)}.',
                 'current',
                 level=logging.WARNING)
-
-
-def find_images(folder: str, extensions: Tuple[str, ...]) -> List[str]:
-    """Paths of all images below a folder, sorted.
-
-    Args:
-        folder (str): Where to look, at any depth, also behind links.
-        extensions (tuple[str]): Lower case, with the dot.
-
-    Returns:
-        list[str]: Paths that start with ``folder``.
-    """
-    paths = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        paths += [
-            osp.join(parent, name) for name in names
-            if not name.startswith('.') and name.lower().endswith(extensions)
-        ]
-    return sorted(paths)

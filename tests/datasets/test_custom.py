@@ -303,6 +303,22 @@ def test_extensions(folders, extensions):
     assert paths(dataset) == ['a/1.png', 'b/1.png']
 
 
+def test_files_with_other_endings_are_counted_in_one_warning(
+        folders, monkeypatch):
+    said = []
+    monkeypatch.setattr(custom_module, 'print_log',
+                        lambda text, *_, **__: said.append(text))
+    root = folders('a/1.png', 'b/1.png')
+    for name in ('a/2.heic', 'b/x.svg', 'b/y.svg', 'a/Thumbs.db', 'b/.x.svg'):
+        (root / name).write_bytes(b'')
+    assert paths(ImageFolders(str(root))) == ['a/1.png', 'b/1.png']
+    text, = said
+    assert '3 file(s) left out' in text and '2.heic' in text
+    said.clear()
+    assert len(ImageFolders(str(folders('a/1.png')), classes=['b'])) == 1
+    assert not any('Thumbs' in text for text in said)
+
+
 def test_hidden_names_are_no_classes_and_no_images(folders):
     root = folders('a/1.png', '.cache/1.png', 'a/._1.png', 'a/.thumbs/1.png')
     assert paths(ImageFolders(str(root))) == ['a/1.png']
