@@ -19,10 +19,11 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer.compat import inner_instances, write_atomic
 from mmfer.datasets import LabelView
-from mmfer.registry import HOOKS
+from mmfer.models.pretrained import check_pretrained
+from mmfer.registry import HOOKS, MODELS
 from .hooks.summary import SummaryHook
 from .stages import fingerprint
-from .utils import bare_model
+from .utils import bare_model, random_state_kept
 
 PEAK = 'peak.pth'
 ACCURACY = 'accuracy/top1'
@@ -131,7 +132,13 @@ def save_weights(path: str, model: nn.Module, epoch: int) -> None:
 
 def main_network(cfg: Config) -> dict:
     """The classifier of a config, or the first of its networks."""
-    return cfg.model.get('network1', cfg.model.get('encoder', cfg.model))
+    name = main_network_name(cfg)
+    return cfg.model if name is None else cfg.model[name]
+
+
+def main_network_name(cfg: Config) -> Optional[str]:
+    """Name of that network in the model; None where it is the model."""
+    return next((n for n in ('network1', 'encoder') if n in cfg.model), None)
 
 
 def plain_optimizer(cfg: Config) -> dict:
@@ -156,15 +163,57 @@ def classifier_config(cfg: Config, num_classes: int) -> dict:
     """
     model = main_network(cfg)
     preprocessor = dict(cfg.data_preprocessor, num_classes=num_classes)
-    return dict(
+    classifier = dict(
         type='FERClassifier',
-        backbone=model.backbone,
+        backbone=backbone_config(cfg),
         neck=dict(type='FeaturePooling'),
         head=dict(type='CEHead'),
         channels_last=model.get('channels_last', False),
         # Mixup and its like, where the config has them.
         train_cfg=model.get('train_cfg', cfg.model.get('train_cfg')),
         data_preprocessor=preprocessor)
+    if model.get('partial_weights'):
+        classifier['partial_weights'] = True
+    return classifier
+
+
+def backbone_config(cfg: Config) -> dict:
+    """The backbone of a training config, and what it starts from.
+
+    Weights of a whole classifier (its ``init_cfg`` or ``pretrained``) have
+    those of the backbone among them.
+    """
+    model, name = main_network(cfg), main_network_name(cfg)
+    found = [(model, '')]
+    if name is not None:
+        found.append((cfg.model, f'{name}.'))
+    backbone = model.backbone
+    for owner, prefix in found:
+        init_cfg = owner.get('init_cfg')
+        if owner.get('pretrained'):
+            init_cfg = dict(type='Pretrained', checkpoint=owner['pretrained'])
+        if isinstance(init_cfg, dict) and init_cfg['type'] == 'Pretrained':
+            outer = init_cfg.get('prefix')
+            outer = f'{outer.rstrip(".")}.' if outer else ''
+            backbone = dict(backbone, init_cfg=dict(
+                init_cfg, prefix=f'{outer}{prefix}backbone'))
+    return backbone
+
+
+def check_classifier(cfg: Config) -> None:
+    """Raise unless the weights that plain classifiers start from are there.
+
+    Args:
+        cfg (Config): Of any method here.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`check_pretrained`.
+    """
+    name = main_network_name(cfg)
+    with random_state_kept():
+        classifier = MODELS.build(classifier_config(cfg, 2))
+    check_pretrained(classifier,
+                     'model' if name is None else f'model.{name}')
 
 
 def slowed(cfg: Config, factor: float, epochs: int) -> Config:
