@@ -10,14 +10,17 @@ tool = load_tool('benchmarks/open_protocol.py')
 
 
 def test_plan():
-    runs = tool.plan(['ce', 'resup'], [0, 1], 'noise30', ['resup', 'ce'],
+    runs = tool.plan(['ce', 'resup'], [0, 1], 'noise30', list(tool.LADDERS),
                      ['a=1'])
     names = [run.name for run in runs]
     assert len(set(names)) == len(names)
     assert names[:4] == ['ce_seed0', 'resup_seed0', 'ce_seed1', 'resup_seed1']
     assert {run.seed for run in runs[4:]} == {0}
     for run in runs:
-        assert (Path(ROOT) / run.config).is_file()
+        config = Path(ROOT) / run.config
+        assert config.is_file()
+        if run.row.endswith('_estimated'):
+            assert Config.fromfile(config).model.noise_rate is None
         assert run.options[-1] == 'a=1'
         assert f'randomness.seed={run.seed}' in run.arguments
         assert ('train_dataloader.dataset.label_noise.seed='
@@ -57,6 +60,20 @@ def write_run(root, row, seed, accuracy, weights=None):
                  **({} if weights is None or e == 1 else
                     dict(figures=figures))) for e in (1, 2, 3)
         ]))
+
+
+def test_published_record_names_configs_that_give_its_results():
+    """The methods were not told the noise rate in these runs."""
+    record = json.loads(
+        (Path(ROOT) / 'docs/results/open_protocol_noise30.json').read_text())
+    assert set(record) <= set(tool.ROWS)
+    for row, runs in record.items():
+        for run in runs.values():
+            name = run['summary']['config']
+            config = Path(ROOT) / f"configs/{name.split('_')[0]}/{name}.py"
+            model = Config.fromfile(config).model
+            assert model.get('noise_rate') is None
+            assert row.endswith('_estimated') == ('noise_rate' in model)
 
 
 def test_table(tmp_path):

@@ -7,7 +7,8 @@ Runs that are done are not run again, runs that were stopped continue: it can
 be killed and started as often as need be. ``--ladder alum`` adds the rows of
 ALUM's Table 6, ``--ladder resup`` those of ReSup's Table 2 and of other
 choices, ``--ladder ce`` cross-entropy with a short, strongly regularised
-schedule, one seed each; ``--rows`` picks among all of these.
+schedule, ``--ladder coteaching jocor`` these two without the noise rate, one
+seed each; ``--rows`` picks among all of these.
 
 ``--record FILE`` keeps what the tables and figures need, of runs that are
 done, in one file, and counts the runs that it has already::
@@ -61,7 +62,12 @@ LADDERS = dict(
         'resup_gaussian': ['model.noise_model.mixture.type=GaussianMixture'],
         'resup_pass': ['model.score_source=pass'],
         'resup_official': ['model.preset=official'],
-    })
+    },
+    # Not told the noise rate, which the methods are defined with.
+    coteaching={'coteaching_estimated': []},
+    jocor={'jocor_estimated': []})
+# Rows with a config of their own.
+SUFFIXES = ('_onecycle', '_estimated')
 ROWS = [*METHODS, *(row for ladder in LADDERS.values() for row in ladder)]
 COLUMNS = {
     'accuracy/top1': 'accuracy',
@@ -86,11 +92,11 @@ def plan(methods: List[str], seeds: List[int], noise: str,
     ]
     for method in ladders:
         for row, options in LADDERS[method].items():
-            schedule = '_onecycle' if row.endswith('_onecycle') else ''
+            own = next((s for s in SUFFIXES if row.endswith(s)), '')
             runs.append(
                 Run(
                     row, f'configs/{method}/{method}_r18_ferplus{suffix}'
-                    f'{schedule}.py', seeds[0], [*options, *extra]))
+                    f'{own}.py', seeds[0], [*options, *extra]))
     return runs
 
 
