@@ -44,11 +44,14 @@ def test_rows_of_a_ladder_differ_and_build(method):
     assert len(texts) == len(tool.LADDERS[method])
 
 
-def write_run(root, row, seed, accuracy, weights=None):
+def write_run(root, row, seed, accuracy, weights=None, last_k=5):
     folder = root / f'{row}_seed{seed}'
     folder.mkdir(parents=True)
     metrics = {
-        name: dict(last=accuracy, best=accuracy + 10, last5_mean=accuracy)
+        name: {
+            'last': accuracy, 'best': accuracy + 10,
+            f'last{last_k}_mean': accuracy
+        }
         for name in tool.COLUMNS
     }
     figures = None if weights is None else dict(weight_auroc=weights)
@@ -97,6 +100,21 @@ def test_table(tmp_path):
     runs = tool.read_runs(tmp_path, 'summary.json')
     assert 'weight AUROC' not in tool.markdown(tool.in_order(runs, ['ce']))
     assert list(tool.in_order(runs, ['resup', 'nothing'])) == ['resup']
+
+
+def test_runs_that_average_other_epochs(tmp_path):
+    write_run(tmp_path, 'ce', 0, 50.)
+    write_run(tmp_path, 'resup', 0, 70., last_k=10)
+    lines = tool.markdown(
+        tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
+    head, _, ce, resup = [
+        dict(enumerate(cell.strip() for cell in line.strip('|').split('|')))
+        for line in lines.splitlines()
+    ]
+    assert head[2] == 'mean of the last'
+    assert (ce[2], ce[3], resup[2], resup[3]) == ('5', '50.00', '10', '70.00')
+    # No difference between the two.
+    assert '20.00' not in lines
 
 
 def test_record_grows(tmp_path):
