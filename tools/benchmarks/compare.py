@@ -7,10 +7,10 @@ prints the mean over the last epochs of each metric (five, or what the configs
 say), mean and standard deviation over seeds (of the training and of planted
 noise), and for all but the last config what it is ahead of that one, paired by
 seed. Configs and metrics are checked before the first run. Runs that are done
-are not run again, runs that were stopped continue.
-``--curves losses.loss_ce --figure FILE``
-draws the course of something in ``history.json``, a mean over what the name
-stands for: ``losses.loss_ce*`` is the mean of several label sets' losses.
+are not run again, runs that were stopped continue. ``--curves losses.loss_ce
+--figure FILE`` draws the course of something in ``history.json``, a mean over
+what the name stands for: ``losses.loss_ce*`` is the mean of several label sets'
+losses.
 """
 import argparse
 import fnmatch

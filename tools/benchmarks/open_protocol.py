@@ -180,7 +180,8 @@ def markdown(rows: Results,
     })
     head = [
         'method', 'seeds', *['mean of the last'] * bool(tails),
-        *COLUMNS.values(), 'best epoch', 'noise AUROC', *['weight AUROC'] * weighs, *(f'minus {b}' for b in baselines)
+        *COLUMNS.values(), 'best epoch', 'noise AUROC',
+        *['weight AUROC'] * weighs, *(f'minus {b}' for b in baselines)
     ]
     lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
 
