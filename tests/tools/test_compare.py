@@ -132,9 +132,9 @@ def test_nothing_is_trained_where_something_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr(tool, 'execute_all', None)
     monkeypatch.setattr(sys, 'argv', [
         'compare.py', str(tmp_path / 'none.py'), '--root', str(tmp_path),
-        '--figure', 'curves.txt'])
+        '--figure', 'curves.txt', '--curves', 'accuracy'])
     with pytest.raises(SystemExit, match="(?s)no config.*'txt' is of no "
-                       'image.*Nothing was trained'):
+                       'image.*--curves accuracy.*Nothing was trained'):
         tool.main()
 
 

@@ -69,15 +69,24 @@ def markdown(summaries: Results, metrics: List[str],
     return '\n'.join(lines)
 
 
-def check_figure(path: Path) -> List[str]:
-    """A sentence if a figure cannot be written there."""
+# Of an epoch's entry in history.json.
+HISTORY = ('train_loss', 'losses', 'metrics', 'figures', 'training', 'seconds',
+           'images')
+
+
+def check_figure(path: Path, curves: str) -> List[str]:
+    """A sentence for each reason why a figure cannot be drawn."""
     from matplotlib.figure import Figure
     known = Figure().canvas.get_supported_filetypes()
     ending = path.suffix.lstrip('.').lower()
-    return [] if ending in known else [
+    found = [] if ending in known else [
         f'--figure {path}: the ending {ending!r} is of no image; there are '
         f'{", ".join(sorted(known))}.'
     ]
+    if curves.partition('.')[0] not in HISTORY:
+        found.append(f'--curves {curves}: history.json has nothing of that '
+                     f'name, but {", ".join(HISTORY)}.')
+    return found
 
 
 def value_of(epoch: dict, name: str) -> Optional[float]:
@@ -144,7 +153,7 @@ def main() -> None:
             row: done[row] for row in rows if row in done
         })
         if args.figure is not None:
-            found += check_figure(args.figure)
+            found += check_figure(args.figure, args.curves)
         if found:
             sys.exit('compare.py: ' + '\n'.join(found) +
                      '\nNothing was trained.')

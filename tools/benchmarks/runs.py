@@ -276,6 +276,7 @@ def plot(histories: Results,
                '#56B4E9', '#D55E00')
     figure, axes = plt.subplots(figsize=(6.4, 4), layout='constrained')
     styles = [(c, s) for s in ('-', '--', ':') for c in colours]
+    drawn = 0
     for row, runs in histories.items():
         curves = [
             {e['epoch']: value(e) for e in history if value(e) is not None}
@@ -288,7 +289,8 @@ def plot(histories: Results,
         curves = [c for c in curves if len(c) == longest]
         epochs = sorted(curves[0])
         values = np.array([[c[e] for e in epochs] for c in curves])
-        colour, style = styles.pop(0)
+        colour, style = styles[drawn % len(styles)]
+        drawn += 1
         axes.plot(
             epochs, values.mean(0), style, color=colour,
             label=f'{row} ({len(values)} seed{"s" * (len(values) > 1)})')
@@ -298,6 +300,9 @@ def plot(histories: Results,
                 linewidth=0)
     axes.set(xlabel='epoch', ylabel=label)
     axes.grid(alpha=.3)
-    axes.legend(frameon=False)
+    if drawn:
+        axes.legend(frameon=False)
+    else:
+        print(f'{out}: no history has {label!r}, so there is no curve.')
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110)
