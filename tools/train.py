@@ -5,6 +5,8 @@ from mmengine.config import Config
 
 from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
                        finish_config, load_training_config, process_group)
+from mmfer.engine.utils import bare_model
+from mmfer.models.pretrained import check_pretrained
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,7 +54,9 @@ def main() -> None:
     cfg = merge_args(args)
     with process_group(cfg), checkpoint_loading(cfg.load_from,
                                                 args.trust_checkpoint):
-        build_runner(cfg).train()
+        runner = build_runner(cfg)
+        check_pretrained(bare_model(runner))
+        runner.train()
 
 
 if __name__ == '__main__':

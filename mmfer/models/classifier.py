@@ -1,6 +1,5 @@
 """The image classifier that finds its feature sizes by itself."""
 import inspect
-import os.path as osp
 from typing import Optional, Union
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from mmfer.registry import MODELS
 
 from .latent_compensation import probe
+from .pretrained import CheckedPretrained
 from .uncertainty_neck import as_map, last_feature
 
 
@@ -38,7 +38,7 @@ class FERDataPreprocessor(ClsDataPreprocessor):
 
 
 @MODELS.register_module()
-class FERClassifier(ImageClassifier):
+class FERClassifier(CheckedPretrained, ImageClassifier):
     """``ImageClassifier`` whose neck and head fit any backbone.
 
     ``in_channels`` and ``map_size`` of neck and head, and the head's
@@ -55,10 +55,12 @@ class FERClassifier(ImageClassifier):
         channels_last (bool): Keep images and convolution weights in
             channels-last order, which is faster on CPUs and with mixed
             precision. Numbers change in the last digits. Defaults to False.
+        partial_weights (bool): Whether pretrained weights may leave tensors
+            of the backbone at their random values, as those of layers that
+            it has beside the published ones; see
+            :func:`~mmfer.models.pretrained.check_pretrained`. Defaults to
+            False.
     """
-
-    # Where this classifier stands in the config, for messages.
-    config_path = 'model'
 
     def __init__(self,
                  backbone: Union[dict, nn.Module],
@@ -69,6 +71,7 @@ class FERClassifier(ImageClassifier):
                  data_preprocessor: Union[dict, nn.Module, None] = None,
                  latent_compensation: Optional[dict] = None,
                  channels_last: bool = False,
+                 partial_weights: bool = False,
                  init_cfg: Optional[dict] = None):
         data_preprocessor = build_data_preprocessor(data_preprocessor,
                                                     train_cfg)
@@ -111,6 +114,7 @@ class FERClassifier(ImageClassifier):
             self.latent_compensation.attach(self.backbone, example)
         self.grey_to_colour = grey_to_colour
         self.channels_last = channels_last
+        self.partial_weights = partial_weights
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -123,7 +127,7 @@ class FERClassifier(ImageClassifier):
         return super().extract_feat(inputs, stage)
 
     def init_weights(self) -> None:
-        """Initialise; explain what to do when pretrained weights are absent.
+        """Initialise; raise if pretrained weights are absent or do not fit.
 
         A training begins with this, so it says where latent compensation
         sits.
@@ -133,7 +137,6 @@ class FERClassifier(ImageClassifier):
                 'Latent compensation after: ' +
                 ', '.join(self.latent_compensation.layers),
                 logger='current')
-        check_pretrained(self.backbone, f'{self.config_path}.backbone')
         super().init_weights()
 
 
@@ -226,24 +229,3 @@ def get_class(cfg: dict) -> type:
         raise KeyError(f'{cfg["type"]!r} is no model of mmfer, mmpretrain or '
                        'mmengine; check the spelling.')
     return cls
-
-
-def check_pretrained(backbone: nn.Module, config_path: str) -> None:
-    """Raise unless the local weights named by ``init_cfg`` exist.
-
-    Args:
-        backbone (nn.Module): What is initialised.
-        config_path (str): Where it stands in the config.
-    """
-    init_cfg = getattr(backbone, 'init_cfg', None)
-    for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []:
-        path = str(cfg.get('checkpoint', ''))
-        if cfg.get('type') != 'Pretrained' or '://' in path \
-                or osp.isfile(osp.expanduser(path)):
-            continue
-        raise FileNotFoundError(
-            f'the pretrained weights {path!r} are not there. Put the '
-            'face-recognition weights that the paper starts from in that '
-            'place (tools/model_converters/import_face_weights.py brings '
-            'torchvision-keyed files into this form), or train from scratch '
-            f'with --cfg-options {config_path}.init_cfg=None')
