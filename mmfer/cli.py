@@ -7,6 +7,7 @@ import warnings
 from contextlib import contextmanager
 from typing import Optional
 
+import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
@@ -67,6 +68,14 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
                 f'--launcher {args.launcher}: on CPUs only the launcher '
                 'pytorch (torchrun) is supported.')
         use_cpu_processes(cfg)
+    rank = int(os.environ['LOCAL_RANK'])
+    if args.launcher != 'none' and get_device() == 'cuda' and \
+            rank >= torch.cuda.device_count():
+        raise SystemExit(
+            f'--launcher {args.launcher}: process {rank} of this machine has '
+            f'no GPU, there are {torch.cuda.device_count()}. Start as many '
+            'processes as GPUs (--nproc-per-node), or set '
+            'CUDA_VISIBLE_DEVICES= to train on CPUs.')
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

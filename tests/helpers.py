@@ -2,6 +2,7 @@
 import importlib.util
 import itertools
 import json
+import os
 import os.path as osp
 import sys
 
@@ -15,6 +16,8 @@ from mmfer.datasets.base import FERDataset
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 CONFIGS = osp.join(ROOT, 'configs')
 _COUNTER = itertools.count()
+# Bits repeat on a GPU only if they are asked for; see docs/reproducibility.md.
+DETERMINISTIC = torch.cuda.is_available()
 # For models of several networks.
 TINY_CLASSIFIER = dict(
     type='FERClassifier',
@@ -22,6 +25,17 @@ TINY_CLASSIFIER = dict(
         type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4),
     neck=dict(type='FeaturePooling'),
     head=dict(type='CEHead'))
+
+
+def environment(**variables) -> dict:
+    """Environment of a program that a test starts: one thread, this mmfer.
+
+    Args:
+        **variables: Further variables.
+    """
+    path = os.pathsep.join(
+        filter(None, [ROOT, os.environ.get('PYTHONPATH')]))
+    return dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1', **variables)
 
 
 def load_tool(path: str):
@@ -70,6 +84,7 @@ def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',
         'val_dataloader.dataset.size': 36,
         'train_cfg.max_epochs': 3,
         'optim_wrapper.dtype': 'float32',
+        'randomness.deterministic': DETERMINISTIC,
         'param_scheduler.milestones': [2],
     })
     for loader in ('train_dataloader', 'val_dataloader'):

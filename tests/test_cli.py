@@ -9,7 +9,7 @@ import time
 import mmengine
 import pytest
 import torch
-from helpers import ROOT
+from helpers import DETERMINISTIC, ROOT
 from mmengine.config import Config
 from mmpretrain import get_model
 
@@ -20,7 +20,7 @@ SMALL = [
     'train_dataloader.dataset.num_samples=96',
     'train_dataloader.batch_size=32', 'val_dataloader.dataset.num_samples=50',
     'test_dataloader.dataset.num_samples=50', 'train_cfg.max_epochs=2',
-    'optim_wrapper.dtype=float32'
+    'optim_wrapper.dtype=float32', f'randomness.deterministic={DETERMINISTIC}'
 ]
 CONFIG = 'configs/alum/alum_r18_synthfaces_noise30.py'
 
@@ -126,8 +126,7 @@ def test_missing_data(config, texts, tmp_path):
 
 def test_resume_after_sigkill(tmp_path):
     """Killed at no particular moment, resumed, the same summary."""
-    args = ['tools/train.py', CONFIG, '--cfg-options', *SMALL[:-2],
-            'optim_wrapper.dtype=float32', 'train_cfg.max_epochs=4']
+    args = ['tools/train.py', CONFIG, '--cfg-options', *SMALL, 'train_cfg.max_epochs=4']
     run(*args, '--work-dir', tmp_path / 'whole')
     killed = tmp_path / 'killed'
     process = subprocess.Popen(

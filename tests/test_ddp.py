@@ -1,6 +1,5 @@
 """Two processes over gloo: train, score, resume, and fit as one does."""
 import csv
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,8 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from ddp_worker import fit, fit_a_part, scores
-from helpers import ROOT, assert_same_state, tiny_config, train
+from helpers import (ROOT, assert_same_state, environment, tiny_config,
+                     train)
 
 from mmfer.methods.gaave import cleaning
 
@@ -34,7 +34,7 @@ def launch(config, work_dir, *arguments):
     ]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT,
-        env=dict(os.environ, OMP_NUM_THREADS='1'))
+        env=environment(CUDA_VISIBLE_DEVICES=''))
     assert done.returncode == 0, done.stderr[-3000:]
     return torch.load(work_dir / 'epoch_3.pth')['state_dict']
 

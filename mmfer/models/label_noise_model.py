@@ -54,17 +54,20 @@ def flatten_tails(table: Tensor, mode: str) -> Tensor:
             its maximum on. ``'none'``: as it is.
 
     Returns:
-        Tensor: A new table, (T, ).
+        Tensor: (T, ); the argument stays as it is.
     """
-    table = table.clone()
-    start = 0
-    if mode == 'both' and table[-1] > table.min():
+    # Without writing into the table: CUDA refuses to copy between parts of
+    # one tensor that overlap, and the CPU lets it pass.
+    positions = torch.arange(len(table), device=table.device)
+    start = positions.new_zeros(())
+    if mode == 'both':
         # A hill may be lowest at its right end; this is none.
-        start = int(table.argmin())
-        table[:start] = table[start]
+        valley = table[-1] > table.min()
+        start = torch.where(valley, table.argmin(), 0)
+        table = torch.where(positions < start, table[start], table)
     if mode != 'none':
-        peak = start + int(table[start:].argmax())
-        table[peak:] = table[peak]
+        peak = table.where(positions >= start, -torch.inf).argmax()
+        table = torch.where(positions > peak, table[peak], table)
     return table
 
 
@@ -212,6 +215,9 @@ class LabelNoiseModel(nn.Module):
 
 
 def quantile(values: Tensor, q: float) -> Tensor:
-    """Lower empirical quantile; ``torch.quantile`` ends at 2^24 values."""
-    rank = int(q * (values.numel() - 1)) + 1
-    return values.kthvalue(rank).values
+    """Lower empirical quantile; ``torch.quantile`` ends at 2^24 values.
+
+    Sorted, because CUDA refuses ``kthvalue`` where runs are to repeat bit for
+    bit.
+    """
+    return values.sort().values[int(q * (values.numel() - 1))]

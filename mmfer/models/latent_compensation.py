@@ -5,6 +5,7 @@ Gaussian; their spread over the batch is the uncertainty of the layer, and
 features are re-drawn from it. Nothing is learned, nothing is stored: the
 module has no state, so attaching it leaves a model's checkpoint as it was.
 """
+import random
 from collections import Counter
 from functools import partial
 from typing import (Any, Dict, Iterable, Iterator, List, NamedTuple, Optional,
@@ -304,7 +305,9 @@ class LatentCompensation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compensate one layer's output, (B, C, H, W) or tokens (B, L, C)."""
-        if not self.training or torch.rand(()).item() >= self.prob:
+        # A draw of Python's own generator, which ReproducibilityHook seeds from
+        # (seed, iteration): a tensor's value would be read from the device.
+        if not self.training or random.random() >= self.prob:
             return x
         tokens = x.ndim == 3
         feature = x.transpose(1, 2).unsqueeze(-1) if tokens else x

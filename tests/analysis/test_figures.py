@@ -1,7 +1,6 @@
 """Figures show what the predictions say."""
 import csv
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import mmengine
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, load_tool, tiny_config, train
+from helpers import ROOT, environment, load_tool, tiny_config, train
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
@@ -156,7 +155,7 @@ def work_dir(tmp_path_factory):
 def call(*command, code=0):
     done = subprocess.run(
         [sys.executable, *map(str, command)], cwd=ROOT, text=True,
-        env=dict(os.environ, PYTHONPATH=ROOT, OMP_NUM_THREADS='1'),
+        env=environment(),
         capture_output=True)
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr

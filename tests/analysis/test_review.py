@@ -2,7 +2,6 @@
 import base64
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from helpers import ROOT, tiny_config, train
+from helpers import ROOT, environment, tiny_config, train
 from made_data import (make_affectnet, make_cifar10, make_ferplus,
                        make_rafdb, write_image)
 
@@ -293,10 +292,9 @@ def test_tool(tmp_path):
     cfg = tiny_config(tmp_path, train_cfg__max_epochs=1)
     train(cfg)
     command = [sys.executable, 'tools/analysis_tools/review_labels.py']
-    environment = dict(os.environ, PYTHONPATH=ROOT, OMP_NUM_THREADS='1')
     done = subprocess.run([*command, str(tmp_path), '--max-images', '20'],
-                          cwd=ROOT, env=environment, capture_output=True,
-                          text=True)
+                          cwd=ROOT, env=environment(), text=True,
+                          capture_output=True)
     assert done.returncode == 0, done.stderr
     assert 'review.html: 20 of' in done.stdout
     data = page_data(tmp_path / 'review.html')
@@ -307,7 +305,7 @@ def test_tool(tmp_path):
     assert data['names'] == [row['image'] for row in rows[:20]]
     (tmp_path / 'sample_scores.csv').unlink()
     done = subprocess.run([*command, str(tmp_path)], cwd=ROOT,
-                          env=environment, capture_output=True, text=True)
+                          env=environment(), capture_output=True, text=True)
     assert done.returncode == 1 and 'clean_labels.py' in done.stderr
 
 

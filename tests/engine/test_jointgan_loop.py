@@ -2,7 +2,6 @@
 import csv
 import itertools
 import json
-import os
 import subprocess
 import sys
 
@@ -10,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import (CONFIGS, ROOT, Stop, StopAt, assert_same_state, results,
-                     train)
+from helpers import (CONFIGS, DETERMINISTIC, ROOT, Stop, StopAt,
+                     assert_same_state, environment, results, train)
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
@@ -38,6 +37,7 @@ def tiny(work_dir, name=NAME, **options):
         'train_cfg.max_epochs': 3,
         'optim_wrapper.dtype': 'float32',
         'optim_wrapper.optimizer.lr': 1e-3,
+        'randomness.deterministic': DETERMINISTIC,
     }
     if 'encoder' in cfg.model:
         settings.update({
@@ -321,7 +321,7 @@ def test_two_processes(tmp_path):
              '--nproc-per-node=2', f'{ROOT}/tools/train.py', path,
              '--launcher=pytorch', f'--work-dir={work_dir}', *arguments],
             capture_output=True, text=True, cwd=ROOT,
-            env=dict(os.environ, OMP_NUM_THREADS='1'))
+            env=environment(CUDA_VISIBLE_DEVICES=''))
         assert done.returncode == 0, done.stderr[-3000:]
         return torch.load(work_dir / 'epoch_3.pth')
 

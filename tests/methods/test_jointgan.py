@@ -305,15 +305,16 @@ def test_label_sets():
     sets = LabelSets.of([7, 'va', 3])
     assert sets.dims == [7, 2, 3] and sets.discrete == [0, 2]
     samples = make_batch(4, sets=[7, 3])['data_samples']
-    first, va, second = labels = sets.read(samples, torch.device('cpu'))
+    first, _, second = labels = sets.read(samples, torch.device('cpu'))
     assert first.tolist() == [s.gt_label_sets[0] for s in samples]
     assert second.tolist() == [s.gt_label_sets[1] for s in samples]
     vectors = sets.vectors(labels)
     assert [v.shape for v in vectors] == [(4, 7), (4, 2), (4, 3)]
     assert (vectors[2].argmax(1) == second).all()
-    va[1, 0] = math.nan
-    assert sets.complete(labels).tolist() == [True, False, True, True]
-    assert LabelSets.of([3]).complete([second]) is None
+    assert sets.complete(samples).tolist() == [0, 1, 2, 3]
+    samples[1].gt_va[0] = math.nan
+    assert sets.complete(samples).tolist() == [0, 2, 3]
+    assert LabelSets.of([3]).complete(samples) is None
 
 
 @pytest.mark.parametrize('entries', [[], [1], ['valence'], ['va', 'va'],

@@ -4,6 +4,7 @@ import inspect
 import pytest
 import torch
 import torch.nn as nn
+from mmengine.device import get_device
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel, ExponentialMovingAverage
 from mmengine.runner import Runner
@@ -32,7 +33,8 @@ def group(tmp_path):
 
 def test_names_and_averages(group):
     torch.manual_seed(0)
-    plain = TwoParts()
+    # The wrapper moves its model to the device there is.
+    plain = TwoParts().to(get_device())
     names = list(plain.state_dict())
     wrapped = SeparateDataParallel(TwoParts(), device_ids=None)
     assert list(wrapped.module.state_dict()) == names

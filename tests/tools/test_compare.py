@@ -1,12 +1,11 @@
 """Tables and curves of any configs against the last of them."""
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, load_tool, tiny_config
+from helpers import ROOT, environment, load_tool, tiny_config
 
 tool = load_tool('benchmarks/compare.py')
 
@@ -98,8 +97,7 @@ def test_trains_and_compares(tmp_path):
         '0', '--root', str(tmp_path / 'runs'), '--curves', 'train_loss',
         '--figure', str(tmp_path / 'loss.png')
     ]
-    environment = dict(os.environ, OMP_NUM_THREADS='1')
-    done = subprocess.run(command, cwd=ROOT, env=environment,
+    done = subprocess.run(command, cwd=ROOT, env=environment(),
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(
@@ -108,7 +106,7 @@ def test_trains_and_compares(tmp_path):
     assert f'| fast | 0 | {accuracy:.2f} |' in done.stdout
     assert (tmp_path / 'loss.png').stat().st_size
     again = subprocess.run(
-        [*command, '--table-only'], cwd=ROOT, env=environment,
+        [*command, '--table-only'], cwd=ROOT, env=environment(),
         capture_output=True, text=True)
     assert again.stdout.splitlines() == done.stdout.splitlines()[-4:]
 

@@ -1,11 +1,10 @@
 """The demo says what it sees, and what is wrong."""
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from helpers import ROOT, load_tool, tiny_config, train
+from helpers import ROOT, environment, load_tool, tiny_config, train
 from PIL import Image
 
 
@@ -55,7 +54,7 @@ def test_no_image(work_dir, tmp_path, content, message):
     done = subprocess.run(
         [sys.executable, 'tools/demo.py', str(path), '--model',
          str(work_dir), '--out', str(tmp_path / 'out')], cwd=ROOT, text=True,
-        env=dict(os.environ, PYTHONPATH=ROOT), capture_output=True)
+        env=environment(), capture_output=True)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert str(path) in last and message in last

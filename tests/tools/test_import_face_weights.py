@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import load_tool
+from helpers import environment, load_tool
 import torch
 import torchvision
 
@@ -362,7 +362,7 @@ def test_exit_code(tmp_path):
     torch.save({'fc.weight': torch.zeros(7, 512)}, src)
     done = subprocess.run(
         [sys.executable, str(TOOL), str(src), str(dst)],
-        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'),
+        env=environment(),
         capture_output=True,
         text=True)
     assert done.returncode == 1

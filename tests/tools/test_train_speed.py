@@ -1,12 +1,11 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import load_tool
+from helpers import environment, load_tool
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
@@ -27,7 +26,7 @@ def result():
             '--batch-size', '4', '--small-px', '16', '--small-batch-size',
             '4', '--memory-steps', '1', '--threads', '1'
         ],
-        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'),
+        env=environment(),
         capture_output=True,
         text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,5 @@
 """Randomness as a function of where the training is."""
+import os
 import random
 
 import numpy as np
@@ -29,14 +30,24 @@ class ReproducibilityHook(Hook):
     needed: dropout, permutations and gates of an iteration depend on the
     seed and the iteration, augmentation on the seed, the epoch and the
     sample. A resumed run, and one with another number of workers, computes
-    the same numbers on a CPU with as many threads; for GPUs see
-    ``randomness.deterministic``.
+    the same numbers on a CPU with as many threads, and on a GPU with
+    ``randomness.deterministic=True``. What is promised is written in
+    ``docs/reproducibility.md``.
 
     In loops that are not by epoch, augmentation is left to the running
     random state, as elsewhere in OpenMMLab.
     """
 
     priority = 'VERY_HIGH'
+
+    def before_run(self, runner: Runner) -> None:
+        """Let cuBLAS be deterministic where that is asked for.
+
+        It reads the variable when it is first used, and torch refuses matrix
+        products without it.
+        """
+        if torch.are_deterministic_algorithms_enabled():
+            os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the data sets where the training is."""

@@ -2,9 +2,10 @@
 from contextlib import contextmanager
 from typing import Dict, List, Optional, Tuple
 
+import numpy as np
 import torch
 import torch.nn as nn
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmpretrain.models.classifiers import BaseClassifier
@@ -231,7 +232,8 @@ class JointGAN(BatchPrediction, BaseClassifier):
         with generator.optim_context(self):
             encoding = self.encoder(images)
             losses = bare(self.encoder).head.task_losses(encoding, labels)
-            tuples = self.make_tuples(images, encoding, labels) \
+            tuples = self.make_tuples(
+                images, encoding, labels, self.label_sets.complete(samples)) \
                 if self.in_game else None
         log = {name: value.detach() for name, value in losses.items()}
         self.game_steps += tuples is not None
@@ -252,7 +254,11 @@ class JointGAN(BatchPrediction, BaseClassifier):
         return dict(loss=total.detach(), **log)
 
     def make_tuples(
-        self, images: Tensor, encoding: Encoding, labels: Tuple[Tensor, ...]
+        self,
+        images: Tensor,
+        encoding: Encoding,
+        labels: Tuple[Tensor, ...],
+        complete: Optional[np.ndarray] = None
     ) -> Optional[Tuple[List[Tensor], List[Tensor]]]:
         """Tuples of the encoder and of the decoder (Eq. 5).
 
@@ -260,6 +266,7 @@ class JointGAN(BatchPrediction, BaseClassifier):
             images (Tensor): (B, C, H, W).
             encoding (Encoding): Of these images.
             labels (tuple[Tensor]): See :meth:`LabelSets.read`.
+            complete (np.ndarray, optional): See :meth:`LabelSets.complete`.
 
         Returns:
             tuple, optional: Two lists of an image, a latent vector (not
@@ -269,13 +276,11 @@ class JointGAN(BatchPrediction, BaseClassifier):
         """
         if len(images) < MIN_TUPLES:
             return None
-        known = self.label_sets.complete(labels)
-        if known is not None:
+        if complete is not None:
             # Together, or processes would wait for one another.
-            fewest = known.sum()
-            all_reduce(fewest, 'min')
-            if fewest < MIN_TUPLES:
+            if fewest_of_all(len(complete)) < MIN_TUPLES:
                 return None
+            known = torch.from_numpy(complete).to(images.device)
             images = images[known]
             encoding = Encoding(*[
                 None if x is None else
@@ -386,6 +391,15 @@ class JointGAN(BatchPrediction, BaseClassifier):
             return decoder(inputs)
         finally:
             decoder.train(training)
+
+
+def fewest_of_all(count: int) -> int:
+    """Smallest of the counts of all processes."""
+    if get_world_size() == 1:
+        return count
+    smallest = torch.tensor(count)
+    all_reduce(smallest, 'min')
+    return int(smallest)
 
 
 def bare(module: nn.Module) -> nn.Module:

@@ -83,31 +83,35 @@ class LabelSets(NamedTuple):
                     "type='Annotators') of the data set as there are numbers "
                     'of classes in label_sets of the head, or majority=True '
                     'for one.')
-            classes = torch.from_numpy(np.stack(rows))
+            # Checked before they are moved: a device would be waited for.
+            given = np.stack(rows)
             sizes = [self.entries[i] for i in self.discrete]
-            if (classes < 0).any() or (classes >= torch.tensor(sizes)).any():
+            if (given < 0).any() or (given >= sizes).any():
                 raise ValueError(
                     f'label_sets of the head has {sizes} classes, but there '
-                    f'are labels up to {classes.amax(dim=0).tolist()}.')
+                    f'are labels up to {given.max(axis=0).tolist()}.')
+            classes = torch.from_numpy(given)
         labels, column = [], 0
         for entry in self.entries:
             if entry == VA:
                 labels.append(
-                    torch.from_numpy(
-                        np.stack([
-                            np.asarray(get(sample, 'gt_va'), dtype=np.float32)
-                            for sample in data_samples
-                        ])).to(device))
+                    torch.from_numpy(stack_va(data_samples)).to(device))
             else:
                 labels.append(classes[:, column].to(device))
                 column += 1
         return tuple(labels)
 
-    def complete(self, labels: Sequence[Tensor]) -> Optional[Tensor]:
-        """Which samples miss nothing, bool (B, ); None where none can."""
+    def complete(self,
+                 data_samples: List[DataSample]) -> Optional[np.ndarray]:
+        """Rows of the samples that miss nothing, int64; None where none can.
+
+        Found on the host, where the labels are: their number decides whether
+        there is a game, and a device would be waited for.
+        """
         if VA not in self.entries:
             return None
-        return labels[self.entries.index(VA)].isfinite().all(dim=1)
+        return np.flatnonzero(
+            np.isfinite(stack_va(data_samples)).all(axis=1))
 
     def vectors(self, labels: Sequence[Tensor]) -> List[Tensor]:
         """What decoder and discriminator see of labels.
@@ -120,6 +124,14 @@ class LabelSets(NamedTuple):
                                                          entry).float()
             for entry, values in zip(self.entries, labels, strict=True)
         ]
+
+
+def stack_va(data_samples: List[DataSample]) -> np.ndarray:
+    """Valence and arousal of a batch, NaN where missing, float32 (B, 2)."""
+    return np.stack([
+        np.asarray(get(sample, 'gt_va'), dtype=np.float32)
+        for sample in data_samples
+    ])
 
 
 def get(sample: DataSample, name: str):
