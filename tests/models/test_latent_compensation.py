@@ -550,13 +550,13 @@ DEFAULTS = {
         type='PCPVT',
         arch=dict(
             embed_dims=[8, 8, 8, 8],
-            depths=[2, 1, 1, 1],
+            depths=[2, 2, 2, 2],
             num_heads=[1, 1, 1, 1],
             patch_sizes=[4, 2, 2, 2],
             strides=[4, 2, 2, 2],
             mlp_ratios=[1, 1, 1, 1],
             sr_ratios=[8, 4, 2, 1])),
-              ['stages.0.1', 'stages.1.0', 'stages.2.0', 'stages.3.0']),
+              ['stages.0.1', 'stages.1.1', 'stages.2.1', 'stages.3.1']),
 }
 
 
