@@ -14,7 +14,8 @@ from mmengine.model import BaseModel
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.utils import track
 
-from mmfer.datasets.transforms import PackFERInputs, UnreadableImageError
+from mmfer.datasets.images import UnreadableImageError, read_image
+from mmfer.datasets.transforms import PackFERInputs
 from mmfer.models.predictions import predict_batch
 from mmfer.registry import TRANSFORMS
 
@@ -22,7 +23,7 @@ from .checkpoints import load_weights, read_work_dir
 from .drawing import draw_results
 from .faces import MARGIN, FaceDetector, NoFaceError, crop
 from .hub import get_model, list_models
-from .images import each_source, in_chunks, read_image
+from .images import each_source, in_chunks
 
 LOADERS = ('LoadFERImage', 'LoadImageFromFile')
 RESIZERS = ('Resize', 'ResizeEdge')

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmfer.apis import images
-from mmfer.apis.images import each_source, list_images, read_image
-from mmfer.datasets.transforms import UnreadableImageError
+from mmfer.apis.images import each_source, in_chunks, list_images
+from mmfer.datasets import images
+from mmfer.datasets.images import UnreadableImageError, read_image
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_chunks_wait_for_no_more_than_they_need():
             taken.append(i)
             yield i
 
-    chunks = images.in_chunks(frames(), 3)
+    chunks = in_chunks(frames(), 3)
     assert next(chunks) == [0, 1, 2] and taken == [0, 1, 2]
     assert list(chunks) == [[3, 4, 5], [6]]
 

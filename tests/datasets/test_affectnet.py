@@ -267,13 +267,13 @@ def test_values_of_left_out_images_are_not_looked_at(csv_root):
 def test_table_of_another_kind(csv_root):
     path = csv_root / TABLES / 'training.csv'
     path.write_text('a.jpg,3\n')
-    with pytest.raises(ValueError, match='line 1.*neither the header'):
+    with pytest.raises(ValueError, match='line 1.*the header has no column'):
         AffectNet(str(csv_root))
     path.write_text('subDirectory_filePath,expression,valence\na.jpg,3,0\n')
-    with pytest.raises(ValueError, match='line 1.*neither the header'):
+    with pytest.raises(ValueError, match='line 1.*the header has no column'):
         AffectNet(str(csv_root))
     path.write_text('')
-    with pytest.raises(ValueError, match='the split is empty'):
+    with pytest.raises(ValueError, match='the file is empty'):
         AffectNet(str(csv_root))
 
 
@@ -282,7 +282,7 @@ def test_truncated_table(csv_root):
     with pytest.raises(ValueError) as caught:
         AffectNet(str(csv_root))
     assert f'{path}, line 5' in str(caught.value)
-    assert 'columns instead of 9' in str(caught.value)
+    assert 'fields instead of 9' in str(caught.value)
 
 
 # -- the per-image release ---------------------------------------------------

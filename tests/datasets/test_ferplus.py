@@ -178,7 +178,7 @@ def test_malformed_row(make, tmp_path):
                 'Training,b.png,x' + ',1' * 9, 'Training,b.png,-1' + ',1' * 9,
                 'Training,b.png,0.5' + ',1' * 9):
         path.write_text(good + bad + '\n')
-        with pytest.raises(ValueError, match='line 4: expected.*b.png'):
+        with pytest.raises(ValueError, match='line 4: .*b.png'):
             FERPlus(root)
     path.write_text(good + '\n')  # An empty line is nothing.
     assert len(FERPlus(root)) == 2
