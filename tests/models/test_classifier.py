@@ -241,8 +241,8 @@ def test_what_would_help_is_found_out():
          r'\(3, 224, 224\)'),
         (dict(type='TNT', img_size=32, arch=dict(
             embed_dims_outer=8, embed_dims_inner=4, num_layers=1,
-            num_heads_outer=1, num_heads_inner=1)), (3, 16, 32),
-         r'It can with backbone.img_size=\(16, 32\)\.'),
+            num_heads_outer=1, num_heads_inner=1)), (3, 16, 64),
+         r'It can with backbone.img_size=\(16, 64\)\.'),
         (dict(type='SwinTransformer', arch=dict(
             embed_dims=8, depths=[1, 1], num_heads=[1, 1]),
               out_indices=(1, )), (1, 24, 24),
