@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import List, Optional
 
 from mmengine.config import Config
+from mmengine.registry import Registry
 from mmpretrain.apis import get_model as get_mmpretrain_model
 from mmpretrain.apis.model import ModelHub
 
-from mmfer.registry import DATASETS
+from mmfer.registry import DATASETS, TRANSFORMS
 
 from .checkpoints import load_weights
 
@@ -18,6 +19,8 @@ from .checkpoints import load_weights
 PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
 # Weights that come with the package lie here, see metafiles.
 WEIGHTS = osp.join(PACKAGE, 'weights')
+# As mmpretrain's inferencer of classifiers is found.
+TASK = 'Image Classification'
 
 
 def index_root() -> str:
@@ -40,13 +43,19 @@ def index_root() -> str:
 def register_models() -> List[str]:
     """Make mmpretrain know our models, by the names of their configs.
 
-    Can be called again.
+    Its ``get_model``, ``inference_model`` and
+    ``ImageClassificationInferencer`` take these names afterwards, and configs
+    that name our transforms and data sets without a scope. Can be called
+    again.
 
     Returns:
         list[str]: The names.
     """
     from modelindex.load_model_index import load
     from modelindex.models.Model import Model
+    from modelindex.models.Result import Result
+    lend_to_mmpretrain(TRANSFORMS)
+    lend_to_mmpretrain(DATASETS)
     root = index_root()
     index = load(osp.join(root, 'model-index.yml'))
     index.build_models_with_collections()
@@ -62,8 +71,25 @@ def register_models() -> List[str]:
         model.config = str(config)
         if model.weights is not None and '://' not in model.weights:
             model.weights = osp.join(WEIGHTS, osp.basename(model.weights))
+        # mmpretrain chooses the inferencer by the task.
+        model.results = [
+            *(model.results or []),
+            Result(task=TASK, dataset='facial expressions', metrics={})
+        ]
         ModelHub._models_dict[name] = model
     return names
+
+
+def lend_to_mmpretrain(registry: Registry) -> None:
+    """Register our classes in the parent, too, unless a name is taken.
+
+    mmpretrain's inferencers build transforms of its own registry, in no
+    scope, and a parent looks for none of its children's names.
+    """
+    registry.import_from_location()
+    for name, cls in registry.module_dict.items():
+        if name not in registry.parent:
+            registry.parent.register_module(name=name, module=cls)
 
 
 def list_models(pattern: Optional[str] = None,

@@ -22,7 +22,10 @@ class FERDataPreprocessor(ClsDataPreprocessor):
     """``ClsDataPreprocessor`` that also knows the shape of its images.
 
     A data-set base config says here all a model must know about its input,
-    so that any model base combines with any data-set base.
+    so that any model base combines with any data-set base. A config of
+    mmpretrain, whose ``data_preprocessor`` has no ``type``, gets this one in
+    an :class:`FERClassifier`; only ``input_shape`` is to be added where the
+    images are not of 224 px.
 
     Args:
         input_shape (tuple[int, int, int]): (C, H, W) of a prepared image.
@@ -74,7 +77,8 @@ class FERClassifier(ImageClassifier):
         data_preprocessor = build_data_preprocessor(data_preprocessor,
                                                     train_cfg)
         example = blank_images(data_preprocessor)
-        channels = example.shape[1]
+        image_shape = tuple(example.shape[1:])
+        channels = image_shape[0]
 
         backbone_cfg, grey_to_colour = None, False
         if isinstance(backbone, dict):
@@ -114,12 +118,15 @@ class FERClassifier(ImageClassifier):
                 dict(dict(type='LatentCompensation'), **latent_compensation))
             self.latent_compensation.attach(self.backbone, example)
         self.fitting = fitting
+        self.image_shape = image_shape
         self.channels_last = channels_last
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck'):
         """See mmpretrain's ``ImageClassifier.extract_feat``."""
+        if stage == 'neck' and hasattr(self.neck, 'map_size'):
+            check_shape(inputs, self.image_shape)
         inputs = self.fitting(inputs)
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -165,6 +172,22 @@ def blank_images(data_preprocessor: nn.Module) -> torch.Tensor:
     """
     shape = getattr(data_preprocessor, 'input_shape', (3, 224, 224))
     return torch.zeros(2, *shape)
+
+
+def check_shape(images: Tensor, expected: Tuple[int, int, int]) -> None:
+    """Check that images are those for which the sizes were found.
+
+    Raises:
+        ValueError: They have another shape; says what to write.
+    """
+    shape = tuple(images.shape[1:])
+    if shape != expected:
+        raise ValueError(
+            f'the prepared images have the shape (C, H, W) = {shape}, but the '
+            f'model was built for {expected}. Write data_preprocessor='
+            "dict(type='mmfer.FERDataPreprocessor', "
+            f'input_shape={shape}, ...), or bring the images to another size '
+            'in the pipelines.')
 
 
 def build_backbone(cfg: dict, channels: int) -> nn.Module:

@@ -157,7 +157,9 @@ def test_any_backbone_trains(name):
     assert total.isfinite()
     total.backward()
     for key, parameter in model.named_parameters():
-        if name in UNUSED and UNUSED[name] in key:
+        # Position embeddings of sines, first stages of some backbones.
+        if name in SLOW and not parameter.requires_grad or \
+                name in UNUSED and UNUSED[name] in key:
             continue
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
