@@ -75,6 +75,13 @@ def read_checkpoint(path: str) -> dict:
             'into a safe form by tools/model_converters.') from error
 
 
+def explain_tensor(name: str, own: torch.Tensor, given) -> str:
+    """Say how an entry of a checkpoint differs from a model's tensor."""
+    if not isinstance(given, torch.Tensor):
+        return f'{name} (not in the checkpoint)'
+    return f'{name} {tuple(given.shape)} instead of {tuple(own.shape)}'
+
+
 def load_weights(model: BaseModel, path: str) -> None:
     """Load a checkpoint, every tensor of it, or say what does not fit.
 
@@ -95,7 +102,8 @@ def load_weights(model: BaseModel, path: str) -> None:
                          f'{type(checkpoint).__name__}.')
     own = model.state_dict()
     wrong = [
-        name for name, value in own.items()
+        explain_tensor(name, value, state.get(name))
+        for name, value in own.items()
         if getattr(state.get(name), 'shape', None) != value.shape
     ] + [f'{name} (not in this model)' for name in state if name not in own]
     if wrong:

@@ -12,6 +12,7 @@ from mmpretrain.apis import get_model as get_mmpretrain_model
 from mmpretrain.apis.model import ModelHub
 
 from mmfer.registry import DATASETS, TRANSFORMS
+from mmfer.utils.devices import choose_device
 
 from .checkpoints import load_weights
 
@@ -126,21 +127,31 @@ def get_model(model, pretrained=False, **kwargs):
 
     Raises:
         ValueError: There is no model of this name (near ones are named), or
-            it has no weights, or they are those of another model.
+            it has no weights, or they are those of another model, or the
+            device cannot be used.
     """
     names = register_models()
+    if kwargs.get('device') is not None:
+        kwargs['device'] = choose_device(kwargs['device'])
     name = str(model) if isinstance(model, (str, os.PathLike)) \
         else 'the model'
     if name.endswith('.py'):
+        if not osp.isfile(name):
+            raise ValueError(f'{name}: there is no such config.')
         model = Config.fromfile(name)
     elif isinstance(model, str):
         ModelHub._register_mmpretrain_models()
         if not ModelHub.has(name.lower()):
+            if name.endswith(('.pth', '.pt')):
+                raise ValueError(
+                    f'{name} is a checkpoint; give the config or work dir of '
+                    'its training as the model, and this as pretrained=...')
             near = difflib.get_close_matches(
                 name.lower(), ModelHub._models_dict, n=3)
             raise ValueError(
                 f'there is no model {name!r}' +
-                (f'; did you mean {" or ".join(near)}?' if near else '.') +
+                (f'; did you mean {" or ".join(near)}?' if near else
+                 ', and no such folder.' if osp.dirname(name) else '.') +
                 ' Models of mmfer that come with weights: '
                 f'{", ".join(list_models(weights=True))}; all of them: '
                 'mmfer.list_models(). A config (*.py) goes, too.')
@@ -150,6 +161,10 @@ def get_model(model, pretrained=False, **kwargs):
     if isinstance(model, Config) and model.get('default_scope') == 'mmfer':
         # Bases of a user's own need not name it.
         model.model.setdefault('_scope_', 'mmfer')
+    if isinstance(model, Config) and not model.get('test_dataloader'):
+        # mmpretrain takes None for one.
+        model = model.copy()
+        model.pop('test_dataloader', None)
     model = get_mmpretrain_model(model, False, **kwargs)
     if not model._dataset_meta and 'test_dataloader' in model._config:
         # mmpretrain looks among its own data sets only.

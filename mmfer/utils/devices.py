@@ -1,4 +1,5 @@
 """Which device computes."""
+import argparse
 from typing import Optional, Union
 
 import torch
@@ -35,6 +36,21 @@ def choose_device(
             f'device {str(device)!r} cannot be used: {reason}. '
             f'Leave it out to take the best one here, {get_device()!r}, or '
             "name another, such as 'cpu' or 'cuda:0'.") from error
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device`` to a program, by default the best one there is."""
+
+    def device(name: str) -> torch.device:
+        try:
+            return choose_device(name)
+        # Of other errors argparse keeps the words to itself.
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    parser.add_argument(
+        '--device', type=device, default=choose_device(),
+        help='cpu, cuda, cuda:1, ...; the best one there is')
 
 
 def synchronize(device: Union[str, torch.device]) -> None:
