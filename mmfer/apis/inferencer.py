@@ -153,9 +153,10 @@ class FERInferencer(ImageClassificationInferencer):
             atol=1e-6))
         outputs = found['pred_score'].shape[1]
         if self.classes is not None and len(self.classes) != outputs:
+            some = ', '.join(map(str, self.classes[:3]))
+            some += ', ...' if len(self.classes) > 3 else ''
             raise ValueError(
-                f'{len(self.classes)} names of classes '
-                f'({", ".join(map(str, self.classes[:3]))}, ...) for a model '
+                f'{len(self.classes)} names of classes ({some}) for a model '
                 f'of {outputs} classes: give classes=[...] with {outputs} '
                 'names, in the order of the labels that it was trained on.')
 
