@@ -65,7 +65,11 @@ def test_train_score_and_resume(tmp_path, name, options):
 
 
 def test_two_processes_judge_as_one(tmp_path, monkeypatch):
-    """With the same models, the attack shared out gives the same table."""
+    """With the same models, the attack shared out gives the same decisions.
+
+    The last batches have other sizes in one process and in two, so that
+    probabilities agree up to float noise only.
+    """
     cfg = tiny_config(
         tmp_path, 'ce/ce_r18_synthfaces', train_cfg__max_epochs=6,
         train_dataloader__dataset__num_samples=191,
@@ -87,12 +91,18 @@ def test_two_processes_judge_as_one(tmp_path, monkeypatch):
     cfg.work_dir = str(tmp_path / 'one')
     # Models of two processes are others than those of one; take them over.
     monkeypatch.setattr(cleaning, 'get_world_size', lambda: 2)
+    # The two ran on CPUs.
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
     train(cfg)
     for result in results:
         found = [np.load(tmp_path / run / result.relative_to(tmp_path / 'two'))
                  for run in ('two', 'one')]
         assert set(found[0].files) == set(found[1].files)
         for name in found[0].files:
-            assert (found[0][name] == found[1][name]).all(), (result, name)
+            two, one = (arrays[name] for arrays in found)
+            if two.dtype.kind == 'f':
+                np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-9)
+            else:
+                np.testing.assert_array_equal(two, one)
     steps = np.load(results[-1])['attack_steps']
     assert len(steps) == 191 and len(set(steps.tolist())) > 4

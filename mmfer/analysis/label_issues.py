@@ -88,12 +88,12 @@ def from_label_issues(path: str, dataset: FERDataset,
     own = dataset.given_labels[ids].tolist()
     given, predicted = _read_labels(table, order, own,
                                     list(dataset.metainfo['classes']))
-    flags = [flag(text) for text in table.column('is_label_issue')]
+    flags = [flag(text) for text in table.columns['is_label_issue']]
     if None in flags:
         row = flags.index(None)
         raise table.error(
             row, f'is_label_issue is '
-            f'{table.column("is_label_issue")[row]!r}, which is neither true '
+            f'{table.columns["is_label_issue"][row]!r}, which is neither true '
             'nor false', 'Write True or False (also 1 or 0, yes or no), as '
             'cleanlab does; a spreadsheet may have put it into another '
             'language.')
@@ -136,7 +136,7 @@ def _row_order(table: TextTable) -> List[int]:
         if first != row:
             raise table.error(
                 row, f'the index {position} is in line '
-                f'{table.lines[first].number}, too', 'Remove one of the two.')
+                f'{table.line_numbers[first]}, too', 'Remove one of the two.')
     return [row_of[position] for position in range(len(table))]
 
 
@@ -157,7 +157,7 @@ def _read_labels(table: TextTable, order: Sequence[int], own: Sequence[int],
     Raises:
         ValueError: A label is neither, or not that of the data set.
     """
-    columns = [table.column('given_label'), table.column('predicted_label')]
+    columns = [table.columns['given_label'], table.columns['predicted_label']]
     numbers, by_name = {}, {}
     for text in {text for column in columns for text in column}:
         value = whole_number(text, table.decimal_comma)

@@ -259,7 +259,8 @@ def write_page(path: str, dataset: FERDataset, table: str, title: str,
     """
     names = image_names(dataset)
     judgement = read_decisions(table, names, dataset.given_labels,
-                               dataset.sample_ids, dataset.num_classes)
+                               dataset.sample_ids, dataset.num_classes,
+                               dataset.CLASSES)
     check_scores(table, judgement, names)
     review = most_suspicious(judgement, names, limit)
     own = list_text(dataset, judgement, review)

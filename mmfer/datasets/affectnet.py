@@ -48,6 +48,8 @@ class Annotation(NamedTuple):
         name (str): What the image is found by.
         where (str): File and line, or files, for messages.
         expression, valence, arousal (str | bytes | int | float): As written.
+        sample_id (str): Number of the sample in a table that was written
+            from a set with repeated images, '' in others.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Annotation(NamedTuple):
     expression: Number
     valence: Number
     arousal: Number
+    sample_id: str = ''
 
 
 @DATASETS.register_module()
@@ -142,8 +145,7 @@ class AffectNet(FERDataset):
         check_repeats(annotations)
         return [
             dict(
-                img_path=osp.join(
-                    images, text_tables.native_path(annotation.name)),
+                img_path=text_tables.join_listed(images, annotation.name),
                 gt_label=expression_label(annotation),
                 gt_va=va_pair(annotation))
             for annotation in annotations
@@ -160,20 +162,28 @@ class AffectNet(FERDataset):
         """A table of the CSV release, for ``table``.
 
         It has the columns that are read here, valence and arousal as they
-        were.
+        were. If images are repeated, it also has ``sample_id``: the decisions
+        on the samples of one image may differ.
         """
         label_of = dict(zip(map(int, sample_ids), map(int, labels)))
+        annotations = {
+            sample_id: annotation
+            for sample_id, annotation in enumerate(
+                self._of_emotions(self._find_release()[1]))
+            if sample_id in label_of
+        }
+        names = {text_tables.path_key(a.name) for a in annotations.values()}
+        repeated = len(names) < len(annotations)
         text = io.StringIO(newline='')
         writer = csv.writer(text, lineterminator='\n')
         # In the capitals of the release.
-        writer.writerow(['subDirectory_filePath', *WANTED[1:]])
-        annotations = self._of_emotions(self._find_release()[1])
-        for sample_id, annotation in enumerate(annotations):
-            if sample_id in label_of:
-                writer.writerow([
-                    annotation.name, label_of[sample_id], annotation.valence,
-                    annotation.arousal
-                ])
+        writer.writerow(['subDirectory_filePath', *WANTED[1:]] +
+                        ['sample_id'] * repeated)
+        for sample_id, annotation in annotations.items():
+            writer.writerow([
+                annotation.name, label_of[sample_id], annotation.valence,
+                annotation.arousal
+            ] + [sample_id] * repeated)
         write_atomic(path, text.getvalue().encode())
         return dict(table=osp.abspath(path))
 
@@ -287,10 +297,11 @@ def check_repeats(annotations: Sequence[Annotation]) -> None:
         annotations (Sequence[Annotation]): Of the samples.
 
     Raises:
-        ValueError: The annotations of an image have several labels.
+        ValueError: An image has several labels, and no ``sample_id`` tells
+            that these are of several samples.
     """
     seen: Dict[str, Annotation] = {}
-    repeats = []
+    repeats, differ = [], 0
     for annotation in annotations:
         key = text_tables.path_key(annotation.name)
         first = seen.setdefault(key, annotation)
@@ -298,18 +309,21 @@ def check_repeats(annotations: Sequence[Annotation]) -> None:
             continue
         labels = expression_label(first), expression_label(annotation)
         if labels[0] != labels[1]:
-            raise ValueError(
-                f'{annotation.where}: {annotation.name!r} has the expression '
-                f'{labels[1]}, and {labels[0]} at {first.where}. One image '
-                'has one expression here; remove one of the two.')
+            if not first.sample_id or first.sample_id == annotation.sample_id:
+                raise ValueError(
+                    f'{annotation.where}: {annotation.name!r} has the '
+                    f'expression {labels[1]}, and {labels[0]} at '
+                    f'{first.where}. One image has one expression here; '
+                    'remove one of the two.')
+            differ += 1
         repeats.append((first, annotation))
     if repeats:
         first, second = repeats[0]
         print_log(
             f'AffectNet: {len(repeats)} of {len(annotations)} samples repeat '
-            f'an image with the same expression, e.g. {second.name} at '
-            f'{first.where} and {second.where}. All are used.', 'current',
-            level=logging.WARNING)
+            f'an image, {differ} of them with another expression, e.g. '
+            f'{second.name} at {first.where} and {second.where}. All are '
+            'used.', 'current', level=logging.WARNING)
 
 
 def read_table(path: str) -> Iterator[Annotation]:
@@ -325,16 +339,18 @@ def read_table(path: str) -> Iterator[Annotation]:
         ValueError: It has other columns, or a row has.
     """
     table = text_tables.read_table(
-        path, {name: [name] for name in WANTED}, 'training.csv or '
+        path, {name: [name] for name in (*WANTED, 'sample_id')},
+        'training.csv or '
         'validation.csv of the manually annotated part of AffectNet, with '
         f'the columns {", ".join(WANTED)} (in any case), or without a header '
-        f'and with all {len(COLUMNS)}', headless=COLUMNS)
-    for line, *values in zip(table.lines, *map(table.column, WANTED)):
+        f'and with all {len(COLUMNS)}', optional=['sample_id'],
+        headless=COLUMNS)
+    columns = [table.columns[name] for name in WANTED]
+    ids = table.columns.get('sample_id', [''] * len(table))
+    for row, (name, *values) in enumerate(zip(*columns)):
         if table.decimal_comma:
-            # The landmarks aside, a comma can only be that of a number.
-            values[1:] = [value.replace(',', '.') for value in values[1:]]
-        yield Annotation(values[0], f'{table.path}, line {line.number}',
-                         *values[1:])
+            values = [value.replace(',', '.') for value in values]
+        yield Annotation(name, table.where(row), *values, ids[row])
 
 
 def annotated_names(folder: str) -> List[str]:

@@ -16,11 +16,7 @@ from mmengine.utils import track_iter_progress
 from mmpretrain.datasets import BaseDataset
 
 from mmfer.registry import TASK_UTILS
-from mmfer.utils.text_tables import (
-    PathLike,
-    check_class_names,
-    read_class_names,
-)
+from mmfer.utils.text_tables import check_class_names, read_class_names
 
 from .decisions import read_decisions
 from .images import UnreadableImageError, check_image_file, looks_complete
@@ -165,7 +161,7 @@ class FERDataset(BaseDataset):
 
     def _compat_classes(
             self, metainfo: Optional[dict],
-            classes: Union[PathLike, Sequence[str], None]) -> dict:
+            classes: Union[str, Sequence[str], None]) -> dict:
         """Merge ``classes`` into ``metainfo``; both may name a file.
 
         mmpretrain reads the file as it is: with its byte order mark, and
@@ -274,6 +270,10 @@ class FERDataset(BaseDataset):
         if not kept:
             raise ValueError(f'{type(self).__name__}: not one of '
                              f'{len(self.data_list)} images can be read.')
+        self._warn_of_empty_classes(
+            *(self._given_labels[[s['sample_id'] for s in samples]]
+              for samples in (kept, self.data_list)),
+            "on_bad_image='skip'")
         return kept
 
     def full_init(self):
@@ -390,7 +390,8 @@ class FERDataset(BaseDataset):
         self.set_labels(ids[changed], judgement['suggested_label'][changed])
         kept = np.isin(self.sample_ids, ids[decision != 'drop'])
         self.get_subset_(np.flatnonzero(kept).tolist())
-        self._warn_of_empty_classes(self.get_gt_labels(), before)
+        self._warn_of_empty_classes(self.get_gt_labels(), before,
+                                    'the decisions on labels')
 
     def write_list(self, path: str, sample_ids: Sequence[int],
                    labels: Sequence[int]) -> dict:
@@ -579,13 +580,15 @@ class FERDataset(BaseDataset):
 
     def _warn_of_empty_classes(self,
                                labels: np.ndarray,
-                               before: Optional[np.ndarray] = None) -> None:
+                               before: Optional[np.ndarray] = None,
+                               cause: str = '') -> None:
         """Warn of classes without a sample.
 
         Args:
             labels (np.ndarray): int64 (N, ).
-            before (np.ndarray, optional): Labels of this set before a
-                cleaning; only classes that had a sample are named.
+            before (np.ndarray, optional): Labels of this set before samples
+                were left out; only classes that had one are named.
+            cause (str): Why they were left out.
         """
         empty = np.bincount(labels, minlength=self.num_classes) == 0
         if before is not None:
@@ -599,8 +602,8 @@ class FERDataset(BaseDataset):
         place = f' of {self.data_root!r}' if self.data_root else ''
         left, check = '', 'the data set is complete'
         if before is not None:
-            left = f' of {len(before)} are left by the decisions on labels'
-            check = 'the decisions are right'
+            left = f' of {len(before)} are left by {cause}'
+            check = f'{cause} may leave these classes out'
         print_log(
             f'{type(self).__name__}{place}: {len(labels)} samples{left}, but '
             f'no sample of {names}. They are used as they are, but these '

@@ -18,17 +18,14 @@ from mmpretrain.datasets.categories import (
 
 from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
+from mmfer.utils.text_files import Line, line_error, read_text
 from mmfer.utils.text_tables import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
-    Line,
     class_index,
-    column_key,
-    filled_lines,
-    line_error,
+    join_listed,
+    known_columns,
     match_columns,
-    native_path,
-    read_text,
     split_fields,
     unquoted,
     whole_number,
@@ -502,7 +499,7 @@ def read_numbered_list(table: str, folder: str,
             f'{len(rows) - 1}, the order of the original batches, without a '
             f'gap: see {name!r}. Complete the list; for images of other '
             'names, or a part of them, use ImageList.')
-    paths = [osp.join(folder, native_path(rows.paths[row])) for row in order]
+    paths = [join_listed(folder, rows.paths[row]) for row in order]
     return paths, rows.labels[order]
 
 
@@ -580,7 +577,7 @@ def _noisy_rows(
             'published N list with '
             'tools/dataset_converters/convert_cifar_n.py.')
     try:
-        filled = filled_lines(read_text(path, 'list of labels'))
+        filled = read_text(path, 'list of labels').filled
     except ValueError as error:
         raise ValueError(
             f'{path} is not a text file ({error}) A published N list is made '
@@ -633,14 +630,13 @@ def _index_and_label(
     for row in rows:
         while not row[-1]:
             row.pop()
-    keys = set(map(column_key, rows[0])) if rows else set()
+    columns = dict(index=INDEX_COLUMNS, label=LABEL_COLUMNS)
     places: Optional[List[int]] = None
-    if keys.intersection(LABEL_COLUMNS):
+    if rows and 'label' in known_columns(rows[0], columns):
         names = rows.pop(0)
         line, *lines = lines
         try:
-            header = match_columns(
-                names, dict(index=INDEX_COLUMNS, label=LABEL_COLUMNS))
+            header = match_columns(names, columns)
         except ValueError as error:
             raise line_error(path, line.number, line.text, str(error),
                              'Keep one of the two.') from None

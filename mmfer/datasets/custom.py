@@ -7,7 +7,7 @@ from typing import List, Optional, Sequence
 from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
-from mmfer.utils.text_tables import native_path
+from mmfer.utils.text_tables import join_listed
 
 from .base import FERDataset
 from .images import IMAGE_EXTENSIONS, find_images, left_out
@@ -108,9 +108,7 @@ class ImageList(FERDataset):
         # By sample_id.
         self._written = rows.paths
         return [
-            dict(
-                img_path=osp.join(self.img_prefix, native_path(path)),
-                gt_label=label)
+            dict(img_path=join_listed(self.img_prefix, path), gt_label=label)
             for path, label in zip(
                 rows.paths, rows.labels.tolist(), strict=True)
         ]

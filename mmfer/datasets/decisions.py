@@ -21,15 +21,18 @@ MAX_LABEL = 2**62
 
 
 def read_scores(path: str, columns: Sequence[str] = COLUMNS,
-                optional: Sequence[str] = ()) -> TextTable:
+                optional: Sequence[str] = (),
+                others: str = 'skip') -> TextTable:
     """Read a ``sample_scores.csv``, also as a spreadsheet saved it.
 
     Args:
-        path (str): The table. Further columns are passed over: methods have
-            their own.
+        path (str): The table.
         columns (Sequence[str]): Those that are needed. Defaults to those of
             every table.
         optional (Sequence[str]): Those that are read if they are there.
+        others (str): What is done with further columns, which methods have
+            of their own; see :func:`~mmfer.utils.text_tables.read_table`.
+            Defaults to ``'skip'``.
 
     Returns:
         TextTable: At least one row.
@@ -39,7 +42,7 @@ def read_scores(path: str, columns: Sequence[str] = COLUMNS,
         ValueError: It is no such table, or has no rows.
     """
     table = read_table(path, {name: [name] for name in (*columns, *optional)},
-                       KIND, optional)
+                       KIND, optional, others)
     if not len(table):
         raise ValueError(
             f'{table.path}: the table has a header but no rows; it must be a '
@@ -65,11 +68,9 @@ def read_score_rows(path: str) -> List[dict]:
     """
     optional = ('image', 'clean_label')
     table = read_scores(
-        path, [name for name in COLUMNS if name not in optional], optional)
-    columns = {
-        name: [row[place] for row in table.rows]
-        for place, name in enumerate(table.header.names) if name
-    }
+        path, [name for name in COLUMNS if name not in optional], optional,
+        others='keep')
+    columns = {**table.others, **table.columns}
     columns.update(
         sample_id=table.whole_numbers('sample_id'),
         given_label=read_labels(table, 'given_label', None),
@@ -77,7 +78,7 @@ def read_score_rows(path: str) -> List[dict]:
         noise_score=table.numbers('noise_score'),
         decision=read_decision_column(table))
     columns.pop('clean_label', None)
-    if 'clean_label' in table and all(table.column('clean_label')):
+    if all(table.columns.get('clean_label', [''])):
         columns['clean_label'] = table.whole_numbers('clean_label')
     return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
@@ -94,11 +95,11 @@ def read_decision_column(table: TextTable) -> List[str]:
     Raises:
         ValueError: A field is something else.
     """
-    decisions = [text.lower() for text in table.column('decision')]
+    decisions = [text.lower() for text in table.columns['decision']]
     for row, decision in enumerate(decisions):
         if decision not in DECISIONS:
             raise table.error(
-                row, f'decision {table.column("decision")[row]!r} is none of '
+                row, f'decision {table.columns["decision"][row]!r} is none of '
                 f'{", ".join(DECISIONS)}', 'Write one of them.')
     return decisions
 
@@ -119,7 +120,7 @@ def read_labels(table: TextTable, name: str,
     Raises:
         ValueError: A field is neither.
     """
-    fields = table.column(name)
+    fields = table.columns[name]
     # Few differ, and a table may have 10^5 rows.
     known: Dict[str, Optional[int]] = {}
     for field in set(fields):
@@ -200,7 +201,7 @@ def _columns(table: TextTable, images: List[str], given_labels: np.ndarray,
     suggested = read_labels(table, 'suggested_label', classes)
     decisions = read_decision_column(table)
     seen: Dict[int, int] = {}
-    for row, image in enumerate(table.column('image')):
+    for row, image in enumerate(table.columns['image']):
         i = ids[row]
         if not 0 <= i < len(images) or \
                 path_key(image) != path_key(images[i].strip()):
@@ -212,7 +213,7 @@ def _columns(table: TextTable, images: List[str], given_labels: np.ndarray,
         if first != row:
             raise table.error(
                 row, f'the table has samples twice: sample {i} is in line '
-                f'{table.lines[first].number}, too', 'Remove one of the two.')
+                f'{table.line_numbers[first]}, too', 'Remove one of the two.')
         if given[row] != given_labels[i]:
             raise table.error(
                 row, f'sample {i}: its given label is {given[row]} in the '

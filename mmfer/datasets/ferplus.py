@@ -11,7 +11,7 @@ from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
 from mmfer.utils.text_tables import (
     TextTable,
-    native_path,
+    join_listed,
     path_key,
     read_table,
 )
@@ -171,7 +171,7 @@ class FERPlus(FERDataset):
         samples = []
         for row in kept:
             sample = dict(
-                img_path=osp.join(images, native_path(names[row])),
+                img_path=join_listed(images, names[row]),
                 gt_label=int(labels[row]))
             if self.soft_labels:
                 emotions = votes[row, :8].astype(np.float32)
@@ -241,10 +241,10 @@ def read_vote_table(path: str) -> VoteTable:
             unknown, or a vote is not a whole number of at least 0.
     """
     table = read_table(path, COLUMNS, 'fer2013new.csv of FERPlus',
-                       others=False)
+                       others='refuse')
     known = {usage.lower(): usage for usage, _ in SPLITS.values()}
     usages = []
-    for row, written in enumerate(table.column('usage')):
+    for row, written in enumerate(table.columns['usage']):
         usage = known.get(''.join(written.lower().split()))
         if usage is None:
             raise table.error(
@@ -259,7 +259,7 @@ def read_vote_table(path: str) -> VoteTable:
             raise table.error(row, f'{counts[row]} votes for {name} are no '
                               'count', 'Correct the row.')
         columns.append(counts)
-    return VoteTable(table, usages, table.column('image'),
+    return VoteTable(table, usages, table.columns['image'],
                      list(zip(*columns)))
 
 
@@ -274,14 +274,14 @@ def _votes_of(rows: VoteTable, usage: str) -> Tuple[List[str], np.ndarray]:
 def _report(rows: VoteTable, usage: str) -> None:
     """Log rows without an image, and images in several rows."""
     nameless, lines = [], {}
-    for line, name, row_usage in zip(rows.table.lines, rows.names,
-                                     rows.usages):
+    for number, name, row_usage in zip(rows.table.line_numbers, rows.names,
+                                       rows.usages):
         if row_usage != usage:
             continue
         if name:
-            lines.setdefault(path_key(name), []).append(line.number)
+            lines.setdefault(path_key(name), []).append(number)
         else:
-            nameless.append(line.number)
+            nameless.append(number)
     if nameless:
         print_log(
             f'FERPlus: {len(nameless)} {usage} row(s) of {rows.table.path} '

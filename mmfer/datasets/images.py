@@ -13,6 +13,7 @@ JPEG and PNG files without transparency are decoded by OpenCV, as by
 mmpretrain; Pillow decodes the others. What one cannot read, the other tries.
 """
 import io
+import mmap
 import os
 import os.path as osp
 import stat
@@ -25,7 +26,7 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .jpeg_damage import find_damage
+from .jpeg_damage import TRUNCATED, find_damage, read_structure
 
 # What is taken as an image in a folder.
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.pjpeg', '.pjp',
@@ -287,13 +288,14 @@ def _has_end(data: bytes, kind: _Kind) -> bool:
 class _Intact:
     """Which files were found intact, by a hash of their contents.
 
-    A training reads each file in every epoch. The check takes as long as
-    decoding, so that each process does it once for each file. The table has
-    a fixed size; when two files have the same place, they take turns.
+    A training reads each file in every epoch. The check takes longer than
+    decoding, so it is done once for each file. The table is shared with
+    worker processes that are forked, and has a fixed size: when two files
+    have the same place, they take turns.
     """
 
     def __init__(self, places: int = 1 << 20):
-        self.hashes = np.zeros(places, np.int64)
+        self.hashes = np.frombuffer(mmap.mmap(-1, 8 * places), np.int64)
 
     def __contains__(self, data: bytes) -> bool:
         value = hash(data)
@@ -312,8 +314,11 @@ def _check_jpeg(data: bytes, name: str) -> None:
     """Raise :class:`UnreadableImageError` for a damaged JPEG."""
     if data in _intact:
         return
-    damage = find_damage(data)
-    if damage == 'it is truncated':
+    jpeg = read_structure(data)
+    if jpeg.frame is not None:
+        _check_pixels(jpeg.frame.width, jpeg.frame.height, name)
+    damage = find_damage(jpeg)
+    if damage == TRUNCATED:
         raise UnreadableImageError(f'{name!r} is a truncated JPEG')
     if damage is not None:
         raise UnreadableImageError(
@@ -380,7 +385,7 @@ def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
         with Image.open(
                 io.BytesIO(data), formats=_pillow_formats()) as image:
             _check_pixels(image.width, image.height, name)
-            pixels = from_pil(image, name, color_type)
+            pixels = from_array(_pil_pixels(image), color_type)
             plain = _is_plain(image)
     except UnreadableImageError:
         raise
@@ -389,15 +394,19 @@ def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
     except Exception as error:
         # The plug-ins of Pillow raise a dozen kinds.
         raise _unreadable(data, name, error) from error
-    # OpenCV has another formula for grey, which mmpretrain's results have.
-    return _decode_opencv(data, name, color_type) if plain else pixels
+    if plain:
+        try:
+            # Its formula for grey is that of mmpretrain's results.
+            return _decode_opencv(data, name, color_type)
+        except UnreadableImageError:
+            pass
+    return pixels
 
 
 def _is_plain(image: Image.Image) -> bool:
     """Whether OpenCV gives the same colours for a file that is decoded."""
     if image.format not in ('PNG', 'BMP', 'DIB', 'PPM', 'TIFF') or \
-            getattr(image, 'n_frames', 1) > 1 or \
-            image.getexif().get(0x0112, 1) != 1:
+            image.format == 'PNG' and image.n_frames > 1:
         return False
     if has_alpha(image):
         return image.convert('RGBA').getextrema()[3][0] == 255
@@ -438,33 +447,35 @@ def from_pil(image: Image.Image, name: str, color_type: str) -> np.ndarray:
     Raises:
         UnreadableImageError: Its file turns out to be damaged, or it has too
             many pixels.
+        ValueError: Its pixels are floats outside [0, 1].
     """
     _check_pixels(image.width, image.height, name)
     try:
-        image = ImageOps.exif_transpose(image)
-        if image.mode == 'I':
-            pixels = np.asarray(image)
-            # What it holds is not said: PIL opens 16 bits as this.
-            return from_array(
-                pixels.clip(0, 65535).astype(
-                    np.uint16 if pixels.max() > 255 else np.uint8),
-                color_type)
-        if image.mode.startswith('I;16'):
-            pixels = np.asarray(image).astype(np.uint16)
-            hidden = image.info.get('transparency')
-            if hidden is not None:
-                pixels[pixels == hidden] = 65535
-            return from_array(pixels, color_type)
-        if image.mode == 'F':
-            return from_array(np.asarray(image), color_type)
-        if has_alpha(image):
-            pixels = np.asarray(image.convert('RGBA'))
-            return from_array(pixels[..., [2, 1, 0, 3]], color_type)
-        return from_array(
-            np.asarray(image.convert('RGB'))[..., ::-1], color_type)
+        return from_array(_pil_pixels(image), color_type)
     except (OSError, SyntaxError) as error:
         raise UnreadableImageError(
             f'{name!r} is not a readable image ({error}).') from error
+
+
+def _pil_pixels(image: Image.Image) -> np.ndarray:
+    """Pixels of a PIL image, as :func:`from_array` takes them."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == 'I':
+        pixels = np.asarray(image)
+        # What it holds is not said: PIL opens 16 bits as this.
+        return pixels.clip(0, 65535).astype(
+            np.uint16 if pixels.max() > 255 else np.uint8)
+    if image.mode.startswith('I;16'):
+        pixels = np.asarray(image).astype(np.uint16)
+        hidden = image.info.get('transparency')
+        if hidden is not None:
+            pixels[pixels == hidden] = 65535
+        return pixels
+    if image.mode == 'F':
+        return np.asarray(image)
+    if has_alpha(image):
+        return np.asarray(image.convert('RGBA'))[..., [2, 1, 0, 3]]
+    return np.asarray(image.convert('RGB'))[..., ::-1]
 
 
 def from_array(pixels: np.ndarray, color_type: str) -> np.ndarray:

@@ -20,12 +20,13 @@ import random
 import re
 from functools import lru_cache
 from itertools import accumulate
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 
 EOI = b'\xff\xd9'
+TRUNCATED = 'it is truncated'
 # A marker; FF 00 is a byte of the compressed data, further FF are filling.
 _MARKER = re.compile(rb'\xff+([\x01-\xfe])', re.DOTALL)
 _RESTART = re.compile(rb'\xff+([\xd0-\xd7])')
@@ -38,22 +39,26 @@ _AFTER_SCAN = (0xc4, 0xda, 0xdb, 0xdc, 0xdd, *range(0xe0, 0xf0), 0xfe)
 # The decoder looks ahead by up to eight bytes. All ones are no code, so that
 # they stand for few blocks.
 _PAD = b'\xff\x00' * 9
+# As many bytes hold at least one block.
+_ZEROS = bytes(64)
 # Some cameras leave a few bytes behind the compressed data.
 _STRAY = 32
 # Each needs a decoder of its own, at a twentieth of a millisecond.
 _MAX_INTERVALS = 4000
 _MAX_SCANS = 32
 _MAX_SIDE = 65500
+# Larger images of several scans take too much memory and time.
+_MAX_COMPARED = 40_000_000
 
 
-class _Scan(NamedTuple):
+class Scan(NamedTuple):
     """One scan: what stands before its compressed data, and the data."""
 
     header: bytes
     data: bytes
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """What a JPEG says about itself before its first scan."""
 
     kind: int
@@ -63,59 +68,68 @@ class _Frame(NamedTuple):
     sampling: Tuple[Tuple[int, int], ...]
 
 
-def find_damage(data: bytes) -> Optional[str]:
-    """Return what is damaged in the compressed data of a JPEG.
+class Structure(NamedTuple):
+    """The parts of a JPEG.
+
+    Attributes:
+        frame (Frame, optional): None if it has none that can be judged.
+        interval (int): Blocks between restart markers; 0 without them.
+        scans (list[Scan]): Its scans.
+        problem (str, optional): Why reading ended before the end of the
+            image, as in :func:`find_damage`.
+    """
+
+    frame: Optional[Frame]
+    interval: int
+    scans: List[Scan]
+    problem: Optional[str]
+
+
+def read_structure(data: bytes) -> Structure:
+    """Take a JPEG apart, without decoding it.
 
     Args:
-        data (bytes): Contents of the file, from SOI.
-
-    Returns:
-        str, optional: A clause for a message, such as ``'its compressed
-        data ends before the image does'``; None if nothing was found.
+        data (bytes): Contents of the file, from SOI. What follows the end of
+            the image is not looked at.
     """
     position, header = 2, [data[:2]]
     frame, interval, scans = None, 0, []
     while True:
         marker = _MARKER.search(data, position)
         if marker is None:
-            return 'it is truncated'
+            return Structure(frame, interval, scans, TRUNCATED)
         kind, position = marker.group(1)[0], marker.end()
         if kind == 0xd9:
-            break
+            return Structure(frame, interval, scans, None)
         if kind == 0x01 or 0xd0 <= kind <= 0xd8:
             continue
         end = position + int.from_bytes(data[position:position + 2], 'big')
         if end > len(data) or end < position + 2:
-            return 'it is truncated'
+            return Structure(frame, interval, scans, TRUNCATED)
         segment = b'\xff' + data[position - 1:end]
         position = end
         if kind in _FRAMES:
             frame = _read_frame(kind, segment)
-            if frame is None:
-                return None
         elif kind == 0xdd:
             interval = int.from_bytes(segment[4:6], 'big')
         # Comments, colour profiles and thumbnails decide nothing here.
         if not (0xe0 <= kind < 0xf0 or kind == 0xfe):
             header.append(segment)
         if kind == 0xda:
-            end, found = _end_of_scan(data, position, interval)
-            if found is not None:
-                return found
-            scans.append(_Scan(b''.join(header), data[position:end]))
+            end, problem = _end_of_scan(data, position, interval)
+            if problem is not None:
+                return Structure(frame, interval, scans, problem)
+            scans.append(Scan(b''.join(header), data[position:end]))
             header, position = [], end
-    if frame is None or not scans:
-        return None
-    return _judge(frame, interval, scans)
 
 
-def _read_frame(kind: int, segment: bytes) -> Optional[_Frame]:
+def _read_frame(kind: int, segment: bytes) -> Optional[Frame]:
     """Read a SOF segment; None if it is none that can be judged."""
     if len(segment) < 10 or len(segment) < 10 + 3 * segment[9]:
         return None
     sampling = tuple((segment[i] >> 4, segment[i] & 15)
                      for i in range(11, 10 + 3 * segment[9], 3))
-    frame = _Frame(kind, int.from_bytes(segment[5:7], 'big'),
+    frame = Frame(kind, int.from_bytes(segment[5:7], 'big'),
                    int.from_bytes(segment[7:9], 'big'), sampling)
     if segment[4] != 8 or not frame.height or not frame.width or \
             not sampling or 0 in sum(sampling, ()):
@@ -140,26 +154,86 @@ def _end_of_scan(data: bytes, start: int,
         if kind != 0xd0 + restarts % 8:
             return 0, 'a restart marker is missing in its compressed data'
         restarts += 1
-    return 0, 'it is truncated'
+    return 0, TRUNCATED
 
 
-def _judge(frame: _Frame, interval: int,
-           scans: Sequence[_Scan]) -> Optional[str]:
-    """Return what is wrong with the scans of a frame, or None."""
+def find_damage(jpeg: Structure) -> Optional[str]:
+    """Return what is damaged in the compressed data of a JPEG.
+
+    Args:
+        jpeg (Structure): As :func:`read_structure` gives it.
+
+    Returns:
+        str, optional: A clause for a message, such as ``'its compressed
+        data ends before the image does'``; None if nothing was found.
+    """
+    frame, interval, scans, problem = jpeg
+    if problem is not None or frame is None or not scans:
+        return problem
+    if frame.kind not in (*_SEQUENTIAL, _PROGRESSIVE):
+        return None
+    scans = _without_padding(scans)
+    if scans is None:
+        return 'a part of its compressed data is zeros'
     try:
-        if frame.kind == _PROGRESSIVE or frame.kind in _SEQUENTIAL and (
-                len(scans) > 1 or not _pillow_streams()):
+        if frame.kind in _SEQUENTIAL and len(scans) == 1 and \
+                _pillow_streams():
+            if interval and _RESTART.search(scans[0].data):
+                return _check_intervals(frame, interval, scans[0])
+            return _stream(*scans[0])
+        if frame.width * frame.height <= _MAX_COMPARED:
             return _compare_decodings(scans)
-        if frame.kind not in _SEQUENTIAL:
-            return None
-        if interval and _RESTART.search(scans[0].data):
-            return _check_intervals(frame, interval, scans[0])
-        return _stream(*scans[0])
     except OSError:
         return 'libjpeg cannot decode it'
     except (SyntaxError, ValueError):
         # Pillow knows fewer kinds than OpenCV, which shall decide.
-        return None
+        pass
+    return None
+
+
+# -- zeros, as of a part of a file that was never written --------------------
+def _without_padding(scans: Sequence[Scan]) -> Optional[List[Scan]]:
+    """Cut off zeros behind compressed data; None if there are some inside.
+
+    The code of zeros alone is the first of a Huffman table. Where it stands
+    for a coefficient, a run of zeros would be blocks all of whose 63
+    coefficients are the same, which no image has. Where it stands for the
+    end of a block, zeros may be a plain area and are left alone.
+    """
+    first_codes: Dict[int, int] = {}
+    kept = []
+    for header, data in scans:
+        for segment in _segments(header):
+            if segment[1] == 0xc4:
+                first_codes.update(_first_codes(segment))
+        if _zeros_are_coefficients(segment, first_codes):
+            end = len(data.rstrip(b'\0'))
+            if data.find(_ZEROS, 0, end) >= 0:
+                return None
+            data = data[:end + len(_ZEROS)]
+        kept.append(Scan(header, data))
+    return kept
+
+
+def _zeros_are_coefficients(segment: bytes,
+                            first_codes: Dict[int, int]) -> bool:
+    """Whether the scan of a SOS segment codes a coefficient as zeros."""
+    if len(segment) < 10 or len(segment) != 8 + 2 * segment[4]:
+        return False
+    first, last, approximation = segment[-3:]
+    # Scans of mean values alone, and those that refine, are coded otherwise.
+    return last > 0 and first <= last and approximation < 16 and any(
+        first_codes.get(0x10 | table & 15, 0) & 15
+        for table in segment[6:-3:2])
+
+
+def _first_codes(segment: bytes) -> Dict[int, int]:
+    """First symbol of each Huffman table of a DHT segment, by its number."""
+    found, position = {}, 4
+    while position + 17 < len(segment):
+        found[segment[position]] = segment[position + 17]
+        position += 17 + sum(segment[position + 1:position + 17])
+    return found
 
 
 # -- sequential JPEG: what the decoder has read when the image is finished ---
@@ -217,8 +291,8 @@ def _pillow_streams() -> bool:
         data[:start], data[start:half]) is not None
 
 
-def _check_intervals(frame: _Frame, interval: int,
-                     scan: _Scan) -> Optional[str]:
+def _check_intervals(frame: Frame, interval: int,
+                     scan: Scan) -> Optional[str]:
     """Judge every restart interval as an image of its own.
 
     The decoder starts anew at each restart marker, so that only the data
@@ -253,23 +327,29 @@ def _check_intervals(frame: _Frame, interval: int,
 
 def _with_size(header: bytes, width: int, height: int) -> bytes:
     """Header of an image of another size, without restart markers."""
-    parts, position = [header[:2]], 2
-    while position < len(header):
-        kind = header[position + 1]
-        end = position + 2 + int.from_bytes(
-            header[position + 2:position + 4], 'big')
-        segment = header[position:end]
-        if kind in _FRAMES:
+    parts = []
+    for segment in _segments(header):
+        if segment[1] in _FRAMES:
             segment = segment[:5] + height.to_bytes(2, 'big') + \
                 width.to_bytes(2, 'big') + segment[9:]
-        if kind != 0xdd:
+        if segment[1] != 0xdd:
             parts.append(segment)
-        position = end
     return b''.join(parts)
 
 
+def _segments(header: bytes) -> Iterator[bytes]:
+    """SOI, and the segments of a header, one by one."""
+    position = 0
+    while position < len(header):
+        end = position + 2
+        if header[position + 1] != 0xd8:
+            end += int.from_bytes(header[end:end + 2], 'big')
+        yield header[position:end]
+        position = end
+
+
 # -- several scans, as of progressive JPEG: what changes the image -----------
-def _compare_decodings(scans: Sequence[_Scan]) -> Optional[str]:
+def _compare_decodings(scans: Sequence[Scan]) -> Optional[str]:
     """Judge scans by whether bytes at their ends matter.
 
     The decoder reads all scans before it begins the image, so that what it
@@ -277,38 +357,79 @@ def _compare_decodings(scans: Sequence[_Scan]) -> Optional[str]:
     """
     original = _decode(scans)
     padded = [
-        _Scan(header, _RESTART.sub(_PAD + rb'\g<0>', data) + _PAD)
+        Scan(header, _RESTART.sub(_PAD + rb'\g<0>', data) + _PAD)
         for header, data in scans
     ]
     if not np.array_equal(_decode(padded), original):
         return 'its compressed data ends before the image does'
     if len(scans) > _MAX_SCANS:
         return None
-    for number, (header, data) in enumerate(scans):
+    for number, (_, data) in enumerate(scans):
         needed = _without_stray(data)
-        if needed and data[needed - 1] == 0xff:
+        if not needed or _RESTART.search(data):
+            continue
+        if data[needed - 1] == 0xff:
             needed -= 1
-        if needed and all(
-                np.array_equal(
-                    _decode([
-                        *scans[:number],
-                        _Scan(header, data[:needed] + tail),
-                        *scans[number + 1:]
-                    ]), original) for tail in _random_tails()):
+        # What a fine quantisation hides is looked for with coarse ones.
+        if all(_ignores(scans, number, needed, step) for step in (0, 8, 64)):
             return 'its compressed data goes on behind the end of the image'
     return None
 
 
+def _ignores(scans: Sequence[Scan], number: int, needed: int,
+             step: int) -> bool:
+    """Whether random bytes at the end of a scan leave the image as it is.
+
+    Args:
+        scans (Sequence[Scan]): All scans.
+        number (int): That of the scan.
+        needed (int): Bytes of its data that are left as they are.
+        step (int): Quantisation that takes the place of the file's own; 0
+            for the file's.
+    """
+    if step:
+        scans = [
+            Scan(_with_quantisation(header, step), data)
+            for header, data in scans
+        ]
+    original = _decode(scans)
+    header, data = scans[number]
+    return all(
+        np.array_equal(
+            original,
+            _decode([
+                *scans[:number],
+                Scan(header, data[:needed] + tail), *scans[number + 1:]
+            ])) for tail in _random_tails())
+
+
+def _with_quantisation(header: bytes, step: int) -> bytes:
+    """Header whose quantisation tables are ``step`` throughout."""
+    parts = []
+    for segment in _segments(header):
+        if segment[1] == 0xdb:
+            tables, position = [], 4
+            while position < len(segment):
+                tables.append(bytes([segment[position] & 15]) +
+                              bytes([step]) * 64)
+                position += 129 if segment[position] >> 4 else 65
+            content = b''.join(tables)
+            segment = b'\xff\xdb' + (len(content) + 2).to_bytes(
+                2, 'big') + content
+        parts.append(segment)
+    return b''.join(parts)
+
+
 @lru_cache(maxsize=None)
 def _random_tails() -> List[bytes]:
-    """Compressed data that is almost certainly seen, where it is used."""
+    """Compressed data that almost certainly changes an image that uses it."""
     return [
         random.Random(seed).randbytes(_STRAY).replace(b'\xff', b'\x55')
         for seed in range(3)
     ]
 
 
-def _decode(scans: Sequence[_Scan]) -> np.ndarray:
+def _decode(scans: Sequence[Scan]) -> np.ndarray:
     """Pixels of a JPEG of these scans."""
     content = b''.join(part for scan in scans for part in scan)
     return np.asarray(JpegImageFile(io.BytesIO(content + EOI)))

@@ -26,20 +26,18 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmfer.utils.text_files import Line, PathLike, line_error
+from mmfer.utils.text_lists import ImageRows, read_list
 from mmfer.utils.text_tables import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
-    ImageRows,
-    Line,
-    PathLike,
     class_index,
     is_foreign_path,
-    line_error,
-    native_path,
+    is_number_like,
+    join_listed,
     nearest,
     number,
     path_key,
-    read_list,
     unquoted,
     whole_number,
 )
@@ -168,12 +166,15 @@ def _parse_labels(rows: ImageRows, num_classes: int,
 def _refuse_label(rows: ImageRows, row: int, field: str,
                   classes: Optional[Sequence[str]]) -> None:
     """Raise the error for a label that is no whole number."""
-    if number(field, rows.decimal_comma) is not None:
+    if is_number_like(field):
         raise _error(
             rows, row, f'the label {field!r} is not an integer',
-            'The label is the last field of a row, a whole number such as 3. '
-            '(Valence and arousal are read by read_va_list.)')
-    if classes is None:
+            'The label is the last field of a row, a whole number such as 3 '
+            'in the digits 0 to 9. (Valence and arousal are read by '
+            'read_va_list.)')
+    if not field:
+        way_out = 'Drop rows that have no label.'
+    elif classes is None:
         way_out = ('Labels are numbers, unless the classes are named: '
                    'classes=["...", ...] in ImageList.')
     else:
@@ -271,9 +272,9 @@ def _detect_base(rows: ImageRows, labels: List[int],
             'Correct one of the two rows, or num_classes.')
     if not has_zero and not has_last:
         raise ValueError(
-            f'{rows.file.path}: the labels span {min(labels)}..{max(labels)}, which '
-            f'fits {num_classes} classes counted from 0 as well as from 1. '
-            'Say which with label_base=0 or label_base=1.')
+            f'{rows.file.path}: the labels span {min(labels)}..'
+            f'{max(labels)}, which fits {num_classes} classes counted from 0 '
+            'as well as from 1. Say which with label_base=0 or label_base=1.')
     return 0 if has_zero else 1
 
 
@@ -380,7 +381,7 @@ def read_label_list(path: PathLike,
     or a tab. A header such as ``image,label`` or ``path,emotion`` tells which
     column is which; a name with a separator in it is quoted. Encodings, line
     ends, index columns and comments are those of
-    :func:`~mmfer.utils.text_tables.read_list`. Of a path only the base name
+    :func:`~mmfer.utils.text_lists.read_list`. Of a path only the base name
     counts, unless ``by_path``.
 
     The first class index is found from the labels: a 0 means that they
@@ -417,8 +418,9 @@ def read_label_list(path: PathLike,
         ValueError: It is empty or not text; a header has unknown columns; a
             row cannot be parsed; a label is negative, out of range or not
             the name of a class; an image appears twice; with ``by_path``, a
-            path is one of another system; the first class index is contradictory or cannot be told; ``format`` does
-            not fit. The message gives file, line, reason and a way out.
+            path is one of another system; the first class index is
+            contradictory or cannot be told; ``format`` does not fit. The
+            message gives file, line, reason and a way out.
     """
     path = os.fspath(path)
     rows = read_list(
@@ -428,7 +430,7 @@ def read_label_list(path: PathLike,
          'A row is the image, a space and the label, e.g. '
          '"train_00001.jpg 5".'), classes,
         None if root is None else lambda name: os.path.isfile(
-            os.path.join(root, native_path(name))))
+            join_listed(root, name)))
     labels, by_name = _parse_labels(rows, num_classes, classes, label_base)
     lines = [row.line for row in rows.rows]
     paths = [row.fields[0] for row in rows.rows]

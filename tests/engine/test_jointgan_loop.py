@@ -233,7 +233,8 @@ def test_pictures_change_nothing(tmp_path):
     assert 2 * (3 * 34 + 2) < height < 2 * (3 * 34 + 2) + 80
     assert 2 * (7 * 34 + 2) < width < 2 * (7 * 34 + 2) + 80
     # The first face of the second row is what the decoder makes of it.
-    model, dataset = without.model.eval(), without.train_dataloader.dataset
+    model = without.model.eval().cpu()
+    dataset = without.train_dataloader.dataset
     grid = sample_grids(model, dataset, rows=3)['classes'][..., 0]
     assert grid.shape == (3 * 34 + 2, 7 * 34 + 2)
     latent = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))

@@ -39,7 +39,8 @@ def generator_loss(encoder_scores: Tensor, decoder_scores: Tensor,
 
 
 def concordance(prediction: Tensor, target: Tensor,
-                official: bool = False) -> Tensor:
+                official: bool = False,
+                known: Optional[Tensor] = None) -> Tensor:
     """Concordance correlation coefficient of each dimension, (D, ).
 
     2 cov(p, y) / (var p + var y + (mean p - mean y)^2), with moments of N
@@ -49,14 +50,27 @@ def concordance(prediction: Tensor, target: Tensor,
     Args:
         prediction, target (Tensor): (N, D), N at least 2.
         official (bool): As in the published code. Defaults to False.
+        known (Tensor, optional): Samples that count, bool (N, ). Defaults to
+            all. A mask, because rows are not picked without waiting for a
+            GPU to say how many they are.
 
     Returns:
         Tensor: In [-1, 1]. 0 where neither varies and means are equal.
     """
-    mean_p, mean_y = prediction.mean(0), target.mean(0)
-    covariance = ((prediction - mean_p) * (target - mean_y)).mean(0)
-    variances = prediction.var(0, unbiased=official) + \
-        target.var(0, unbiased=official)
+    if known is None:
+        known = prediction.new_ones(len(prediction), dtype=torch.bool)
+    count = known.sum()
+    known = known[:, None]
+
+    def mean(values: Tensor) -> Tensor:
+        return values.where(known, 0).sum(0) / count.clamp_min(1)
+
+    mean_p, mean_y = mean(prediction), mean(target)
+    covariance = mean((prediction - mean_p) * (target - mean_y))
+    variances = mean((prediction - mean_p).square()) + \
+        mean((target - mean_y).square())
+    if official:
+        variances = variances * count / (count - 1).clamp_min(1)
     spread = variances + (mean_p - mean_y).square()
     # Nothing varies: no agreement is to be seen, and no gradient.
     return 2 * covariance / spread.clamp_min(torch.finfo(spread.dtype).tiny)
@@ -74,9 +88,9 @@ def concordance_loss(prediction: Tensor, target: Tensor,
         official (bool): See :func:`concordance`.
     """
     known = target.isfinite().all(dim=1)
-    if known.sum() < 2:
-        return prediction.sum() * 0
-    return 1 - concordance(prediction[known], target[known], official).mean()
+    loss = 1 - concordance(
+        prediction, target.where(known[:, None], 0), official, known).mean()
+    return torch.where(known.sum() < 2, 0 * prediction.sum(), loss)
 
 
 def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
