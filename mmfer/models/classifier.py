@@ -184,7 +184,8 @@ def check_shape(images: Tensor, expected: Tuple[int, int, int]) -> None:
     if shape != expected:
         raise ValueError(
             f'the prepared images have the shape (C, H, W) = {shape}, but the '
-            f'model was built for {expected}. Write data_preprocessor='
+            f'model was built for data_preprocessor.input_shape = {expected}. '
+            'Write data_preprocessor='
             "dict(type='mmfer.FERDataPreprocessor', "
             f'input_shape={shape}, ...), or bring the images to another size '
             'in the pipelines.')
