@@ -295,8 +295,8 @@ def fit_images(backbone: nn.Module, example: Tensor, colour: bool,
         f'{tuple(example.shape[1:])} (data_preprocessor.input_shape): '
         f'{reason}. ' +
         (f'It can with {", or with ".join(ways)}.' if ways else
-         'Images of 224 or 32 px do not help: it needs other options, or '
-         'another backbone must be taken.')) from first
+         ('' if cfg is None else 'Images of 224 or 32 px do not help. ') +
+         'Give it other options, or take another backbone.')) from first
 
 
 def find_ways(backbone: nn.Module, cfg: dict, example: Tensor,

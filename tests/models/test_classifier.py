@@ -252,9 +252,18 @@ def test_what_would_help_is_found_out():
         (dict(type='LeNet5'), (3, 32, 32),
          r'It can with images of shape \(1, 32, 32\)'),
         (dict(type='SparseResNet', depth=50), (3, 32, 32),
-         "SparseResNet.*'NoneType'.*another backbone must be taken")):
+         "SparseResNet.*'NoneType'.*do not help.*take another backbone")):
         with pytest.raises(ValueError, match=way):
             build(cfg, shape)
+
+
+def test_a_module_that_fails_is_named():
+    """With the words of its error, whatever kind it is of."""
+    with pytest.raises(ValueError, match=(
+            r'SideOf cannot process images of shape \(3, 20, 20\).*: no '
+            'multiple of 7. Give it other options')) as error:
+        build(SideOf(7), (3, 20, 20))
+    assert isinstance(error.value.__cause__, TypeError)
 
 
 def test_features_with_channels_in_another_place():
