@@ -1,4 +1,5 @@
 """Trainings and checkpoints, as users name them."""
+import os.path as osp
 from pathlib import Path
 from typing import Tuple, Union
 
@@ -57,6 +58,9 @@ def read_checkpoint(path: str) -> dict:
     Raises:
         ValueError: It is not there, or cannot be loaded this way.
     """
+    if osp.isdir(path):
+        raise ValueError(f'{path} is a folder; name a checkpoint (*.pth). '
+                         'A work dir is given as the model.')
     try:
         if '://' in path:
             if not path.startswith(('http://', 'https://')):

@@ -97,6 +97,9 @@ class FERInferencer(ImageClassificationInferencer):
         if not isinstance(pretrained, (bool, str)):
             raise TypeError('pretrained must be True, False or a checkpoint, '
                             f'got {pretrained!r}')
+        if pretrained == '':
+            raise ValueError("pretrained='' names no checkpoint; False is for "
+                             'a model without weights.')
         device = choose_device(device)
         names = read_classes(classes)
         self.image_size = check_image_size(image_size)
@@ -168,7 +171,8 @@ class FERInferencer(ImageClassificationInferencer):
             raise ValueError(
                 'FERInferencer: this config has no '
                 'test_dataloader.dataset.pipeline, which says how images are '
-                'prepared. Set test_dataloader = val_dataloader in it.')
+                'prepared. If it is one of a classifier, set test_dataloader '
+                '= val_dataloader in it.')
         transforms = [dict(t) for t in pipeline]
         loader = transforms.pop(0) if transforms[0]['type'] in LOADERS else {}
         self.color_type = loader.get('color_type', 'color')

@@ -61,5 +61,7 @@ def synchronize(device: Union[str, torch.device]) -> None:
             behind.
     """
     device = torch.device(device)
-    if device.type != 'cpu':
-        getattr(torch, device.type).synchronize()
+    if device.type == 'mps':
+        torch.mps.synchronize()
+    elif device.type != 'cpu':
+        getattr(torch, device.type).synchronize(device)

@@ -508,6 +508,10 @@ def test_models_that_are_none(work_dir, tmp_path):
         (str(tmp_path / 'none.pth'), ValueError, 'is a checkpoint')):
         with pytest.raises(error, match=match):
             FERInferencer(model)
+    for pretrained, match in (('', 'names no checkpoint'),
+                              (tmp_path, 'is a folder; name a checkpoint')):
+        with pytest.raises(ValueError, match=match):
+            FERInferencer('alum_tiny_ferplus', pretrained)
     bare = MODELS.build(dict(
         type='FERClassifier', backbone=dict(type='ResNetSmallStem', depth=18),
         neck=dict(type='FeaturePooling'),

@@ -42,11 +42,11 @@ def test_what_cannot_compute_is_named(name, capsys):
 
 def test_clocks_wait_for_devices_that_run_behind(monkeypatch):
     waited = []
-    monkeypatch.setattr(torch.cuda, 'synchronize', lambda: waited.append(1))
+    monkeypatch.setattr(torch.cuda, 'synchronize', waited.append)
     synchronize('cpu')
     assert not waited
-    synchronize(torch.device('cuda'))
-    assert waited == [1]
+    synchronize('cuda:1')
+    assert waited == [torch.device('cuda:1')]
 
 
 @pytest.mark.parametrize('path', TOOLS)
