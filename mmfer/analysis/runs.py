@@ -14,6 +14,7 @@ from mmfer.apis.hub import get_model
 from mmfer.datasets import FERDataset
 from mmfer.datasets.images import read_image
 from mmfer.registry import DATASETS
+from mmfer.utils.devices import choose_device
 from mmfer.utils.text_tables import read_class_names
 
 from .predictions import Predictions, read_predictions
@@ -140,6 +141,8 @@ def open_model(config: str, checkpoint: str,
                options: Optional[dict] = None) -> Tuple[Config, BaseModel]:
     """A config with its overrides, and its model with weights.
 
+    The model is on the best device there is.
+
     Args:
         config (str): Path.
         checkpoint (str): Path.
@@ -155,6 +158,7 @@ def open_model(config: str, checkpoint: str,
     cfg.merge_from_dict(options or {})
     model = get_model(cfg)
     load_weights(model, checkpoint)
+    model.to(choose_device())
     init_default_scope('mmfer')
     return cfg, model
 
