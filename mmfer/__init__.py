@@ -5,6 +5,9 @@ from .compat import check_dependencies
 from .version import __version__
 
 check_dependencies()
+# With it OpenMMLab knows the scope: ``custom_imports=dict(imports='mmfer')``
+# is all that a config of mmpretrain needs.
+importlib.import_module('mmfer.registry')
 
 # What is for users of trained models loads when it is asked for: trainings
 # need none of it.

@@ -5,13 +5,34 @@ without a prefix, at any depth of a config, once ``default_scope='mmfer'``.
 ``locations`` lists mmpretrain's packages beside ours because a child that
 builds first would otherwise look into a parent that nobody has filled yet.
 """
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 from mmpretrain import registry as parents
+
+
+class ChildRegistry(Registry):
+    """Registry whose builds see mmfer's names in mmpretrain's scope, too.
+
+    A config with ``default_scope='mmpretrain'`` and
+    ``model=dict(type='mmfer.FERClassifier', ...)`` builds the classifier,
+    which builds its parts here; without a scope of their own mmengine would
+    look for these parts in mmpretrain alone.
+    """
+
+    # Scopes that know less than ours.
+    ANCESTORS = ('mmpretrain', 'mmengine')
+
+    def build(self, cfg, *args, **kwargs):
+        """See mmengine's ``Registry.build``."""
+        current = DefaultScope.get_current_instance()
+        if current is None or current.scope_name not in self.ANCESTORS:
+            return super().build(cfg, *args, **kwargs)
+        with DefaultScope.overwrite_default_scope(self.scope):
+            return super().build(cfg, *args, **kwargs)
 
 
 def _child(parent: Registry, package: str, *more: str) -> Registry:
     locations = [f'mmpretrain.{package}', f'mmfer.{package}', *more]
-    return Registry(
+    return ChildRegistry(
         parent.name, parent=parent, scope='mmfer', locations=locations)
 
 
@@ -40,9 +61,9 @@ BATCH_AUGMENTS = _child(parents.BATCH_AUGMENTS, 'models')
 METRICS = _child(parents.METRICS, 'evaluation')
 EVALUATORS = _child(parents.EVALUATORS, 'evaluation')
 # Figures come with mmpretrain's visualizer.
-VISUALIZERS = Registry(
+VISUALIZERS = ChildRegistry(
     'visualizer', parent=parents.VISUALIZERS, scope='mmfer',
     locations=['mmpretrain.visualization'])
-VISBACKENDS = Registry(
+VISBACKENDS = ChildRegistry(
     'vis_backend', parent=parents.VISBACKENDS, scope='mmfer',
     locations=['mmpretrain.visualization'])

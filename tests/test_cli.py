@@ -126,7 +126,8 @@ def test_missing_data(config, texts, tmp_path):
 
 def test_resume_after_sigkill(tmp_path):
     """Killed at no particular moment, resumed, the same summary."""
-    args = ['tools/train.py', CONFIG, '--cfg-options', *SMALL, 'train_cfg.max_epochs=4']
+    args = ['tools/train.py', CONFIG, '--cfg-options', *SMALL,
+            'train_cfg.max_epochs=4']
     run(*args, '--work-dir', tmp_path / 'whole')
     killed = tmp_path / 'killed'
     process = subprocess.Popen(

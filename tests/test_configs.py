@@ -83,6 +83,7 @@ def test_config(path, roots, trained, tmp_path):
     assert cfg.model._scope_ == 'mmfer'
     rest = Config.fromfile(path)
     rest.train_dataloader.dataset.pop('label_noise', None)
+    rest.model.pop('noise_rate', None)
     cfg.work_dir = str(tmp_path)
     cfg.experiment_name = f'{path.stem}_{id(tmp_path)}'
     pair = [cfg.model[k] for k in ('network1', 'network2') if k in cfg.model]
@@ -152,6 +153,22 @@ def test_config(path, roots, trained, tmp_path):
     evaluator.process(predictions, batch)
     metrics = evaluator.evaluate(len(predictions))
     assert {'accuracy/top1', 'accuracy/mean_class'} <= set(metrics)
+
+
+@pytest.mark.parametrize('path', [
+    p for p in PATHS if p.parent.name in ('coteaching', 'jocor')
+], ids=lambda p: p.stem)
+def test_small_loss_methods_are_told_the_noise_rate(path):
+    """Half of it where labels go from some classes to others."""
+    cfg = Config.fromfile(path)
+    noise = cfg.train_dataloader.dataset.get('label_noise')
+    told = cfg.model.get('noise_rate')
+    if noise is None or path.stem.endswith('_estimated'):
+        assert told is None
+    elif noise.type in ('AsymmetricNoise', 'PairNoise'):
+        assert told == noise.rate / 2
+    else:
+        assert noise.type == 'SymmetricNoise' and told == noise.rate
 
 
 def test_no_config_is_commented_out_code():

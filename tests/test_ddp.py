@@ -42,6 +42,7 @@ def launch(config, work_dir, *arguments):
 @pytest.mark.parametrize('name, options', [
     ('resup', dict(model__noise_model=dict(min_separation=None))),
     ('coteaching', dict(model__noise_model=dict(min_separation=None),
+                        model__noise_rate=None,
                         model__score_source='pass')),
     ('alum', {}),
 ])

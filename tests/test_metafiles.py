@@ -49,6 +49,27 @@ def test_metafile(method):
 
 
 @pytest.mark.parametrize('method', METHODS)
+def test_mim_search_reads_it(method):
+    """Plain values or lists of words: it joins lists, and lowers words."""
+    data = metafile(method)
+    for entry in data['Collections'] + data['Models']:
+        for name, value in entry.get('Metadata', {}).items():
+            if isinstance(value, list):
+                assert value and all(isinstance(v, str) for v in value), name
+            else:
+                assert isinstance(value, (str, int, float)), name
+        for result in entry.get('Results', []):
+            assert isinstance(result['Dataset'], str)
+            assert all(isinstance(value, (int, float))
+                       for value in result['Metrics'].values())
+        for name in ('Weights', 'Config', 'README', 'In Collection'):
+            assert isinstance(entry.get(name, ''), str), name
+    for model in data['Models']:
+        seeds = model['Metadata']['Seeds']
+        assert all(seed.isdecimal() for seed in seeds.split(', '))
+
+
+@pytest.mark.parametrize('method', METHODS)
 def test_reported_numbers_agree(method):
     """Numbers of a metafile stand in the table of the READMEs, too."""
     table = 'alum' if method in ('ce', 'rul') else \

@@ -55,6 +55,60 @@ def test_model_builds_without_a_default_scope():
     assert model.head.in_channels == 64
 
 
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmfer'])
+@pytest.mark.parametrize('kind', [{}, dict(type='ClsDataPreprocessor')])
+def test_a_config_of_mmpretrain(scope, kind):
+    """Its data_preprocessor has mean, std and num_classes, and no type."""
+    from mmpretrain.registry import MODELS
+    from mmpretrain.structures import DataSample
+    cfg = dict(
+        type='mmfer.FERClassifier',
+        backbone=dict(type='ResNetSmallStem', depth=18, base_channels=4),
+        neck=dict(type='UncertaintyNeck'),
+        head=dict(type='ALUMHead'),
+        latent_compensation=dict(type='LatentCompensation'),
+        data_preprocessor=dict(
+            kind, num_classes=3, mean=[128.] * 3, std=[64.] * 3,
+            to_rgb=True))
+    samples = [DataSample().set_gt_label(i) for i in (0, 1, 0, 1)]
+
+    def step(model, size):
+        data = model.data_preprocessor(
+            dict(inputs=torch.zeros(4, 3, size, size, dtype=torch.uint8),
+                 data_samples=samples), True)
+        losses = model(**data, mode='loss')
+        assert sum(losses.values()).isfinite()
+
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(cfg)
+        assert model.head.num_classes == 3
+        step(model, 224)
+        with pytest.raises(ValueError) as error:
+            step(model, 32)
+        advice = "dict(type='mmfer.FERDataPreprocessor', " \
+            'input_shape=(3, 32, 32), ...)'
+        assert '(3, 224, 224)' in str(error.value)
+        assert advice in str(error.value)
+        cfg['data_preprocessor'].update(
+            type='mmfer.FERDataPreprocessor', input_shape=(3, 32, 32))
+        step(MODELS.build(cfg), 32)
+
+
+def test_scopes_of_other_projects_keep_theirs():
+    """A child of ours sees its own names in what it builds."""
+    from mmengine.registry import Registry
+    child = Registry('model', parent=registry.MODELS, scope='lab')
+    try:
+        child.register_module(
+            name='LabHead', module=registry.MODELS.get('CEHead'))
+        with DefaultScope.overwrite_default_scope('lab'):
+            head = registry.MODELS.build(
+                dict(type='LabHead', num_classes=2, in_channels=3))
+        assert head.num_classes == 2
+    finally:
+        del registry.MODELS._children['lab']
+
+
 def test_mmpretrain_builds_our_models():
     """``mmpretrain.get_model`` forces its own scope upon the build."""
     from helpers import CONFIGS

@@ -210,7 +210,8 @@ def main() -> None:
             or osp.join(args.out, STAGES), runner.logger)
         left = judgement.decision != 'drop'
         labels = judgement.suggested_label[left]
-        dataset._warn_of_empty_classes(labels)
+        dataset._warn_of_empty_classes(labels, dataset.get_gt_labels(),
+                                       'the cleaning')
         problem = check_one_class(
             'The cleaned set',
             np.bincount(labels, minlength=dataset.num_classes),

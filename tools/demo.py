@@ -13,6 +13,7 @@ from mmfer.apis import FERInferencer
 from mmfer.apis.drawing import describe_in_words
 from mmfer.apis.images import each_source
 from mmfer.cli import run_tool
+from mmfer.utils.devices import add_device_argument
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
         help='reject what is too uncertain for no more than that many errors '
         'in the rest')
     parser.add_argument('--out', default='demo', help='folder; demo')
-    parser.add_argument('--device')
+    add_device_argument(parser)
     args = parser.parse_args()
     sources = list(each_source(args.image))
     fer = FERInferencer(args.model, args.checkpoint or True, args.device)

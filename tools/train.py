@@ -7,6 +7,8 @@ from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
                        finish_config, load_training_config, preflight_of,
                        process_group, run_tool)
 from mmfer.engine.preflight import PreflightError
+from mmfer.engine.utils import bare_model
+from mmfer.models.pretrained import check_pretrained
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,6 +57,7 @@ def main() -> None:
     with process_group(cfg), checkpoint_loading(cfg.load_from,
                                                 args.trust_checkpoint):
         runner = build_runner(cfg)
+        check_pretrained(bare_model(runner))
         # Schedules of an epoch without batches fail before hooks are called.
         preflight_of(runner).check_training(runner)
         runner.train()

@@ -1,2 +1,4 @@
-_base_ = '../ce/ce_r18_cifar10lt50_noise20.py'
-custom_hooks = [dict(type='GAAVEHook')]
+_base_ = [
+    '../ce/ce_r18_cifar10lt50_noise20.py', '../_base_/cleaning/cifar.py'
+]
+custom_hooks = [_base_.cleaning]

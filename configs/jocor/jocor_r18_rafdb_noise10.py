@@ -2,3 +2,4 @@ _base_ = './jocor_r18_rafdb.py'
 train_dataloader = dict(
     dataset=dict(
         label_noise=dict(type='SymmetricNoise', rate=0.1, seed=0)))
+model = dict(noise_rate=0.1)

@@ -6,7 +6,8 @@ ascending ``sample_id``)::
     is_label_issue, label_score, given_label, predicted_label
 
 as ``Datalab.get_issues('label')`` returns them; those of
-``CleanLearning.get_label_issues`` call the second ``label_quality``.
+``CleanLearning.get_label_issues`` call the second ``label_quality``. The
+index column that pandas writes tells which sample a row is of.
 """
 import csv
 import io
@@ -15,8 +16,21 @@ from typing import Dict, List, Sequence
 import numpy as np
 
 from mmfer.datasets import FERDataset
+from mmfer.utils.text_tables import (
+    TextTable,
+    class_index,
+    flag,
+    nearest,
+    read_table,
+    whole_number,
+)
 
 QUALITY = ('label_score', 'label_quality')
+COLUMNS = dict(
+    is_label_issue=['is_label_issue'],
+    label_score=list(QUALITY),
+    given_label=['given_label'],
+    predicted_label=['predicted_label'])
 
 
 def to_label_issues(rows: Sequence[Dict[str, str]]) -> bytes:
@@ -48,67 +62,131 @@ def from_label_issues(path: str, dataset: FERDataset,
 
     Args:
         path (str): A table of cleanlab's, as CSV (``issues.to_csv(path)``).
+            Rows may be in any order if it has the index column.
         dataset (FERDataset): What cleanlab judged: as many samples in the
             same order, with the same labels.
         decision (str): What is done with issues: ``'drop'``; or
             ``'relabel'``, to the predicted label. Defaults to ``'drop'``.
 
+    Returns:
+        list[dict]: By ascending ``sample_id``.
+
     Raises:
-        ValueError: It is no such table, or one of other samples.
+        FileNotFoundError: There is no table.
+        ValueError: It is no such table, or one of other samples; or
+            ``is_label_issue`` is neither true nor false in some row.
     """
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        table = list(csv.DictReader(file))
-    columns = table[0] if table else {}
-    quality = next((name for name in QUALITY if name in columns), None)
-    missing = [c for c in ('is_label_issue', 'given_label', 'predicted_label')
-               if c not in columns] + ([] if quality else [QUALITY[0]])
-    if missing:
-        raise ValueError(
-            f'{path} has no column {", ".join(missing)}; it must be a table '
-            "of cleanlab's label issues, written by issues.to_csv(path).")
+    table = read_table(
+        path, COLUMNS, "table of cleanlab's label issues, written by "
+        'issues.to_csv(path)')
     ids = np.sort(dataset.sample_ids)
     if len(table) != len(ids):
         raise ValueError(
             f'{path} has {len(table)} rows, and the data set {len(ids)} '
             'samples; it must be one of the whole set.')
-    names = list(dataset.metainfo['classes'])
+    order = _row_order(table)
+    own = dataset.given_labels[ids].tolist()
+    given, predicted = _read_labels(table, order, own,
+                                    list(dataset.metainfo['classes']))
+    flags = [flag(text) for text in table.columns['is_label_issue']]
+    if None in flags:
+        row = flags.index(None)
+        raise table.error(
+            row, f'is_label_issue is '
+            f'{table.columns["is_label_issue"][row]!r}, which is neither true '
+            'nor false', 'Write True or False (also 1 or 0, yes or no), as '
+            'cleanlab does; a spreadsheet may have put it into another '
+            'language.')
+    scores = table.numbers('label_score')
     place = {s: i for i, s in enumerate(dataset.sample_ids.tolist())}
-
-    def number(row: int, text: str) -> int:
-        if text in names:
-            return names.index(text)
-        try:
-            value = int(float(text))
-        except ValueError:
-            value = -1
-        if not 0 <= value < len(names):
-            raise ValueError(
-                f'{path}, row {row}: {text!r} is none of the {len(names)} '
-                'classes.')
-        return value
-
     rows = []
-    for i, (sample_id, row) in enumerate(zip(ids.tolist(), table)):
-        given = number(i, row['given_label'])
-        own = int(dataset.given_labels[sample_id])
-        if given != own:
-            raise ValueError(
-                f'{path}, row {i}: the given label is {given} there and '
-                f'{own} in the data set, so it is a table of other samples, '
-                'or in another order.')
-        issue = row['is_label_issue'].strip().lower() in ('true', '1')
-        predicted = number(i, row['predicted_label'])
+    for sample_id, row in zip(ids.tolist(), order):
+        issue = flags[row]
         # A relabelling to the same is none.
-        change = issue and (decision == 'drop' or predicted != given)
+        change = issue and (decision == 'drop'
+                            or predicted[row] != given[row])
         info = dataset.get_data_info(place[sample_id])
         rows.append(
             dict(
                 sample_id=sample_id,
                 image=dataset.image_name(info['img_path']),
-                given_label=given,
+                given_label=given[row],
                 candidate=int(issue),
-                noise_score=f'{1 - float(row[quality]):.6g}',
-                suggested_label=predicted,
+                noise_score=f'{1 - scores[row]:.6g}',
+                suggested_label=predicted[row],
                 decision=decision if change else 'keep',
                 clean_label=''))
     return rows
+
+
+def _row_order(table: TextTable) -> List[int]:
+    """Row of the table for each sample, by the index column if it has one."""
+    if table.index is None:
+        return list(range(len(table)))
+    row_of: Dict[int, int] = {}
+    for row, text in enumerate(table.index):
+        position = whole_number(text)
+        if position is None or not 0 <= position < len(table):
+            raise table.error(
+                row, f'the index {text!r} is no number below {len(table)}, '
+                'the number of samples',
+                'cleanlab numbers the samples of the whole set from 0; write '
+                'the table with issues.to_csv(path) before rows are chosen.')
+        first = row_of.setdefault(position, row)
+        if first != row:
+            raise table.error(
+                row, f'the index {position} is in line '
+                f'{table.line_numbers[first]}, too', 'Remove one of the two.')
+    return [row_of[position] for position in range(len(table))]
+
+
+def _read_labels(table: TextTable, order: Sequence[int], own: Sequence[int],
+                 names: Sequence[str]) -> List[List[int]]:
+    """Given and predicted labels by row, as indices of classes.
+
+    cleanlab counts classes from 0. A whole number is that index where this
+    gives the labels of the data set, even if a class is called by another
+    number; otherwise it is the name of a class.
+
+    Args:
+        table (TextTable): The table.
+        order (Sequence[int]): Row of each sample.
+        own (Sequence[int]): Given label of each sample in the data set.
+        names (Sequence[str]): Of the classes.
+
+    Raises:
+        ValueError: A label is neither, or not that of the data set.
+    """
+    columns = [table.columns['given_label'], table.columns['predicted_label']]
+    numbers, by_name = {}, {}
+    for text in {text for column in columns for text in column}:
+        value = whole_number(text, table.decimal_comma)
+        # The name '1' of a float column is '1.0'.
+        by_name[text] = class_index(
+            text if value is None else str(value), names)
+        if by_name[text] is None:
+            by_name[text] = class_index(text, names)
+        numbers[text] = by_name[text] if value is None else \
+            value if 0 <= value < len(names) else None
+    fits = [
+        all(meaning[columns[0][row]] == label
+            for row, label in zip(order, own)) for meaning in (numbers,
+                                                               by_name)
+    ]
+    meaning = by_name if fits[1] and not fits[0] else numbers
+    for column, name in zip(columns, ('given_label', 'predicted_label')):
+        for row in order:
+            if meaning[column[row]] is None:
+                raise table.error(
+                    row, f'{name} {column[row]!r} is none of the '
+                    f'{len(names)} classes',
+                    nearest(column[row], names) + ' Numbers count them from '
+                    '0.')
+    labels = [[meaning[text] for text in column] for column in columns]
+    for row, label in zip(order, own):
+        if labels[0][row] != label:
+            raise table.error(
+                row, f'the given label is {columns[0][row]} there and '
+                f'{label} ({names[label]}) in the data set',
+                'It is a table of other samples, or in another order.')
+    return labels

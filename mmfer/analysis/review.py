@@ -18,7 +18,7 @@ import numpy as np
 from mmfer.compat import write_atomic
 from mmfer.datasets import FERDataset
 from mmfer.datasets.decisions import COLUMNS, read_decisions
-from mmfer.datasets.transforms import UnreadableImageError, decode_image
+from mmfer.datasets.images import UnreadableImageError, read_image
 
 TEMPLATE = osp.join(osp.dirname(osp.abspath(__file__)), 'review.html')
 # Of a page, all told.
@@ -190,10 +190,10 @@ def read_images(dataset: FERDataset, sample_ids: Sequence[int]):
             yield info['img']
             continue
         try:
-            with open(info['img_path'], 'rb') as file:
-                yield decode_image(file.read(), info['img_path'])
-        except (OSError, UnreadableImageError):
-            yield None
+            image = read_image(info['img_path'])
+        except UnreadableImageError:
+            image = None
+        yield image
 
 
 def shrink(text: bytes, side: int) -> bytes:
@@ -259,7 +259,8 @@ def write_page(path: str, dataset: FERDataset, table: str, title: str,
     """
     names = image_names(dataset)
     judgement = read_decisions(table, names, dataset.given_labels,
-                               dataset.sample_ids, dataset.num_classes)
+                               dataset.sample_ids, dataset.num_classes,
+                               dataset.CLASSES)
     check_scores(table, judgement, names)
     review = most_suspicious(judgement, names, limit)
     own = list_text(dataset, judgement, review)

@@ -4,7 +4,6 @@ import os.path as osp
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import mmengine
 import numpy as np
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -13,8 +12,10 @@ from mmengine.registry import init_default_scope
 from mmfer.apis.checkpoints import load_weights
 from mmfer.apis.hub import get_model
 from mmfer.datasets import FERDataset
-from mmfer.datasets.transforms import decode_image
+from mmfer.datasets.images import read_image
 from mmfer.registry import DATASETS
+from mmfer.utils.devices import choose_device
+from mmfer.utils.text_tables import read_class_names
 
 from .predictions import Predictions, read_predictions
 
@@ -43,7 +44,7 @@ class Run(NamedTuple):
             classes = settings.get('classes') or getattr(
                 DATASETS.get(settings.type), 'METAINFO', {}).get('classes')
             if isinstance(classes, str):
-                classes = mmengine.list_from_file(classes) \
+                classes = read_class_names(classes) \
                     if osp.isfile(classes) else None
             if classes is not None and len(classes) == count:
                 return list(classes)
@@ -60,8 +61,7 @@ class Run(NamedTuple):
         for i in map(int, positions):
             path = self.predictions.images[i]
             if osp.isfile(path):
-                with open(path, 'rb') as file:
-                    images[i] = decode_image(file.read(), path)[..., ::-1]
+                images[i] = read_image(path)[..., ::-1]
                 continue
             if dataset is None:
                 dataset = self.dataset()
@@ -141,6 +141,8 @@ def open_model(config: str, checkpoint: str,
                options: Optional[dict] = None) -> Tuple[Config, BaseModel]:
     """A config with its overrides, and its model with weights.
 
+    The model is on the best device there is.
+
     Args:
         config (str): Path.
         checkpoint (str): Path.
@@ -156,6 +158,7 @@ def open_model(config: str, checkpoint: str,
     cfg.merge_from_dict(options or {})
     model = get_model(cfg)
     load_weights(model, checkpoint)
+    model.to(choose_device())
     init_default_scope('mmfer')
     return cfg, model
 

@@ -1,4 +1,5 @@
 """Trainings and checkpoints, as users name them."""
+import os.path as osp
 from pathlib import Path
 from typing import Tuple, Union
 
@@ -57,6 +58,9 @@ def read_checkpoint(path: str) -> dict:
     Raises:
         ValueError: It is not there, or cannot be loaded this way.
     """
+    if osp.isdir(path):
+        raise ValueError(f'{path} is a folder; name a checkpoint (*.pth). '
+                         'A work dir is given as the model.')
     try:
         if '://' in path:
             if not path.startswith(('http://', 'https://')):
@@ -73,6 +77,13 @@ def read_checkpoint(path: str) -> dict:
             f'({type(error).__name__}: {reason}). Is it complete? One of '
             'another program that torch refuses to load safely can be brought '
             'into a safe form by tools/model_converters.') from error
+
+
+def explain_tensor(name: str, own: torch.Tensor, given) -> str:
+    """Say how an entry of a checkpoint differs from a model's tensor."""
+    if not isinstance(given, torch.Tensor):
+        return f'{name} (not in the checkpoint)'
+    return f'{name} {tuple(given.shape)} instead of {tuple(own.shape)}'
 
 
 def load_weights(model: BaseModel, path: str) -> None:
@@ -95,7 +106,8 @@ def load_weights(model: BaseModel, path: str) -> None:
                          f'{type(checkpoint).__name__}.')
     own = model.state_dict()
     wrong = [
-        name for name, value in own.items()
+        explain_tensor(name, value, state.get(name))
+        for name, value in own.items()
         if getattr(state.get(name), 'shape', None) != value.shape
     ] + [f'{name} (not in this model)' for name in state if name not in own]
     if wrong:

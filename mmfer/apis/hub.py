@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import List, Optional
 
 from mmengine.config import Config
+from mmengine.registry import Registry
 from mmpretrain.apis import get_model as get_mmpretrain_model
 from mmpretrain.apis.model import ModelHub
 
-from mmfer.registry import DATASETS
+from mmfer.registry import DATASETS, TRANSFORMS
+from mmfer.utils.devices import choose_device
 
 from .checkpoints import load_weights
 
@@ -18,6 +20,8 @@ from .checkpoints import load_weights
 PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
 # Weights that come with the package lie here, see metafiles.
 WEIGHTS = osp.join(PACKAGE, 'weights')
+# As mmpretrain's inferencer of classifiers is found.
+TASK = 'Image Classification'
 
 
 def index_root() -> str:
@@ -40,13 +44,19 @@ def index_root() -> str:
 def register_models() -> List[str]:
     """Make mmpretrain know our models, by the names of their configs.
 
-    Can be called again.
+    Its ``get_model``, ``inference_model`` and
+    ``ImageClassificationInferencer`` take these names afterwards, and configs
+    that name our transforms and data sets without a scope. Can be called
+    again.
 
     Returns:
         list[str]: The names.
     """
     from modelindex.load_model_index import load
     from modelindex.models.Model import Model
+    from modelindex.models.Result import Result
+    lend_to_mmpretrain(TRANSFORMS)
+    lend_to_mmpretrain(DATASETS)
     root = index_root()
     index = load(osp.join(root, 'model-index.yml'))
     index.build_models_with_collections()
@@ -62,8 +72,25 @@ def register_models() -> List[str]:
         model.config = str(config)
         if model.weights is not None and '://' not in model.weights:
             model.weights = osp.join(WEIGHTS, osp.basename(model.weights))
+        # mmpretrain chooses the inferencer by the task.
+        model.results = [
+            *(model.results or []),
+            Result(task=TASK, dataset='facial expressions', metrics={})
+        ]
         ModelHub._models_dict[name] = model
     return names
+
+
+def lend_to_mmpretrain(registry: Registry) -> None:
+    """Register our classes in the parent, too, unless a name is taken.
+
+    mmpretrain's inferencers build transforms of its own registry, in no
+    scope, and a parent looks for none of its children's names.
+    """
+    registry.import_from_location()
+    for name, cls in registry.module_dict.items():
+        if name not in registry.parent:
+            registry.parent.register_module(name=name, module=cls)
 
 
 def list_models(pattern: Optional[str] = None,
@@ -100,21 +127,31 @@ def get_model(model, pretrained=False, **kwargs):
 
     Raises:
         ValueError: There is no model of this name (near ones are named), or
-            it has no weights, or they are those of another model.
+            it has no weights, or they are those of another model, or the
+            device cannot be used.
     """
     names = register_models()
+    if kwargs.get('device') is not None:
+        kwargs['device'] = choose_device(kwargs['device'])
     name = str(model) if isinstance(model, (str, os.PathLike)) \
         else 'the model'
     if name.endswith('.py'):
+        if not osp.isfile(name):
+            raise ValueError(f'{name}: there is no such config.')
         model = Config.fromfile(name)
     elif isinstance(model, str):
         ModelHub._register_mmpretrain_models()
         if not ModelHub.has(name.lower()):
+            if name.endswith(('.pth', '.pt')):
+                raise ValueError(
+                    f'{name} is a checkpoint; give the config or work dir of '
+                    'its training as the model, and this as pretrained=...')
             near = difflib.get_close_matches(
                 name.lower(), ModelHub._models_dict, n=3)
             raise ValueError(
                 f'there is no model {name!r}' +
-                (f'; did you mean {" or ".join(near)}?' if near else '.') +
+                (f'; did you mean {" or ".join(near)}?' if near else
+                 ', and no such folder.' if osp.dirname(name) else '.') +
                 ' Models of mmfer that come with weights: '
                 f'{", ".join(list_models(weights=True))}; all of them: '
                 'mmfer.list_models(). A config (*.py) goes, too.')
@@ -124,6 +161,10 @@ def get_model(model, pretrained=False, **kwargs):
     if isinstance(model, Config) and model.get('default_scope') == 'mmfer':
         # Bases of a user's own need not name it.
         model.model.setdefault('_scope_', 'mmfer')
+    if isinstance(model, Config) and not model.get('test_dataloader'):
+        # mmpretrain takes None for one.
+        model = model.copy()
+        model.pop('test_dataloader', None)
     model = get_mmpretrain_model(model, False, **kwargs)
     if not model._dataset_meta and 'test_dataloader' in model._config:
         # mmpretrain looks among its own data sets only.

@@ -1,8 +1,12 @@
 """Classify faces in three lines of Python."""
+import math
+import numbers
 import os
 import os.path as osp
+import sys
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import (Any, Dict, Iterable, Iterator, List, Optional, Sequence,
+                    Tuple, Union)
 
 import cv2
 import numpy as np
@@ -14,15 +18,18 @@ from mmengine.model import BaseModel
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.utils import track
 
-from mmfer.datasets.transforms import PackFERInputs, UnreadableImageError
+from mmfer.datasets.images import UnreadableImageError, read_image
+from mmfer.datasets.transforms import PackFERInputs
 from mmfer.models.predictions import predict_batch
 from mmfer.registry import TRANSFORMS
+from mmfer.utils.devices import choose_device
+from mmfer.utils.text_tables import check_class_names, read_class_names
 
 from .checkpoints import load_weights, read_work_dir
 from .drawing import draw_results
 from .faces import MARGIN, FaceDetector, NoFaceError, crop
 from .hub import get_model, list_models
-from .images import each_source, in_chunks, read_image
+from .images import each_source, in_chunks
 
 LOADERS = ('LoadFERImage', 'LoadImageFromFile')
 RESIZERS = ('Resize', 'ResizeEdge')
@@ -54,10 +61,11 @@ class FERInferencer(ImageClassificationInferencer):
         pretrained (bool | str): The checkpoint. True for the weights that
             are named with the model, or the last checkpoint of the work dir;
             False for none. Defaults to True.
-        device (str | torch.device, optional): Defaults to a GPU if there is
-            one, else the CPU.
-        classes (Sequence[str], optional): Names of the classes. By default
-            those of the checkpoint or of the data set of the config.
+        device (str | torch.device, optional): Defaults to the best one there
+            is: a GPU, else the CPU.
+        classes (str | Sequence[str], optional): Names of the classes in the
+            order of the labels, or a file with a name on each line. By
+            default those of the checkpoint or of the data set of the config.
         image_size (int | tuple[int, int], optional): (height, width) to
             which ready crops are brought before the pipeline. By default
             ``image_size`` of the config; not needed where the test pipeline
@@ -65,39 +73,107 @@ class FERInferencer(ImageClassificationInferencer):
         **kwargs: Options of the model, which replace those of the config.
 
     Raises:
-        ValueError: No model of this name, no weights, or a checkpoint of
-            another model.
+        ValueError: No model of this name, no weights, a checkpoint of
+            another model, a device that cannot be used, as many names of
+            classes as the model does not have, or a model that predicts no
+            expressions.
+        TypeError: Arguments of another type.
     """
 
     def __init__(self,
                  model: Union[str, Config, BaseModel],
                  pretrained: Union[bool, str] = True,
                  device: Union[str, torch.device, None] = None,
-                 classes: Optional[Iterable[str]] = None,
-                 image_size=None,
+                 classes: Union[str, Sequence[str], None] = None,
+                 image_size: Union[int, Tuple[int, int], None] = None,
                  **kwargs):
         model, pretrained = (
             os.fspath(given) if isinstance(given, os.PathLike) else given
             for given in (model, pretrained))
+        if not isinstance(model, (str, Config, BaseModel)):
+            raise TypeError(
+                'model must be a name, a work dir, a config or a model, got '
+                f'{type(model).__name__}')
         if not isinstance(pretrained, (bool, str)):
             raise TypeError('pretrained must be True, False or a checkpoint, '
                             f'got {pretrained!r}')
+        if pretrained == '':
+            raise ValueError("pretrained='' names no checkpoint; False is for "
+                             'a model without weights.')
+        device = choose_device(device)
+        names = read_classes(classes)
+        self.image_size = check_image_size(image_size)
         if isinstance(model, str) and osp.isdir(model):
             model, pretrained = read_work_dir(model, pretrained)
         if not isinstance(model, BaseModel):
             model = get_model(model, pretrained, **kwargs)
         elif isinstance(pretrained, str):
             load_weights(model, pretrained)
-        if device is None:
-            device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        if getattr(model, '_config', None) is None:
+            raise ValueError(
+                f'this {type(model).__name__} does not know its config, whose '
+                'test pipeline is needed: make it by mmfer.get_model(config, '
+                'checkpoint), or give config and checkpoint to FERInferencer.')
         model.to(device)
-        self.image_size = image_size
         self.detector = None
-        super().__init__(model, None, classes=classes)
+        super().__init__(model, None, classes=names)
+        self.check_outputs()
+
+    def check_outputs(self) -> None:
+        """Predict a blank image, so that what does not fit is said at once.
+
+        Sets ``bounded``: whether uncertainties are one minus the largest
+        probability, and so below 1.
+
+        Raises:
+            ValueError: The model predicts no expressions, or other classes
+                than are named.
+        """
+        size = self.image_size or (224, 224)
+        shape = size if self.color_type == 'grayscale' else (*size, 3)
+        blank = np.zeros(shape, np.uint8)
+        network = type(self.model).__name__
+        # Models of other tasks fail in ways of their own.
+        try:
+            found = self.predict_batch(self.collate([self.fit(blank)]))
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f'FERInferencer: {network} of this config predicts nothing '
+                f'for a blank image of {size[0]}x{size[1]} px '
+                f'({type(error).__name__}: {reason}). It takes classifiers '
+                'of images; give image_size if the model needs another '
+                'one.') from error
+        if not {'pred_score', 'pred_va'} & set(found):
+            raise ValueError(
+                f'FERInferencer: {network} of this config predicts neither '
+                'classes nor valence and arousal. Give a classifier.')
+        self.bounded = False
+        if 'pred_score' not in found:
+            return
+        self.bounded = 'uncertainty' not in found or bool(np.allclose(
+            found['uncertainty'], 1 - found['pred_score'].max(axis=1),
+            atol=1e-6))
+        outputs = found['pred_score'].shape[1]
+        if self.classes is not None and len(self.classes) != outputs:
+            some = ', '.join(map(str, self.classes[:3]))
+            some += ', ...' if len(self.classes) > 3 else ''
+            raise ValueError(
+                f'{len(self.classes)} names of classes ({some}) for a model '
+                f'of {outputs} classes: give classes=[...] with {outputs} '
+                'names, in the order of the labels that it was trained on.')
 
     # -- the steps of mmpretrain's inferencers -----------------------------
     def _init_pipeline(self, cfg: Config) -> Compose:
-        transforms = [dict(t) for t in cfg.test_dataloader.dataset.pipeline]
+        pipeline = (cfg.get('test_dataloader') or {}).get(
+            'dataset', {}).get('pipeline')
+        if not pipeline:
+            raise ValueError(
+                'FERInferencer: this config has no '
+                'test_dataloader.dataset.pipeline, which says how images are '
+                'prepared. If it is one of a classifier, set test_dataloader '
+                '= val_dataloader in it.')
+        transforms = [dict(t) for t in pipeline]
         loader = transforms.pop(0) if transforms[0]['type'] in LOADERS else {}
         self.color_type = loader.get('color_type', 'color')
         if self.image_size is None and not any(
@@ -109,10 +185,7 @@ class FERInferencer(ImageClassificationInferencer):
                     'not resize images, so their size must be known. Give '
                     'image_size=(height, width), that of the images it was '
                     'trained on, or set image_size in the config.')
-        if self.image_size is not None:
-            size = self.image_size
-            self.image_size = (size, size) if isinstance(size, int) \
-                else tuple(size)
+            self.image_size = check_image_size(self.image_size)
         pipeline = Compose([TRANSFORMS.build(t) for t in transforms])
         # Where all that is left to do is a resize and a crop, as with most
         # small faces, the crop is done for a whole batch at once, without a
@@ -236,6 +309,10 @@ class FERInferencer(ImageClassificationInferencer):
         if show_dir is not None and return_datasamples:
             raise ValueError('show_dir draws dicts: leave out '
                              'return_datasamples=True')
+        batch_size = self.check_options(
+            batch_size, reject_above, margin, return_datasamples, on_error)
+        if show_dir is not None:
+            make_folder(show_dir)
         sources = each_source(inputs)
         if show_dir is not None:
             # They are needed again to be drawn on.
@@ -266,13 +343,57 @@ class FERInferencer(ImageClassificationInferencer):
                 come after every ``batch_size`` images, by default after
                 each.
         """
+        # Not in the generator, which begins with the first result.
+        batch_size = self.check_options(
+            batch_size, reject_above, margin, return_datasamples, on_error)
+        return self.generate(each_source(inputs), batch_size, reject_above,
+                             detect_faces, margin, return_datasamples,
+                             on_error)
+
+    def check_options(self, batch_size: int, reject_above: Optional[float],
+                      margin: float, return_datasamples: bool,
+                      on_error: str) -> int:
+        """Check options of :meth:`__call__` before the first image.
+
+        Returns:
+            int: ``batch_size``.
+
+        Raises:
+            ValueError: One has no meaning; names it, and what is right.
+        """
         if on_error not in ('raise', 'report'):
             raise ValueError("on_error must be 'raise' or 'report', got "
                              f'{on_error!r}')
-        if batch_size < 1:
-            raise ValueError(f'batch_size must be at least 1, got '
-                             f'{batch_size}')
-        for chunk in in_chunks(each_source(inputs), batch_size):
+        if isinstance(batch_size, bool) or \
+                not isinstance(batch_size, numbers.Integral) or \
+                batch_size < 1:
+            raise ValueError('batch_size must be a whole number and at least '
+                             f'1, got {batch_size!r}')
+        # Half of a box on each side would leave nothing of it.
+        if not is_number(margin) or not -.5 < margin < math.inf:
+            raise ValueError('margin must be a share of the box of a face, '
+                             f'such as 0.05, got {margin!r}')
+        if reject_above is None:
+            return int(batch_size)
+        if return_datasamples:
+            raise ValueError('reject_above marks dicts: leave out '
+                             'return_datasamples=True')
+        above = 1 if self.bounded else math.inf
+        if not is_number(reject_above) or not 0 < reject_above < above:
+            raise ValueError(
+                f'reject_above must lie in (0, {above}), got '
+                f'{reject_above!r}: uncertainties of this model are ' +
+                ('one minus the largest probability. ' if self.bounded else
+                 'positive numbers. ') +
+                'rejection_threshold(target_error) finds one.')
+        return int(batch_size)
+
+    def generate(self, sources: Iterable, batch_size: int,
+                 reject_above: Optional[float], detect_faces: bool,
+                 margin: float, return_datasamples: bool,
+                 on_error: str) -> Iterator:
+        """The results of :meth:`stream`, whose options are checked."""
+        for chunk in in_chunks(sources, batch_size):
             ready, before = [], []
             for source in chunk:
                 try:
@@ -375,9 +496,13 @@ class FERInferencer(ImageClassificationInferencer):
             float: For ``reject_above``.
 
         Raises:
-            ValueError: The checkpoint has no thresholds, or no part of the
-                images has so few errors.
+            ValueError: ``target_error`` is not in (0, 1), the checkpoint has
+                no thresholds, or no part of the images has so few errors.
         """
+        if not is_number(target_error) or not 0 < target_error < 1:
+            raise ValueError(
+                'target_error must be a share of errors in (0, 1), such as '
+                f'0.05 for 5 %, got {target_error!r}')
         table = getattr(self.model, 'rejection', None)
         if not table:
             raise ValueError(
@@ -396,7 +521,8 @@ class FERInferencer(ImageClassificationInferencer):
                 f'{table["images"]} held-out images ' +
                 ('none does.' if lowest is None else
                  f'the lowest that was reached is {lowest:.1%}.'))
-        return float(max(rows)[1])
+        # Where nothing is uncertain, zero; reject_above is positive.
+        return max(float(max(rows)[1]), sys.float_info.min)
 
     def write_pictures(self, sources: list, results: list,
                        show_dir: str) -> None:
@@ -408,7 +534,7 @@ class FERInferencer(ImageClassificationInferencer):
             show_dir (str): Folder; files are numbered, and named after the
                 images' files.
         """
-        os.makedirs(show_dir, exist_ok=True)
+        make_folder(show_dir)
         for number, (source, result) in enumerate(
                 zip(sources, results, strict=True)):
             if isinstance(result, dict):
@@ -426,3 +552,69 @@ class FERInferencer(ImageClassificationInferencer):
     def list_models(pattern: Optional[str] = None) -> List[str]:
         """Names of our models that come with weights."""
         return list_models(pattern, weights=True)
+
+
+def read_classes(
+        classes: Union[str, os.PathLike, Sequence[str], None]
+) -> Optional[List[str]]:
+    """Names of classes from a file or a sequence.
+
+    Raises:
+        ValueError: A name is empty or occurs twice, or the file cannot be
+            read.
+        TypeError: Names come in no order, or not as text.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, (str, os.PathLike)):
+        try:
+            return read_class_names(classes)
+        except OSError as error:
+            raise ValueError(
+                f'classes={os.fspath(classes)!r}: there is no such file of '
+                f'class names ({error.strerror or error}). Give a file with '
+                'a name on each line, or a list of names.') from error
+    if not isinstance(classes, (list, tuple, np.ndarray)):
+        raise TypeError(
+            'classes must be a list of names in the order of the labels, or '
+            f'a file with a name on each line, got {type(classes).__name__}')
+    return check_class_names([
+        name.item() if isinstance(name, np.generic) else name
+        for name in classes])
+
+
+def check_image_size(size) -> Optional[Tuple[int, int]]:
+    """(height, width) of a number or a pair.
+
+    Raises:
+        ValueError: It is neither, or not positive.
+    """
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, numbers.Integral) else size
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(
+            isinstance(side, numbers.Integral) and side > 0
+            and not isinstance(side, bool) for side in pair):
+        raise ValueError(
+            'image_size must be a number of pixels, or (height, width), got '
+            f'{size!r}')
+    return int(pair[0]), int(pair[1])
+
+
+def is_number(value) -> bool:
+    """Whether a value is a real number; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def make_folder(path: str) -> None:
+    """Make a folder for pictures.
+
+    Raises:
+        ValueError: It cannot be made, as where a file is.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f'show_dir={os.fspath(path)!r} cannot be a folder '
+            f'({error.strerror}). Name another one.') from error

@@ -1,9 +1,19 @@
 """AffectNet: eight expressions, with valence and arousal."""
 import csv
 import io
+import logging
 import os
 import os.path as osp
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 from mmengine.logging import print_log
@@ -11,6 +21,7 @@ from mmengine.utils import track_iter_progress
 
 from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
+from mmfer.utils import text_tables
 
 from .base import FERDataset
 from .va_noise import MISSING_VA
@@ -37,6 +48,8 @@ class Annotation(NamedTuple):
         name (str): What the image is found by.
         where (str): File and line, or files, for messages.
         expression, valence, arousal (str | bytes | int | float): As written.
+        sample_id (str): Number of the sample in a table that was written
+            from a set with repeated images, '' in others.
     """
 
     name: str
@@ -44,6 +57,7 @@ class Annotation(NamedTuple):
     expression: Number
     valence: Number
     arousal: Number
+    sample_id: str = ''
 
 
 @DATASETS.register_module()
@@ -127,12 +141,14 @@ class AffectNet(FERDataset):
     def load_samples(self) -> List[dict]:
         """Read the table or the annotations of all images."""
         images, annotations = self._find_release()
+        annotations = list(self._of_emotions(annotations))
+        check_repeats(annotations)
         return [
             dict(
-                img_path=osp.join(images, annotation.name),
+                img_path=text_tables.join_listed(images, annotation.name),
                 gt_label=expression_label(annotation),
                 gt_va=va_pair(annotation))
-            for annotation in self._of_emotions(annotations)
+            for annotation in annotations
         ]
 
     def _of_emotions(
@@ -146,20 +162,28 @@ class AffectNet(FERDataset):
         """A table of the CSV release, for ``table``.
 
         It has the columns that are read here, valence and arousal as they
-        were.
+        were. If images are repeated, it also has ``sample_id``: the decisions
+        on the samples of one image may differ.
         """
         label_of = dict(zip(map(int, sample_ids), map(int, labels)))
+        annotations = {
+            sample_id: annotation
+            for sample_id, annotation in enumerate(
+                self._of_emotions(self._find_release()[1]))
+            if sample_id in label_of
+        }
+        names = {text_tables.path_key(a.name) for a in annotations.values()}
+        repeated = len(names) < len(annotations)
         text = io.StringIO(newline='')
         writer = csv.writer(text, lineterminator='\n')
         # In the capitals of the release.
-        writer.writerow(['subDirectory_filePath', *WANTED[1:]])
-        annotations = self._of_emotions(self._find_release()[1])
-        for sample_id, annotation in enumerate(annotations):
-            if sample_id in label_of:
-                writer.writerow([
-                    annotation.name, label_of[sample_id], annotation.valence,
-                    annotation.arousal
-                ])
+        writer.writerow(['subDirectory_filePath', *WANTED[1:]] +
+                        ['sample_id'] * repeated)
+        for sample_id, annotation in annotations.items():
+            writer.writerow([
+                annotation.name, label_of[sample_id], annotation.valence,
+                annotation.arousal
+            ] + [sample_id] * repeated)
         write_atomic(path, text.getvalue().encode())
         return dict(table=osp.abspath(path))
 
@@ -213,17 +237,34 @@ def expression_label(annotation: Annotation) -> int:
     Raises:
         ValueError: It is something else.
     """
-    try:
-        value = float(annotation.expression)
-    except (TypeError, ValueError):
-        value = None
+    written = annotation.expression
+    value = text_tables.whole_number(written) if isinstance(
+        written, str) else as_number(written)
     if value not in range(NUM_IDS):
         raise ValueError(
             f'{annotation.where}: the expression of {annotation.name!r} is '
-            f'{annotation.expression!r}. AffectNet counts {len(EMOTIONS)} '
+            f'{written!r}. AffectNet counts {len(EMOTIONS)} '
             f'emotions from 0, then none, uncertain and no face up to '
             f'{NUM_IDS - 1}. Correct or remove it.')
     return int(value)
+
+
+def as_number(written: Number) -> float:
+    """Return a field of a table or the content of a file as a number.
+
+    Args:
+        written (str | bytes | int | float): As it is in the release.
+
+    Returns:
+        float: NaN if it is something else.
+    """
+    if isinstance(written, str):
+        value = text_tables.number(written)
+        return np.nan if value is None else value
+    try:
+        return float(written)
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def va_pair(annotation: Annotation) -> np.ndarray:
@@ -238,10 +279,7 @@ def va_pair(annotation: Annotation) -> np.ndarray:
     pair = np.full(2, np.nan, dtype=np.float32)
     for i, name in enumerate(('valence', 'arousal')):
         written = getattr(annotation, name)
-        try:
-            value = float(written)
-        except (TypeError, ValueError):
-            value = np.nan
+        value = as_number(written)
         if -1 <= value <= 1:
             pair[i] = value
         elif value != MISSING_VA:
@@ -250,6 +288,42 @@ def va_pair(annotation: Annotation) -> np.ndarray:
                 f'{written!r}, neither in [-1, 1] nor {MISSING_VA} for '
                 f'missing. Correct it, or write {MISSING_VA}.')
     return pair
+
+
+def check_repeats(annotations: Sequence[Annotation]) -> None:
+    """Log images that are annotated more than once.
+
+    Args:
+        annotations (Sequence[Annotation]): Of the samples.
+
+    Raises:
+        ValueError: An image has several labels, and no ``sample_id`` tells
+            that these are of several samples.
+    """
+    seen: Dict[str, Annotation] = {}
+    repeats, differ = [], 0
+    for annotation in annotations:
+        key = text_tables.path_key(annotation.name)
+        first = seen.setdefault(key, annotation)
+        if first is annotation:
+            continue
+        labels = expression_label(first), expression_label(annotation)
+        if labels[0] != labels[1]:
+            if not first.sample_id or first.sample_id == annotation.sample_id:
+                raise ValueError(
+                    f'{annotation.where}: {annotation.name!r} has the '
+                    f'expression {labels[1]}, and {labels[0]} at '
+                    f'{first.where}. One image has one expression here; '
+                    'remove one of the two.')
+            differ += 1
+        repeats.append((first, annotation))
+    if repeats:
+        first, second = repeats[0]
+        print_log(
+            f'AffectNet: {len(repeats)} of {len(annotations)} samples repeat '
+            f'an image, {differ} of them with another expression, e.g. '
+            f'{second.name} at {first.where} and {second.where}. All are '
+            'used.', 'current', level=logging.WARNING)
 
 
 def read_table(path: str) -> Iterator[Annotation]:
@@ -262,49 +336,21 @@ def read_table(path: str) -> Iterator[Annotation]:
         Annotation: Of every row; its name is the path below the images.
 
     Raises:
-        ValueError: A row has other columns.
+        ValueError: It has other columns, or a row has.
     """
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        reader = csv.reader(file)
-        positions = None
-        for row in filter(None, reader):
-            where = f'{path}, line {reader.line_num}'
-            if positions is None:
-                positions, width = table_columns(row, where)
-                if row[positions[0]].strip().lower() == WANTED[0]:
-                    continue
-            if len(row) != width:
-                raise ValueError(
-                    f'{where}: {len(row)} columns instead of {width}. Was '
-                    'the table copied completely?')
-            name, *values = (row[i].strip() for i in positions)
-            yield Annotation(name, where, *values)
-
-
-def table_columns(row: Sequence[str], where: str) -> Tuple[List[int], int]:
-    """Where the columns are, by the first row of a table.
-
-    Args:
-        row (Sequence[str]): The header, or the first image.
-        where (str): File and line, for the message.
-
-    Returns:
-        tuple[list[int], int]: Positions of ``WANTED``, number of columns.
-
-    Raises:
-        ValueError: It is neither the header nor a row of all columns.
-    """
-    names = [cell.strip().lower() for cell in row]
-    if WANTED[0] not in names:
-        names = COLUMNS
-    missing = [name for name in WANTED if name not in names]
-    if missing or len(names) != len(row):
-        raise ValueError(
-            f'{where}: {row!r} is neither the header of AffectNet, with the '
-            f'columns {", ".join(WANTED)} (in any case), nor a row of its '
-            f'{len(COLUMNS)} columns. Is it training.csv or validation.csv '
-            'of the manually annotated part?')
-    return [names.index(name) for name in WANTED], len(row)
+    table = text_tables.read_table(
+        path, {name: [name] for name in (*WANTED, 'sample_id')},
+        'training.csv or '
+        'validation.csv of the manually annotated part of AffectNet, with '
+        f'the columns {", ".join(WANTED)} (in any case), or without a header '
+        f'and with all {len(COLUMNS)}', optional=['sample_id'],
+        headless=COLUMNS)
+    columns = [table.columns[name] for name in WANTED]
+    ids = table.columns.get('sample_id', [''] * len(table))
+    for row, (name, *values) in enumerate(zip(*columns)):
+        if table.decimal_comma:
+            values = [value.replace(',', '.') for value in values]
+        yield Annotation(name, table.where(row), *values, ids[row])
 
 
 def annotated_names(folder: str) -> List[str]:

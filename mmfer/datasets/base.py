@@ -16,15 +16,12 @@ from mmengine.utils import track_iter_progress
 from mmpretrain.datasets import BaseDataset
 
 from mmfer.registry import TASK_UTILS
+from mmfer.utils.text_tables import check_class_names, read_class_names
 
 from .decisions import read_decisions
+from .images import UnreadableImageError, check_image_file, looks_complete
 from .label_noise import labels_sha256
 from .lists import write_label_list
-from .transforms.loading import (
-    UnreadableImageError,
-    check_image_file,
-    looks_complete,
-)
 from .va_noise import check_va
 
 # Classes that a message lists by name.
@@ -85,7 +82,7 @@ class FERDataset(BaseDataset):
             arousal. Refused in ``test_mode``.
         cache_images (bool): Keep decoded images in memory. The first
             transform must then be ``LoadFERImage``. Defaults to False.
-        on_bad_image (str): What to do with unreadable or truncated images.
+        on_bad_image (str): What to do with unreadable or damaged images.
             ``'raise'`` stops when one is met and says how many look bad;
             ``'skip'`` checks every file once before training, leaves the
             bad ones out and lists them in :attr:`skipped`. Defaults to
@@ -99,7 +96,7 @@ class FERDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: The root or listed images are not there.
-        UnreadableImageError: An image is empty, truncated or no image.
+        UnreadableImageError: An image is empty, damaged or no image.
         ValueError: The split is empty, or labels are out of range or
             refused.
     """
@@ -161,6 +158,31 @@ class FERDataset(BaseDataset):
             else 'train_dataloader'
         super().__init__(
             ann_file=ann_file, data_root=osp.expanduser(data_root), **kwargs)
+
+    def _compat_classes(
+            self, metainfo: Optional[dict],
+            classes: Union[str, Sequence[str], None]) -> dict:
+        """Merge ``classes`` into ``metainfo``; both may name a file.
+
+        mmpretrain reads the file as it is: with its byte order mark, and
+        with blank lines as classes.
+        """
+        metainfo = dict(metainfo or {})
+        classes = metainfo.get('classes', classes)
+        if classes is None:
+            return metainfo
+        if isinstance(classes, (str, os.PathLike)):
+            classes = read_class_names(classes)
+        elif isinstance(classes, (list, tuple)):
+            try:
+                classes = check_class_names(classes)
+            except ValueError as error:
+                raise ValueError(f'{type(self).__name__}: {error}') from None
+        else:
+            raise ValueError(
+                f'{type(self).__name__}: classes={classes!r} is neither a '
+                'list of names nor a file with one name per line.')
+        return {**metainfo, 'classes': tuple(classes)}
 
     # -- loading -----------------------------------------------------------
     def load_samples(self) -> List[dict]:
@@ -248,6 +270,10 @@ class FERDataset(BaseDataset):
         if not kept:
             raise ValueError(f'{type(self).__name__}: not one of '
                              f'{len(self.data_list)} images can be read.')
+        self._warn_of_empty_classes(
+            *(self._given_labels[[s['sample_id'] for s in samples]]
+              for samples in (kept, self.data_list)),
+            "on_bad_image='skip'")
         return kept
 
     def full_init(self):
@@ -261,7 +287,7 @@ class FERDataset(BaseDataset):
             self.judge(
                 read_decisions(self.decisions, self._names,
                                self._given_labels, self.sample_ids,
-                               self.num_classes))
+                               self.num_classes, self.CLASSES))
 
     def _cache_images(self) -> None:
         """Decode every image into memory through the first transform."""
@@ -356,6 +382,7 @@ class FERDataset(BaseDataset):
                 relabel, drop), ``suggested_label``, ``noise_score``, and
                 further measurements.
         """
+        before = self.get_gt_labels()
         self.before_judgement = self.get_subset(list(range(len(self))))
         self.judgement = dict(judgement)
         ids, decision = judgement['sample_id'], judgement['decision']
@@ -363,6 +390,8 @@ class FERDataset(BaseDataset):
         self.set_labels(ids[changed], judgement['suggested_label'][changed])
         kept = np.isin(self.sample_ids, ids[decision != 'drop'])
         self.get_subset_(np.flatnonzero(kept).tolist())
+        self._warn_of_empty_classes(self.get_gt_labels(), before,
+                                    'the decisions on labels')
 
     def write_list(self, path: str, sample_ids: Sequence[int],
                    labels: Sequence[int]) -> dict:
@@ -549,20 +578,37 @@ class FERDataset(BaseDataset):
                 f'{int(np.flatnonzero(wrong)[0])}. Labels here are 0-based; '
                 'does the list count from 1, or has it more classes?')
 
-    def _warn_of_empty_classes(self, labels: np.ndarray) -> None:
-        empty = np.flatnonzero(
-            np.bincount(labels, minlength=self.num_classes) == 0)
+    def _warn_of_empty_classes(self,
+                               labels: np.ndarray,
+                               before: Optional[np.ndarray] = None,
+                               cause: str = '') -> None:
+        """Warn of classes without a sample.
+
+        Args:
+            labels (np.ndarray): int64 (N, ).
+            before (np.ndarray, optional): Labels of this set before samples
+                were left out; only classes that had one are named.
+            cause (str): Why they were left out.
+        """
+        empty = np.bincount(labels, minlength=self.num_classes) == 0
+        if before is not None:
+            empty &= np.bincount(before, minlength=self.num_classes) > 0
+        empty = np.flatnonzero(empty)
         if not empty.size:
             return
         names = ', '.join(self.CLASSES[i] for i in empty[:MAX_NAMED])
         if empty.size > MAX_NAMED:
             names += f' and {empty.size - MAX_NAMED} more'
         place = f' of {self.data_root!r}' if self.data_root else ''
+        left, check = '', 'the data set is complete'
+        if before is not None:
+            left = f' of {len(before)} are left by {cause}'
+            check = f'{cause} may leave these classes out'
         print_log(
-            f'{type(self).__name__}{place}: {len(labels)} samples, but no '
-            f'sample of {names}. They are used as they are, but these classes '
-            'cannot be learnt or measured on them; check that the data set '
-            'is complete.', 'current', level=logging.WARNING)
+            f'{type(self).__name__}{place}: {len(labels)} samples{left}, but '
+            f'no sample of {names}. They are used as they are, but these '
+            'classes cannot be learnt or measured on them; check that '
+            f'{check}.', 'current', level=logging.WARNING)
 
     def _check_files(self, samples: List[dict]) -> None:
         # One listing per folder: 10^5 stat calls on a network disk are slow.

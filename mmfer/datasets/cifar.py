@@ -6,7 +6,6 @@ import os.path as osp
 import pickle
 import re
 import zlib
-from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -19,6 +18,18 @@ from mmpretrain.datasets.categories import (
 
 from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
+from mmfer.utils.text_files import Line, line_error, read_text
+from mmfer.utils.text_tables import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    class_index,
+    join_listed,
+    known_columns,
+    match_columns,
+    split_fields,
+    unquoted,
+    whole_number,
+)
 
 from .base import FERDataset
 from .label_noise import labels_sha256
@@ -27,7 +38,9 @@ from .lists import read_label_list
 PAGE = 'the CIFAR page of its authors (www.cs.toronto.edu/~kriz/cifar.html)'
 # 12, 00012.jpg, train/00012.jpg and train_00012 all name image 12.
 _IMAGE = r'(?:\S*[/\\])?(?:train_|test_)?([0-9]+)(?:\.[A-Za-z]+)?'
-_ROW = re.compile(rf'(?:{_IMAGE}[\s,]+)?([0-9]+)')
+# What a noisy list may call the column of indices.
+INDEX_COLUMNS = ('index', 'id', 'sample_id', 'image_id', 'original_index',
+                 *IMAGE_COLUMNS)
 
 
 class Layout(NamedTuple):
@@ -232,7 +245,8 @@ class NoisyCIFAR10(FERDataset):
     def _read_noisy_labels(self, labels: np.ndarray) -> np.ndarray:
         """The list's labels (N, ), by original row."""
         noisy = read_noisy_list(self.noisy_list, len(labels),
-                                self.num_classes, self.partial_list)
+                                self.num_classes, self.partial_list,
+                                self.CLASSES)
         with open(self.noisy_list, 'rb') as file:
             self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
         right = (noisy == labels)[noisy >= 0].mean()
@@ -485,25 +499,28 @@ def read_numbered_list(table: str, folder: str,
             f'{len(rows) - 1}, the order of the original batches, without a '
             f'gap: see {name!r}. Complete the list; for images of other '
             'names, or a part of them, use ImageList.')
-    paths = [osp.join(folder, rows.paths[row]) for row in order]
+    paths = [join_listed(folder, rows.paths[row]) for row in order]
     return paths, rows.labels[order]
 
 
 def read_noisy_list(path: str,
                     count: int,
                     num_classes: int,
-                    partial: bool = False) -> np.ndarray:
+                    partial: bool = False,
+                    classes: Optional[Sequence[str]] = None) -> np.ndarray:
     """Read a plain list of labels for all images of a split.
 
     Args:
         path (str): One label per line in the original order, or rows
             ``index label`` in any (also with a comma, and with an image name
-            such as ``train_00012`` as the index). Blank lines and lines that
-            start with ``#`` are skipped. Labels and indices start at 0.
+            such as ``train_00012`` as the index; with a header, in either
+            order). Blank lines and lines that start with ``#`` are skipped.
+            Labels and indices start at 0.
         count (int): Number of images N.
         num_classes (int): Number of classes.
         partial (bool): Rows have an index, and some images have no row.
             Defaults to False.
+        classes (Sequence[str], optional): Names that labels may be instead.
 
     Returns:
         np.ndarray: int64 (N, ), in the original order; -1 without a row.
@@ -513,7 +530,7 @@ def read_noisy_list(path: str,
         ValueError: It is no text; a row is neither; a label is out of range;
             or there is not exactly one label for each image.
     """
-    rows = _noisy_rows(path, num_classes)
+    rows = _noisy_rows(path, num_classes, classes)
     labels = np.full(count, -1, dtype=np.int64)
     for position, (where, index, label) in enumerate(rows):
         if (index is None) != (rows[0][1] is None):
@@ -549,8 +566,10 @@ def read_noisy_list(path: str,
     return labels
 
 
-def _noisy_rows(path: str,
-                num_classes: int) -> List[Tuple[str, Optional[int], int]]:
+def _noisy_rows(
+        path: str, num_classes: int,
+        classes: Optional[Sequence[str]]
+) -> List[Tuple[str, Optional[int], int]]:
     """Rows of a list of labels: where, index if there is one, label."""
     if not osp.isfile(path):
         raise FileNotFoundError(
@@ -558,23 +577,87 @@ def _noisy_rows(path: str,
             'published N list with '
             'tools/dataset_converters/convert_cifar_n.py.')
     try:
-        lines = Path(path).read_text(encoding='utf-8-sig').split('\n')
-    except UnicodeDecodeError:
+        filled = read_text(path, 'list of labels').filled
+    except ValueError as error:
         raise ValueError(
-            f'{path} is not a text file. A published N list is made one '
-            'with tools/dataset_converters/convert_cifar_n.py.') from None
+            f'{path} is not a text file ({error}) A published N list is made '
+            'one with tools/dataset_converters/convert_cifar_n.py.'
+        ) from None
+    lines = [line for line in filled if line.text[0] != '#']
+    if len(lines) < len(filled):
+        comment = next(line for line in filled if line.text[0] == '#')
+        print_log(
+            f'{path}: {len(filled) - len(lines)} line(s) that start with "#" '
+            f'are left out as comments, e.g. line {comment.number}: '
+            f'{comment.text[:80]!r}.', 'current')
     rows = []
-    for number, line in enumerate(map(str.strip, lines), start=1):
-        if not line or line.startswith('#'):
-            continue
-        where = f'{path}, line {number}: {line!r}'
-        match = _ROW.fullmatch(line)
-        if match is None:
+    for line, fields in zip(*_index_and_label(path, lines)):
+        where = f'{path}, line {line.number}: {line.text!r}'
+        label = whole_number(fields[-1])
+        if label is None and classes is not None:
+            label = class_index(fields[-1], classes)
+        index = None
+        if len(fields) == 2:
+            index = whole_number(fields[0])
+            match = re.fullmatch(_IMAGE, fields[0])
+            if index is None and match is not None:
+                index = int(match[1])
+        if label is None or label < 0 or len(fields) == 2 and (
+                index is None or index < 0):
             raise ValueError(f'{where} is neither a label nor an index and a '
                              'label, such as "12 6". Correct the row.')
-        if int(match[2]) >= num_classes:
+        if label >= num_classes:
             raise ValueError(
                 f'{where}: the label is outside [0, {num_classes}). Labels '
                 'here are 0-based; does the list count from 1?')
-        rows.append((where, match[1] and int(match[1]), int(match[2])))
+        rows.append((where, index, label))
     return rows
+
+
+def _index_and_label(
+        path: str, lines: List[Line]) -> Tuple[List[Line], List[List[str]]]:
+    """Lines of rows, and their fields: label, or index and label."""
+    if not lines:
+        return [], []
+    separator = next((s for s in (';', '\t', ',') if s in lines[0].text), None)
+    if separator is None:
+        rows = [[unquoted(x) for x in line.text.split()] for line in lines]
+    else:
+        rows = split_fields(path, lines, separator)
+    full = [i for i, row in enumerate(rows) if any(row)]
+    lines = [lines[i] for i in full]
+    rows = [rows[i] for i in full]
+    for row in rows:
+        while not row[-1]:
+            row.pop()
+    columns = dict(index=INDEX_COLUMNS, label=LABEL_COLUMNS)
+    places: Optional[List[int]] = None
+    if rows and 'label' in known_columns(rows[0], columns):
+        names = rows.pop(0)
+        line, *lines = lines
+        try:
+            header = match_columns(names, columns)
+        except ValueError as error:
+            raise line_error(path, line.number, line.text, str(error),
+                             'Keep one of the two.') from None
+        if header.others:
+            raise line_error(
+                path, line.number, line.text,
+                f'nothing is known of the column {header.others[0]!r}',
+                'The columns of this list are label, and before or behind '
+                'it index or image.')
+        index = header.position.get('index', header.index)
+        places = [header.position['label']]
+        if index is not None:
+            places.insert(0, index)
+    width = 2 if places is None else len(names)
+    for line, row in zip(lines, rows):
+        if len(row) > width or places is not None and len(row) < width:
+            raise line_error(
+                path, line.number, line.text,
+                f'this is neither a label nor an index and a label, but '
+                f'{len(row)} fields, where {width} are expected',
+                'A row is a label, or an index and a label, such as "12 6".')
+    if places is not None:
+        rows = [[row[place] for place in places] for row in rows]
+    return lines, rows

@@ -2,27 +2,29 @@
 import logging
 import os
 import os.path as osp
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence
 
 from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
+from mmfer.utils.text_tables import join_listed
 
 from .base import FERDataset
+from .images import IMAGE_EXTENSIONS, find_images, left_out
 from .lists import read_label_list, write_label_list
 
 NOISY_FORMATS = ('resup', 'eac', 'scn', 'jointgan')
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
-                    '.ppm', '.pgm')
 
 
 @DATASETS.register_module()
 class ImageList(FERDataset):
     """Images and labels named by a list file, one ``image,label`` per row.
 
-    Also ``image label``, also with a header, and any published list: see
+    Also ``image label``, also with a header, also as a spreadsheet saves it,
+    and any published list: see
     :func:`~mmfer.datasets.lists.read_label_list`. Images may lie in several
-    folders and share base names; the path is the key.
+    folders and share base names; the path is the key. Labels are numbers or,
+    with ``classes``, names of classes.
 
     The classes have to be said, because a list cannot tell them: a class
     without a row would be lost, and all behind it would move up.
@@ -69,6 +71,7 @@ class ImageList(FERDataset):
                     'are not guessed from the list: a class without a row '
                     'would be lost.')
             classes = [str(i) for i in range(num_classes)]
+        self._named = named is not None
         self.label_base = label_base
         self._stated_classes = num_classes
         super().__init__(
@@ -88,14 +91,16 @@ class ImageList(FERDataset):
             self.ann_file,
             self.num_classes,
             label_base=self.label_base,
-            by_path=True)
+            by_path=True,
+            classes=self.CLASSES if self._named else None,
+            root=self.img_prefix)
         if self.test_mode and rows.format in NOISY_FORMATS:
             raise ValueError(
                 f'ImageList: {rows.path} looks like a published noisy list of '
                 f'RAF-DB ({rows.format}), whose test labels are wrong too. '
                 'Evaluate with RAFDB(split="test"); train with '
                 'RAFDB(noisy_list=...).')
-        if self.label_base is None:
+        if self.label_base is None and not rows.by_name:
             print_log(
                 f'ImageList: {rows.path} counts its {self.num_classes} '
                 f'classes from {rows.label_base}, by the labels in it.',
@@ -103,7 +108,7 @@ class ImageList(FERDataset):
         # By sample_id.
         self._written = rows.paths
         return [
-            dict(img_path=osp.join(self.img_prefix, path), gt_label=label)
+            dict(img_path=join_listed(self.img_prefix, path), gt_label=label)
             for path, label in zip(
                 rows.paths, rows.labels.tolist(), strict=True)
         ]
@@ -129,8 +134,9 @@ class ImageFolders(FERDataset):
         `-- surprised/
 
     Files are found at any depth; names that start with a dot are passed
-    over. ``sample_id`` counts through the classes in their order, and in
-    each through the sorted paths.
+    over, and files without the ending of an image are left out, with a
+    warning that counts them. ``sample_id`` counts through the classes in
+    their order, and in each through the sorted paths.
 
     Without ``classes`` every folder is a class, in sorted order. An
     evaluation split (``test_mode=True``) that lacks a class needs
@@ -191,12 +197,18 @@ class ImageFolders(FERDataset):
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(folders)
         self._check_folders(root, folders)
-        samples, empty = [], []
+        samples, empty, others = [], [], []
         for label, name in enumerate(self.CLASSES):
-            paths = find_images(osp.join(root, name), self.extensions)
+            paths, rest = find_images(osp.join(root, name), self.extensions)
+            others += rest
             samples += [dict(img_path=path, gt_label=label) for path in paths]
             if not paths and not self._may_lack:
                 empty.append(name)
+        if others:
+            print_log(
+                left_out(others, 'ImageFolders', self.extensions),
+                'current',
+                level=logging.WARNING)
         if empty:
             raise ValueError(
                 f'ImageFolders: no images in {len(empty)} of '
@@ -222,23 +234,3 @@ class ImageFolders(FERDataset):
                 f'name are left out: {", ".join(others)}.',
                 'current',
                 level=logging.WARNING)
-
-
-def find_images(folder: str, extensions: Tuple[str, ...]) -> List[str]:
-    """Paths of all images below a folder, sorted.
-
-    Args:
-        folder (str): Where to look, at any depth, also behind links.
-        extensions (tuple[str]): Lower case, with the dot.
-
-    Returns:
-        list[str]: Paths that start with ``folder``.
-    """
-    paths = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        paths += [
-            osp.join(parent, name) for name in names
-            if not name.startswith('.') and name.lower().endswith(extensions)
-        ]
-    return sorted(paths)

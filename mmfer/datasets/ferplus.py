@@ -2,12 +2,19 @@
 import csv
 import io
 import os.path as osp
-from typing import Dict, List, Sequence
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
+from mmengine.logging import print_log
 
 from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
+from mmfer.utils.text_tables import (
+    TextTable,
+    join_listed,
+    path_key,
+    read_table,
+)
 
 from .base import FERDataset
 
@@ -15,7 +22,13 @@ EMOTIONS = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust',
             'fear', 'contempt')
 # Vote columns of fer2013new.csv: the eight emotions, then two that say the
 # image cannot be labelled.
-NUM_COLUMNS = len(EMOTIONS) + 2
+VOTES = (*EMOTIONS, 'unknown', 'NF')
+NUM_COLUMNS = len(VOTES)
+HEADER = ('Usage', 'Image name', *VOTES)
+COLUMNS = dict(
+    usage=['usage'],
+    image=['image_name', 'image'],
+    **{name: [name.lower()] for name in VOTES})
 TABLE = 'fer2013new.csv'
 SOFT_DECISIONS = (
     'FERPlus: soft_labels=True trains on the votes, and decisions on labels '
@@ -148,7 +161,9 @@ class FERPlus(FERDataset):
             raise self.missing_root(
                 [table, images], "the FERPlus page (labels) and Kaggle's "
                 'FER2013 page (images)')
-        names, votes = read_votes(table, usage)
+        rows = read_vote_table(table)
+        names, votes = _votes_of(rows, usage)
+        _report(rows, usage)
         labels = PROTOCOLS[self.protocol](votes)
         kept = np.flatnonzero(labels >= 0)
         # Votes by sample_id, so by position among the kept rows.
@@ -156,7 +171,7 @@ class FERPlus(FERDataset):
         samples = []
         for row in kept:
             sample = dict(
-                img_path=osp.join(images, names[row]),
+                img_path=join_listed(images, names[row]),
                 gt_label=int(labels[row]))
             if self.soft_labels:
                 emotions = votes[row, :8].astype(np.float32)
@@ -173,29 +188,117 @@ class FERPlus(FERDataset):
         """
         label_of = dict(zip(map(int, sample_ids), map(int, labels)))
         usage, _ = SPLITS[self.split]
-        table = osp.join(self.data_root, self.table)
-        of_votes = iter(PROTOCOLS[self.protocol](read_votes(table, usage)[1]))
+        table = read_vote_table(osp.join(self.data_root, self.table))
+        of_votes = iter(PROTOCOLS[self.protocol](_votes_of(table, usage)[1]))
         text = io.StringIO(newline='')
         writer = csv.writer(text, lineterminator='\n')
+        writer.writerow(HEADER)
         sample_id = 0
-        with open(table, newline='', encoding='utf-8-sig') as file:
-            for row in filter(None, csv.reader(file)):
-                own = next(of_votes) if row[0] == usage and row[1] else -1
-                if own >= 0:
-                    label = label_of.get(sample_id)
-                    sample_id += 1
-                    if label is None:
-                        continue
-                    if label != own:
-                        row[2:] = [10 * (i == label)
-                                   for i in range(NUM_COLUMNS)]
-                writer.writerow(row)
+        for row_usage, name, votes in zip(table.usages, table.names,
+                                          table.votes):
+            own = next(of_votes) if row_usage == usage and name else -1
+            if own >= 0:
+                label = label_of.get(sample_id)
+                sample_id += 1
+                if label is None:
+                    continue
+                if label != own:
+                    votes = [10 * (i == label) for i in range(NUM_COLUMNS)]
+            writer.writerow([row_usage, name, *votes])
         write_atomic(path, text.getvalue().encode())
         return dict(table=osp.abspath(path))
 
 
-def read_votes(path: str, usage: str):
-    """Read the vote table.
+class VoteTable(NamedTuple):
+    """All rows of ``fer2013new.csv``.
+
+    Attributes:
+        table (TextTable): The table, for messages.
+        usages (list[str]): (N,) Training, PublicTest or PrivateTest.
+        names (list[str]): (N,) image names, '' where there is none.
+        votes (list[tuple[int]]): (N,) ten counts each, in the order of
+            ``VOTES``.
+    """
+
+    table: TextTable
+    usages: List[str]
+    names: List[str]
+    votes: List[Tuple[int, ...]]
+
+
+def read_vote_table(path: str) -> VoteTable:
+    """Read the whole vote table; columns go by the header.
+
+    Args:
+        path (str): ``fer2013new.csv``.
+
+    Returns:
+        VoteTable: Its rows.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It lacks a column or has an unknown one; a usage is
+            unknown, or a vote is not a whole number of at least 0.
+    """
+    table = read_table(path, COLUMNS, 'fer2013new.csv of FERPlus',
+                       others='refuse')
+    known = {usage.lower(): usage for usage, _ in SPLITS.values()}
+    usages = []
+    for row, written in enumerate(table.columns['usage']):
+        usage = known.get(''.join(written.lower().split()))
+        if usage is None:
+            raise table.error(
+                row, f'the usage {written!r} is none of '
+                f'{", ".join(known.values())}', 'Correct or remove the row.')
+        usages.append(usage)
+    columns = []
+    for name in VOTES:
+        counts = table.whole_numbers(name)
+        if counts and min(counts) < 0:
+            row = counts.index(min(counts))
+            raise table.error(row, f'{counts[row]} votes for {name} are no '
+                              'count', 'Correct the row.')
+        columns.append(counts)
+    return VoteTable(table, usages, table.columns['image'],
+                     list(zip(*columns)))
+
+
+def _votes_of(rows: VoteTable, usage: str) -> Tuple[List[str], np.ndarray]:
+    """Names and votes (N, 10) of the rows of a split that have a name."""
+    kept = [i for i, name in enumerate(rows.names)
+            if name and rows.usages[i] == usage]
+    votes = np.array([rows.votes[i] for i in kept], dtype=np.int64)
+    return [rows.names[i] for i in kept], votes.reshape(-1, NUM_COLUMNS)
+
+
+def _report(rows: VoteTable, usage: str) -> None:
+    """Log rows without an image, and images in several rows."""
+    nameless, lines = [], {}
+    for number, name, row_usage in zip(rows.table.line_numbers, rows.names,
+                                       rows.usages):
+        if row_usage != usage:
+            continue
+        if name:
+            lines.setdefault(path_key(name), []).append(number)
+        else:
+            nameless.append(number)
+    if nameless:
+        print_log(
+            f'FERPlus: {len(nameless)} {usage} row(s) of {rows.table.path} '
+            f'are left out, as they name no image, e.g. line {nameless[0]}.',
+            'current')
+    several = {name: found for name, found in lines.items() if found[1:]}
+    if several:
+        name, found = next(iter(several.items()))
+        print_log(
+            f'FERPlus: {len(several)} image(s) of the {usage} rows of '
+            f'{rows.table.path} stand in several rows, e.g. {name} in lines '
+            f'{" and ".join(map(str, found))}. All rows are used; each is a '
+            'sample of its own.', 'current')
+
+
+def read_votes(path: str, usage: str) -> Tuple[List[str], np.ndarray]:
+    """Read the votes of a split.
 
     Args:
         path (str): ``fer2013new.csv``.
@@ -204,24 +307,8 @@ def read_votes(path: str, usage: str):
     Returns:
         tuple[list[str], np.ndarray]: Image names and int64 votes (N, 10).
         Rows without an image name are left out, as they have no image.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`read_vote_table`.
     """
-    names, votes = [], []
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        reader = csv.reader(file)
-        if (next(reader, None) or [''])[0].lower() != 'usage':
-            raise ValueError(
-                f'{path}: the first line is not the header that starts with '
-                '"Usage". Is it the fer2013new.csv of FERPlus?')
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != 2 + NUM_COLUMNS or not all(
-                    cell.isdigit() for cell in row[2:]):
-                raise ValueError(
-                    f'{path}, line {reader.line_num}: expected usage, image '
-                    f'name and {NUM_COLUMNS} vote counts, got {row!r}. Is it '
-                    'the fer2013new.csv of FERPlus?')
-            if row[0] == usage and row[1]:
-                names.append(row[1])
-                votes.append([int(cell) for cell in row[2:]])
-    return names, np.array(votes, dtype=np.int64).reshape(-1, NUM_COLUMNS)
+    return _votes_of(read_vote_table(path), usage)

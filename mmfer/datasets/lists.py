@@ -18,16 +18,29 @@ like its train rows, the joint GAN's are a model's predictions. Test labels
 are therefore only ever taken from RAF-DB's own list (format 'rafdb'), and
 train rows are joined by name, never by position.
 """
-import csv
 import os
 import re
 import uuid
 from dataclasses import dataclass
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-PathLike = Union[str, os.PathLike]
+from mmfer.utils.text_files import Line, PathLike, line_error
+from mmfer.utils.text_lists import ImageRows, read_list
+from mmfer.utils.text_tables import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    class_index,
+    is_foreign_path,
+    is_number_like,
+    join_listed,
+    nearest,
+    number,
+    path_key,
+    unquoted,
+    whole_number,
+)
 
 FORMATS = ('resup', 'eac', 'scn', 'jointgan', 'rafdb', 'plain')
 
@@ -41,7 +54,6 @@ RAFDB_CLASS_COUNTS = dict(
 disgust, happiness, sadness, anger, neutral; 12,271 and 3,068 in all."""
 
 _RAFDB_NAME = re.compile(r'((train|test)_[0-9]+)(?:_aligned)?(?:\.[A-Za-z]+)?')
-_INTEGER = re.compile(r'[+-]?[0-9]+')
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +70,10 @@ class LabelList:
         format (str): One of 'resup', 'eac', 'scn', 'jointgan', 'rafdb' and
             'plain'.
         label_base (int): 0 or 1, the first class index in the file.
-        newline (str): 'LF', 'CRLF' or 'mixed'.
+        newline (str): 'LF', 'CRLF', 'CR' or 'mixed'.
         final_newline (bool): Whether the last line is ended by one.
+        by_name (bool): Whether the labels are written as class names;
+            ``label_base`` is then 0.
     """
 
     path: str
@@ -71,6 +85,7 @@ class LabelList:
     label_base: int
     newline: str
     final_newline: bool
+    by_name: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -93,142 +108,104 @@ class VAList(NamedTuple):
         return float(self.va.min()), float(self.va.max())
 
 
-class _Line(NamedTuple):
-    """A line that holds data: its number from 1, and its stripped text."""
-
-    number: int
-    text: str
-
-
-def _line_error(path: str, line: _Line, reason: str,
-                way_out: str) -> ValueError:
-    """A ValueError that says where, what, why, and what to do."""
-    return ValueError(
-        f'{path}, line {line.number}: {line.text!r}: {reason}. {way_out}')
-
-
-def _read_lines(path: str,
-                expected: str) -> Tuple[List[_Line], str, bool]:
-    """Lines of a text file that hold data, and how the lines are ended.
-
-    Args:
-        path (str): The file.
-        expected (str): What a row looks like, for messages.
-
-    Returns:
-        tuple: list[_Line] without blank and ``#`` lines, newline ('LF',
-        'CRLF' or 'mixed'), final_newline (bool).
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not UTF-8 text, or has no rows.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f'{path}: there is no such label list. Check the path; it is '
-            f'relative to {os.getcwd()} unless it starts at the root.')
-    with open(path, 'rb') as file:
-        data = file.read()
-    try:
-        text = data.decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        number = data.count(b'\n', 0, error.start) + 1
-        raise ValueError(
-            f'{path}, line {number}: byte {data[error.start]:#04x} is not '
-            'UTF-8 text. Check that this is a label list; if so, save it as '
-            'UTF-8.') from error
-    ends = text.count('\n')
-    crlf = text.count('\r\n')
-    newline = 'LF' if crlf == 0 else 'CRLF' if crlf == ends else 'mixed'
-    # Not splitlines(): it also splits at characters a name may contain.
-    lines = [
-        _Line(number, line.strip())
-        for number, line in enumerate(text.split('\n'), start=1)
-    ]
-    lines = [x for x in lines if x.text and not x.text.startswith('#')]
-    if not lines:
-        raise ValueError(
-            f'{path}: the file has no rows ({len(data)} bytes). Expected '
-            f'lines such as {expected}; was it copied completely?')
-    return lines, newline, text.endswith('\n')
-
-
 def _base_name(path: str) -> str:
     """Base name of a path with either separator, on any system."""
     return re.split(r'[/\\]', path)[-1]
 
 
-def _split_comma(path: str, line: _Line) -> Tuple[str, str]:
-    """Image and label field of a line of comma-separated values."""
-    fields = next(csv.reader([line.text], skipinitialspace=True))
-    if len(fields) != 2:
-        raise _line_error(
-            path, line,
-            f'{len(fields)} comma-separated fields instead of image and '
-            'label', 'Keep two columns; quote a name that holds a comma.')
-    return fields[0].strip(), fields[1].strip()
+def _error(rows: ImageRows, row: int, reason: str,
+           way_out: str) -> ValueError:
+    """The error for a row: where, what, why, and what to do."""
+    line = rows.rows[row].line
+    return line_error(rows.file.path, line.number, line.text, reason, way_out)
 
 
-def _split_space(path: str, line: _Line) -> Tuple[str, str]:
-    """Image and label field of a line of space- or tab-separated values."""
-    fields = tuple(line.text.rsplit(None, 1))
-    if len(fields) != 2:
-        raise _line_error(
-            path, line, 'there is no label after the image name',
-            'A row is the image, a space and the label, e.g. '
-            '"train_00001.jpg 5".')
-    return fields
-
-
-def _split_rows(
-        path: str,
-        lines: List[_Line]) -> Tuple[List[_Line], List[str], List[str]]:
-    """Split every line into an image and a label field.
-
-    The first line tells whether fields are separated by commas: then its
-    last comma is followed by an integer, or it is the header.
-
-    Returns:
-        tuple: list[_Line] (without the header), list[str], list[str].
-    """
-    comma = lines[0].text.rsplit(',', 1)
-    header = [x.strip().lower() for x in comma] == ['image', 'label']
-    if header:
-        lines = lines[1:]
-        if not lines:
-            raise ValueError(
-                f'{path}: the file has a header but no rows. Expected lines '
-                'such as "a.jpg,0"; was it copied completely?')
-    is_comma = header or (
-        len(comma) == 2 and _INTEGER.fullmatch(comma[1].strip()) is not None)
-    split = _split_comma if is_comma else _split_space
-    fields = [split(path, line) for line in lines]
-    return lines, [x[0] for x in fields], [x[1] for x in fields]
-
-
-def _parse_labels(path: str, lines: List[_Line], fields: List[str],
-                  num_classes: int) -> List[int]:
-    """Labels as written, as a list of int, in 0..num_classes."""
-    labels = []
-    for line, field in zip(lines, fields, strict=True):
-        if _INTEGER.fullmatch(field) is None:
-            raise _line_error(
-                path, line, f'the label {field!r} is not an integer',
-                'The label is the last field of a row. (Valence and arousal '
-                'are read by read_va_list.)')
-        label = int(field)
+def _parse_labels(rows: ImageRows, num_classes: int,
+                  classes: Optional[Sequence[str]],
+                  label_base: Optional[int]) -> Tuple[List[int], bool]:
+    """Labels as written, or by name, and whether they are by name."""
+    fields = [row.fields[1] for row in rows.rows]
+    labels = [whole_number(field, rows.decimal_comma) for field in fields]
+    named = None
+    if classes is not None:
+        # Most lists have few different labels.
+        known = {field: class_index(field, classes) for field in set(fields)}
+        named = [known[field] for field in fields]
+        if None not in named and _names_decide(rows, labels, classes,
+                                               label_base):
+            return named, True
+    by_name = classes is not None and None in labels and any(
+        place is not None and label is None
+        for place, label in zip(named, labels))
+    if by_name:
+        row = named.index(None)
+        if labels[row] is not None:
+            raise _error(
+                rows, row, f'the label {fields[row]!r} is a number, and '
+                'those of other rows are names of classes',
+                'Write all labels as names, or all as numbers.')
+        raise _error(
+            rows, row, f'the label {fields[row]!r} is not an integer, nor '
+            'the name of a class', nearest(fields[row], classes))
+    for row, label in enumerate(labels):
+        if label is None:
+            _refuse_label(rows, row, fields[row], classes)
         if label < 0:
-            raise _line_error(
-                path, line, f'the label {label} is negative',
+            raise _error(
+                rows, row, f'the label {label} is negative',
                 'Class indices start at 0 or 1; drop rows that have no '
                 'label.')
         if label > num_classes:
-            raise _line_error(
-                path, line,
+            raise _error(
+                rows, row,
                 f'the label {label} is out of range for {num_classes} '
                 'classes', 'Correct the row, or num_classes.')
-        labels.append(label)
-    return labels
+    return labels, False
+
+
+def _refuse_label(rows: ImageRows, row: int, field: str,
+                  classes: Optional[Sequence[str]]) -> None:
+    """Raise the error for a label that is no whole number."""
+    if is_number_like(field):
+        raise _error(
+            rows, row, f'the label {field!r} is not an integer',
+            'The label is the last field of a row, a whole number such as 3 '
+            'in the digits 0 to 9. (Valence and arousal are read by '
+            'read_va_list.)')
+    if not field:
+        way_out = 'Drop rows that have no label.'
+    elif classes is None:
+        way_out = ('Labels are numbers, unless the classes are named: '
+                   'classes=["...", ...] in ImageList.')
+    else:
+        way_out = nearest(field, classes)
+    raise _error(rows, row, f'the label {field!r} is not an integer' + (
+        '' if classes is None else ', nor the name of a class'), way_out)
+
+
+def _names_decide(rows: ImageRows, labels: Sequence[Optional[int]],
+                  classes: Sequence[str], label_base: Optional[int]) -> bool:
+    """Whether labels that all are class names are meant as names.
+
+    Raises:
+        ValueError: They are numbers, too, and mean other classes as such.
+    """
+    if None in labels:
+        return True
+    if label_base is not None:
+        return False
+    values = [whole_number(name) for name in classes]
+    if None in values or values in (list(range(len(values))),
+                                    list(range(1, len(values) + 1))):
+        return True
+    if max(labels) > len(classes) or min(labels) < 0:
+        return True
+    raise _error(
+        rows, 0, f'the label {labels[0]} is the name of a class as well as '
+        f'the number of one, and the classes {", ".join(classes)} are not '
+        'in the order of their numbers',
+        'Say label_base=0 or label_base=1 if labels are numbers, or give '
+        'the classes other names.')
 
 
 def _image_key(name: str) -> str:
@@ -237,51 +214,72 @@ def _image_key(name: str) -> str:
     return match.group(1) if match else name
 
 
+def _check_native(path: str, lines: Sequence[Line],
+                  images: Sequence[str]) -> None:
+    """Raise if a path starts at a drive that this system has not."""
+    for line, image in zip(lines, images):
+        if is_foreign_path(image):
+            raise line_error(
+                path, line.number, line.text,
+                f'{image!r} is an absolute path of Windows, and this system '
+                'has no drives',
+                'Write the paths relative to data_prefix, e.g. '
+                f'{_base_name(image)!r}; backslashes between folders do no '
+                'harm.')
+
+
 def _check_unique(path: str,
-                  lines: List[_Line],
-                  names: List[str],
-                  by_path: bool = False) -> None:
+                  lines: Sequence[Line],
+                  names: Sequence[str],
+                  by_path: bool = False,
+                  root: Optional[str] = None) -> None:
     """Raise if two rows name the same image."""
-    seen = {}
-    for line, name in zip(lines, names, strict=True):
+    seen: Dict[str, int] = {}
+    # A path below the root and the same one from the top are one image.
+    root = '' if root is None or not any(
+        name.startswith('/') for name in names) else os.path.abspath(root)
+    for row, name in enumerate(names):
         if not name:
-            raise _line_error(
-                path, line, 'there is no image name before the label',
+            raise line_error(
+                path, lines[row].number, lines[row].text,
+                'there is no image name before the label',
                 'Drop the row, or name its image.')
-        key = name if by_path else _image_key(name)
-        first = seen.setdefault(key, line)
-        if first is not line:
-            raise _line_error(
-                path, line,
+        key = path_key(os.path.join(root, name)) \
+            if by_path else _image_key(name)
+        first = seen.setdefault(key, row)
+        if first != row:
+            raise line_error(
+                path, lines[row].number, lines[row].text,
                 f'the image {name!r} already has a label in line '
-                f'{first.number}: {first.text!r}',
+                f'{lines[first].number}: {lines[first].text!r}',
                 'Keep one of the two rows' +
-                ('.' if by_path else '; only the base name of a path '
-                 'counts.'))
+                (f'; both name {key!r}.' if by_path else
+                 '; only the base name of a path counts.'))
 
 
-def _detect_base(path: str, lines: List[_Line], labels: List[int],
+def _detect_base(rows: ImageRows, labels: List[int],
                  num_classes: int) -> int:
     """First class index of a file, 0 or 1, from the labels that occur."""
     has_zero, has_last = 0 in labels, num_classes in labels
     if has_zero and has_last:
         zero, last = labels.index(0), labels.index(num_classes)
-        raise _line_error(
-            path, lines[last],
+        line = rows.rows[zero].line
+        raise _error(
+            rows, last,
             f'the label {num_classes} needs labels to start at 1, but line '
-            f'{lines[zero].number}, {lines[zero].text!r}, has a 0: that '
+            f'{line.number}, {line.text!r}, has a 0: that '
             f'makes more than {num_classes} classes',
             'Correct one of the two rows, or num_classes.')
     if not has_zero and not has_last:
         raise ValueError(
-            f'{path}: the labels span {min(labels)}..{max(labels)}, which '
-            f'fits {num_classes} classes counted from 0 as well as from 1. '
-            'Say which with label_base=0 or label_base=1.')
+            f'{rows.file.path}: the labels span {min(labels)}..'
+            f'{max(labels)}, which fits {num_classes} classes counted from 0 '
+            'as well as from 1. Say which with label_base=0 or label_base=1.')
     return 0 if has_zero else 1
 
 
-def _check_base(path: str, lines: List[_Line], labels: List[int],
-                num_classes: int, base: int) -> None:
+def _check_base(rows: ImageRows, labels: List[int], num_classes: int,
+                base: int) -> None:
     """Raise if labels do not fit a first class index that was given."""
     if base not in (0, 1):
         raise ValueError(
@@ -289,8 +287,8 @@ def _check_base(path: str, lines: List[_Line], labels: List[int],
             'first class has in the file. Leave it out to have it detected.')
     excluded = 0 if base == 1 else num_classes
     if excluded in labels:
-        raise _line_error(
-            path, lines[labels.index(excluded)],
+        raise _error(
+            rows, labels.index(excluded),
             f'the label {excluded} is outside {base}..'
             f'{num_classes - 1 + base}, the range for {num_classes} classes '
             f'with label_base={base}',
@@ -373,15 +371,18 @@ def read_label_list(path: PathLike,
                     num_classes: int,
                     label_base: Optional[int] = None,
                     format: Optional[str] = None,
-                    by_path: bool = False) -> LabelList:
+                    by_path: bool = False,
+                    classes: Optional[Sequence[str]] = None,
+                    root: Optional[str] = None) -> LabelList:
     """Read a label list: a published one of RAF-DB, or any plain one.
 
     A row is an image and a label, separated by white space (then the label
-    is the last field and the name may contain spaces) or by a comma (with
-    an optional header ``image,label``; a name with a comma is quoted). Of a
-    path only the base name counts, unless ``by_path``. Blank lines and lines
-    that start with ``#`` are skipped; any line end will do, also none at the
-    end.
+    is the last field and the name may contain spaces), a comma, a semicolon
+    or a tab. A header such as ``image,label`` or ``path,emotion`` tells which
+    column is which; a name with a separator in it is quoted. Encodings, line
+    ends, index columns and comments are those of
+    :func:`~mmfer.utils.text_lists.read_list`. Of a path only the base name
+    counts, unless ``by_path``.
 
     The first class index is found from the labels: a 0 means that they
     start at 0, a ``num_classes`` that they start at 1.
@@ -401,28 +402,48 @@ def read_label_list(path: PathLike,
         format (str, optional): One of ``FORMATS``, for a list where the
             detection is wrong; 'rafdb' still has to be plausible.
         by_path (bool): Tell images apart by their whole path, for a list
-            of images in several folders. Default: False.
+            of images in several folders. ``./a``, ``d/../a`` and ``a`` are
+            one path. Default: False.
+        classes (Sequence[str], optional): Names of the classes, which
+            labels may be instead of numbers.
+        root (str, optional): With ``by_path``, the folder that paths start
+            from: a line that starts with ``#`` is then a row if the image
+            that it names is there.
 
     Returns:
         LabelList: Names, 0-based labels, and what was found.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is empty or not text; a row cannot be parsed; a label
-            is negative or out of range; an image appears twice; the first
-            class index is contradictory or cannot be told; ``format`` does
-            not fit. The message gives file, line, reason and a way out.
+        ValueError: It is empty or not text; a header has unknown columns; a
+            row cannot be parsed; a label is negative, out of range or not
+            the name of a class; an image appears twice; with ``by_path``, a
+            path is one of another system; the first class index is
+            contradictory or cannot be told; ``format`` does not fit. The
+            message gives file, line, reason and a way out.
     """
     path = os.fspath(path)
-    lines, newline, final_newline = _read_lines(path, '"train_00001.jpg 5"')
-    lines, paths, fields = _split_rows(path, lines)
-    labels = _parse_labels(path, lines, fields, num_classes)
+    rows = read_list(
+        path, dict(image=IMAGE_COLUMNS, label=LABEL_COLUMNS), 'label list',
+        '"train_00001.jpg 5"',
+        ('there is no label after the image name',
+         'A row is the image, a space and the label, e.g. '
+         '"train_00001.jpg 5".'), classes,
+        None if root is None else lambda name: os.path.isfile(
+            join_listed(root, name)))
+    labels, by_name = _parse_labels(rows, num_classes, classes, label_base)
+    lines = [row.line for row in rows.rows]
+    paths = [row.fields[0] for row in rows.rows]
     names = [_base_name(x) for x in paths]
-    _check_unique(path, lines, paths if by_path else names, by_path)
-    if label_base is None:
-        label_base = _detect_base(path, lines, labels, num_classes)
+    if by_path:
+        _check_native(path, lines, paths)
+    _check_unique(path, lines, paths if by_path else names, by_path, root)
+    if by_name:
+        label_base = 0
+    elif label_base is None:
+        label_base = _detect_base(rows, labels, num_classes)
     else:
-        _check_base(path, lines, labels, num_classes, label_base)
+        _check_base(rows, labels, num_classes, label_base)
     labels = np.array(labels, dtype=np.int64) - label_base
     labels.flags.writeable = False
     if format is None:
@@ -438,8 +459,9 @@ def read_label_list(path: PathLike,
         num_classes=num_classes,
         format=format,
         label_base=label_base,
-        newline=newline,
-        final_newline=final_newline)
+        newline=rows.file.newline,
+        final_newline=rows.file.final_newline,
+        by_name=by_name)
 
 
 def read_va_list(path: PathLike) -> VAList:
@@ -465,26 +487,26 @@ def read_va_list(path: PathLike) -> VAList:
             is not finite; an image appears twice.
     """
     path = os.fspath(path)
-    lines, _, _ = _read_lines(path, '"train_00001.jpg -0.341 -0.129"')
+    wrong = ('there are no two numbers after the image name',
+             'A row is image, valence and arousal. (Lists of classes are '
+             'read by read_label_list.)')
+    rows = read_list(
+        path, dict(image=IMAGE_COLUMNS, valence=('valence', 'val'),
+                   arousal=('arousal', 'aro')),
+        'label list', '"train_00001.jpg -0.341 -0.129"',
+        wrong)
     names, values = [], []
-    for line in lines:
-        fields = line.text.rsplit(None, 2)
-        try:
-            if len(fields) != 3:
-                raise ValueError
-            pair = [float(x) for x in fields[1:]]
-        except ValueError:
-            raise _line_error(
-                path, line, 'there are no two numbers after the image name',
-                'A row is image, valence and arousal. (Lists of classes are '
-                'read by read_label_list.)') from None
+    for position, row in enumerate(rows.rows):
+        pair = [number(x, rows.decimal_comma) for x in row.fields[1:]]
+        if None in pair:
+            raise _error(rows, position, *wrong)
         if not np.isfinite(pair).all():
-            raise _line_error(
-                path, line, 'valence or arousal is not finite',
+            raise _error(
+                rows, position, 'valence or arousal is not finite',
                 'Drop rows that have no value.')
-        names.append(_base_name(fields[0]))
+        names.append(_base_name(row.fields[0]))
         values.append(pair)
-    _check_unique(path, lines, names)
+    _check_unique(path, [row.line for row in rows.rows], names)
     return VAList(tuple(names), np.array(values, dtype=np.float32))
 
 
@@ -615,6 +637,14 @@ def _first_few(names: List[str], count: int = 5) -> str:
     return ', '.join(names[:count]) + (', ...' if len(names) > count else '')
 
 
+def _is_read_back(name: str) -> bool:
+    """Whether a row of white space gives back the name of an image."""
+    return not (
+        not name or name != name.strip() or name[-1] in ',;'
+        or any(x in name for x in '\n\r\t\0\ufeff')
+        or unquoted(name) != name or name[0] == '#')
+
+
 def write_label_list(path: PathLike,
                      names: Sequence[str],
                      labels: Sequence[int],
@@ -622,7 +652,8 @@ def write_label_list(path: PathLike,
                      by_path: bool = False) -> None:
     """Write a list that :func:`read_label_list` reads back as it was.
 
-    One row ``image label`` per image, UTF-8, LF, in the order given. The
+    One row ``image label`` per image, UTF-8, LF, in the order given; with
+    ``by_path``, a path that starts with ``#`` gets ``./`` in front. The
     file is complete or not there: rows go to a temporary file beside it,
     which then takes its place.
 
@@ -660,16 +691,20 @@ def write_label_list(path: PathLike,
             f'{labels.min()}. Give 0-based class indices as integers; '
             'label_base says how they are written.')
     lines = []
-    for number, (name, label) in enumerate(
+    for row, (name, label) in enumerate(
             zip(names, labels, strict=True), start=1):
-        line = _Line(number, f'{name} {int(label) + label_base}')
-        if (not name or name != name.strip() or name[0] == '#'
-                or name[-1] == ',' or '\n' in name or '\r' in name):
-            raise _line_error(
-                path, line, f'the name {name!r} would not be read back: it '
-                'is empty, has white space at an end, a line break, a "#" '
-                'in front or a comma at the end', 'Rename the image.')
-        lines.append(line)
+        if by_path and name[:1] == '#':
+            # The same path, and no comment.
+            name = f'./{name}'
+        text = f'{name} {int(label) + label_base}'
+        if not _is_read_back(name):
+            raise line_error(
+                path, row, text, f'the name {name!r} would not be read back: '
+                'it is empty, has white space at an end, a line break or a '
+                'tab, a "#" in front, quotes around it, or a comma or '
+                'semicolon at the end',
+                'Rename the image.')
+        lines.append(Line(row, text, text))
     if not by_path:
         names = [_base_name(name) for name in names]
     _check_unique(path, lines, names, by_path)

@@ -144,7 +144,8 @@ class RAFDB(FERDataset):
         ]
         if self.noisy_list is not None:
             self._noisy = read_label_list(
-                self.noisy_list, self.num_classes, label_base=self.label_base)
+                self.noisy_list, self.num_classes,
+                label_base=self.label_base, classes=self.CLASSES)
             with open(self.noisy_list, 'rb') as file:
                 self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
             noisy = merge_rafdb_train_labels(own, self._noisy,

@@ -3,6 +3,7 @@ import copy
 import gc
 import io
 import logging
+import math
 import os
 import os.path as osp
 import time
@@ -10,6 +11,7 @@ from contextlib import redirect_stdout
 from datetime import timedelta
 from typing import NamedTuple, Optional
 
+import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.config import Config
@@ -19,13 +21,17 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer.compat import inner_instances, write_atomic
 from mmfer.datasets import LabelView
-from mmfer.registry import HOOKS
+from mmfer.models.pretrained import check_pretrained
+from mmfer.registry import HOOKS, MODELS
 from .hooks.summary import SummaryHook
 from .preflight import build_fitting_loop
 from .stages import fingerprint
-from .utils import bare_model
+from .utils import bare_model, random_state_kept
 
 PEAK = 'peak.pth'
+# Without a patience of its own a training goes on for this share of its
+# epochs, and at least for so many.
+PATIENCE_SHARE, MIN_PATIENCE = 0.1, 5
 ACCURACY = 'accuracy/top1'
 
 
@@ -38,15 +44,22 @@ class PeakHook(Hook):
     one does.
 
     Args:
-        patience (int): Epochs without a better one before training stops.
+        patience (int, optional): Epochs without a better one before training
+            stops. Defaults to None: a tenth of the schedule, at least 5, and
+            counted from the end of the epoch after which the learning rate
+            first is half of its highest or less, where that is later. So no
+            schedule is cut off at its full rate, at which a model that
+            memorises has its first, not its highest peak.
         metric (str): Larger is better. Defaults to ``'accuracy/top1'``.
     """
 
     # After SummaryHook, which notes the metrics.
     priority = 'LOWEST'
 
-    def __init__(self, patience: int, metric: str = ACCURACY):
-        if patience < 1:
+    def __init__(self,
+                 patience: Optional[int] = None,
+                 metric: str = ACCURACY):
+        if patience is not None and patience < 1:
             raise ValueError(f'patience must be at least 1, got {patience}')
         self.patience = patience
         self.metric = metric
@@ -78,8 +91,38 @@ class PeakHook(Hook):
         if best == runner.epoch and is_main_process():
             save_weights(
                 osp.join(runner.work_dir, PEAK), bare_model(runner), best)
-        if best is not None and runner.epoch - best >= self.patience:
+        if best is not None and self._has_waited(runner, best):
             runner.train_loop.stop_training = True
+
+    def _has_waited(self, runner: Runner, best: int) -> bool:
+        """Whether ``best`` is unlikely to be surpassed."""
+        if self.patience is not None:
+            return runner.epoch - best >= self.patience
+        patience = max(MIN_PATIENCE,
+                       math.ceil(PATIENCE_SHARE * runner.max_epochs))
+        if not runner.param_schedulers:
+            return runner.epoch - best >= patience
+        full = epochs_at_full_rate(
+            runner.message_hub.get_scalar('train/lr').data[0],
+            len(runner.train_dataloader))
+        return full is not None and \
+            runner.epoch - max(best, full) >= patience
+
+
+def epochs_at_full_rate(rates: np.ndarray, length: int) -> Optional[int]:
+    """Epochs before the first that ends at half the highest rate or less.
+
+    Args:
+        rates (np.ndarray): Learning rate of each iteration so far, (N, ).
+        length (int): Iterations of an epoch.
+
+    Returns:
+        int, optional: None while the rate is above that.
+    """
+    ends = rates[length - 1::length]
+    low = np.flatnonzero(ends <= np.maximum.accumulate(rates)[
+        length - 1::length] / 2)
+    return int(low[0]) if len(low) else None
 
 
 @HOOKS.register_module()
@@ -132,7 +175,13 @@ def save_weights(path: str, model: nn.Module, epoch: int) -> None:
 
 def main_network(cfg: Config) -> dict:
     """The classifier of a config, or the first of its networks."""
-    return cfg.model.get('network1', cfg.model.get('encoder', cfg.model))
+    name = main_network_name(cfg)
+    return cfg.model if name is None else cfg.model[name]
+
+
+def main_network_name(cfg: Config) -> Optional[str]:
+    """Name of that network in the model; None where it is the model."""
+    return next((n for n in ('network1', 'encoder') if n in cfg.model), None)
 
 
 def plain_optimizer(cfg: Config) -> dict:
@@ -157,15 +206,57 @@ def classifier_config(cfg: Config, num_classes: int) -> dict:
     """
     model = main_network(cfg)
     preprocessor = dict(cfg.data_preprocessor, num_classes=num_classes)
-    return dict(
+    classifier = dict(
         type='FERClassifier',
-        backbone=model.backbone,
+        backbone=backbone_config(cfg),
         neck=dict(type='FeaturePooling'),
         head=dict(type='CEHead'),
         channels_last=model.get('channels_last', False),
         # Mixup and its like, where the config has them.
         train_cfg=model.get('train_cfg', cfg.model.get('train_cfg')),
         data_preprocessor=preprocessor)
+    if model.get('partial_weights'):
+        classifier['partial_weights'] = True
+    return classifier
+
+
+def backbone_config(cfg: Config) -> dict:
+    """The backbone of a training config, and what it starts from.
+
+    Weights of a whole classifier (its ``init_cfg`` or ``pretrained``) have
+    those of the backbone among them.
+    """
+    model, name = main_network(cfg), main_network_name(cfg)
+    found = [(model, '')]
+    if name is not None:
+        found.append((cfg.model, f'{name}.'))
+    backbone = model.backbone
+    for owner, prefix in found:
+        init_cfg = owner.get('init_cfg')
+        if owner.get('pretrained'):
+            init_cfg = dict(type='Pretrained', checkpoint=owner['pretrained'])
+        if isinstance(init_cfg, dict) and init_cfg['type'] == 'Pretrained':
+            outer = init_cfg.get('prefix')
+            outer = f'{outer.rstrip(".")}.' if outer else ''
+            backbone = dict(backbone, init_cfg=dict(
+                init_cfg, prefix=f'{outer}{prefix}backbone'))
+    return backbone
+
+
+def check_classifier(cfg: Config) -> None:
+    """Raise unless the weights that plain classifiers start from are there.
+
+    Args:
+        cfg (Config): Of any method here.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`check_pretrained`.
+    """
+    name = main_network_name(cfg)
+    with random_state_kept():
+        classifier = MODELS.build(classifier_config(cfg, 2))
+    check_pretrained(classifier,
+                     'model' if name is None else f'model.{name}')
 
 
 def slowed(cfg: Config, factor: float, epochs: int) -> Config:
@@ -206,7 +297,7 @@ def train_classifier(cfg: Config,
                      what: str,
                      logger: logging.Logger,
                      held_out: Optional[LabelView] = None,
-                     patience: int = 5,
+                     patience: Optional[int] = None,
                      weights: Optional[str] = None) -> Trained:
     """Train a plain classifier on a view, or go on with it.
 
@@ -225,9 +316,9 @@ def train_classifier(cfg: Config,
             the log file of ``work_dir``.
         held_out (LabelView, optional): Samples kept apart: the weights are
             then those of the epoch with the best accuracy on them, and
-            training stops ``patience`` epochs after it. Otherwise they are
-            those of the last epoch.
-        patience (int): See :class:`PeakHook`. Defaults to 5.
+            training stops some epochs after it. Otherwise they are those of
+            the last epoch.
+        patience (int, optional): See :class:`PeakHook`.
         weights (str, optional): Checkpoint of such a classifier to begin
             with; the optimizer begins anew.
     """

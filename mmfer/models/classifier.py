@@ -1,10 +1,10 @@
 """The image classifier that finds its feature sizes by itself."""
 import inspect
-import os.path as osp
-from typing import Optional, Union
+from typing import Callable, List, NamedTuple, Optional, Set, Tuple, Union
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmpretrain.models import ImageClassifier
 from mmpretrain.models.utils import ClsDataPreprocessor
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mmfer.registry import MODELS
 
-from .latent_compensation import probe
+from .latent_compensation import has_channels_last, probe
+from .pretrained import CheckedPretrained
 from .uncertainty_neck import as_map, last_feature
 
 
@@ -21,7 +22,10 @@ class FERDataPreprocessor(ClsDataPreprocessor):
     """``ClsDataPreprocessor`` that also knows the shape of its images.
 
     A data-set base config says here all a model must know about its input,
-    so that any model base combines with any data-set base.
+    so that any model base combines with any data-set base. A config of
+    mmpretrain, whose ``data_preprocessor`` has no ``type``, gets this one in
+    an :class:`FERClassifier`; only ``input_shape`` is to be added where the
+    images are not of 224 px.
 
     Args:
         input_shape (tuple[int, int, int]): (C, H, W) of a prepared image.
@@ -38,7 +42,7 @@ class FERDataPreprocessor(ClsDataPreprocessor):
 
 
 @MODELS.register_module()
-class FERClassifier(ImageClassifier):
+class FERClassifier(CheckedPretrained, ImageClassifier):
     """``ImageClassifier`` whose neck and head fit any backbone.
 
     ``in_channels`` and ``map_size`` of neck and head, and the head's
@@ -55,10 +59,12 @@ class FERClassifier(ImageClassifier):
         channels_last (bool): Keep images and convolution weights in
             channels-last order, which is faster on CPUs and with mixed
             precision. Numbers change in the last digits. Defaults to False.
+        partial_weights (bool): Whether pretrained weights may leave tensors
+            of the backbone at their random values, as those of layers that
+            it has beside the published ones; see
+            :func:`~mmfer.models.pretrained.check_pretrained`. Defaults to
+            False.
     """
-
-    # Where this classifier stands in the config, for messages.
-    config_path = 'model'
 
     def __init__(self,
                  backbone: Union[dict, nn.Module],
@@ -69,21 +75,26 @@ class FERClassifier(ImageClassifier):
                  data_preprocessor: Union[dict, nn.Module, None] = None,
                  latent_compensation: Optional[dict] = None,
                  channels_last: bool = False,
+                 partial_weights: bool = False,
                  init_cfg: Optional[dict] = None):
         data_preprocessor = build_data_preprocessor(data_preprocessor,
                                                     train_cfg)
         example = blank_images(data_preprocessor)
-        shape = example.shape[1:]
+        image_shape = tuple(example.shape[1:])
+        channels = image_shape[0]
 
-        grey_to_colour = False
+        backbone_cfg, grey_to_colour = None, False
         if isinstance(backbone, dict):
-            grey_to_colour = shape[0] == 1 and not takes_channels(backbone)
-            backbone = build_backbone(backbone, shape[0])
-        if grey_to_colour:
-            example = example.expand(-1, 3, -1, -1)
-        feats = run_backbone(backbone, example)
+            backbone_cfg = backbone
+            grey_to_colour = channels == 1 and not takes_channels(backbone)
+            backbone = build_backbone(backbone, channels)
+        fitting, feats = fit_images(backbone, example, grey_to_colour,
+                                    backbone_cfg)
+        example = fitting(example)
         if isinstance(neck, dict):
-            neck = MODELS.build(fill_sizes(neck, feats))
+            neck = MODELS.build(
+                fill_sizes(neck, feats,
+                           feature_channels(backbone, feats, example)))
         if neck is not None:
             feats = probe(neck, feats)
         if isinstance(head, dict):
@@ -109,31 +120,39 @@ class FERClassifier(ImageClassifier):
             self.latent_compensation = MODELS.build(
                 dict(dict(type='LatentCompensation'), **latent_compensation))
             self.latent_compensation.attach(self.backbone, example)
-        self.grey_to_colour = grey_to_colour
+        self.fitting = fitting
+        self.image_shape = image_shape
         self.channels_last = channels_last
+        self.partial_weights = partial_weights
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck'):
         """See mmpretrain's ``ImageClassifier.extract_feat``."""
-        if self.grey_to_colour:
-            inputs = inputs.expand(-1, 3, -1, -1)
+        if stage == 'neck' and hasattr(self.neck, 'map_size'):
+            check_shape(inputs, self.image_shape)
+        inputs = self.fitting(inputs)
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return super().extract_feat(inputs, stage)
 
     def init_weights(self) -> None:
-        """Initialise; explain what to do when pretrained weights are absent.
+        """Initialise; raise if pretrained weights are absent or do not fit.
 
         A training begins with this, so it says where latent compensation
-        sits.
+        sits, and what is done to images that the backbone cannot take.
         """
+        if any(self.fitting.padding):
+            print_log(
+                f'{type(self.backbone).__name__} cannot process the images '
+                'in their size: zeros are added at the edges, (left, right, '
+                f'top, bottom) = {self.fitting.padding} px.',
+                logger='current')
         if hasattr(self, 'latent_compensation'):
             print_log(
                 'Latent compensation after: ' +
                 ', '.join(self.latent_compensation.layers),
                 logger='current')
-        check_pretrained(self.backbone, f'{self.config_path}.backbone')
         super().init_weights()
 
 
@@ -158,6 +177,23 @@ def blank_images(data_preprocessor: nn.Module) -> torch.Tensor:
     return torch.zeros(2, *shape)
 
 
+def check_shape(images: Tensor, expected: Tuple[int, int, int]) -> None:
+    """Check that images are those for which the sizes were found.
+
+    Raises:
+        ValueError: They have another shape; says what to write.
+    """
+    shape = tuple(images.shape[1:])
+    if shape != expected:
+        raise ValueError(
+            f'the prepared images have the shape (C, H, W) = {shape}, but the '
+            f'model was built for data_preprocessor.input_shape = {expected}. '
+            'Write data_preprocessor='
+            "dict(type='mmfer.FERDataPreprocessor', "
+            f'input_shape={shape}, ...), or bring the images to another size '
+            'in the pipelines.')
+
+
 def build_backbone(cfg: dict, channels: int) -> nn.Module:
     """Build a backbone for images of ``channels`` channels.
 
@@ -178,30 +214,193 @@ def takes_channels(cfg: dict) -> bool:
     VGG and the mobile networks of mmpretrain cannot; they see a grey image
     three times.
     """
-    # ResNet's subclasses hand keyword arguments on.
-    return any('in_channels' in inspect.signature(cls).parameters
-               for cls in inspect.getmro(get_class(cfg))
-               if issubclass(cls, nn.Module) and cls is not nn.Module)
+    return 'in_channels' in constructor_parameters(get_class(cfg))
+
+
+def constructor_parameters(cls: type) -> Set[str]:
+    """Names of the arguments that a module or its base classes take.
+
+    ResNet's subclasses hand keyword arguments on.
+    """
+    return {
+        name
+        for base in inspect.getmro(cls)
+        if issubclass(base, nn.Module) and base is not nn.Module
+        for name in inspect.signature(base).parameters
+    }
+
+
+class ImageFitting(NamedTuple):
+    """What is done to prepared images so that the backbone can take them.
+
+    Attributes:
+        colour (bool): Repeat a grey channel three times.
+        padding (tuple[int, int, int, int]): Zeros added left, right, top and
+            bottom, in pixels.
+    """
+    colour: bool = False
+    padding: Tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Fit images (B, C, H, W)."""
+        if self.colour:
+            images = images.expand(-1, 3, -1, -1)
+        return F.pad(images, self.padding) if any(self.padding) else images
+
+
+# Backbones whose branches meet again, as HRNet's, need a side that all their
+# strides divide.
+DIVISORS = (8, 16, 32)
+
+
+def fit_images(backbone: nn.Module, example: Tensor, colour: bool,
+               cfg: Optional[dict] = None) -> tuple:
+    """Find the least that makes images fit a backbone, and its features.
+
+    Images are taken as they are wherever the backbone can process them.
+    Otherwise sides are padded to the next multiple of 8, 16 or 32.
+
+    Args:
+        backbone (nn.Module): Any backbone.
+        example (Tensor): Blank images, (2, C, H, W).
+        colour (bool): Whether grey images are repeated three times.
+        cfg (dict, optional): Config of the backbone, of which an error says
+            what to change.
+
+    Returns:
+        tuple: An :class:`ImageFitting`, and what the backbone returns for
+        images that it was applied to.
+
+    Raises:
+        ValueError: The backbone can process none of these; names the reason
+            and what it could process.
+    """
+    height, width = example.shape[2:]
+    paddings = {(0, 0, 0, 0): None}
+    for divisor in DIVISORS:
+        rows, columns = -height % divisor, -width % divisor
+        paddings[columns // 2, columns - columns // 2,
+                 rows // 2, rows - rows // 2] = None
+    first = None
+    # LeNet-5 is for grey images only.
+    for repeat in ([True, False] if colour else [False]):
+        for padding in paddings:
+            fitting = ImageFitting(repeat, padding)
+            try:
+                return fitting, run_backbone(backbone, fitting(example))
+            # Backbones raise errors of every kind where sizes do not fit.
+            except Exception as error:
+                first = first or error
+    reason = ' '.join(str(first).split()).rstrip('.')
+    ways = [] if cfg is None else find_ways(backbone, cfg, example, colour)
+    raise ValueError(
+        f'{type(backbone).__name__} cannot process images of shape '
+        f'{tuple(example.shape[1:])} (data_preprocessor.input_shape): '
+        f'{reason}. ' +
+        (f'It can with {", or with ".join(ways)}.' if ways else
+         ('' if cfg is None else 'Images of 224 or 32 px do not help. ') +
+         'Give it other options, or take another backbone.')) from first
+
+
+def find_ways(backbone: nn.Module, cfg: dict, example: Tensor,
+              colour: bool) -> List[str]:
+    """Options and images with which a backbone can be used.
+
+    Args:
+        backbone, example, colour: See :func:`fit_images`.
+        cfg (dict): Config of the backbone.
+
+    Returns:
+        list[str]: Each is one way; empty if none was found.
+    """
+    _, channels, height, width = example.shape
+    accepted = constructor_parameters(get_class(cfg))
+    ways = []
+    sizes = {(height, width): None, (-(-height // 32) * 32,
+                                     -(-width // 32) * 32): None}
+    small = dict(pad_small_map=True)
+    tried = [dict(img_size=size[0] if size[0] == size[1] else size)
+             for size in sizes]
+    # TinyViT takes no single number.
+    tried += [dict(img_size=size) for size in sizes] + [small] + \
+        [dict(small, **options) for options in tried]
+    for options in tried:
+        if accepted.issuperset(options) and is_processed(
+                lambda options=options: build_backbone(
+                    dict(cfg, **options), channels), example, colour):
+            ways.append(' and '.join(f'backbone.{name}={value}'
+                                     for name, value in options.items()))
+            break
+    for shape in ((channels, 224, 224), (1, 32, 32)):
+        if is_processed(lambda: backbone, torch.zeros(2, *shape),
+                        colour and shape[0] == 1):
+            ways.append(f'images of shape {shape} (set '
+                        'data_preprocessor.input_shape, and the sizes in '
+                        'the pipelines)')
+            break
+    return ways
+
+
+def is_processed(build: Callable[[], nn.Module], example: Tensor,
+                 colour: bool) -> bool:
+    """Whether a backbone can be built and process such images."""
+    # Classes raise errors of any kind about what they cannot use.
+    try:
+        fit_images(build(), example, colour)
+    except Exception:
+        return False
+    return True
 
 
 def run_backbone(backbone: nn.Module, example: Tensor):
-    """Features of a blank image, or a clear error if shapes do not fit."""
-    try:
-        return probe(backbone, example)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise ValueError(
-            f'{type(backbone).__name__} cannot process images of shape '
-            f'{tuple(example.shape[1:])} (data_preprocessor.input_shape): '
-            f'{error}. Choose a data set base with larger or three-channel '
-            'images, or options of the backbone that allow these (Swin at '
-            'small sizes needs pad_small_map=True, for example).') from error
+    """Features of blank images, without a trace in the backbone.
+
+    Raises:
+        ValueError: It returns no features.
+    """
+    feats = probe(backbone, example)
+    as_map(last_feature(feats))
+    return feats
 
 
-def fill_sizes(cfg: dict, feats) -> dict:
-    """Add ``in_channels`` and ``map_size`` where the class takes them."""
+def feature_channels(backbone: nn.Module, feats,
+                     example: Tensor) -> Optional[int]:
+    """Channels of the deepest feature where its layout is an unusual one.
+
+    An MLP-Mixer returns (B, C, L), timm's Swin (B, H, W, C).
+
+    Args:
+        backbone (nn.Module): Where it says how many channels it has, this
+            decides.
+        feats: Its output.
+        example (Tensor): Its input.
+
+    Returns:
+        int | None: None if the layout is that of :func:`as_map`.
+    """
+    feature = last_feature(feats)
+    if not isinstance(feature, Tensor) or feature.ndim < 3:
+        return None
+    usual = feature.shape[1 if feature.ndim == 4 else 2]
+    unusual = feature.shape[-1 if feature.ndim == 4 else 1]
+    if feature.ndim == 4:
+        return unusual if has_channels_last(feature, example) else None
+    widths = getattr(backbone, 'embed_dims', None)
+    width = widths[-1] if isinstance(widths, (list, tuple)) else widths
+    return unusual if width == unusual != usual else None
+
+
+def fill_sizes(cfg: dict, feats, channels: Optional[int] = None) -> dict:
+    """Add ``in_channels`` and ``map_size`` where the class takes them.
+
+    Args:
+        cfg (dict): Of a neck or a head.
+        feats: Its input.
+        channels (int, optional): See :func:`as_map`.
+    """
     # A neck's NamedTuple or a backbone's scales; all necks here hand on
     # tensors of one width.
-    feature = as_map(last_feature(feats))
+    feature = as_map(last_feature(feats), channels)
     sizes = dict(
         in_channels=feature.shape[1], map_size=tuple(feature.shape[2:]))
     missing = {
@@ -226,24 +425,3 @@ def get_class(cfg: dict) -> type:
         raise KeyError(f'{cfg["type"]!r} is no model of mmfer, mmpretrain or '
                        'mmengine; check the spelling.')
     return cls
-
-
-def check_pretrained(backbone: nn.Module, config_path: str) -> None:
-    """Raise unless the local weights named by ``init_cfg`` exist.
-
-    Args:
-        backbone (nn.Module): What is initialised.
-        config_path (str): Where it stands in the config.
-    """
-    init_cfg = getattr(backbone, 'init_cfg', None)
-    for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []:
-        path = str(cfg.get('checkpoint', ''))
-        if cfg.get('type') != 'Pretrained' or '://' in path \
-                or osp.isfile(osp.expanduser(path)):
-            continue
-        raise FileNotFoundError(
-            f'the pretrained weights {path!r} are not there. Put the '
-            'face-recognition weights that the paper starts from in that '
-            'place (tools/model_converters/import_face_weights.py brings '
-            'torchvision-keyed files into this form), or train from scratch '
-            f'with --cfg-options {config_path}.init_cfg=None')

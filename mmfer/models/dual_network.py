@@ -16,6 +16,7 @@ from .classifier import blank_images, build_data_preprocessor
 from .heads import least_confidence, stack_labels
 from .latent_compensation import probe
 from .predictions import BatchPrediction
+from .pretrained import CheckedPretrained
 from .uncertainty_neck import full_precision
 
 PREDICT_WITH = ('network1', 'network2', 'mean')
@@ -23,7 +24,7 @@ SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
 
 
 @MODELS.register_module()
-class DualNetwork(BatchPrediction, BaseClassifier):
+class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     """Two classifiers, one forward, and a label noise model for each.
 
     The base of ReSup, Co-teaching and JoCoR; by itself it trains the two
@@ -39,8 +40,10 @@ class DualNetwork(BatchPrediction, BaseClassifier):
         network1 (dict): Config of the first classifier.
         network2 (dict, optional): What is different in the second, down to
             another architecture; ``_delete_=True`` in a part replaces that
-            part, as in configs. Defaults to None: like the first, with
-            initial weights of its own.
+            part, as in configs. An ``init_cfg`` with another ``type`` or
+            ``checkpoint`` always replaces that of the first, its ``prefix``
+            included. Defaults to None: like the first, with initial weights
+            of its own.
         data_preprocessor (dict, optional): Shared by both.
         predict_with (str): ``'network1'`` (ReSup's paper), ``'network2'`` or
             ``'mean'`` of the probabilities. Defaults to ``'network1'``.

@@ -6,7 +6,10 @@ features are re-drawn from it. Nothing is learned, nothing is stored: the
 module has no state, so attaching it leaves a model's checkpoint as it was.
 """
 import random
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from collections import Counter
+from functools import partial
+from typing import (Any, Dict, Iterable, Iterator, List, NamedTuple, Optional,
+                    Sequence, Tuple, Union)
 
 import torch
 import torch.nn as nn
@@ -194,8 +197,12 @@ class LatentCompensation(nn.Module):
         eps (float): Added to variances. Defaults to 1e-6.
         unbiased (bool): See :func:`compensate`. Defaults to True.
 
+    A layer may return several maps, as HRNet's stages do: each is
+    compensated, behind a gate of its own.
+
     Raises:
-        ValueError: A layer name that the backbone does not have.
+        ValueError: Options of no meaning; for what :meth:`attach` refuses,
+            see there.
     """
 
     def __init__(self,
@@ -223,33 +230,83 @@ class LatentCompensation(nn.Module):
 
         Args:
             backbone (nn.Module): Its state-dict keys stay as they are.
-            example (Tensor): An input batch, for finding default layers.
+            example (Tensor): An input batch, for finding layers and the
+                layout of their outputs.
 
         Returns:
             list[str]: Names of the layers attached to.
+
+        Raises:
+            ValueError: A layer that the backbone does not have, or that does
+                not run once in a forward pass; or a backbone whose features
+                may not be changed.
         """
-        modules = dict(backbone.named_modules())
+        network = type(backbone).__name__
+        if getattr(backbone, 'no_custom_backward', True) is False:
+            raise ValueError(
+                f'LatentCompensation: {network} computes its features anew '
+                'in the backward pass, from later ones that compensation '
+                'has changed, so gradients would be wrong. Set '
+                'backbone.no_custom_backward=True, or '
+                'latent_compensation=None.')
+        # A module that stands in several places has several names.
+        modules = dict(backbone.named_modules(remove_duplicate=False))
         if self.layers is None:
-            self.layers = default_layers(backbone, example)
+            chosen = choose_layers(backbone, example)
+            self.layers = [layer.name for layer in chosen]
+        else:
+            chosen = self.find_named(backbone, example, modules)
+        for layer in chosen:
+            modules[layer.name].register_forward_hook(
+                partial(self._hook, maps=layer.maps))
+        return self.layers
+
+    def find_named(self, backbone: nn.Module, example: Tensor,
+                   modules: Dict[str, nn.Module]) -> List['LayerRun']:
+        """The layers of the config, each of which has to run once.
+
+        Args:
+            backbone, example: See :meth:`attach`.
+            modules (dict[str, nn.Module]): All of the backbone, each under
+                all its names.
+        """
+        network = type(backbone).__name__
         unknown = [name for name in self.layers if name not in modules]
         if unknown:
             raise ValueError(
-                f'LatentCompensation: {type(backbone).__name__} has no layer '
+                f'LatentCompensation: {network} has no layer '
                 f'{", ".join(map(repr, unknown))}. Its layers are: '
                 f'{", ".join(name for name in modules if name)}.')
+        trace = trace_layers(
+            backbone, example, [(name, modules[name]) for name in self.layers])
+        chosen = []
         for name in self.layers:
-            modules[name].register_forward_hook(self._hook)
-        return self.layers
+            runs = [layer for layer in trace if layer.name == name]
+            if len(runs) != 1:
+                raise ValueError(
+                    f'LatentCompensation: layer {name!r} of {network} runs '
+                    f'{len(runs)} times in a forward pass' +
+                    explain_runs(name, modules) +
+                    '; a layer to compensate runs once.')
+            chosen += runs
+        return chosen
 
-    def _hook(self, module: nn.Module, args: tuple, output):
+    def _hook(self, module: nn.Module, args: tuple, output,
+              maps: Dict[Optional[int], bool]):
         if not (module.training and self.training):
             return None
-        return map_first_tensor(self, output)
+
+        def compensate_one(x: Tensor, channels_last: bool) -> Tensor:
+            if not channels_last:
+                return self(x)
+            return self(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+        return map_elements(compensate_one, output, maps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compensate one layer's output, (B, C, H, W) or tokens (B, L, C)."""
-        # A draw of Python's own generator, which ReproducibilityHook seeds from
-        # (seed, iteration): a tensor's value would be read from the device.
+        # Python's own generator, which ReproducibilityHook seeds from (seed,
+        # iteration); the value of a tensor would be read from the device.
         if not self.training or random.random() >= self.prob:
             return x
         tokens = x.ndim == 3
@@ -275,41 +332,106 @@ class LatentCompensation(nn.Module):
                 f'stats={self.stats!r}, shared_noise={self.shared_noise}')
 
 
-def map_first_tensor(function, output: Union[Tensor, tuple, list]):
-    """Apply ``function`` to a tensor or to the first tensor of a sequence.
+def explain_runs(name: str, modules: Dict[str, nn.Module]) -> str:
+    """Why a layer may run never, or more often than once.
+
+    Args:
+        name (str): Of the layer.
+        modules (dict[str, nn.Module]): All layers, each under all its names.
+    """
+    if isinstance(modules[name], (nn.ModuleList, nn.ModuleDict)):
+        member = next((other for other in modules
+                       if other.startswith(f'{name}.')), f'{name}.0')
+        return f', being a list of layers (name its members, as {member!r})'
+    others = [repr(other) for other, module in modules.items()
+              if module is modules[name] and other != name]
+    if others:
+        return f', being the same module as {", ".join(others[:3])}'
+    return ''
+
+
+def map_elements(function, output: Union[Tensor, tuple, list],
+                 elements: Dict[Optional[int], Any]):
+    """Apply ``function`` to a tensor or to some elements of a sequence.
 
     Swin's stages, for one, return (tokens, (height, width)).
+
+    Args:
+        function (Callable): Takes a tensor and what ``elements`` says of it.
+        output (Tensor | tuple | list): What a layer returns.
+        elements (dict): By index; None stands for the output itself. Others
+            stay as they are.
     """
     if isinstance(output, Tensor):
-        return function(output)
-    head, *rest = output
-    return type(output)([function(head), *rest])
+        return function(output, elements[None]) if None in elements \
+            else output
+    changed = [
+        function(item, elements[index]) if index in elements else item
+        for index, item in enumerate(output)
+    ]
+    # Named tuples take their fields one by one.
+    return type(output)(*changed) if hasattr(output, '_fields') \
+        else type(output)(changed)
+
+
+# They hand on what another layer has made.
+NO_LAYERS = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 
 
 def default_layers(backbone: nn.Module, example: Tensor) -> List[str]:
     """Names of the layers to compensate when the config names none.
 
+    See :func:`choose_layers`.
+    """
+    return [layer.name for layer in choose_layers(backbone, example)]
+
+
+def choose_layers(backbone: nn.Module, example: Tensor) -> List['LayerRun']:
+    """The layers to compensate when the config names none.
+
     ResNets get DSU's positions: the first convolution, the max-pool where it
     is used, and the four stages. Any other backbone gets the last layer at
     each resolution; one that keeps a single resolution (a ViT) gets four
-    blocks at equal distances. See :func:`layers_of` for what a layer is.
+    blocks at equal distances. See :func:`layers_of` for what a layer is. A
+    module that runs several times in a forward pass (an activation that all
+    blocks of a DenseNet share) is none of them.
 
     Args:
         backbone (nn.Module): Any backbone.
         example (Tensor): An input it can process.
 
     Returns:
-        list[str]: In forward order.
+        list[LayerRun]: In forward order.
+
+    Raises:
+        ValueError: There is no such layer.
     """
-    trace = trace_layers(backbone, example)
-    names = [name for name, _ in trace]
+    layers = dict(layers_of(backbone))
+    trace = trace_layers(backbone, example, layers.items())
+    runs = Counter(layer.name for layer in trace)
+    trace = {
+        layer.name: layer
+        for layer in trace if runs[layer.name] == 1 and layer.positions
+        and not isinstance(layers[layer.name], NO_LAYERS)
+    }
+    if not trace:
+        raise ValueError(
+            f'LatentCompensation finds no layer of {type(backbone).__name__} '
+            'whose output has a height and width, or tokens. Name some in '
+            'latent_compensation.layers, or set latent_compensation=None.')
+    return [trace[name] for name in pick_names(trace)]
+
+
+def pick_names(trace: Dict[str, 'LayerRun']) -> List[str]:
+    """Choose among layers that run once, see :func:`choose_layers`."""
+    names = list(trace)
     # Last parts of the names: a wrapped ResNet (timm) is one all the same.
     local = {name.rpartition('.')[2]: name for name in reversed(names)}
     resnet = ('conv1', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4')
     # MobileNetV2 has a conv1 and layers 1 to 7.
     if {'conv1', 'layer1', 'layer2'} <= set(local) and 'layer5' not in local:
         return [local[name] for name in resnet if name in local]
-    last_at = {shape: name for name, shape in trace}
+    last_at = {layer.positions: layer.name for layer in trace.values()}
     if len(last_at) > 2:
         return sorted(last_at.values(), key=names.index)
     siblings = {}
@@ -340,38 +462,65 @@ def layers_of(module: nn.Module, prefix: str = '',
         return
     for name, child in children:
         yield prefix + name, child
-        if depth > 1 and isinstance(child, (nn.Sequential, nn.ModuleList)):
+        # Lists never run themselves, however deep they lie in one another.
+        if isinstance(child, nn.ModuleList) or \
+                depth > 1 and isinstance(child, nn.Sequential):
             yield from layers_of(child, f'{prefix}{name}.', depth - 1)
 
 
-def trace_layers(backbone: nn.Module,
-                 example: Tensor) -> List[Tuple[str, tuple]]:
-    """Names and map sizes of the layers that a forward pass goes through.
+class LayerRun(NamedTuple):
+    """One run of a layer in a forward pass.
+
+    Attributes:
+        name (str): Of the layer.
+        maps (dict[int | None, bool]): Which elements of its output are
+            feature maps or tokens of the images, None being the output
+            itself; and whether their channels come last, (B, H, W, C).
+        positions (int): Height times width, or the number of tokens; of
+            several maps those of the smallest. 0 if there are none.
+    """
+    name: str
+    maps: Dict[Optional[int], bool]
+    positions: int
+
+
+def trace_layers(
+        backbone: nn.Module, example: Tensor,
+        layers: Iterable[Tuple[str, nn.Module]]) -> List[LayerRun]:
+    """Runs of layers in a forward pass, in the order in which they finish.
 
     Args:
         backbone (nn.Module): Run in eval mode, without gradient.
         example (Tensor): Its input.
-
-    Returns:
-        list[tuple[str, tuple]]: (name, (H, W) or (L, )), in the order in
-        which they finish; outputs without spatial extent are left out.
+        layers (Iterable[tuple[str, nn.Module]]): Names and modules.
     """
     trace, handles = [], []
 
     def record(name):
 
         def hook(module, args, output):
-            if isinstance(output, (tuple, list)) and output:
-                output = output[0]
-            if isinstance(output, Tensor) and output.ndim in (3, 4):
-                size = output.shape[2:] if output.ndim == 4 \
-                    else output.shape[1:2]
+            several = isinstance(output, (tuple, list))
+            maps, sizes = {}, {}
+            for index, item in enumerate(output if several else [output]):
+                # Small patches of all images (TNT) have a batch of their
+                # own.
+                if not isinstance(item, Tensor) or item.ndim not in (3, 4) \
+                        or len(item) != len(example):
+                    continue
+                last = has_channels_last(item, example)
+                size = item.shape[1:3] if last else \
+                    item.shape[2:] if item.ndim == 4 else item.shape[1:2]
                 if size.numel() > 1:
-                    trace.append((name, tuple(size)))
+                    maps[index if several else None] = last
+                    sizes.setdefault(item.ndim, []).append(size.numel())
+            # Where a layer has maps and tokens (Conformer), maps tell the
+            # resolution.
+            trace.append(LayerRun(
+                name, maps, min(sizes.get(4) or sizes.get(3) or [0])))
 
         return hook
 
-    for name, module in layers_of(backbone):
+    for name, module in layers:
         handles.append(module.register_forward_hook(record(name)))
     try:
         probe(backbone, example)
@@ -379,6 +528,24 @@ def trace_layers(backbone: nn.Module,
         for handle in handles:
             handle.remove()
     return trace
+
+
+def has_channels_last(feature: Tensor, images: Tensor) -> bool:
+    """Whether a feature is (B, H, W, C), by the proportions of the images.
+
+    Args:
+        feature (Tensor): Of any shape.
+        images (Tensor): What it was computed from, (B, C, H, W).
+    """
+    if feature.ndim != 4:
+        return False
+    height, width = images.shape[2:]
+
+    def is_size(rows: int, columns: int) -> bool:
+        # Strides round each side by less than one.
+        return abs(rows * width - columns * height) < max(height, width)
+
+    return not is_size(*feature.shape[2:]) and is_size(*feature.shape[1:3])
 
 
 @torch.no_grad()

@@ -1,5 +1,5 @@
 """Global average pooling for every kind of backbone output."""
-from typing import Sequence, Tuple, Union
+from typing import Optional, Sequence, Tuple, Union
 
 from mmpretrain.models.necks import GlobalAveragePooling
 from torch import Tensor
@@ -14,11 +14,22 @@ class FeaturePooling(GlobalAveragePooling):
     """``GlobalAveragePooling`` that also takes vectors and tokens.
 
     ConvNeXt and DeiT return vectors, some timm models tokens.
+
+    Args:
+        in_channels (int, optional): Channels of the deepest feature, by which
+            its layout is recognised, see :func:`as_map`.
+            :class:`FERClassifier` fills it in.
     """
+
+    def __init__(self, in_channels: Optional[int] = None):
+        super().__init__()
+        self.in_channels = in_channels
 
     def forward(self,
                 feats: Union[Tensor, Sequence[Tensor]]) -> Tuple[Tensor, ...]:
         """Pool each scale to (B, C)."""
         if isinstance(feats, Tensor):
             feats = (feats, )
-        return super().forward(tuple(as_map(x) for x in feats))
+        *others, last = feats
+        return super().forward((*map(as_map, others),
+                                as_map(last, self.in_channels)))

@@ -32,10 +32,11 @@ class SmallLossNetwork(DualNetwork):
     noise rate.
 
     Args:
-        noise_rate (float, optional): Share of wrong labels, in [0, 1), if
-            known; the authors take half of it for pair noise. Defaults to
-            None: estimated after each epoch as the weight of the noisy
-            component, averaged over the two noise models.
+        noise_rate (float, optional): Share of wrong labels, in [0, 1), which
+            both methods are told; the authors give half of the rate of pair
+            and asymmetric noise. Defaults to None, where it is not known:
+            estimated after each epoch as the weight of the noisy component,
+            averaged over the two noise models.
         ramp_epochs (int): Epochs until the whole rate is left out.
             Defaults to 10.
         **kwargs: See :class:`DualNetwork`.

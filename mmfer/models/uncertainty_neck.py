@@ -51,24 +51,64 @@ def full_precision(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
-def as_map(feature: Tensor) -> Tensor:
+def as_map(feature: Union[Tensor, Sequence[Tensor]],
+           channels: Optional[int] = None) -> Tensor:
     """Bring any backbone's output to (B, C, H, W).
 
     Vectors (B, C) become 1x1 maps; tokens (B, L, C) become (B, C, L, 1).
+    Outputs of several branches (the two tokens of a distilled transformer,
+    the convolution and the transformer of a Conformer) are concatenated.
+
+    Args:
+        feature (Tensor | Sequence[Tensor]): The output of one stage.
+        channels (int, optional): C. With it, features whose channels come in
+            another place are recognised: (B, C, L) of an MLP-Mixer and
+            (B, H, W, C) of timm's Swin.
+
+    Raises:
+        ValueError: The output is of another shape, or its branches are of
+            different sizes.
     """
-    if feature.ndim == 4:
-        return feature
-    if feature.ndim == 3:
-        return feature.transpose(1, 2).unsqueeze(-1)
-    if feature.ndim == 2:
+    if isinstance(feature, (tuple, list)):
+        return join_branches([as_map(branch) for branch in feature])
+    shape = tuple(feature.shape)
+    if len(shape) == 4:
+        last = shape[1] != channels == shape[3]
+        return feature.permute(0, 3, 1, 2) if last else feature
+    if len(shape) == 3:
+        first = shape[2] != channels == shape[1]
+        return (feature if first else feature.transpose(1, 2)).unsqueeze(-1)
+    if len(shape) == 2:
         return feature[:, :, None, None]
     raise ValueError(
         'expected a feature of shape (B, C), (B, L, C) or (B, C, H, W), got '
-        f'{tuple(feature.shape)}; choose another output of the backbone.')
+        f'{shape}; choose another output of the backbone.')
 
 
-def last_feature(feats: Union[Tensor, Sequence[Tensor]]) -> Tensor:
-    """The deepest feature of a backbone that may return several scales."""
+def join_branches(maps: Sequence[Tensor]) -> Tensor:
+    """Concatenate maps of the same height and width along the channels.
+
+    Args:
+        maps (Sequence[Tensor]): Each (B, C_i, H, W).
+
+    Raises:
+        ValueError: Their heights or widths differ.
+    """
+    if len({tuple(x.shape[2:]) for x in maps}) > 1:
+        raise ValueError(
+            'the backbone returns several outputs of different sizes for one '
+            f'stage, {", ".join(str(tuple(x.shape[1:])) for x in maps)} '
+            '(channels, height, width), which cannot be joined; choose one of '
+            'them by its options, such as out_type.')
+    return torch.cat(list(maps), dim=1)
+
+
+def last_feature(feats: Union[Tensor, Sequence[Tensor]]
+                 ) -> Union[Tensor, Sequence[Tensor]]:
+    """The deepest feature of a backbone that may return several scales.
+
+    It is a sequence where a stage has several branches, see :func:`as_map`.
+    """
     return feats[-1] if isinstance(feats, (tuple, list)) else feats
 
 
@@ -114,6 +154,7 @@ class UncertaintyNeck(BaseModule):
                 'UncertaintyNeck needs in_channels and map_size; inside a '
                 'FERClassifier both are found from the backbone.')
         self.out_channels = out_channels
+        self.in_channels = in_channels
         self.map_size = tuple(map_size)
         self.mean = UncertaintyBranch(in_channels, self.map_size,
                                       out_channels, dropout)
@@ -131,7 +172,7 @@ class UncertaintyNeck(BaseModule):
         Returns:
             GaussianFeature: ``mean`` and ``log_var``, float32, (B, D).
         """
-        x = as_map(last_feature(feats))
+        x = as_map(last_feature(feats), self.in_channels)
         if x.shape[-2:] != self.map_size:
             raise ValueError(
                 f'UncertaintyNeck was built for {self.map_size} maps but got '

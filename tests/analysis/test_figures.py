@@ -15,6 +15,7 @@ from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
 from mmfer.analysis.runs import (open_model, open_run, open_runs,
                                  read_json)
+from mmfer.analysis.tables import summary_table
 from mmfer.evaluation.functional import (expected_calibration_error,
                                          rejection_accuracy,
                                          rejection_threshold)
@@ -212,6 +213,30 @@ def test_browse_dataset(work_dir, tmp_path):
     call('tools/analysis_tools/browse_dataset.py', config, '--out', out,
          '--count', 3, '--times', 2)
     assert out.stat().st_size > 5000
+
+
+def test_table_says_how_many_epochs_it_averages():
+    """The configs on CIFAR average ten."""
+    def summary(last_k, value):
+        return dict(metrics={'accuracy/top1': {
+            'last': 1., 'best': 99., f'last{last_k}_mean': value}})
+
+    runs = dict(cifar=summary(10, 60.))
+    assert summary_table(runs, ['accuracy/top1']).splitlines() == [
+        '| training | runs | accuracy/top1 |', '|---|---|---|',
+        '| cifar | 1 | 60.00 |']
+    runs['faces'] = summary(5, 50.)
+    assert summary_table(runs, ['accuracy/top1']).splitlines() == [
+        '| training | runs | mean of the last | accuracy/top1 |',
+        '|---|---|---|---|', '| cifar | 1 | 10 | 60.00 |',
+        '| faces | 1 | 5 | 50.00 |']
+    assert '| cifar | 1 | 1.00 |' in summary_table(
+        runs, ['accuracy/top1'], 'last')
+    with pytest.raises(ValueError, match="cifar has no 'last5_mean'.*last10"):
+        summary_table(runs, ['accuracy/top1'], 'last5_mean')
+    runs['cifar_seed1'] = summary(5, 60.)
+    with pytest.raises(ValueError, match='cifar: .* 5 and 10 epochs'):
+        summary_table(runs, ['accuracy/top1'])
 
 
 def test_table_over_seeds(tmp_path):

@@ -1,6 +1,7 @@
 """cleanlab's tables come in, and ours go out."""
 import csv
 import io
+from argparse import Namespace
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,25 @@ def test_round_trip(dataset, tmp_path):
         assert float(same['noise_score']) == .25
 
 
+def test_export_of_a_spreadsheets_table(tmp_path, monkeypatch):
+    table, out = tmp_path / 'scores.csv', tmp_path / 'issues.csv'
+    table.write_bytes(
+        'Sample_id;image;given_label;noise_score;suggested_label;decision\r\n'
+        '1.0;b.png;3;0,25;4;Drop \r\n0.0;a.png;2;0,5;2;KEEP\r\n;;;;;\r\n'
+        .encode('utf-16'))
+    tool = load_tool('analysis_tools/cleanlab_tables.py')
+    monkeypatch.setattr('sys.argv', ['x', 'export', str(table), '--out',
+                                     str(out)])
+    tool.main()
+    issues = pd.read_csv(out, index_col=0)
+    assert issues.is_label_issue.tolist() == [False, True]
+    assert issues.label_score.tolist() == [.5, .75]
+    assert issues.predicted_label.tolist() == [2, 4]
+    table.write_text('sample_id,image\n0,a\n')
+    with pytest.raises(ValueError, match='line 1.*no column given_label'):
+        tool.export(Namespace(table=str(table), out=str(out)))
+
+
 def test_names_of_classes(dataset, tmp_path):
     names = dataset.metainfo['classes']
     path = tmp_path / 'issues.csv'
@@ -95,13 +115,108 @@ def test_names_of_classes(dataset, tmp_path):
     assert {row['suggested_label'] for row in rows} == {0}
 
 
+def issues_of(dataset, **columns):
+    """A table of cleanlab's in which the first five samples are issues."""
+    labels = dataset.given_labels
+    return pd.DataFrame({**dict(
+        is_label_issue=[i < 5 for i in range(len(labels))],
+        label_score=.25, given_label=labels,
+        predicted_label=(labels + 1) % 7), **columns})
+
+
+def decisions_of(path, dataset):
+    return [row['decision'] for row in from_label_issues(str(path), dataset)]
+
+
+WANTED = ['drop'] * 5 + ['keep'] * 295
+
+
+@pytest.mark.parametrize('yes, no', [
+    ('True', 'False'), ('TRUE', 'false '), ('1', '0'), ('1.0', '0.0'),
+    ('yes', 'No')])
+def test_words_for_issues(dataset, tmp_path, yes, no):
+    path = tmp_path / 'issues.csv'
+    issues_of(dataset, is_label_issue=[yes] * 5 + [no] * 295).to_csv(path)
+    assert decisions_of(path, dataset) == WANTED
+
+
+@pytest.mark.parametrize('word', ['WAHR', '', 'nan', '2', '0.5', 'x'])
+def test_other_words_for_issues(dataset, tmp_path, word):
+    path = tmp_path / 'issues.csv'
+    flags = ['True'] * 3 + [word] + ['False'] * 296
+    issues_of(dataset, is_label_issue=flags).to_csv(path)
+    with pytest.raises(ValueError, match=f'line 5: .*is_label_issue is '
+                       f'{word!r}.*neither true nor false'):
+        from_label_issues(str(path), dataset)
+
+
+@pytest.mark.parametrize('save', [
+    lambda table, path: table.to_csv(path),
+    lambda table, path: table.to_csv(path, index=False),
+    lambda table, path: table.to_csv(path, sep=';', decimal=','),
+    lambda table, path: table.to_csv(path, sep='\t', encoding='utf-16'),
+    lambda table, path: table.to_csv(path, encoding='utf-8-sig',
+                                     lineterminator='\r\n'),
+    lambda table, path: table.astype(dict(given_label=float)).to_csv(path),
+    # The index tells which sample a row is of.
+    lambda table, path: table[::-1].to_csv(path),
+    lambda table, path: table.sort_values('given_label').to_csv(path),
+])
+def test_tables_as_saved(dataset, tmp_path, save):
+    path = tmp_path / 'issues.csv'
+    save(issues_of(dataset), path)
+    assert decisions_of(path, dataset) == WANTED
+    row = from_label_issues(str(path), dataset)[7]
+    assert row['sample_id'] == 7 and row['noise_score'] == '0.75'
+    assert row['suggested_label'] == (dataset.given_labels[7] + 1) % 7
+
+
+@pytest.mark.parametrize('index, message', [
+    (range(1, 301), 'line 301: .*the index .300. is no number below 300'),
+    ([0, *range(299)], 'line 3: .*the index 0 is in line 2, too'),
+    ([f'{i}.png' for i in range(300)], "line 2: .*the index '0.png'"),
+])
+def test_wrong_index(dataset, tmp_path, index, message):
+    path = tmp_path / 'issues.csv'
+    issues_of(dataset).set_index(pd.Index(index)).to_csv(path)
+    with pytest.raises(ValueError, match=message):
+        from_label_issues(str(path), dataset)
+
+
+@pytest.mark.parametrize('names, written', [
+    (list('1234567'), range(7)), (list('1234567'), list('1234567')),
+    (list('0123456'), range(7)), (list('6543210'), range(7)),
+    (list('6543210'), list('6543210')), (list('abcdefg'), list('abcdefg')),
+])
+def test_classes_called_by_numbers(dataset, tmp_path, names, written):
+    """Numbers are indices if that fits the given labels, else names."""
+    dataset._metainfo['classes'] = tuple(names)
+    labels = dataset.given_labels
+    path = tmp_path / 'issues.csv'
+    issues_of(dataset, given_label=[written[i] for i in labels],
+              predicted_label=[written[(i + 1) % 7] for i in labels]).to_csv(
+                  path)
+    rows = from_label_issues(str(path), dataset)
+    assert [row['given_label'] for row in rows] == labels.tolist()
+    assert [row['suggested_label'] for row in rows] == (
+        (labels + 1) % 7).tolist()
+
+
+@pytest.mark.parametrize('label', ['1e0', '\u0663', '2.5', 'nan', '', '-1'])
+def test_labels_that_are_none(dataset, tmp_path, label):
+    path = tmp_path / 'issues.csv'
+    issues_of(dataset, predicted_label=[label] * 300).to_csv(path)
+    with pytest.raises(ValueError, match='line 2: .*predicted_label'):
+        from_label_issues(str(path), dataset)
+
+
 @pytest.mark.parametrize('change, message', [
     (lambda t: t.drop(columns='given_label'), 'no column given_label'),
     (lambda t: t.drop(columns='label_score'), 'no column label_score'),
     (lambda t: t.iloc[:-1], '299 rows, and the data set 300'),
     (lambda t: t.assign(given_label=(t.given_label + 1) % 7),
-     'row 0: the given label'),
-    (lambda t: t.assign(predicted_label=9), "row 0: '9' is none of the 7"),
+     'line 2: .*the given label'),
+    (lambda t: t.assign(predicted_label=9), "line 2: .*'9' is none of the 7"),
 ])
 def test_another_table_is_refused(dataset, tmp_path, change, message):
     rows = [

@@ -1,140 +1,95 @@
-"""Images of every kind become the same pixels."""
+"""What ``FERInferencer`` is given, it sees as the test pipeline does."""
 import io
-import struct
-import zlib
+import logging
+from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from helpers import TINY_CLASSIFIER
+from made_images import KINDS, RGB
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 
-from mmfer.apis import images
-from mmfer.apis.images import each_source, list_images, read_image
-from mmfer.datasets.transforms import UnreadableImageError
+from mmfer import FERInferencer
+from mmfer.apis import images as images_module
+from mmfer.apis.images import each_source, in_chunks, list_images
+from mmfer.datasets.images import UnreadableImageError, read_image
+from mmfer.registry import DATASETS
 
 
 @pytest.fixture
 def picture():
-    """BGR, smooth, so that JPEG changes little."""
-    y, x = np.mgrid[:40, :60]
-    return np.stack([4 * x, 6 * y, 255 - 2 * x - 3 * y],
-                    axis=2).clip(0, 255).astype(np.uint8)
+    """BGR, (40, 60, 3)."""
+    return RGB[..., ::-1].copy()
 
 
-def encoded(image, suffix='.png', **options):
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., ::-1]).save(
-        buffer, format=suffix, **options)
-    return buffer.getvalue()
+# -- the same pixels, the same probabilities ---------------------------------
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A file of every kind, in class folders."""
+    root = tmp_path_factory.mktemp('kinds')
+    for i, (name, kind) in enumerate(KINDS.items()):
+        path = root / 'ab'[i % 2] / (name.replace(' ', '_') + kind.ending)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(kind.data)
+    return root
 
 
-def test_kinds_of_sources(picture, tmp_path):
-    path = tmp_path / 'a.png'
-    cv2.imwrite(str(path), picture)
-    data = path.read_bytes()
-    rgb = Image.fromarray(picture[..., ::-1])
-    sources = [
-        str(path), path, data, bytearray(data), picture,
-        picture[:, ::-1][:, ::-1], rgb,
-        rgb.convert('RGBA'), picture.astype(np.uint16) * 256,
-        picture.astype(np.float32) / 255,
-        np.dstack([picture, np.full((40, 60), 255, np.uint8)])
-    ]
-    for source in sources:
-        image = read_image(source)
-        np.testing.assert_array_equal(image, picture)
-        assert image.dtype == np.uint8 and image.flags.c_contiguous
-    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-    for source in [picture, rgb, grey, grey[..., None]]:
-        np.testing.assert_array_equal(
-            read_image(source, 'grayscale'), grey)
-    np.testing.assert_array_equal(
-        read_image(grey), np.repeat(grey[..., None], 3, axis=2))
+@pytest.mark.parametrize('color_type', ['color', 'grayscale'])
+def test_every_file_has_the_probability_of_the_test_pipeline(
+        folder, color_type):
+    channels = 3 if color_type == 'color' else 1
+    cfg = Config(
+        dict(
+            default_scope='mmfer',
+            model=dict(
+                TINY_CLASSIFIER,
+                _scope_='mmfer',
+                backbone=dict(
+                    TINY_CLASSIFIER['backbone'], in_channels=channels)),
+            data_preprocessor=dict(
+                type='FERDataPreprocessor',
+                num_classes=2,
+                input_shape=(channels, 32, 32),
+                mean=[127.] * channels,
+                std=[60.] * channels),
+            test_dataloader=dict(
+                dataset=dict(
+                    type='ImageFolders',
+                    data_root=str(folder),
+                    test_mode=True,
+                    pipeline=[
+                        dict(type='LoadFERImage', color_type=color_type),
+                        dict(type='Resize', scale=(36, 36)),
+                        dict(type='CenterCrop', crop_size=32),
+                        dict(type='PackFERInputs')
+                    ]))))
+    torch.manual_seed(0)
+    fer = FERInferencer(cfg, pretrained=False, device='cpu')
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    assert len(dataset) == len(KINDS)  # No ending was left out.
+    with torch.no_grad():
+        expected = fer.model.val_step(
+            pseudo_collate([dataset[i] for i in range(len(dataset))]))
+    paths = [sample.img_path for sample in expected]
+    sources = {
+        'paths': paths,
+        'a folder': folder,
+        'contents': [Path(path).read_bytes() for path in paths],
+        'open files': [io.BytesIO(Path(path).read_bytes()) for path in paths],
+    }
+    for name, source in sources.items():
+        for path, result, sample in zip(
+                paths, fer(source), expected, strict=True):
+            np.testing.assert_array_equal(
+                result['pred_scores'], sample.pred_score.numpy(),
+                err_msg=f'{path} of {name}')
+    # The classifier is not one that says the same of all.
+    assert np.ptp([float(s.pred_score[0]) for s in expected]) > 1e-3
 
 
-def test_turned_by_exif(picture):
-    """A camera held upright: the file lies on its side and says so."""
-    turned = np.rot90(picture)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # To be turned by 90 degrees, clockwise.
-    data = encoded(turned, 'JPEG', quality=98, exif=exif)
-    for source in (data, Image.open(io.BytesIO(data))):
-        image = read_image(source)
-        assert image.shape == picture.shape
-        assert np.abs(image.astype(int) - picture).mean() < 2
-
-
-def test_what_is_transparent_is_white(picture):
-    rgba = np.dstack([picture[..., ::-1], np.full((40, 60), 255, np.uint8)])
-    rgba[:, :30] = (0, 0, 0, 0)
-    image = Image.fromarray(rgba)
-    buffer = io.BytesIO()
-    image.save(buffer, format='PNG')
-    for source in (image, buffer.getvalue()):
-        seen = read_image(source)
-        assert (seen[:, :30] == 255).all()
-        np.testing.assert_array_equal(seen[:, 30:], picture[:, 30:])
-
-
-def test_sixteen_bits(picture):
-    deep = picture[..., 0].astype(np.uint16) * 257
-    data = cv2.imencode('.png', deep)[1].tobytes()
-    for source in (data, deep, Image.open(io.BytesIO(data))):
-        grey = read_image(source, 'grayscale')
-        assert np.abs(grey.astype(int) - picture[..., 0]).max() <= 1
-
-
-def test_cmyk(picture):
-    buffer = io.BytesIO()
-    Image.fromarray(picture[..., ::-1]).convert('CMYK').save(
-        buffer, format='JPEG', quality=98)
-    data = buffer.getvalue()
-    for source in (data, Image.open(io.BytesIO(data))):
-        image = read_image(source)
-        assert np.abs(image.astype(int) - picture).mean() < 6
-
-
-def huge_png():
-    """A head that promises 40,000 x 40,000 pixels."""
-    def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack(
-            '>I', zlib.crc32(kind + data))
-
-    head = struct.pack('>IIBBBBB', 40000, 40000, 8, 2, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(
-        b'IDAT', zlib.compress(b'')) + chunk(b'IEND', b'')
-
-
-@pytest.mark.parametrize('data, word', [
-    (b'', 'is empty'), (b'no image', 'not a readable image'),
-    (huge_png(), '1600 million pixels')])
-def test_no_image(tmp_path, data, word):
-    path = tmp_path / 'x.png'
-    path.write_bytes(data)
-    with pytest.raises(UnreadableImageError, match=word) as error:
-        read_image(path)
-    assert 'x.png' in str(error.value)
-
-
-def test_truncated(picture, tmp_path):
-    data = encoded(picture, 'JPEG')
-    with pytest.raises(UnreadableImageError, match='truncated JPEG'):
-        read_image(data[:len(data) // 2])
-
-
-@pytest.mark.parametrize('source, error, word', [
-    ('missing.png', UnreadableImageError, 'no such file'),
-    (7, TypeError, 'got int'),
-    (np.zeros((4, 4, 2), np.uint8), ValueError, r'got \(4, 4, 2\)'),
-    (np.zeros((0, 4), np.uint8), ValueError, r'got \(0, 4\)'),
-    (np.full((4, 4), 200.), ValueError, 'divide by 255'),
-    (np.full((4, 4), np.nan), ValueError, r'in \[0, 1\]'),
-    (np.zeros((4, 4), np.int64), ValueError, 'got int64')])
-def test_refusals(source, error, word):
-    with pytest.raises(error, match=word):
-        read_image(source)
-
-
+# -- inputs ------------------------------------------------------------------
 def test_sources_of_a_folder(picture, tmp_path):
     for name in ('b.png', 'a.JPG', 'below/c.bmp', 'notes.txt'):
         path = tmp_path / name
@@ -149,6 +104,18 @@ def test_sources_of_a_folder(picture, tmp_path):
         read_image(tmp_path)
 
 
+def test_files_left_out_of_a_folder_are_counted(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(images_module, 'print_log',
+                        lambda text, *_, level: said.append((text, level)))
+    for name in ('a.png', 'b.heic', 'c.txt', '.hidden', 'Thumbs.db'):
+        (tmp_path / name).write_bytes(b'')
+    assert each_source(tmp_path) == [str(tmp_path / 'a.png')]
+    (text, level), = said
+    assert '2 file(s) left out' in text and 'b.heic' in text
+    assert level == logging.WARNING
+
+
 def test_arrays_of_several_images(picture):
     assert len(each_source(picture)) == 1
     assert len(each_source(picture[..., 0])) == 1
@@ -156,6 +123,30 @@ def test_arrays_of_several_images(picture):
     assert len(each_source(np.zeros((7, 48, 48), np.uint8))) == 7
     frames = iter([picture])
     assert each_source(frames) is frames
+
+
+@pytest.mark.parametrize('kind', ['object', 'str'])
+def test_an_array_of_paths_is_a_list_of_paths(kind):
+    paths = ['a.png', 'b/c.jpg']
+    assert list(each_source(np.array(paths, dtype=kind))) == paths
+    mixed = np.empty(2, dtype=object)
+    mixed[:] = [Path('a.png'), RGB]
+    assert [type(s) for s in each_source(mixed)] == [type(Path()), np.ndarray]
+
+
+def test_an_open_file_is_one_image(picture):
+    """Iterated over, it would be its lines."""
+    file = io.BytesIO(KINDS['PNG RGB'].data)
+    source, = each_source(file)
+    np.testing.assert_array_equal(read_image(source), picture)
+
+
+@pytest.mark.parametrize('shape', [(3, 40, 60), (5, 3, 40, 60)])
+def test_channels_first_is_refused(shape):
+    """Three results for one face, without a word, is what it gave."""
+    with pytest.raises(ValueError, match=r'channels first.*transpose\(1, 2'):
+        for source in each_source(np.zeros(shape, np.uint8)):
+            read_image(source)
 
 
 def test_chunks_wait_for_no_more_than_they_need():
@@ -166,96 +157,9 @@ def test_chunks_wait_for_no_more_than_they_need():
             taken.append(i)
             yield i
 
-    chunks = images.in_chunks(frames(), 3)
+    chunks = in_chunks(frames(), 3)
     assert next(chunks) == [0, 1, 2] and taken == [0, 1, 2]
     assert list(chunks) == [[3, 4, 5], [6]]
-
-
-@pytest.fixture
-def hidden():
-    """Red left, transparent right with black below, RGBA."""
-    pixels = np.zeros((20, 40, 4), np.uint8)
-    pixels[:, :20] = 255, 0, 0, 255
-    return Image.fromarray(pixels)
-
-
-def palette(image):
-    converted = Image.new('P', image.size, 1)
-    converted.putpalette([255, 0, 0, 0, 0, 0])
-    converted.paste(0, (0, 0, 20, 20))
-    converted.info['transparency'] = 1
-    return converted
-
-
-@pytest.mark.parametrize('suffix, convert, options', [
-    ('PNG', None, {}), ('PNG', palette, dict(transparency=1)),
-    ('TIFF', None, {}), ('WEBP', None, dict(lossless=True)),
-    ('GIF', palette, dict(transparency=1))])
-def test_what_is_hidden_stays_hidden(hidden, tmp_path, suffix, convert,
-                                     options):
-    """However the image comes."""
-    image = convert(hidden) if convert else hidden
-    path = tmp_path / f'a.{suffix.lower()}'
-    image.save(path, suffix, **options)
-    with Image.open(path) as opened:
-        for source in (path, path.read_bytes(), opened):
-            found = read_image(source)
-            assert found[10, 10].tolist() == [0, 0, 255]
-            assert found[10, 30].tolist() == [255, 255, 255]
-
-
-def test_alpha_and_orientation(hidden, tmp_path):
-    path = tmp_path / 'a.png'
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    hidden.save(path, exif=exif)
-    found = read_image(path)
-    assert found.shape == (40, 20, 3)
-    # Turned to the right, left is up.
-    assert found[5, 10].tolist() == [0, 0, 255]
-    np.testing.assert_array_equal(read_image(Image.open(path)), found)
-
-
-def test_integers_of_pil():
-    small = Image.fromarray(np.full((4, 4), 200, np.int32))
-    large = Image.fromarray(np.full((4, 4), 200 * 256, np.int32))
-    for image in (small, large):
-        assert image.mode == 'I'
-        assert (read_image(image, 'grayscale') == 200).all()
-
-
-def test_the_limit_of_pil_stays(picture):
-    before = Image.MAX_IMAGE_PIXELS
-    read_image(encoded(picture, 'png'))
-    with pytest.raises(UnreadableImageError):
-        read_image(b'\x89PNG\r\n\x1a\nxxxx')
-    assert Image.MAX_IMAGE_PIXELS == before
-
-
-def test_lazy_images_are_checked_too(picture, monkeypatch):
-    """PIL opens what it cannot decode, and what is too large."""
-    data = encoded(picture, 'png')
-    broken = Image.open(io.BytesIO(data[:len(data) // 2]))
-    with pytest.raises(UnreadableImageError, match='of PIL.* not a readable'):
-        read_image(broken)
-    monkeypatch.setattr(images, 'MAX_PIXELS', 100)
-    with pytest.raises(UnreadableImageError, match='million pixels'):
-        read_image(Image.open(io.BytesIO(data)))
-
-
-def test_files_that_are_none(tmp_path):
-    path = tmp_path / 'large.png'
-    with open(path, 'wb') as file:
-        # Sparse: nothing of it is on the disk, nor must be in memory.
-        file.truncate(images.MAX_BYTES + 1)
-    with pytest.raises(UnreadableImageError, match='more than 500'):
-        read_image(path)
-    with pytest.raises(UnreadableImageError, match='/dev/zero'):
-        read_image('/dev/zero')
-    # OpenCV raises its own error of a head as this.
-    head = b'#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 40000 +X 40000\n'
-    with pytest.raises(UnreadableImageError, match='bytes'):
-        read_image(head)
 
 
 @pytest.mark.parametrize('inputs', [7, None, 2.5])

@@ -18,7 +18,7 @@ from PIL import Image
 import mmfer
 from mmfer import FERInferencer
 from mmfer.apis.faces import Face, FaceDetector, NoFaceError, crop
-from mmfer.registry import DATASETS
+from mmfer.registry import DATASETS, MODELS
 
 
 @pytest.fixture(scope='module')
@@ -421,13 +421,170 @@ def test_paths_of_pathlib(work_dir, fer, faces, tmp_path):
 
 
 def test_bad_arguments(fer, faces, tmp_path):
-    with pytest.raises(ValueError, match='batch_size must be'):
-        fer(faces, batch_size=0)
+    for batch_size in (0, -1, 2.5, True, '4', None):
+        with pytest.raises(ValueError, match='batch_size must be'):
+            fer(faces, batch_size=batch_size)
+        # When it is made, not at the first image.
+        with pytest.raises(ValueError, match='batch_size must be'):
+            fer.stream(faces, batch_size=batch_size)
+    same(fer(faces, batch_size=np.int64(3)), fer(faces))
     with pytest.raises(ValueError, match='leave out return_datasamples'):
         fer(faces, show_dir=str(tmp_path / 'x'), return_datasamples=True)
+    with pytest.raises(ValueError, match='leave out return_datasamples'):
+        fer(faces, reject_above=.5, return_datasamples=True)
     with pytest.raises(ValueError, match="'raise' or 'report'"):
-        fer(faces, on_error='ignore')
+        fer.stream(faces, on_error='ignore')
+    for margin in ('5%', -.5, float('nan'), float('inf')):
+        with pytest.raises(ValueError, match='margin must be a share'):
+            fer(faces, margin=margin)
     assert not (tmp_path / 'x').exists()
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ValueError, match=r"file' cannot be a folder \(File"):
+        fer(iter(()), show_dir=tmp_path / 'file')
+
+
+def test_thresholds_lie_where_uncertainties_do(fer, faces):
+    """Those that are learned may be larger than 1."""
+    assert not fer.bounded and FERInferencer('alum_tiny_ferplus').bounded
+    for value in (0, -1., float('nan'), float('inf'), True, '0.5'):
+        with pytest.raises(ValueError, match='must lie in .0, inf., got'):
+            fer(faces, reject_above=value)
+    assert not any(r['rejected'] for r in fer(faces, reject_above=1e6))
+    fer = FERInferencer('ce_r18_synthfaces', False, image_size=48)
+    for value in (1, 1.5, 90):
+        with pytest.raises(ValueError, match=r'must lie in \(0, 1\), got'):
+            fer.stream(faces, reject_above=value)
+
+
+@pytest.mark.parametrize('value', [
+    0, 1, 5, -.1, 1.5, float('nan'), True, '5%', None])
+def test_target_errors_are_shares(fer, value):
+    with pytest.raises(ValueError, match=r'share of errors in \(0, 1\)'):
+        fer.rejection_threshold(value)
+
+
+def test_a_threshold_where_nothing_is_uncertain(fer, monkeypatch):
+    monkeypatch.setattr(fer.model, 'rejection', dict(
+        images=3, thresholds=[[.1, 0., 1.]]), raising=False)
+    assert 0 < fer.rejection_threshold(.1) < 1e-300
+
+
+def test_names_of_classes(work_dir, faces, tmp_path):
+    names = [f'class {i}' for i in range(7)]
+    path = tmp_path / 'classes.txt'
+    path.write_bytes('\r\n'.join(names).encode('utf-8-sig'))
+    for classes in (names, tuple(names), np.array(names), path, str(path)):
+        fer = FERInferencer(work_dir, classes=classes)
+        result = fer(faces[0])[0]
+        assert result['pred_class'] == names[result['pred_label']]
+    for classes in (['a', 'b'], names + ['more']):
+        with pytest.raises(ValueError, match=(
+                f'^{len(classes)} names of classes .* model of 7 classes')):
+            FERInferencer(work_dir, classes=classes)
+    path.write_text('a\nb\n')
+    with pytest.raises(ValueError, match='^2 names .* model of 7 classes'):
+        FERInferencer(work_dir, classes=path)
+    with pytest.raises(ValueError, match='no such file of class names'):
+        FERInferencer(work_dir, classes='neutral')
+    with pytest.raises(ValueError, match='already in name 1'):
+        FERInferencer(work_dir, classes=['a', 'a'])
+    for classes in (7, dict(a=1), set(names)):
+        with pytest.raises(TypeError, match='classes must be a list'):
+            FERInferencer(work_dir, classes=classes)
+
+
+def test_names_of_a_checkpoint_are_counted_too(work_dir, tmp_path):
+    checkpoint, = work_dir.glob('*.pth')
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['dataset_meta'] = dict(classes=['a', 'b', 'c'])
+    path = tmp_path / 'three.pth'
+    torch.save(content, path)
+    with pytest.raises(ValueError, match='^3 names .* model of 7 classes'):
+        FERInferencer(work_dir, path)
+    FERInferencer(work_dir, path, classes=list('abcdefg'))
+
+
+def test_a_checkpoint_of_another_number_of_classes(work_dir):
+    cfg = Config.fromfile(next(work_dir.glob('*.py')))
+    cfg.data_preprocessor.num_classes = 8
+    checkpoint, = work_dir.glob('*.pth')
+    with pytest.raises(ValueError, match=(
+            r'head.fc.weight \(7, 64\) instead of \(8, 64\)')):
+        FERInferencer(cfg, checkpoint)
+
+
+@pytest.mark.parametrize('size', [
+    0, -4, 48., '48', (48, ), (48, 48, 3), (48, 0), True, (True, 4)])
+def test_image_sizes_are_pixels(work_dir, size):
+    with pytest.raises(ValueError, match='image_size must be a number of'):
+        FERInferencer(work_dir, image_size=size)
+
+
+@pytest.mark.parametrize('device', ['gpu', 'cuda:99', 'meta'])
+def test_devices_that_cannot_be_used(device):
+    with pytest.raises(ValueError, match=f'device {device!r} cannot be used'):
+        FERInferencer('alum_tiny_ferplus', device=device)
+    with pytest.raises(ValueError, match=f'device {device!r} cannot be used'):
+        mmfer.get_model('alum_tiny_ferplus', device=device)
+
+
+def test_the_best_device_is_the_default(monkeypatch):
+    monkeypatch.setattr('mmfer.utils.devices.get_device', lambda: 'meta')
+    with pytest.raises(ValueError, match='predicts nothing'):
+        FERInferencer('alum_tiny_ferplus')
+
+
+def test_models_that_are_none(work_dir, tmp_path):
+    checkpoint, = work_dir.glob('*.pth')
+    for model, error, match in (
+        (7, TypeError, 'model must be a name, .* got int'),
+        (dict(type='FERClassifier'), TypeError, 'got dict'),
+        (str(checkpoint), ValueError, 'is a checkpoint; .* pretrained='),
+        ('work_dirs/none', ValueError, 'no such folder'),
+        ('configs/none.py', ValueError, 'no such config'),
+        (str(tmp_path / 'none.pth'), ValueError, 'is a checkpoint')):
+        with pytest.raises(error, match=match):
+            FERInferencer(model)
+    for pretrained, match in (('', 'names no checkpoint'),
+                              (tmp_path, 'is a folder; name a checkpoint')):
+        with pytest.raises(ValueError, match=match):
+            FERInferencer('alum_tiny_ferplus', pretrained)
+    bare = MODELS.build(dict(
+        type='FERClassifier', backbone=dict(type='ResNetSmallStem', depth=18),
+        neck=dict(type='FeaturePooling'),
+        head=dict(type='CEHead', num_classes=7)))
+    with pytest.raises(ValueError, match='does not know its config'):
+        FERInferencer(bare)
+
+
+@pytest.mark.parametrize('name', [
+    'jointgan/jointgan_vgg16_synthfaces', 'resup/resup_r18_synthfaces'])
+def test_configs_of_several_networks(name):
+    fer = FERInferencer(f'{CONFIGS}/{name}.py', False, device='cpu')
+    assert len(fer(np.zeros((48, 48), np.uint8))[0]['pred_scores']) == 7
+    with pytest.raises(ValueError, match='^2 names .* model of 7 classes'):
+        FERInferencer(f'{CONFIGS}/{name}.py', False, classes=['a', 'b'])
+
+
+def test_configs_that_are_no_classifiers(work_dir):
+    cfg = Config.fromfile(next(work_dir.glob('*.py')))
+    cfg.image_size = 48
+    cfg.test_dataloader = None
+    with pytest.raises(ValueError, match='test_dataloader = val_dataloader'):
+        FERInferencer(cfg, False)
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.model = dict(
+        type='mmpretrain.MoCoV3', base_momentum=.1,
+        backbone=dict(type='ResNet', depth=18),
+        neck=dict(type='NonLinearNeck', in_channels=512, hid_channels=4,
+                  out_channels=4, with_avg_pool=True),
+        head=dict(
+            type='MoCoV3Head', loss=dict(type='CrossEntropyLoss'),
+            predictor=dict(type='NonLinearNeck', in_channels=4,
+                           hid_channels=4, out_channels=4)))
+    cfg.data_preprocessor = dict(type='ClsDataPreprocessor')
+    with pytest.raises(ValueError, match='MoCoV3 of this config predicts'):
+        FERInferencer(cfg, False)
 
 
 def test_a_classifier_of_mmpretrain():

@@ -1,11 +1,13 @@
 """The model in the box works without any download."""
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers import CONFIGS, ROOT
+from helpers import CONFIGS, ROOT, environment
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.apis import ImageClassificationInferencer
@@ -76,6 +78,52 @@ def test_mmpretrain_s_inferencer_knows_it(fer, faces):
         assert one['pred_class'] == other['pred_class']
         np.testing.assert_allclose(one['pred_scores'], other['pred_scores'],
                                    atol=1e-5)
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from mmengine.registry import DefaultScope
+import mmfer
+from mmpretrain.registry import MODELS
+assert DefaultScope.get_current_instance() is None
+assert MODELS.get('mmfer.FERClassifier') is not None
+from mmpretrain import inference_model
+from mmpretrain.apis import ImageClassificationInferencer
+from mmfer.apis import register_models
+register_models()
+face = np.load(sys.argv[1])
+results = [inference_model('alum_tiny_ferplus', face, pretrained=True)]
+name, checkpoint = sys.argv[2:4]
+results.append(inference_model(name, face, pretrained=checkpoint))
+results.append(ImageClassificationInferencer(name, checkpoint)(face)[0])
+np.savez(sys.argv[4], *[r['pred_scores'] for r in results])
+print([r['pred_class'] for r in results])
+"""
+
+
+def test_mmpretrain_alone(fer, tmp_path):
+    """In a process where nothing has set a scope, of another checkpoint."""
+    name = 'ce_r18_synthfaces_noise30'
+    face = np.random.default_rng(1).integers(
+        0, 256, (48, 48, 3), np.uint8)
+    np.save(tmp_path / 'face.npy', face)
+    path = str(tmp_path / 'made.pth')
+    model = mmfer.get_model(name)
+    torch.save(dict(state_dict=model.state_dict()), path)
+    done = subprocess.run(
+        [sys.executable, '-c', PROGRAM, str(tmp_path / 'face.npy'), name,
+         path, str(tmp_path / 'scores.npz')],
+        env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / 'scores.npz')
+    ours = FERInferencer(name, path, device='cpu', image_size=48)
+    expected = [fer(face)[0], ours(face)[0], ours(face)[0]]
+    for key, result in zip(found, expected, strict=True):
+        np.testing.assert_allclose(
+            found[key], result['pred_scores'], atol=1e-5)
+    names = str([result['pred_class'] for result in expected])
+    assert names in done.stdout
 
 
 @pytest.mark.slow

@@ -208,6 +208,69 @@ def test_columns_are_found_by_the_header(csv_root):
     assert AffectNet(str(csv_root)).get_gt_labels().tolist() == LABELS['csv']
 
 
+@pytest.mark.parametrize('change', [
+    lambda text: text.replace(';', '|').replace(',', ';').encode('utf-8-sig'),
+    lambda text: text.replace(',', '\t').encode('utf-16'),
+    lambda text: text.replace('\n', '\r').encode(),
+    lambda text: ''.join(f'{i - 1 if i else ""},{line}\n' for i, line in
+                         enumerate(text.splitlines())).encode(),
+    lambda text: (text + ',,,,,,,,\n').encode(),
+    lambda text: text.replace('1/training', '1\\training').encode(),
+    lambda text: text.split('\n', 1)[1].replace(';', '|').replace(
+        ',', ';').encode(),
+])
+def test_tables_of_spreadsheets(csv_root, change):
+    path = csv_root / TABLES / 'training.csv'
+    before = AffectNet(str(csv_root))
+    path.write_bytes(change(path.read_text()))
+    dataset = AffectNet(str(csv_root))
+    assert dataset.get_gt_labels().tolist() == LABELS['csv']
+    assert va_of(dataset) == va_of(before)
+    assert names_of(dataset) == names_of(before)
+
+
+def test_decimal_commas(csv_root):
+    path = csv_root / TABLES / 'training.csv'
+    text = path.read_text().replace(';', '|').replace(',', ';')
+    path.write_text(text.replace('0.0', '0,0'))
+    assert AffectNet(str(csv_root)).get_data_info(3)['gt_va'].tolist() == \
+        pytest.approx([.03, -.03])
+
+
+@pytest.mark.parametrize('again', ['1/training0.jpg', './1/training0.jpg',
+                                   '2\\..\\1\\training0.jpg'])
+def test_image_twice(csv_root, said, again):
+    row = f'{again},1,2,15,16,1.5;2.5,{{}},0.5,0.5'
+    edit_table(csv_root, lambda rows: [*rows, row.format(0), row.format(0)])
+    assert len(AffectNet(str(csv_root))) == len(ROWS['csv']) + 2
+    text, = [text for text in said if 'repeat' in text]
+    for part in ('2 of ', 'training0.jpg', 'line 2 ', 'line 24', 'All are'):
+        assert part in text
+    path = edit_table(csv_root, lambda rows: [*rows[:-1], row.format(3)])
+    with pytest.raises(ValueError, match=f'{path}, line 25: .*expression 3, '
+                       f'and 0 at {path}, line 2'):
+        AffectNet(str(csv_root))
+
+
+def test_decisions_on_an_image_that_is_there_twice(csv_root, said, tmp_path):
+    """Samples keep their own labels, in what is written, too."""
+    row = '1/training0.jpg,1,2,15,16,1.5;2.5,0,0.5,0.5'
+    edit_table(csv_root, lambda rows: [*rows, row])
+    dataset = AffectNet(str(csv_root))
+    labels = dataset.given_labels.copy()
+    labels[-1] = 5
+    path = str(tmp_path / 'new.csv')
+    dataset.write_list(path, dataset.sample_ids, labels)
+    said.clear()
+    again = AffectNet(str(csv_root), table=path)
+    assert again.get_gt_labels().tolist() == labels.tolist()
+    assert '1 of them with another expression' in said[0]
+    # Without repeats there is nothing more to say.
+    dataset.write_list(path, dataset.sample_ids[:-1], labels[:-1])
+    assert Path(path).read_text().splitlines()[0] == (
+        'subDirectory_filePath,expression,valence,arousal')
+
+
 def test_tables_beside_the_images(csv_root):
     for path in (csv_root / TABLES).iterdir():
         path.rename(csv_root / path.name)
@@ -221,7 +284,8 @@ def test_images_of_no_expression_are_left_out(csv_root):
         names)
 
 
-@pytest.mark.parametrize('expression', ['11', '-1', '2.5', 'happy', '', 'nan'])
+@pytest.mark.parametrize('expression', ['11', '-1', '2.5', 'happy', '', 'nan',
+                                        '1e0', '0_1', '\u0663'])
 def test_expression_out_of_range(csv_root, expression):
     path = edit_row(csv_root, 3, expression=expression)
     with pytest.raises(ValueError) as caught:
@@ -245,7 +309,8 @@ def test_missing_valence_and_arousal_are_nan(csv_root):
     assert dataset.get_data_info(4)['gt_va'].tolist() == [-1, 1]
 
 
-@pytest.mark.parametrize('value', ['1.01', '-1.5', '-3', 'inf', 'nan', ''])
+@pytest.mark.parametrize('value', ['1.01', '-1.5', '-3', 'inf', 'nan', '',
+                                   '0_1', '\u0660'])
 @pytest.mark.parametrize('name', ['valence', 'arousal'])
 def test_valence_or_arousal_out_of_range(csv_root, name, value):
     path = edit_row(csv_root, 1, **{name: value})
@@ -267,13 +332,13 @@ def test_values_of_left_out_images_are_not_looked_at(csv_root):
 def test_table_of_another_kind(csv_root):
     path = csv_root / TABLES / 'training.csv'
     path.write_text('a.jpg,3\n')
-    with pytest.raises(ValueError, match='line 1.*neither the header'):
+    with pytest.raises(ValueError, match='line 1.*the header has no column'):
         AffectNet(str(csv_root))
     path.write_text('subDirectory_filePath,expression,valence\na.jpg,3,0\n')
-    with pytest.raises(ValueError, match='line 1.*neither the header'):
+    with pytest.raises(ValueError, match='line 1.*the header has no column'):
         AffectNet(str(csv_root))
     path.write_text('')
-    with pytest.raises(ValueError, match='the split is empty'):
+    with pytest.raises(ValueError, match='the file is empty'):
         AffectNet(str(csv_root))
 
 
@@ -282,7 +347,7 @@ def test_truncated_table(csv_root):
     with pytest.raises(ValueError) as caught:
         AffectNet(str(csv_root))
     assert f'{path}, line 5' in str(caught.value)
-    assert 'columns instead of 9' in str(caught.value)
+    assert 'fields instead of 9' in str(caught.value)
 
 
 # -- the per-image release ---------------------------------------------------

@@ -467,6 +467,25 @@ def test_skip_leaves_bad_images_out_and_says_so(image_list, tmp_path,
         dataset[i]
 
 
+def test_class_emptied_by_bad_images_is_said(image_list, tmp_path,
+                                              monkeypatch):
+    said = []
+    monkeypatch.setattr(base_module, 'print_log',
+                        lambda text, *_, **__: said.append(text))
+    args = dict(image_list(), pipeline=PIPELINE)
+    labels = ImageList(**args).given_labels
+    gone = np.flatnonzero(labels == 1)
+    for i in gone[1:]:
+        damage(tmp_path / f'images/{i:03d}.png', 'empty')
+    ImageList(on_bad_image='skip', **args)
+    assert not [text for text in said if 'no sample of' in text]
+    damage(tmp_path / f'images/{gone[0]:03d}.png', 'empty')
+    ImageList(on_bad_image='skip', **args)
+    text, = [text for text in said if 'no sample of' in text]
+    assert "on_bad_image='skip'" in text
+    assert f'{12 - len(gone)} samples of 12' in text
+
+
 def test_skip_logs_through_the_real_logger(image_list, tmp_path):
     args = image_list()
     damage(tmp_path / 'images/003.png', 'empty')

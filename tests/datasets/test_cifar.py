@@ -488,7 +488,44 @@ def test_forms_of_a_noisy_list(write_list):
         assert read_noisy_list(path, 50, 10).tolist() == NOISY
 
 
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+@pytest.mark.parametrize('head, row', [
+    (',label', '{0},{1}'), ('index;noisy_label', '{0};{1}'),
+    ('label\tindex', '{1}\t{0}'), ('"label"', '"{1}"'), ('label,', '{1},'),
+    ('# a\n"label","image"', '"{1}.0","train_{0:05d}.jpg"'),
+    ('label index', '{1} {0}'), ('', '{0}.0,{1}.0')])
+def test_noisy_lists_of_spreadsheets(tmp_path, head, row, encoding):
+    lines = [head, *(row.format(i, label) for i, label in enumerate(NOISY))]
+    path = tmp_path / 'noisy.csv'
+    path.write_bytes('\r\n'.join(lines).encode(encoding))
+    assert read_noisy_list(str(path), 50, 10).tolist() == NOISY
+
+
+def test_noisy_list_of_class_names(write_list):
+    path = write_list('cat\nDog\ncat\n')
+    assert read_noisy_list(path, 3, 2, classes=['dog', 'cat']).tolist() == [
+        1, 0, 1]
+    with pytest.raises(ValueError, match='line 1: .*neither a label'):
+        read_noisy_list(path, 3, 2, classes=['dog', 'hog'])
+
+
+def test_comments_of_a_noisy_list_are_said(write_list, monkeypatch):
+    said = []
+    monkeypatch.setattr(cifar_module, 'print_log',
+                        lambda text, *_, **__: said.append(text))
+    path = write_list('# a\n0 1\n#1 2\n1 0\n')
+    assert read_noisy_list(path, 2, 3).tolist() == [1, 0]
+    assert len(said) == 1 and '2 line(s)' in said[0] and "'# a'" in said[0]
+
+
 @pytest.mark.parametrize('text, part', [
+    ('label,age\n1,2\n', "line 1: .*column 'age'"),
+    ('label,label\n1,1\n', "line 1: .*'label'"),
+    ('index,label\n0,1\n1\n', 'line 3: .*1 fields, where 2'),
+    ('label\n1\n0 1\n', 'line 3'),
+    ('1\n1e0\n0\n', "line 2: '1e0' is neither"),
+    ('1\n\u0661\n0\n', 'line 2'), ('1\n1_0\n0\n', 'line 2'),
+    ('1\n1.5\n0\n', 'line 2'), ('0 1\n1,2\n2 0\n', 'line 2'),
     ('1\n2\n', '2 labels for 3 images, none for image 2'),
     ('1\n2\n0\n1\n', '4 labels for 3 images'),
     ('', '0 labels for 3 images'),

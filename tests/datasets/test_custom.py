@@ -163,6 +163,59 @@ def test_list_written_by_path_is_read_back(listed, tmp_path):
             tmp_path / 'list.txt', names + names[:1], [1, 0, 1], by_path=True)
 
 
+def test_class_names_as_labels(listed, tmp_path):
+    args = listed('a.png,sad\nb.png,Happy\n')
+    dataset = ImageList(classes=['happy', 'sad'], **args)
+    assert dataset.get_gt_labels().tolist() == [1, 0]
+    with pytest.raises(ValueError, match=r'unless the classes are named'):
+        ImageList(num_classes=2, **args)
+
+
+def test_file_of_class_names(listed, tmp_path):
+    args = listed('a.png,1\nb.png,2\n')
+    names = tmp_path / 'names.txt'
+    names.write_bytes('surprise\r\nsad\r\nfear\r\n\r\n'.encode('utf-16'))
+    for classes in (dict(classes=str(names)),
+                    dict(metainfo=dict(classes=str(names)))):
+        dataset = ImageList(label_base=0, **classes, **args)
+        assert dataset.CLASSES == ('surprise', 'sad', 'fear')
+    for text, part in (('a\nb\na\n', 'line 3'), ('a\n\nb\n', 'line 2')):
+        names.write_text(text)
+        with pytest.raises(ValueError, match=f'names.txt, {part}'):
+            ImageList(classes=str(names), **args)
+    for classes, part in ((['a', 'b', 'a'], "ImageList.*name 3: .*'a'"),
+                          (['a', ''], 'name 2'), (3, 'classes=3')):
+        with pytest.raises(ValueError, match=part):
+            ImageList(classes=classes, **args)
+    with pytest.raises(FileNotFoundError, match='no such file of class names'):
+        ImageFolders(str(tmp_path), classes=str(tmp_path / 'gone.txt'))
+
+
+def test_paths_as_other_systems_write_them(listed, tmp_path, write_image):
+    args = listed('d\\a.png 0\n./b.png 1\n', images=False)
+    for name in ('d/a.png', 'b.png'):
+        write_image(tmp_path / name, size=8)
+    dataset = ImageList(num_classes=2, label_base=0, **args)
+    assert paths(dataset) == ['d/a.png', 'b.png']
+    # Written as they were.
+    path = tmp_path / 'new.txt'
+    dataset.write_list(str(path), [0, 1], [1, 0])
+    assert path.read_text() == 'd\\a.png 1\n./b.png 0\n'
+    args = listed(f'b.png 0\n{tmp_path}/b.png 1\n', images=False)
+    with pytest.raises(ValueError, match='line 2.*already has a label'):
+        ImageList(num_classes=2, label_base=0, **args)
+
+
+def test_hash_in_front_of_a_name(listed, tmp_path):
+    args = listed('a.png 0\n#b.png 1\n')
+    dataset = ImageList(num_classes=2, label_base=0, **args)
+    assert paths(dataset) == ['a.png', '#b.png']
+    changes = dataset.write_list(str(tmp_path / 'new.txt'), [0, 1], [1, 0])
+    again = ImageList(num_classes=2, data_root=str(tmp_path), **{
+        k: v for k, v in changes.items() if v is not None})
+    assert again.get_gt_labels().tolist() == [1, 0]
+
+
 # -- ImageFolders ------------------------------------------------------------
 @pytest.fixture
 def folders(tmp_path, write_image):
@@ -262,6 +315,22 @@ def test_extensions(folders, extensions):
     root = folders('a/1.png', 'a/2.jpg', 'b/1.png')
     dataset = ImageFolders(str(root), extensions=extensions)
     assert paths(dataset) == ['a/1.png', 'b/1.png']
+
+
+def test_files_with_other_endings_are_counted_in_one_warning(
+        folders, monkeypatch):
+    said = []
+    monkeypatch.setattr(custom_module, 'print_log',
+                        lambda text, *_, **__: said.append(text))
+    root = folders('a/1.png', 'b/1.png')
+    for name in ('a/2.heic', 'b/x.svg', 'b/y.svg', 'a/Thumbs.db', 'b/.x.svg'):
+        (root / name).write_bytes(b'')
+    assert paths(ImageFolders(str(root))) == ['a/1.png', 'b/1.png']
+    text, = said
+    assert '3 file(s) left out' in text and '2.heic' in text
+    said.clear()
+    assert len(ImageFolders(str(folders('a/1.png')), classes=['b'])) == 1
+    assert not any('Thumbs' in text for text in said)
 
 
 def test_hidden_names_are_no_classes_and_no_images(folders):

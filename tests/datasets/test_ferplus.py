@@ -1,6 +1,8 @@
 import os.path as osp
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mmfer.datasets import FERPlus
@@ -178,10 +180,96 @@ def test_malformed_row(make, tmp_path):
                 'Training,b.png,x' + ',1' * 9, 'Training,b.png,-1' + ',1' * 9,
                 'Training,b.png,0.5' + ',1' * 9):
         path.write_text(good + bad + '\n')
-        with pytest.raises(ValueError, match='line 4: expected.*b.png'):
+        with pytest.raises(ValueError, match='line 4: .*b.png'):
             FERPlus(root)
     path.write_text(good + '\n')  # An empty line is nothing.
     assert len(FERPlus(root)) == 2
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is logged."""
+    texts = []
+    monkeypatch.setattr('mmfer.datasets.ferplus.print_log',
+                        lambda text, *_, **__: texts.append(text))
+    return texts
+
+
+def save_columns(root, order, **kwargs):
+    """Write the table with its columns in another order."""
+    path = Path(root, 'fer2013new.csv')
+    table = pd.read_csv(path, keep_default_na=False)
+    table[order].to_csv(path, index=kwargs.pop('index', False), **kwargs)
+
+
+@pytest.mark.parametrize('kwargs', [
+    {}, dict(sep=';', encoding='utf-8-sig'), dict(index=True),
+    dict(sep='\t', encoding='utf-16', lineterminator='\r\n')])
+def test_columns_go_by_the_header(root, kwargs):
+    before = FERPlus(root)
+    save_columns(root, HEADER.split(',')[::-1], **kwargs)
+    dataset = FERPlus(root)
+    np.testing.assert_array_equal(dataset.votes, before.votes)
+    assert dataset.get_gt_labels().tolist() == before.get_gt_labels().tolist()
+
+
+def test_written_table_is_that_of_the_publisher(root, tmp_path):
+    dataset = FERPlus(root)
+    ids = dataset.sample_ids
+    path = tmp_path / 'new.csv'
+    dataset.write_list(str(path), ids, dataset.given_labels)
+    assert path.read_bytes() == (tmp_path / 'fer2013new.csv').read_bytes()
+    save_columns(root, HEADER.split(',')[::-1], sep=';')
+    expected = path.read_bytes()
+    FERPlus(root).write_list(str(path), ids, dataset.given_labels)
+    assert path.read_bytes() == expected
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda text: text.replace('disgust', 'disgusted', 1),
+     'line 1: .*no column disgust'),
+    (lambda text: text.replace('NF', 'NF,age', 1).replace('0\n', '0,3\n'),
+     "line 1: .*nothing is known of the column 'age'"),
+    (lambda text: text.replace('fear', 'anger', 1), "'anger'.*number 7"),
+    (lambda text: text.replace('Training', 'Train'),
+     "line 2: .*usage 'Train' is none of Training, PublicTest"),
+    (lambda text: text.replace(',9,', ',1_0,', 1), "line 2: .*'1_0'"),
+    (lambda text: text.replace(',9,', ',\u0669,', 1), 'line 2: .*no whole'),
+    (lambda text: text.replace(',9,', ',-9,', 1), 'line 2: .*-9 votes'),
+    (lambda text: text.replace(',9,', ',,', 1), "line 2: .*''"),
+])
+def test_tables_of_another_kind(root, change, message):
+    path = Path(root, 'fer2013new.csv')
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=message):
+        FERPlus(root)
+
+
+def test_usage_in_other_letters(make):
+    root = make([('Training', 'a.png', VOTES[0]),
+                 ('Training', 'b.png', VOTES[1]),
+                 ('PublicTest', 'c.png', VOTES[1])])
+    path = Path(root, 'fer2013new.csv')
+    path.write_text(path.read_text().replace('Training,a', 'TRAINING ,a')
+                    .replace('Training,b', 'training,b')
+                    .replace('PublicTest', 'Public Test').replace('9', '9.0'))
+    assert FERPlus(root).get_gt_labels().tolist() == [HAPPINESS, 7]
+    assert len(FERPlus(root, split='valid')) == 1
+
+
+def test_what_is_left_out_or_double_is_said(make, said):
+    root = make([('Training', '', VOTES[0]), ('Training', 'a.png', VOTES[1]),
+                 ('PublicTest', 'a.png', VOTES[1]),
+                 ('Training', 'b.png', VOTES[1]), ('Training', '', VOTES[0]),
+                 ('Training', 'a.png', VOTES[5])])
+    assert len(FERPlus(root)) == 3
+    nameless, double = said
+    for part in ('2 Training row(s)', 'line 2.', 'name no image'):
+        assert part in nameless
+    for part in ('1 image(s)', 'a.png', 'lines 3 and 7', 'All rows are used'):
+        assert part in double
+    said.clear()
+    assert len(FERPlus(root, split='valid')) == 1 and not said
 
 
 def test_file_without_header_does_not_lose_its_first_row(make, tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 import os
 
 import numpy as np
@@ -184,6 +185,7 @@ def test_plain(save, text, names):
     ('a 0\r\nb 1', 'CRLF'),
     ('a 0\nb 1\r\n', 'mixed'),
     ('a 0', 'LF'),
+    ('a 0\rb 1\r', 'CR'),
 ])
 def test_newline(save, text, newline):
     found = read_label_list(save(text), 2)
@@ -205,6 +207,197 @@ def test_label_list_is_frozen(save):
         found.labels = None
     with pytest.raises(ValueError):
         found.labels[0] = 1
+
+
+# What spreadsheets and other programs save.
+
+
+SEVEN = tuple(f'{i}.jpg' for i in range(7))
+NAMES = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger',
+         'very happy']
+
+
+def listed(start, row, end='\n', values=range(7)):
+    return start + end + ''.join(
+        row.format(i, f'{i}.jpg', value) + end
+        for i, value in enumerate(values))
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+@pytest.mark.parametrize('text', [
+    listed('image;label', '{1};{2}', '\r\n'),
+    listed('image\tlabel', '{1}\t{2}', '\r\n'),
+    listed('"image","label"', '"{1}","{2}"'),
+    listed('', '"{1}";"{2}"'),
+    listed('"image" "label"', '"{0}" "{1}" {2}'),
+    listed('', '"{1}" "{2}"'),
+    listed(',image,label', '{0},{1},{2}'),
+    listed('Unnamed: 0;Path;Emotion', '{0};{1};{2}'),
+    listed('\timage\tlabel', '{0}\t{1}\t{2}'),
+    listed('', '{0},{1},{2}'),
+    listed('path,emotion', '{1},{2}'),
+    listed('Class,File Name', '{2},{1}'),
+    listed('expression img_path', '{2} {1}'),
+    listed('filename label', '{1} {2}'),
+    listed('image,label', '{1},{2}.0'),
+    listed('image;label', '{1};{2},0'),
+    listed('image,label,', '{1},{2},'),
+    listed('', '{1};{2};'),
+    listed('', '{1} {2}', '\r'),
+    listed('sep=;', '{1};{2}'),
+    listed('image,label', '{1},{2}') + ',\n,\n',
+    listed('# made by hand\nimage,label', '{1},{2}'),
+])
+def test_other_programs(save, text, encoding):
+    found = read_label_list(save(text.encode(encoding)), 7, by_path=True)
+    assert found.paths == SEVEN
+    assert found.labels.tolist() == list(range(7))
+    assert not found.by_name
+
+
+@pytest.mark.parametrize('text', [
+    listed('', '{1},{2}', values=NAMES),
+    listed('', '{1} {2}', values=NAMES),
+    listed('', '{1}\t{2}', values=NAMES),
+    listed('Label;Image', '{2};{1}', values=NAMES),
+    listed('', '"{1}","{2}"', values=[name.title() for name in NAMES]),
+])
+def test_class_names_as_labels(save, text):
+    found = read_label_list(save(text), 7, classes=NAMES)
+    assert found.names == SEVEN
+    assert found.labels.tolist() == list(range(7))
+    assert found.by_name and found.label_base == 0
+
+
+def test_numbers_stay_numbers_where_classes_have_names(save):
+    found = read_label_list(save('a 1\nb 7\n'), 7, classes=NAMES)
+    assert found.labels.tolist() == [0, 6] and not found.by_name
+
+
+def test_classes_that_are_numbers(save):
+    one_to_seven = list('1234567')
+    for labels, result in (([1, 7], [0, 6]), ([0, 6], [0, 6]),
+                           # By name, as they fit 0 as well as 1.
+                           ([1, 3], [0, 2])):
+        path = save(rows('ab', labels))
+        found = read_label_list(path, 7, classes=one_to_seven)
+        assert found.labels.tolist() == result
+    path = save('a 10\nb 30\n')
+    found = read_label_list(path, 3, classes=['30', '20', '10'])
+    assert found.labels.tolist() == [2, 0]
+    path = save('a 1\nb 3\n')
+    with pytest.raises(ValueError, match='line 1.*not in the order of their'):
+        read_label_list(path, 3, classes=['3', '1', '2'])
+    found = read_label_list(path, 3, 1, classes=['3', '1', '2'])
+    assert found.labels.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize('text, parts', [
+    ('a,fear\nb,angre\n', ['line 2', "'angre'", "mean 'anger'"]),
+    ('a,joy\n', ['line 1', "'joy'", 'Known are surprise']),
+    ('a,fear\nb,3\n', ['line 2', "'3' is a number", 'names of classes']),
+    ('a,3\nb,fear\n', ['line 1', "'3' is a number"]),
+    ('a,fear\nb,\n', ['line 2', "''"]),
+    ('a;fearful\nb;angry\n', ['line 1', "'fearful'"]),
+])
+def test_bad_class_names_as_labels(save, text, parts):
+    path = save(text)
+    with pytest.raises(ValueError) as info:
+        read_label_list(path, 7, classes=NAMES)
+    for part in [str(path), *parts]:
+        assert part in str(info.value)
+    with pytest.raises(ValueError, match='classes=|a number|not an integer'):
+        read_label_list(path, 7)
+
+
+@pytest.mark.parametrize('label', ['1e3', 'nan', '\u0663', '1_000', '0x1',
+                                   '', '1.5', 'True', 'inf', '9' * 5000])
+def test_labels_that_are_not_whole(save, label):
+    path = save(f'a.jpg,0\nb.jpg,{label}\nc.jpg,6\n')
+    with pytest.raises(ValueError, match=r'line 2: .*not an integer'):
+        read_label_list(path, 7)
+
+
+@pytest.mark.parametrize('text, parts', [
+    ('img,emo\na,0\nb,6\n', ['line 1', "'emo'", 'header', 'or path',
+                             'or emotion']),
+    ('image,label,age\na,0,3\n', ['line 1', "column 'age'", 'remove']),
+    ('image,label,label\na,0,0\n', ['line 1', 'number 2', 'number 3']),
+    ('path,file,label\na,b,0\n', ['line 1', "'path'", "'file'"]),
+    ('image,label\na,0\nb\n', ['line 3', '1 comma-separated']),
+    ('image,label\na,0\nb,6,9\n', ['line 3', '3 comma-separated']),
+    ('a,0\nb;6\n', ['line 2', '1 comma-separated', 'commas']),
+    ('a;0\nb,6\n', ['line 2', '1 semicolon-separated']),
+    ('0\ta\t0\n1\tb\t6\n', ['line 1', '3 tab-separated']),
+    ('"a\nb.jpg",0\nc.jpg,6\n', ['line 1', 'line break']),
+    ('a.jpg,0\n"b.jpg,6\n', ['line 2', 'line break']),
+    ('a,0\n"b"c,6\n', ['line 2', 'closing quote']),
+    ('a 0\nb\0 6\n', ['line 2', 'zero byte']),
+    ('a 0\nb 6\n'.encode('utf-16-le'), ['line 1', 'UTF-16']),
+    ('gr\xfcn 0\n'.encode('latin-1'), ['line 1', '0xfc', 'UTF-8']),
+    ('a 0\n\ufeffb 6\n', ['line 2', 'byte order mark']),
+    (b'\xef\xbb\xbf', ['no rows (3 bytes)']),
+    (';;\n;\n', ['no rows']),
+])
+def test_hostile_lists(save, text, parts):
+    path = save(text)
+    with pytest.raises(ValueError) as info:
+        read_label_list(path, 7)
+    for part in [str(path), *parts]:
+        assert part in str(info.value)
+
+
+@pytest.mark.parametrize('first, second', [
+    ('a.jpg', './a.jpg'), ('a.jpg', 'd/../a.jpg'), ('d/a.jpg', 'd\\a.jpg'),
+    ('d/a.jpg', 'd//a.jpg'), ('/root/a.jpg', 'a.jpg'),
+])
+def test_one_image_by_two_paths(save, first, second):
+    path = save(f'{first} 0\n{second} 6\n')
+    with pytest.raises(ValueError, match='line 2.*already has a label in line '
+                       '1'):
+        read_label_list(path, 7, by_path=True, root='/root')
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='there are drives')
+def test_paths_of_windows(save):
+    for name in ('C:\\x\\a.jpg', 'd:/a.jpg', '\\\\server\\a.jpg'):
+        path = save(f'{name} 0\nb.jpg 6\n')
+        with pytest.raises(ValueError, match='line 1.*path of Windows.*a.jpg'):
+            read_label_list(path, 7, by_path=True)
+
+
+def test_hash_in_front(save, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmfer.utils.text_lists.print_log',
+                        lambda text, *_, level, **__: said.append(
+                            (text, level)))
+    path = save('# seed 3\n#a.jpg 1\nb.jpg 0\n./#c.jpg 2\n')
+    found = read_label_list(path, 3, by_path=True, root=str(tmp_path))
+    assert found.paths == ('b.jpg', './#c.jpg')
+    (text, level), = said
+    assert level == logging.WARNING
+    for part in (str(path), '2 line(s)', 'line 2', '#a.jpg 1', './'):
+        assert part in text
+    # The image is there, so the line is its row.
+    (tmp_path / '#a.jpg').write_text('')
+    found = read_label_list(path, 3, by_path=True, root=str(tmp_path))
+    assert found.paths == ('#a.jpg', 'b.jpg', './#c.jpg')
+    assert found.labels.tolist() == [1, 0, 2]
+    assert '1 line(s)' in said[1][0] and said[1][1] == logging.INFO
+
+
+def test_va_list_of_a_spreadsheet(save):
+    for text in ('image;valence;arousal\na b;-0,5;0,25\nc;1,0;0\n',
+                 'Arousal,Valence,Path\n0.25,-0.5,a b\n0,1.0,c\n',
+                 'a b;-0.5;0.25\nc;1;0\n', '"a b" -0.5 0.25\n"c" 1 0\n',
+                 ',image,valence,arousal\n0,a b,-.5,.25\n1,c,1,0\n'):
+        for encoding in ('utf-8-sig', 'utf-16'):
+            names, va = read_va_list(save(text.encode(encoding)))
+            assert names == ('a b', 'c')
+            assert va.tolist() == [[-.5, .25], [1, 0]]
+    for text in ('a 0 1_0\n', 'a 0 \u0663\n'):
+        with pytest.raises(ValueError, match='line 1.*no two numbers'):
+            read_va_list(save(text))
 
 
 # Where counting starts.
@@ -450,6 +643,23 @@ def test_merge_refuses_other_class_counts(save, clean):
 
 
 # Writing.
+
+
+def test_written_paths_read_back(tmp_path):
+    names = ['s 1/a,b;c.jpg', '#x/d.jpg', '#e.jpg', 'f "g".jpg', '"h".jpg',
+             'i 3', 'image', 'k\\l.jpg', "m'n", 'gr\u00fcn\u2028.jpg']
+    path = tmp_path / 'list.txt'
+    write_label_list(path, names, np.arange(10), by_path=True)
+    found = read_label_list(path, 10, by_path=True)
+    assert [x.removeprefix('./') for x in found.paths] == names
+    assert found.labels.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize('name', ['a\tb', '"a"', 'a;', '#a', '\ufeffa',
+                                  'a\0'])
+def test_names_that_would_not_be_read_back(tmp_path, name):
+    with pytest.raises(ValueError, match='would not be read back'):
+        write_label_list(tmp_path / 'list.txt', ['b', name], [0, 1])
 
 
 @pytest.mark.parametrize('base', [0, 1])

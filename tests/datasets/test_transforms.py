@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmfer.datasets import GaussianNoise, LoadFERImage, PackFERInputs
-from mmfer.datasets.transforms import (
+from mmfer.datasets.images import (
     UnreadableImageError,
     check_image_file,
     decode_image,
@@ -84,7 +84,7 @@ BAD = {
     # The end marker of the thumbnail is not that of the image.
     'half a jpeg with a thumbnail': (WITH_THUMBNAIL[:1400], 'truncated JPEG'),
     'jpeg that ends in its header':
-    (WITH_THUMBNAIL[:len(THUMBNAIL) + 100], 'not a readable image'),
+    (WITH_THUMBNAIL[:len(THUMBNAIL) + 100], 'truncated JPEG'),
 }
 GOOD = {
     'jpeg': encode('.jpg'),

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from mmfer.datasets import LabelView, SyntheticFaces, unaugmented
+from mmfer.datasets import base as base_module
+from mmfer.datasets.decisions import read_decisions, read_score_rows
+from mmfer.engine.hooks.sample_scores import format_table
 
 
 @pytest.fixture
@@ -130,6 +133,92 @@ def test_table_from_a_spreadsheet(faces, tmp_path):
                               pipeline=[])) == 29
 
 
+@pytest.mark.parametrize('change', [
+    lambda text: text.replace(',', ';').replace('\n', '\r\n').encode(
+        'utf-8-sig'),
+    lambda text: text.replace(',', '\t').encode('utf-16'),
+    lambda text: text.replace('\n', '\r').encode(),
+    lambda text: (text + ',,,,,,\n,,,,,,\n').encode(),
+    lambda text: text.replace('drop', ' Drop ').replace('keep',
+                                                        'KEEP').encode(),
+    # A spreadsheet leaves out the empty column at the end.
+    lambda text: text.replace(',keep,', ',keep').encode(),
+    lambda text: text.replace(',synthfaces', '.0,synthfaces').encode(),
+    lambda text: text.replace('synthfaces/train/',
+                              'synthfaces\\train\\').encode(),
+    # Decimal commas.
+    lambda text: text.replace(',', ';').replace(';0.', ';0,').encode(),
+    # An index column.
+    lambda text: ''.join(f'{i - 1 if i else ""},{line}\n' for i, line in
+                         enumerate(text.splitlines())).encode(),
+    lambda text: text.replace('sample_id', 'Sample_ID').encode(),
+])
+def test_tables_of_spreadsheets(faces, tmp_path, change):
+    lines = table_of(faces, {6: ('drop', -1), 9: ('relabel', 3)})
+    path = tmp_path / 'sample_scores.csv'
+    path.write_bytes(change('\n'.join(lines) + '\n'))
+    cleaned = SyntheticFaces(num_samples=30, size=20, decisions=str(path),
+                             pipeline=[])
+    assert cleaned.sample_ids.tolist() == [i for i in range(30) if i != 6]
+    assert cleaned.all_labels[9] == 3
+    assert cleaned.judgement['noise_score'][7] == .07
+
+
+def test_written_table_is_read_back(tmp_path):
+    names = ['a,b.png', 'c "d".png', '#e.png', 'f;g.png', ' h .png', '"i".png',
+             'k\tl.png', 'm\\n.png', 'gr\xfcn\u2028.png', '1']
+    rows = [
+        dict(sample_id=i, image=name, given_label=i % 3, extra=.5,
+             noise_score=f'{i / 7:.6g}', suggested_label=(i + 1) % 3,
+             decision=('keep', 'drop', 'relabel')[i % 3], clean_label='')
+        for i, name in enumerate(names)
+    ]
+    path = tmp_path / 'sample_scores.csv'
+    path.write_bytes(format_table(rows))
+    found = read_decisions(str(path), names, np.arange(10) % 3,
+                           np.arange(10), 3)
+    for name in ('sample_id', 'given_label', 'suggested_label', 'decision'):
+        assert found[name].tolist() == [row[name] for row in rows]
+    np.testing.assert_allclose(found['noise_score'], np.arange(10) / 7,
+                               rtol=1e-5)
+    again = read_score_rows(str(path))
+    assert [row['extra'] for row in again] == ['0.5'] * 10
+    assert list(again[0]) == [k for k in rows[0] if k != 'clean_label']
+
+
+def test_suggestion_by_name(faces, tmp_path):
+    path = write(tmp_path, table_of(faces, {9: ('relabel', 'Fear')}))
+    settings = dict(num_samples=30, size=20, decisions=path, pipeline=[])
+    cleaned = SyntheticFaces(**settings)
+    assert cleaned.CLASSES[cleaned.all_labels[9]] == 'fear'
+    write(tmp_path, table_of(faces, {9: ('relabel', 'faer')}))
+    with pytest.raises(ValueError, match="'faer'.*Did you mean 'fear'"):
+        SyntheticFaces(**settings)
+
+
+def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path,
+                                                   monkeypatch):
+    said = []
+    monkeypatch.setattr(base_module, 'print_log',
+                        lambda text, *_, **__: said.append(text))
+    labels = faces.get_gt_labels()
+    gone = np.flatnonzero(labels == 3).tolist()
+    for new, left in (('drop', 30 - len(gone)), ('relabel', 30)):
+        said.clear()
+        path = write(tmp_path, table_of(faces, {i: (new, 1) for i in gone}))
+        SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[])
+        text, = [x for x in said if 'decisions' in x]
+        for part in (f'{left} samples of 30', f'no sample of '
+                     f'{faces.CLASSES[3]}.', 'cannot be learnt'):
+            assert part in text
+    # One sample is enough.
+    said.clear()
+    path = write(tmp_path, table_of(faces, {i: ('drop', 1)
+                                            for i in gone[1:]}))
+    SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[])
+    assert not [x for x in said if 'decisions' in x]
+
+
 def test_copies_share_images_and_nothing_else(faces):
     other = copy.deepcopy(faces)
     assert other._images is faces._images and len(other) == 30
@@ -155,7 +244,7 @@ def test_lazy_set_reads_its_table_later(faces, tmp_path):
     (lambda lines: [*lines, lines[-1]], 'samples twice'),
     (lambda lines: [HEAD.replace('decision', 'verdict'), *lines[1:]],
      'no column decision'),
-    (lambda lines: lines[:1], 'no column sample_id'),
+    (lambda lines: lines[:1], 'a header but no rows'),
     (lambda lines: [x.replace('keep', 'maybe') for x in lines],
      "decision 'maybe' is none of keep, relabel, drop"),
     (lambda lines: [x.replace('000003', '000303') for x in lines],
@@ -163,11 +252,19 @@ def test_lazy_set_reads_its_table_later(faces, tmp_path):
     (lambda lines: [lines[0], lines[1].replace('keep', 'relabel').replace(
         ',0.29,', ',0.29,9'), *lines[2:]], r'outside \[0, 7\)'),
     (lambda lines: [lines[0], *(x.replace('0.', 'x.') for x in lines[1:])],
-     'could not convert'),
+     r"line 2: .*noise_score is 'x\.29', which is no number"),
     (lambda lines: [*lines[:-1], '0,synthfaces/train/000000.png'],
-     'sample 0: not a whole row'),
+     'line 31: .*2 comma-separated fields instead of 7'),
     (lambda lines: [x.replace('keep', 'drop') for x in lines],
      'drops every sample'),
+    (lambda lines: [*lines[:4], lines[4].replace('keep', ''), *lines[5:]],
+     "line 5: .*decision '' is none of"),
+    (lambda lines: [*lines[:4], lines[4].replace(',keep', '.5,keep')],
+     'line 5: .*suggested_label is .*no whole number'),
+    (lambda lines: [x.replace(',', '|') for x in lines],
+     r'line 1: .*no column sample_id.*split at every'),
+    (lambda lines: [*lines[:2], lines[2].replace('keep', 'keep"'), *lines[3:],
+                    f'"{lines[2]}'], 'line 32: .*line break'),
 ])
 def test_tables_that_do_not_fit(faces, tmp_path, change, message):
     path = write(tmp_path, change(table_of(faces, {})))

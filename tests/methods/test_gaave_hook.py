@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import (Stop, StopAt, assert_same_state, poison_clean_labels,
-                     tiny_config, train)
+from helpers import (CONFIGS, Stop, StopAt, assert_same_state,
+                     poison_clean_labels, tiny_config, train)
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 
+from mmfer.datasets import LabelView
 from mmfer.engine import training
 from mmfer.engine.training import PeakHook
 from mmfer.methods.gaave import GAAVE, Judgement
@@ -663,3 +665,49 @@ def test_peak(tmp_path, values, patience, peak, stop):
     assert loop.stop_training == stop
     with pytest.raises(ValueError, match='patience'):
         PeakHook(0)
+
+
+@pytest.mark.parametrize('rates, full', [
+    # Four iterations an epoch.
+    ([1.] * 12, None),
+    ([1.] * 8 + [.1] * 8, 2),
+    ([.1] * 4 + [1.] * 4 + [.4] * 4, 2),
+    # From the third on it ends at .5.
+    (np.linspace(1, 0, 25)[:20], 3),
+])
+def test_epochs_before_the_rate_has_fallen(rates, full):
+    assert training.epochs_at_full_rate(np.array(rates), 4) == full
+
+
+@pytest.mark.parametrize('schedule, epochs', [
+    (dict(milestones=[2]), 7), (dict(milestones=[6]), 9),
+    (None, 6), (dict(milestones=[3], patience=2), 3)])
+def test_no_base_model_ends_at_its_full_learning_rate(
+        tmp_path, monkeypatch, schedule, epochs):
+    """Though it is best after its first epoch."""
+    monkeypatch.setattr(PeakHook, 'peak', lambda self, epoch: 1)
+    schedule = schedule and dict(schedule)
+    patience = schedule and schedule.pop('patience', None)
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30',
+                      train_cfg__max_epochs=9)
+    cfg.param_scheduler = schedule and dict(
+        type='MultiStepLR', by_epoch=True, gamma=.1, **schedule)
+    dataset, other = made_sets(cfg)
+    views = [
+        LabelView(data, data.sample_ids[:32], data.get_gt_labels()[:32], 7)
+        for data in (dataset, other)
+    ]
+    found = training.train_classifier(
+        cfg, views[0], 7, str(tmp_path / 'model'), 0, 'Model',
+        MMLogger.get_instance('test_gaave'), views[1], patience)
+    assert (found.epoch, found.epochs) == (1, epochs)
+
+
+def test_settings_of_the_configs():
+    """CIFAR: the whole schedule, as the paper has it. FERPlus: as measured."""
+    for path in sorted(Path(CONFIGS).glob('gaave/*.py')):
+        hook, = (h for h in Config.fromfile(path).custom_hooks
+                 if h.type == 'GAAVEHook')
+        method = GAAVE(**{k: v for k, v in hook.items() if k != 'type'})
+        assert (method.fit == 'full') == ('_cifar10lt50' in path.stem)
+        assert method.patience == (5 if '_ferplus' in path.stem else None)

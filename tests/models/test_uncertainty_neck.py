@@ -104,6 +104,26 @@ def test_vectors_and_tokens():
         as_map(torch.zeros(1, 2, 3, 4, 5))
 
 
+def test_other_layouts_go_by_the_number_of_channels():
+    tokens, last = torch.randn(4, 5, 3), torch.randn(4, 2, 2, 3)
+    for channels in (None, 3, 7):
+        assert torch.equal(as_map(tokens, channels), as_map(tokens))
+    assert torch.equal(as_map(tokens, 5), tokens[..., None])
+    assert torch.equal(as_map(last, 3), last.permute(0, 3, 1, 2))
+    for channels in (None, 2, 7):
+        assert torch.equal(as_map(last, channels), last)
+
+
+def test_branches_are_joined():
+    vectors = [torch.randn(4, 3), torch.randn(4, 2)]
+    assert torch.equal(as_map(vectors)[..., 0, 0], torch.cat(vectors, 1))
+    assert build(in_channels=5, map_size=(1, 1))(
+        [vectors]).mean.shape == (4, 5)
+    with pytest.raises(ValueError, match=r'\(3, 1, 1\), \(2, 5, 1\).*'
+                       'choose one'):
+        as_map((vectors[0], torch.zeros(4, 5, 2)))
+
+
 def test_other_image_size_is_explained():
     with pytest.raises(ValueError, match=r'built for \(2, 2\).*got \(3, 3\)'
                        '.*another size'):

@@ -206,11 +206,11 @@ def test_list_trains(tmp_path, monkeypatch, kind):
 
 
 def test_list_of_an_awkward_image_list(tmp_path):
-    """Names are written as they were read: absolute, twice, behind a link."""
+    """Names are written as they were read: absolute, ./, behind a link."""
     root = make_image_list(tmp_path)
     (tmp_path / 'elsewhere/link').parent.mkdir()
     (tmp_path / 'elsewhere/link').symlink_to(root)
-    rows = [f'0/{i}.png' for i in (0, 3)] + ['./0/0.png',
+    rows = [f'0/{i}.png' for i in (0, 3)] + ['./0/6.png',
                                              str(root / 'images/1/1.png')]
     (root / 'list.txt').write_text(''.join(f'{r} 0\n' for r in rows))
     cfg = dict(type='ImageList', data_root=str(tmp_path / 'elsewhere/link'),
@@ -253,10 +253,11 @@ def test_names_that_a_list_cannot_hold(tmp_path):
     """Found before the work, not after it."""
     write_image(tmp_path / 'a/1.png', 8, 0)
     write_image(tmp_path / '#b/1.png', 8, 0)
-    dataset = DATASETS.build(
-        dict(type='ImageFolders', data_root=str(tmp_path), pipeline=[]))
-    with pytest.raises(ValueError, match='#b/1.png'):
-        tool.check_list(dataset)
+    cfg = dict(type='ImageFolders', data_root=str(tmp_path), pipeline=[])
+    tool.check_list(DATASETS.build(cfg))
+    write_image(tmp_path / 'c\td/1.png', 8, 0)
+    with pytest.raises(ValueError, match=r"'c\\td/1.png'"):
+        tool.check_list(DATASETS.build(cfg))
 
 
 def test_lists_for_training_alone(tmp_path):

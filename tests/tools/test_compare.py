@@ -1,5 +1,6 @@
 """Tables and curves of any configs against the last of them."""
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ from helpers import ROOT, environment, load_tool, tiny_config
 tool = load_tool('benchmarks/compare.py')
 
 
-def summary(**metrics):
+def summary(last_k=5, **metrics):
     return dict(
         metrics={
-            name.replace('__', '/'): dict(last5_mean=value, last=-1, best=99)
+            name.replace('__', '/'): {
+                f'last{last_k}_mean': value, 'last': -1, 'best': 99
+            }
             for name, value in metrics.items()
         })
 
@@ -46,6 +49,101 @@ def test_differences_are_paired_by_seed():
 def test_one_config_has_no_differences():
     table = tool.markdown(dict(vgg={0: summary(a=1.)}), ['a'])
     assert 'ahead' not in table and '| vgg | 0 | 1.00 |' in table
+
+
+def cells_of(table):
+    head, _, *rows = [[cell.strip() for cell in line.strip('|').split('|')]
+                      for line in table.splitlines()]
+    return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+
+
+def test_mean_over_as_many_epochs_as_the_runs_say():
+    """The configs on CIFAR average ten epochs."""
+    rows = dict(a={0: summary(10, acc=3.)}, b={0: summary(10, acc=1.)})
+    table = tool.markdown(rows, ['acc'], 'b')
+    assert cells_of(table) == dict(
+        a={'config': 'a', 'seeds': '0', 'acc': '3.00',
+           'acc, ahead by': '2.00'},
+        b={'config': 'b', 'seeds': '0', 'acc': '1.00', 'acc, ahead by': ''})
+    # Means of different numbers of epochs stand apart.
+    rows['b'] = {0: summary(5, acc=1.)}
+    found = cells_of(tool.markdown(rows, ['acc'], 'b'))
+    assert [found[row]['mean of the last'] for row in 'ab'] == ['10', '5']
+    assert found['a']['acc'] == '3.00'
+    assert found['a']['acc, ahead by'] == ''
+    rows['b'][1] = summary(10, acc=1.)
+    with pytest.raises(ValueError, match='b: .* 5 and 10 epochs .*last_k'):
+        tool.markdown(rows, ['acc'], 'b')
+
+
+def test_run_without_a_metric_has_an_empty_cell():
+    rows = dict(a={0: summary(acc=3.)}, b={0: summary(other=1.)})
+    found = cells_of(tool.markdown(rows, ['acc'], 'b'))
+    assert (found['a']['acc'], found['b']['acc']) == ('3.00', '')
+    assert found['a']['acc, ahead by'] == ''
+
+
+def problems_of(tmp_path, *configs, metrics=('accuracy/top1', ), options=(),
+                seeds=(0, ), done=None):
+    runs = [
+        tool.Run(Path(config).stem, f'{ROOT}/configs/{config}.py', seed,
+                 list(options)) for config in configs for seed in seeds
+    ]
+    return tool.problems(runs, tmp_path, metrics, done)
+
+
+CIFAR, FACES = 'ce/ce_cnn7_cifar10', 'ce/ce_r18_synthfaces'
+
+
+def test_nothing_wrong_is_found_in_what_fits(tmp_path):
+    assert problems_of(tmp_path, CIFAR, 'jocor/jocor_cnn7_cifar10') == []
+    assert problems_of(
+        tmp_path, CIFAR, FACES, seeds=(0, 1),
+        options=['default_hooks.summary.last_k=7']) == []
+    assert problems_of(
+        tmp_path, 'jointgan/jointgan_vgg16_synthfaces_noise30',
+        metrics=['accuracy/mean_class', 'rejection/uncertainty_20', 'va/ccc',
+                 'va/mse_arousal', 'rejection/confidence_auroc']) == []
+    assert problems_of(tmp_path, CIFAR, done=dict(
+        old={0: summary(10, a=1.)})) == []
+
+
+@pytest.mark.parametrize('configs, options, text', [
+    ([CIFAR, FACES], dict(),
+     '5 in ce_r18_synthfaces; 10 in ce_cnn7_cifar10.*last_k=10'),
+    ([FACES], dict(done=dict(old={3: summary(10, a=1.)})),
+     '5 in ce_r18_synthfaces; 10 in old_seed3'),
+    ([FACES], dict(metrics=['accuracy/top1', 'va/ccc']),
+     "no metric 'va/ccc', only accuracy/mean_class, accuracy/top1, reject"),
+    ([FACES], dict(metrics=['accuracy/top2']), "no metric 'accuracy/top2'"),
+    ([FACES], dict(seeds=(1, 1)), 'ce_r18_synthfaces_seed1 .*twice'),
+    (['ce/none'], dict(), 'there is no config .*ce/none.py'),
+    ([FACES], dict(options=['val_evaluator=None']), 'does not validate'),
+    ([FACES], dict(options=['default_hooks.summary=None']), 'no SummaryHook'),
+    ([FACES], dict(options=['train_pipeline.99.type=X']), 'cannot be read'),
+])
+def test_what_would_fail_after_the_runs_is_said_before(
+        tmp_path, configs, options, text):
+    found, = problems_of(tmp_path, *configs, **options)
+    assert re.search(text, found), found
+
+
+def test_nothing_is_trained_where_something_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'execute_all', None)
+    monkeypatch.setattr(sys, 'argv', [
+        'compare.py', str(tmp_path / 'none.py'), '--root', str(tmp_path),
+        '--figure', 'curves.txt', '--curves', 'accuracy'])
+    with pytest.raises(SystemExit, match="(?s)no config.*'txt' is of no "
+                       'image.*--curves accuracy.*Nothing was trained'):
+        tool.main()
+
+
+def test_folder_of_another_run_is_found_before_the_first(tmp_path):
+    folder = tmp_path / 'ce_r18_synthfaces_seed0'
+    folder.mkdir()
+    (folder / 'arguments.json').write_text('["other"]')
+    found, = problems_of(tmp_path, FACES)
+    assert 'other arguments' in found and '--root' in found
 
 
 @pytest.mark.parametrize('name, value', [

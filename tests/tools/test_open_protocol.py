@@ -10,14 +10,17 @@ tool = load_tool('benchmarks/open_protocol.py')
 
 
 def test_plan():
-    runs = tool.plan(['ce', 'resup'], [0, 1], 'noise30', ['resup', 'ce'],
+    runs = tool.plan(['ce', 'resup'], [0, 1], 'noise30', list(tool.LADDERS),
                      ['a=1'])
     names = [run.name for run in runs]
     assert len(set(names)) == len(names)
     assert names[:4] == ['ce_seed0', 'resup_seed0', 'ce_seed1', 'resup_seed1']
     assert {run.seed for run in runs[4:]} == {0}
     for run in runs:
-        assert (Path(ROOT) / run.config).is_file()
+        config = Path(ROOT) / run.config
+        assert config.is_file()
+        if run.row.endswith('_estimated'):
+            assert Config.fromfile(config).model.noise_rate is None
         assert run.options[-1] == 'a=1'
         assert f'randomness.seed={run.seed}' in run.arguments
         assert ('train_dataloader.dataset.label_noise.seed='
@@ -41,11 +44,14 @@ def test_rows_of_a_ladder_differ_and_build(method):
     assert len(texts) == len(tool.LADDERS[method])
 
 
-def write_run(root, row, seed, accuracy, weights=None):
+def write_run(root, row, seed, accuracy, weights=None, last_k=5):
     folder = root / f'{row}_seed{seed}'
     folder.mkdir(parents=True)
     metrics = {
-        name: dict(last=accuracy, best=accuracy + 10, last5_mean=accuracy)
+        name: {
+            'last': accuracy, 'best': accuracy + 10,
+            f'last{last_k}_mean': accuracy
+        }
         for name in tool.COLUMNS
     }
     figures = None if weights is None else dict(weight_auroc=weights)
@@ -57,6 +63,20 @@ def write_run(root, row, seed, accuracy, weights=None):
                  **({} if weights is None or e == 1 else
                     dict(figures=figures))) for e in (1, 2, 3)
         ]))
+
+
+def test_published_record_names_configs_that_give_its_results():
+    """The methods were not told the noise rate in these runs."""
+    record = json.loads(
+        (Path(ROOT) / 'docs/results/open_protocol_noise30.json').read_text())
+    assert set(record) <= set(tool.ROWS)
+    for row, runs in record.items():
+        for run in runs.values():
+            name = run['summary']['config']
+            config = Path(ROOT) / f"configs/{name.split('_')[0]}/{name}.py"
+            model = Config.fromfile(config).model
+            assert model.get('noise_rate') is None
+            assert row.endswith('_estimated') == ('noise_rate' in model)
 
 
 def test_table(tmp_path):
@@ -80,6 +100,21 @@ def test_table(tmp_path):
     runs = tool.read_runs(tmp_path, 'summary.json')
     assert 'weight AUROC' not in tool.markdown(tool.in_order(runs, ['ce']))
     assert list(tool.in_order(runs, ['resup', 'nothing'])) == ['resup']
+
+
+def test_runs_that_average_other_epochs(tmp_path):
+    write_run(tmp_path, 'ce', 0, 50.)
+    write_run(tmp_path, 'resup', 0, 70., last_k=10)
+    lines = tool.markdown(
+        tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
+    head, _, ce, resup = [
+        dict(enumerate(cell.strip() for cell in line.strip('|').split('|')))
+        for line in lines.splitlines()
+    ]
+    assert head[2] == 'mean of the last'
+    assert (ce[2], ce[3], resup[2], resup[3]) == ('5', '50.00', '10', '70.00')
+    # No difference between the two.
+    assert '20.00' not in lines
 
 
 def test_record_grows(tmp_path):

@@ -24,7 +24,8 @@ def result():
         [
             sys.executable, str(TOOL), '--pairs', '2', '--px', '32',
             '--batch-size', '4', '--small-px', '16', '--small-batch-size',
-            '4', '--memory-steps', '1', '--threads', '1'
+            '4', '--memory-steps', '1', '--threads', '1',
+            '--device', 'cpu'
         ],
         env=environment(),
         capture_output=True,

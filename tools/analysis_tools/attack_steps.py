@@ -6,13 +6,14 @@ draws, for each subset, the histogram that its threshold divides. The table is
 that of ``tools/clean_labels.py``, or of a training with a GAAVEHook.
 """
 import argparse
-import csv
 
 import numpy as np
 
 from mmfer.cli import run_tool, save_figure
+from mmfer.datasets.decisions import read_decision_column
 from mmfer.methods.gaave import Judgement
 from mmfer.methods.gaave.report import plot_steps
+from mmfer.utils.text_tables import read_table
 
 TYPES = dict(
     sample_id=np.int64, given_label=np.int64, subset=np.int64,
@@ -26,17 +27,13 @@ def read_judgement(path: str) -> Judgement:
     Raises:
         ValueError: It lacks some.
     """
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        rows = list(csv.DictReader(file))
-    missing = [c for c in Judgement._fields if not rows or c not in rows[0]]
-    if missing:
-        raise ValueError(
-            f'{path} has no column {", ".join(missing)}; it must be a table '
-            'of GAAVE, see tools/clean_labels.py.')
+    table = read_table(
+        path, {name: [name] for name in Judgement._fields},
+        'table of GAAVE, see tools/clean_labels.py')
     # The hook writes what is true as a number with or without a point.
     return Judgement(**{
-        name: np.array([row[name] for row in rows]) if kind is str else
-        np.array([float(row[name]) for row in rows]).astype(kind)
+        name: np.array(read_decision_column(table)) if kind is str else
+        np.array(table.numbers(name)).astype(kind)
         for name, kind in TYPES.items()
     })
 

@@ -18,7 +18,6 @@ train on parts (``train_dataloader.dataset.indices``), or let
 ``tools/benchmarks/label_cleaning.py cleanlab`` do it.
 """
 import argparse
-import csv
 import io
 
 import numpy as np
@@ -30,20 +29,14 @@ from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
 from mmfer.compat import write_atomic
 from mmfer.datasets import unaugmented
+from mmfer.datasets.decisions import read_score_rows
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.scoring import predict_samples
 from mmfer.registry import DATASETS
 
 
 def export(args: argparse.Namespace) -> None:
-    with open(args.table, newline='', encoding='utf-8-sig') as file:
-        rows = list(csv.DictReader(file))
-    missing = {'sample_id', 'noise_score', 'decision', 'given_label',
-               'suggested_label'} - set(rows[0] if rows else ())
-    if missing:
-        raise ValueError(f'{args.table} has no column '
-                         f'{", ".join(sorted(missing))}; it must be a '
-                         'sample_scores.csv.')
+    rows = read_score_rows(args.table)
     write_atomic(args.out, to_label_issues(rows))
     print(f'{args.out}: {len(rows)} samples')
 

@@ -43,7 +43,9 @@ def exchanged_scores(model: JointGAN, images: Tensor,
     other = (torch.arange(count) + int(
         torch.randint(1, count, (), generator=generator))) % count
     given = model.label_sets.vectors(labels)
-    latent = torch.randn(count, model.latent_dim, generator=generator)
+    # Drawn on the host, so that each device has the same.
+    latent = torch.randn(
+        count, model.latent_dim, generator=generator).to(images.device)
     encoding = model.encoder(images)
     inferred = sample_latent(encoding.mean, encoding.log_variance)
     predicted = list(encoding.labels)

@@ -32,6 +32,7 @@ from mmfer.datasets import LabelView, unaugmented
 from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
 from mmfer.methods.gaave.pixels import pixel_classifier, pixels
 from mmfer.registry import DATASETS, MODELS
+from mmfer.utils.devices import add_device_argument, synchronize
 
 
 def plain_steps(predict, images, labels, attack):
@@ -62,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--chunks', type=int, default=3)
     parser.add_argument('--batch-size', type=int, default=128)
     parser.add_argument('--epsilon', type=float, default=1 / 255)
-    parser.add_argument('--device', default='cpu')
+    add_device_argument(parser)
     parser.add_argument('--threads', type=int)
     args = parser.parse_args()
     if args.samples < args.chunks * args.batch_size:
@@ -75,7 +76,7 @@ def measure(args: argparse.Namespace) -> dict:
     """The whole benchmark."""
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.device == 'cpu':
+    if args.device.type == 'cpu':
         keep_freed_memory()
     init_default_scope('mmfer')
     cfg = Config.fromfile(args.config)
@@ -112,10 +113,10 @@ def measure(args: argparse.Namespace) -> dict:
         return found.steps[found.sample_ids.argsort()]
 
     def timed(function, part):
-        if args.device != 'cpu':
-            torch.cuda.synchronize()
+        synchronize(args.device)
         start = time.perf_counter()
         result = function(part)
+        synchronize(args.device)
         return result, time.perf_counter() - start
 
     chunks = torch.arange(len(ids)).chunk(args.chunks)
@@ -138,7 +139,7 @@ def measure(args: argparse.Namespace) -> dict:
     bound = float((attack.steps + 1) / passes.mean())
     speedup = float(np.median(seconds[:, 0] / seconds[:, 1]))
     return dict(
-        samples=len(ids), batch_size=args.batch_size, epsilon=args.epsilon,
+        device=str(args.device), samples=len(ids), batch_size=args.batch_size, epsilon=args.epsilon,
         steps=attack.steps, threads=torch.get_num_threads(),
         k=np.bincount(steps, minlength=attack.steps + 2).tolist(),
         differing=differing, speedup=round(speedup, 3),

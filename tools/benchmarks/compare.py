@@ -3,12 +3,14 @@
     python tools/benchmarks/compare.py CONFIG [CONFIG ...] --jobs 2 \\
         --seeds 0 1 2 --metrics accuracy/top1 va/ccc
 
-prints ``last5_mean`` of each metric, mean and standard deviation over seeds
-(of the training and of planted noise), and for all but the last config what it
-is ahead of that one, paired by seed. Runs that are done are not run again,
-runs that were stopped continue. ``--curves losses.loss_ce --figure FILE``
-draws the course of something in ``history.json``, a mean over what the name
-stands for: ``losses.loss_ce*`` is the mean of several label sets' losses.
+prints the mean over the last epochs of each metric (five, or what the configs
+say), mean and standard deviation over seeds (of the training and of planted
+noise), and for all but the last config what it is ahead of that one, paired by
+seed. Configs and metrics are checked before the first run. Runs that are done
+are not run again, runs that were stopped continue. ``--curves losses.loss_ce
+--figure FILE`` draws the course of something in ``history.json``, a mean over
+what the name stands for: ``losses.loss_ce*`` is the mean of several label sets'
+losses.
 """
 import argparse
 import fnmatch
@@ -17,44 +19,74 @@ from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
-from runs import Results, Run, differences, execute_all, plot, read_runs
+from runs import (Results, Run, differences, execute_all, plot, problems,
+                  read_runs)
 
-from mmfer.analysis.tables import spread
+from mmfer.analysis.tables import TAIL_MEAN, run_value, spread, tail_column
 
 
 def markdown(summaries: Results, metrics: List[str],
              baseline: Optional[str] = None, digits: int = 2,
-             statistic: str = 'last5_mean') -> str:
+             statistic: str = TAIL_MEAN) -> str:
     """The table, a row per config, differences from a baseline.
 
     Args:
         summaries (dict): ``summary.json`` of the runs, by row and seed.
-        metrics (list[str]): Columns.
+        metrics (list[str]): Columns. The cell of a run that lacks one is
+            empty.
         baseline (str, optional): Row that the others are compared with. By
             default none is.
         digits (int): After the decimal point. Defaults to 2.
-        statistic (str): Of each metric. Defaults to ``'last5_mean'``.
+        statistic (str): Of each metric, see
+            :func:`~mmfer.analysis.tables.run_value`. Where rows average
+            different numbers of epochs, a column has them, and there are no
+            differences. Defaults to ``TAIL_MEAN``.
     """
-    head = ['config', 'seeds', *metrics]
+    tails = tail_column({
+        row: list(runs.values()) for row, runs in summaries.items()
+    }) if statistic == TAIL_MEAN else {}
+    head = ['config', 'seeds', *['mean of the last'] * bool(tails), *metrics]
     if baseline is not None:
         head += [f'{metric}, ahead by' for metric in metrics]
     lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
     for row, runs in summaries.items():
-        cells, ahead = [], []
+        cells = [row, ', '.join(map(str, sorted(runs)))]
+        if tails:
+            cells.append(tails[row])
+        ahead = []
         for metric in metrics:
             def value(summary, metric=metric):
-                return summary['metrics'][metric][statistic]
+                return run_value(summary, metric, statistic)
 
-            cells.append(
-                spread([value(run) for run in runs.values()], digits))
+            values = [value(run) for run in runs.values()]
+            cells.append('' if None in values else spread(values, digits))
             pairs = [] if baseline in (None, row) else differences(
                 runs, summaries[baseline], value)
             ahead.append(spread(pairs, digits) if pairs else '')
         if baseline is not None:
             cells += ahead
-        seeds = ', '.join(map(str, sorted(runs)))
-        lines.append(f'| {row} | {seeds} | {" | ".join(cells)} |')
+        lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+# Of an epoch's entry in history.json.
+HISTORY = ('train_loss', 'losses', 'metrics', 'figures', 'training', 'seconds',
+           'images')
+
+
+def check_figure(path: Path, curves: str) -> List[str]:
+    """A sentence for each reason why a figure cannot be drawn."""
+    from matplotlib.figure import Figure
+    known = Figure().canvas.get_supported_filetypes()
+    ending = path.suffix.lstrip('.').lower()
+    found = [] if ending in known else [
+        f'--figure {path}: the ending {ending!r} is of no image; there are '
+        f'{", ".join(sorted(known))}.'
+    ]
+    if curves.partition('.')[0] not in HISTORY:
+        found.append(f'--curves {curves}: history.json has nothing of that '
+                     f'name, but {", ".join(HISTORY)}.')
+    return found
 
 
 def value_of(epoch: dict, name: str) -> Optional[float]:
@@ -112,12 +144,20 @@ def main() -> None:
                  'and rows are named after them.')
     failed = 0
     if not args.table_only:
-        failed = execute_all(
-            [
-                Run(row, config, seed, args.cfg_options)
-                for seed in args.seeds
-                for row, config in zip(rows, args.configs, strict=True)
-            ], args.root, args.jobs)
+        runs = [
+            Run(row, config, seed, args.cfg_options) for seed in args.seeds
+            for row, config in zip(rows, args.configs, strict=True)
+        ]
+        done = read_runs(args.root, 'summary.json')
+        found = problems(runs, args.root, args.metrics, {
+            row: done[row] for row in rows if row in done
+        })
+        if args.figure is not None:
+            found += check_figure(args.figure, args.curves)
+        if found:
+            sys.exit('compare.py: ' + '\n'.join(found) +
+                     '\nNothing was trained.')
+        failed = execute_all(runs, args.root, args.jobs)
     summaries, histories = [{
         row: found[row] for row in rows if row in found
     } for found in (read_runs(args.root, file)
@@ -129,7 +169,17 @@ def main() -> None:
     if baseline is not None and baseline not in summaries:
         print(f'No run of the baseline {baseline} is done: no differences.')
         baseline = None
-    print(markdown(summaries, args.metrics, baseline, args.digits))
+    try:
+        print(markdown(summaries, args.metrics, baseline, args.digits))
+    except ValueError as error:
+        sys.exit(f'compare.py: {error}')
+    for row, runs in summaries.items():
+        for seed, run in runs.items():
+            names = [m for m in args.metrics if m not in run['metrics']]
+            if names:
+                failed += 1
+                print(f'{row}, seed {seed}, has no {", ".join(names)}, only '
+                      f'{", ".join(run["metrics"])}.', file=sys.stderr)
     if args.figure is not None:
         plot(histories, lambda epoch: value_of(epoch, args.curves),
              args.curves, args.figure)

@@ -27,6 +27,7 @@ from mmfer.compat import keep_freed_memory
 from mmfer.methods.jointgan.joint_gan import frozen
 from mmfer.methods.jointgan.losses import generator_loss
 from mmfer.registry import MODELS
+from mmfer.utils.devices import synchronize
 
 CONFIG = osp.join(
     osp.dirname(osp.abspath(__file__)), osp.pardir, osp.pardir,
@@ -95,13 +96,10 @@ class Parts:
 
 def seconds(function) -> float:
     """Wall-clock time of a call."""
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.synchronize()
+    synchronize(get_device())
     start = time.perf_counter()
     function()
-    if cuda:
-        torch.cuda.synchronize()
+    synchronize(get_device())
     return time.perf_counter() - start
 
 

@@ -17,21 +17,25 @@ import torch
 
 from mmfer.apis import FERInferencer
 from mmfer.cli import run_tool
+from mmfer.utils.devices import add_device_argument, synchronize
 
 
-def seconds(call: Callable) -> float:
+def seconds(call: Callable, device: torch.device) -> float:
+    synchronize(device)
     start = time.perf_counter()
     call()
+    synchronize(device)
     return time.perf_counter() - start
 
 
-def take_turns(first: Callable, second: Callable,
-               rounds: int) -> List[List[float]]:
+def take_turns(first: Callable, second: Callable, rounds: int,
+               device: torch.device) -> List[List[float]]:
     """Times of both, (rounds, 2); who begins alternates."""
     times = []
     for number in range(rounds):
         pair = [first, second]
-        found = [seconds(c) for c in (pair[::-1] if number % 2 else pair)]
+        found = [seconds(c, device)
+                 for c in (pair[::-1] if number % 2 else pair)]
         times.append(found[::-1] if number % 2 else found)
     return times
 
@@ -47,10 +51,11 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=400,
                         help='batches of each')
     parser.add_argument('--threads', type=int, help='of torch')
+    add_device_argument(parser)
     args = parser.parse_args()
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    fer = FERInferencer(args.model, not args.untrained)
+    fer = FERInferencer(args.model, not args.untrained, args.device)
     rng = np.random.default_rng(0)
     size = fer.image_size or (48, 48)
     shape = size if fer.color_type == 'grayscale' else (*size, 3)
@@ -67,13 +72,14 @@ def main() -> None:
         for _ in fer.stream(faces, batch_size=args.batch_size):
             pass
 
-    take_turns(batch, lambda: bare(ready), 10)
-    print(f'{args.model}, {torch.get_num_threads()} threads')
-    times = take_turns(lambda: fer(faces[0]), lambda: bare(one), args.rounds)
+    take_turns(batch, lambda: bare(ready), 10, args.device)
+    print(f'{args.model}, {args.device}, {torch.get_num_threads()} threads')
+    times = take_turns(lambda: fer(faces[0]), lambda: bare(one), args.rounds,
+                       args.device)
     latency, alone = 1000 * np.median(times, axis=0)
     print(f'one face: {latency:.1f} ms, model alone {alone:.1f} ms')
     times = np.array(
-        take_turns(batch, lambda: bare(ready), args.rounds))
+        take_turns(batch, lambda: bare(ready), args.rounds, args.device))
     speed, alone = len(faces) / np.median(times, axis=0)
     share = np.median(times[:, 1] / times[:, 0])
     print(f'batches of {len(faces)}: {speed:.0f} images/s, model alone '

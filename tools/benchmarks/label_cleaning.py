@@ -23,7 +23,6 @@ A TABLE is a ``sample_scores.csv`` with decisions and clean labels, as of
   near as whole epochs allow. A run that was killed goes on where it was.
 """
 import argparse
-import csv
 import json
 import os
 import os.path as osp
@@ -37,6 +36,7 @@ from mmfer.cli import (add_runner_arguments, build_runner,
                        load_training_config)
 from mmfer.compat import merge_options, write_atomic
 from mmfer.datasets import LabelView, unaugmented, with_pipeline
+from mmfer.datasets.decisions import read_score_rows
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.hooks.summary import config_hash
 from mmfer.engine.scoring import predict_view
@@ -122,9 +122,8 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 # -- tables -------------------------------------------------------------------
 def read_rows(path: str) -> List[dict]:
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not rows[0].get('clean_label'):
+    rows = read_score_rows(path)
+    if 'clean_label' not in rows[0]:
         raise SystemExit(f'{path} has no clean_label: it must be the '
                          'sample_scores.csv of a config with label_noise.')
     return rows
@@ -138,7 +137,8 @@ def columns(rows: List[dict]) -> Dict[str, np.ndarray]:
     table['decision'] = np.array([row['decision'] for row in rows])
     table['noise_score'] = np.array([float(r['noise_score']) for r in rows])
     table['candidate'] = np.array(
-        [int(r.get('candidate') or r['decision'] != 'keep') for r in rows])
+        [int(float(r.get('candidate') or r['decision'] != 'keep'))
+         for r in rows])
     return table
 
 

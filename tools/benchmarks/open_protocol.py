@@ -7,7 +7,8 @@ Runs that are done are not run again, runs that were stopped continue: it can
 be killed and started as often as need be. ``--ladder alum`` adds the rows of
 ALUM's Table 6, ``--ladder resup`` those of ReSup's Table 2 and of other
 choices, ``--ladder ce`` cross-entropy with a short, strongly regularised
-schedule, one seed each; ``--rows`` picks among all of these.
+schedule, ``--ladder coteaching jocor`` these two without the noise rate, one
+seed each; ``--rows`` picks among all of these.
 
 ``--record FILE`` keeps what the tables and figures need, of runs that are
 done, in one file, and counts the runs that it has already::
@@ -22,9 +23,10 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
-from runs import Results, Run, differences, execute_all, plot, read_runs
+from runs import (Results, Run, differences, execute_all, plot, problems,
+                  read_runs)
 
-from mmfer.analysis.tables import spread
+from mmfer.analysis.tables import TAIL_MEAN, run_value, spread, tail_column
 from mmfer.compat import write_atomic
 
 METHODS = ('ce', 'rul', 'alum', 'resup', 'coteaching', 'jocor')
@@ -61,7 +63,12 @@ LADDERS = dict(
         'resup_gaussian': ['model.noise_model.mixture.type=GaussianMixture'],
         'resup_pass': ['model.score_source=pass'],
         'resup_official': ['model.preset=official'],
-    })
+    },
+    # Not told the noise rate, which the methods are defined with.
+    coteaching={'coteaching_estimated': []},
+    jocor={'jocor_estimated': []})
+# Rows with a config of their own.
+SUFFIXES = ('_onecycle', '_estimated')
 ROWS = [*METHODS, *(row for ladder in LADDERS.values() for row in ladder)]
 COLUMNS = {
     'accuracy/top1': 'accuracy',
@@ -86,11 +93,11 @@ def plan(methods: List[str], seeds: List[int], noise: str,
     ]
     for method in ladders:
         for row, options in LADDERS[method].items():
-            schedule = '_onecycle' if row.endswith('_onecycle') else ''
+            own = next((s for s in SUFFIXES if row.endswith(s)), '')
             runs.append(
                 Run(
                     row, f'configs/{method}/{method}_r18_ferplus{suffix}'
-                    f'{schedule}.py', seeds[0], [*options, *extra]))
+                    f'{own}.py', seeds[0], [*options, *extra]))
     return runs
 
 
@@ -159,29 +166,38 @@ def update_record(path: Path, root: Path) -> Tuple[Results, Results]:
 
 def markdown(rows: Results,
              baselines: Sequence[str] = ('ce', 'rul'),
-             statistic: str = 'last5_mean') -> str:
-    """The table: ``last5_mean`` of each metric, mean and spread over seeds.
+             statistic: str = TAIL_MEAN) -> str:
+    """The table: tail mean of each metric, mean and spread over seeds.
 
     The last columns are differences of the accuracy from that of other
-    rows, paired by seed.
+    rows, paired by seed. Where rows average different numbers of epochs, a
+    column has them.
     """
     weighs = any('weight_auroc' in (s.get('figures') or {})
                  for runs in rows.values() for s in runs.values())
+    tails = tail_column({
+        row: list(runs.values()) for row, runs in rows.items()
+    })
     head = [
-        'method', 'seeds', *COLUMNS.values(), 'best epoch', 'noise AUROC',
+        'method', 'seeds', *['mean of the last'] * bool(tails),
+        *COLUMNS.values(), 'best epoch', 'noise AUROC',
         *['weight AUROC'] * weighs, *(f'minus {b}' for b in baselines)
     ]
     lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
 
     def value(summary, metric, stat=statistic):
-        return summary['metrics'][metric][stat]
+        return run_value(summary, metric, stat)
+
+    def cell(values):
+        return '' if None in values else spread(values)
 
     for row, runs in rows.items():
-        cells = [spread([value(s, m) for s in runs.values()])
-                 for m in COLUMNS]
+        cells = [tails[row]] if tails else []
+        cells += [cell([value(s, m) for s in runs.values()])
+                  for m in COLUMNS]
         cells.append(
-            spread([value(s, 'accuracy/top1', 'best')
-                    for s in runs.values()]))
+            cell([value(s, 'accuracy/top1', 'best')
+                  for s in runs.values()]))
         areas = [s['noise_auroc'] for s in runs.values()
                  if s['noise_auroc'] is not None]
         cells.append(f'{np.mean(areas):.3f}' if areas else '')
@@ -246,6 +262,19 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     return args
 
 
+def done_before(args: argparse.Namespace) -> Results:
+    """Summaries of the record and of the work dirs."""
+    found: Results = {}
+    if args.record is not None and args.record.is_file():
+        for row, runs in json.loads(args.record.read_text()).items():
+            found[row] = {
+                int(seed): run['summary'] for seed, run in runs.items()
+            }
+    for row, runs in read_runs(args.root, 'summary.json').items():
+        found.setdefault(row, {}).update(runs)
+    return in_order(found, args.rows)
+
+
 def main() -> None:
     args = parse_args()
     failed = 0
@@ -253,13 +282,20 @@ def main() -> None:
         runs = plan(args.methods, args.seeds, args.noise, args.ladder,
                     args.cfg_options)
         runs = [run for run in runs if not args.rows or run.row in args.rows]
+        found = problems(runs, args.root, list(COLUMNS), done_before(args))
+        if found:
+            sys.exit('open_protocol.py: ' + '\n'.join(found) +
+                     '\nNothing was trained.')
         failed = execute_all(runs, args.root, args.jobs)
     if args.record is None:
         summaries = read_runs(args.root, 'summary.json')
         histories = read_runs(args.root, 'history.json')
     else:
         summaries, histories = update_record(args.record, args.root)
-    print(markdown(in_order(summaries, args.rows)))
+    try:
+        print(markdown(in_order(summaries, args.rows)))
+    except ValueError as error:
+        sys.exit(f'open_protocol.py: {error}')
     histories = in_order(histories, args.rows)
     if args.figure is not None:
         plot(histories, accuracy, 'validation accuracy, %', args.figure)

@@ -1,4 +1,5 @@
 """Trainings of a comparison: run them, read what they wrote, plot it."""
+import argparse
 import json
 import os
 import subprocess
@@ -6,10 +7,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
+                    Set)
 
 import numpy as np
-from mmengine.config import Config
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmfer.analysis.tables import tail_epochs
+from mmfer.engine.hooks.summary import SummaryHook
+from mmfer.registry import METRICS
 
 # Something of each run, by row and seed.
 Results = Dict[str, Dict[int, Any]]
@@ -40,6 +48,146 @@ class Run(NamedTuple):
                     f'train_dataloader.dataset.{noise}.seed={self.seed}')
         return [self.config, '--cfg-options', *options]
 
+    @property
+    def settings(self) -> Config:
+        """The config with its overrides."""
+        cfg = Config.fromfile(self.config)
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--cfg-options', nargs='*', action=DictAction)
+        options = parser.parse_args(self.arguments[1:]).cfg_options
+        cfg.merge_from_dict(options)
+        return cfg
+
+
+# -- before the trainings -----------------------------------------------------
+def problems(runs: Sequence[Run], root: Path, metrics: Sequence[str],
+             done: Optional[Results] = None) -> List[str]:
+    """What would be found out only after the trainings.
+
+    Args:
+        runs (Sequence[Run]): What is to be trained.
+        root (Path): Folder of the work dirs.
+        metrics (Sequence[str]): Those that the table has.
+        done (dict, optional): ``summary.json`` of further runs of the table.
+
+    Returns:
+        list[str]: A sentence each; none if all is well.
+    """
+    found, lengths, checked = [], {}, set()
+    names = [run.name for run in runs]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        found.append(f'{name} is asked for twice: a seed stands for one run.')
+    for run in runs:
+        key = (run.config, *run.options)
+        if key in checked:
+            continue
+        checked.add(key)
+        if not Path(run.config).is_file():
+            found.append(f'{run.row}: there is no config {run.config}.')
+            continue
+        try:
+            cfg = run.settings
+        except Exception as error:
+            found.append(f'{run.row}: {run.config} with {run.options} cannot '
+                         f'be read: {type(error).__name__}: {error}')
+            continue
+        found += lacking(run.row, cfg, metrics)
+        summary = (cfg.get('default_hooks') or {}).get('summary')
+        if summary:
+            lengths.setdefault(
+                summary.get('last_k', SummaryHook().last_k), []).append(
+                    run.row)
+    for run in runs:
+        held = other_arguments(run, root) if Path(run.config).is_file() else ''
+        if held:
+            found.append(held)
+    for row, others in (done or {}).items():
+        for seed, summary in others.items():
+            epochs = tail_epochs(summary)
+            if epochs is not None:
+                lengths.setdefault(epochs, []).append(f'{row}_seed{seed}')
+    if len(lengths) > 1:
+        found.append(
+            'the runs average different numbers of last epochs: ' + '; '.join(
+                f'{epochs} in {", ".join(dict.fromkeys(rows))}'
+                for epochs, rows in sorted(lengths.items())) +
+            '. Give them one number, as with --cfg-options '
+            f'default_hooks.summary.last_k={max(lengths)}, or compare them in '
+            'separate folders (--root).')
+    return found
+
+
+def lacking(row: str, cfg: Config, metrics: Sequence[str]) -> List[str]:
+    """What a config lacks for a table of ``metrics``."""
+    if not (cfg.get('default_hooks') or {}).get('summary'):
+        return [f'{row} has no SummaryHook (default_hooks.summary), which '
+                'writes what the table shows.']
+    evaluators = cfg.get('val_evaluator')
+    if not evaluators or not cfg.get('val_dataloader'):
+        return [f'{row} does not validate: it has no val_evaluator or no '
+                'val_dataloader.']
+    if isinstance(evaluators, dict):
+        evaluators = [evaluators]
+    init_default_scope('mmfer')
+    known, prefixes = set(), set()
+    for evaluator in evaluators:
+        metric = METRICS.build(evaluator)
+        names = metric_names(
+            metric, cfg.get('data_preprocessor', {}).get('num_classes') or 10)
+        if names is None:
+            prefixes.add(prefix_of(metric))
+        else:
+            known |= names
+    return [
+        f'{row} has no metric {name!r}, only '
+        f'{", ".join(sorted(known | prefixes))}.' for name in metrics
+        if name not in known and not name.startswith(tuple(prefixes))
+    ]
+
+
+def metric_names(metric, num_classes: int) -> Optional[Set[str]]:
+    """Names that a metric gives, by a trial on made predictions.
+
+    Args:
+        metric (BaseMetric): The metric.
+        num_classes (int): Of the predictions.
+
+    Returns:
+        set[str], optional: None if it cannot do with these.
+    """
+    scores = torch.eye(num_classes)[[0, 0, 1, 1]]
+    samples = [
+        dict(
+            pred_score=score, pred_label=score.argmax(keepdim=True),
+            gt_label=torch.tensor([i % 2]), uncertainty=i / 4,
+            pred_va=torch.tensor([i / 4, -i / 4]),
+            gt_va=np.array([i / 4, -i / 4]))
+        for i, score in enumerate(scores)
+    ]
+    try:
+        metric.process(None, samples)
+        found = metric.compute_metrics(metric.results)
+    except Exception:
+        return None
+    return {f'{prefix_of(metric)}{name}' for name in found}
+
+
+def prefix_of(metric) -> str:
+    """What stands before the names that a metric gives."""
+    return f'{metric.prefix}/' if metric.prefix else ''
+
+
+def other_arguments(run: Run, root: Path) -> str:
+    """What is said of a work dir that holds another run; '' if none does."""
+    record = root / run.name / 'arguments.json'
+    if not record.is_file() or \
+            json.loads(record.read_text()) == run.arguments:
+        return ''
+    return (f'{run.name}: {record.parent} holds a run with other arguments '
+            f'({record.read_text()}); choose another --root')
+
+
+# -- the trainings ------------------------------------------------------------
 
 def execute(run: Run, root: Path, threads: int) -> int:
     """Train one run, or go on with it; its output goes to a log."""
@@ -47,10 +195,9 @@ def execute(run: Run, root: Path, threads: int) -> int:
     work_dir.mkdir(parents=True, exist_ok=True)
     # What lies in the folder must be this run, not one like it.
     record = work_dir / 'arguments.json'
-    if record.is_file() and json.loads(record.read_text()) != run.arguments:
-        print(
-            f'{run.name}: {work_dir} holds a run with other arguments '
-            f'({record.read_text()}); choose another --root', flush=True)
+    held = other_arguments(run, root)
+    if held:
+        print(held, flush=True)
         return 1
     if (work_dir / 'summary.json').is_file():
         print(f'{run.name}: done before', flush=True)
@@ -96,11 +243,16 @@ def read_runs(root: Path, file: str) -> Results:
 
 
 def differences(runs: Dict[int, Any], baseline: Dict[int, Any],
-                value: Callable[[Any], float]) -> List[float]:
-    """What runs are ahead of those of a baseline with the same seeds."""
+                value: Callable[[Any], Optional[float]]) -> List[float]:
+    """What runs are ahead of those of a baseline with the same seeds.
+
+    Pairs without a value, or whose values are means of different numbers of
+    last epochs, take no part.
+    """
     return [
         value(run) - value(baseline[seed]) for seed, run in runs.items()
-        if seed in baseline
+        if seed in baseline and None not in (value(run), value(baseline[seed]))
+        and tail_epochs(run) == tail_epochs(baseline[seed])
     ]
 
 
@@ -124,6 +276,7 @@ def plot(histories: Results,
                '#56B4E9', '#D55E00')
     figure, axes = plt.subplots(figsize=(6.4, 4), layout='constrained')
     styles = [(c, s) for s in ('-', '--', ':') for c in colours]
+    drawn = 0
     for row, runs in histories.items():
         curves = [
             {e['epoch']: value(e) for e in history if value(e) is not None}
@@ -136,7 +289,8 @@ def plot(histories: Results,
         curves = [c for c in curves if len(c) == longest]
         epochs = sorted(curves[0])
         values = np.array([[c[e] for e in epochs] for c in curves])
-        colour, style = styles.pop(0)
+        colour, style = styles[drawn % len(styles)]
+        drawn += 1
         axes.plot(
             epochs, values.mean(0), style, color=colour,
             label=f'{row} ({len(values)} seed{"s" * (len(values) > 1)})')
@@ -146,6 +300,9 @@ def plot(histories: Results,
                 linewidth=0)
     axes.set(xlabel='epoch', ylabel=label)
     axes.grid(alpha=.3)
-    axes.legend(frameon=False)
+    if drawn:
+        axes.legend(frameon=False)
+    else:
+        print(f'{out}: no history has {label!r}, so there is no curve.')
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110)

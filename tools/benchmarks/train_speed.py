@@ -44,6 +44,7 @@ import sys
 import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
@@ -59,6 +60,7 @@ from mmfer.compat import keep_freed_memory
 from mmfer.engine.hooks.noise_model import merge_by_sample
 from mmfer.models import DualNetwork
 from mmfer.registry import MODELS
+from mmfer.utils.devices import add_device_argument, synchronize
 
 CONFIGS = osp.join(
     osp.dirname(osp.abspath(__file__)), osp.pardir, osp.pardir, 'configs')
@@ -314,14 +316,10 @@ def peak_memory(build: Callable[[], Trainer], steps: int,
 
 def measure(setting: Setting, args: argparse.Namespace) -> dict:
     """All numbers of one setting."""
-    device = torch.device(args.device)
+    device = args.device
 
     def build(method: str) -> Trainer:
         return Trainer(method, setting, args.precision, device)
-
-    def synchronize() -> None:
-        if device.type == 'cuda':
-            torch.cuda.synchronize(device)
 
     memory = {}
     for method in args.methods:
@@ -336,7 +334,7 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict:
     progress(f'{setting.px} px: {args.pairs} rounds')
     seconds = interleave(
         {method: trainer.step for method, trainer in trainers.items()},
-        args.pairs, args.steps, synchronize)
+        args.pairs, args.steps, partial(synchronize, device))
     medians = {m: float(np.median(values)) for m, values in seconds.items()}
     result = dict(
         px=setting.px,
@@ -354,7 +352,7 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict:
     if 'resup' in trainers:
         result['resup_share'] = resup_shares(
             trainers['resup'], setting.batch_size, medians['resup'],
-            args.samples, synchronize)
+            args.samples, partial(synchronize, device))
     if args.memory_steps:
         result.update(
             peak_memory_mib={
@@ -368,18 +366,18 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict:
     return result
 
 
-def describe_machine(device: str) -> dict:
+def describe_machine(device: torch.device) -> dict:
     """What absolute numbers must stand beside."""
     machine = dict(
         cpu=cpu_name(),
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
-        device=device)
+        device=str(device))
     if hasattr(os, 'getloadavg'):
         # Ratios from a busy machine are worth less; let readers see it.
         machine['load_before'] = round(os.getloadavg()[0], 2)
-    if torch.device(device).type == 'cuda':
+    if device.type == 'cuda':
         machine['device_name'] = torch.cuda.get_device_name(device)
     return machine
 
@@ -448,12 +446,12 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         choices=['config', 'float32', 'bfloat16'],
         default='config',
         help="of the forward pass; by default each config's own")
-    parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1')
+    add_device_argument(parser)
     parser.add_argument(
         '--threads', type=int, help="CPU threads; torch's choice by default")
     args = parser.parse_args(argv)
     if args.batch_size is None:
-        args.batch_size = 16 if args.device == 'cpu' else 128
+        args.batch_size = 16 if args.device.type == 'cpu' else 128
     # Batch statistics of one image are undefined.
     for name, least in (('pairs', 1), ('steps', 1), ('memory_steps', 0),
                         ('px', 8), ('small_px', 8), ('batch_size', 2),
@@ -461,9 +459,6 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         if getattr(args, name) < least:
             parser.error(
                 f'--{name.replace("_", "-")} must be at least {least}')
-    if args.device != 'cpu' and not torch.cuda.is_available():
-        parser.error(f'--device {args.device}: torch finds no CUDA device; '
-                     'leave the option out to measure on the CPU')
     return args
 
 
@@ -490,7 +485,7 @@ def run(args: argparse.Namespace) -> dict:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
-    if args.device == 'cpu':
+    if args.device.type == 'cpu':
         # As tools/train.py does.
         keep_freed_memory()
     # Loggers of OpenMMLab write to stdout, which belongs to the result.

@@ -6,8 +6,9 @@
 ``DualNetwork``, or of the joint-distribution GAN (``--network encoder``).
 ``DST`` holds the chosen network under the names of a plain classifier, ready
 for ``tools/test.py`` with a config whose ``model`` is that network, for
-mmpretrain's inferencers, or for
-``init_cfg=dict(type='Pretrained', checkpoint=DST)``.
+mmpretrain's inferencers, or for the
+``init_cfg=dict(type='Pretrained', checkpoint=DST)`` of such a classifier; that
+of a backbone alone needs ``prefix='backbone'``.
 """
 import argparse
 import io

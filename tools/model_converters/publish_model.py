@@ -99,8 +99,8 @@ def main() -> None:
     args = parse_args()
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     state = {
-        name: value.half()
-        if args.half and value.is_floating_point() else value
+        name: (value.half() if args.half and value.is_floating_point()
+               else value).cpu()
         for name, value in model.state_dict().items()
     }
     # Thresholds are those of the weights as they are given away.

@@ -3,6 +3,8 @@
 # have random crops and rotations, Mixup, weight decay and a one-cycle rate.
 cleaning = dict(
     type='GAAVEHook',
+    # As measured: training stops five epochs after the best one.
+    patience=5,
     base=dict(
         model=dict(train_cfg=dict(augments=dict(type='Mixup', alpha=0.2))),
         train_dataloader=dict(

@@ -1,14 +1,7 @@
 from .augmentation import GaussianNoise
 from .formatting import PackFERInputs
-from .loading import (
-    LoadFERImage,
-    UnreadableImageError,
-    check_image_file,
-    decode_image,
-    looks_complete,
-)
+from .loading import LoadFERImage, UnreadableImageError
 
 __all__ = [
-    'GaussianNoise', 'LoadFERImage', 'PackFERInputs', 'UnreadableImageError',
-    'check_image_file', 'decode_image', 'looks_complete'
+    'GaussianNoise', 'LoadFERImage', 'PackFERInputs', 'UnreadableImageError'
 ]

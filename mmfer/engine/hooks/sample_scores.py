@@ -108,8 +108,8 @@ class SampleScoresHook(Hook):
     """Write ``sample_scores.csv`` to the work dir when training ends.
 
     Scores come from one unaugmented pass in eval mode, with the weights that
-    are saved: those of an ``EMAHook``, where there is one. A model with a notion
-    of label noise of its own (``judge_labels``) gives its own
+    are saved: those of an ``EMAHook``, where there is one. A model with a
+    notion of label noise of its own (``judge_labels``) gives its own
     ``noise_score``, and columns of what that is made of; so does a method that
     cleaned the set before the training, with its decisions. Clean labels are
     joined as the last column where the data set knows them, after everything

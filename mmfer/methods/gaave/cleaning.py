@@ -15,8 +15,9 @@ from mmfer.engine.hooks.summary import deciding
 from mmfer.engine.scoring import (batches_in_order, merge_by_id,
                                   predict_view)
 from mmfer.engine.stages import Stages, fingerprint
-from mmfer.engine.training import (Trained, classifier_config, slowed,
-                                   train_classifier)
+from mmfer.engine.training import (Trained, backbone_config,
+                                   check_classifier, classifier_config,
+                                   slowed, train_classifier)
 
 from .annotation import DROP, combine, decide
 from .attack import attack_steps
@@ -87,6 +88,7 @@ class Cleaning:
         self.passes = max(1, options.updates)
         self.stage = self.num_stages = 0
         # Now, not after hours.
+        check_classifier(cfg)
         pixels(self.still[0]['inputs'][None])
         self.images = fingerprint([
             dataset.get_data_info(i)['img_path'] for i in range(len(dataset))
@@ -458,6 +460,9 @@ class Cleaning:
 
 def find_checkpoint(cfg: Config) -> Optional[str]:
     """The local file that the backbone starts from, if there is one."""
-    init_cfg = classifier_config(cfg, 2)['backbone'].get('init_cfg')
-    path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
-    return path if path and os.path.isfile(path) else None
+    init_cfg = backbone_config(cfg).get('init_cfg')
+    for entry in [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []:
+        path = os.path.expanduser(entry.get('checkpoint') or '')
+        if os.path.isfile(path):
+            return path
+    return None

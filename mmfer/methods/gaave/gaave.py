@@ -39,7 +39,10 @@ class GAAVE:
             labels. ``'full'``: those of the last epoch of the whole schedule
             ("as closely as possible"). Defaults to ``'peak'``.
         held_out (float): That part's share of each class. Defaults to 0.1.
-        patience (int): Epochs after the best one. Defaults to 5.
+        patience (int, optional): Epochs after the best one. Defaults to
+            None: it goes with the schedule, and none is cut off before the
+            learning rate has fallen, see
+            :class:`~mmfer.engine.training.PeakHook`.
         annotate (bool): Relabel candidates. False: drop them (Table 3
             without SA). Defaults to True.
         relabel (bool): Give candidates the label of the annotators. False:
@@ -69,7 +72,7 @@ class GAAVE:
                  min_separation: float = 0.75,
                  fit: str = 'peak',
                  held_out: float = 0.1,
-                 patience: int = 5,
+                 patience: Optional[int] = None,
                  annotate: bool = True,
                  relabel: bool = True,
                  updates: int = 0,
@@ -85,7 +88,7 @@ class GAAVE:
         if cut not in CUTS:
             raise ValueError(f'cut must be one of {", ".join(CUTS)}, got '
                              f'{cut!r}')
-        if patience < 1:
+        if patience is not None and patience < 1:
             raise ValueError(f'patience must be at least 1, got {patience}')
         if updates < 0:
             raise ValueError(f'updates must be at least 0, got {updates}')

@@ -9,7 +9,8 @@ from mmfer.datasets import FERDataset
 from mmfer.engine import PreflightHook
 from mmfer.engine.preflight import (build_fitting_loop, check_batches,
                                     check_cleaning, check_training)
-from mmfer.engine.utils import random_state_kept
+from mmfer.engine.utils import bare_model, random_state_kept
+from mmfer.models.pretrained import check_pretrained
 from mmfer.registry import HOOKS, TASK_UTILS
 
 from .report import write_report
@@ -46,6 +47,8 @@ class GAAVEHook(Hook):
             return
         self.done = True
         cfg = runner.cfg
+        # Before hours of cleaning; mmengine reads them after.
+        check_pretrained(bare_model(runner))
         dataset = runner.train_dataloader.dataset
         if not isinstance(dataset, FERDataset):
             raise ValueError(

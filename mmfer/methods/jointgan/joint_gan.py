@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmfer.models.classifier import blank_images, build_data_preprocessor
 from mmfer.models.predictions import BatchPrediction, predict_batch
+from mmfer.models.pretrained import CheckedPretrained
 from mmfer.models.uncertainty_neck import full_precision
 from mmfer.registry import MODELS
 
@@ -27,7 +28,7 @@ MIN_TUPLES = 2
 
 
 @MODELS.register_module()
-class JointGAN(BatchPrediction, BaseClassifier):
+class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
     """Encoder G_Y, decoder G_X and discriminator D (WACV'21).
 
     The encoder predicts all label sets and a latent vector from an image,

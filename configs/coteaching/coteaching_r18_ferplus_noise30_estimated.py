@@ -1,0 +1,3 @@
+_base_ = './coteaching_r18_ferplus_noise30.py'
+# The noise rate is not known, but estimated from the beta mixtures.
+model = dict(noise_rate=None)

@@ -1,0 +1,343 @@
+"""Pretrained weights: every tensor that is expected comes from its file.
+
+mmengine loads what fits and only logs the rest, so that a file with other
+names leaves a network at its random weights. Here the file is tried before
+the training, and refused when it does not fit.
+"""
+import os.path as osp
+import pickle
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, NamedTuple, Set
+
+import torch
+import torch.nn as nn
+from mmengine.logging import MMLogger
+from mmengine.model.weight_init import PretrainedInit, initialize
+from torch import Tensor
+
+# Old torch has no such buffer, and nothing depends on its value.
+OPTIONAL = 'num_batches_tracked'
+EXAMPLES = 3
+
+
+class Pretrained(NamedTuple):
+    """A module that starts from a file.
+
+    Attributes:
+        place (str): Where its ``init_cfg`` stands in the config.
+        name (str): Name of the module in the model, with a dot at its end
+            unless it is the model.
+        module (nn.Module): The module.
+        cfg (dict): Its ``init_cfg``, of type ``Pretrained``.
+        partial (bool): Whether some of its tensors may be missing.
+    """
+    place: str
+    name: str
+    module: nn.Module
+    cfg: dict
+    partial: bool
+
+    @property
+    def checkpoint(self) -> str:
+        """Path or address of the file."""
+        return str(self.cfg.get('checkpoint', ''))
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a local file that does not exist."""
+        return '://' not in self.checkpoint and not osp.isfile(
+            osp.expanduser(self.checkpoint))
+
+
+class CheckedPretrained:
+    """Mixin of models that refuse weights that do not fit.
+
+    It precedes the mmengine model in the list of bases.
+    """
+
+    # Where the model stands in the config, for messages.
+    config_path = 'model'
+
+    def init_weights(self) -> None:
+        """Initialise; raise if pretrained weights are absent or do not fit.
+
+        Raises:
+            FileNotFoundError: A file is not there.
+            ValueError: See :func:`check_pretrained`.
+        """
+        if self.is_init or getattr(self, '_pretrained_is_checked', False):
+            super().init_weights()
+            return
+        loaded = check_pretrained(self, self.config_path)
+        parts = [m for m in self.modules() if isinstance(m, CheckedPretrained)]
+        for part in parts:
+            part._pretrained_is_checked = True
+        try:
+            super().init_weights()
+        finally:
+            for part in parts:
+                del part._pretrained_is_checked
+        # mmpretrain's ResNet sets the last norm of each block to zero after
+        # the file is loaded, where init_cfg is a list.
+        own = self.state_dict()
+        for name, value in loaded.items():
+            own[name].copy_(value)
+
+
+def find_pretrained(model: nn.Module,
+                    config_path: str = 'model') -> List[Pretrained]:
+    """Return all modules of a model that start from a file.
+
+    Args:
+        model (nn.Module): Any model, without a wrapper for DDP.
+        config_path (str): Where it stands in the config. Defaults to
+            ``'model'``.
+    """
+    found = []
+    partial = tuple(
+        f'{name}.' if name else '' for name, module in model.named_modules()
+        if getattr(module, 'partial_weights', False))
+    for name, module in model.named_modules():
+        init_cfg = getattr(module, 'init_cfg', None) or []
+        for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
+            if cfg.get('type') not in ('Pretrained', PretrainedInit):
+                continue
+            prefix = f'{name}.' if name else ''
+            # Wrappers for DDP are no part of the config.
+            parts = [p for p in name.split('.') if p and p != 'module']
+            found.append(
+                Pretrained('.'.join([config_path, *parts, 'init_cfg']),
+                           prefix, module, cfg, prefix.startswith(partial)))
+    return found
+
+
+def check_pretrained(model: nn.Module,
+                     config_path: str = 'model') -> Dict[str, Tensor]:
+    """Raise unless all pretrained weights of a model are there and fit.
+
+    Files are read (and downloaded, where the config names an address) as they
+    are in the training, so that a run that takes hours before it comes to its
+    weights fails at once. The model stays as it is.
+
+    Every tensor of a backbone, or of another part with an ``init_cfg`` of its
+    own, must come from its file. Two kinds may be missing: counters of
+    BatchNorm, and the first convolution where images are not three-channel.
+    ``partial_weights=True`` of a classifier lets more be missing, but not
+    all.
+
+    Args:
+        model (nn.Module): Any model, without a wrapper for DDP.
+        config_path (str): Where it stands in the config. Defaults to
+            ``'model'``.
+
+    Returns:
+        dict[str, Tensor]: What came from the files, by the names of the
+        model's state dict.
+
+    Raises:
+        FileNotFoundError: A local file is not there.
+        ValueError: A file cannot be read or does not fit.
+        pickle.UnpicklingError: torch refuses to load a file safely.
+    """
+    parts = find_pretrained(model, config_path)
+    missing = [part for part in parts if part.is_missing]
+    if missing:
+        raise FileNotFoundError('\n'.join(map(explain_missing, missing)))
+    loaded: Dict[str, Tensor] = {}
+    # As in mmengine, the file of the whole has the last word.
+    for part in sorted(parts, key=lambda part: -part.name.count('.')):
+        values = try_file(part)
+        refuse_misfit(part, set(values))
+        loaded.update(
+            (part.name + name, value) for name, value in values.items())
+    return loaded
+
+
+def explain_missing(part: Pretrained) -> str:
+    """Return what to do about a file that is not there."""
+    return (f'the pretrained weights {part.checkpoint!r} are not there '
+            f'({part.place}). Put the face-recognition weights that the '
+            'paper starts from in that place '
+            '(tools/model_converters/import_face_weights.py brings '
+            'torchvision-keyed files into this form), or train from scratch '
+            f'with --cfg-options {part.place}=None')
+
+
+def try_file(part: Pretrained) -> Dict[str, Tensor]:
+    """Load a file as mmengine does, and undo it.
+
+    Args:
+        part (Pretrained): What is loaded, and where.
+
+    Returns:
+        dict[str, Tensor]: Tensors of the module that the file has set.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    own = part.module.state_dict()
+    before = {name: value.clone() for name, value in own.items()}
+    values = {}
+    try:
+        for value in own.values():
+            mark(value)
+        with quiet():
+            load(part)
+        values = {
+            name: value.clone()
+            for name, value in own.items() if not is_marked(value)
+        }
+    finally:
+        for name, value in own.items():
+            value.copy_(before[name])
+    return values
+
+
+def load(part: Pretrained) -> None:
+    """Let mmengine load a file; turn its errors into messages.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    where = f'{part.checkpoint} ({part.place})'
+    try:
+        initialize(part.module, dict(part.cfg))
+    except AssertionError:
+        # mmengine's answer when no entry begins with the prefix: nothing is
+        # loaded, which is explained later.
+        return
+    except pickle.UnpicklingError as error:
+        raise pickle.UnpicklingError(
+            f'{where}: torch refuses to load these weights safely: they are '
+            'damaged, or hold Python objects. Weights of a face-recognition '
+            'network are made safe by '
+            f'tools/model_converters/import_face_weights.py.\n{error}'
+        ) from None
+    except KeyError as error:
+        raise ValueError(
+            f'{where}: there are no pretrained weights of the name {error}; '
+            'check the spelling.') from error
+    except Exception as error:
+        reason = (str(error).splitlines() or ['no data'])[0]
+        raise ValueError(
+            f'{where}: the pretrained weights cannot be read '
+            f'({type(error).__name__}: {reason}). ' +
+            (f'Without a network, put the file into '
+             f'{osp.join(torch.hub.get_dir(), "checkpoints")}, or train from '
+             f'scratch with --cfg-options {part.place}=None'
+             if '://' in part.checkpoint else
+             'Is the file complete?')) from error
+
+
+def mark(value: Tensor) -> None:
+    """Fill a tensor with something that no file has."""
+    if value.is_floating_point() or value.is_complex():
+        value.fill_(float('nan'))
+    elif value.dtype is not torch.bool:
+        value.fill_(torch.iinfo(value.dtype).min)
+
+
+def is_marked(value: Tensor) -> bool:
+    """Return whether a tensor is as :func:`mark` has left it."""
+    if not value.numel() or value.dtype is torch.bool:
+        return False
+    if value.is_floating_point() or value.is_complex():
+        return bool(value.isnan().all())
+    return bool((value == torch.iinfo(value.dtype).min).all())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep mmengine's log free of what is loaded on trial."""
+    logger = MMLogger.get_current_instance()
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def refuse_misfit(part: Pretrained, came: Set[str]) -> None:
+    """Raise if a file has not set what it should have.
+
+    Args:
+        part (Pretrained): What was loaded.
+        came (set[str]): Names of the module's tensors that the file has set.
+
+    Raises:
+        ValueError: Tensors are missing.
+    """
+    names = [name for name in part.module.state_dict()
+             if not name.endswith(OPTIONAL)]
+    # Of a whole classifier the rest may have other sizes: a head for other
+    # classes. mmengine's log names what was not loaded.
+    needed = [name for name in names
+              if 'backbone' in name.split('.')] or names
+    lost = [name for name in needed
+            if name not in came and name != other_input(part.module)]
+    if came.intersection(needed) and (part.partial or not lost):
+        return
+    examples = ', '.join(lost[:EXAMPLES]) + (
+        f' and {len(lost) - EXAMPLES} more' if len(lost) > EXAMPLES else '')
+    prefix = part.cfg.get('prefix')
+    asked = f', prefix={prefix!r}' if prefix is not None else ''
+    advice = suggest_prefix(part, set(needed))
+    if not advice and came:
+        owner = part.place.partition('.backbone')[0].removesuffix('.init_cfg')
+        advice = ('They are those of another network. If the backbone has '
+                  'layers that the file cannot have, say so with '
+                  f'{owner}.partial_weights=True.')
+    raise ValueError(
+        f'{part.checkpoint} ({part.place}{asked}): of the {len(needed)} '
+        f'tensors that should start from these weights {len(lost)} have no '
+        f'counterpart of their name and shape ({examples}), and would stay '
+        f'random. {advice or "They are those of another network."}')
+
+
+def other_input(module: nn.Module) -> str:
+    """Return the name of the first convolution if it takes no RGB images.
+
+    Its shape is that of the images, which no published file knows.
+    """
+    for name, value in module.named_parameters():
+        if value.dim() == 4:
+            return name if value.shape[1] != 3 else ''
+    return ''
+
+
+def suggest_prefix(part: Pretrained, needed: Set[str]) -> str:
+    """Return how to write the prefix with which a file fits; '' if none does.
+
+    Args:
+        part (Pretrained): What was loaded.
+        needed (set[str]): Names that should have come.
+    """
+    found = read_names(part)
+    example = next(iter(sorted(needed)))
+    prefixes = {''} | {
+        name[:-len(example)] for name in found if name.endswith(f'.{example}')
+    }
+    fits = [p for p in prefixes if all(p + name in found for name in needed)]
+    if not fits:
+        return ''
+    prefix = min(fits, key=len).rstrip('.') or None
+    given = part.cfg.get('prefix')
+    if prefix == given:
+        # Names are right, shapes are not.
+        return ''
+    settings = f"type='Pretrained', checkpoint={part.checkpoint!r}"
+    if prefix is not None:
+        settings += f', prefix={prefix!r}'
+    inherited = '' if given is None else (
+        ' A config that inherits keeps the keys that it does not name; '
+        '_delete_=True in init_cfg drops them.')
+    return (f'They fit with init_cfg=dict({settings}), or --cfg-options '
+            f'{part.place}.prefix={prefix}.{inherited}')
+
+
+def read_names(part: Pretrained) -> Set[str]:
+    """Return the names in a file, which can be read."""
+    from mmengine.runner import CheckpointLoader
+    with quiet():
+        content = CheckpointLoader.load_checkpoint(part.checkpoint, 'cpu')
+    return set(content.get('state_dict', content))
