@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from .compat import (cpu_process_group, keep_freed_memory, unsafe_loading,
                      use_cpu_processes)
+from .engine import PreflightHook
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -129,8 +130,21 @@ def build_runner(cfg: Config) -> Runner:
     if get_device() == 'cpu':
         keep_freed_memory()
     if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+        return with_preflight(RUNNERS.build(cfg))
+    return with_preflight(Runner.from_cfg(cfg))
+
+
+def with_preflight(runner: Runner) -> Runner:
+    """Add the checks before a run to a runner whose config has none."""
+    if preflight_of(runner) is None:
+        runner.register_hook(PreflightHook())
+    return runner
+
+
+def preflight_of(runner: Runner) -> Optional[PreflightHook]:
+    """The runner's :class:`PreflightHook`, if it has one."""
+    return next(
+        (h for h in runner.hooks if isinstance(h, PreflightHook)), None)
 
 
 @contextmanager
@@ -169,9 +183,16 @@ def save_figure(figure, path: str) -> None:
     print(f'{path} is written.')
 
 
-def run_tool(main) -> None:
-    """Call ``main``; of what users can put right show the message alone."""
+def run_tool(main, errors=(OSError, ImportError, ValueError)) -> None:
+    """Call ``main``; of what users can put right show the message alone.
+
+    Args:
+        main (Callable): Without arguments.
+        errors (tuple[type]): Those without a traceback. Tools that train
+            name :class:`PreflightError` alone, as a traceback tells where a
+            training failed.
+    """
     try:
         main()
-    except (OSError, ImportError, ValueError) as error:
+    except errors as error:
         raise SystemExit(str(error)) from None

@@ -77,6 +77,7 @@ def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',
         f'{network}.backbone.stem_channels': 8,
         f'{network}.backbone.base_channels': 8,
         'data_preprocessor.input_shape': (1, 32, 32),
+        'image_size': (36, 36),
         'train_dataloader.dataset.num_samples': 96,
         'train_dataloader.dataset.size': 36,
         'train_dataloader.batch_size': 32,
@@ -89,6 +90,8 @@ def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',
     })
     for loader in ('train_dataloader', 'val_dataloader'):
         for step in cfg[loader].dataset.pipeline:
+            if step.type == 'Resize':
+                step.scale = (36, 36)
             if step.type == 'CenterCrop':
                 step.crop_size = 32
         cfg[loader].collate_fn = dict(type='default_collate')

@@ -32,17 +32,20 @@ from mmengine.dist import is_main_process
 
 from mmfer.cli import (add_runner_arguments, build_runner,
                        checkpoint_loading, finish_config,
-                       load_training_config, process_group)
+                       load_training_config, preflight_of, process_group,
+                       run_tool)
 from mmfer.compat import write_atomic
 from mmfer.datasets import FERDataset
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.hooks.summary import config_hash, package_versions
+from mmfer.engine.preflight import (PreflightError, check_cleaning,
+                                    check_one_class)
 from mmfer.engine.stages import fingerprint
 from mmfer.methods.gaave import GAAVE, Judgement
 from mmfer.methods.gaave.report import write_report
 from mmfer.registry import DATASETS
 
-RUN = 'run.json'
+RUN, STAGES = 'run.json', 'cleaning'
 
 
 def parse_args() -> argparse.Namespace:
@@ -85,7 +88,10 @@ def claim(out: str, settings: dict) -> None:
     if osp.isfile(path):
         with open(path) as file:
             found = json.load(file)
-        if found['decided_by'] != settings['decided_by']:
+        # One that was refused before its first stage has left logs alone.
+        begun = any(osp.exists(osp.join(out, name))
+                    for name in (STAGES, 'sample_scores.csv'))
+        if begun and found['decided_by'] != settings['decided_by']:
             raise SystemExit(
                 f'{out} holds results of {found["config"]} with other '
                 f'settings or labels: {advice}.')
@@ -193,10 +199,25 @@ def main() -> None:
             check_list(dataset)
         # For its log file, its processes and its seeds; nothing is trained.
         runner = build_runner(cfg)
-        pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
+        # Not read a second time.
+        runner._train_dataloader = dict(
+            runner._train_dataloader, dataset=dataset)
+        check_cleaning(runner, dataset, method.base)
+        preflight_of(runner).check_training(runner)
+        pipeline = runner.val_dataloader.dataset.pipeline
         judgement, record = method(
             cfg, dataset, pipeline, args.stages
-            or osp.join(args.out, 'cleaning'), runner.logger)
+            or osp.join(args.out, STAGES), runner.logger)
+        left = judgement.decision != 'drop'
+        labels = judgement.suggested_label[left]
+        dataset._warn_of_empty_classes(labels, dataset.get_gt_labels(),
+                                       'the cleaning')
+        problem = check_one_class(
+            'The cleaned set',
+            np.bincount(labels, minlength=dataset.num_classes),
+            dataset.CLASSES)
+        if problem:
+            runner.logger.warning(problem)
         if is_main_process():
             found = write_results(args.out, judgement, record, dataset)
             settings['list_settings'] = found
@@ -226,4 +247,4 @@ def build_dataset(cfg: Config) -> FERDataset:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main, PreflightError)

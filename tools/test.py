@@ -9,7 +9,9 @@ from mmengine.evaluator import DumpResults
 from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
 
 from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
-                       finish_config, load_config, process_group)
+                       finish_config, load_config, process_group, run_tool,
+                       with_preflight)
+from mmfer.engine.preflight import PreflightError
 
 
 def parse_args() -> argparse.Namespace:
@@ -84,7 +86,7 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
     if args.tta:
         add_tta(cfg)
         # Wraps the model after its weights are loaded.
-        runner = build_runner_with_tta(cfg)
+        runner = with_preflight(build_runner_with_tta(cfg))
     else:
         runner = build_runner(cfg)
     if args.out and args.out_item != 'metrics':
@@ -96,4 +98,4 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main, PreflightError)

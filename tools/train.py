@@ -4,7 +4,9 @@ import argparse
 from mmengine.config import Config
 
 from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
-                       finish_config, load_training_config, process_group)
+                       finish_config, load_training_config, preflight_of,
+                       process_group, run_tool)
+from mmfer.engine.preflight import PreflightError
 from mmfer.engine.utils import bare_model
 from mmfer.models.pretrained import check_pretrained
 
@@ -56,8 +58,10 @@ def main() -> None:
                                                 args.trust_checkpoint):
         runner = build_runner(cfg)
         check_pretrained(bare_model(runner))
+        # Schedules of an epoch without batches fail before hooks are called.
+        preflight_of(runner).check_training(runner)
         runner.train()
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main, PreflightError)

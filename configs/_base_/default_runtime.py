@@ -1,6 +1,7 @@
 default_scope = 'mmfer'
 
 default_hooks = dict(
+    preflight=dict(type='PreflightHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

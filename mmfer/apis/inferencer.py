@@ -11,7 +11,7 @@ from typing import (Any, Dict, Iterable, Iterator, List, Optional, Sequence,
 import cv2
 import numpy as np
 import torch
-from mmcv.transforms import CenterCrop
+from mmcv.transforms import CenterCrop, Resize
 from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
 from mmengine.model import BaseModel
@@ -187,17 +187,21 @@ class FERInferencer(ImageClassificationInferencer):
                     'trained on, or set image_size in the config.')
             self.image_size = check_image_size(self.image_size)
         pipeline = Compose([TRANSFORMS.build(t) for t in transforms])
-        # Where all that is left to do is a crop, as with most small faces, it
-        # is done for a whole batch at once, without a dict and a data sample
-        # for each.
+        # Where all that is left to do is a resize and a crop, as with most
+        # small faces, the crop is done for a whole batch at once, without a
+        # dict and a data sample for each.
         self.window = None
-        if self.image_size is not None and \
-                [type(t) for t in pipeline.transforms] == [
-                    CenterCrop, PackFERInputs]:
+        self.resize = None
+        size, steps = self.image_size, list(pipeline.transforms)
+        if steps and type(steps[0]) is Resize and \
+                steps[0].scale is not None and not steps[0].keep_ratio:
             # mmcv has (width, height).
-            crop = pipeline.transforms[0].crop_size[::-1]
+            size, self.resize = steps[0].scale[::-1], steps.pop(0)
+        if size is not None and [type(t) for t in steps] == [
+                CenterCrop, PackFERInputs]:
+            crop = steps[0].crop_size[::-1]
             start = [round((whole - part) / 2)
-                     for whole, part in zip(self.image_size, crop)]
+                     for whole, part in zip(size, crop)]
             if min(start) >= 0:
                 self.window = tuple(
                     slice(s, s + part) for s, part in zip(start, crop))
@@ -216,6 +220,9 @@ class FERInferencer(ImageClassificationInferencer):
             # The next frame of a video may come in the same memory.
             image = image.copy()
         if self.window is not None:
+            if self.resize is not None and \
+                    image.shape[:2] != self.resize.scale[::-1]:
+                image = self.resize(dict(img=image))['img']
             return image
         return self.pipeline(
             dict(

@@ -139,8 +139,9 @@ class ImageFolders(FERDataset):
     their order, and in each through the sorted paths.
 
     Without ``classes`` every folder is a class, in sorted order. An
-    evaluation split that may lack a class needs ``classes``, or the classes
-    behind the gap would move up.
+    evaluation split (``test_mode=True``) that lacks a class needs
+    ``classes``, or the classes behind the gap would move up; it is then used
+    with a warning.
 
     Args:
         data_root (str): Folder of the class folders.
@@ -191,6 +192,8 @@ class ImageFolders(FERDataset):
                 f'ImageFolders: {root!r} has no folders. It should hold one '
                 'folder of images for each class; for a list of labels use '
                 'ImageList.')
+        # Then it is known which classes an evaluation split lacks.
+        self._may_lack = self.test_mode and self.CLASSES is not None
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(folders)
         self._check_folders(root, folders)
@@ -199,7 +202,7 @@ class ImageFolders(FERDataset):
             paths, rest = find_images(osp.join(root, name), self.extensions)
             others += rest
             samples += [dict(img_path=path, gt_label=label) for path in paths]
-            if not paths:
+            if not paths and not self._may_lack:
                 empty.append(name)
         if others:
             print_log(
@@ -218,7 +221,8 @@ class ImageFolders(FERDataset):
     def _check_folders(self, root: str, folders: Sequence[str]) -> None:
         """Compare the class names with the folders."""
         missing = [name for name in self.CLASSES if name not in folders]
-        if missing:
+        if missing and not (
+                self._may_lack and len(missing) < self.num_classes):
             raise FileNotFoundError(
                 f'ImageFolders: {root!r} has no folder for class(es) '
                 f'{", ".join(missing)}; its folders are '

@@ -1,5 +1,6 @@
 """One pass of the model over its training set."""
 import copy
+from contextlib import contextmanager
 from typing import Dict, Iterator, Optional, Tuple
 
 import numpy as np
@@ -114,12 +115,41 @@ def predict_view(model: nn.Module, view, loader_cfg
     return merge_by_id(np.array(ids), np.concatenate(scores))
 
 
+@contextmanager
+def saved_weights(runner: Runner):
+    """Give the model the weights that are saved, and put its own back.
+
+    They are others where a hook averages weights, as ``EMAHook`` does: it
+    saves the average and evaluates it, while the model goes on training with
+    its own.
+
+    Args:
+        runner (Runner): While it trains; not inside of a validation.
+    """
+    # mmengine has no public name for it; its subclasses, such as that of
+    # mmpretrain, have it, too.
+    swaps = [hook._swap_ema_parameters for hook in runner.hooks
+             if hasattr(hook, '_swap_ema_parameters')]
+    done = []
+    try:
+        for swap in swaps:
+            swap()
+            done.append(swap)
+        yield
+    finally:
+        for swap in reversed(done):
+            swap()
+
+
 @torch.inference_mode()
 def predict_training_set(
         runner: Runner,
         augment: bool = False,
         dataset: Optional[FERDataset] = None) -> Dict[str, np.ndarray]:
-    """Predict every training sample in eval mode.
+    """Predict every training sample in eval mode, with the present weights.
+
+    Tables are made inside of :func:`saved_weights`; noise models, which the
+    next epoch trains with, are fitted to the present ones.
 
     Args:
         runner (Runner): Its validation pipeline and batch size are used.

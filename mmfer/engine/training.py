@@ -24,6 +24,7 @@ from mmfer.datasets import LabelView
 from mmfer.models.pretrained import check_pretrained
 from mmfer.registry import HOOKS, MODELS
 from .hooks.summary import SummaryHook
+from .preflight import build_fitting_loop
 from .stages import fingerprint
 from .utils import bare_model, random_state_kept
 
@@ -385,6 +386,8 @@ def train_classifier(cfg: Config,
                         else cfg.get('model_wrapper_cfg'))),
                 **settings,
                 **validation)
+            build_fitting_loop(runner, runner._train_dataloader,
+                               settings['train_cfg'], what)
         runner.train()
     barrier()
     model, epoch, epochs = bare_model(runner), runner.epoch, runner.epoch

@@ -30,7 +30,10 @@ def predicts_classes(model: nn.Module) -> bool:
 def random_state_kept():
     """Draw inside as you like; outside nothing is noticed of it."""
     states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
+    # Without a list, torch takes all GPUs, and warns of it.
+    devices = [torch.cuda.current_device()] \
+        if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
         yield
     random.setstate(states[0])
     np.random.set_state(states[1])

@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers import CONFIGS, tiny_config, train
 from mmengine.config import Config
-from mmengine.dataset import default_collate
+from mmengine.dataset import Compose, default_collate
 from PIL import Image
 
 import mmfer
@@ -25,10 +25,7 @@ from mmfer.registry import DATASETS, MODELS
 def work_dir(tmp_path_factory):
     """A training as a user leaves it."""
     folder = tmp_path_factory.mktemp('work_dir')
-    cfg = tiny_config(folder)
-    size = cfg.val_dataloader.dataset.size
-    cfg.image_size = (size, size)
-    train(cfg)
+    train(tiny_config(folder))
     return folder
 
 
@@ -73,9 +70,49 @@ def test_what_a_test_run_says(fer, faces):
         r['pred_label'] for r in found]
 
 
+def test_files_of_any_size_as_in_a_test_run(fer, faces, tmp_path):
+    """The pipeline of the config brings them to one size, no other does."""
+    prepared = []
+    pipeline = Compose(fer.config.test_dataloader.dataset.pipeline)
+    sizes = [(36, 36), (224, 224), (80, 97), (300, 64), (30, 20)]
+    for i, (height, width) in enumerate(sizes):
+        path = str(tmp_path / f'{i}.png')
+        face = cv2.cvtColor(faces[i], cv2.COLOR_GRAY2BGR)
+        cv2.imwrite(path, cv2.resize(face, (width, height)))
+        prepared.append(pipeline(dict(
+            img_path=path, sample_id=i, gt_label=0)))
+    with torch.no_grad():
+        expected = fer.model.test_step(default_collate(prepared))
+    for result, sample in zip(fer(tmp_path), expected, strict=True):
+        np.testing.assert_allclose(
+            result['pred_scores'], sample.pred_score, atol=1e-5)
+
+
 @pytest.mark.parametrize('shape', [(36, 36), (37, 40), (33, 50, 3), (30, 35)])
 def test_crops_are_those_of_the_pipeline(fer, shape):
     """The shorter way makes the same of them; also of too small ones."""
+    assert fer.window is not None
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    ready = fer.collate([fer.fit(image)])['inputs'][0]
+    expected = fer.pipeline(dict(
+        img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2]))
+    assert torch.equal(ready, expected['inputs'])
+
+
+def without_resize(work_dir):
+    """The config of a training whose pipelines leave sizes as they are."""
+    cfg = Config.fromfile(next(work_dir.glob('*.py')))
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    cfg.test_dataloader.dataset.pipeline = [
+        step for step in pipeline if step.type != 'Resize']
+    return cfg
+
+
+@pytest.mark.parametrize('shape', [(36, 36), (37, 40), (33, 50, 3), (30, 35)])
+def test_image_size_stands_in_for_a_resize(work_dir, shape):
+    """Work dirs from before configs had one."""
+    fer = FERInferencer(without_resize(work_dir), False, device='cpu')
+    assert fer.image_size == (36, 36) and fer.window is not None
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     ready = fer.collate([fer.fit(image)])['inputs'][0]
     if min(shape[:2]) >= 36:
@@ -569,8 +606,8 @@ def test_bad_work_dirs(work_dir, tmp_path):
 
 
 def test_size_must_be_known(work_dir):
-    cfg = Config.fromfile(next(work_dir.glob('*.py')))
-    cfg.pop('image_size', None)
+    cfg = without_resize(work_dir)
+    cfg.pop('image_size')
     with pytest.raises(ValueError, match=r'image_size=\(height, width\)'):
         FERInferencer(cfg, pretrained=False)
 

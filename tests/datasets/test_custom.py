@@ -283,6 +283,20 @@ def test_missing_class_folder(folders):
     assert 'class(es) sad, glad;' in str(caught.value)
 
 
+def test_evaluation_split_that_lacks_a_class(folders):
+    """With classes= its labels stay those of the training split."""
+    root = folders('a/1.png', 'c/1.png')
+    (root / 'd').mkdir()
+    classes = ['a', 'b', 'c', 'd']
+    dataset = ImageFolders(str(root), classes=classes, test_mode=True)
+    assert dataset.get_gt_labels().tolist() == [0, 2]
+    assert dataset.num_classes == 4
+    with pytest.raises(FileNotFoundError, match='x, y;'):
+        ImageFolders(str(root), classes=['x', 'y'], test_mode=True)
+    with pytest.raises(ValueError, match='no images in 1 of 3'):
+        ImageFolders(str(root), test_mode=True)
+
+
 def test_empty_class_folders_are_named(folders):
     root = folders('a/1.png', 'b/1.png')
     (root / 'glad').mkdir()

@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmfer.compat import AtomicLocalBackend
+from mmfer.datasets.synthetic_renderer import EXPRESSIONS
 from mmfer.engine.hooks.relabel import relabel
 from mmfer.engine.hooks.sample_scores import score_rows
 from mmfer.engine.hooks.summary import config_hash, summarize
@@ -159,20 +160,30 @@ def test_message_hub_survives(trained):
 
 
 def test_other_head_size_is_refused(trained, tmp_path):
+    """By its classes, and where a checkpoint names none by its tensors."""
     _, work_dir = trained
-    cfg = tiny_config(
-        tmp_path,
+    path = str(work_dir / 'epoch_3.pth')
+    eight = dict(
         data_preprocessor__num_classes=8,
-        load_from=str(work_dir / 'epoch_3.pth'))
+        train_dataloader__dataset__metainfo=dict(
+            classes=[*EXPRESSIONS, 'contempt']),
+        val_dataloader__dataset__metainfo=dict(
+            classes=[*EXPRESSIONS, 'contempt']))
+    with pytest.raises(ValueError, match='8 classes and the checkpoint has 7'):
+        Runner.from_cfg(tiny_config(tmp_path, load_from=path, **eight)).test()
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint['meta']['dataset_meta']
+    torch.save(checkpoint, tmp_path / 'foreign.pth')
+    cfg = tiny_config(
+        tmp_path, load_from=str(tmp_path / 'foreign.pth'), **eight)
     with pytest.raises(ValueError, match=r'head\.fc\.weight.*\(7, 64\)'):
         Runner.from_cfg(cfg).test()
-    cfg = tiny_config(
+    # Fine-tuning with other classes is meant.
+    train(tiny_config(
         tmp_path,
-        data_preprocessor__num_classes=8,
         default_hooks__checkpoint__strict_shapes=False,
         train_cfg__max_epochs=1,
-        load_from=str(work_dir / 'epoch_3.pth'))
-    train(cfg)
+        load_from=path, **eight))
 
 
 def test_missing_weights_are_refused(trained, tmp_path):

@@ -10,6 +10,7 @@ cleaning = dict(
         train_dataloader=dict(
             dataset=dict(pipeline=[
                 dict(type='LoadFERImage', color_type='grayscale'),
+                dict(type='Resize', scale=(48, 48), interpolation='area'),
                 dict(
                     type='Rotate',
                     angle=12.,

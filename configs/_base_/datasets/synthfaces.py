@@ -5,17 +5,19 @@ data_preprocessor = dict(
     mean=[127.5],
     std=[63.75])
 
-# Of the images, to which faces of other sizes are brought when used.
+# Height and width to which faces are brought first.
 image_size = (48, 48)
 
 train_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
+    dict(type='Resize', scale=image_size[::-1], interpolation='area'),
     dict(type='CenterCrop', crop_size=44),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackFERInputs')
 ]
 test_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
+    dict(type='Resize', scale=image_size[::-1], interpolation='area'),
     dict(type='CenterCrop', crop_size=44),
     dict(type='PackFERInputs')
 ]

@@ -5,11 +5,13 @@ image_size = (32, 32)
 
 train_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
+    dict(type='Resize', scale=image_size[::-1], interpolation='area'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackFERInputs', algorithm_keys=('gt_va', ))
 ]
 test_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
+    dict(type='Resize', scale=image_size[::-1], interpolation='area'),
     dict(type='PackFERInputs', algorithm_keys=('gt_va', ))
 ]
 train_dataloader = dict(

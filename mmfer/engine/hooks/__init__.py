@@ -1,5 +1,6 @@
 from .checkpoint import SafeCheckpointHook
 from .noise_model import NoiseModelHook
+from .preflight import PreflightHook
 from .ramp import LinearRampHook
 from .relabel import RelabelHook
 from .reproducibility import ReproducibilityHook
@@ -8,6 +9,7 @@ from .stop_on_nan import StopOnNaNHook
 from .summary import SummaryHook
 
 __all__ = [
-    'LinearRampHook', 'NoiseModelHook', 'RelabelHook', 'ReproducibilityHook',
-    'SafeCheckpointHook', 'SampleScoresHook', 'StopOnNaNHook', 'SummaryHook'
+    'LinearRampHook', 'NoiseModelHook', 'PreflightHook', 'RelabelHook',
+    'ReproducibilityHook', 'SafeCheckpointHook', 'SampleScoresHook',
+    'StopOnNaNHook', 'SummaryHook'
 ]

@@ -14,7 +14,8 @@ from mmfer.compat import write_atomic
 from mmfer.datasets import fer_datasets
 from mmfer.evaluation.functional import auroc
 from mmfer.registry import HOOKS
-from ..scoring import predict_training_set, training_set
+from ..scoring import (predict_training_set, saved_weights,
+                       training_set)
 from ..utils import bare_model, predicts_classes
 
 
@@ -106,8 +107,9 @@ def format_table(rows: List[dict]) -> bytes:
 class SampleScoresHook(Hook):
     """Write ``sample_scores.csv`` to the work dir when training ends.
 
-    Scores come from one unaugmented pass in eval mode. A model with a notion
-    of label noise of its own (``judge_labels``) gives its own
+    Scores come from one unaugmented pass in eval mode, with the weights that
+    are saved: those of an ``EMAHook``, where there is one. A model with a
+    notion of label noise of its own (``judge_labels``) gives its own
     ``noise_score``, and columns of what that is made of; so does a method that
     cleaned the set before the training, with its decisions. Clean labels are
     joined as the last column where the data set knows them, after everything
@@ -151,7 +153,8 @@ class SampleScoresHook(Hook):
                 (runner.epoch + 1) % self.interval:
             return
         dataset = training_set(runner)
-        result = predict_training_set(runner)
+        with saved_weights(runner):
+            result = predict_training_set(runner)
         ids = result['sample_id']
         predicted = result['pred_score'].argmax(axis=1)
         # What is trained on, which after a cleaning is less.
@@ -172,8 +175,9 @@ class SampleScoresHook(Hook):
         judgement = training_set(runner).judgement
         dataset = training_set(runner).before_judgement or training_set(runner)
         runner.logger.info(f'Scoring {len(dataset)} training samples ...')
-        result = predict_training_set(
-            runner, dataset=None if judgement is None else dataset)
+        with saved_weights(runner):
+            result = predict_training_set(
+                runner, dataset=None if judgement is None else dataset)
         if not is_main_process():
             return
         ids = result['sample_id']

@@ -24,7 +24,7 @@ RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json',
 CIRCUMSTANCES = ('work_dir', 'resume', 'launcher', 'data_root',
                  'experiment_name', 'num_workers', 'pin_memory',
                  'persistent_workers', 'log_level', 'env_cfg', 'visualizer',
-                 'vis_backends', 'model_wrapper_cfg')
+                 'vis_backends', 'model_wrapper_cfg', 'preflight')
 PACKAGES = ('mmfer', 'mmengine', 'mmpretrain', 'mmcv', 'mmcv-lite', 'torch',
             'torchvision', 'numpy')
 

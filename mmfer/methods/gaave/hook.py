@@ -6,6 +6,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
 from mmfer.datasets import FERDataset
+from mmfer.engine import PreflightHook
+from mmfer.engine.preflight import (build_fitting_loop, check_batches,
+                                    check_cleaning, check_training)
 from mmfer.engine.utils import bare_model, random_state_kept
 from mmfer.models.pretrained import check_pretrained
 from mmfer.registry import HOOKS, TASK_UTILS
@@ -56,6 +59,9 @@ class GAAVEHook(Hook):
             raise ValueError(
                 'GAAVEHook looks at the training images through the '
                 'validation pipeline: switch validation on.')
+        if not any(isinstance(hook, PreflightHook) for hook in runner.hooks):
+            check_training(runner)
+        check_cleaning(runner, dataset, self.method.base)
         # The training draws as it does on a set that was cleaned before.
         folder = osp.join(runner.work_dir, 'cleaning')
         with random_state_kept():
@@ -65,8 +71,10 @@ class GAAVEHook(Hook):
         if is_main_process():
             write_report(folder, judgement, record, dataset.CLASSES)
         dataset.judge(judgement._asdict())
-        runner._train_dataloader = dict(cfg.train_dataloader, dataset=dataset)
-        runner._train_loop = runner.build_train_loop(cfg.train_cfg)
+        build_fitting_loop(
+            runner, dict(cfg.train_dataloader, dataset=dataset),
+            cfg.train_cfg, 'The cleaned training set')
+        check_batches(runner)
         runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
         runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
         if cfg.get('param_scheduler') is not None:

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from mmfer.analysis.figures import COLOURS
 from mmfer.compat import write_atomic
+from mmfer.engine.scoring import saved_weights
 from mmfer.engine.utils import bare_model
 from mmfer.registry import HOOKS
 
@@ -152,8 +153,9 @@ class JointGANPicturesHook(Hook):
         model = bare_model(runner)
         if model.decoder is None or not is_main_process():
             return
-        figures = sample_figures(model, runner.train_dataloader.dataset,
-                                 self.rows, self.va_steps, self.seed)
+        with saved_weights(runner):
+            figures = sample_figures(model, runner.train_dataloader.dataset,
+                                     self.rows, self.va_steps, self.seed)
         for name, figure in figures.items():
             prefix = '' if name == 'classes' else f'{name}_'
             write_atomic(
