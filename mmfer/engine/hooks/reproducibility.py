@@ -40,12 +40,10 @@ class ReproducibilityHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_run(self, runner: Runner) -> None:
-        """Let cuBLAS be deterministic where that is asked for.
-
-        It reads the variable when it is first used, and torch refuses matrix
-        products without it.
-        """
+    def __init__(self):
+        # Now, and not in before_run: cuBLAS reads the variable when it is
+        # first used, which may be in a check before the training, and torch
+        # refuses matrix products without it.
         if torch.are_deterministic_algorithms_enabled():
             os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
 
