@@ -224,6 +224,8 @@ class LatentCompensation(nn.Module):
         self.shared_noise = shared_noise
         self.eps = eps
         self.unbiased = unbiased
+        # Of each map of each layer, in the latest forward pass.
+        self._gates: Dict[tuple, bool] = {}
 
     def attach(self, backbone: nn.Module, example: Tensor) -> List[str]:
         """Hook onto ``backbone``.
@@ -258,7 +260,9 @@ class LatentCompensation(nn.Module):
             chosen = self.find_named(backbone, example, modules)
         for layer in chosen:
             modules[layer.name].register_forward_hook(
-                partial(self._hook, maps=layer.maps))
+                partial(self._hook, name=layer.name, maps=layer.maps))
+        keys = [(layer.name, i) for layer in chosen for i in layer.maps]
+        backbone.register_forward_pre_hook(partial(self._draw_gates, keys))
         return self.layers
 
     def find_named(self, backbone: nn.Module, example: Tensor,
@@ -291,23 +295,45 @@ class LatentCompensation(nn.Module):
             chosen += runs
         return chosen
 
-    def _hook(self, module: nn.Module, args: tuple, output,
+    def draw_gate(self) -> bool:
+        """Draw whether a gate is open.
+
+        Of Python's own generator, which ReproducibilityHook seeds from (seed,
+        iteration); the value of a tensor would be read from the device.
+        """
+        return random.random() < self.prob
+
+    def _draw_gates(self, keys: List[tuple], backbone: nn.Module,
+                    args: tuple) -> None:
+        # At the start of a pass: a layer that is run again for its gradient
+        # (with_cp=True) must find the same gate.
+        if backbone.training and self.training:
+            self._gates = {key: self.draw_gate() for key in keys}
+
+    def _hook(self, module: nn.Module, args: tuple, output, name: str,
               maps: Dict[Optional[int], bool]):
         if not (module.training and self.training):
             return None
 
-        def compensate_one(x: Tensor, channels_last: bool) -> Tensor:
-            if not channels_last:
-                return self(x)
-            return self(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        def compensate_one(x: Tensor, place: Optional[int]) -> Tensor:
+            gate = self._gates.get((name, place))
+            if not maps[place]:
+                return self(x, gate)
+            # Channels are the last axis.
+            return self(x.permute(0, 3, 1, 2), gate).permute(0, 2, 3, 1)
 
-        return map_elements(compensate_one, output, maps)
+        return map_elements(compensate_one, output, {i: i for i in maps})
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compensate one layer's output, (B, C, H, W) or tokens (B, L, C)."""
-        # Python's own generator, which ReproducibilityHook seeds from (seed,
-        # iteration); the value of a tensor would be read from the device.
-        if not self.training or random.random() >= self.prob:
+    def forward(self, x: Tensor, gate: Optional[bool] = None) -> Tensor:
+        """Compensate one layer's output.
+
+        Args:
+            x (Tensor): (B, C, H, W) or tokens (B, L, C).
+            gate (bool, optional): Whether it is open. Defaults to None: it
+                is drawn.
+        """
+        if not self.training or not (
+                self.draw_gate() if gate is None else gate):
             return x
         tokens = x.ndim == 3
         feature = x.transpose(1, 2).unsqueeze(-1) if tokens else x

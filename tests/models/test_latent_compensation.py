@@ -1,12 +1,14 @@
 """Latent compensation against the equations, DSU's code and its promises."""
 import json
 import random
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from mmfer.models.latent_compensation import (
     LatentCompensation,
@@ -214,6 +216,41 @@ def test_gate_frequency():
         assert abs(opened / 800 - prob) < .06
 
 
+class Recomputing(nn.Module):
+    """Two layers, the first of which can be run again for its gradient."""
+
+    def __init__(self, recompute):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 3, 3), nn.Conv2d(3, 2, 3)
+        self.recompute = recompute
+
+    def forward(self, x):
+        run = partial(checkpoint, self.first, use_reentrant=False) \
+            if self.recompute else self.first
+        return self.second(run(x).relu())
+
+
+def test_a_layer_that_is_run_again_finds_its_gate():
+    """As with with_cp=True of mmpretrain's backbones."""
+    gradients, opened = {}, 0
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        net, x = Recomputing(recompute), torch.randn(4, 2, 8, 8)
+        compensation = LatentCompensation(layers=['first'], prob=.5)
+        compensation.attach(net, x)
+        random.seed(0)
+        gradients[recompute] = []
+        for _ in range(8):
+            net.zero_grad()
+            torch.manual_seed(1)
+            net(x).square().sum().backward()
+            gradients[recompute].append(net.first.weight.grad.clone())
+            opened += compensation._gates['first', None]
+    assert 0 < opened < 16
+    for plain, again in zip(*gradients.values(), strict=True):
+        torch.testing.assert_close(plain, again)
+
+
 def test_gate_of_zero_never_and_of_one_always_opens():
     x = torch.randn(2, 1, 2, 2)
     never, always = LatentCompensation(prob=0.), LatentCompensation(prob=1.)
@@ -343,7 +380,7 @@ def test_frozen_layers_are_left_alone():
     seen = []
     with mock.patch.object(
             LatentCompensation, 'forward',
-            side_effect=lambda x: seen.append(tuple(x.shape)) or x):
+            side_effect=lambda x, gate: seen.append(tuple(x.shape)) or x):
         module = LatentCompensation(layers=['layer1', 'layer2'], prob=1.)
         module.attach(backbone, torch.zeros(2, 3, 64, 64))
         backbone(torch.randn(2, 3, 64, 64))

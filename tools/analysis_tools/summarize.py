@@ -3,8 +3,9 @@
     python tools/analysis_tools/summarize.py WORK_DIR [WORK_DIR ...]
 
 reads ``summary.json``: means over the last epochs, five unless a config says
-otherwise; where trainings differ in that, a column says so. Work dirs that differ in an ending as ``_seed2``, or
-that have the same name in several folders, are one row.
+otherwise; where trainings differ in that, a column says so. Work dirs that
+differ in an ending as ``_seed2``, or that have the same name in several
+folders, are one row.
 """
 import argparse
 

@@ -139,7 +139,8 @@ def measure(args: argparse.Namespace) -> dict:
     bound = float((attack.steps + 1) / passes.mean())
     speedup = float(np.median(seconds[:, 0] / seconds[:, 1]))
     return dict(
-        device=str(args.device), samples=len(ids), batch_size=args.batch_size, epsilon=args.epsilon,
+        device=str(args.device), samples=len(ids),
+        batch_size=args.batch_size, epsilon=args.epsilon,
         steps=attack.steps, threads=torch.get_num_threads(),
         k=np.bincount(steps, minlength=attack.steps + 2).tolist(),
         differing=differing, speedup=round(speedup, 3),

@@ -9,8 +9,8 @@ noise), and for all but the last config what it is ahead of that one, paired by
 seed. Configs and metrics are checked before the first run. Runs that are done
 are not run again, runs that were stopped continue. ``--curves losses.loss_ce
 --figure FILE`` draws the course of something in ``history.json``, a mean over
-what the name stands for: ``losses.loss_ce*`` is the mean of several label sets'
-losses.
+what the name stands for: ``losses.loss_ce*`` is the mean of the losses of
+several label sets.
 """
 import argparse
 import fnmatch
