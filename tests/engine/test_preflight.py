@@ -529,7 +529,7 @@ def test_decisions_that_leave_one_class(tmp_path, monkeypatch):
     path.write_text('\n'.join(rows) + '\n')
     cfg.train_dataloader.dataset.decisions = str(path)
     said = []
-    monkeypatch.setattr('mmfer.engine.preflight.print_log',
+    monkeypatch.setattr('mmfer.engine.preflight.checks.print_log',
                         lambda text, *args, **kwargs: said.append(text))
     runner = Runner.from_cfg(cfg)
     preflight_of(runner).check_training(runner)
