@@ -135,14 +135,17 @@ def ramp(image: Any, axis: int) -> Any:
         axis (int): 0: from top to bottom, 1: from left to right.
     """
     height, width = image_size(image)
-    line = np.linspace(0, 255, (height, width)[axis])
-    plane = np.broadcast_to(line if axis else line[:, None], (height, width))
+    line = np.linspace(0, 255, (height, width)[axis]).round()
+    # In its final type before it is spread: a photo as floats has 300 MB.
+    line = line.astype(
+        image.dtype if isinstance(image, np.ndarray) else np.uint8)
+    plane = line if axis else line[:, None]
+    if isinstance(image, np.ndarray):
+        return np.broadcast_to(
+            plane if image.ndim == 2 else plane[..., None],
+            image.shape).copy()
+    plane = np.broadcast_to(plane, (height, width)).copy()
     if isinstance(image, Image.Image):
-        return Image.fromarray(plane.round().astype(np.uint8)).convert(
-            image.mode)
-    if isinstance(image, Tensor):
-        return torch.from_numpy(plane.copy()).expand(image.shape).to(
-            image.dtype).clone()
-    if image.ndim == 3:
-        plane = np.broadcast_to(plane[..., None], image.shape)
-    return plane.round().astype(image.dtype)
+        return Image.fromarray(plane).convert(image.mode)
+    return torch.from_numpy(plane).expand(image.shape).to(
+        image.dtype).clone()

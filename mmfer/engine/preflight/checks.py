@@ -354,6 +354,9 @@ def build_fitting_loop(runner: Runner, loader: dict, loop: dict,
         return runner.train_dataloader
 
     built = build()
+    if built.batch_size is None:
+        # A batch sampler of one's own decides; check_batches looks at it.
+        return
     samples, changes = len(built.sampler), {}
     if not len(built) and samples:
         changes['batch_size'] = samples
