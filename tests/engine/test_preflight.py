@@ -588,3 +588,23 @@ def test_random_states_after_an_error():
     assert random.getstate() == before[0]
     assert np.array_equal(np.random.get_state()[1], before[1])
     assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+def test_what_is_meant_is_only_logged(tmp_path, monkeypatch):
+    """A crop that leaves little of a photo may be one around a face."""
+    said = []
+    monkeypatch.setattr('mmfer.engine.preflight.checks.print_log',
+                        lambda text, *args, **kwargs: said.append(text))
+    cfg = small(tmp_path)
+    for name in ('train', 'val', 'test'):
+        dataset = cfg[f'{name}_dataloader'].dataset
+        dataset.size = 72
+        dataset.pipeline = [step for step in dataset.pipeline
+                            if step.type != 'Resize']
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(PreflightError, match='preflight.strict=False'):
+        preflight_of(runner).check_training(runner)
+    assert not said
+    cfg.default_hooks.preflight.strict = False
+    train(cfg)
+    assert sum('without resizing' in text for text in said) == 2

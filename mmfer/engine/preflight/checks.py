@@ -45,19 +45,23 @@ class Findings:
         self.warnings += [s for s in sentences
                           if s and s not in self.warnings]
 
-    def report(self) -> None:
+    def report(self, strict: bool = True) -> None:
         """Log the warnings; raise if there are errors.
+
+        Args:
+            strict (bool): False logs errors as warnings. Defaults to True.
 
         Raises:
             PreflightError: With all errors, a sentence or two for each.
         """
-        for sentence in self.warnings:
+        warnings = self.warnings if strict else self.errors + self.warnings
+        for sentence in warnings:
             print_log(sentence, 'current', level=logging.WARNING)
-        if self.errors:
+        if self.errors and strict:
             raise PreflightError('\n'.join(self.errors))
 
 
-def check_training(runner: Runner) -> None:
+def check_training(runner: Runner, strict: bool = True) -> None:
     """Compare all that a training states in several places.
 
     Builds the train loop and the val loop, as training itself would next,
@@ -66,6 +70,7 @@ def check_training(runner: Runner) -> None:
 
     Args:
         runner (Runner): Before its training.
+        strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
         PreflightError: Settings contradict each other.
@@ -81,7 +86,7 @@ def check_training(runner: Runner) -> None:
         for name in ('train_dataloader', 'val_dataloader'):
             cfg = (runner.cfg.get(name) or {}).get('dataset')
             check_parts(findings, name, cfg)
-        findings.report()
+        findings.report(strict)
         raise
     if isinstance(loop, IterBasedTrainLoop) and any(
             isinstance(hook, SummaryHook) for hook in runner.hooks):
@@ -91,16 +96,18 @@ def check_training(runner: Runner) -> None:
     findings.error(batch_problem(loop.dataloader, facts.batch_norms))
     # A training on one class is of no use, but possible.
     findings.warn(one_class_problem(runner))
-    findings.report()
+    findings.report(strict)
 
 
-def check_evaluation(runner: Runner, where: str, loader: DataLoader) -> None:
+def check_evaluation(runner: Runner, where: str, loader: DataLoader,
+                     strict: bool = True) -> None:
     """Compare what a test or a validation alone states in several places.
 
     Args:
         runner (Runner): Before it tests or validates.
         where (str): ``'test_dataloader'`` or ``'val_dataloader'``.
         loader (DataLoader): The one of this name.
+        strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
         PreflightError: Settings contradict each other.
@@ -109,7 +116,7 @@ def check_evaluation(runner: Runner, where: str, loader: DataLoader) -> None:
     loaders = {where: loader}
     check_model(findings, runner, loaders,
                 check_loaders(findings, runner, loaders))
-    findings.report()
+    findings.report(strict)
 
 
 def check_batches(runner: Runner) -> None:
@@ -125,13 +132,15 @@ def check_batches(runner: Runner) -> None:
     findings.report()
 
 
-def check_checkpoint(where: str, dataset: Any, checkpoint: dict) -> None:
+def check_checkpoint(where: str, dataset: Any, checkpoint: dict,
+                     strict: bool = True) -> None:
     """Compare the classes of a data set with those of a checkpoint.
 
     Args:
         where (str): Which data set.
         dataset: What is tested on, or trained on further.
         checkpoint (dict): As loaded; foreign ones may state no classes.
+        strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
         PreflightError: They differ.
@@ -145,11 +154,12 @@ def check_checkpoint(where: str, dataset: Any, checkpoint: dict) -> None:
     findings.error(
         compare_classes(where, stated_classes(dataset), 'the checkpoint',
                         known))
-    findings.report()
+    findings.report(strict)
 
 
 def check_cleaning(runner: Runner, dataset: FERDataset,
-                   base: Optional[dict] = None) -> None:
+                   base: Optional[dict] = None,
+                   strict: bool = True) -> None:
     """Compare what a cleaning states in several places, before its hours.
 
     Args:
@@ -158,6 +168,7 @@ def check_cleaning(runner: Runner, dataset: FERDataset,
         dataset (FERDataset): What is to be cleaned.
         base (dict, optional): Settings of the cleaning's own models, see
             :class:`~mmfer.methods.gaave.GAAVE`.
+        strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
         PreflightError: Settings contradict each other.
@@ -175,7 +186,7 @@ def check_cleaning(runner: Runner, dataset: FERDataset,
     findings = Findings()
     check_images(findings, runner, 'train_dataloader with the pipeline of '
                  'the cleaning (base)', with_pipeline(dataset, pipeline))
-    findings.report()
+    findings.report(strict)
 
 
 def check_parts(findings: Findings, where: str, cfg: Any) -> None:

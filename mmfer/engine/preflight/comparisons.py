@@ -210,7 +210,8 @@ def check_crops(where: str, images: Sequence[PreparedImage],
             f'{worst.name} ({in_pixels(worst.size)} pixels) '
             f'{worst.visible_before_resize:.0%} is left. Put '
             f"dict(type='Resize', scale={scale}, interpolation='area') before "
-            'the crop in all pipelines.')
+            'the crop in all pipelines; if the crop is meant, as one around a '
+            'face, set default_hooks.preflight.strict=False.')
 
 
 def check_narrow_views(where: str, images: Sequence[PreparedImage]
