@@ -1,4 +1,4 @@
-"""What ``FERInferencer`` takes as its inputs, image by image."""
+"""Images that ``FERInferencer`` takes as its inputs, one by one."""
 import logging
 import os
 import os.path as osp

@@ -12,7 +12,7 @@ DRAWS = 4
 
 
 class PreparedImage(NamedTuple):
-    """What a pipeline made of one image.
+    """One image, as a pipeline has made it.
 
     Attributes:
         name (str): Of the image, for messages.
@@ -34,7 +34,7 @@ class PreparedImage(NamedTuple):
 
 
 def spread_positions(length: int, count: int) -> List[int]:
-    """At most ``count`` positions, evenly spread over ``length`` samples."""
+    """Spread at most ``count`` positions evenly over ``length`` samples."""
     places = np.linspace(0, length - 1, min(length, count))
     return np.unique(places.round().astype(int)).tolist()
 
@@ -83,7 +83,7 @@ def prepare_image(transforms: Sequence[Callable], info: dict,
 
 def visible_share(transform: Callable, given: dict,
                   new_size: Tuple[int, int]) -> Tuple[float, bool]:
-    """How much of an image a step lets through.
+    """Measure how much of an image a step lets through.
 
     The step is run on images that rise from 0 to 255 along one side; the
     span of grey levels that is left is the span of that side that is seen.
@@ -128,7 +128,7 @@ def image_size(image: Any) -> Optional[Tuple[int, int]]:
 
 
 def ramp(image: Any, axis: int) -> Any:
-    """An image of the same kind and size that rises from 0 to 255.
+    """Make an image of the same kind and size that rises from 0 to 255.
 
     Args:
         image: See :func:`image_size`.

@@ -44,7 +44,7 @@ class Pretrained(NamedTuple):
 
     @property
     def is_missing(self) -> bool:
-        """Whether it is a local file that does not exist."""
+        """Return whether it is a local file that does not exist."""
         return '://' not in self.checkpoint and not osp.isfile(
             osp.expanduser(self.checkpoint))
 

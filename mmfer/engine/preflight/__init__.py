@@ -1,4 +1,4 @@
-"""What is checked before the first iteration.
+"""Checks before the first iteration.
 
 Some things are stated in several places: the classes by each data set and by
 the model, the size of images by the files, the pipeline and the model.

@@ -291,7 +291,7 @@ def check_model(findings: Findings, runner: Runner,
 
 def batch_problem(loader: DataLoader, layers: Sequence[str],
                   where: str = 'train_dataloader') -> Optional[str]:
-    """What is wrong with the batches of a loader, None if nothing is.
+    """Say what is wrong with the batches of a loader, None if nothing is.
 
     Args:
         loader (DataLoader): Its sampler says how many samples there are.

@@ -313,12 +313,12 @@ def plain_names(classes: Sequence[str]) -> List[str]:
 
 
 def numbered(names: Sequence[str]) -> bool:
-    """Whether classes have numbers instead of names."""
+    """Return whether classes have numbers instead of names."""
     return list(names) == [str(i) for i in range(len(names))]
 
 
 def shorten(names: Sequence[str], limit: int = 5) -> str:
-    """The first names of a list, and how many more there are."""
+    """Join the first names of a list, and say how many more there are."""
     names = list(dict.fromkeys(str(name) for name in names))
     text = ', '.join(names[:limit])
     return text if len(names) <= limit else \

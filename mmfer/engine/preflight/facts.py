@@ -27,7 +27,7 @@ MAX_IMAGES = 32
 
 
 class ModelFacts(NamedTuple):
-    """What a model is found to be by running it on blank images.
+    """Facts about a model, found by running it on blank images.
 
     Attributes:
         outputs (int, optional): Classes that it predicts; None if it predicts
@@ -114,7 +114,7 @@ def class_sets(where: str, dataset: Any
 
 
 def inner_dataset(dataset: Any) -> Any:
-    """The data set in a wrapper of one, else None."""
+    """Return the data set in a wrapper of one, else None."""
     if isinstance(dataset, FERDataset):
         return None
     # Not truth values: those of a data set ask for its length.
@@ -182,7 +182,7 @@ def image_datasets(dataset: Any) -> Iterator[Any]:
 
 
 def prepared_images(dataset: Any) -> List[PreparedImage]:
-    """Some images of a data set, spread over it, through its pipeline.
+    """Run some images, spread over a data set, through its pipeline.
 
     Images that cannot be read are passed over: training names them.
     """
@@ -208,7 +208,7 @@ def prepared_images(dataset: Any) -> List[PreparedImage]:
 
 
 def resizes(dataset: Any) -> bool:
-    """Whether every pipeline in a data set has a step that resizes."""
+    """Return whether every pipeline in a data set has a step that resizes."""
     return all(
         any('Resize' in type(step).__name__
             for step in part.pipeline.transforms)
@@ -216,12 +216,12 @@ def resizes(dataset: Any) -> bool:
 
 
 def stacks(collate_fn: Any) -> bool:
-    """Whether a loader stacks images, which the model may also pad."""
+    """Return whether a loader stacks images, which the model may also pad."""
     return getattr(collate_fn, 'func', collate_fn) is not pseudo_collate
 
 
 def output_settings(cfg: Any, outputs: int) -> List[str]:
-    """Where a config states the number of outputs, as dotted paths."""
+    """Find where a config states the number of outputs, as dotted paths."""
     found = []
 
     def search(value, path):

@@ -58,7 +58,7 @@ def number(text: str, decimal_comma: bool = False) -> Optional[float]:
 
 
 def is_number_like(text: str) -> bool:
-    """Whether a field seems to be meant as a number, be it a wrong one.
+    """Return whether a field seems to be meant as a number, be it a wrong one.
 
     Args:
         text (str): The field; ``1_000``, ``1e3`` and digits of other scripts

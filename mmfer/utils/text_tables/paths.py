@@ -33,7 +33,7 @@ def path_key(path: str) -> str:
 
 
 def has_suffix(path: str) -> bool:
-    """Whether the name of a file has an ending, such as ``.jpg``.
+    """Return whether the name of a file has an ending, such as ``.jpg``.
 
     Args:
         path (str): A path with either separator.
@@ -42,7 +42,7 @@ def has_suffix(path: str) -> bool:
 
 
 def is_foreign_path(path: str) -> bool:
-    """Whether this is an absolute Windows path on another system.
+    """Return whether this is an absolute Windows path on another system.
 
     Args:
         path (str): A path as a list has it.

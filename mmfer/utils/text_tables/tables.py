@@ -27,18 +27,18 @@ from ..text_files import (
 from .fields import number, whole_number
 
 SEPARATORS = {';': 'semicolon', '\t': 'tab', ',': 'comma', ' ': 'space'}
-"""What may stand between fields, and its name in messages."""
+"""Separators of fields, and their names in messages."""
 
 IMAGE_COLUMNS = ('image', 'path', 'file', 'filename', 'image_path',
                  'images', 'img', 'paths', 'files', 'file_name', 'filepath',
                  'file_path', 'img_path', 'image_file', 'image_filename',
                  'image_name', 'img_name', 'name', 'picture', 'photo')
-"""What lists call the column of images."""
+"""Names that lists give the column of images."""
 
 LABEL_COLUMNS = ('label', 'emotion', 'expression', 'class', 'class_name',
                  'labels', 'gt_label', 'noisy_label', 'emotions', 'classes',
                  'class_id', 'label_id', 'category', 'target', 'y')
-"""What lists call the column of labels."""
+"""Names that lists give the column of labels."""
 
 _INDEX_NAME = re.compile(r'unnamed:_[0-9]+(_level_[0-9]+)?|index|')
 
@@ -86,7 +86,7 @@ def iterate_fields(path: PathLike, lines: Iterable[Line],
 
 def _quote_error(path: PathLike, line: Line, separator: str,
                  reason: str = '') -> ValueError:
-    """The error for a line that csv does not read as one row."""
+    """Make the error for a line that csv does not read as one row."""
     if 'expected after' in reason:
         return line_error(
             path, line.number, line.text,
@@ -130,7 +130,7 @@ def column_key(name: str) -> str:
 
 
 class Header(NamedTuple):
-    """Where the columns of a table are.
+    """Places of the columns of a table.
 
     Attributes:
         names (list[str]): All columns as written.
