@@ -580,10 +580,10 @@ def find_images(
     return sorted(images), sorted(others)
 
 
-def left_out(others: Sequence[str],
-             owner: str,
-             extensions: Iterable[str] = IMAGE_EXTENSIONS) -> str:
-    """Message that counts the files that are left out and names one.
+def describe_left_out(others: Sequence[str],
+                      owner: str,
+                      extensions: Iterable[str] = IMAGE_EXTENSIONS) -> str:
+    """Return a message that counts the files left out, and names one.
 
     Args:
         others (Sequence[str]): Their paths, of :func:`find_images`.

@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 
 from mmfer.datasets import FERDataset, fer_datasets, with_pipeline
 
-from ..hooks.summary import SummaryHook
 from ..utils import bare_model, predicts_classes, random_state_kept
 from .comparisons import (check_batch_count, check_crops, check_image_size,
                           check_loop, check_narrow_views, check_one_class,
@@ -89,7 +88,7 @@ def check_training(runner: Runner, strict: bool = True) -> None:
         findings.report(strict)
         raise
     if isinstance(loop, IterBasedTrainLoop) and any(
-            isinstance(hook, SummaryHook) for hook in runner.hooks):
+            getattr(hook, 'needs_epochs', False) for hook in runner.hooks):
         findings.error(check_loop(loop.max_iters, len(loop.dataloader)))
     facts = check_model(findings, runner, loaders,
                         check_loaders(findings, runner, loaders))
