@@ -51,11 +51,14 @@ def compare_classes(where: str, classes: Optional[Sequence[str]],
                 + f'. {advice}')
     label = next(i for i, pair in enumerate(zip(first, second))
                  if pair[0] != pair[1])
-    kind = 'the same classes in another order' if set(first) == set(second) \
-        else 'other classes'
+    kind, synonyms = 'the same classes in another order', ''
+    if set(first) != set(second):
+        kind = 'other classes'
+        synonyms = 'If these are two names of one class, set ' \
+            'default_hooks.preflight.strict=False. '
     return (f'{where} and {other} have {kind}: label {label} is '
             f'{str(classes[label])!r} in {where} and '
-            f'{str(other_classes[label])!r} in {other}. {advice}')
+            f'{str(other_classes[label])!r} in {other}. {synonyms}{advice}')
 
 
 def compare_outputs(where: str, num_classes: Optional[int],
