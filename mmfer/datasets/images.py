@@ -36,6 +36,8 @@ IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.pjpeg', '.pjp',
 # Formats that Pillow may open: EPS would start a program.
 _PILLOW_FORMATS = ('JPEG', 'PNG', 'BMP', 'DIB', 'WEBP', 'TIFF', 'PPM', 'GIF',
                    'JPEG2000', 'AVIF', 'TGA', 'PCX')
+# Endings of formats whose files begin with no mark of their own.
+_UNMARKED = ('.tga', '.pcx')
 # More pixels than any camera has; decoding them would take gigabytes.
 MAX_PIXELS = 200_000_000
 MAX_BYTES = 500_000_000
@@ -258,9 +260,12 @@ def looks_complete(path: str) -> bool:
     """
     try:
         with open(osp.expanduser(path), 'rb') as file:
-            kind = _kind(file.read(16))
-            if kind is None or not kind.end:
-                return kind is not None
+            head = file.read(16)
+            kind = _kind(head)
+            if kind is None:
+                return bool(head) and path.lower().endswith(_UNMARKED)
+            if not kind.end:
+                return True
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             if kind.end in file.read():
                 return True
