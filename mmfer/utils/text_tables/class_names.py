@@ -1,6 +1,7 @@
 """Reading and checking of class names."""
 import numbers
 import os
+import re
 from typing import List, Optional, Sequence
 
 from ..text_files import PathLike, read_text
@@ -10,8 +11,9 @@ from .fields import unquoted
 def read_class_names(path: PathLike) -> List[str]:
     """Read a file with one class name per line, in the order of the labels.
 
-    White space and quotes around a name, blank lines at the end, and
-    separators that a spreadsheet leaves behind all names do not count.
+    White space and quotes around a name, blank lines at the end, separators
+    that a spreadsheet leaves behind all names, and a column of ascending
+    numbers in front of them do not count.
 
     Args:
         path (str or os.PathLike): The file.
@@ -34,7 +36,7 @@ def read_class_names(path: PathLike) -> List[str]:
     if len(ends) == 1 and ends <= {',', ';'}:
         # So are those at all ends, of an emptied column.
         names = [name.rstrip(',;') for name in names]
-    names = [unquoted(name.strip()) for name in names]
+    names = [unquoted(name.strip()) for name in without_numbers(names)]
     if not names:
         raise ValueError(
             f'{text.path}: there is no class name in this file of '
@@ -45,6 +47,24 @@ def read_class_names(path: PathLike) -> List[str]:
             f'{text.path}, line 1: {names[0]!r} is all there is. Are these '
             'several classes? Write one name per line.')
     return check_class_names(names, text.path)
+
+
+def without_numbers(lines: Sequence[str]) -> List[str]:
+    """Return lines without an index column, as of ``0,neutral``.
+
+    Args:
+        lines (Sequence[str]): All lines; they stay as they are unless their
+            numbers ascend by one, from 0 or 1.
+    """
+    rows = [re.fullmatch(r'"?([0-9]{1,9})"?\s*[,;\t]\s*(.+)', line)
+            for line in lines]
+    if len(rows) < 2 or not all(rows):
+        return list(lines)
+    first = int(rows[0][1])
+    if first > 1 or any(
+            int(row[1]) != i for i, row in enumerate(rows, start=first)):
+        return list(lines)
+    return [row[2] for row in rows]
 
 
 def check_class_names(names: Sequence[str],
