@@ -142,7 +142,7 @@ def with_preflight(runner: Runner) -> Runner:
 
 
 def preflight_of(runner: Runner) -> Optional[PreflightHook]:
-    """The runner's :class:`PreflightHook`, if it has one."""
+    """Return the runner's :class:`PreflightHook`, if it has one."""
     return next(
         (h for h in runner.hooks if isinstance(h, PreflightHook)), None)
 

@@ -1,16 +1,20 @@
 """A training that takes seconds, for tests."""
 import importlib.util
+import io
 import itertools
 import json
 import os
 import os.path as osp
 import sys
+from contextlib import redirect_stdout
+from unittest import mock
 
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmfer.cli import run_tool
 from mmfer.datasets.base import FERDataset
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
@@ -57,6 +61,30 @@ def load_tool(path: str):
     finally:
         sys.path.pop(0)
     return module
+
+
+def call_tool(path: str, *arguments, code: int = 0) -> str:
+    """Run a tool in this process; starting another takes seconds.
+
+    Args:
+        path (str): Below ``tools/``.
+        *arguments: Of the command line.
+        code (int): The exit code that it should have.
+
+    Returns:
+        str: What it says: its standard output, or its error.
+    """
+    tool = load_tool(path)
+    said = io.StringIO()
+    line = [path, *map(str, arguments)]
+    try:
+        with mock.patch.object(sys, 'argv', line), redirect_stdout(said):
+            run_tool(tool.main)
+    except SystemExit as error:
+        assert code == (0 if error.code is None else 1), error.code
+        return str(error.code)
+    assert code == 0, said.getvalue()
+    return said.getvalue()
 
 
 def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',

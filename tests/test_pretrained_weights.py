@@ -289,6 +289,20 @@ def test_layers_of_ones_own(weights):
         classifier(cfg, partial_weights=True).init_weights()
 
 
+def test_models_of_other_libraries_have_no_option_to_say_it(weights):
+    path, state = weights
+    torch.save({k: v for k, v in state.items() if 'layer4' not in k}, path)
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(BACKBONE,
+                          init_cfg=pretrained(path, prefix='backbone'))))
+    assert len(check_pretrained(model)) == 75
+    torch.save({'a': torch.ones(1)}, path)
+    with pytest.raises(ValueError, match='no counterpart'):
+        check_pretrained(model)
+
+
 def test_files_that_cannot_be_read(tmp_path, folder):
     def said(checkpoint, error=ValueError):
         with pytest.raises(error) as caught:

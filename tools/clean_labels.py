@@ -202,8 +202,9 @@ def main() -> None:
         # Not read a second time.
         runner._train_dataloader = dict(
             runner._train_dataloader, dataset=dataset)
-        check_cleaning(runner, dataset, method.base)
-        preflight_of(runner).check_training(runner)
+        preflight = preflight_of(runner)
+        check_cleaning(runner, dataset, method.base, preflight.strict)
+        preflight.check_training(runner)
         pipeline = pipeline_of(runner.val_dataloader.dataset)
         judgement, record = method(
             cfg, dataset, pipeline, args.stages

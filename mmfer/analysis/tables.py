@@ -57,7 +57,7 @@ def tail_lengths(summaries: Iterable[dict]) -> List[int]:
 
 def run_value(summary: dict, metric: str,
               statistic: str = TAIL_MEAN) -> Optional[float]:
-    """A statistic of a metric of a run; None if the run has none such.
+    """Return a statistic of a metric of a run; None if it has none such.
 
     Args:
         summary (dict): ``summary.json`` of the run.
@@ -72,7 +72,7 @@ def run_value(summary: dict, metric: str,
 
 
 def tail_column(rows: Dict[str, Sequence[dict]]) -> Dict[str, str]:
-    """How many epochs each row averages, where rows differ in that.
+    """Return how many epochs each row averages, where rows differ in it.
 
     Args:
         rows (dict): ``summary.json`` of the runs of each row.

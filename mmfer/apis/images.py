@@ -1,4 +1,4 @@
-"""What ``FERInferencer`` takes as its inputs, image by image."""
+"""Images that ``FERInferencer`` takes as its inputs, one by one."""
 import logging
 import os
 import os.path as osp
@@ -10,10 +10,10 @@ from mmengine.logging import print_log
 
 from mmfer.datasets.images import (
     IMAGE_EXTENSIONS,
+    describe_left_out,
     find_images,
     is_file_object,
     is_pil_image,
-    left_out,
     refuse_channels_first,
 )
 
@@ -27,7 +27,7 @@ def list_images(folder: Union[str, Path]) -> list:
     found, others = find_images(str(Path(folder).expanduser()))
     if others:
         print_log(
-            left_out(others, 'FERInferencer'),
+            describe_left_out(others, 'FERInferencer'),
             'current',
             level=logging.WARNING)
     if not found:

@@ -392,7 +392,7 @@ class FERInferencer(ImageClassificationInferencer):
                  reject_above: Optional[float], detect_faces: bool,
                  margin: float, return_datasamples: bool,
                  on_error: str) -> Iterator:
-        """The results of :meth:`stream`, whose options are checked."""
+        """Yield the results of :meth:`stream`, whose options are checked."""
         for chunk in in_chunks(sources, batch_size):
             ready, before = [], []
             for source in chunk:
@@ -602,7 +602,7 @@ def check_image_size(size) -> Optional[Tuple[int, int]]:
 
 
 def is_number(value) -> bool:
-    """Whether a value is a real number; True and False are none."""
+    """Return whether a value is a real number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 

@@ -10,7 +10,7 @@ from mmfer.registry import DATASETS
 from mmfer.utils.text_tables import join_listed
 
 from .base import FERDataset
-from .images import IMAGE_EXTENSIONS, find_images, left_out
+from .images import IMAGE_EXTENSIONS, describe_left_out, find_images
 from .lists import read_label_list, write_label_list
 
 NOISY_FORMATS = ('resup', 'eac', 'scn', 'jointgan')
@@ -206,7 +206,7 @@ class ImageFolders(FERDataset):
                 empty.append(name)
         if others:
             print_log(
-                left_out(others, 'ImageFolders', self.extensions),
+                describe_left_out(others, 'ImageFolders', self.extensions),
                 'current',
                 level=logging.WARNING)
         if empty:

@@ -36,6 +36,8 @@ IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.pjpeg', '.pjp',
 # Formats that Pillow may open: EPS would start a program.
 _PILLOW_FORMATS = ('JPEG', 'PNG', 'BMP', 'DIB', 'WEBP', 'TIFF', 'PPM', 'GIF',
                    'JPEG2000', 'AVIF', 'TGA', 'PCX')
+# Endings of formats whose files begin with no mark of their own.
+_UNMARKED = ('.tga', '.pcx')
 # More pixels than any camera has; decoding them would take gigabytes.
 MAX_PIXELS = 200_000_000
 MAX_BYTES = 500_000_000
@@ -51,7 +53,7 @@ class UnreadableImageError(OSError):
 
 
 class _Kind(NamedTuple):
-    """How the files of a format begin and end."""
+    """First and last bytes of the files of a format."""
 
     name: str
     head: bytes
@@ -137,12 +139,12 @@ def read_image(source: Any, color_type: str = 'color') -> np.ndarray:
 
 
 def is_pil_image(source: Any) -> bool:
-    """Whether ``source`` is an image of PIL, or behaves like one."""
+    """Return whether ``source`` is an image of PIL, or behaves like one."""
     return hasattr(source, 'convert') and hasattr(source, 'getexif')
 
 
 def is_file_object(source: Any) -> bool:
-    """Whether ``source`` is an open file, such as ``BytesIO``."""
+    """Return whether ``source`` is an open file, such as ``BytesIO``."""
     return callable(getattr(source, 'read', None))
 
 
@@ -250,7 +252,7 @@ def check_image_file(path: str) -> None:
 
 
 def looks_complete(path: str) -> bool:
-    """Whether a file looks like a whole image, without decoding it.
+    """Return whether a file looks like a whole image, without decoding it.
 
     Looks at both ends only, so that 10^5 files take seconds.
 
@@ -262,9 +264,12 @@ def looks_complete(path: str) -> bool:
     """
     try:
         with open(osp.expanduser(path), 'rb') as file:
-            kind = _kind(file.read(16))
-            if kind is None or not kind.end:
-                return kind is not None
+            head = file.read(16)
+            kind = _kind(head)
+            if kind is None:
+                return bool(head) and path.lower().endswith(_UNMARKED)
+            if not kind.end:
+                return True
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             if kind.end in file.read():
                 return True
@@ -276,7 +281,7 @@ def looks_complete(path: str) -> bool:
 
 
 def _has_end(data: bytes, kind: _Kind) -> bool:
-    """Whether a JPEG or PNG has its end marker."""
+    """Return whether a JPEG or PNG has its end marker."""
     if kind.name == 'PNG':
         return kind.end in data
     # A thumbnail before the image is a JPEG with an end marker of its own.
@@ -296,7 +301,7 @@ def _has_end(data: bytes, kind: _Kind) -> bool:
 
 
 class _Intact:
-    """Which files were found intact, by a hash of their contents.
+    """Table of the files that were found intact, by a hash of each.
 
     A training reads each file in every epoch. The check takes longer than
     decoding, so it is done once for each file. The table is shared with
@@ -338,7 +343,7 @@ def _check_jpeg(data: bytes, name: str) -> None:
 
 
 def _png_is_special(data: bytes) -> bool:
-    """Whether a PNG has transparency or an animation."""
+    """Return whether a PNG has transparency or an animation."""
     if data[25:26] in (b'\x04', b'\x06'):
         return True
     position = 33
@@ -365,7 +370,7 @@ def _decode_opencv(data: bytes, name: str, color_type: str) -> np.ndarray:
 
 def _unreadable(data: bytes, name: str,
                 reason: Any = '') -> UnreadableImageError:
-    """The error for a file that no decoder accepts."""
+    """Make the error for a file that no decoder accepts."""
     text = f'{name!r} is not a readable image'
     kind = _kind(data)
     if kind is not None and kind.name in ('HEIC', 'JPEG XL'):
@@ -418,7 +423,7 @@ def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Whether OpenCV gives the same colours for a file that is decoded."""
+    """Return whether OpenCV decodes a file to the same colours."""
     if image.format not in ('PNG', 'BMP', 'DIB', 'PPM', 'TIFF') or \
             image.format == 'PNG' and image.n_frames > 1:
         return False
@@ -445,7 +450,7 @@ def _decode_rest(data: bytes, name: str, color_type: str) -> np.ndarray:
 
 # -- pixels ------------------------------------------------------------------
 def has_alpha(image: Image.Image) -> bool:
-    """Whether some pixels of an image of PIL may be transparent."""
+    """Return whether some pixels of an image of PIL may be transparent."""
     return image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or \
         'transparency' in image.info
 
@@ -584,10 +589,10 @@ def find_images(
     return sorted(images), sorted(others)
 
 
-def left_out(others: Sequence[str],
-             owner: str,
-             extensions: Iterable[str] = IMAGE_EXTENSIONS) -> str:
-    """Message that counts the files that are left out and names one.
+def describe_left_out(others: Sequence[str],
+                      owner: str,
+                      extensions: Iterable[str] = IMAGE_EXTENSIONS) -> str:
+    """Return a message that counts the files left out, and names one.
 
     Args:
         others (Sequence[str]): Their paths, of :func:`find_images`.

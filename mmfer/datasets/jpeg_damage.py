@@ -67,7 +67,7 @@ class Scan(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a JPEG says about itself before its first scan."""
+    """Facts that a JPEG states before its first scan."""
 
     kind: int
     height: int
@@ -225,7 +225,7 @@ def _without_padding(scans: Sequence[Scan]) -> Optional[List[Scan]]:
 
 def _zeros_are_coefficients(segment: bytes,
                             first_codes: Dict[int, int]) -> bool:
-    """Whether the scan of a SOS segment codes a coefficient as zeros."""
+    """Return whether a SOS segment codes a coefficient as zeros."""
     if len(segment) < 10 or len(segment) != 8 + 2 * segment[4]:
         return False
     first, last, approximation = segment[-3:]
@@ -286,7 +286,7 @@ def _stream(header: bytes, data: bytes) -> Optional[str]:
 
 @lru_cache(maxsize=None)
 def _pillow_streams() -> bool:
-    """Whether this Pillow decodes while it reads, as all do so far."""
+    """Return whether this Pillow decodes while it reads, as all do so far."""
     from PIL import Image
     buffer = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
@@ -390,7 +390,7 @@ def _compare_decodings(frame: Frame,
 
 def _ignores(scans: Sequence[Scan], number: int, needed: int,
              step: int) -> bool:
-    """Whether random bytes at the end of a scan leave the image as it is.
+    """Return whether random bytes at the end of a scan change nothing.
 
     Args:
         scans (Sequence[Scan]): All scans.

@@ -115,7 +115,7 @@ def _base_name(path: str) -> str:
 
 def _error(rows: ImageRows, row: int, reason: str,
            way_out: str) -> ValueError:
-    """The error for a row: where, what, why, and what to do."""
+    """Make the error for a row: where, what, why, and what to do."""
     line = rows.rows[row].line
     return line_error(rows.file.path, line.number, line.text, reason, way_out)
 
@@ -185,7 +185,7 @@ def _refuse_label(rows: ImageRows, row: int, field: str,
 
 def _names_decide(rows: ImageRows, labels: Sequence[Optional[int]],
                   classes: Sequence[str], label_base: Optional[int]) -> bool:
-    """Whether labels that all are class names are meant as names.
+    """Return whether labels that all are class names are meant as names.
 
     Raises:
         ValueError: They are numbers, too, and mean other classes as such.
@@ -638,7 +638,7 @@ def _first_few(names: List[str], count: int = 5) -> str:
 
 
 def _is_read_back(name: str) -> bool:
-    """Whether a row of white space gives back the name of an image."""
+    """Return whether a row of white space gives back the name of an image."""
     return not (
         not name or name != name.strip() or name[-1] in ',;'
         or any(x in name for x in '\n\r\t\0\ufeff')

@@ -16,7 +16,7 @@ ENOUGH = .8
 
 
 class PreparedImage(NamedTuple):
-    """What a pipeline made of one image.
+    """One image, as a pipeline has made it.
 
     Attributes:
         name (str): Of the image, for messages.
@@ -38,7 +38,7 @@ class PreparedImage(NamedTuple):
 
 
 def spread_positions(length: int, count: int) -> List[int]:
-    """At most ``count`` positions, evenly spread over ``length`` samples."""
+    """Spread at most ``count`` positions evenly over ``length`` samples."""
     places = np.linspace(0, length - 1, min(length, count))
     return np.unique(places.round().astype(int)).tolist()
 
@@ -87,7 +87,7 @@ def prepare_image(transforms: Sequence[Callable], info: dict,
 
 def visible_share(transform: Callable, given: dict,
                   new_size: Tuple[int, int]) -> Tuple[float, bool]:
-    """How much of an image a step lets through.
+    """Measure how much of an image a step lets through.
 
     The step is run on images that rise from 0 to 255 along one side; the
     span of grey levels that is left is the span of that side that is seen.
@@ -136,23 +136,24 @@ def image_size(image: Any) -> Optional[Tuple[int, int]]:
 
 
 def ramp(image: Any, axis: int) -> Any:
-    """An image of the same kind and size that rises from 0 to 255.
+    """Make an image of the same kind and size that rises from 0 to 255.
 
     Args:
         image: See :func:`image_size`.
         axis (int): 0: from top to bottom, 1: from left to right.
     """
     height, width = image_size(image)
-    # In its type before it is repeated: a photo has millions of pixels.
     line = np.linspace(0, 255, (height, width)[axis]).round()
-    line = line.astype(image.dtype if isinstance(image, np.ndarray) else
-                       np.uint8)
-    plane = np.broadcast_to(line if axis else line[:, None], (height, width))
+    # In its final type before it is spread: a photo as floats has 300 MB.
+    line = line.astype(
+        image.dtype if isinstance(image, np.ndarray) else np.uint8)
+    plane = line if axis else line[:, None]
+    if isinstance(image, np.ndarray):
+        return np.broadcast_to(
+            plane if image.ndim == 2 else plane[..., None],
+            image.shape).copy()
+    plane = np.broadcast_to(plane, (height, width)).copy()
     if isinstance(image, Image.Image):
-        return Image.fromarray(plane.copy()).convert(image.mode)
-    if isinstance(image, Tensor):
-        return torch.from_numpy(plane.copy()).expand(image.shape).to(
-            image.dtype).clone()
-    if image.ndim == 3:
-        plane = np.broadcast_to(plane[..., None], image.shape)
-    return plane.copy()
+        return Image.fromarray(plane).convert(image.mode)
+    return torch.from_numpy(plane).expand(image.shape).to(
+        image.dtype).clone()

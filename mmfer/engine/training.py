@@ -95,7 +95,7 @@ class PeakHook(Hook):
             runner.train_loop.stop_training = True
 
     def _has_waited(self, runner: Runner, best: int) -> bool:
-        """Whether ``best`` is unlikely to be surpassed."""
+        """Return whether ``best`` is unlikely to be surpassed."""
         if self.patience is not None:
             return runner.epoch - best >= self.patience
         patience = max(MIN_PATIENCE,
@@ -221,7 +221,7 @@ def classifier_config(cfg: Config, num_classes: int) -> dict:
 
 
 def backbone_config(cfg: Config) -> dict:
-    """The backbone of a training config, and what it starts from.
+    """Return the backbone of a training config, with what it starts from.
 
     Weights of a whole classifier (its ``init_cfg`` or ``pretrained``) have
     those of the backbone among them.

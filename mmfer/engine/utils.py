@@ -28,12 +28,14 @@ def predicts_classes(model: nn.Module) -> bool:
 
 @contextmanager
 def random_state_kept():
-    """Draw inside as you like; outside nothing is noticed of it."""
+    """Restore the global random states on exit."""
     states = random.getstate(), np.random.get_state()
     # Without a list, torch takes all GPUs, and warns of it.
     devices = [torch.cuda.current_device()] \
         if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices):
-        yield
-    random.setstate(states[0])
-    np.random.set_state(states[1])
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])

@@ -231,7 +231,7 @@ def constructor_parameters(cls: type) -> Set[str]:
 
 
 class ImageFitting(NamedTuple):
-    """What is done to prepared images so that the backbone can take them.
+    """Changes to prepared images so that the backbone can take them.
 
     Attributes:
         colour (bool): Repeat a grey channel three times.
@@ -343,7 +343,7 @@ def find_ways(backbone: nn.Module, cfg: dict, example: Tensor,
 
 def is_processed(build: Callable[[], nn.Module], example: Tensor,
                  colour: bool) -> bool:
-    """Whether a backbone can be built and process such images."""
+    """Return whether a backbone can be built and process such images."""
     # Classes raise errors of any kind about what they cannot use.
     try:
         fit_images(build(), example, colour)

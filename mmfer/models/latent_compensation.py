@@ -267,7 +267,7 @@ class LatentCompensation(nn.Module):
 
     def find_named(self, backbone: nn.Module, example: Tensor,
                    modules: Dict[str, nn.Module]) -> List['LayerRun']:
-        """The layers of the config, each of which has to run once.
+        """Find the layers of the config, each of which has to run once.
 
         Args:
             backbone, example: See :meth:`attach`.
@@ -413,7 +413,7 @@ def default_layers(backbone: nn.Module, example: Tensor) -> List[str]:
 
 
 def choose_layers(backbone: nn.Module, example: Tensor) -> List['LayerRun']:
-    """The layers to compensate when the config names none.
+    """Choose the layers to compensate when the config names none.
 
     ResNets get DSU's positions: the first convolution, the max-pool where it
     is used, and the four stages. Any other backbone gets the last layer at
@@ -557,7 +557,7 @@ def trace_layers(
 
 
 def has_channels_last(feature: Tensor, images: Tensor) -> bool:
-    """Whether a feature is (B, H, W, C), by the proportions of the images.
+    """Return whether a feature is (B, H, W, C), by the images' shape.
 
     Args:
         feature (Tensor): Of any shape.

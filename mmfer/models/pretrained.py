@@ -44,7 +44,7 @@ class Pretrained(NamedTuple):
 
     @property
     def is_missing(self) -> bool:
-        """Whether it is a local file that does not exist."""
+        """Return whether it is a local file that does not exist."""
         return '://' not in self.checkpoint and not osp.isfile(
             osp.expanduser(self.checkpoint))
 
@@ -97,6 +97,10 @@ def find_pretrained(model: nn.Module,
     partial = tuple(
         f'{name}.' if name else '' for name, module in model.named_modules()
         if getattr(module, 'partial_weights', False))
+    # Models of other libraries have no such option. For them mmengine's log
+    # names what did not come.
+    lenient = not any(
+        isinstance(module, CheckedPretrained) for module in model.modules())
     for name, module in model.named_modules():
         init_cfg = getattr(module, 'init_cfg', None) or []
         for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
@@ -107,7 +111,8 @@ def find_pretrained(model: nn.Module,
             parts = [p for p in name.split('.') if p and p != 'module']
             found.append(
                 Pretrained('.'.join([config_path, *parts, 'init_cfg']),
-                           prefix, module, cfg, prefix.startswith(partial)))
+                           prefix, module, cfg, lenient
+                           or prefix.startswith(partial)))
     return found
 
 
@@ -123,7 +128,7 @@ def check_pretrained(model: nn.Module,
     own, must come from its file. Two kinds may be missing: counters of
     BatchNorm, and the first convolution where images are not three-channel.
     ``partial_weights=True`` of a classifier lets more be missing, but not
-    all.
+    all; so does a model of another library, which has no such option.
 
     Args:
         model (nn.Module): Any model, without a wrapper for DDP.

@@ -105,7 +105,7 @@ def join_branches(maps: Sequence[Tensor]) -> Tensor:
 
 def last_feature(feats: Union[Tensor, Sequence[Tensor]]
                  ) -> Union[Tensor, Sequence[Tensor]]:
-    """The deepest feature of a backbone that may return several scales.
+    """Return the deepest feature of a backbone of one or several scales.
 
     It is a sequence where a stage has several branches, see :func:`as_map`.
     """

@@ -158,7 +158,7 @@ def _encoding(start: bytes) -> str:
 
 
 def _decoded(file: BinaryIO) -> io.TextIOWrapper:
-    """The text of a file, with ``\\n`` for all ends of lines."""
+    """Open the text of a file, with ``\\n`` for all ends of lines."""
     encoding = _encoding(file.read(4))
     file.seek(0)
     # Not splitlines(): it also splits at characters a name may contain.
@@ -177,7 +177,7 @@ def _checked(lines: Iterable[str], path: str) -> Iterator[str]:
 
 
 def _fault(path: str) -> ValueError:
-    """The error for a file that is no text: which line, and why."""
+    """Make the error for a file that is no text: which line, and why."""
     # A decoder reads ahead, so the place is looked up in the whole file.
     with _open(path) as file:
         data = file.read()

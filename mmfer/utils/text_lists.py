@@ -191,12 +191,12 @@ class _ListReader:
         return None
 
     def _is_row(self, fields: Sequence[str]) -> bool:
-        """Whether fields end with as many values as a row has."""
+        """Return whether fields end with as many values as a row has."""
         return len(fields) > self.count and all(
             map(self._is_value, fields[-self.count:]))
 
     def _is_value(self, field: str) -> bool:
-        """Whether a field can be a value, be it a wrong one."""
+        """Return whether a field can be a value, be it a wrong one."""
         # Looser than what is taken for a label, so that messages are about
         # the label.
         field = unquoted(field)

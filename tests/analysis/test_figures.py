@@ -9,7 +9,8 @@ import mmengine
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, environment, load_tool, tiny_config, train
+from helpers import (ROOT, call_tool, environment, load_tool, tiny_config,
+                     train)
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
@@ -148,18 +149,13 @@ def work_dir(tmp_path_factory):
     train(cfg)
     config, = folder.glob('*.py')
     checkpoint, = folder.glob('*.pth')
-    call('tools/test.py', config, checkpoint, '--work-dir',
-         folder / 'test', '--out', folder / 'predictions.pkl')
-    return folder
-
-
-def call(*command, code=0):
     done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=ROOT, text=True,
-        env=environment(),
-        capture_output=True)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+        [sys.executable, 'tools/test.py', str(config), str(checkpoint),
+         '--work-dir', str(folder / 'test'), '--out',
+         str(folder / 'predictions.pkl')],
+        cwd=ROOT, text=True, env=environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def test_predictions_are_read_back(work_dir):
@@ -182,8 +178,8 @@ def test_tools_on_checkpoints(work_dir, tmp_path, tool):
     config, = work_dir.glob('*.py')
     checkpoint, = work_dir.glob('*.pth')
     out = tmp_path / f'{tool}.png'
-    said = call(f'tools/analysis_tools/{tool}.py', config, checkpoint,
-                '--out', out)
+    said = call_tool(
+        f'analysis_tools/{tool}.py', config, checkpoint, '--out', out)
     assert str(out) in said and out.stat().st_size > 5000
 
 
@@ -210,8 +206,9 @@ def test_noise_mixture_is_that_of_the_checkpoint(tmp_path):
 def test_browse_dataset(work_dir, tmp_path):
     config, = work_dir.glob('*.py')
     out = tmp_path / 'images.png'
-    call('tools/analysis_tools/browse_dataset.py', config, '--out', out,
-         '--count', 3, '--times', 2)
+    call_tool(
+        'analysis_tools/browse_dataset.py', config, '--out', out, '--count',
+        3, '--times', 2)
     assert out.stat().st_size > 5000
 
 
@@ -245,20 +242,22 @@ def test_table_over_seeds(tmp_path):
         (tmp_path / name / 'summary.json').write_text(json.dumps(dict(
             metrics={'accuracy/top1': dict(last=value, last5_mean=value - 1,
                                            best=99.)})))
-    said = call('tools/analysis_tools/summarize.py',
-                *sorted(tmp_path.iterdir()), '--metrics', 'accuracy/top1',
-                '--out', tmp_path / 'table.md')
+    said = call_tool(
+        'analysis_tools/summarize.py', *sorted(tmp_path.iterdir()),
+        '--metrics', 'accuracy/top1', '--out', tmp_path / 'table.md')
     # The n - 1 deviation of 49 and 51.
     assert '| a | 2 | 50.00 ± 1.41 |' in said
     assert '| b | 1 | 39.00 |' in said
     assert (tmp_path / 'table.md').read_text() in said
     for folder in 'cd':
         shutil.copytree(tmp_path / 'b', tmp_path / folder / 'alum')
-    said = call('tools/analysis_tools/summarize.py', tmp_path / 'c/alum',
-                tmp_path / 'd/alum', '--metrics', 'accuracy/top1')
+    said = call_tool(
+        'analysis_tools/summarize.py', tmp_path / 'c/alum',
+        tmp_path / 'd/alum', '--metrics', 'accuracy/top1')
     assert '| alum | 2 | 39.00 ± 0.00 |' in said
-    said = call('tools/analysis_tools/summarize.py', tmp_path / 'b',
-                '--metrics', 'accuracy/none', code=1)
+    said = call_tool(
+        'analysis_tools/summarize.py', tmp_path / 'b', '--metrics',
+        'accuracy/none', code=1)
     assert "b has no 'accuracy/none'" in said and 'accuracy/top1' in said
 
 
@@ -293,13 +292,13 @@ def test_learning_curves_of_the_training_images(tmp_path):
     'learning_curves'])
 def test_tools(work_dir, tmp_path, tool):
     out = tmp_path / 'new' / f'{tool}.png'
-    said = call(f'tools/analysis_tools/{tool}.py', work_dir, '--out', out)
+    said = call_tool(f'analysis_tools/{tool}.py', work_dir, '--out', out)
     assert str(out) in said and out.stat().st_size > 5000
 
 
 def test_what_is_missing_is_said(work_dir, tmp_path):
     (tmp_path / 'config.py').write_text('')
-    said = call('tools/analysis_tools/confusion_matrix.py', tmp_path, code=1)
+    said = call_tool('analysis_tools/confusion_matrix.py', tmp_path, code=1)
     assert said.startswith(str(tmp_path)) and 'tools/test.py' in said
     assert 'config.py CHECKPOINT --out' in said
     mmengine.dump([1, 2], tmp_path / 'x.pkl')
@@ -325,6 +324,7 @@ def test_names_of_classes_in_a_file(work_dir, tmp_path):
 
 
 def test_highest_rejection(work_dir, tmp_path):
-    said = call('tools/analysis_tools/rejection_curve.py', work_dir,
-                '--highest', 100, '--out', tmp_path / 'x.png', code=1)
+    said = call_tool(
+        'analysis_tools/rejection_curve.py', work_dir, '--highest', 100,
+        '--out', tmp_path / 'x.png', code=1)
     assert '--highest must lie' in said

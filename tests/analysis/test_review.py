@@ -4,8 +4,6 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
 import weakref
 import zlib
@@ -13,7 +11,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from helpers import ROOT, environment, tiny_config, train
+from helpers import call_tool, tiny_config, train
 from made_data import (make_affectnet, make_cifar10, make_ferplus,
                        make_rafdb, write_image)
 
@@ -291,12 +289,9 @@ def test_tool(tmp_path):
     """Drawn faces have no list of files, but decisions."""
     cfg = tiny_config(tmp_path, train_cfg__max_epochs=1)
     train(cfg)
-    command = [sys.executable, 'tools/analysis_tools/review_labels.py']
-    done = subprocess.run([*command, str(tmp_path), '--max-images', '20'],
-                          cwd=ROOT, env=environment(), text=True,
-                          capture_output=True)
-    assert done.returncode == 0, done.stderr
-    assert 'review.html: 20 of' in done.stdout
+    tool = 'analysis_tools/review_labels.py'
+    assert 'review.html: 20 of' in call_tool(
+        tool, tmp_path, '--max-images', 20)
     data = page_data(tmp_path / 'review.html')
     assert data['list'] is None and len(data['images']) == 20
     with open(tmp_path / 'sample_scores.csv', newline='') as file:
@@ -304,9 +299,7 @@ def test_tool(tmp_path):
                       key=lambda row: -float(row['noise_score']))
     assert data['names'] == [row['image'] for row in rows[:20]]
     (tmp_path / 'sample_scores.csv').unlink()
-    done = subprocess.run([*command, str(tmp_path)], cwd=ROOT,
-                          env=environment(), capture_output=True, text=True)
-    assert done.returncode == 1 and 'clean_labels.py' in done.stderr
+    assert 'clean_labels.py' in call_tool(tool, tmp_path, code=1)
 
 
 def test_nothing_of_a_name_is_code(tmp_path):

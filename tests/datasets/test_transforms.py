@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmfer.datasets import GaussianNoise, LoadFERImage, PackFERInputs
 from mmfer.datasets.images import (
@@ -124,6 +125,16 @@ def test_good_files(tmp_path, name):
     path.write_bytes(GOOD[name])
     check_image_file(str(path))
     assert looks_complete(str(path))
+
+
+@pytest.mark.parametrize('ending', ['tga', 'pcx', 'webp', 'tif', 'gif'])
+def test_readable_files_of_all_formats_look_complete(tmp_path, ending):
+    path = str(tmp_path / f'x.{ending}')
+    Image.new('RGB', (8, 8)).save(path)
+    check_image_file(path)
+    assert looks_complete(path)
+    (tmp_path / f'x.{ending}').write_bytes(b'')
+    assert not looks_complete(path)
 
 
 def test_missing_file_does_not_look_complete(tmp_path):

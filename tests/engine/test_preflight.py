@@ -2,6 +2,7 @@
 import copy
 import json
 import os
+import random
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from helpers import TINY_CLASSIFIER, tiny_config, train
 from mmengine.dataset import RepeatDataset
 from mmengine.hooks import Hook
+from mmengine.registry import DATA_SAMPLERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
 from mmpretrain.datasets import KFoldDataset
@@ -542,7 +544,7 @@ def test_decisions_that_leave_one_class(tmp_path, monkeypatch):
     path.write_text('\n'.join(rows) + '\n')
     cfg.train_dataloader.dataset.decisions = str(path)
     said = []
-    monkeypatch.setattr('mmfer.engine.preflight.print_log',
+    monkeypatch.setattr('mmfer.engine.preflight.checks.print_log',
                         lambda text, *args, **kwargs: said.append(text))
     runner = Runner.from_cfg(cfg)
     preflight_of(runner).check_training(runner)
@@ -571,3 +573,50 @@ def test_fitting_loop_leaves_what_fits(tmp_path):
                        runner.cfg.train_cfg, 'x')
     assert runner.train_dataloader.batch_size == 32
     assert len(runner.train_dataloader) == 2
+
+
+def test_fitting_loop_leaves_batch_samplers_alone(tmp_path):
+    """They state no batch size, which was compared after the cleaning."""
+    cfg = small(tmp_path)
+    cfg.train_dataloader.batch_sampler = dict(
+        type='BatchSampler', drop_last=True)
+    cfg.train_dataloader.pop('drop_last', None)
+    DATA_SAMPLERS.register_module(module=BatchSampler, force=True)
+    try:
+        runner = Runner.from_cfg(cfg)
+        build_fitting_loop(runner, runner.cfg.train_dataloader,
+                           runner.cfg.train_cfg, 'x')
+    finally:
+        DATA_SAMPLERS.module_dict.pop('BatchSampler')
+    assert len(runner.train_dataloader) == 2
+
+
+def test_random_states_after_an_error():
+    before = random.getstate(), np.random.get_state()[1].copy(), \
+        torch.random.get_rng_state()
+    with pytest.raises(KeyError), random_state_kept():
+        random.random(), np.random.rand(), torch.rand(1)
+        raise KeyError
+    assert random.getstate() == before[0]
+    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+def test_what_is_meant_is_only_logged(tmp_path, monkeypatch):
+    """A crop that leaves little of a photo may be one around a face."""
+    said = []
+    monkeypatch.setattr('mmfer.engine.preflight.checks.print_log',
+                        lambda text, *args, **kwargs: said.append(text))
+    cfg = small(tmp_path)
+    for name in ('train', 'val', 'test'):
+        dataset = cfg[f'{name}_dataloader'].dataset
+        dataset.size = 72
+        dataset.pipeline = [step for step in dataset.pipeline
+                            if step.type != 'Resize']
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(PreflightError, match='preflight.strict=False'):
+        preflight_of(runner).check_training(runner)
+    assert not said
+    cfg.default_hooks.preflight.strict = False
+    train(cfg)
+    assert sum('without resizing' in text for text in said) == 2

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, environment, load_tool, tiny_config
+from helpers import ROOT, call_tool, environment, load_tool, tiny_config
 
 tool = load_tool('benchmarks/compare.py')
 
@@ -227,12 +227,8 @@ def test_another_row_is_no_baseline(tmp_path):
 
 def test_refusals(tmp_path):
     def said(*arguments):
-        done = subprocess.run(
-            [sys.executable, 'tools/benchmarks/compare.py', *arguments,
-             '--table-only', '--root', str(tmp_path)],
-            cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 1
-        return done.stderr
+        return call_tool('benchmarks/compare.py', *arguments, '--table-only',
+                         '--root', tmp_path, code=1)
 
     assert 'the same name' in said('a/x.py', 'b/x.py')
     assert 'no run in' in said(str(Path('a/x.py')))

@@ -1,8 +1,10 @@
 """The probe shows which parts of a tuple a discriminator relates."""
+import numpy as np
 import pytest
 import torch
 from helpers import CONFIGS, load_tool
 from mmengine.config import Config
+from mmengine.dataset import default_collate
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -61,3 +63,24 @@ def test_only_what_is_exchanged_changes(model, parts, moved):
                           ('latent', 'latent vector of another image')):
             change = abs(rows[f'  {row}{blank}'] - rows[whole])
             assert (change > 1e-13) == (name in moved), (whole, row)
+
+
+def test_images_that_miss_a_value_are_left_out(model, monkeypatch):
+    cfg = Config.fromfile(
+        f'{CONFIGS}/jointgan/jointgan_vgg16_synthfaces_noise30.py')
+    cfg.train_dataloader.dataset.num_samples = 7
+    cfg.train_dataloader.dataset.pipeline = \
+        cfg.val_dataloader.dataset.pipeline
+    inputs, labels = tool.read_batch(cfg, model, 5)
+    assert len(inputs) == 5
+
+    def collate(samples):
+        samples[2]['data_samples'].gt_va[0] = np.nan
+        return default_collate(samples)
+
+    monkeypatch.setattr(tool, 'default_collate', collate)
+    some, fewer = tool.read_batch(cfg, model, 5)
+    kept = [0, 1, 3, 4]
+    torch.testing.assert_close(some, inputs[kept])
+    for found, whole in zip(fewer, labels, strict=True):
+        torch.testing.assert_close(found, whole[kept])

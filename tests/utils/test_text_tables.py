@@ -64,6 +64,17 @@ def test_class_names_of_a_spreadsheet(save, text):
     assert read_class_names(save(text)) == ['a', 'b']
 
 
+@pytest.mark.parametrize('text', [
+    '0,a b\n1,"c"\n', '1;a b\n2;c\n', '0\ta b\n1\tc\n', '"0", a b\n"1", c\n'])
+def test_numbers_in_front_of_class_names(save, text):
+    assert read_class_names(save(text)) == ['a b', 'c']
+
+
+def test_numbers_that_count_nothing_are_names(save):
+    for lines in (['3,9', '10,19'], ['0,a', '2,b'], ['0,a', 'b'], ['0', '1']):
+        assert read_class_names(save('\n'.join(lines))) == lines
+
+
 def test_separators_in_class_names_stay(save):
     assert read_class_names(save('a,\nb\n')) == ['a,', 'b']
     assert read_class_names(save('a, b\nc;d\n')) == ['a, b', 'c;d']

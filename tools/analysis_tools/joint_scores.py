@@ -80,9 +80,10 @@ def read_batch(cfg: Config, model: JointGAN,
     data = model.data_preprocessor(data)
     labels = model.label_sets.read(data['data_samples'],
                                    data['inputs'].device)
-    known = model.label_sets.complete(labels)
-    if known is None:
+    complete = model.label_sets.complete(data['data_samples'])
+    if complete is None:
         return data['inputs'], labels
+    known = torch.from_numpy(complete)
     return data['inputs'][known], tuple(x[known] for x in labels)
 
 

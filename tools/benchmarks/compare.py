@@ -75,7 +75,7 @@ HISTORY = ('train_loss', 'losses', 'metrics', 'figures', 'training', 'seconds',
 
 
 def check_figure(path: Path, curves: str) -> List[str]:
-    """A sentence for each reason why a figure cannot be drawn."""
+    """Return a sentence for each reason why a figure cannot be drawn."""
     from matplotlib.figure import Figure
     known = Figure().canvas.get_supported_filetypes()
     ending = path.suffix.lstrip('.').lower()

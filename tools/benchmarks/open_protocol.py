@@ -167,7 +167,7 @@ def update_record(path: Path, root: Path) -> Tuple[Results, Results]:
 def markdown(rows: Results,
              baselines: Sequence[str] = ('ce', 'rul'),
              statistic: str = TAIL_MEAN) -> str:
-    """The table: tail mean of each metric, mean and spread over seeds.
+    """Make the table: tail mean of each metric, mean and spread over seeds.
 
     The last columns are differences of the accuracy from that of other
     rows, paired by seed. Where rows average different numbers of epochs, a

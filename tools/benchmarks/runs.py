@@ -50,7 +50,7 @@ class Run(NamedTuple):
 
     @property
     def settings(self) -> Config:
-        """The config with its overrides."""
+        """Config: the settings with their overrides."""
         cfg = Config.fromfile(self.config)
         parser = argparse.ArgumentParser()
         parser.add_argument('--cfg-options', nargs='*', action=DictAction)
@@ -62,7 +62,7 @@ class Run(NamedTuple):
 # -- before the trainings -----------------------------------------------------
 def problems(runs: Sequence[Run], root: Path, metrics: Sequence[str],
              done: Optional[Results] = None) -> List[str]:
-    """What would be found out only after the trainings.
+    """Find problems that would show only after the trainings.
 
     Args:
         runs (Sequence[Run]): What is to be trained.
@@ -118,7 +118,7 @@ def problems(runs: Sequence[Run], root: Path, metrics: Sequence[str],
 
 
 def lacking(row: str, cfg: Config, metrics: Sequence[str]) -> List[str]:
-    """What a config lacks for a table of ``metrics``."""
+    """Say what a config lacks for a table of ``metrics``."""
     if not (cfg.get('default_hooks') or {}).get('summary'):
         return [f'{row} has no SummaryHook (default_hooks.summary), which '
                 'writes what the table shows.']
@@ -173,12 +173,12 @@ def metric_names(metric, num_classes: int) -> Optional[Set[str]]:
 
 
 def prefix_of(metric) -> str:
-    """What stands before the names that a metric gives."""
+    """Return the prefix of the names that a metric gives."""
     return f'{metric.prefix}/' if metric.prefix else ''
 
 
 def other_arguments(run: Run, root: Path) -> str:
-    """What is said of a work dir that holds another run; '' if none does."""
+    """Say that a work dir holds another run; '' if it does not."""
     record = root / run.name / 'arguments.json'
     if not record.is_file() or \
             json.loads(record.read_text()) == run.arguments:
@@ -244,7 +244,7 @@ def read_runs(root: Path, file: str) -> Results:
 
 def differences(runs: Dict[int, Any], baseline: Dict[int, Any],
                 value: Callable[[Any], Optional[float]]) -> List[float]:
-    """What runs are ahead of those of a baseline with the same seeds.
+    """Subtract a baseline from runs with the same seeds.
 
     Pairs without a value, or whose values are means of different numbers of
     last epochs, take no part.

@@ -16,6 +16,11 @@ class PreflightHook(Hook):
     ``default_hooks``, which a config with ``custom_hooks`` of its own keeps;
     the tools in ``tools/`` add it to configs that have none.
 
+    Args:
+        strict (bool): Refuse settings that contradict each other. False:
+            log what contradicts and go on, for what is meant, such as a crop
+            around a face that leaves little of a photo. Defaults to True.
+
     Raises:
         PreflightError: A ValueError that says each contradiction in a
             sentence, with both values and the way out.
@@ -24,7 +29,8 @@ class PreflightHook(Hook):
     # Before hooks that clean labels for hours.
     priority = 'HIGHEST'
 
-    def __init__(self):
+    def __init__(self, strict: bool = True):
+        self.strict = strict
         self.checked = []
         self.train_dataloader = None
 
@@ -36,7 +42,7 @@ class PreflightHook(Hook):
             loop = getattr(runner, f'_{name}_loop')
             if isinstance(loop, BaseLoop) and self._first_time(loop):
                 check_evaluation(runner, f'{name}_dataloader',
-                                 loop.dataloader)
+                                 loop.dataloader, self.strict)
 
     def check_training(self, runner: Runner) -> None:
         """Check a training, once.
@@ -46,7 +52,7 @@ class PreflightHook(Hook):
         """
         if any(runner._train_loop is loop for loop in self.checked):
             return
-        check_training(runner)
+        check_training(runner, self.strict)
         self.train_dataloader = runner.train_dataloader
         self.checked += [runner._train_loop, runner._val_loop]
 
@@ -65,7 +71,8 @@ class PreflightHook(Hook):
             loop = getattr(runner, f'_{name}_loop')
             if isinstance(loop, BaseLoop):
                 check_checkpoint(f'{name}_dataloader',
-                                 loop.dataloader.dataset, checkpoint)
+                                 loop.dataloader.dataset, checkpoint,
+                                 self.strict)
 
     def _first_time(self, loop) -> bool:
         seen = any(loop is other for other in self.checked)

@@ -124,6 +124,8 @@ class SummaryHook(Hook):
     # Before the checkpoint is written (VERY_LOW): an epoch that a resumed run
     # begins after must have its entry in the history.
     priority = 85
+    # The preflight refuses trainings that are counted in iterations.
+    needs_epochs = True
 
     def __init__(self, last_k: int = 5):
         self.last_k = last_k

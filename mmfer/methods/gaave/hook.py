@@ -59,9 +59,12 @@ class GAAVEHook(Hook):
             raise ValueError(
                 'GAAVEHook looks at the training images through the '
                 'validation pipeline: switch validation on.')
-        if not any(isinstance(hook, PreflightHook) for hook in runner.hooks):
+        preflight = next(
+            (h for h in runner.hooks if isinstance(h, PreflightHook)), None)
+        if preflight is None:
             check_training(runner)
-        check_cleaning(runner, dataset, self.method.base)
+        check_cleaning(runner, dataset, self.method.base,
+                       preflight is None or preflight.strict)
         # The training draws as it does on a set that was cleaned before.
         folder = osp.join(runner.work_dir, 'cleaning')
         with random_state_kept():

@@ -1,23 +1,6 @@
-"""The one reader of tables, and what all readers of text share.
-
-Whatever a person, a spreadsheet or another program has saved comes in here:
-
-- Encodings and line ends: see :mod:`mmfer.utils.text_files`.
-- Separators: comma, semicolon, tab. Quotes, empty rows and columns at the
-  end, and the index column of pandas or R do no harm. Columns go by the
-  header, never by position.
-- Numbers: ``3`` and ``3.0``, also ``3,0`` where the comma does not separate.
-- Every error names the file, the line, what was found and what is right.
-
-:func:`read_table` reads tables with a header, :func:`read_class_names` class
-names, :func:`~mmfer.utils.text_lists.read_list` lists of images with or
-without a header.
-"""
+"""Reading of tables with a header, whose columns go by their names."""
 import csv
-import difflib
-import numbers
 import os
-import posixpath
 import re
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -34,273 +17,32 @@ from typing import (
     Tuple,
 )
 
-from .text_files import (
+from ..text_files import (
     Line,
     PathLike,
     filled_lines,
     iterate_lines,
     line_error,
-    read_text,
 )
+from .fields import number, whole_number
 
 SEPARATORS = {';': 'semicolon', '\t': 'tab', ',': 'comma', ' ': 'space'}
-"""What may stand between fields, and its name in messages."""
+"""Separators of fields, and their names in messages."""
 
 IMAGE_COLUMNS = ('image', 'path', 'file', 'filename', 'image_path',
                  'images', 'img', 'paths', 'files', 'file_name', 'filepath',
                  'file_path', 'img_path', 'image_file', 'image_filename',
                  'image_name', 'img_name', 'name', 'picture', 'photo')
-"""What lists call the column of images."""
+"""Names that lists give the column of images."""
 
 LABEL_COLUMNS = ('label', 'emotion', 'expression', 'class', 'class_name',
                  'labels', 'gt_label', 'noisy_label', 'emotions', 'classes',
                  'class_id', 'label_id', 'category', 'target', 'y')
-"""What lists call the column of labels."""
+"""Names that lists give the column of labels."""
 
-
-# -- class names -------------------------------------------------------------
-def read_class_names(path: PathLike) -> List[str]:
-    """Read a file with one class name per line, in the order of the labels.
-
-    White space and quotes around a name, blank lines at the end, and
-    separators that a spreadsheet leaves behind all names do not count.
-
-    Args:
-        path (str or os.PathLike): The file.
-
-    Returns:
-        list[str]: At least one name; all differ.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It cannot be decoded or is empty; a line before the last
-            name is blank; a name occurs twice. The message names file and
-            line.
-    """
-    text = read_text(path, 'file of class names')
-    names = [line.strip() for line in text.lines]
-    # Separators alone are what a spreadsheet leaves of an emptied row.
-    while names and not names[-1].strip(',; \t'):
-        names.pop()
-    ends = {name[-1:] for name in names}
-    if len(ends) == 1 and ends <= {',', ';'}:
-        # So are those at all ends, of an emptied column.
-        names = [name.rstrip(',;') for name in names]
-    names = [unquoted(name.strip()) for name in names]
-    if not names:
-        raise ValueError(
-            f'{text.path}: there is no class name in this file of '
-            f'{text.size} bytes. Write one name per line, in the order of '
-            'the labels.')
-    if len(names) == 1 and any(d in names[0] for d in ',;\t'):
-        raise ValueError(
-            f'{text.path}, line 1: {names[0]!r} is all there is. Are these '
-            'several classes? Write one name per line.')
-    return check_class_names(names, text.path)
-
-
-def check_class_names(names: Sequence[str],
-                      path: Optional[PathLike] = None) -> List[str]:
-    """Check class names for empty and repeated ones.
-
-    Args:
-        names (Sequence[str]): Names in the order of the labels; whole
-            numbers are taken as text.
-        path (str or os.PathLike, optional): The file that they are the
-            lines of; None: they come from ``classes=[...]``.
-
-    Returns:
-        list[str]: The names.
-
-    Raises:
-        ValueError: There is none; one is empty or no text; or two are equal,
-            white space around them aside.
-    """
-    if path is None:
-        place, lines = 'classes', 'name'
-    else:
-        place, lines = os.fspath(path), 'line'
-    if not len(names):
-        raise ValueError(f'{place}: there is no class name. Name the classes '
-                         'in the order of the labels.')
-    seen, checked = {}, []
-    for number, name in enumerate(names, start=1):
-        if isinstance(name, numbers.Integral) and not isinstance(name, bool):
-            name = str(name)
-        if not isinstance(name, str) or not name.strip():
-            raise ValueError(
-                f'{place}, {lines} {number}: {name!r} is no class name. '
-                'Remove it, or write the name of the class: with it, all '
-                'classes behind it have a label of one more.')
-        first = seen.setdefault(name.strip(), number)
-        if first != number:
-            raise ValueError(
-                f'{place}, {lines} {number}: the class name {name!r} is '
-                f'already in {lines} {first}. A label would not tell the two '
-                'apart; rename or remove one.')
-        checked.append(name)
-    return checked
-
-
-def unquoted(text: str) -> str:
-    """Text without the quotes around it, if it is one quoted field."""
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        try:
-            fields = next(csv.reader([text], strict=True))
-        except csv.Error:
-            return text
-        if len(fields) == 1:
-            return fields[0].strip()
-    return text
-
-
-# -- fields ------------------------------------------------------------------
-# Nobody counts further, and int() refuses thousands of digits.
-_WHOLE = re.compile(r'([+-]?[0-9]{1,40})(?:\.0*)?')
-_WHOLE_COMMA = re.compile(r'([+-]?[0-9]{1,40})(?:[.,]0*)?')
-_NUMBER = re.compile(
-    r'[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?nan|'
-    r'[+-]?inf(?:inity)?', re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(
-    r'[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?', re.IGNORECASE)
 _INDEX_NAME = re.compile(r'unnamed:_[0-9]+(_level_[0-9]+)?|index|')
-_SUFFIX = re.compile(r'[^/]\.[a-z][a-z0-9]{1,4}$', re.IGNORECASE)
-_TRUE = ('true', '1', '1.0', 'yes')
-_FALSE = ('false', '0', '0.0', 'no')
 
 
-def whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
-    """Return the whole number that a field holds, None if it holds none.
-
-    ``3``, ``+3``, ``3.0`` and ``3.`` are 3; ``1e3``, ``1_000``, ``nan`` and
-    digits of other scripts are none.
-
-    Args:
-        text (str): The field.
-        decimal_comma (bool): Whether ``3,0`` is 3, too.
-    """
-    pattern = _WHOLE_COMMA if decimal_comma else _WHOLE
-    match = pattern.fullmatch(text.strip())
-    return None if match is None else int(match[1])
-
-
-def number(text: str, decimal_comma: bool = False) -> Optional[float]:
-    """Return the number that a field holds, None if it holds none.
-
-    Args:
-        text (str): The field; ``nan`` and ``inf`` are numbers.
-        decimal_comma (bool): Whether ``0,5`` is 0.5, as in what a
-            spreadsheet of many countries saves.
-    """
-    text = text.strip()
-    if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
-        return float(text.replace(',', '.'))
-    return float(text) if _NUMBER.fullmatch(text) else None
-
-
-def is_number_like(text: str) -> bool:
-    """Whether a field seems to be meant as a number, be it a wrong one.
-
-    Args:
-        text (str): The field; ``1_000``, ``1e3`` and digits of other scripts
-            are like numbers, too.
-    """
-    if _DECIMAL_COMMA.fullmatch(text):
-        return True
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def flag(text: str) -> Optional[bool]:
-    """Return what a yes-or-no field says, None if it says neither.
-
-    Args:
-        text (str): true, false, 1, 0, 1.0, 0.0, yes or no, in any letters.
-    """
-    text = text.strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None
-
-
-def nearest(text: str, known: Sequence[str]) -> str:
-    """Return a sentence that names the likeliest of some names.
-
-    Args:
-        text (str): What was found.
-        known (Sequence[str]): What is known, at least one.
-    """
-    lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(text.strip().lower(), lower, n=1)
-    listed = ', '.join(list(known)[:10]) + (', ...' if len(known) > 10 else '')
-    guess = f'Did you mean {lower[found[0]]!r}? ' if found else ''
-    return f'{guess}Known are {listed}.'
-
-
-def class_index(text: str, classes: Sequence[str]) -> Optional[int]:
-    """Return the position of a class name, None if it is unknown.
-
-    Args:
-        text (str): The name; letters may be of the other case if that is
-            not the name of another class.
-        classes (Sequence[str]): All names.
-    """
-    text = text.strip()
-    for change in (str.strip, lambda name: name.strip().casefold()):
-        found = [i for i, name in enumerate(classes)
-                 if change(name) == change(text)]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
-
-
-def join_listed(root: str, path: str) -> str:
-    """Join a folder and a path that a list has.
-
-    Args:
-        root (str): The folder.
-        path (str): Backslashes in it separate folders, unless a file of that
-            name exists.
-    """
-    joined = os.path.join(root, path)
-    if '\\' not in path or os.sep == '\\' or os.path.isfile(joined):
-        return joined
-    return os.path.join(root, path.replace('\\', '/'))
-
-
-def path_key(path: str) -> str:
-    """Return what all spellings of a path share.
-
-    ``a.png``, ``./a.png``, ``d/../a.png``, ``d\\..\\a.png`` and ``.//a.png``
-    are one path. Links are not followed, and nothing is looked up.
-
-    Args:
-        path (str): A path with either separator.
-    """
-    return posixpath.normpath(path.replace('\\', '/'))
-
-
-def has_suffix(path: str) -> bool:
-    """Whether the name of a file has an ending, such as ``.jpg``.
-
-    Args:
-        path (str): A path with either separator.
-    """
-    return _SUFFIX.search(path_key(path)) is not None
-
-
-def is_foreign_path(path: str) -> bool:
-    """Whether this is an absolute Windows path on another system.
-
-    Args:
-        path (str): A path as a list has it.
-    """
-    return os.name != 'nt' and re.match(
-        r'[A-Za-z]:[\\/]|\\\\', path) is not None
-
-
-# -- rows --------------------------------------------------------------------
 def iterate_fields(path: PathLike, lines: Iterable[Line],
                    separator: str) -> Iterator[Tuple[Line, List[str]]]:
     """Split lines into fields, by the rules of CSV.
@@ -344,7 +86,7 @@ def iterate_fields(path: PathLike, lines: Iterable[Line],
 
 def _quote_error(path: PathLike, line: Line, separator: str,
                  reason: str = '') -> ValueError:
-    """The error for a line that csv does not read as one row."""
+    """Make the error for a line that csv does not read as one row."""
     if 'expected after' in reason:
         return line_error(
             path, line.number, line.text,
@@ -388,7 +130,7 @@ def column_key(name: str) -> str:
 
 
 class Header(NamedTuple):
-    """Where the columns of a table are.
+    """Places of the columns of a table.
 
     Attributes:
         names (list[str]): All columns as written.

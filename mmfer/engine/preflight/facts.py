@@ -1,0 +1,248 @@
+"""Facts about models, data sets and configs, for the comparisons."""
+import copy
+import logging
+from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Sequence,
+                    Tuple)
+
+import numpy as np
+import torch
+import torch.nn as nn
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmfer.datasets import FERDataset
+from mmfer.models.classifier import blank_images
+from mmfer.models.predictions import predict_batch
+
+from ..pipeline_probe import PreparedImage, prepare_image, spread_positions
+from ..utils import predicts_classes
+
+# Images of a data set that are looked at.
+MAX_IMAGES = 32
+
+
+class ModelFacts(NamedTuple):
+    """Facts about a model, found by running it on blank images.
+
+    Attributes:
+        outputs (int, optional): Classes that it predicts; None if it predicts
+            none, or could not be run.
+        batch_norms (list[str]): BatchNorm layers that train and see a single
+            value per channel of each image, so that a batch of one image has
+            no statistics.
+    """
+    outputs: Optional[int]
+    batch_norms: List[str]
+
+
+def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
+    """Run a model in eval mode on two blank images, without a trace.
+
+    Args:
+        model (nn.Module): Any classifier, without a wrapper for DDP.
+        example (Tensor, optional): A prepared image (C, H, W), whose shape
+            is taken where the data preprocessor states none.
+    """
+    facts = ModelFacts(getattr(getattr(model, 'head', None), 'num_classes',
+                               None), [])
+    if not predicts_classes(model):
+        return ModelFacts(None, [])
+    preprocessor = model.data_preprocessor
+    if hasattr(preprocessor, 'input_shape'):
+        images = blank_images(preprocessor)
+    elif example is not None:
+        images = torch.zeros_like(example).expand(2, *example.shape)
+    else:
+        return facts
+    modes = {module: module.training for module in model.modules()}
+    # Some stay in eval mode when the model trains.
+    model.train()
+    norms = {module: name for name, module in model.named_modules()
+             if isinstance(module, _BatchNorm) and module.training}
+    seen: Dict[str, None] = {}
+
+    def note(module, inputs):
+        if inputs[0].numel() == inputs[0].shape[0] * inputs[0].shape[1] and \
+                not (isinstance(module, nn.SyncBatchNorm)
+                     and get_world_size() > 1):
+            seen[f'{norms[module]} ({type(module).__name__})'] = None
+
+    handles = [module.register_forward_pre_hook(note) for module in norms]
+    model.eval()
+    try:
+        with torch.no_grad():
+            inputs = preprocessor(dict(inputs=images), False)['inputs']
+            scores = predict_batch(model, inputs).get('pred_score')
+        if scores is not None:
+            facts = ModelFacts(scores.shape[1], [])
+    except Exception as error:
+        # A model of another kind; what is wrong with it training will say.
+        print_log(f'preflight: the model could not be run ({error}).',
+                  'current', level=logging.DEBUG)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    return facts._replace(batch_norms=list(seen))
+
+
+def class_sets(where: str, dataset: Any
+               ) -> Iterator[Tuple[str, Optional[Sequence[str]]]]:
+    """Classes as a data set states them, and those of its parts.
+
+    Args:
+        where (str): Name of the data set, for messages.
+        dataset: Any data set, in any wrappers.
+
+    Yields:
+        tuple: Who states them, and the classes or None.
+    """
+    yield where, stated_classes(dataset)
+    inner, path = dataset, where
+    while not isinstance(getattr(inner, 'datasets', None), (list, tuple)):
+        inner = inner_dataset(inner)
+        if inner is None:
+            return
+    for i, part in enumerate(inner.datasets):
+        yield from class_sets(f'{path} (part {i})', part)
+
+
+def inner_dataset(dataset: Any) -> Any:
+    """Return the data set in a wrapper of one, else None."""
+    if isinstance(dataset, FERDataset):
+        return None
+    # Not truth values: those of a data set ask for its length.
+    attributes = getattr(dataset, '__dict__', {})
+    inner = attributes.get('dataset')
+    return attributes.get('_dataset') if inner is None else inner
+
+
+def stated_classes(dataset: Any) -> Optional[Sequence[str]]:
+    """Class names of a data set of any library, None if it has none."""
+    metainfo = getattr(dataset, 'metainfo', None)
+    classes = metainfo.get('classes') if isinstance(metainfo, dict) else None
+    if classes is None:
+        # Those of torchvision.
+        classes = getattr(dataset, 'classes', None)
+    if classes is None and inner_dataset(dataset) is not None:
+        return stated_classes(inner_dataset(dataset))
+    if not isinstance(classes, (list, tuple)) or not classes:
+        return None
+    return classes
+
+
+def classes_of_config(cfg: dict) -> Optional[Sequence[str]]:
+    """Classes of a data set that is not loaded for it.
+
+    Args:
+        cfg (dict): Of the data set. What cannot be built (it may not be
+            there yet) states no classes.
+    """
+    try:
+        dataset = DATASETS.build(dict(copy.deepcopy(cfg), lazy_init=True))
+        if stated_classes(dataset) is None and isinstance(
+                dataset, FERDataset):
+            # Folders are classes: list them, but decode nothing.
+            dataset.cache_images, dataset.on_bad_image = False, 'raise'
+            dataset.full_init()
+        return stated_classes(dataset)
+    except Exception as error:
+        print_log(f'preflight: classes of {cfg.get("type")} are not known '
+                  f'({error}).', 'current', level=logging.DEBUG)
+        return None
+
+
+def largest_label(dataset: Any) -> Optional[int]:
+    """Largest label of a data set that can tell its labels, else None."""
+    try:
+        labels = np.asarray(dataset.get_gt_labels())
+        return int(labels.max()) if labels.ndim == 1 else None
+    except Exception:
+        return None
+
+
+def image_datasets(dataset: Any) -> Iterator[Any]:
+    """Data sets with a pipeline and annotations, inside any wrappers."""
+    if hasattr(dataset, 'get_data_info') and hasattr(
+            getattr(dataset, 'pipeline', None), 'transforms'):
+        yield dataset
+        return
+    parts = getattr(dataset, 'datasets', None)
+    if not isinstance(parts, (list, tuple)):
+        parts = [inner_dataset(dataset)]
+    for part in parts:
+        if part is not None:
+            yield from image_datasets(part)
+
+
+def prepared_images(dataset: Any) -> List[PreparedImage]:
+    """Run some images, spread over a data set, through its pipeline.
+
+    Images that cannot be read are passed over: training names them.
+    """
+    inner = list(image_datasets(dataset))
+    images = []
+    for part in inner:
+        for position in spread_positions(
+                len(part), max(4, MAX_IMAGES // len(inner))):
+            try:
+                info = part.get_data_info(position)
+                path = info.get('img_path')
+                name = f'sample {position}' if path is None else \
+                    part.image_name(path) if isinstance(part, FERDataset) \
+                    else str(path)
+                image = prepare_image(part.pipeline.transforms, info, name)
+            except Exception as error:
+                print_log(f'preflight: image {position} was not looked at '
+                          f'({error}).', 'current', level=logging.DEBUG)
+                continue
+            if image is not None:
+                images.append(image)
+    return images
+
+
+def resizes(dataset: Any) -> bool:
+    """Return whether every pipeline in a data set has a step that resizes."""
+    return all(
+        any('Resize' in type(step).__name__
+            for step in part.pipeline.transforms)
+        for part in image_datasets(dataset))
+
+
+def stacks(collate_fn: Any) -> bool:
+    """Return whether a loader stacks images, which the model may also pad."""
+    return getattr(collate_fn, 'func', collate_fn) is not pseudo_collate
+
+
+def output_settings(cfg: Any, outputs: int) -> List[str]:
+    """Find where a config states the number of outputs, as dotted paths."""
+    found = []
+
+    def search(value, path):
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if key == 'num_classes' and item == outputs:
+                    found.append(f'{path}.{key}')
+                search(item, f'{path}.{key}')
+        elif isinstance(value, (list, tuple)):
+            for i, item in enumerate(value):
+                search(item, f'{path}.{i}')
+
+    for name in ('data_preprocessor', 'model'):
+        search(cfg.get(name) or {}, name)
+    return found
+
+
+def stated_input_shape(runner: Runner) -> Optional[Tuple[int, ...]]:
+    """``input_shape`` of the data preprocessor, if the config states it."""
+    for cfg in (runner.cfg.get('data_preprocessor'),
+                (runner.cfg.get('model') or {}).get('data_preprocessor')):
+        if isinstance(cfg, dict) and 'input_shape' in cfg:
+            return tuple(cfg['input_shape'])
+    return None

@@ -1,0 +1,97 @@
+"""Fields of tables and lists: numbers, flags and names."""
+import csv
+import difflib
+import re
+from typing import Optional, Sequence
+
+# Nobody counts further, and int() refuses thousands of digits.
+_WHOLE = re.compile(r'([+-]?[0-9]{1,40})(?:\.0*)?')
+_WHOLE_COMMA = re.compile(r'([+-]?[0-9]{1,40})(?:[.,]0*)?')
+_NUMBER = re.compile(
+    r'[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?nan|'
+    r'[+-]?inf(?:inity)?', re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(
+    r'[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?', re.IGNORECASE)
+_TRUE = ('true', '1', '1.0', 'yes')
+_FALSE = ('false', '0', '0.0', 'no')
+
+
+def unquoted(text: str) -> str:
+    """Text without the quotes around it, if it is one quoted field."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        try:
+            fields = next(csv.reader([text], strict=True))
+        except csv.Error:
+            return text
+        if len(fields) == 1:
+            return fields[0].strip()
+    return text
+
+
+def whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
+    """Return the whole number that a field holds, None if it holds none.
+
+    ``3``, ``+3``, ``3.0`` and ``3.`` are 3; ``1e3``, ``1_000``, ``nan`` and
+    digits of other scripts are none.
+
+    Args:
+        text (str): The field.
+        decimal_comma (bool): Whether ``3,0`` is 3, too.
+    """
+    pattern = _WHOLE_COMMA if decimal_comma else _WHOLE
+    match = pattern.fullmatch(text.strip())
+    return None if match is None else int(match[1])
+
+
+def number(text: str, decimal_comma: bool = False) -> Optional[float]:
+    """Return the number that a field holds, None if it holds none.
+
+    Args:
+        text (str): The field; ``nan`` and ``inf`` are numbers.
+        decimal_comma (bool): Whether ``0,5`` is 0.5, as in what a
+            spreadsheet of many countries saves.
+    """
+    text = text.strip()
+    if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
+        return float(text.replace(',', '.'))
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def is_number_like(text: str) -> bool:
+    """Return whether a field seems to be meant as a number, be it a wrong one.
+
+    Args:
+        text (str): The field; ``1_000``, ``1e3`` and digits of other scripts
+            are like numbers, too.
+    """
+    if _DECIMAL_COMMA.fullmatch(text):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def flag(text: str) -> Optional[bool]:
+    """Return what a yes-or-no field says, None if it says neither.
+
+    Args:
+        text (str): true, false, 1, 0, 1.0, 0.0, yes or no, in any letters.
+    """
+    text = text.strip().lower()
+    return True if text in _TRUE else False if text in _FALSE else None
+
+
+def nearest(text: str, known: Sequence[str]) -> str:
+    """Return a sentence that names the likeliest of some names.
+
+    Args:
+        text (str): What was found.
+        known (Sequence[str]): What is known, at least one.
+    """
+    lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(text.strip().lower(), lower, n=1)
+    listed = ', '.join(list(known)[:10]) + (', ...' if len(known) > 10 else '')
+    guess = f'Did you mean {lower[found[0]]!r}? ' if found else ''
+    return f'{guess}Known are {listed}.'
