@@ -167,6 +167,7 @@ class _ListReader:
         if self.header is not None or stated:
             self.separator = separator
         else:
+            self._refuse_partial_header(body[0], separator)
             self.separator = self._find_separator(body[:self.num_tried])
         if self.header is not None and self.header.others:
             raise line_error(
@@ -175,6 +176,26 @@ class _ListReader:
                 'The columns of this list are '
                 f'{describe_columns(self.columns)}. Correct the name, or '
                 'remove the column.')
+
+    def _refuse_partial_header(self, line: Line, separator: str) -> None:
+        """Raise if a line of column names lacks one that is needed.
+
+        Rows have as many fields as there are columns to read; a table of a
+        labelling program has more, some of them known.
+        """
+        fields = first_fields(line, separator)
+        found = known_columns(fields, self.columns)
+        if len(fields) <= len(self.names) or not found or \
+                self._is_value(fields[-1]):
+            return
+        missing = [name for name in self.names if name not in found]
+        raise line_error(
+            self.text.path, line.number, line.text,
+            f'the header has no column {", ".join(missing)}; its columns are '
+            f'{", ".join(map(repr, fields))}',
+            'The columns of this list are '
+            f'{describe_columns(self.columns)}. Correct the name, and remove '
+            'the other columns.')
 
     def _find_separator(self, body: Sequence[Line]) -> Optional[str]:
         """Return what separates the fields of rows without a header."""

@@ -722,3 +722,16 @@ def test_write_refuses(tmp_path, names, labels, message):
 def test_write_refuses_other_bases(tmp_path):
     with pytest.raises(ValueError, match='neither 0 nor 1'):
         write_label_list(tmp_path / 'list.txt', ['a'], [0], label_base=2)
+
+
+def test_header_of_a_labelling_program(tmp_path):
+    """Columns that are known among others: the one that lacks is named."""
+    path = tmp_path / 'list.csv'
+    path.write_text('annotation_id,choice,id,image\n1,happy,7,a.png\n')
+    with pytest.raises(ValueError, match="line 1: .*the header has no column "
+                       "label; its columns are 'annotation_id', 'choice'"):
+        read_label_list(path, 2, classes=['happy', 'sad'])
+    # A row of names that a header may have is still a row.
+    path.write_text('name,happy\nimage,sad\n')
+    rows = read_label_list(path, 2, classes=['happy', 'sad'])
+    assert rows.names == ('name', 'image')
