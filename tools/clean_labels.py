@@ -35,7 +35,7 @@ from mmfer.cli import (add_runner_arguments, build_runner,
                        load_training_config, preflight_of, process_group,
                        run_tool)
 from mmfer.compat import write_atomic
-from mmfer.datasets import FERDataset
+from mmfer.datasets import FERDataset, pipeline_of
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.hooks.summary import config_hash, package_versions
 from mmfer.engine.preflight import (PreflightError, check_cleaning,
@@ -205,7 +205,7 @@ def main() -> None:
         preflight = preflight_of(runner)
         check_cleaning(runner, dataset, method.base, preflight.strict)
         preflight.check_training(runner)
-        pipeline = runner.val_dataloader.dataset.pipeline
+        pipeline = pipeline_of(runner.val_dataloader.dataset)
         judgement, record = method(
             cfg, dataset, pipeline, args.stages
             or osp.join(args.out, STAGES), runner.logger)

@@ -54,8 +54,8 @@ def merge_args(args: argparse.Namespace) -> Config:
 def main() -> None:
     args = parse_args()
     cfg = merge_args(args)
-    with process_group(cfg), checkpoint_loading(cfg.load_from,
-                                                args.trust_checkpoint):
+    with process_group(cfg), checkpoint_loading(
+            cfg.get('load_from'), args.trust_checkpoint):
         runner = build_runner(cfg)
         check_pretrained(bare_model(runner))
         # Schedules of an epoch without batches fail before hooks are called.

@@ -7,11 +7,12 @@ ascending ``sample_id``)::
 
 as ``Datalab.get_issues('label')`` returns them; those of
 ``CleanLearning.get_label_issues`` call the second ``label_quality``. The
-index column that pandas writes tells which sample a row is of.
+index column that pandas writes tells which sample a row is of, whatever its
+name.
 """
 import csv
 import io
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from mmfer.datasets import FERDataset
 from mmfer.utils.text_tables import (
     TextTable,
     class_index,
+    column_key,
     flag,
     nearest,
     read_table,
@@ -78,7 +80,7 @@ def from_label_issues(path: str, dataset: FERDataset,
     """
     table = read_table(
         path, COLUMNS, "table of cleanlab's label issues, written by "
-        'issues.to_csv(path)')
+        'issues.to_csv(path)', others='keep')
     ids = np.sort(dataset.sample_ids)
     if len(table) != len(ids):
         raise ValueError(
@@ -121,10 +123,11 @@ def from_label_issues(path: str, dataset: FERDataset,
 
 def _row_order(table: TextTable) -> List[int]:
     """Row of the table for each sample, by the index column if it has one."""
-    if table.index is None:
+    index = table.index or _named_index(table)
+    if index is None:
         return list(range(len(table)))
     row_of: Dict[int, int] = {}
-    for row, text in enumerate(table.index):
+    for row, text in enumerate(index):
         position = whole_number(text)
         if position is None or not 0 <= position < len(table):
             raise table.error(
@@ -138,6 +141,21 @@ def _row_order(table: TextTable) -> List[int]:
                 row, f'the index {position} is in line '
                 f'{table.line_numbers[first]}, too', 'Remove one of the two.')
     return [row_of[position] for position in range(len(table))]
+
+
+def _named_index(table: TextTable) -> Optional[List[str]]:
+    """The first column, if it numbers the rows under a name of its own.
+
+    pandas writes the name of an index, such as ``id``, into the header. Only
+    an index has every number below the number of rows, each once.
+    """
+    name = next(iter(table.others))
+    if column_key(name) in {alias for aliases in COLUMNS.values()
+                            for alias in aliases}:
+        return None
+    fields = table.others[name]
+    numbers = {whole_number(text) for text in fields}
+    return fields if numbers == set(range(len(fields))) else None
 
 
 def _read_labels(table: TextTable, order: Sequence[int], own: Sequence[int],

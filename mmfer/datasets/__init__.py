@@ -8,11 +8,11 @@ from .rafdb import RAFDB
 from .samplers import BalancedSampler
 from .synthfaces import SyntheticFaces
 from .transforms import GaussianNoise, LoadFERImage, PackFERInputs
-from .views import LabelView, unaugmented, with_pipeline
+from .views import LabelView, pipeline_of, unaugmented, with_pipeline
 
 __all__ = [
     'AffectNet', 'BalancedSampler', 'FERDataset', 'FERPlus', 'GaussianNoise',
     'ImageFolders', 'ImageList', 'LabelView', 'LoadFERImage', 'NoisyCIFAR10',
     'NoisyCIFAR100', 'PackFERInputs', 'RAFDB', 'SyntheticFaces',
-    'fer_datasets', 'unaugmented', 'with_pipeline'
+    'fer_datasets', 'pipeline_of', 'unaugmented', 'with_pipeline'
 ]

@@ -150,6 +150,10 @@ def is_file_object(source: Any) -> bool:
 
 def _read_object(file) -> Tuple[bytes, str]:
     """Contents of an open file, and what to call it."""
+    if isinstance(file, io.TextIOBase):
+        # It would decode bytes that are no text.
+        raise TypeError(
+            "an image file was opened as text; open it with 'rb'")
     if getattr(file, 'seekable', bool)():
         # Like PIL, so that a buffer that was just written can be given.
         file.seek(0)

@@ -10,7 +10,8 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
-from mmfer.datasets import FERDataset, fer_datasets, unaugmented
+from mmfer.datasets import (FERDataset, fer_datasets, pipeline_of,
+                            unaugmented)
 from mmfer.models.heads import least_confidence
 
 
@@ -36,7 +37,7 @@ def training_set(runner: Runner) -> FERDataset:
 def evaluation_view(runner: Runner) -> FERDataset:
     """The training set through the pipeline of the validation set."""
     return unaugmented(
-        training_set(runner), runner.val_dataloader.dataset.pipeline)
+        training_set(runner), pipeline_of(runner.val_dataloader.dataset))
 
 
 def augmented_view(runner: Runner) -> FERDataset:
@@ -165,7 +166,8 @@ def predict_training_set(
         every sample once.
     """
     if dataset is not None:
-        view = unaugmented(dataset, runner.val_dataloader.dataset.pipeline)
+        view = unaugmented(
+            dataset, pipeline_of(runner.val_dataloader.dataset))
     else:
         view = augmented_view(runner) if augment else evaluation_view(runner)
     like = runner.train_dataloader if augment else runner.val_dataloader

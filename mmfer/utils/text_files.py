@@ -107,8 +107,7 @@ def read_text(path: PathLike, kind: str = 'file') -> TextFile:
         ValueError: See :func:`iterate_lines`.
     """
     path = _existing(path, kind)
-    with _open(path) as file:
-        stream = _decoded(file)
+    with _open(path) as file, _decoded(file) as stream:
         lines = list(_checked(stream, path))
         found, size = stream.newlines, file.seek(0, os.SEEK_END)
     return TextFile(
@@ -133,8 +132,8 @@ def iterate_lines(path: PathLike, kind: str = 'file') -> Iterator[str]:
             message names file and line.
     """
     path = _existing(path, kind)
-    with _open(path) as file:
-        for line in _checked(_decoded(file), path):
+    with _open(path) as file, _decoded(file) as stream:
+        for line in _checked(stream, path):
             yield line.removesuffix('\n')
 
 

@@ -334,9 +334,10 @@ def test_open_files(tmp_path):
             return self.file.read(min(size, 100))
 
     np.testing.assert_array_equal(read_image(Stream()), picture)
-    with open(path, encoding='latin-1') as file:
-        with pytest.raises(TypeError, match="'rb'"):
-            read_image(file)
+    for encoding in ('latin-1', 'utf-8'):
+        with open(path, encoding=encoding) as file:
+            with pytest.raises(TypeError, match="'rb'"):
+                read_image(file)
     path.write_bytes(b'no image')
     with open(path, 'rb') as file:
         with pytest.raises(UnreadableImageError, match=r'a\.png'):

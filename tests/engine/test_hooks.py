@@ -1,5 +1,7 @@
 import csv
+import io
 import json
+import logging
 import math
 
 import numpy as np
@@ -338,4 +340,34 @@ def test_no_validation_still_trains(tmp_path):
     train(cfg)
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['metrics'] == {} and summary['epochs'] == 1
+    assert not (tmp_path / 'sample_scores.csv').exists()
+
+
+def test_validation_sets_in_wrappers(tmp_path):
+    """The pipeline of the first part prepares the training images."""
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces',
+                      train_cfg__max_epochs=1)
+    part = dict(cfg.val_dataloader.dataset, num_samples=14)
+    cfg.val_dataloader.dataset = dict(
+        type='RepeatDataset', times=1,
+        dataset=dict(type='ConcatDataset', datasets=[part, part]))
+    train(cfg)
+    assert len(read_scores(tmp_path)) == 96
+
+
+def test_pipeline_without_sample_id(tmp_path):
+    """It is said before the training, which goes on, that no table comes."""
+    cfg = tiny_config(
+        tmp_path, 'ce/ce_r18_synthfaces', train_cfg__max_epochs=1)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.pipeline[-1] = dict(type='PackInputs')
+    cfg.val_evaluator = dict(type='Accuracy')
+    cfg.test_evaluator = cfg.val_evaluator
+    log = io.StringIO()
+    runner = Runner.from_cfg(cfg)
+    handler = logging.StreamHandler(log)
+    runner.logger.addHandler(handler)
+    runner.train()
+    assert 'sample_scores.csv will not be written: the validation pipeline ' \
+        'packs no sample_id' in log.getvalue()
     assert not (tmp_path / 'sample_scores.csv').exists()

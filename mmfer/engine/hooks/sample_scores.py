@@ -11,12 +11,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmfer.compat import write_atomic
-from mmfer.datasets import fer_datasets
+from mmfer.datasets import FERDataset, fer_datasets
 from mmfer.evaluation.functional import auroc
 from mmfer.registry import HOOKS
-from ..scoring import (predict_training_set, saved_weights,
+from ..scoring import (evaluation_view, predict_training_set, saved_weights,
                        training_set)
-from ..utils import bare_model, predicts_classes
+from ..utils import bare_model, predicts_classes, random_state_kept
 
 
 def score_rows(sample_ids: np.ndarray, images: List[str],
@@ -103,6 +103,24 @@ def format_table(rows: List[dict]) -> bytes:
     return text.getvalue().encode()
 
 
+def packs_sample_id(view: FERDataset) -> bool:
+    """Whether the samples of a view tell which they are.
+
+    Args:
+        view (FERDataset): Its first image that can be read is looked at.
+    """
+    with random_state_kept():
+        for position in range(min(len(view), 8)):
+            try:
+                packed = view[position]
+            except Exception:
+                # Training says what is wrong with this image.
+                continue
+            sample = packed.get('data_samples')
+            return sample is not None and 'sample_id' in sample
+    return True
+
+
 @HOOKS.register_module()
 class SampleScoresHook(Hook):
     """Write ``sample_scores.csv`` to the work dir when training ends.
@@ -143,6 +161,9 @@ class SampleScoresHook(Hook):
         elif len(datasets) != 1:
             self.reason = ('it needs exactly one mmfer data set to train on, '
                            f'and there are {len(datasets)}')
+        elif not packs_sample_id(evaluation_view(runner)):
+            self.reason = ('the validation pipeline packs no sample_id; end '
+                           "it with dict(type='PackFERInputs')")
         if self.reason is not None:
             runner.logger.warning(
                 f'sample_scores.csv will not be written: {self.reason}.')

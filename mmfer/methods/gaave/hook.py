@@ -5,7 +5,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mmfer.datasets import FERDataset
+from mmfer.datasets import FERDataset, pipeline_of
 from mmfer.engine import PreflightHook
 from mmfer.engine.preflight import (build_fitting_loop, check_batches,
                                     check_cleaning, check_training)
@@ -69,8 +69,8 @@ class GAAVEHook(Hook):
         folder = osp.join(runner.work_dir, 'cleaning')
         with random_state_kept():
             judgement, record = self.method(
-                cfg, dataset, runner.val_dataloader.dataset.pipeline, folder,
-                runner.logger)
+                cfg, dataset, pipeline_of(runner.val_dataloader.dataset),
+                folder, runner.logger)
         if is_main_process():
             write_report(folder, judgement, record, dataset.CLASSES)
         dataset.judge(judgement._asdict())
