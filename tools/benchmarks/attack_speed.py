@@ -119,7 +119,8 @@ def measure(args: argparse.Namespace) -> dict:
         synchronize(args.device)
         return result, time.perf_counter() - start
 
-    chunks = torch.arange(len(ids)).chunk(args.chunks)
+    rows = torch.arange(len(ids), device=args.device)
+    chunks = rows.chunk(args.chunks)
     # Warm-up of both.
     plain(chunks[0][:args.batch_size])
     compact(chunks[0][:args.batch_size])
@@ -131,8 +132,8 @@ def measure(args: argparse.Namespace) -> dict:
         differing += int((first != second).sum())
         seconds.append((a, b))
         steps.append(second)
-    _, half = timed(compact, torch.arange(len(ids) // 2))
-    _, whole = timed(compact, torch.arange(len(ids)))
+    _, half = timed(compact, rows[:len(ids) // 2])
+    _, whole = timed(compact, rows)
     steps = torch.cat(steps).numpy()
     seconds = np.array(seconds)
     passes = np.minimum(steps, attack.steps) + 1
