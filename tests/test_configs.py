@@ -93,7 +93,8 @@ def test_config(path, roots, trained, tmp_path):
             network.backbone.init_cfg = None
     for key in ('train_dataloader', 'val_dataloader'):
         loader = cfg[key]
-        loader.batch_size = 4
+        # The fewest that have batch statistics.
+        loader.batch_size = 2
         loader.num_workers = 0
         loader.collate_fn = dict(type='default_collate')
         if name['dataset'] in roots:

@@ -44,7 +44,7 @@ def launch(config, work_dir, *arguments):
     ('coteaching', dict(model__noise_model=dict(min_separation=None),
                         model__noise_rate=None,
                         model__score_source='pass')),
-    ('alum', {}),
+    pytest.param('alum', {}, marks=pytest.mark.slow),
 ])
 def test_train_score_and_resume(tmp_path, name, options):
     cfg = tiny_config(

@@ -249,7 +249,8 @@ def test_clean_labels_reach_nothing(cleaned, any_steps, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('name', [
-    'alum/alum_r18_synthfaces_noise30', 'rul/rul_r18_synthfaces_noise30',
+    pytest.param('alum/alum_r18_synthfaces_noise30', marks=pytest.mark.slow),
+    pytest.param('rul/rul_r18_synthfaces_noise30', marks=pytest.mark.slow),
     'resup/resup_r18_synthfaces_noise30'
 ])
 def test_in_front_of_other_methods(tmp_path, name):
