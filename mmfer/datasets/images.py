@@ -49,7 +49,7 @@ _MODES = dict(color=cv2.IMREAD_COLOR, grayscale=cv2.IMREAD_GRAYSCALE)
 
 
 class UnreadableImageError(OSError):
-    """An image file that is empty, damaged or not an image."""
+    """Error for an image file that is empty, damaged or not an image."""
 
 
 class _Kind(NamedTuple):

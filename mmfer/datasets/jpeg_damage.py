@@ -77,7 +77,7 @@ class Frame(NamedTuple):
 
 
 class Structure(NamedTuple):
-    """The parts of a JPEG.
+    """Parts of a JPEG.
 
     Attributes:
         frame (Frame, optional): None if it has none that can be judged.
@@ -246,7 +246,7 @@ def _first_codes(segment: bytes) -> Dict[int, int]:
 
 # -- sequential JPEG: what the decoder has read when the image is finished ---
 class _Portions(io.BytesIO):
-    """A file that is read in given portions, and knows how many were."""
+    """File that is read in given portions, and counts them."""
 
     def __init__(self, portions: Sequence[bytes]):
         super().__init__(b''.join(portions))

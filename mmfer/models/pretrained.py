@@ -21,7 +21,7 @@ EXAMPLES = 3
 
 
 class Pretrained(NamedTuple):
-    """A module that starts from a file.
+    """Module that starts from a file.
 
     Attributes:
         place (str): Where its ``init_cfg`` stands in the config.

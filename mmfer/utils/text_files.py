@@ -25,7 +25,7 @@ _SAVE = ('Save it as UTF-8 ("CSV UTF-8" in Excel) and check that it is the '
 
 
 class Line(NamedTuple):
-    """A line that holds something.
+    """Line that holds something.
 
     Attributes:
         number (int): Its number in the file, from 1.
