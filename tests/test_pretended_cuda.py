@@ -21,8 +21,6 @@ from mmfer.methods.gaave.pixels import pixel_classifier, pixels
 from mmfer.models.label_noise_model import MONOTONE, flatten_tails
 from mmfer.registry import MODELS
 
-pretends = pytest.mark.skipif(
-    not can_pretend(), reason='this torch cannot pretend a CUDA device')
 # Of configs that differ in their data alone, one; those of GAAVE train what
 # others do. One more has three annotators.
 NAMES = list({
@@ -30,6 +28,12 @@ NAMES = list({
     for path in sorted(Path(CONFIGS).glob('*/*_synthfaces*.py'))
     if path.parent.name != 'gaave'
 }.values()) + ['jointgan/jointgan_vgg16_cifar10_multinoise_small']
+
+
+@pytest.fixture(scope='module')
+def pretends():
+    if not can_pretend():
+        pytest.skip('this torch cannot pretend a CUDA device')
 
 
 class NoUpdate(OptimWrapper):
@@ -74,7 +78,7 @@ def wrappers(model):
         name: NoUpdate(player) for name, player in model.players().items()})
 
 
-@pretends
+@pytest.mark.usefixtures('pretends')
 @pytest.mark.parametrize('name', NAMES)
 def test_train_step_and_prediction(name):
     cfg, model = build(name)
@@ -98,7 +102,7 @@ def test_train_step_and_prediction(name):
                 assert sample.uncertainty.device == CUDA
 
 
-@pretends
+@pytest.mark.usefixtures('pretends')
 @pytest.mark.parametrize('name', ['ce/ce_r18_synthfaces',
                                   'resup/resup_r18_synthfaces_noise30'])
 def test_attack(name):
@@ -153,7 +157,7 @@ def test_guard_finds_what_cuda_refuses():
     assert table.tolist() == [4., 4., 4., 4., 4., 4.]
 
 
-@pretends
+@pytest.mark.usefixtures('pretends')
 def test_pretended_device_refuses():
     with pretended_cuda():
         here, there = torch.ones(2), torch.ones(2, device=CUDA)
