@@ -1,4 +1,5 @@
 """Packaging of mmfer; metadata is in pyproject.toml."""
+
 import shutil
 from pathlib import Path
 
@@ -22,8 +23,10 @@ class BuildWithConfigs(build_py):
         target = Path(self.build_lib) / 'mmfer/.mim'
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(
-            ROOT / 'configs', target / 'configs',
-            ignore=shutil.ignore_patterns('__pycache__'))
+            ROOT / 'configs',
+            target / 'configs',
+            ignore=shutil.ignore_patterns('__pycache__'),
+        )
         shutil.copy(ROOT / 'model-index.yml', target)
 
 

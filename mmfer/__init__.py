@@ -1,4 +1,5 @@
 """mmfer: facial-expression recognition from wrong labels, on OpenMMLab."""
+
 import importlib
 
 from .compat import check_dependencies

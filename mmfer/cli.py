@@ -1,4 +1,5 @@
 """What the command-line tools share."""
+
 import argparse
 import os
 import os.path as osp
@@ -13,8 +14,12 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .compat import (cpu_process_group, keep_freed_memory, unsafe_loading,
-                     use_cpu_processes)
+from .compat import (
+    cpu_process_group,
+    keep_freed_memory,
+    unsafe_loading,
+    use_cpu_processes,
+)
 from .engine import PreflightHook
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -23,28 +28,31 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags that training and testing share, named as in mmpretrain."""
     parser.add_argument('--work-dir', help='folder for logs and results')
-    parser.add_argument(
-        '--amp', action='store_true', help='use mixed precision')
+    parser.add_argument('--amp', action='store_true', help='use mixed precision')
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',
-        help='switch pin_memory off in all data loaders')
+        help='switch pin_memory off in all data loaders',
+    )
     parser.add_argument(
         '--trust-checkpoint',
         action='store_true',
         help='load a checkpoint of another program that torch refuses to '
-        'load safely; loading it can run code that it contains')
+        'load safely; loading it can run code that it contains',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         help='settings that override the config, as key=value; lists as '
-        'key="[a,b]" or key=a,b, without white space')
+        'key="[a,b]" or key=a,b, without white space',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='job launcher')
+        help='job launcher',
+    )
     # torch.distributed.launch passes it; torchrun sets the variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
@@ -59,7 +67,8 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         raise SystemExit(
             f'{path}: there is no such config. The configs lie in '
             'configs/<method>/; their names are '
-            '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py')
+            '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
+        )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(path)
     cfg.launcher = args.launcher
@@ -67,21 +76,25 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         if args.launcher != 'pytorch':
             raise SystemExit(
                 f'--launcher {args.launcher}: on CPUs only the launcher '
-                'pytorch (torchrun) is supported.')
+                'pytorch (torchrun) is supported.'
+            )
         use_cpu_processes(cfg)
     rank = int(os.environ['LOCAL_RANK'])
-    if args.launcher != 'none' and get_device() == 'cuda' and \
-            rank >= torch.cuda.device_count():
+    if (
+        args.launcher != 'none'
+        and get_device() == 'cuda'
+        and rank >= torch.cuda.device_count()
+    ):
         raise SystemExit(
             f'--launcher {args.launcher}: process {rank} of this machine has '
             f'no GPU, there are {torch.cuda.device_count()}. Start as many '
             'processes as GPUs (--nproc-per-node), or set '
-            'CUDA_VISIBLE_DEVICES= to train on CPUs.')
+            'CUDA_VISIBLE_DEVICES= to train on CPUs.'
+        )
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs',
-                                osp.splitext(osp.basename(path))[0])
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     return cfg
 
 
@@ -90,14 +103,13 @@ def load_training_config(path: str, args: argparse.Namespace) -> Config:
     cfg = load_config(path, args)
     if args.amp:
         cfg.optim_wrapper.pop('loss_scale', None)
-        cfg.optim_wrapper.update(
-            type='AutocastOptimWrapper', dtype='bfloat16')
+        cfg.optim_wrapper.update(type='AutocastOptimWrapper', dtype='bfloat16')
     return cfg
 
 
-def finish_config(cfg: Config,
-                  args: argparse.Namespace,
-                  persistent_workers: bool = True) -> Config:
+def finish_config(
+    cfg: Config, args: argparse.Namespace, persistent_workers: bool = True
+) -> Config:
     """Add mmpretrain's data-loader defaults, then the ``--cfg-options``.
 
     What torch refuses (persistent workers without workers) or warns about
@@ -108,7 +120,8 @@ def finish_config(cfg: Config,
             loader = ConfigDict(
                 pin_memory=True,
                 persistent_workers=persistent_workers,
-                collate_fn=dict(type='default_collate'))
+                collate_fn=dict(type='default_collate'),
+            )
             loader.update(cfg[name])
             if args.no_pin_memory:
                 loader.pin_memory = False
@@ -143,8 +156,7 @@ def with_preflight(runner: Runner) -> Runner:
 
 def preflight_of(runner: Runner) -> Optional[PreflightHook]:
     """Return the runner's :class:`PreflightHook`, if it has one."""
-    return next(
-        (h for h in runner.hooks if isinstance(h, PreflightHook)), None)
+    return next((h for h in runner.hooks if isinstance(h, PreflightHook)), None)
 
 
 @contextmanager
@@ -163,7 +175,9 @@ def checkpoint_loading(path: Optional[str], trust: bool):
     if trust:
         warnings.warn(
             'loading without safety checks (--trust-checkpoint): a '
-            'checkpoint can run code', stacklevel=2)
+            'checkpoint can run code',
+            stacklevel=2,
+        )
         with unsafe_loading():
             yield
         return
@@ -173,7 +187,8 @@ def checkpoint_loading(path: Optional[str], trust: bool):
         raise SystemExit(
             f'{path or "the checkpoint"}: holds Python objects and cannot be '
             'loaded safely. If you trust whoever made it, pass '
-            f'--trust-checkpoint.\n{error}') from None
+            f'--trust-checkpoint.\n{error}'
+        ) from None
 
 
 def save_figure(figure, path: str) -> None:

@@ -4,25 +4,23 @@ Everything here exists because a released dependency behaves in a way mmfer
 cannot live with. ``tests/test_compat.py`` fails for each one when it is no
 longer needed.
 """
-import copy
+
 import ctypes
 import gc
 import importlib.util
-import os
-import os.path as osp
-import tempfile
 import warnings
 from contextlib import contextmanager
 from functools import partial
 from inspect import isroutine
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import ManagerMixin, digit_version
+
+from mmfer.utils.files import write_atomic
 
 # Lower bounds only: an upper bound asserted at import breaks users the day a
 # dependency releases, whether or not anything changed for them.
@@ -42,63 +40,19 @@ def check_dependencies() -> None:
         raise ImportError(
             'mmfer needs mmcv: install either with `pip install '
             '"mmfer[lite]"` (mmcv-lite, enough for everything here) or keep '
-            'the full mmcv that another OpenMMLab project of yours needs.')
+            'the full mmcv that another OpenMMLab project of yours needs.'
+        )
     # mmcv-lite warns of a detector's layer that nothing here has use for.
     warnings.filterwarnings(
-        'ignore', 'Fail to import ``MultiScaleDeformableAttention``')
+        'ignore', 'Fail to import ``MultiScaleDeformableAttention``'
+    )
     for name, minimum in MINIMUM_VERSIONS.items():
         version = importlib.import_module(name).__version__
         if digit_version(version) < digit_version(minimum):
             raise ImportError(
                 f'mmfer needs {name}>={minimum}, found {version}: '
-                f'`pip install -U "{name}>={minimum}"`.')
-
-
-# ---------------------------------------------------------------------------
-# Models that complete their options merge them as config files are merged,
-# for which mmengine 0.10 has a private method only. Goes away when it has a
-# public function.
-# ---------------------------------------------------------------------------
-def merge_options(base: dict, options: Optional[dict]) -> dict:
-    """``base`` overridden by ``options``, in depth, with ``_delete_`` keys.
-
-    An ``init_cfg`` is one unit: one that names another ``type`` or
-    ``checkpoint`` replaces the old one whole, so that the ``prefix`` of one
-    file is never asked of another. A dict also replaces what is no dict, such
-    as None. Neither argument is changed.
-    """
-    options = _with_units(base, copy.deepcopy(options or {}))
-    return _without_delete(Config._merge_a_into_b(options, base))
-
-
-def _with_units(base: dict, options: dict) -> dict:
-    """Mark the dicts in ``options`` that replace those of ``base`` whole."""
-    for key, value in options.items():
-        if not isinstance(value, dict) or value.get('_delete_'):
-            continue
-        old = base.get(key)
-        if not isinstance(old, dict):
-            value['_delete_'] = True
-        elif key == 'init_cfg' and any(
-                name in value and value[name] != old.get(name)
-                for name in ('type', 'checkpoint')):
-            value.setdefault('type', 'Pretrained')
-            value['_delete_'] = True
-        else:
-            _with_units(old, value)
-    return options
-
-
-def _without_delete(value):
-    """Drop ``_delete_`` keys for which there was nothing to delete."""
-    if isinstance(value, dict):
-        return type(value)({
-            key: _without_delete(item)
-            for key, item in value.items() if key != '_delete_'
-        })
-    if type(value) in (list, tuple):
-        return type(value)(map(_without_delete, value))
-    return value
+                f'`pip install -U "{name}>={minimum}"`.'
+            )
 
 
 # ---------------------------------------------------------------------------
@@ -121,21 +75,19 @@ def to_plain(value: Any) -> Any:
             history_buffer=True,
             log=torch.as_tensor(np.asarray(log, dtype=np.float64)),
             count=torch.as_tensor(np.asarray(count, dtype=np.float64)),
-            max_length=value.max_length)
+            max_length=value.max_length,
+        )
     if isinstance(value, dict):
         return {
-            key: to_plain(item)
-            for key, item in value.items() if not isroutine(item)
+            key: to_plain(item) for key, item in value.items() if not isroutine(item)
         }
     if isinstance(value, (list, tuple)):
         return type(value)(to_plain(item) for item in value)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
-        return torch.as_tensor(value) if value.dtype.kind in 'biuf' \
-            else value.tolist()
-    if value is None or isinstance(value,
-                                   (bool, int, float, str, torch.Tensor)):
+        return torch.as_tensor(value) if value.dtype.kind in 'biuf' else value.tolist()
+    if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
         return value
     return repr(value)
 
@@ -147,7 +99,8 @@ def from_plain(value: Any) -> Any:
             return HistoryBuffer(
                 value['log'].cpu().numpy().tolist(),
                 value['count'].cpu().numpy().tolist(),
-                max_length=value['max_length'])
+                max_length=value['max_length'],
+            )
         return {key: from_plain(item) for key, item in value.items()}
     return value
 
@@ -172,31 +125,6 @@ def unsafe_loading():
 # a broken file where the good one was. Goes away when LocalBackend.put is
 # atomic.
 # ---------------------------------------------------------------------------
-def write_atomic(path: str, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that readers see the old or the new file.
-
-    The temporary file lies in the same folder, as a rename is atomic within
-    one file system only.
-    """
-    folder = osp.dirname(osp.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=folder, prefix=f'.{osp.basename(path)}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        if osp.exists(temporary):
-            os.remove(temporary)
-        raise
-
-
 class AtomicLocalBackend(LocalBackend):
     """Local files whose :meth:`put` replaces the target in one step.
 
@@ -219,7 +147,8 @@ def bf16_is_fast(device: str) -> bool:
     if device == 'cpu':
         return bool(
             getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
-            or getattr(torch.cpu, '_is_amx_tile_supported', bool)())
+            or getattr(torch.cpu, '_is_amx_tile_supported', bool)()
+        )
     if device == 'cuda':
         return torch.cuda.is_bf16_supported()
     return False
@@ -268,10 +197,9 @@ def keep_freed_memory() -> bool:
         # Another libc: macOS, Windows, musl.
         return False
     largest = 2**31 - 1
-    return all([
-        mallopt(option, largest)
-        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD)
-    ])
+    return all(
+        [mallopt(option, largest) for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD)]
+    )
 
 
 # ---------------------------------------------------------------------------
@@ -287,8 +215,10 @@ def use_cpu_processes(cfg) -> None:
             type='MMDistributedDataParallel',
             # mmengine's own choices where there is no model_wrapper_cfg.
             broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False)),
-        **dict(cfg.get('model_wrapper_cfg') or {}, device_ids=None))
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        ),
+        **dict(cfg.get('model_wrapper_cfg') or {}, device_ids=None),
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ without a prefix, at any depth of a config, once ``default_scope='mmfer'``.
 ``locations`` lists mmpretrain's packages beside ours because a child that
 builds first would otherwise look into a parent that nobody has filled yet.
 """
+
 from mmengine.registry import DefaultScope, Registry
 from mmpretrain import registry as parents
 
@@ -32,8 +33,7 @@ class ChildRegistry(Registry):
 
 def _child(parent: Registry, package: str, *more: str) -> Registry:
     locations = [f'mmpretrain.{package}', f'mmfer.{package}', *more]
-    return ChildRegistry(
-        parent.name, parent=parent, scope='mmfer', locations=locations)
+    return ChildRegistry(parent.name, parent=parent, scope='mmfer', locations=locations)
 
 
 # Every node, used or not: a node without a child in the scope falls back to
@@ -45,8 +45,7 @@ HOOKS = _child(parents.HOOKS, 'engine')
 LOG_PROCESSORS = _child(parents.LOG_PROCESSORS, 'engine')
 OPTIMIZERS = _child(parents.OPTIMIZERS, 'engine')
 OPTIM_WRAPPERS = _child(parents.OPTIM_WRAPPERS, 'engine')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(parents.OPTIM_WRAPPER_CONSTRUCTORS,
-                                    'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(parents.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 PARAM_SCHEDULERS = _child(parents.PARAM_SCHEDULERS, 'engine')
 DATASETS = _child(parents.DATASETS, 'datasets')
 DATA_SAMPLERS = _child(parents.DATA_SAMPLERS, 'datasets')
@@ -62,8 +61,14 @@ METRICS = _child(parents.METRICS, 'evaluation')
 EVALUATORS = _child(parents.EVALUATORS, 'evaluation')
 # Figures come with mmpretrain's visualizer.
 VISUALIZERS = ChildRegistry(
-    'visualizer', parent=parents.VISUALIZERS, scope='mmfer',
-    locations=['mmpretrain.visualization'])
+    'visualizer',
+    parent=parents.VISUALIZERS,
+    scope='mmfer',
+    locations=['mmpretrain.visualization'],
+)
 VISBACKENDS = ChildRegistry(
-    'vis_backend', parent=parents.VISBACKENDS, scope='mmfer',
-    locations=['mmpretrain.visualization'])
+    'vis_backend',
+    parent=parents.VISBACKENDS,
+    scope='mmfer',
+    locations=['mmpretrain.visualization'],
+)

@@ -12,5 +12,6 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 def default_scope():
     """Names resolve as in a config with ``default_scope='mmfer'``."""
     from mmengine.registry import DefaultScope
+
     with DefaultScope.overwrite_default_scope('mmfer'):
         yield

@@ -1,5 +1,5 @@
-"""What the processes of test_ddp do; a spawned one must be able to import it.
-"""
+"""What the processes of test_ddp do; a spawned one must be able to import it."""
+
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object
@@ -11,7 +11,7 @@ from mmfer.models import LabelNoiseModel
 def scores(count=1001):
     generator = torch.Generator().manual_seed(0)
     share = torch.rand(count, generator=generator)
-    wrong = torch.rand(2, count, generator=generator) < .3
+    wrong = torch.rand(2, count, generator=generator) < 0.3
     return torch.where(wrong, share**4, 1 - share**4).numpy()
 
 
@@ -25,8 +25,8 @@ def fit(ids, values, path):
 
 def fit_a_part(rank, world_size, folder):
     torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank,
-        world_size=world_size)
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
+    )
     order = np.random.default_rng(0).permutation(1001)
     # As the sampler does: the first ones again, until it comes out even.
     ids = np.concatenate([order, order[:1]])[rank::world_size]

@@ -1,4 +1,5 @@
 """A training that takes seconds, for tests."""
+
 import importlib.util
 import io
 import itertools
@@ -25,10 +26,10 @@ DETERMINISTIC = torch.cuda.is_available()
 # For models of several networks.
 TINY_CLASSIFIER = dict(
     type='FERClassifier',
-    backbone=dict(
-        type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4),
+    backbone=dict(type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4),
     neck=dict(type='FeaturePooling'),
-    head=dict(type='CEHead'))
+    head=dict(type='CEHead'),
+)
 
 
 def environment(**variables) -> dict:
@@ -37,8 +38,7 @@ def environment(**variables) -> dict:
     Args:
         **variables: Further variables.
     """
-    path = os.pathsep.join(
-        filter(None, [ROOT, os.environ.get('PYTHONPATH')]))
+    path = os.pathsep.join(filter(None, [ROOT, os.environ.get('PYTHONPATH')]))
     return dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1', **variables)
 
 
@@ -87,8 +87,9 @@ def call_tool(path: str, *arguments, code: int = 0) -> str:
     return said.getvalue()
 
 
-def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',
-                **options) -> Config:
+def tiny_config(
+    work_dir, name: str = 'alum/alum_r18_synthfaces_noise30', **options
+) -> Config:
     """A synthfaces config shrunk to a few hundred small faces.
 
     Args:
@@ -98,24 +99,26 @@ def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',
     """
     cfg = Config.fromfile(osp.join(CONFIGS, f'{name}.py'))
     network = 'model.network1' if 'network1' in cfg.model else 'model'
-    cfg.merge_from_dict({
-        'work_dir': str(work_dir),
-        # Runners of one process share message hubs by this name.
-        'experiment_name': f'test_{next(_COUNTER)}',
-        f'{network}.backbone.stem_channels': 8,
-        f'{network}.backbone.base_channels': 8,
-        'data_preprocessor.input_shape': (1, 32, 32),
-        'image_size': (36, 36),
-        'train_dataloader.dataset.num_samples': 96,
-        'train_dataloader.dataset.size': 36,
-        'train_dataloader.batch_size': 32,
-        'val_dataloader.dataset.num_samples': 50,
-        'val_dataloader.dataset.size': 36,
-        'train_cfg.max_epochs': 3,
-        'optim_wrapper.dtype': 'float32',
-        'randomness.deterministic': DETERMINISTIC,
-        'param_scheduler.milestones': [2],
-    })
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(work_dir),
+            # Runners of one process share message hubs by this name.
+            'experiment_name': f'test_{next(_COUNTER)}',
+            f'{network}.backbone.stem_channels': 8,
+            f'{network}.backbone.base_channels': 8,
+            'data_preprocessor.input_shape': (1, 32, 32),
+            'image_size': (36, 36),
+            'train_dataloader.dataset.num_samples': 96,
+            'train_dataloader.dataset.size': 36,
+            'train_dataloader.batch_size': 32,
+            'val_dataloader.dataset.num_samples': 50,
+            'val_dataloader.dataset.size': 36,
+            'train_cfg.max_epochs': 3,
+            'optim_wrapper.dtype': 'float32',
+            'randomness.deterministic': DETERMINISTIC,
+            'param_scheduler.milestones': [2],
+        }
+    )
     for loader in ('train_dataloader', 'val_dataloader'):
         for step in cfg[loader].dataset.pipeline:
             if step.type == 'Resize':
@@ -124,8 +127,8 @@ def tiny_config(work_dir, name: str = 'alum/alum_r18_synthfaces_noise30',
                 step.crop_size = 32
         cfg[loader].collate_fn = dict(type='default_collate')
     cfg.merge_from_dict(
-        {key.replace('__', '.'): value
-         for key, value in options.items()})
+        {key.replace('__', '.'): value for key, value in options.items()}
+    )
     cfg.test_dataloader = cfg.val_dataloader
     return cfg
 
@@ -193,5 +196,6 @@ def optimizer_state(runner):
     state = runner.optim_wrapper.optimizer.state_dict()['state']
     return {
         f'{index}.{name}': torch.as_tensor(value)
-        for index, entry in state.items() for name, value in entry.items()
+        for index, entry in state.items()
+        for name, value in entry.items()
     }

@@ -1,4 +1,5 @@
 """Small made trees in the layouts of the published data sets."""
+
 import struct
 from pathlib import Path
 
@@ -33,8 +34,10 @@ def make_ferplus(root: Path, train: int = 16, valid: int = 8) -> Path:
         'fear,contempt,unknown,NF'
     ]
     number = 0
-    for usage, folder, count in (('Training', 'FER2013Train', train),
-                                 ('PublicTest', 'FER2013Valid', valid)):
+    for usage, folder, count in (
+        ('Training', 'FER2013Train', train),
+        ('PublicTest', 'FER2013Valid', valid),
+    ):
         for i in range(count):
             votes = [0] * 10
             votes[i % 8] = 9
@@ -47,38 +50,44 @@ def make_ferplus(root: Path, train: int = 16, valid: int = 8) -> Path:
     return root
 
 
-AFFECTNET_COLUMNS = ('subDirectory_filePath,face_x,face_y,face_width,'
-                     'face_height,facial_landmarks,expression,valence,arousal')
+AFFECTNET_COLUMNS = (
+    'subDirectory_filePath,face_x,face_y,face_width,'
+    'face_height,facial_landmarks,expression,valence,arousal'
+)
 
 
-def make_affectnet(root: Path,
-                   release: str = 'csv',
-                   train: int = 22,
-                   val: int = 16,
-                   header: bool = True) -> Path:
+def make_affectnet(
+    root: Path,
+    release: str = 'csv',
+    train: int = 22,
+    val: int = 16,
+    header: bool = True,
+) -> Path:
     """AffectNet as published, expressions 0 to 10 in turn.
 
     Image i of a split has valence i / 100 and arousal -i / 100; those that
     show no expression have -2. ``release`` is ``'csv'`` or ``'npy'``, which
     has images of expressions only.
     """
-    for split, folder, count in (('training', 'train_set', train),
-                                 ('validation', 'val_set', val)):
+    for split, folder, count in (
+        ('training', 'train_set', train),
+        ('validation', 'val_set', val),
+    ):
         rows = [AFFECTNET_COLUMNS] if header else []
         for i in range(count):
             expression, pair = i % 11, (i / 100, -i / 100)
             if release == 'npy':
                 expression = i % 8
                 write_image(root / folder / f'images/{i}.jpg', 20, i)
-                write_annotation(root / folder / 'annotations', i, expression,
-                                 *pair)
+                write_annotation(root / folder / 'annotations', i, expression, *pair)
                 continue
             if expression > 7:
                 pair = (-2, -2)
             name = f'{i % 3 + 1}/{split}{i}.jpg'
             write_image(root / 'Manually_Annotated_Images' / name, 20, i)
-            rows.append(f'{name},1,2,15,16,1.5;2.5;3.5,{expression},'
-                        f'{pair[0]},{pair[1]}')
+            rows.append(
+                f'{name},1,2,15,16,1.5;2.5;3.5,{expression},{pair[0]},{pair[1]}'
+            )
         if release == 'csv':
             lists = root / 'Manually_Annotated_file_lists'
             lists.mkdir(exist_ok=True)
@@ -86,12 +95,10 @@ def make_affectnet(root: Path,
     return root
 
 
-def write_annotation(folder: Path, name, expression, valence,
-                     arousal) -> None:
+def write_annotation(folder: Path, name, expression, valence, arousal) -> None:
     """One image of AffectNet's per-image release: scalars, as text."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, value in (('exp', expression), ('val', valence),
-                        ('aro', arousal)):
+    for kind, value in (('exp', expression), ('val', valence), ('aro', arousal)):
         np.save(folder / f'{name}_{kind}.npy', np.array(str(value)))
 
 
@@ -114,24 +121,44 @@ def python2_pickle(batch: dict) -> bytes:
         return b'](' + b''.join(values) + b'e'
 
     pixels = batch['data']
-    dtype = (b'cnumpy\ndtype\n(' + text(b'u1') + b'K\x00K\x01tR(K\x03' +
-             text(b'|') + b'NNN' + number(-1) * 2 + b'K\x00tb')
-    array = (b'cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n'
-             b'(K\x00t' + text(b'b') + b'tR(K\x01(' + number(len(pixels)) +
-             number(pixels.shape[1]) + b't' + dtype + b'\x89' +
-             text(pixels.tobytes()) + b'tb')
+    dtype = (
+        b'cnumpy\ndtype\n('
+        + text(b'u1')
+        + b'K\x00K\x01tR(K\x03'
+        + text(b'|')
+        + b'NNN'
+        + number(-1) * 2
+        + b'K\x00tb'
+    )
+    array = (
+        b'cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n'
+        b'(K\x00t'
+        + text(b'b')
+        + b'tR(K\x01('
+        + number(len(pixels))
+        + number(pixels.shape[1])
+        + b't'
+        + dtype
+        + b'\x89'
+        + text(pixels.tobytes())
+        + b'tb'
+    )
     parts = [text(b'data') + array]
     for key, values in batch.items():
         if key == 'data':
             continue
-        parts.append(text(key.encode()) + items(
-            number(v) if isinstance(v, int) else text(v.encode())
-            for v in values))
+        parts.append(
+            text(key.encode())
+            + items(
+                number(v) if isinstance(v, int) else text(v.encode()) for v in values
+            )
+        )
     return b'\x80\x02}(' + b''.join(parts) + b'u.'
 
 
-def write_cifar_batch(path: Path, planes: np.ndarray, labels,
-                      key: str = 'labels') -> None:
+def write_cifar_batch(
+    path: Path, planes: np.ndarray, labels, key: str = 'labels'
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     batch = dict(data=planes, filenames=['a_s_000001.png'] * len(planes))
     if key == 'fine_labels':
@@ -140,8 +167,7 @@ def write_cifar_batch(path: Path, planes: np.ndarray, labels,
     path.write_bytes(python2_pickle(batch))
 
 
-def write_cifar_images(root: Path, split: str, planes: np.ndarray,
-                       labels) -> None:
+def write_cifar_images(root: Path, split: str, planes: np.ndarray, labels) -> None:
     """Numbered images beside a list, without loss."""
     (root / split).mkdir(parents=True)
     rows = []
@@ -152,10 +178,9 @@ def write_cifar_images(root: Path, split: str, planes: np.ndarray,
     (root / f'{split}.txt').write_text(''.join(rows))
 
 
-def make_cifar10(root: Path,
-                 train: int = 50,
-                 test: int = 20,
-                 layout: str = 'batches') -> Path:
+def make_cifar10(
+    root: Path, train: int = 50, test: int = 20, layout: str = 'batches'
+) -> Path:
     """CIFAR-10 as published, or as images with lists (``'list'``).
 
     Image i has label i % 10 and the pixels of ``cifar_planes``, seed 0 for
@@ -166,21 +191,27 @@ def make_cifar10(root: Path,
         if layout == 'list':
             write_cifar_images(root, split, planes, labels)
             continue
-        names = ['test_batch'] if split == 'test' else [
-            f'data_batch_{i}' for i in range(1, 6)
-        ]
+        names = (
+            ['test_batch']
+            if split == 'test'
+            else [f'data_batch_{i}' for i in range(1, 6)]
+        )
         for name, pixels, part in zip(
-                names, np.array_split(planes, len(names)),
-                np.array_split(labels, len(names))):
-            write_cifar_batch(root / 'cifar-10-batches-py' / name, pixels,
-                              part)
+            names,
+            np.array_split(planes, len(names)),
+            np.array_split(labels, len(names)),
+        ):
+            write_cifar_batch(root / 'cifar-10-batches-py' / name, pixels, part)
     return root
 
 
 def make_cifar100(root: Path, train: int = 200, test: int = 100) -> Path:
     """CIFAR-100 as published, fine labels in turn."""
     for split, count, seed in (('train', train, 0), ('test', test, 1)):
-        write_cifar_batch(root / 'cifar-100-python' / split,
-                          cifar_planes(count, seed),
-                          np.arange(count) % 100, 'fine_labels')
+        write_cifar_batch(
+            root / 'cifar-100-python' / split,
+            cifar_planes(count, seed),
+            np.arange(count) % 100,
+            'fine_labels',
+        )
     return root

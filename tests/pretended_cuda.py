@@ -5,6 +5,7 @@ operation on tensors of two devices raises, and so does a read of a value on
 the host. What it does not see: copies between overlapping parts of a tensor,
 which :class:`OverlapGuard` finds, and operations that a device lacks.
 """
+
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -49,7 +50,9 @@ def can_pretend() -> bool:
     """
     done = subprocess.run(
         [sys.executable, '-c', 'import pretended_cuda as p; p.convolve()'],
-        cwd=Path(__file__).parent, capture_output=True)
+        cwd=Path(__file__).parent,
+        capture_output=True,
+    )
     return done.returncode == 0
 
 
@@ -74,18 +77,17 @@ class OverlapGuard(TorchDispatchMode):
         written, read = [], []
         for i, argument in enumerate(func._schema.arguments):
             value = args[i] if i < len(args) else kwargs.get(argument.name)
-            tensors = [x for x in tree_flatten(value)[0]
-                       if isinstance(x, torch.Tensor)]
+            tensors = [x for x in tree_flatten(value)[0] if isinstance(x, torch.Tensor)]
             info = argument.alias_info
-            (written if info is not None and info.is_write else
-             read).extend(tensors)
+            (written if info is not None and info.is_write else read).extend(tensors)
         for target in written:
             for source in read:
                 if overlap(target, source):
                     raise RuntimeError(
                         f'{func}: writes into {tuple(target.shape)} what it '
                         f'reads of {tuple(source.shape)} in the same memory; '
-                        'clone() it.')
+                        'clone() it.'
+                    )
         return func(*args, **kwargs)
 
 
@@ -93,12 +95,11 @@ def overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
     """Whether two tensors share some elements, but are not the same view."""
     if first.untyped_storage()._cdata != second.untyped_storage()._cdata:
         return False
-    layouts = [(x.storage_offset(), x.shape, x.stride())
-               for x in (first, second)]
+    layouts = [(x.storage_offset(), x.shape, x.stride()) for x in (first, second)]
     if layouts[0] == layouts[1] or not first.numel() or not second.numel():
         return False
     (start, end), (other_start, other_end) = (
-        (offset, offset + sum((size - 1) * step
-                              for size, step in zip(shape, strides)))
-        for offset, shape, strides in layouts)
+        (offset, offset + sum((size - 1) * step for size, step in zip(shape, strides)))
+        for offset, shape, strides in layouts
+    )
     return start <= other_end and other_start <= end

@@ -1,4 +1,5 @@
 """Work-arounds: they work, and they are still needed."""
+
 import importlib.util
 import math
 import os
@@ -22,24 +23,27 @@ def test_inference_begins_without_words():
     """Nor does mmcv-lite warn of a layer that it does not have."""
     found = subprocess.run(
         [sys.executable, '-c', 'from mmfer import FERInferencer'],
-        capture_output=True, text=True)
+        capture_output=True,
+        text=True,
+    )
     assert found.returncode == 0, found.stderr
     assert 'MultiScale' not in found.stdout + found.stderr
 
 
 def test_plain_types_round_trip(tmp_path):
     buffer = HistoryBuffer()
-    for value in (1.5, 2.5, 4.):
+    for value in (1.5, 2.5, 4.0):
         buffer.update(value)
     hub = dict(
         log_scalars={'loss': buffer},
-        runtime_info=dict(a=np.float32(2), b=np.arange(3), c=('x', 1), d=None))
+        runtime_info=dict(a=np.float32(2), b=np.arange(3), c=('x', 1), d=None),
+    )
     path = tmp_path / 'hub.pth'
     torch.save(compat.to_plain(hub), path)
     loaded = compat.from_plain(torch.load(path, weights_only=True))
     back = loaded['log_scalars']['loss']
     assert isinstance(back, HistoryBuffer)
-    assert back.data[0].tolist() == [1.5, 2.5, 4.]
+    assert back.data[0].tolist() == [1.5, 2.5, 4.0]
     assert back.mean(2) == buffer.mean(2)
     assert loaded['runtime_info']['a'] == 2
     assert loaded['runtime_info']['c'] == ('x', 1)
@@ -53,15 +57,15 @@ def test_unknown_objects_do_not_poison_a_checkpoint(tmp_path):
 def test_functions_are_no_state(tmp_path):
     state = dict(scheduler=[dict(step=3, anneal=math.cos, other=[].append)])
     torch.save(compat.to_plain(state), tmp_path / 'x.pth')
-    assert torch.load(
-        tmp_path / 'x.pth',
-        weights_only=True) == dict(scheduler=[dict(step=3)])
+    assert torch.load(tmp_path / 'x.pth', weights_only=True) == dict(
+        scheduler=[dict(step=3)]
+    )
 
 
 def test_message_hub_is_still_unsafe(tmp_path):
     """Fails when mmengine stores plain types: then drop ``to_plain``."""
     hub = MessageHub.get_instance('test_message_hub_is_still_unsafe')
-    hub.update_scalar('loss', 1.)
+    hub.update_scalar('loss', 1.0)
     torch.save(hub.state_dict(), tmp_path / 'hub.pth')
     with pytest.raises(pickle.UnpicklingError):
         torch.load(tmp_path / 'hub.pth', weights_only=True)
@@ -97,8 +101,9 @@ def test_local_backend_still_writes_in_place(tmp_path):
 
 def test_missing_mmcv_is_explained(monkeypatch):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None
-                        if name == 'mmcv' else find(name))
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name: None if name == 'mmcv' else find(name)
+    )
     with pytest.raises(ImportError, match=r'mmfer\[lite\]'):
         compat.check_dependencies()
 
@@ -114,17 +119,23 @@ def test_amp_optim_wrapper_still_refuses_the_cpu():
     if torch.cuda.is_available():
         pytest.skip('needs a machine without an accelerator')
     from mmengine.optim import AmpOptimWrapper
+
     weight = torch.nn.Parameter(torch.zeros(1))
     with pytest.raises(AssertionError):
-        AmpOptimWrapper(optimizer=torch.optim.SGD([weight], lr=1.))
+        AmpOptimWrapper(optimizer=torch.optim.SGD([weight], lr=1.0))
 
 
 def test_launcher_still_wants_cuda(monkeypatch):
     """Fails when mmengine's launcher knows CPUs: drop the process group."""
     if torch.cuda.is_available():
         pytest.skip('on a machine with CUDA it has what it wants')
-    for name, value in dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1',
-                            MASTER_ADDR='127.0.0.1', MASTER_PORT='0').items():
+    for name, value in dict(
+        RANK='0',
+        LOCAL_RANK='0',
+        WORLD_SIZE='1',
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT='0',
+    ).items():
         monkeypatch.setenv(name, value)
     with pytest.raises((AssertionError, RuntimeError)):
         init_dist('pytorch', backend='gloo')
@@ -136,11 +147,18 @@ def test_config_for_cpu_processes():
     compat.use_cpu_processes(cfg)
     assert cfg.env_cfg.dist_cfg.backend == 'gloo'
     assert cfg.model_wrapper_cfg == dict(
-        type='MMDistributedDataParallel', device_ids=None,
-        broadcast_buffers=False, find_unused_parameters=False)
-    cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl')),
-                      find_unused_parameters=True,
-                      model_wrapper_cfg=dict(static_graph=True)))
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=False,
+    )
+    cfg = Config(
+        dict(
+            env_cfg=dict(dist_cfg=dict(backend='nccl')),
+            find_unused_parameters=True,
+            model_wrapper_cfg=dict(static_graph=True),
+        )
+    )
     compat.use_cpu_processes(cfg)
     assert cfg.model_wrapper_cfg.find_unused_parameters
     assert cfg.model_wrapper_cfg.static_graph
@@ -164,14 +182,18 @@ print(faults())
 """
 
 
-@pytest.mark.skipif(
-    platform.libc_ver()[0] != 'glibc', reason='glibc has the option')
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='glibc has the option')
 def test_freed_memory_is_kept():
     """The second round touches no new page, and without the option it does."""
     faults = {
         mode: int(
-            subprocess.run([sys.executable, '-c', FAULTS, mode],
-                           capture_output=True, text=True, check=True).stdout)
+            subprocess.run(
+                [sys.executable, '-c', FAULTS, mode],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
         for mode in ('keep', 'plain')
     }
     assert faults['keep'] < 20 <= faults['plain']

@@ -2,6 +2,7 @@
 
 Of configs that differ in nothing but the planted noise, one is trained.
 """
+
 import math
 import re
 from pathlib import Path
@@ -9,27 +10,26 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import CONFIGS
-from made_data import (make_affectnet, make_cifar10, make_ferplus,
-                       make_rafdb)
+from made_data import make_affectnet, make_cifar10, make_ferplus, make_rafdb
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmfer.registry import DATASETS, PARAM_SCHEDULERS
 
-PATHS = sorted(p for p in Path(CONFIGS).glob('*/*.py')
-               if p.parent.name != '_base_')
-NAME = re.compile(r'(?P<method>[a-z]+)_((?P<host>(?<=gaave_)[a-z]+)_)?'
-                  r'(?P<backbone>[a-z0-9]+)_'
-                  r'(?P<dataset>[a-z0-9]+)'
-                  r'(_(?P<noise>(?!samples)[a-z0-9]+))?'
-                  r'(_(?P<schedule>[a-z]+))?')
+PATHS = sorted(p for p in Path(CONFIGS).glob('*/*.py') if p.parent.name != '_base_')
+NAME = re.compile(
+    r'(?P<method>[a-z]+)_((?P<host>(?<=gaave_)[a-z]+)_)?'
+    r'(?P<backbone>[a-z0-9]+)_'
+    r'(?P<dataset>[a-z0-9]+)'
+    r'(_(?P<noise>(?!samples)[a-z0-9]+))?'
+    r'(_(?P<schedule>[a-z]+))?'
+)
 
 
 @pytest.fixture(scope='module')
 def roots(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')
-    rafdb, affectnet = make_rafdb(root / 'raf'), make_affectnet(
-        root / 'affectnet')
+    rafdb, affectnet = (make_rafdb(root / 'raf'), make_affectnet(root / 'affectnet'))
     return dict(
         affectnet7=affectnet,
         affectnetbase=affectnet,
@@ -38,7 +38,8 @@ def roots(tmp_path_factory):
         cifar10=make_cifar10(root / 'cifar10'),
         cifar10lt50=root / 'cifar10',
         ferplus=make_ferplus(root / 'ferplus'),
-        rafdb=rafdb)
+        rafdb=rafdb,
+    )
 
 
 def noise_name(noise):
@@ -46,9 +47,12 @@ def noise_name(noise):
         return None
     if noise.type == 'Annotators':
         return 'multinoise'
-    prefix = dict(SymmetricNoise='noise', AsymmetricNoise='asym',
-                  PairNoise='pair', BernoulliUniformNoise='uniform')[
-                      noise.type]
+    prefix = dict(
+        SymmetricNoise='noise',
+        AsymmetricNoise='asym',
+        PairNoise='pair',
+        BernoulliUniformNoise='uniform',
+    )[noise.type]
     return f'{prefix}{noise.rate * 100:.0f}'
 
 
@@ -58,14 +62,16 @@ def use_made_lists(dataset, folder):
         rows = [(f'train_{i + 1:05d}.jpg', i % 7 + 1) for i in range(14)]
         dataset.noisy_list = str(folder / 'labels.txt')
         dataset.va_list = str(folder / 'va.txt')
-        (folder / 'labels.txt').write_text(''.join(
-            f'{name} {label}\n' for name, label in rows))
-        (folder / 'va.txt').write_text(''.join(
-            f'{name} {label / 10} {label / 6 - 1}\n' for name, label in rows))
+        (folder / 'labels.txt').write_text(
+            ''.join(f'{name} {label}\n' for name, label in rows)
+        )
+        (folder / 'va.txt').write_text(
+            ''.join(f'{name} {label / 10} {label / 6 - 1}\n' for name, label in rows)
+        )
     if 'table' in dataset:
         dataset.table = str(
-            Path(dataset.data_root) /
-            'Manually_Annotated_file_lists/training.csv')
+            Path(dataset.data_root) / 'Manually_Annotated_file_lists/training.csv'
+        )
 
 
 @pytest.fixture(scope='module')
@@ -126,24 +132,33 @@ def test_config(path, roots, trained, tmp_path):
     model.train()
     log = model.train_step(next(iter(runner.train_dataloader)), wrapper)
     assert math.isfinite(log['loss'].item())
-    moved = {k for k, v in model.named_parameters()
-             if not torch.equal(v, before[k])}
+    moved = {k for k, v in model.named_parameters() if not torch.equal(v, before[k])}
     # From end to end; zero-initialised residual branches start a step later.
-    networks = ('network1.', 'network2.') if pair else \
-        ('encoder.', ) if 'encoder' in cfg.model else ('', )
+    networks = (
+        ('network1.', 'network2.')
+        if pair
+        else ('encoder.',)
+        if 'encoder' in cfg.model
+        else ('',)
+    )
     for network in networks:
         first = next(k for k in before if k.startswith(f'{network}backbone'))
-        last = 'labels' if cfg.model.get('encoder', cfg.model).get(
-            'head', {}).get('type') == 'MultiTaskHead' else 'fc'
+        last = (
+            'labels'
+            if cfg.model.get('encoder', cfg.model).get('head', {}).get('type')
+            == 'MultiTaskHead'
+            else 'fc'
+        )
         assert {first, f'{network}head.{last}.weight'} <= moved
     if 'encoder' in cfg.model:
         players = {name.split('.')[0] for name in moved}
         assert players == {'encoder', 'discriminator'} | (
-            {'decoder'} if model.decoder is not None else set())
+            {'decoder'} if model.decoder is not None else set()
+        )
     # Without it the noise models would never be fitted.
-    assert bool(pair) == ('NoiseModelHook' in {
-        hook.type for hook in cfg.get('custom_hooks', [])
-    })
+    assert bool(pair) == (
+        'NoiseModelHook' in {hook.type for hook in cfg.get('custom_hooks', [])}
+    )
 
     model.eval()
     evaluator = runner.build_evaluator(cfg.val_evaluator)
@@ -156,9 +171,11 @@ def test_config(path, roots, trained, tmp_path):
     assert {'accuracy/top1', 'accuracy/mean_class'} <= set(metrics)
 
 
-@pytest.mark.parametrize('path', [
-    p for p in PATHS if p.parent.name in ('coteaching', 'jocor')
-], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    'path',
+    [p for p in PATHS if p.parent.name in ('coteaching', 'jocor')],
+    ids=lambda p: p.stem,
+)
 def test_small_loss_methods_are_told_the_noise_rate(path):
     """Half of it where labels go from some classes to others."""
     cfg = Config.fromfile(path)
@@ -182,10 +199,8 @@ def test_papers_settings():
     """The numbers of ALUM Sec. 4.1 and of RUL's code, as resolved."""
     alum = Config.fromfile(f'{CONFIGS}/alum/alum_r18_rafdb_noise30.py')
     assert alum.train_dataloader.batch_size == 128
-    assert alum.optim_wrapper.optimizer == dict(
-        type='Adam', lr=4e-4, weight_decay=1e-4)
-    assert alum.optim_wrapper.paramwise_cfg.custom_keys['head.fc'].lr_mult \
-        == 10
+    assert alum.optim_wrapper.optimizer == dict(type='Adam', lr=4e-4, weight_decay=1e-4)
+    assert alum.optim_wrapper.paramwise_cfg.custom_keys['head.fc'].lr_mult == 10
     assert alum.train_cfg.max_epochs == 60
     resup = Config.fromfile(f'{CONFIGS}/resup/resup_r18_rafdb_noise30.py')
     assert resup.train_dataloader.batch_size == 96
@@ -195,7 +210,7 @@ def test_papers_settings():
     rul = Config.fromfile(f'{CONFIGS}/rul/rul_r18_rafdb.py')
     assert rul.train_dataloader.batch_size == 64
     assert rul.optim_wrapper.optimizer.lr == 2e-4
-    assert rul.param_scheduler.gamma == .9
+    assert rul.param_scheduler.gamma == 0.9
 
 
 def test_cifar_schedule_is_that_of_jocor():
@@ -212,7 +227,7 @@ def test_cifar_schedule_is_that_of_jocor():
         group = optimizer.param_groups[0]
         share = min((200 - epoch) / 120, 1)
         assert group['lr'] == pytest.approx(1e-3 * share), epoch
-        assert group['betas'][0] == pytest.approx(.1 if epoch >= 80 else .9)
+        assert group['betas'][0] == pytest.approx(0.1 if epoch >= 80 else 0.9)
         optimizer.step()
         for scheduler in schedulers:
             scheduler.step()

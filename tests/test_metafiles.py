@@ -1,4 +1,5 @@
 """The model index names what exists and only what was measured."""
+
 from pathlib import Path
 
 import pytest
@@ -6,13 +7,11 @@ import yaml
 from helpers import CONFIGS, ROOT
 from modelindex.load_model_index import load
 
-METHODS = sorted(p.name for p in Path(CONFIGS).iterdir()
-                 if p.name != '_base_')
+METHODS = sorted(p.name for p in Path(CONFIGS).iterdir() if p.name != '_base_')
 
 
 def metafile(method):
-    return yaml.safe_load(
-        (Path(CONFIGS) / method / 'metafile.yml').read_text())
+    return yaml.safe_load((Path(CONFIGS) / method / 'metafile.yml').read_text())
 
 
 def test_index_lists_every_method():
@@ -33,7 +32,7 @@ def test_index_loads(monkeypatch):
 @pytest.mark.parametrize('method', METHODS)
 def test_metafile(method):
     data = metafile(method)
-    collection, = data['Collections']
+    (collection,) = data['Collections']
     assert (Path(ROOT) / collection['README']).is_file()
     assert (Path(ROOT) / collection['Code']['URL']).is_file()
     for model in data['Models']:
@@ -44,8 +43,7 @@ def test_metafile(method):
         for result in model['Results']:
             assert result['Metrics'], model['Name']
             # The best epoch on test data is no result.
-            assert not any('best' in name.lower()
-                           for name in result['Metrics'])
+            assert not any('best' in name.lower() for name in result['Metrics'])
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -60,8 +58,9 @@ def test_mim_search_reads_it(method):
                 assert isinstance(value, (str, int, float)), name
         for result in entry.get('Results', []):
             assert isinstance(result['Dataset'], str)
-            assert all(isinstance(value, (int, float))
-                       for value in result['Metrics'].values())
+            assert all(
+                isinstance(value, (int, float)) for value in result['Metrics'].values()
+            )
         for name in ('Weights', 'Config', 'README', 'In Collection'):
             assert isinstance(entry.get(name, ''), str), name
     for model in data['Models']:
@@ -72,8 +71,13 @@ def test_mim_search_reads_it(method):
 @pytest.mark.parametrize('method', METHODS)
 def test_reported_numbers_agree(method):
     """Numbers of a metafile stand in the table of the READMEs, too."""
-    table = 'alum' if method in ('ce', 'rul') else \
-        'resup' if method in ('coteaching', 'jocor') else method
+    table = (
+        'alum'
+        if method in ('ce', 'rul')
+        else 'resup'
+        if method in ('coteaching', 'jocor')
+        else method
+    )
     readme = (Path(CONFIGS) / table / 'README.md').read_text()
     for model in metafile(method)['Models']:
         for result in model['Results']:

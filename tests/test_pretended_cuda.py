@@ -3,6 +3,7 @@
 On a pretended CUDA device, see ``pretended_cuda``; a GPU is not needed. Where
 values are read on the host after all is said in ``docs/reproducibility.md``.
 """
+
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ from helpers import CONFIGS
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmpretrain.structures import DataSample
-from pretended_cuda import (CUDA, OverlapGuard, can_pretend, move,
-                            pretended_cuda)
+from pretended_cuda import CUDA, OverlapGuard, can_pretend, move, pretended_cuda
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from mmfer.methods.gaave.attack import PGD, log_odds_against
@@ -23,11 +23,13 @@ from mmfer.registry import MODELS
 
 # Of configs that differ in their data alone, one; those of GAAVE train what
 # others do. One more has three annotators.
-NAMES = list({
-    str(Config.fromfile(path).model): f'{path.parent.name}/{path.stem}'
-    for path in sorted(Path(CONFIGS).glob('*/*_synthfaces*.py'))
-    if path.parent.name != 'gaave'
-}.values()) + ['jointgan/jointgan_vgg16_cifar10_multinoise_small']
+NAMES = list(
+    {
+        str(Config.fromfile(path).model): f'{path.parent.name}/{path.stem}'
+        for path in sorted(Path(CONFIGS).glob('*/*_synthfaces*.py'))
+        if path.parent.name != 'gaave'
+    }.values()
+) + ['jointgan/jointgan_vgg16_cifar10_multinoise_small']
 
 
 @pytest.fixture(scope='module')
@@ -40,8 +42,7 @@ class NoUpdate(OptimWrapper):
     """An optimizer wrapper without autograd, whose engine wants a driver."""
 
     def __init__(self, model):
-        super().__init__(
-            torch.optim.SGD([p for p in model.parameters()], lr=1.))
+        super().__init__(torch.optim.SGD([p for p in model.parameters()], lr=1.0))
 
     def update_params(self, loss, *args, **kwargs):
         assert loss.device == CUDA and loss.shape == ()
@@ -62,20 +63,21 @@ def make_batch(cfg, size=8):
         sample = DataSample(metainfo=dict(sample_id=i)).set_gt_label(i % 7)
         # One sample misses a value.
         sample.set_field(
-            np.array([.5, np.nan if i == 3 else -.5], np.float32), 'gt_va')
+            np.array([0.5, np.nan if i == 3 else -0.5], np.float32), 'gt_va'
+        )
         if len(sets) > 1:
             sample.set_field(np.full(len(sets), i % 7), 'gt_label_sets')
         samples.append(sample)
     shape = size, *cfg.data_preprocessor.input_shape
-    return dict(inputs=torch.zeros(shape, dtype=torch.uint8),
-                data_samples=samples)
+    return dict(inputs=torch.zeros(shape, dtype=torch.uint8), data_samples=samples)
 
 
 def wrappers(model):
     if not hasattr(model, 'players'):
         return NoUpdate(model)
-    return OptimWrapperDict(**{
-        name: NoUpdate(player) for name, player in model.players().items()})
+    return OptimWrapperDict(
+        **{name: NoUpdate(player) for name, player in model.players().items()}
+    )
 
 
 @pytest.mark.usefixtures('pretends')
@@ -85,8 +87,11 @@ def test_train_step_and_prediction(name):
     model.train()
     wrapper = wrappers(model)
     # The game with samples that miss nothing, and with one that does.
-    epochs = (0, cfg.model.get('warmup_epochs', 1)) \
-        if hasattr(model, 'start_epoch') else (None, )
+    epochs = (
+        (0, cfg.model.get('warmup_epochs', 1))
+        if hasattr(model, 'start_epoch')
+        else (None,)
+    )
     for epoch in epochs:
         if epoch is not None:
             # Between epochs values may be read.
@@ -103,8 +108,9 @@ def test_train_step_and_prediction(name):
 
 
 @pytest.mark.usefixtures('pretends')
-@pytest.mark.parametrize('name', ['ce/ce_r18_synthfaces',
-                                  'resup/resup_r18_synthfaces_noise30'])
+@pytest.mark.parametrize(
+    'name', ['ce/ce_r18_synthfaces', 'resup/resup_r18_synthfaces_noise30']
+)
 def test_attack(name):
     """The forwards of GAAVE's attack; its loop reads who is done."""
     cfg, model = build(name)
@@ -114,18 +120,23 @@ def test_attack(name):
         move(model, mode)
         batch = make_batch(cfg)
         images = pixels(batch['inputs']).to(CUDA)
-        labels = torch.cat(
-            [s.gt_label for s in batch['data_samples']]).to(CUDA)
+        labels = torch.cat([s.gt_label for s in batch['data_samples']]).to(CUDA)
         against = log_odds_against(pixel_classifier(model)(images), labels)
-        assert against.device == CUDA and against.shape == (8, )
+        assert against.device == CUDA and against.shape == (8,)
         moved = attack.step(images, images, torch.zeros_like(images))
         assert moved.device == CUDA and moved.shape == images.shape
 
 
 @pytest.mark.parametrize('mode', MONOTONE)
-@pytest.mark.parametrize('table', [
-    [.1, .4, .9, .9, .3], [.7, .2, .1, .5, .9], [.9, .5, .2, .3, .6],
-    [.1, .2, .3, .4, .5]])
+@pytest.mark.parametrize(
+    'table',
+    [
+        [0.1, 0.4, 0.9, 0.9, 0.3],
+        [0.7, 0.2, 0.1, 0.5, 0.9],
+        [0.9, 0.5, 0.2, 0.3, 0.6],
+        [0.1, 0.2, 0.3, 0.4, 0.5],
+    ],
+)
 def test_tails_are_flattened_without_overlap(mode, table):
     """As a loop does it, and by nothing that CUDA would refuse."""
     want = list(table)
@@ -145,7 +156,7 @@ def test_tails_are_flattened_without_overlap(mode, table):
 
 
 def test_guard_finds_what_cuda_refuses():
-    table = torch.arange(6.)
+    table = torch.arange(6.0)
     with OverlapGuard():
         with pytest.raises(RuntimeError, match='clone'):
             table[2:] = table[2]
@@ -154,7 +165,7 @@ def test_guard_finds_what_cuda_refuses():
         table[2:] = table[2].clone()
         table[:2] = table[4:]
         table += table
-    assert table.tolist() == [4., 4., 4., 4., 4., 4.]
+    assert table.tolist() == [4.0, 4.0, 4.0, 4.0, 4.0, 4.0]
 
 
 @pytest.mark.usefixtures('pretends')

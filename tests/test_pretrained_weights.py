@@ -3,6 +3,7 @@
 The files are made: right names and shapes, and in each tensor a value of its
 own, so that it can be told which file a tensor of a model has come from.
 """
+
 import json
 import pickle
 import re
@@ -20,27 +21,24 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import get_torchvision_models
 from mmpretrain.models import VGG, MobileNetV2
 
-from mmfer.compat import merge_options
 from mmfer.engine.training import classifier_config
 from mmfer.methods.gaave import GAAVE
 from mmfer.models.pretrained import check_pretrained
 from mmfer.registry import MODELS
+from mmfer.utils.config import merge_options
 
-PATHS = sorted(p for p in Path(CONFIGS).glob('*/*.py')
-               if p.parent.name != '_base_')
+PATHS = sorted(p for p in Path(CONFIGS).glob('*/*.py') if p.parent.name != '_base_')
 COUNTER = 'num_batches_tracked'
 FACES = 'checkpoints/msceleb_r18.pth'
 FACES50 = 'checkpoints/vggface2_r50.pth'
 ZOO = 'https://download.openmmlab.com/mmclassification/v0/'
-MOBILENET = f'{ZOO}mobilenet_v2/' \
-    'mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth'
+MOBILENET = f'{ZOO}mobilenet_v2/mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth'
 VGG16 = f'{ZOO}vgg/vgg16_batch256_imagenet_20210208-db26f1a5.pth'
 IMAGENET, IMAGENET50 = 'torchvision://resnet18', 'torchvision://resnet50'
 # What the papers say their networks start from; the first row that matches.
 SOURCES = (
     # ReSup Sec. 4.2: one network from faces, one from ImageNet.
-    (r'(gaave_)?(resup|coteaching|jocor)_r18_(rafdb|affectnet)',
-     [FACES, IMAGENET]),
+    (r'(gaave_)?(resup|coteaching|jocor)_r18_(rafdb|affectnet)', [FACES, IMAGENET]),
     # ReSup Table 4: all from ImageNet.
     (r'ce_r18imagenet', [IMAGENET]),
     (r'resup_r18imagenet', [IMAGENET, IMAGENET]),
@@ -54,7 +52,8 @@ SOURCES = (
     (r'(gaave_)?(ce|rul|alum)_r18_(rafdb|affectnet)', [FACES]),
     (r'(ce|rul|alum)_r50_rafdb', [FACES50]),
     # Small images and the joint GAN start from scratch.
-    (r'\w+_(ferplus|synthfaces|cifar10\w*|rafbase|affectnetbase)', []))
+    (r'\w+_(ferplus|synthfaces|cifar10\w*|rafbase|affectnetbase)', []),
+)
 
 
 def value_of(source, name):
@@ -90,32 +89,36 @@ def folder(tmp_path_factory):
     for depth, source in ((18, IMAGENET), (50, IMAGENET50)):
         torch.save(
             made(torchvision_resnet(depth), source),
-            hub / Path(urls[f'resnet{depth}']).name)
+            hub / Path(urls[f'resnet{depth}']).name,
+        )
     with torch.device('meta'):
-        zoo = {
-            MOBILENET: MobileNetV2(),
-            VGG16: VGG(16, num_classes=1000)
-        }
+        zoo = {MOBILENET: MobileNetV2(), VGG16: VGG(16, num_classes=1000)}
     for source, backbone in zoo.items():
         state = {
-            f'backbone.{name}': value
-            for name, value in made(backbone, source).items()
+            f'backbone.{name}': value for name, value in made(backbone, source).items()
         }
         state['head.fc.weight'] = torch.zeros(1000, 8)
         torch.save(
-            dict(meta=dict(epoch=300), state_dict=state),
-            hub / Path(source).name)
+            dict(meta=dict(epoch=300), state_dict=state), hub / Path(source).name
+        )
     tool = load_tool('model_converters/import_face_weights.py')
     torch.save(
-        dict(state_dict={
-            f'module.{name}': value
-            for name, value in made(torchvision_resnet(18), FACES).items()
-        }), root / 'published.pth')
+        dict(
+            state_dict={
+                f'module.{name}': value
+                for name, value in made(torchvision_resnet(18), FACES).items()
+            }
+        ),
+        root / 'published.pth',
+    )
     with open(root / 'published.pkl', 'wb') as file:
-        pickle.dump({
-            name: np.ascontiguousarray(value)
-            for name, value in made(torchvision_resnet(50), FACES50).items()
-        }, file)
+        pickle.dump(
+            {
+                name: np.ascontiguousarray(value)
+                for name, value in made(torchvision_resnet(50), FACES50).items()
+            },
+            file,
+        )
 
     def nothing(url, *args, **kwargs):
         raise OSError(f'{url}: no network')
@@ -132,17 +135,22 @@ def folder(tmp_path_factory):
 
 def networks_of(model):
     """The classifiers in a model, in order."""
-    names = [n for n in ('network1', 'network2', 'encoder')
-             if hasattr(model, n)]
+    names = [n for n in ('network1', 'network2', 'encoder') if hasattr(model, n)]
     return [getattr(model, n) for n in names] or [model]
 
 
 def assert_from(backbone, source, but=()):
     """Each tensor of a backbone has the value of its file."""
-    state = {name: value for name, value in backbone.state_dict().items()
-             if not name.endswith(COUNTER)}
-    wrong = [name for name, value in state.items()
-             if not (value == value_of(source, name)).all()]
+    state = {
+        name: value
+        for name, value in backbone.state_dict().items()
+        if not name.endswith(COUNTER)
+    }
+    wrong = [
+        name
+        for name, value in state.items()
+        if not (value == value_of(source, name)).all()
+    ]
     assert wrong == list(but)
     assert len(state) > 50 or 'vgg' in source
 
@@ -155,15 +163,12 @@ def initialised():
 
 @pytest.mark.parametrize('path', PATHS, ids=lambda p: p.stem)
 def test_config_starts_from_its_files(path, folder, initialised):
-    sources = next(found for pattern, found in SOURCES
-                   if re.match(pattern, path.stem))
+    sources = next(found for pattern, found in SOURCES if re.match(pattern, path.stem))
     cfg = Config.fromfile(path)
-    cleaned = any(hook['type'] == 'GAAVEHook'
-                  for hook in cfg.get('custom_hooks') or [])
+    cleaned = any(hook['type'] == 'GAAVEHook' for hook in cfg.get('custom_hooks') or [])
     assert cleaned == path.stem.startswith('gaave')
     cfg.model.pop('noise_rate', None)
-    settings = json.dumps([cfg.model.to_dict(), cleaned, sources],
-                          sort_keys=True)
+    settings = json.dumps([cfg.model.to_dict(), cleaned, sources], sort_keys=True)
     if not sources:
         # Initialised in test_configs.py.
         assert 'retrained' not in settings
@@ -173,8 +178,7 @@ def test_config_starts_from_its_files(path, folder, initialised):
     # No weight of a backbone depends on the size of images; small ones are
     # faster.
     cfg.data_preprocessor.input_shape = (3, 64, 64)
-    model = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     model.init_weights()
     networks = networks_of(model)
     for network, source in zip(networks, sources, strict=True):
@@ -197,9 +201,12 @@ def classifier(init_cfg, channels=3, **options):
     backbone = dict(BACKBONE, init_cfg=init_cfg)
     return MODELS.build(
         dict(
-            TINY_CLASSIFIER, backbone=backbone, **options,
-            data_preprocessor=dict(
-                input_shape=(channels, 16, 16), num_classes=5)))
+            TINY_CLASSIFIER,
+            backbone=backbone,
+            **options,
+            data_preprocessor=dict(input_shape=(channels, 16, 16), num_classes=5),
+        )
+    )
 
 
 def pretrained(path, **options):
@@ -211,17 +218,19 @@ def weights(tmp_path):
     """A file of a tiny backbone, and its state dict, under ``backbone.``."""
     path = tmp_path / 'tiny.pth'
     state = {
-        f'backbone.{name}': value.clone() for name, value in made(
-            MODELS.build(BACKBONE), 'tiny').items()
+        f'backbone.{name}': value.clone()
+        for name, value in made(MODELS.build(BACKBONE), 'tiny').items()
     }
     torch.save(dict(state_dict=state), path)
     return path, state
 
 
 def test_tensors_of_a_file_are_all_loaded(weights):
-    for init_cfg in (pretrained(weights[0], prefix='backbone'),
-                     # mmpretrain's ResNet has zeros for some of them here.
-                     [pretrained(weights[0], prefix='backbone.')]):
+    for init_cfg in (
+        pretrained(weights[0], prefix='backbone'),
+        # mmpretrain's ResNet has zeros for some of them here.
+        [pretrained(weights[0], prefix='backbone.')],
+    ):
         model = classifier(init_cfg)
         before = {k: v.clone() for k, v in model.state_dict().items()}
         check_pretrained(model)
@@ -244,27 +253,50 @@ def test_first_convolution_of_grey_images_is_not_in_the_file(weights):
     assert len(model.backbone.conv1.weight.unique()) > 9
 
 
-@pytest.mark.parametrize('change, options, text', [
-    # Of another program.
-    (lambda state: {f'net.{i}': v for i, v in enumerate(state.values())},
-     dict(), '100 have no counterpart'),
-    # mmengine would only warn of unexpected keys.
-    (lambda state: state, dict(),
-     "100 have no counterpart .*fit with .*prefix='backbone'"),
-    (lambda state: {k[9:]: v for k, v in state.items()},
-     dict(prefix='backbone'),
-     f'prefix=.backbone.*fit with .*{PLACE}.prefix=None.*_delete_'),
-    (lambda state: {f'module.{k}': v for k, v in state.items()},
-     dict(prefix='backbone'), "fit with .*prefix='module.backbone'"),
-    # Shallower, and of another width.
-    (lambda state: {k: v for k, v in state.items() if 'layer4' not in k},
-     dict(prefix='backbone'), '25 have no counterpart.*layer4.*another '
-     'network.*model.partial_weights=True'),
-    (lambda state: {k: torch.ones(9) for k in state},
-     dict(prefix='backbone'), '100 have no counterpart'),
-    (lambda state: dict(state, **{'backbone.bn1.weight': torch.ones(9)}),
-     dict(prefix='backbone'), '1 have no counterpart .*bn1.weight'),
-])
+@pytest.mark.parametrize(
+    'change, options, text',
+    [
+        # Of another program.
+        (
+            lambda state: {f'net.{i}': v for i, v in enumerate(state.values())},
+            dict(),
+            '100 have no counterpart',
+        ),
+        # mmengine would only warn of unexpected keys.
+        (
+            lambda state: state,
+            dict(),
+            "100 have no counterpart .*fit with .*prefix='backbone'",
+        ),
+        (
+            lambda state: {k[9:]: v for k, v in state.items()},
+            dict(prefix='backbone'),
+            f'prefix=.backbone.*fit with .*{PLACE}.prefix=None.*_delete_',
+        ),
+        (
+            lambda state: {f'module.{k}': v for k, v in state.items()},
+            dict(prefix='backbone'),
+            "fit with .*prefix='module.backbone'",
+        ),
+        # Shallower, and of another width.
+        (
+            lambda state: {k: v for k, v in state.items() if 'layer4' not in k},
+            dict(prefix='backbone'),
+            '25 have no counterpart.*layer4.*another '
+            'network.*model.partial_weights=True',
+        ),
+        (
+            lambda state: {k: torch.ones(9) for k in state},
+            dict(prefix='backbone'),
+            '100 have no counterpart',
+        ),
+        (
+            lambda state: dict(state, **{'backbone.bn1.weight': torch.ones(9)}),
+            dict(prefix='backbone'),
+            '1 have no counterpart .*bn1.weight',
+        ),
+    ],
+)
 def test_file_that_does_not_fit_is_refused(weights, change, options, text):
     path, state = weights
     torch.save(change(state), path)
@@ -281,8 +313,11 @@ def test_layers_of_ones_own(weights):
     cfg = pretrained(path, prefix='backbone')
     model = classifier(cfg, partial_weights=True)
     model.init_weights()
-    lost = [k for k in model.backbone.state_dict()
-            if k.startswith('layer4') and not k.endswith(COUNTER)]
+    lost = [
+        k
+        for k in model.backbone.state_dict()
+        if k.startswith('layer4') and not k.endswith(COUNTER)
+    ]
     assert_from(model.backbone, 'tiny', but=lost)
     torch.save({'a': torch.ones(1)}, path)
     with pytest.raises(ValueError, match='no counterpart'):
@@ -295,8 +330,9 @@ def test_models_of_other_libraries_have_no_option_to_say_it(weights):
     model = MODELS.build(
         dict(
             type='ImageClassifier',
-            backbone=dict(BACKBONE,
-                          init_cfg=pretrained(path, prefix='backbone'))))
+            backbone=dict(BACKBONE, init_cfg=pretrained(path, prefix='backbone')),
+        )
+    )
     assert len(check_pretrained(model)) == 75
     torch.save({'a': torch.ones(1)}, path)
     with pytest.raises(ValueError, match='no counterpart'):
@@ -323,58 +359,79 @@ def test_files_that_cannot_be_read(tmp_path, folder):
 
 
 # -- parts that are units -----------------------------------------------------
-@pytest.mark.parametrize('old, new, right', [
-    # Another file, or none: nothing of the old one is left.
-    (pretrained('a', prefix='b'), pretrained('c'), pretrained('c')),
-    (pretrained('a', prefix='b'), dict(checkpoint='c'), pretrained('c')),
-    (pretrained('a', prefix='b'), dict(type='Kaiming', layer='Conv2d'),
-     dict(type='Kaiming', layer='Conv2d')),
-    (dict(type='Kaiming', layer='Conv2d'), pretrained('c'), pretrained('c')),
-    (pretrained('a', prefix='b'), None, None),
-    (pretrained('a', prefix='b'), [pretrained('c')], [pretrained('c')]),
-    (None, pretrained('c'), pretrained('c')),
-    ([pretrained('a', prefix='b')], pretrained('c'), pretrained('c')),
-    (pretrained('a', prefix='b'), dict(_delete_=True, **pretrained('c')),
-     pretrained('c')),
-    # Nothing to delete.
-    (None, dict(_delete_=True, **pretrained('c')), pretrained('c')),
-    # The same file, asked otherwise.
-    (pretrained('a', prefix='b'), dict(prefix='c'),
-     pretrained('a', prefix='c')),
-    (pretrained('a', prefix='b'), pretrained('a', map_location='cpu'),
-     pretrained('a', prefix='b', map_location='cpu')),
-])
+@pytest.mark.parametrize(
+    'old, new, right',
+    [
+        # Another file, or none: nothing of the old one is left.
+        (pretrained('a', prefix='b'), pretrained('c'), pretrained('c')),
+        (pretrained('a', prefix='b'), dict(checkpoint='c'), pretrained('c')),
+        (
+            pretrained('a', prefix='b'),
+            dict(type='Kaiming', layer='Conv2d'),
+            dict(type='Kaiming', layer='Conv2d'),
+        ),
+        (dict(type='Kaiming', layer='Conv2d'), pretrained('c'), pretrained('c')),
+        (pretrained('a', prefix='b'), None, None),
+        (pretrained('a', prefix='b'), [pretrained('c')], [pretrained('c')]),
+        (None, pretrained('c'), pretrained('c')),
+        ([pretrained('a', prefix='b')], pretrained('c'), pretrained('c')),
+        (
+            pretrained('a', prefix='b'),
+            dict(_delete_=True, **pretrained('c')),
+            pretrained('c'),
+        ),
+        # Nothing to delete.
+        (None, dict(_delete_=True, **pretrained('c')), pretrained('c')),
+        # The same file, asked otherwise.
+        (pretrained('a', prefix='b'), dict(prefix='c'), pretrained('a', prefix='c')),
+        (
+            pretrained('a', prefix='b'),
+            pretrained('a', map_location='cpu'),
+            pretrained('a', prefix='b', map_location='cpu'),
+        ),
+    ],
+)
 def test_an_init_cfg_is_one_unit(old, new, right):
     base = dict(backbone=dict(depth=18, init_cfg=old), neck=None)
     options = dict(backbone=dict(style='caffe', init_cfg=new))
     before = json.dumps([base, options])
     assert merge_options(base, options) == dict(
-        backbone=dict(depth=18, style='caffe', init_cfg=right), neck=None)
+        backbone=dict(depth=18, style='caffe', init_cfg=right), neck=None
+    )
     assert json.dumps([base, options]) == before
     del base['backbone']['init_cfg']
     if new is None or 'checkpoint' in new:
         merged = merge_options(base, options)['backbone']['init_cfg']
-        assert merged == (new and {
-            k: v for k, v in new.items() if k != '_delete_'})
+        assert merged == (new and {k: v for k, v in new.items() if k != '_delete_'})
 
 
-@pytest.mark.parametrize('options, sources', [
-    (['model.network1.backbone.init_cfg=None'], [None, IMAGENET]),
-    (['model.network1.backbone.init_cfg=None',
-      'model.network2.backbone.init_cfg=None'], [None, None]),
-    (['model.network2=None'], [FACES, FACES]),
-])
+@pytest.mark.parametrize(
+    'options, sources',
+    [
+        (['model.network1.backbone.init_cfg=None'], [None, IMAGENET]),
+        (
+            [
+                'model.network1.backbone.init_cfg=None',
+                'model.network2.backbone.init_cfg=None',
+            ],
+            [None, None],
+        ),
+        (['model.network2=None'], [FACES, FACES]),
+    ],
+)
 def test_overrides_of_two_networks(folder, options, sources):
     """Those of the README, as the command line gives them."""
     from mmengine.config import DictAction
+
     cfg = Config.fromfile(f'{CONFIGS}/resup/resup_r18_rafdb.py')
-    cfg.merge_from_dict({
-        key: DictAction._parse_iterable(value)
-        for key, value in (option.split('=') for option in options)
-    })
+    cfg.merge_from_dict(
+        {
+            key: DictAction._parse_iterable(value)
+            for key, value in (option.split('=') for option in options)
+        }
+    )
     cfg.data_preprocessor.input_shape = (3, 64, 64)
-    model = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     model.init_weights()
     for network, source in zip(model.networks, sources, strict=True):
         if source is None:
@@ -385,15 +442,16 @@ def test_overrides_of_two_networks(folder, options, sources):
 
 def test_config_that_inherits_a_prefix_is_told_so(folder, tmp_path):
     """mmengine merges config files in depth; that is left as it is."""
+
     def model(init_cfg):
         path = tmp_path / 'mine.py'
         path.write_text(
             f"_base_ = '{CONFIGS}/ce/ce_r18_rafdb.py'\n"
             'data_preprocessor = dict(input_shape=(3, 64, 64))\n'
-            f'model = dict(backbone=dict(init_cfg=dict({init_cfg})))\n')
+            f'model = dict(backbone=dict(init_cfg=dict({init_cfg})))\n'
+        )
         cfg = Config.fromfile(path)
-        return MODELS.build(
-            dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+        return MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
 
     settings = f"type='Pretrained', checkpoint='{IMAGENET}'"
     with pytest.raises(ValueError, match='_delete_=True in init_cfg'):
@@ -406,21 +464,24 @@ def test_config_that_inherits_a_prefix_is_told_so(folder, tmp_path):
 # -- before anything long -----------------------------------------------------
 def test_cleaning_does_not_begin_without_the_weights(tmp_path, monkeypatch):
     """Those of network 2, too, which the cleaning has no use for."""
+
     def begun(*args):
         raise AssertionError('the cleaning has begun')
 
     monkeypatch.setattr(GAAVE, '__call__', begun)
     cfg = tiny_config(
-        tmp_path, 'resup/resup_r18_synthfaces_noise30',
+        tmp_path,
+        'resup/resup_r18_synthfaces_noise30',
         model__network2=dict(backbone=dict(init_cfg=pretrained('lost.pth'))),
-        custom_hooks=[dict(type='NoiseModelHook'), dict(type='GAAVEHook')])
-    with pytest.raises(FileNotFoundError,
-                       match='lost.pth.*model.network2.backbone.init_cfg'):
+        custom_hooks=[dict(type='NoiseModelHook'), dict(type='GAAVEHook')],
+    )
+    with pytest.raises(
+        FileNotFoundError, match='lost.pth.*model.network2.backbone.init_cfg'
+    ):
         Runner.from_cfg(cfg).train()
 
 
-@pytest.mark.parametrize('place', ['model.network1.backbone.init_cfg',
-                                   'base'])
+@pytest.mark.parametrize('place', ['model.network1.backbone.init_cfg', 'base'])
 def test_base_models_do_not_begin_without_their_weights(tmp_path, place):
     """Asked by GAAVE itself, so that tools/clean_labels.py asks, too."""
     cfg = tiny_config(tmp_path, 'resup/resup_r18_synthfaces_noise30')
@@ -431,9 +492,11 @@ def test_base_models_do_not_begin_without_their_weights(tmp_path, place):
     else:
         cfg.merge_from_dict({place: pretrained('lost.pth')})
     from mmfer.registry import DATASETS
+
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    with pytest.raises(FileNotFoundError,
-                       match='lost.pth.*model.network1.backbone.init_cfg'):
+    with pytest.raises(
+        FileNotFoundError, match='lost.pth.*model.network1.backbone.init_cfg'
+    ):
         GAAVE(**options)(cfg, dataset, dataset.pipeline, str(tmp_path), None)
 
 
@@ -441,18 +504,23 @@ def test_base_models_have_the_weights_of_a_whole_classifier(weights):
     """An init_cfg above the backbone counts, as it does in the training."""
     path, _ = weights
     whole = {
-        f'{outer}{name}': value for outer in ('', 'network1.')
+        f'{outer}{name}': value
+        for outer in ('', 'network1.')
         for name, value in torch.load(path)['state_dict'].items()
     }
     torch.save(whole, path)
     network = dict(TINY_CLASSIFIER, backbone=BACKBONE)
-    for model in (dict(network, pretrained=str(path)),
-                  dict(network, init_cfg=pretrained(path)),
-                  dict(type='DualNetwork', network1=network,
-                       init_cfg=pretrained(path))):
-        cfg = Config(dict(
-            model=model, data_preprocessor=dict(
-                input_shape=(3, 16, 16), num_classes=5)))
+    for model in (
+        dict(network, pretrained=str(path)),
+        dict(network, init_cfg=pretrained(path)),
+        dict(type='DualNetwork', network1=network, init_cfg=pretrained(path)),
+    ):
+        cfg = Config(
+            dict(
+                model=model,
+                data_preprocessor=dict(input_shape=(3, 16, 16), num_classes=5),
+            )
+        )
         base = MODELS.build(classifier_config(cfg, 3))
         base.init_weights()
         assert_from(base.backbone, 'tiny')

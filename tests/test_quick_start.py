@@ -1,4 +1,5 @@
 """docs/quick_start.md does what it says, when its commands are followed."""
+
 import csv
 import os
 import re
@@ -13,8 +14,9 @@ PAGE = Path(ROOT) / 'docs/quick_start.md'
 
 
 def blocks(language):
-    return re.findall(rf'^```{language}\n(.*?)^```', PAGE.read_text(),
-                      re.MULTILINE | re.DOTALL)
+    return re.findall(
+        rf'^```{language}\n(.*?)^```', PAGE.read_text(), re.MULTILINE | re.DOTALL
+    )
 
 
 @pytest.mark.parametrize('page', sorted((Path(ROOT) / 'docs').glob('*.md')))
@@ -28,8 +30,7 @@ def test_pages_are_complete(page):
 
 
 def test_tools_are_there():
-    commands = [line for block in blocks('bash')
-                for line in block.splitlines()]
+    commands = [line for block in blocks('bash') for line in block.splitlines()]
     assert len(commands) >= 10
     for command in commands:
         program, tool = command.split()[:2]
@@ -48,9 +49,12 @@ def test_walk(tmp_path):
 
     def call(command):
         done = subprocess.run(
-            [sys.executable, *command.split()], cwd=tmp_path, text=True,
+            [sys.executable, *command.split()],
+            cwd=tmp_path,
+            text=True,
             env=dict(os.environ, PYTHONPATH=str(tmp_path)),
-            capture_output=True)
+            capture_output=True,
+        )
         assert done.returncode == 0, (command, done.stderr[-3000:])
         return done.stdout
 
@@ -58,11 +62,18 @@ def test_walk(tmp_path):
         for command in block.splitlines():
             call(command.removeprefix('python '))
     said = call('use.py')
-    assert said.splitlines()[-1].split()[0] in (
-        tmp_path / 'data/faces/classes.txt').read_text().split()
+    assert (
+        said.splitlines()[-1].split()[0]
+        in (tmp_path / 'data/faces/classes.txt').read_text().split()
+    )
     out = tmp_path / 'work_dirs'
-    for name in ('images', 'rejection_curve', 'uncertain_images',
-                 'confusion_matrix', 'cleaned/attack_steps'):
+    for name in (
+        'images',
+        'rejection_curve',
+        'uncertain_images',
+        'confusion_matrix',
+        'cleaned/attack_steps',
+    ):
         assert (out / f'{name}.png').stat().st_size > 5000
     assert (out / 'cleaned/review.html').stat().st_size > 100_000
 
@@ -74,9 +85,12 @@ def test_walk(tmp_path):
     with open(out / 'cleaned/sample_scores.csv') as file:
         rows = list(csv.DictReader(file))
     left = [r for r in rows if r['decision'] != 'drop']
-    wrong = sum(r['suggested_label'] != clean[r['image']] if
-                r['decision'] == 'relabel' else
-                r['given_label'] != clean[r['image']] for r in left)
+    wrong = sum(
+        r['suggested_label'] != clean[r['image']]
+        if r['decision'] == 'relabel'
+        else r['given_label'] != clean[r['image']]
+        for r in left
+    )
     before = sum(given[image] != clean[image] for image in clean)
     # Half of it at least is gone, as on real images.
     assert wrong / len(left) < before / len(clean) / 2

@@ -16,20 +16,29 @@ def test_every_node_has_a_child(node):
     assert child.scope == 'mmfer' and child.parent is getattr(parents, node)
 
 
-@pytest.mark.parametrize('node, name', [
-    ('MODELS', 'ResNet'), ('MODELS', 'ALUMHead'),
-    ('MODELS', 'CrossEntropyLoss'), ('DATASETS', 'CustomDataset'),
-    ('TRANSFORMS', 'RandomErasing'), ('TRANSFORMS', 'LoadFERImage'),
-    ('METRICS', 'Accuracy'), ('HOOKS', 'CheckpointHook'),
-    ('HOOKS', 'VisualizationHook'), ('OPTIM_WRAPPERS', 'OptimWrapper'),
-    ('TASK_UTILS', 'SymmetricNoise'), ('VISUALIZERS', 'UniversalVisualizer')])
+@pytest.mark.parametrize(
+    'node, name',
+    [
+        ('MODELS', 'ResNet'),
+        ('MODELS', 'ALUMHead'),
+        ('MODELS', 'CrossEntropyLoss'),
+        ('DATASETS', 'CustomDataset'),
+        ('TRANSFORMS', 'RandomErasing'),
+        ('TRANSFORMS', 'LoadFERImage'),
+        ('METRICS', 'Accuracy'),
+        ('HOOKS', 'CheckpointHook'),
+        ('HOOKS', 'VisualizationHook'),
+        ('OPTIM_WRAPPERS', 'OptimWrapper'),
+        ('TASK_UTILS', 'SymmetricNoise'),
+        ('VISUALIZERS', 'UniversalVisualizer'),
+    ],
+)
 def test_names_resolve_unprefixed(node, name):
     assert getattr(registry, node).get(name) is not None
 
 
 def test_building_does_not_warn():
-    with DefaultScope.overwrite_default_scope('mmfer'), \
-            warnings.catch_warnings():
+    with DefaultScope.overwrite_default_scope('mmfer'), warnings.catch_warnings():
         warnings.simplefilter('error')
         model = registry.MODELS.build(
             dict(
@@ -37,7 +46,9 @@ def test_building_does_not_warn():
                 backbone=dict(type='ResNet', depth=18),
                 neck=dict(type='FeaturePooling'),
                 head=dict(type='CEHead', num_classes=7),
-                data_preprocessor=dict(input_shape=(3, 64, 64))))
+                data_preprocessor=dict(input_shape=(3, 64, 64)),
+            )
+        )
         model.init_weights()
     assert isinstance(model.head.fc, torch.nn.Linear)
 
@@ -51,7 +62,9 @@ def test_model_builds_without_a_default_scope():
             neck=dict(type='UncertaintyNeck'),
             head=dict(type='ALUMHead', num_classes=7),
             latent_compensation=dict(),
-            data_preprocessor=dict(input_shape=(3, 64, 64))))
+            data_preprocessor=dict(input_shape=(3, 64, 64)),
+        )
+    )
     assert model.head.in_channels == 64
 
 
@@ -61,6 +74,7 @@ def test_a_config_of_mmpretrain(scope, kind):
     """Its data_preprocessor has mean, std and num_classes, and no type."""
     from mmpretrain.registry import MODELS
     from mmpretrain.structures import DataSample
+
     cfg = dict(
         type='mmfer.FERClassifier',
         backbone=dict(type='ResNetSmallStem', depth=18, base_channels=4),
@@ -68,14 +82,19 @@ def test_a_config_of_mmpretrain(scope, kind):
         head=dict(type='ALUMHead'),
         latent_compensation=dict(type='LatentCompensation'),
         data_preprocessor=dict(
-            kind, num_classes=3, mean=[128.] * 3, std=[64.] * 3,
-            to_rgb=True))
+            kind, num_classes=3, mean=[128.0] * 3, std=[64.0] * 3, to_rgb=True
+        ),
+    )
     samples = [DataSample().set_gt_label(i) for i in (0, 1, 0, 1)]
 
     def step(model, size):
         data = model.data_preprocessor(
-            dict(inputs=torch.zeros(4, 3, size, size, dtype=torch.uint8),
-                 data_samples=samples), True)
+            dict(
+                inputs=torch.zeros(4, 3, size, size, dtype=torch.uint8),
+                data_samples=samples,
+            ),
+            True,
+        )
         losses = model(**data, mode='loss')
         assert sum(losses.values()).isfinite()
 
@@ -85,25 +104,26 @@ def test_a_config_of_mmpretrain(scope, kind):
         step(model, 224)
         with pytest.raises(ValueError) as error:
             step(model, 32)
-        advice = "dict(type='mmfer.FERDataPreprocessor', " \
-            'input_shape=(3, 32, 32), ...)'
+        advice = "dict(type='mmfer.FERDataPreprocessor', input_shape=(3, 32, 32), ...)"
         assert '(3, 224, 224)' in str(error.value)
         assert advice in str(error.value)
         cfg['data_preprocessor'].update(
-            type='mmfer.FERDataPreprocessor', input_shape=(3, 32, 32))
+            type='mmfer.FERDataPreprocessor', input_shape=(3, 32, 32)
+        )
         step(MODELS.build(cfg), 32)
 
 
 def test_scopes_of_other_projects_keep_theirs():
     """A child of ours sees its own names in what it builds."""
     from mmengine.registry import Registry
+
     child = Registry('model', parent=registry.MODELS, scope='lab')
     try:
-        child.register_module(
-            name='LabHead', module=registry.MODELS.get('CEHead'))
+        child.register_module(name='LabHead', module=registry.MODELS.get('CEHead'))
         with DefaultScope.overwrite_default_scope('lab'):
             head = registry.MODELS.build(
-                dict(type='LabHead', num_classes=2, in_channels=3))
+                dict(type='LabHead', num_classes=2, in_channels=3)
+            )
         assert head.num_classes == 2
     finally:
         del registry.MODELS._children['lab']
@@ -114,6 +134,7 @@ def test_mmpretrain_builds_our_models():
     from helpers import CONFIGS
     from mmengine.config import Config
     from mmpretrain import get_model
+
     cfg = Config.fromfile(f'{CONFIGS}/alum/alum_r18_synthfaces.py')
     model = get_model(cfg, pretrained=False)
     assert type(model.head).__name__ == 'ALUMHead'

@@ -19,6 +19,7 @@ GAAVE. Nothing of the data set is changed. DIR gets
 
 A run that was killed goes on where it was when it is started again.
 """
+
 import argparse
 import json
 import os
@@ -30,34 +31,40 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from mmfer.cli import (add_runner_arguments, build_runner,
-                       checkpoint_loading, finish_config,
-                       load_training_config, preflight_of, process_group,
-                       run_tool)
-from mmfer.compat import write_atomic
+from mmfer.cli import (
+    add_runner_arguments,
+    build_runner,
+    checkpoint_loading,
+    finish_config,
+    load_training_config,
+    preflight_of,
+    process_group,
+    run_tool,
+)
 from mmfer.datasets import FERDataset, pipeline_of
 from mmfer.engine.hooks.sample_scores import format_table
-from mmfer.engine.hooks.summary import config_hash, package_versions
-from mmfer.engine.preflight import (PreflightError, check_cleaning,
-                                    check_one_class)
+from mmfer.engine.preflight import PreflightError, check_cleaning, check_one_class
+from mmfer.engine.provenance import config_hash, package_versions
 from mmfer.engine.stages import fingerprint
-from mmfer.methods.gaave import GAAVE, Judgement
+from mmfer.methods.gaave import GAAVE, LabelDecisions
 from mmfer.methods.gaave.report import write_report
 from mmfer.registry import DATASETS
+from mmfer.utils.files import write_atomic
 
 RUN, STAGES = 'run.json', 'cleaning'
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='path of a training config')
     parser.add_argument('--out', required=True, help='folder for the results')
     parser.add_argument(
         '--stages',
         help='folder of the stages, OUT/cleaning by default; shared by runs '
-        'with other options, it saves them what they have in common')
+        'with other options, it saves them what they have in common',
+    )
     add_runner_arguments(parser)
     return parser.parse_args()
 
@@ -68,9 +75,7 @@ def gaave_options(cfg: Config) -> dict:
     hooks = []
     for hook in cfg.get('custom_hooks') or []:
         if hook['type'] in ('GAAVEHook', 'mmfer.GAAVEHook'):
-            options = {
-                k: v for k, v in hook.items() if k not in ('type', 'priority')
-            }
+            options = {k: v for k, v in hook.items() if k not in ('type', 'priority')}
         else:
             hooks.append(hook)
     cfg.custom_hooks = hooks
@@ -89,38 +94,49 @@ def claim(out: str, settings: dict) -> None:
         with open(path) as file:
             found = json.load(file)
         # One that was refused before its first stage has left logs alone.
-        begun = any(osp.exists(osp.join(out, name))
-                    for name in (STAGES, 'sample_scores.csv'))
+        begun = any(
+            osp.exists(osp.join(out, name)) for name in (STAGES, 'sample_scores.csv')
+        )
         if begun and found['decided_by'] != settings['decided_by']:
             raise SystemExit(
                 f'{out} holds results of {found["config"]} with other '
-                f'settings or labels: {advice}.')
+                f'settings or labels: {advice}.'
+            )
     elif osp.isdir(out) and os.listdir(out):
-        raise SystemExit(f'{out} is not empty and holds no {RUN} of this '
-                         f'tool: {advice}.')
+        raise SystemExit(
+            f'{out} is not empty and holds no {RUN} of this tool: {advice}.'
+        )
     write_atomic(path, json.dumps(settings, indent=1).encode())
 
 
-def score_table(judgement: Judgement, names: List[str],
-                dataset: FERDataset) -> bytes:
+def score_table(
+    label_decisions: LabelDecisions, names: List[str], dataset: FERDataset
+) -> bytes:
     """``sample_scores.csv``; clean labels in the last column, if known."""
-    columns = judgement._asdict()
+    columns = label_decisions._asdict()
     clean = dataset.clean_labels
     rows = []
-    for i, sample_id in enumerate(judgement.sample_id.tolist()):
+    for i, sample_id in enumerate(label_decisions.sample_id.tolist()):
         row = dict(sample_id=sample_id, image=names[i])
-        for name in ('given_label', 'subset', 'attack_steps',
-                     'given_probability', 'candidate', 'noise_score'):
+        for name in (
+            'given_label',
+            'subset',
+            'attack_steps',
+            'given_probability',
+            'candidate',
+            'noise_score',
+        ):
             row[name] = f'{columns[name][i]:.6g}'
-        row['suggested_label'] = int(judgement.suggested_label[i])
-        row['decision'] = str(judgement.decision[i])
+        row['suggested_label'] = int(label_decisions.suggested_label[i])
+        row['decision'] = str(label_decisions.decision[i])
         row['clean_label'] = '' if clean is None else int(clean[sample_id])
         rows.append(row)
     return format_table(rows)
 
 
-def write_results(out: str, judgement: Judgement, record: dict,
-                  dataset: FERDataset) -> Optional[dict]:
+def write_results(
+    out: str, label_decisions: LabelDecisions, record: dict, dataset: FERDataset
+) -> Optional[dict]:
     """Everything but :data:`RUN`.
 
     Returns:
@@ -131,18 +147,19 @@ def write_results(out: str, judgement: Judgement, record: dict,
         info['sample_id']: info['img_path']
         for info in (dataset.get_data_info(i) for i in range(len(dataset)))
     }
-    names = [dataset.image_name(paths[i])
-             for i in judgement.sample_id.tolist()]
+    names = [dataset.image_name(paths[i]) for i in label_decisions.sample_id.tolist()]
     write_atomic(
-        osp.join(out, 'sample_scores.csv'),
-        score_table(judgement, names, dataset))
-    write_report(out, judgement, record, dataset.CLASSES)
-    if dataset.LIST_ENDING is None:
+        osp.join(out, 'sample_scores.csv'), score_table(label_decisions, names, dataset)
+    )
+    write_report(out, label_decisions, record, dataset.CLASSES)
+    if dataset.list_suffix is None:
         return None
-    left = judgement.decision != 'drop'
+    left = label_decisions.decision != 'drop'
     return dataset.write_list(
-        osp.join(out, f'cleaned_list{dataset.LIST_ENDING}'),
-        judgement.sample_id[left], judgement.suggested_label[left])
+        osp.join(out, f'cleaned_list{dataset.list_suffix}'),
+        label_decisions.sample_id[left],
+        label_decisions.suggested_label[left],
+    )
 
 
 def how_to_train(out: str, settings: Optional[dict]) -> str:
@@ -153,28 +170,34 @@ def how_to_train(out: str, settings: Optional[dict]) -> str:
     """
     place = 'train_dataloader.dataset'
     table = osp.abspath(osp.join(out, 'sample_scores.csv'))
-    lines = ['Train on the result with',
-             f'--cfg-options {place}.decisions={table}']
+    lines = ['Train on the result with', f'--cfg-options {place}.decisions={table}']
     if settings and 'type' not in settings:
         options = ' '.join(f'{place}.{k}={v}' for k, v in settings.items())
         lines += ['or on the list with', f'--cfg-options {options}']
     elif settings:
-        lines += ['or on the list, which is for another type of data set: in '
-                  f'a config, change {place} by', str(settings)]
+        lines += [
+            'or on the list, which is for another type of data set: in '
+            f'a config, change {place} by',
+            str(settings),
+        ]
     if any(c.isspace() or c == ',' for c in table):
-        lines.append('The paths have white space or a comma, which '
-                     '--cfg-options cannot read: write them into a config.')
+        lines.append(
+            'The paths have white space or a comma, which '
+            '--cfg-options cannot read: write them into a config.'
+        )
     return '\n'.join(lines)
 
 
 def check_list(dataset: FERDataset) -> None:
     """Have what a list cannot hold found now, not after hours."""
-    if dataset.LIST_ENDING is not None:
+    if dataset.list_suffix is not None:
         with tempfile.TemporaryDirectory() as folder:
             ids = np.sort(dataset.sample_ids)
             dataset.write_list(
-                osp.join(folder, f'list{dataset.LIST_ENDING}'), ids,
-                dataset.all_labels.numpy()[ids])
+                osp.join(folder, f'list{dataset.list_suffix}'),
+                ids,
+                dataset.all_labels.numpy()[ids],
+            )
 
 
 def main() -> None:
@@ -190,9 +213,13 @@ def main() -> None:
             options=options,
             decided_by=fingerprint(
                 dict(
-                    config=config_hash(cfg), options=options,
-                    labels=dataset.get_gt_labels())),
-            versions=package_versions())
+                    config=config_hash(cfg),
+                    options=options,
+                    labels=dataset.get_gt_labels(),
+                )
+            ),
+            versions=package_versions(),
+        )
         # The process group may not be there yet.
         if int(os.environ.get('RANK', 0)) == 0:
             claim(args.out, settings)
@@ -200,34 +227,38 @@ def main() -> None:
         # For its log file, its processes and its seeds; nothing is trained.
         runner = build_runner(cfg)
         # Not read a second time.
-        runner._train_dataloader = dict(
-            runner._train_dataloader, dataset=dataset)
+        runner._train_dataloader = dict(runner._train_dataloader, dataset=dataset)
         preflight = preflight_of(runner)
         check_cleaning(runner, dataset, method.base, preflight.strict)
         preflight.check_training(runner)
         pipeline = pipeline_of(runner.val_dataloader.dataset)
-        judgement, record = method(
-            cfg, dataset, pipeline, args.stages
-            or osp.join(args.out, STAGES), runner.logger)
-        left = judgement.decision != 'drop'
-        labels = judgement.suggested_label[left]
-        dataset._warn_of_empty_classes(labels, dataset.get_gt_labels(),
-                                       'the cleaning')
+        label_decisions, record = method(
+            cfg,
+            dataset,
+            pipeline,
+            args.stages or osp.join(args.out, STAGES),
+            runner.logger,
+        )
+        left = label_decisions.decision != 'drop'
+        labels = label_decisions.suggested_label[left]
+        dataset._warn_of_empty_classes(labels, dataset.get_gt_labels(), 'the cleaning')
         problem = check_one_class(
             'The cleaned set',
             np.bincount(labels, minlength=dataset.num_classes),
-            dataset.CLASSES)
+            dataset.CLASSES,
+        )
         if problem:
             runner.logger.warning(problem)
         if is_main_process():
-            found = write_results(args.out, judgement, record, dataset)
+            found = write_results(args.out, label_decisions, record, dataset)
             settings['list_settings'] = found
             write_atomic(
-                osp.join(args.out, RUN), json.dumps(settings,
-                                                    indent=1).encode())
+                osp.join(args.out, RUN), json.dumps(settings, indent=1).encode()
+            )
             runner.logger.info(
                 f'The results are in {args.out}, in words in report.txt.\n'
-                + how_to_train(args.out, found))
+                + how_to_train(args.out, found)
+            )
 
 
 def build_dataset(cfg: Config) -> FERDataset:
@@ -237,13 +268,15 @@ def build_dataset(cfg: Config) -> FERDataset:
         SystemExit: It is another one.
     """
     from mmengine.registry import init_default_scope
+
     init_default_scope('mmfer')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     if not isinstance(dataset, FERDataset):
         raise SystemExit(
             f'train_dataloader has a {type(dataset).__name__}; only mmfer '
             'data sets can be cleaned. For images of your own, use ImageList '
-            'or ImageFolders.')
+            'or ImageFolders.'
+        )
     return dataset
 
 

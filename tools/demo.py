@@ -7,6 +7,7 @@ IMAGE is a file or a folder of files; an image is a face already, unless
 ``--detect-faces`` looks for faces in it (``pip install mmfer[face]``).
 Pictures with the results go to ``--out``.
 """
+
 import argparse
 
 from mmfer.apis import FERInferencer
@@ -18,32 +19,46 @@ from mmfer.utils.devices import add_device_argument
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('image')
     parser.add_argument(
-        '--model', default='alum_tiny_ferplus',
-        help='a name of mmfer.list_models(), a work dir, or a config')
-    parser.add_argument('--checkpoint', help='other weights than the model\'s')
+        '--model',
+        default='alum_tiny_ferplus',
+        help='a name of mmfer.list_models(), a work dir, or a config',
+    )
+    parser.add_argument('--checkpoint', help="other weights than the model's")
     parser.add_argument('--detect-faces', action='store_true')
     parser.add_argument(
-        '--target-error', type=float, metavar='PERCENT',
+        '--target-error',
+        type=float,
+        metavar='PERCENT',
         help='reject what is too uncertain for no more than that many errors '
-        'in the rest')
+        'in the rest',
+    )
     parser.add_argument('--out', default='demo', help='folder; demo')
     add_device_argument(parser)
     args = parser.parse_args()
     sources = list(each_source(args.image))
     fer = FERInferencer(args.model, args.checkpoint or True, args.device)
-    threshold = None if args.target_error is None else \
-        fer.rejection_threshold(args.target_error / 100)
-    results = fer(sources, reject_above=threshold,
-                  detect_faces=args.detect_faces, show_dir=args.out,
-                  on_error='raise' if len(sources) == 1 else 'report')
+    threshold = (
+        None
+        if args.target_error is None
+        else fer.rejection_threshold(args.target_error / 100)
+    )
+    results = fer(
+        sources,
+        reject_above=threshold,
+        detect_faces=args.detect_faces,
+        show_dir=args.out,
+        on_error='raise' if len(sources) == 1 else 'report',
+    )
     for source, faces in zip(sources, results):
         for face in faces if isinstance(faces, list) else [faces]:
-            print(f'{source}: ' + (face.get('error') or ', '.join(
-                describe_in_words(face))))
+            print(
+                f'{source}: '
+                + (face.get('error') or ', '.join(describe_in_words(face)))
+            )
     print(f'Pictures are in {args.out}.')
 
 

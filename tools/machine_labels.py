@@ -14,6 +14,7 @@ images of DATA_CONFIG go through the test pipeline of CONFIG, and DIR gets
 Classes are matched by their names; those that the data set lacks are never
 predicted. Nothing of the data set is changed.
 """
+
 import argparse
 import os
 import os.path as osp
@@ -28,15 +29,21 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from mmfer.cli import checkpoint_loading, finish_config, load_config
-from mmfer.compat import write_atomic
 from mmfer.datasets import FERDataset, unaugmented
 from mmfer.engine.scoring import batches_in_order
 from mmfer.registry import DATASETS, MODELS
+from mmfer.utils.files import write_atomic
 
 # What the data sets call the same expression.
 SYNONYMS = dict(
-    happy='happiness', sad='sadness', angry='anger', surprised='surprise',
-    disgusted='disgust', fearful='fear', calm='neutral')
+    happy='happiness',
+    sad='sadness',
+    angry='anger',
+    surprised='surprise',
+    disgusted='disgust',
+    fearful='fear',
+    calm='neutral',
+)
 
 
 # -- pure computation ---------------------------------------------------------
@@ -46,8 +53,7 @@ def common_name(name: str) -> str:
     return SYNONYMS.get(name, name)
 
 
-def match_classes(source: Sequence[str],
-                  target: Sequence[str]) -> Dict[int, int]:
+def match_classes(source: Sequence[str], target: Sequence[str]) -> Dict[int, int]:
     """Classes of a model by those of a data set.
 
     Args:
@@ -63,12 +69,14 @@ def match_classes(source: Sequence[str],
     position = {common_name(name): i for i, name in enumerate(target)}
     shared = {
         i: position[common_name(name)]
-        for i, name in enumerate(source) if common_name(name) in position
+        for i, name in enumerate(source)
+        if common_name(name) in position
     }
     if len(shared) < 2:
         raise ValueError(
             f'the model knows {", ".join(source)}, the data set has '
-            f'{", ".join(target)}: these are not the same kind of classes.')
+            f'{", ".join(target)}: these are not the same kind of classes.'
+        )
     return shared
 
 
@@ -96,18 +104,21 @@ def write_va_list(path: str, names: List[str], va: np.ndarray) -> None:
 
 def predict(cfg: Config, checkpoint: str, dataset: FERDataset):
     """Sample ids (N, ), scores (N, C) and, or None, values (N, 2)."""
-    model = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
     model.to(get_device()).eval()
     pipeline = DATASETS.build(
-        dict(cfg.test_dataloader.dataset, lazy_init=True)).pipeline
+        dict(cfg.test_dataloader.dataset, lazy_init=True)
+    ).pipeline
     loader = cfg.test_dataloader
     ids, scores, va = [], [], []
     with torch.inference_mode():
         for batch in batches_in_order(
-                unaugmented(dataset, pipeline), loader.batch_size,
-                loader.num_workers, loader.collate_fn):
+            unaugmented(dataset, pipeline),
+            loader.batch_size,
+            loader.num_workers,
+            loader.collate_fn,
+        ):
             for sample in model.test_step(batch):
                 ids.append(int(sample.sample_id))
                 scores.append(sample.pred_score.cpu().numpy())
@@ -118,12 +129,12 @@ def predict(cfg: Config, checkpoint: str, dataset: FERDataset):
 
 def class_names(checkpoint: str, cfg: Config) -> Sequence[str]:
     """Names of a model's classes, which its checkpoint has."""
-    meta = torch.load(
-        checkpoint, map_location='cpu', weights_only=True).get('meta', {})
+    meta = torch.load(checkpoint, map_location='cpu', weights_only=True).get('meta', {})
     names = (meta.get('dataset_meta') or {}).get('classes')
     if names is None:
         names = DATASETS.build(
-            dict(cfg.test_dataloader.dataset, lazy_init=True)).CLASSES
+            dict(cfg.test_dataloader.dataset, lazy_init=True)
+        ).CLASSES
     return names
 
 
@@ -135,14 +146,22 @@ def label(args: argparse.Namespace) -> None:
         data_cfg.merge_from_dict(args.data_options)
     init_default_scope('mmfer')
     settings = data_cfg.train_dataloader.dataset
-    for name in ('noisy_list', 'va_list', 'table', 'label_noise',
-                 'va_noise', 'decisions'):
+    for name in (
+        'noisy_list',
+        'va_list',
+        'table',
+        'label_noise',
+        'va_noise',
+        'decisions',
+    ):
         # What another model or a generator said of these images.
         settings.pop(name, None)
     dataset = DATASETS.build(settings)
-    if dataset.LIST_ENDING is None:
-        raise ValueError(f'{type(dataset).__name__} has no list of images '
-                         'that labels could be written in.')
+    if dataset.list_suffix is None:
+        raise ValueError(
+            f'{type(dataset).__name__} has no list of images '
+            'that labels could be written in.'
+        )
     os.makedirs(args.out, exist_ok=True)
     if os.listdir(args.out):
         raise ValueError(f'{args.out} is not empty; choose another --out.')
@@ -154,16 +173,16 @@ def label(args: argparse.Namespace) -> None:
     ids, scores, va = predict(cfg, args.checkpoint, dataset)
     order = ids.argsort()
     ids, labels = ids[order], translate(scores, shared)[order]
-    path = osp.join(args.out, f'labels{dataset.LIST_ENDING}')
+    path = osp.join(args.out, f'labels{dataset.list_suffix}')
     changes = dataset.write_list(path, ids, labels)
     own = dataset.given_labels[ids]
-    print(f'{path}: {len(ids)} images, {(labels != own).mean():.1%} with '
-          'another label than their own. Data set settings: ' +
-          ', '.join(f'{k}={v!r}' for k, v in changes.items()
-                    if v is not None))
+    print(
+        f'{path}: {len(ids)} images, {(labels != own).mean():.1%} with '
+        'another label than their own. Data set settings: '
+        + ', '.join(f'{k}={v!r}' for k, v in changes.items() if v is not None)
+    )
     if va is not None:
-        names = [osp.basename(info['img_path'])
-                 for info in dataset._infos_of(ids)]
+        names = [osp.basename(info['img_path']) for info in dataset._infos_of(ids)]
         path = osp.join(args.out, 'va.txt')
         write_va_list(path, names, va[order])
         outside = (np.abs(va) > 1).any(axis=1).mean()
@@ -172,24 +191,33 @@ def label(args: argparse.Namespace) -> None:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='of the model')
     parser.add_argument('checkpoint', help='of the model')
     parser.add_argument('data_config', help='its training images are labelled')
     parser.add_argument('--out', required=True, help='folder for the lists')
     parser.add_argument(
-        '--data-options', nargs='+', action=DictAction,
-        help='settings that override DATA_CONFIG, as key=value')
+        '--data-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that override DATA_CONFIG, as key=value',
+    )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
-        help='settings that override CONFIG, as key=value')
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that override CONFIG, as key=value',
+    )
     parser.add_argument(
-        '--trust-checkpoint', action='store_true',
-        help='load a checkpoint that torch refuses to load safely')
+        '--trust-checkpoint',
+        action='store_true',
+        help='load a checkpoint that torch refuses to load safely',
+    )
     # What the reading of configs expects.
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None,
-                        no_pin_memory=False)
+    parser.set_defaults(
+        launcher='none', local_rank=0, work_dir=None, no_pin_memory=False
+    )
     return parser.parse_args()
 
 

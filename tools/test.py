@@ -1,4 +1,5 @@
 """Test a model: ``python tools/test.py CONFIG CHECKPOINT``."""
+
 import argparse
 from copy import deepcopy
 
@@ -8,9 +9,16 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
 
-from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
-                       finish_config, load_config, process_group, run_tool,
-                       with_preflight)
+from mmfer.cli import (
+    add_runner_arguments,
+    build_runner,
+    checkpoint_loading,
+    finish_config,
+    load_config,
+    process_group,
+    run_tool,
+    with_preflight,
+)
 from mmfer.engine.preflight import PreflightError
 
 
@@ -22,22 +30,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
-        help='what to write to --out: metrics or (default) predictions')
+        help='what to write to --out: metrics or (default) predictions',
+    )
     parser.add_argument('--show-dir', help='folder for pictures of results')
+    parser.add_argument('--show', action='store_true', help='show results in a window')
     parser.add_argument(
-        '--show', action='store_true', help='show results in a window')
+        '--interval', type=int, default=1, help='show every n-th sample'
+    )
     parser.add_argument(
-        '--interval', type=int, default=1, help='show every n-th sample')
-    parser.add_argument(
-        '--wait-time',
-        type=float,
-        default=2,
-        help='seconds that each window stays')
+        '--wait-time', type=float, default=2, help='seconds that each window stays'
+    )
     parser.add_argument(
         '--tta',
         action='store_true',
         help='test-time augmentation: that of the config (tta_pipeline and '
-        'tta_model), otherwise the mean over an image and its mirror image')
+        'tta_model), otherwise the mean over an image and its mirror image',
+    )
     add_runner_arguments(parser)
     args = parser.parse_args()
     if args.out_item is not None and args.out is None:
@@ -51,10 +59,12 @@ def add_tta(cfg: Config) -> None:
         cfg.tta_model = dict(type='AverageUncertaintyTTA')
     if 'tta_pipeline' not in cfg:
         *steps, pack = deepcopy(cfg.test_dataloader.dataset.pipeline)
-        flips = [dict(type='RandomFlip', prob=p, direction='horizontal')
-                 for p in (1., 0.)]
+        flips = [
+            dict(type='RandomFlip', prob=p, direction='horizontal') for p in (1.0, 0.0)
+        ]
         cfg.tta_pipeline = [
-            *steps, dict(type='TestTimeAug', transforms=[flips, [pack]])
+            *steps,
+            dict(type='TestTimeAug', transforms=[flips, [pack]]),
         ]
 
 
@@ -70,7 +80,8 @@ def merge_args(args: argparse.Namespace) -> Config:
             show=args.show,
             wait_time=args.wait_time,
             out_dir=args.show_dir,
-            interval=args.interval)
+            interval=args.interval,
+        )
     return finish_config(cfg, args)
 
 

@@ -1,14 +1,22 @@
 """Train a model: ``python tools/train.py CONFIG``."""
+
 import argparse
 
 from mmengine.config import Config
 
-from mmfer.cli import (add_runner_arguments, build_runner, checkpoint_loading,
-                       finish_config, load_training_config, preflight_of,
-                       process_group, run_tool)
+from mmfer.cli import (
+    add_runner_arguments,
+    build_runner,
+    checkpoint_loading,
+    finish_config,
+    load_training_config,
+    preflight_of,
+    process_group,
+    run_tool,
+)
 from mmfer.engine.preflight import PreflightError
-from mmfer.engine.utils import bare_model
 from mmfer.models.pretrained import check_pretrained
+from mmfer.models.utils import unwrap_model
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,19 +27,21 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='a checkpoint to resume from; without a path, the latest one '
-        'in the work dir')
+        'in the work dir',
+    )
     parser.add_argument(
-        '--no-validate',
-        action='store_true',
-        help='do not evaluate during training')
+        '--no-validate', action='store_true', help='do not evaluate during training'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the total batch size')
+        help='scale the learning rate with the total batch size',
+    )
     parser.add_argument(
         '--no-persistent-workers',
         action='store_true',
-        help='start the workers of the data loaders anew each epoch')
+        help='start the workers of the data loaders anew each epoch',
+    )
     add_runner_arguments(parser)
     return parser.parse_args()
 
@@ -54,10 +64,12 @@ def merge_args(args: argparse.Namespace) -> Config:
 def main() -> None:
     args = parse_args()
     cfg = merge_args(args)
-    with process_group(cfg), checkpoint_loading(
-            cfg.get('load_from'), args.trust_checkpoint):
+    with (
+        process_group(cfg),
+        checkpoint_loading(cfg.get('load_from'), args.trust_checkpoint),
+    ):
         runner = build_runner(cfg)
-        check_pretrained(bare_model(runner))
+        check_pretrained(unwrap_model(runner.model))
         # Schedules of an epoch without batches fail before hooks are called.
         preflight_of(runner).check_training(runner)
         runner.train()

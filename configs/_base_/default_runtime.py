@@ -12,12 +12,14 @@ default_hooks = dict(
     reproducibility=dict(type='ReproducibilityHook'),
     stop_on_nan=dict(type='StopOnNaNHook'),
     sample_scores=dict(type='SampleScoresHook'),
-    summary=dict(type='SummaryHook'))
+    summary=dict(type='SummaryHook'),
+)
 
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl'),
+)
 
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)

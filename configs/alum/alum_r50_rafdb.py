@@ -1,6 +1,8 @@
 _base_ = [
-    '../_base_/models/alum_r50.py', '../_base_/datasets/rafdb.py',
-    '../_base_/schedules/rafdb.py', '../_base_/default_runtime.py'
+    '../_base_/models/alum_r50.py',
+    '../_base_/datasets/rafdb.py',
+    '../_base_/schedules/rafdb.py',
+    '../_base_/default_runtime.py',
 ]
 # Table 2 of ALUM gives no settings for ResNet-50; these are those of EAC,
 # which it is compared with.

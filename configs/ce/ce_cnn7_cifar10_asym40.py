@@ -7,4 +7,7 @@ train_dataloader = dict(
             type='AsymmetricNoise',
             rate=0.4,
             mapping=[(9, 1), (2, 0), (3, 5), (5, 3), (4, 7)],
-            seed=0)))
+            seed=0,
+        )
+    )
+)

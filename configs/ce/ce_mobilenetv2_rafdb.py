@@ -8,4 +8,7 @@ model = dict(
             checkpoint='https://download.openmmlab.com/mmclassification/v0/'
             'mobilenet_v2/'
             'mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth',
-            prefix='backbone')))
+            prefix='backbone',
+        ),
+    )
+)

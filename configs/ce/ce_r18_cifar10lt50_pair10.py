@@ -1,3 +1,4 @@
 _base_ = './ce_r18_cifar10lt50.py'
 train_dataloader = dict(
-    dataset=dict(label_noise=dict(type='PairNoise', rate=0.1, seed=0)))
+    dataset=dict(label_noise=dict(type='PairNoise', rate=0.1, seed=0))
+)

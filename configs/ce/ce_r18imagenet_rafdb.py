@@ -1,11 +1,14 @@
 # Baseline of ReSup's Table 4, trained as ReSup is.
 _base_ = [
-    '../_base_/models/ce_r18.py', '../_base_/datasets/rafdb_resup.py',
-    '../_base_/schedules/rafdb_resup.py', '../_base_/default_runtime.py'
+    '../_base_/models/ce_r18.py',
+    '../_base_/datasets/rafdb_resup.py',
+    '../_base_/schedules/rafdb_resup.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            _delete_=True,
-            type='Pretrained',
-            checkpoint='torchvision://resnet18')))
+            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet18'
+        )
+    )
+)

@@ -1,4 +1,4 @@
 _base_ = './ce_r18imagenet_rafdb.py'
 model = dict(
-    backbone=dict(
-        depth=50, init_cfg=dict(checkpoint='torchvision://resnet50')))
+    backbone=dict(depth=50, init_cfg=dict(checkpoint='torchvision://resnet50'))
+)

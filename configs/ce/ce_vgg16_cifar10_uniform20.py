@@ -3,7 +3,7 @@ _base_ = './ce_vgg16_cifar10.py'
 train_dataloader = dict(
     dataset=dict(
         label_noise=dict(
-            type='BernoulliUniformNoise',
-            rate=0.2,
-            official=True,
-            seed=100)))
+            type='BernoulliUniformNoise', rate=0.2, official=True, seed=100
+        )
+    )
+)

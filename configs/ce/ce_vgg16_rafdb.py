@@ -8,4 +8,7 @@ model = dict(
             type='Pretrained',
             checkpoint='https://download.openmmlab.com/mmclassification/v0/'
             'vgg/vgg16_batch256_imagenet_20210208-db26f1a5.pth',
-            prefix='backbone')))
+            prefix='backbone',
+        ),
+    )
+)

@@ -1,4 +1,6 @@
 _base_ = [
-    '../_base_/models/coteaching_r18.py', '../_base_/datasets/rafdb_resup.py',
-    '../_base_/schedules/rafdb_resup.py', '../_base_/default_runtime.py'
+    '../_base_/models/coteaching_r18.py',
+    '../_base_/datasets/rafdb_resup.py',
+    '../_base_/schedules/rafdb_resup.py',
+    '../_base_/default_runtime.py',
 ]

@@ -1,4 +1,2 @@
-_base_ = [
-    '../ce/ce_r18_cifar10lt50_pair10.py', '../_base_/cleaning/cifar.py'
-]
+_base_ = ['../ce/ce_r18_cifar10lt50_pair10.py', '../_base_/cleaning/cifar.py']
 custom_hooks = [_base_.cleaning]

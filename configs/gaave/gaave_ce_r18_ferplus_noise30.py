@@ -1,4 +1,2 @@
-_base_ = [
-    '../ce/ce_r18_ferplus_noise30.py', '../_base_/cleaning/ferplus_open.py'
-]
+_base_ = ['../ce/ce_r18_ferplus_noise30.py', '../_base_/cleaning/ferplus_open.py']
 custom_hooks = [_base_.cleaning]

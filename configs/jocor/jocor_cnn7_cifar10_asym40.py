@@ -7,7 +7,10 @@ train_dataloader = dict(
             type='AsymmetricNoise',
             rate=0.4,
             mapping=[(9, 1), (2, 0), (3, 5), (5, 3), (4, 7)],
-            seed=0)))
+            seed=0,
+        )
+    )
+)
 # The share of wrong labels: half of the classes have them. It is what the
 # authors give, too.
 model = dict(noise_rate=0.2)

@@ -1,5 +1,5 @@
 _base_ = './jocor_cnn7_cifar10.py'
 train_dataloader = dict(
-    dataset=dict(
-        label_noise=dict(type='SymmetricNoise', rate=0.8, seed=0)))
+    dataset=dict(label_noise=dict(type='SymmetricNoise', rate=0.8, seed=0))
+)
 model = dict(agreement_weight=0.65, noise_rate=0.8)

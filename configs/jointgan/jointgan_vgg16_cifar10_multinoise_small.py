@@ -3,17 +3,20 @@
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',
     '../_base_/datasets/cifar10_multinoise_small.py',
-    '../_base_/schedules/jointgan.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/jointgan.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     encoder=dict(
         backbone=dict(base_channels=16),
         head=dict(label_sets=[10, 10, 10], hidden_dim=128),
-        channels_last=True),
+        channels_last=True,
+    ),
     decoder=dict(base_channels=16),
     discriminator=dict(base_channels=16),
     adversarial_weight=0.4,
-    channels_last=True)
+    channels_last=True,
+)
 custom_hooks = [dict(type='JointGANPicturesHook')]
 train_cfg = dict(max_epochs=150, val_interval=5, warmup_epochs=5)
 auto_scale_lr = dict(base_batch_size=64)

@@ -8,4 +8,7 @@ train_dataloader = dict(
             type='BernoulliUniformNoise',
             rate=0.2,
             official=True,
-            seed=100)))
+            seed=100,
+        )
+    )
+)

@@ -3,15 +3,9 @@
 # whether labels belong to the image (mismatch_weight, not in the paper). For
 # the order in which it learns see the README.
 _base_ = './jointgan_vgg16_synthfaces.py'
-model = dict(
-    latent_dim=16,
-    encoder=dict(head=dict(dropout=0.)),
-    mismatch_weight=1.)
-train_dataloader = dict(dataset=dict(ambiguity=0.))
-val_dataloader = dict(dataset=dict(ambiguity=0.))
-test_dataloader = dict(dataset=dict(ambiguity=0.))
-custom_hooks = [
-    dict(type='JointGANPicturesHook'),
-    dict(type='EMAHook', momentum=0.002)
-]
+model = dict(latent_dim=16, encoder=dict(head=dict(dropout=0.0)), mismatch_weight=1.0)
+train_dataloader = dict(dataset=dict(ambiguity=0.0))
+val_dataloader = dict(dataset=dict(ambiguity=0.0))
+test_dataloader = dict(dataset=dict(ambiguity=0.0))
+custom_hooks = [dict(type='JointGANPicturesHook'), dict(type='EMAHook', momentum=0.002)]
 train_cfg = dict(warmup_epochs=10, max_epochs=250, val_interval=10)

@@ -3,8 +3,7 @@ _base_ = './resup_r18_rafdb.py'
 backbone = dict(
     depth=50,
     init_cfg=dict(
-        _delete_=True,
-        type='Pretrained',
-        checkpoint='torchvision://resnet50'))
-model = dict(
-    network1=dict(backbone=backbone), network2=dict(backbone=backbone))
+        _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
+    ),
+)
+model = dict(network1=dict(backbone=backbone), network2=dict(backbone=backbone))

@@ -8,6 +8,7 @@ backbone = dict(
         type='Pretrained',
         checkpoint='https://download.openmmlab.com/mmclassification/v0/'
         'vgg/vgg16_batch256_imagenet_20210208-db26f1a5.pth',
-        prefix='backbone'))
-model = dict(
-    network1=dict(backbone=backbone), network2=dict(backbone=backbone))
+        prefix='backbone',
+    ),
+)
+model = dict(network1=dict(backbone=backbone), network2=dict(backbone=backbone))

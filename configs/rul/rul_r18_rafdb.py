@@ -1,4 +1,6 @@
 _base_ = [
-    '../_base_/models/rul_r18.py', '../_base_/datasets/rafdb.py',
-    '../_base_/schedules/rafdb.py', '../_base_/default_runtime.py'
+    '../_base_/models/rul_r18.py',
+    '../_base_/datasets/rafdb.py',
+    '../_base_/schedules/rafdb.py',
+    '../_base_/default_runtime.py',
 ]

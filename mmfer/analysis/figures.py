@@ -1,4 +1,5 @@
 """Figures on predictions; arrays in, figures out."""
+
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -11,8 +12,16 @@ from mmfer.evaluation.functional import expected_calibration_error
 from .predictions import Predictions
 
 # Okabe and Ito's colours, told apart by the colour-blind.
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9',
-           '#000000', '#999999')
+COLOURS = (
+    '#0072B2',
+    '#D55E00',
+    '#009E73',
+    '#CC79A7',
+    '#E69F00',
+    '#56B4E9',
+    '#000000',
+    '#999999',
+)
 RIGHT, WRONG = COLOURS[2], COLOURS[1]
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 
@@ -21,11 +30,13 @@ def style_of(number: int) -> dict:
     """Colour and marker of a series, different for the first 56."""
     return dict(
         color=COLOURS[number % len(COLOURS)],
-        marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)])
+        marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
+    )
 
 
-def accuracy_after_rejection(correct: np.ndarray, uncertainty: np.ndarray,
-                             rates: np.ndarray) -> np.ndarray:
+def accuracy_after_rejection(
+    correct: np.ndarray, uncertainty: np.ndarray, rates: np.ndarray
+) -> np.ndarray:
     """See :func:`rejection_accuracy`; per cent, for all rates at once."""
     order = np.argsort(uncertainty, kind='stable')
     hits = np.cumsum(np.asarray(correct, dtype=np.float64)[order])
@@ -33,8 +44,7 @@ def accuracy_after_rejection(correct: np.ndarray, uncertainty: np.ndarray,
     return 100 * hits[kept - 1] / kept
 
 
-def rejection_figure(runs: Dict[str, Predictions],
-                     highest: float = 0.5) -> Figure:
+def rejection_figure(runs: Dict[str, Predictions], highest: float = 0.5) -> Figure:
     """Accuracy on what is left when the least sure are rejected.
 
     Solid by learned uncertainty, dashed by 1 - confidence: what the former
@@ -51,12 +61,21 @@ def rejection_figure(runs: Dict[str, Predictions],
         style = dict(style_of(number), markevery=10, markersize=5)
         # Without an uncertainty of its own, a model's is this.
         if not np.allclose(run.uncertainty, 1 - run.confidence):
-            axes.plot(100 * rates, accuracy_after_rejection(
-                run.correct, run.uncertainty, rates), '-',
-                label=f'{name}, by uncertainty', **style)
-        axes.plot(100 * rates, accuracy_after_rejection(
-            run.correct, 1 - run.confidence, rates), '--',
-            label=f'{name}, by confidence', fillstyle='none', **style)
+            axes.plot(
+                100 * rates,
+                accuracy_after_rejection(run.correct, run.uncertainty, rates),
+                '-',
+                label=f'{name}, by uncertainty',
+                **style,
+            )
+        axes.plot(
+            100 * rates,
+            accuracy_after_rejection(run.correct, 1 - run.confidence, rates),
+            '--',
+            label=f'{name}, by confidence',
+            fillstyle='none',
+            **style,
+        )
     axes.set(xlabel='rejected, %', ylabel='accuracy on the others, %')
     finish(axes)
     return figure
@@ -73,31 +92,39 @@ def confusion_figure(run: Predictions, classes: Sequence[str]) -> Figure:
     matrix = np.zeros((count, count))
     np.add.at(matrix, (run.labels, run.predicted), 1)
     totals = matrix.sum(axis=1, keepdims=True)
-    share = 100 * np.divide(matrix, totals, where=totals > 0,
-                            out=np.zeros_like(matrix))
-    side = 2.2 + .55 * count
-    figure = Figure(figsize=(side + .6, side), layout='constrained')
+    share = 100 * np.divide(matrix, totals, where=totals > 0, out=np.zeros_like(matrix))
+    side = 2.2 + 0.55 * count
+    figure = Figure(figsize=(side + 0.6, side), layout='constrained')
     axes = figure.subplots()
     shown = axes.imshow(share, vmin=0, vmax=100, cmap='cividis')
     for i in range(count):
         for j in range(count):
-            axes.text(j, i, f'{share[i, j]:.0f}', ha='center', va='center',
-                      color='white' if share[i, j] < 55 else 'black')
-    axes.set_xticks(range(count), classes, rotation=45, ha='right',
-                    rotation_mode='anchor')
-    axes.set_yticks(range(count), [
-        f'{name} ({int(total)})' for name, total in zip(classes,
-                                                        totals[:, 0])
-    ])
-    axes.set(xlabel='predicted', ylabel='true (images)',
-             title=f'accuracy {100 * run.correct.mean():.1f} %, '
-             f'mean class {share.diagonal()[totals[:, 0] > 0].mean():.1f} %')
-    figure.colorbar(shown, label='% of the true class', shrink=.8)
+            axes.text(
+                j,
+                i,
+                f'{share[i, j]:.0f}',
+                ha='center',
+                va='center',
+                color='white' if share[i, j] < 55 else 'black',
+            )
+    axes.set_xticks(
+        range(count), classes, rotation=45, ha='right', rotation_mode='anchor'
+    )
+    axes.set_yticks(
+        range(count),
+        [f'{name} ({int(total)})' for name, total in zip(classes, totals[:, 0])],
+    )
+    axes.set(
+        xlabel='predicted',
+        ylabel='true (images)',
+        title=f'accuracy {100 * run.correct.mean():.1f} %, '
+        f'mean class {share.diagonal()[totals[:, 0] > 0].mean():.1f} %',
+    )
+    figure.colorbar(shown, label='% of the true class', shrink=0.8)
     return figure
 
 
-def reliability_figure(runs: Dict[str, Predictions],
-                       bins: int = 15) -> Figure:
+def reliability_figure(runs: Dict[str, Predictions], bins: int = 15) -> Figure:
     """Accuracy over confidence, and the expected calibration error.
 
     Args:
@@ -105,28 +132,32 @@ def reliability_figure(runs: Dict[str, Predictions],
         bins (int): Of equal width. Defaults to 15.
     """
     figure = Figure(figsize=(6.4, 5.6), layout='constrained')
-    upper, lower = figure.subplots(
-        2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color='#888888', linewidth=1,
-               label='as sure as right')
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], color='#888888', linewidth=1, label='as sure as right')
     edges = np.linspace(0, 1, bins + 1)
     for number, (name, run) in enumerate(runs.items()):
         error, confidence, accuracy, share = expected_calibration_error(
-            run.confidence, run.correct, bins)
+            run.confidence, run.correct, bins
+        )
         filled = share > 0
         style = style_of(number)
-        upper.plot(confidence[filled], accuracy[filled],
-                   label=f'{name}, ECE {100 * error:.1f} %', **style)
+        upper.plot(
+            confidence[filled],
+            accuracy[filled],
+            label=f'{name}, ECE {100 * error:.1f} %',
+            **style,
+        )
         lower.stairs(100 * share, edges, color=style['color'])
     upper.set(ylabel='accuracy', xlim=(0, 1), ylim=(0, 1))
     lower.set(xlabel='confidence', ylabel='images, %')
     finish(upper)
-    lower.grid(alpha=.3)
+    lower.grid(alpha=0.3)
     return figure
 
 
-def tsne_figure(features: np.ndarray, labels: np.ndarray,
-                classes: Sequence[str], seed: int = 0) -> Figure:
+def tsne_figure(
+    features: np.ndarray, labels: np.ndarray, classes: Sequence[str], seed: int = 0
+) -> Figure:
     """Features in two dimensions by t-SNE, initialised by PCA.
 
     Args:
@@ -136,25 +167,38 @@ def tsne_figure(features: np.ndarray, labels: np.ndarray,
         seed (int): Defaults to 0.
     """
     from sklearn.manifold import TSNE
+
     points = TSNE(
-        init='pca', random_state=seed,
-        perplexity=min(30, (len(features) - 1) / 3)).fit_transform(features)
+        init='pca', random_state=seed, perplexity=min(30, (len(features) - 1) / 3)
+    ).fit_transform(features)
     figure = Figure(figsize=(6.6, 5.2), layout='constrained')
     axes = figure.subplots()
     for k, name in enumerate(classes):
         own = labels == k
         style = style_of(k)
-        axes.scatter(*points[own].T, s=12, alpha=.7, linewidths=0,
-                     label=name, c=style['color'], marker=style['marker'])
+        axes.scatter(
+            *points[own].T,
+            s=12,
+            alpha=0.7,
+            linewidths=0,
+            label=name,
+            c=style['color'],
+            marker=style['marker'],
+        )
     axes.set(xticks=[], yticks=[])
-    axes.legend(frameon=False, loc='center left', bbox_to_anchor=(1, .5),
-                markerscale=1.6)
+    axes.legend(
+        frameon=False, loc='center left', bbox_to_anchor=(1, 0.5), markerscale=1.6
+    )
     return figure
 
 
-def uncertain_figure(run: Predictions, images: Dict[int, np.ndarray],
-                     shown: Tuple[np.ndarray, np.ndarray],
-                     classes: Sequence[str], columns: int = 8) -> Figure:
+def uncertain_figure(
+    run: Predictions,
+    images: Dict[int, np.ndarray],
+    shown: Tuple[np.ndarray, np.ndarray],
+    classes: Sequence[str],
+    columns: int = 8,
+) -> Figure:
     """The most and the least uncertain images.
 
     Args:
@@ -167,8 +211,9 @@ def uncertain_figure(run: Predictions, images: Dict[int, np.ndarray],
         columns (int): Images side by side. Defaults to 8.
     """
     rows = [-(-len(part) // columns) for part in shown]
-    figure = Figure(figsize=(1.25 * columns, 1.75 * sum(rows) + .9),
-                    layout='constrained')
+    figure = Figure(
+        figsize=(1.25 * columns, 1.75 * sum(rows) + 0.9), layout='constrained'
+    )
     parts = figure.subfigures(2, 1, height_ratios=rows)
     titles = ('most uncertain', 'least uncertain')
     for part, positions, title, count in zip(parts, shown, titles, rows):
@@ -184,47 +229,56 @@ def uncertain_figure(run: Predictions, images: Dict[int, np.ndarray],
             axes.set(xticks=[], yticks=[])
             for spine in axes.spines.values():
                 # Other ends would fill the gaps.
-                spine.set(color=RIGHT if right else WRONG, linewidth=3,
-                          linestyle='-' if right else (0, (2, 1)),
-                          capstyle='butt')
+                spine.set(
+                    color=RIGHT if right else WRONG,
+                    linewidth=3,
+                    linestyle='-' if right else (0, (2, 1)),
+                    capstyle='butt',
+                )
             name = classes[run.predicted[i]]
-            below = name if right else \
-                f'{name}\n(is {classes[run.labels[i]]})'
+            below = name if right else f'{name}\n(is {classes[run.labels[i]]})'
             axes.set_xlabel(f'{below}\n{run.uncertainty[i]:.3g}', fontsize=7)
     return figure
 
 
-def extremes(uncertainty: np.ndarray,
-             count: int) -> Tuple[np.ndarray, np.ndarray]:
+def extremes(uncertainty: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
     """Positions of the most and of the least uncertain, ``count`` each."""
     order = np.argsort(uncertainty, kind='stable')
     return order[::-1][:count], order[:count]
 
 
-def browse_figure(images: Sequence[Sequence[np.ndarray]],
-                  labels: Sequence[str]) -> Figure:
+def browse_figure(
+    images: Sequence[Sequence[np.ndarray]], labels: Sequence[str]
+) -> Figure:
     """Rows of images with a label in front.
 
     Args:
         images (Sequence): Rows of BGR (H, W, 3) or grey (H, W, 1), uint8.
         labels (Sequence[str]): One for each row.
     """
-    figure = Figure(figsize=(1.2 * len(images[0]) + 1, 1.2 * len(images)),
-                    layout='constrained')
+    figure = Figure(
+        figsize=(1.2 * len(images[0]) + 1, 1.2 * len(images)), layout='constrained'
+    )
     grid = figure.subplots(len(images), len(images[0]), squeeze=False)
     for places, row, label in zip(grid, images, labels):
         for axes, image in zip(places, row):
-            axes.imshow(image[..., 0] if image.shape[2] == 1 else
-                        image[..., ::-1], cmap='gray', vmin=0, vmax=255)
+            axes.imshow(
+                image[..., 0] if image.shape[2] == 1 else image[..., ::-1],
+                cmap='gray',
+                vmin=0,
+                vmax=255,
+            )
             axes.set(xticks=[], yticks=[])
-        places[0].set_ylabel(label, rotation=0, ha='right', va='center',
-                             fontsize=9)
+        places[0].set_ylabel(label, rotation=0, ha='right', va='center', fontsize=9)
     return figure
 
 
-def mixture_figure(panels: Dict[str, Tuple[np.ndarray, Any]],
-                   wrong: Optional[np.ndarray] = None,
-                   label: str = 'score', bins: int = 50) -> Figure:
+def mixture_figure(
+    panels: Dict[str, Tuple[np.ndarray, Any]],
+    wrong: Optional[np.ndarray] = None,
+    label: str = 'score',
+    bins: int = 50,
+) -> Figure:
     """Histograms of scores, and the mixtures fitted to them.
 
     Args:
@@ -241,42 +295,60 @@ def mixture_figure(panels: Dict[str, Tuple[np.ndarray, Any]],
     # Where U-shaped components are finite.
     at = np.linspace(0, 1, 501)[1:-1]
     for axes, (title, (scores, mixture)) in zip(grid, panels.items()):
-        groups = [scores] if wrong is None else [scores[~wrong],
-                                                 scores[wrong]]
-        names = ['samples'] if wrong is None else ['right labels',
-                                                   'wrong labels']
+        groups = [scores] if wrong is None else [scores[~wrong], scores[wrong]]
+        names = ['samples'] if wrong is None else ['right labels', 'wrong labels']
         heights = axes.hist(
-            groups, edges, stacked=True, label=names,
-            color=['#bbbbbb'] if wrong is None else [COLOURS[5],
-                                                     COLOURS[4]])[0]
+            groups,
+            edges,
+            stacked=True,
+            label=names,
+            color=['#bbbbbb'] if wrong is None else [COLOURS[5], COLOURS[4]],
+        )[0]
         if mixture is not None:
-            parts = mixture.component_densities(
-                torch.from_numpy(at)).cpu().numpy() * len(scores) / bins
-            axes.plot(at, parts[0], '--', color=COLOURS[1],
-                      label=f'noisy, {float(mixture.weight[0]):.0%}')
-            axes.plot(at, parts[1], '-.', color=COLOURS[0],
-                      label=f'clean, {float(mixture.weight[1]):.0%}')
+            parts = (
+                mixture.component_densities(torch.from_numpy(at)).cpu().numpy()
+                * len(scores)
+                / bins
+            )
+            axes.plot(
+                at,
+                parts[0],
+                '--',
+                color=COLOURS[1],
+                label=f'noisy, {float(mixture.weight[0]):.0%}',
+            )
+            axes.plot(
+                at,
+                parts[1],
+                '-.',
+                color=COLOURS[0],
+                label=f'clean, {float(mixture.weight[1]):.0%}',
+            )
             axes.plot(at, parts.sum(axis=0), color='black', label='mixture')
         # The ends tower above all else: cut off, with their heights.
         bars = np.atleast_2d(heights)[-1]
         top = np.sort(bars)
-        highest = 1.2 * max(
-            top[-1] if top[-1] < 4 * top[-3] else 1.5 * top[-3], 1)
-        axes.set(xlabel=label, ylabel='samples', title=title, xlim=(0, 1),
-                 ylim=(0, highest))
+        highest = 1.2 * max(top[-1] if top[-1] < 4 * top[-3] else 1.5 * top[-3], 1)
+        axes.set(
+            xlabel=label, ylabel='samples', title=title, xlim=(0, 1), ylim=(0, highest)
+        )
         for left, bar in zip(edges, bars):
             if bar > highest:
-                middle = left > .5
+                middle = left > 0.5
                 axes.annotate(
-                    f'{bar:.0f}', (left + (not middle) / bins, highest),
-                    (-6 if middle else 6, -4), textcoords='offset points',
-                    ha='right' if middle else 'left', va='top', fontsize=9)
+                    f'{bar:.0f}',
+                    (left + (not middle) / bins, highest),
+                    (-6 if middle else 6, -4),
+                    textcoords='offset points',
+                    ha='right' if middle else 'left',
+                    va='top',
+                    fontsize=9,
+                )
         finish(axes)
     return figure
 
 
-def learning_figure(histories: Dict[str, List[dict]],
-                    metrics: Sequence[str]) -> Figure:
+def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) -> Figure:
     """Metrics over epochs, of one or several runs.
 
     Args:
@@ -291,35 +363,48 @@ def learning_figure(histories: Dict[str, List[dict]],
     figure = Figure(figsize=(6.4, 4), layout='constrained')
     axes = figure.subplots()
     series = [
-        (name, metric, points) for name, history in histories.items()
-        for metric in metrics if (points := [
-            (entry['epoch'], values[metric]) for entry in history
-            for values in (entry.get('metrics', {}), entry.get('training', {}))
-            if metric in values
-        ])
+        (name, metric, points)
+        for name, history in histories.items()
+        for metric in metrics
+        if (
+            points := [
+                (entry['epoch'], values[metric])
+                for entry in history
+                for values in (entry.get('metrics', {}), entry.get('training', {}))
+                if metric in values
+            ]
+        )
     ]
     if not series:
-        known = sorted({
-            metric for history in histories.values() for entry in history
-            for part in ('metrics', 'training') for metric in entry.get(
-                part, {})
-        })
-        raise ValueError(f'no run has {", ".join(metrics)}; there are '
-                         f'{", ".join(known) or "no metrics at all"}.')
+        known = sorted(
+            {
+                metric
+                for history in histories.values()
+                for entry in history
+                for part in ('metrics', 'training')
+                for metric in entry.get(part, {})
+            }
+        )
+        raise ValueError(
+            f'no run has {", ".join(metrics)}; there are '
+            f'{", ".join(known) or "no metrics at all"}.'
+        )
     names, shown = list(histories), {metric for _, metric, _ in series}
     for name, metric, points in series:
         axes.plot(
-            *zip(*points), ('-', '--', ':', '-.')[metrics.index(metric) % 4],
-            markevery=max(1, len(points) // 6), markersize=5,
+            *zip(*points),
+            ('-', '--', ':', '-.')[metrics.index(metric) % 4],
+            markevery=max(1, len(points) // 6),
+            markersize=5,
             label=f'{name}, {metric}' if len(shown) > 1 else name,
-            **style_of(names.index(name)))
-    axes.set(xlabel='epoch',
-             ylabel=shown.pop() if len(shown) == 1 else '%')
+            **style_of(names.index(name)),
+        )
+    axes.set(xlabel='epoch', ylabel=shown.pop() if len(shown) == 1 else '%')
     finish(axes)
     return figure
 
 
 def finish(axes: Axes) -> None:
     """Grid, and a legend where there is room."""
-    axes.grid(alpha=.3)
+    axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)

@@ -10,6 +10,7 @@ as ``Datalab.get_issues('label')`` returns them; those of
 index column that pandas writes tells which sample a row is of, whatever its
 name.
 """
+
 import csv
 import io
 from typing import Dict, List, Optional, Sequence
@@ -32,7 +33,8 @@ COLUMNS = dict(
     is_label_issue=['is_label_issue'],
     label_score=list(QUALITY),
     given_label=['given_label'],
-    predicted_label=['predicted_label'])
+    predicted_label=['predicted_label'],
+)
 
 
 def to_label_issues(rows: Sequence[Dict[str, str]]) -> bytes:
@@ -46,20 +48,26 @@ def to_label_issues(rows: Sequence[Dict[str, str]]) -> bytes:
     """
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['', 'is_label_issue', QUALITY[0], 'given_label',
-                     'predicted_label'])
+    writer.writerow(
+        ['', 'is_label_issue', QUALITY[0], 'given_label', 'predicted_label']
+    )
     ordered = sorted(rows, key=lambda row: int(row['sample_id']))
     for number, row in enumerate(ordered):
-        writer.writerow([
-            number, row['decision'] != 'keep',
-            f'{1 - float(row["noise_score"]):.6g}', row['given_label'],
-            row['suggested_label']
-        ])
+        writer.writerow(
+            [
+                number,
+                row['decision'] != 'keep',
+                f'{1 - float(row["noise_score"]):.6g}',
+                row['given_label'],
+                row['suggested_label'],
+            ]
+        )
     return text.getvalue().encode()
 
 
-def from_label_issues(path: str, dataset: FERDataset,
-                      decision: str = 'drop') -> List[dict]:
+def from_label_issues(
+    path: str, dataset: FERDataset, decision: str = 'drop'
+) -> List[dict]:
     """Rows of a sample-score table, for ``decisions`` of a data set.
 
     Args:
@@ -79,34 +87,41 @@ def from_label_issues(path: str, dataset: FERDataset,
             ``is_label_issue`` is neither true nor false in some row.
     """
     table = read_table(
-        path, COLUMNS, "table of cleanlab's label issues, written by "
-        'issues.to_csv(path)', others='keep')
+        path,
+        COLUMNS,
+        "table of cleanlab's label issues, written by issues.to_csv(path)",
+        others='keep',
+    )
     ids = np.sort(dataset.sample_ids)
     if len(table) != len(ids):
         raise ValueError(
             f'{path} has {len(table)} rows, and the data set {len(ids)} '
-            'samples; it must be one of the whole set.')
+            'samples; it must be one of the whole set.'
+        )
     order = _row_order(table)
     own = dataset.given_labels[ids].tolist()
-    given, predicted = _read_labels(table, order, own,
-                                    list(dataset.metainfo['classes']))
+    given, predicted = _read_labels(
+        table, order, own, list(dataset.metainfo['classes'])
+    )
     flags = [flag(text) for text in table.columns['is_label_issue']]
     if None in flags:
         row = flags.index(None)
         raise table.error(
-            row, f'is_label_issue is '
+            row,
+            f'is_label_issue is '
             f'{table.columns["is_label_issue"][row]!r}, which is neither true '
-            'nor false', 'Write True or False (also 1 or 0, yes or no), as '
+            'nor false',
+            'Write True or False (also 1 or 0, yes or no), as '
             'cleanlab does; a spreadsheet may have put it into another '
-            'language.')
+            'language.',
+        )
     scores = table.numbers('label_score')
     place = {s: i for i, s in enumerate(dataset.sample_ids.tolist())}
     rows = []
     for sample_id, row in zip(ids.tolist(), order):
         issue = flags[row]
         # A relabelling to the same is none.
-        change = issue and (decision == 'drop'
-                            or predicted[row] != given[row])
+        change = issue and (decision == 'drop' or predicted[row] != given[row])
         info = dataset.get_data_info(place[sample_id])
         rows.append(
             dict(
@@ -117,7 +132,9 @@ def from_label_issues(path: str, dataset: FERDataset,
                 noise_score=f'{1 - scores[row]:.6g}',
                 suggested_label=predicted[row],
                 decision=decision if change else 'keep',
-                clean_label=''))
+                clean_label='',
+            )
+        )
     return rows
 
 
@@ -131,15 +148,19 @@ def _row_order(table: TextTable) -> List[int]:
         position = whole_number(text)
         if position is None or not 0 <= position < len(table):
             raise table.error(
-                row, f'the index {text!r} is no number below {len(table)}, '
+                row,
+                f'the index {text!r} is no number below {len(table)}, '
                 'the number of samples',
                 'cleanlab numbers the samples of the whole set from 0; write '
-                'the table with issues.to_csv(path) before rows are chosen.')
+                'the table with issues.to_csv(path) before rows are chosen.',
+            )
         first = row_of.setdefault(position, row)
         if first != row:
             raise table.error(
-                row, f'the index {position} is in line '
-                f'{table.line_numbers[first]}, too', 'Remove one of the two.')
+                row,
+                f'the index {position} is in line {table.line_numbers[first]}, too',
+                'Remove one of the two.',
+            )
     return [row_of[position] for position in range(len(table))]
 
 
@@ -150,16 +171,16 @@ def _named_index(table: TextTable) -> Optional[List[str]]:
     an index has every number below the number of rows, each once.
     """
     name = next(iter(table.others))
-    if column_key(name) in {alias for aliases in COLUMNS.values()
-                            for alias in aliases}:
+    if column_key(name) in {alias for aliases in COLUMNS.values() for alias in aliases}:
         return None
     fields = table.others[name]
     numbers = {whole_number(text) for text in fields}
     return fields if numbers == set(range(len(fields))) else None
 
 
-def _read_labels(table: TextTable, order: Sequence[int], own: Sequence[int],
-                 names: Sequence[str]) -> List[List[int]]:
+def _read_labels(
+    table: TextTable, order: Sequence[int], own: Sequence[int], names: Sequence[str]
+) -> List[List[int]]:
     """Given and predicted labels by row, as indices of classes.
 
     cleanlab counts classes from 0. A whole number is that index where this
@@ -180,31 +201,36 @@ def _read_labels(table: TextTable, order: Sequence[int], own: Sequence[int],
     for text in {text for column in columns for text in column}:
         value = whole_number(text, table.decimal_comma)
         # The name '1' of a float column is '1.0'.
-        by_name[text] = class_index(
-            text if value is None else str(value), names)
+        by_name[text] = class_index(text if value is None else str(value), names)
         if by_name[text] is None:
             by_name[text] = class_index(text, names)
-        numbers[text] = by_name[text] if value is None else \
-            value if 0 <= value < len(names) else None
+        numbers[text] = (
+            by_name[text]
+            if value is None
+            else value
+            if 0 <= value < len(names)
+            else None
+        )
     fits = [
-        all(meaning[columns[0][row]] == label
-            for row, label in zip(order, own)) for meaning in (numbers,
-                                                               by_name)
+        all(meaning[columns[0][row]] == label for row, label in zip(order, own))
+        for meaning in (numbers, by_name)
     ]
     meaning = by_name if fits[1] and not fits[0] else numbers
     for column, name in zip(columns, ('given_label', 'predicted_label')):
         for row in order:
             if meaning[column[row]] is None:
                 raise table.error(
-                    row, f'{name} {column[row]!r} is none of the '
-                    f'{len(names)} classes',
-                    nearest(column[row], names) + ' Numbers count them from '
-                    '0.')
+                    row,
+                    f'{name} {column[row]!r} is none of the {len(names)} classes',
+                    nearest(column[row], names) + ' Numbers count them from 0.',
+                )
     labels = [[meaning[text] for text in column] for column in columns]
     for row, label in zip(order, own):
         if labels[0][row] != label:
             raise table.error(
-                row, f'the given label is {columns[0][row]} there and '
+                row,
+                f'the given label is {columns[0][row]} there and '
                 f'{label} ({names[label]}) in the data set',
-                'It is a table of other samples, or in another order.')
+                'It is a table of other samples, or in another order.',
+            )
     return labels

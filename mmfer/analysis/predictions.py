@@ -1,4 +1,5 @@
 """What a test run predicted, read back from its dump."""
+
 import os.path as osp
 from typing import List, NamedTuple, Optional
 
@@ -53,31 +54,40 @@ def read_predictions(path: str) -> Predictions:
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'{path} is not there; python tools/test.py CONFIG CHECKPOINT '
-            '--out FILE.pkl writes predictions.')
+            '--out FILE.pkl writes predictions.'
+        )
     samples = mmengine.load(path)
     wanted = ('pred_score', 'gt_label', 'uncertainty')
-    if not isinstance(samples, list) or not samples or \
-            not isinstance(samples[0], dict) or any(
-                name not in samples[0] for name in wanted):
+    if (
+        not isinstance(samples, list)
+        or not samples
+        or not isinstance(samples[0], dict)
+        or any(name not in samples[0] for name in wanted)
+    ):
         raise ValueError(
             f'{path} holds no predictions (of {", ".join(wanted)} for each '
             'image); python tools/test.py CONFIG CHECKPOINT --out FILE.pkl '
-            'writes them.')
+            'writes them.'
+        )
 
     def column(name: str) -> np.ndarray:
-        return np.stack([
-            np.asarray(sample[name], dtype=np.float64).reshape(-1)
-            for sample in samples
-        ])
+        return np.stack(
+            [
+                np.asarray(sample[name], dtype=np.float64).reshape(-1)
+                for sample in samples
+            ]
+        )
 
     return Predictions(
         scores=column('pred_score'),
         labels=column('gt_label')[:, 0].astype(np.int64),
         uncertainty=column('uncertainty')[:, 0],
         images=[str(sample.get('img_path') or '') for sample in samples],
-        sample_id=np.array([
-            sample.get('sample_id', i) for i, sample in enumerate(samples)
-        ], dtype=np.int64))
+        sample_id=np.array(
+            [sample.get('sample_id', i) for i, sample in enumerate(samples)],
+            dtype=np.int64,
+        ),
+    )
 
 
 def class_names(classes: Optional[List[str]], count: int) -> List[str]:

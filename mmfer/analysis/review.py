@@ -1,4 +1,5 @@
 """A page on which a person looks at suspicious labels."""
+
 import base64
 import csv
 import hashlib
@@ -15,10 +16,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 import cv2
 import numpy as np
 
-from mmfer.compat import write_atomic
 from mmfer.datasets import FERDataset
 from mmfer.datasets.decisions import COLUMNS, read_decisions
 from mmfer.datasets.images import UnreadableImageError, read_image
+from mmfer.utils.files import write_atomic
 
 TEMPLATE = osp.join(osp.dirname(osp.abspath(__file__)), 'review.html')
 # Of a page, all told.
@@ -57,23 +58,25 @@ def image_names(dataset: FERDataset) -> List[str]:
     return names
 
 
-def most_suspicious(judgement: Dict[str, np.ndarray], names: Sequence[str],
-                    limit: int) -> Review:
+def most_suspicious(
+    label_decisions: Dict[str, np.ndarray], names: Sequence[str], limit: int
+) -> Review:
     """The samples that are worth a look.
 
     Args:
-        judgement (dict): See :func:`read_decisions`.
+        label_decisions (dict): See :func:`read_decisions`.
         names (Sequence[str]): Of all samples, by ``sample_id``.
         limit (int): How many at most.
     """
-    order = np.argsort(-judgement['noise_score'], kind='stable')[:limit]
+    order = np.argsort(-label_decisions['noise_score'], kind='stable')[:limit]
     return Review(
         rows=order,
-        given=judgement['given_label'][order],
-        suggested=judgement['suggested_label'][order],
-        score=judgement['noise_score'][order],
-        decision=judgement['decision'][order],
-        images=[names[i] for i in judgement['sample_id'][order]])
+        given=label_decisions['given_label'][order],
+        suggested=label_decisions['suggested_label'][order],
+        score=label_decisions['noise_score'][order],
+        decision=label_decisions['decision'][order],
+        images=[names[i] for i in label_decisions['sample_id'][order]],
+    )
 
 
 class Text(NamedTuple):
@@ -91,8 +94,9 @@ class Text(NamedTuple):
     order: List[int]
 
 
-def list_text(dataset: FERDataset, judgement: Dict[str, np.ndarray],
-              review: Review) -> Optional[Text]:
+def list_text(
+    dataset: FERDataset, label_decisions: Dict[str, np.ndarray], review: Review
+) -> Optional[Text]:
     """The data set's own list, whatever its format.
 
     It is written once for each class, as if all samples were of that class.
@@ -100,7 +104,7 @@ def list_text(dataset: FERDataset, judgement: Dict[str, np.ndarray],
 
     Args:
         dataset (FERDataset): As given, without decisions.
-        judgement (dict): See :func:`read_decisions`, of all its samples.
+        label_decisions (dict): See :func:`read_decisions`, of all its samples.
         review (Review): Samples of which a person decides; of the others the
             table does.
 
@@ -108,11 +112,11 @@ def list_text(dataset: FERDataset, judgement: Dict[str, np.ndarray],
         Text, optional: Lines in the forms of all classes; None if the data
         set has no list of its own.
     """
-    if dataset.LIST_ENDING is None:
+    if dataset.list_suffix is None:
         return None
-    ids, count = judgement['sample_id'], dataset.num_classes
+    ids, count = label_decisions['sample_id'], dataset.num_classes
     with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, f'list{dataset.LIST_ENDING}')
+        path = osp.join(folder, f'list{dataset.list_suffix}')
         forms = []
         for label in range(count):
             dataset.write_list(path, ids, np.full(len(ids), label))
@@ -121,11 +125,15 @@ def list_text(dataset: FERDataset, judgement: Dict[str, np.ndarray],
                 # contain.
                 forms.append(re.findall(r'[^\n]*\n|[^\n]+', file.read()))
     if len(set(map(len, forms))) != 1:
-        raise ValueError(f'{type(dataset).__name__}: its lists do not have '
-                         'one line for each sample.')
+        raise ValueError(
+            f'{type(dataset).__name__}: its lists do not have one line for each sample.'
+        )
     reviewed = {int(row): i for i, row in enumerate(review.rows)}
-    labels = np.where(judgement['decision'] == 'relabel',
-                      judgement['suggested_label'], judgement['given_label'])
+    labels = np.where(
+        label_decisions['decision'] == 'relabel',
+        label_decisions['suggested_label'],
+        label_decisions['given_label'],
+    )
     between, lines, order = [[]], [], []
     row = 0
     for line in zip(*forms):
@@ -136,38 +144,45 @@ def list_text(dataset: FERDataset, judgement: Dict[str, np.ndarray],
             lines.append(list(line))
             order.append(reviewed[row])
             between.append([])
-        elif judgement['decision'][row] != 'drop':
+        elif label_decisions['decision'][row] != 'drop':
             between[-1].append(line[labels[row]])
         row += 1
     if row != len(ids):
         raise ValueError(
             f'{type(dataset).__name__}: its list has {row} lines that depend '
-            f'on labels, for {len(ids)} samples.')
+            f'on labels, for {len(ids)} samples.'
+        )
     return Text([''.join(part) for part in between], lines, order)
 
 
-def table_text(judgement: Dict[str, np.ndarray], names: Sequence[str],
-               review: Review) -> Text:
+def table_text(
+    label_decisions: Dict[str, np.ndarray], names: Sequence[str], review: Review
+) -> Text:
     """A ``sample_scores.csv`` with the columns that ``decisions`` reads.
 
     Its lines lack the last two columns, suggested label and decision.
     """
     reviewed = {int(row): i for i, row in enumerate(review.rows)}
     between, lines, order = [[','.join(COLUMNS) + '\n']], [], []
-    for row, sample_id in enumerate(judgement['sample_id'].tolist()):
+    for row, sample_id in enumerate(label_decisions['sample_id'].tolist()):
         buffer = io.StringIO()
-        csv.writer(buffer, lineterminator='').writerow([
-            sample_id, names[sample_id], judgement['given_label'][row],
-            f'{judgement["noise_score"][row]:.6g}'
-        ])
+        csv.writer(buffer, lineterminator='').writerow(
+            [
+                sample_id,
+                names[sample_id],
+                label_decisions['given_label'][row],
+                f'{label_decisions["noise_score"][row]:.6g}',
+            ]
+        )
         if row in reviewed:
             lines.append(buffer.getvalue())
             order.append(reviewed[row])
             between.append([])
         else:
             between[-1].append(
-                f'{buffer.getvalue()},{judgement["suggested_label"][row]},'
-                f'{judgement["decision"][row]}\n')
+                f'{buffer.getvalue()},{label_decisions["suggested_label"][row]},'
+                f'{label_decisions["decision"][row]}\n'
+            )
     return Text([''.join(part) for part in between], lines, order)
 
 
@@ -175,10 +190,10 @@ def thumbnail(image: np.ndarray, side: int) -> bytes:
     """A JPEG of an image, no larger than ``side`` x ``side``."""
     scale = side / max(image.shape[:2])
     if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale,
-                           interpolation=cv2.INTER_AREA)
-    return cv2.imencode('.jpg', image,
-                        [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+        image = cv2.resize(
+            image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+        )
+    return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
 def read_images(dataset: FERDataset, sample_ids: Sequence[int]):
@@ -235,12 +250,14 @@ def encode_images(images, count: int, budget: int) -> List[str]:
             raise ValueError(
                 f'Only {len(made) - 1} of {count} images fit on the page, '
                 f'which may have {MAX_BYTES / 1e6:.6g} MB, though they are '
-                f'shrunk to {sides[0]} px. Show fewer with --max-images.')
+                f'shrunk to {sides[0]} px. Show fewer with --max-images.'
+            )
     return [base64.b64encode(text).decode() for text in made]
 
 
-def write_page(path: str, dataset: FERDataset, table: str, title: str,
-               limit: int = 10000) -> dict:
+def write_page(
+    path: str, dataset: FERDataset, table: str, title: str, limit: int = 10000
+) -> dict:
     """Write the page.
 
     Args:
@@ -258,13 +275,18 @@ def write_page(path: str, dataset: FERDataset, table: str, title: str,
         ValueError: A score is not finite, or the page is too large.
     """
     names = image_names(dataset)
-    judgement = read_decisions(table, names, dataset.given_labels,
-                               dataset.sample_ids, dataset.num_classes,
-                               dataset.CLASSES)
-    check_scores(table, judgement, names)
-    review = most_suspicious(judgement, names, limit)
-    own = list_text(dataset, judgement, review)
-    decisions = table_text(judgement, names, review)
+    label_decisions = read_decisions(
+        table,
+        names,
+        dataset.given_labels,
+        dataset.sample_ids,
+        dataset.num_classes,
+        dataset.CLASSES,
+    )
+    check_scores(table, label_decisions, names)
+    review = most_suspicious(label_decisions, names, limit)
+    own = list_text(dataset, label_decisions, review)
+    decisions = table_text(label_decisions, names, review)
     data = dict(
         title=title,
         classes=list(dataset.CLASSES),
@@ -274,10 +296,11 @@ def write_page(path: str, dataset: FERDataset, table: str, title: str,
         decision=review.decision.tolist(),
         names=review.images,
         list=None if own is None else own._asdict(),
-        listName=f'{title}_reviewed{dataset.LIST_ENDING}',
+        listName=f'{title}_reviewed{dataset.list_suffix}',
         table=decisions._asdict(),
         tableName=f'{title}_reviewed_scores.csv',
-        images=[])
+        images=[],
+    )
     # By this the browser knows the decisions that it keeps for this page.
     data['key'] = hashlib.sha256(as_script(data).encode()).hexdigest()[:32]
     data['list'], data['table'] = pack(data['list']), pack(data['table'])
@@ -287,43 +310,51 @@ def write_page(path: str, dataset: FERDataset, table: str, title: str,
     if lists > MAX_BYTES:
         raise ValueError(
             f'The page may have {MAX_BYTES / 1e6:.6g} MB, but the lists of '
-            f'all {len(judgement["sample_id"])} samples and the names of '
+            f'all {len(label_decisions["sample_id"])} samples and the names of '
             f'{len(review.rows)} images take {lists / 1e6:.6g} MB. Show fewer '
             'images with --max-images; should that not suffice, review a '
-            'part of the data set.')
+            'part of the data set.'
+        )
     # With two quotes each, and commas between.
     data['images'] = encode_images(
-        read_images(dataset, judgement['sample_id'][review.rows]),
-        len(review.rows), MAX_BYTES - lists - 3 * len(review.rows) + 1)
+        read_images(dataset, label_decisions['sample_id'][review.rows]),
+        len(review.rows),
+        MAX_BYTES - lists - 3 * len(review.rows) + 1,
+    )
     text = fill(template, title, data)
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     write_atomic(path, text)
-    return dict(shown=len(review.rows), samples=len(judgement['sample_id']),
-                bytes=len(text))
+    return dict(
+        shown=len(review.rows),
+        samples=len(label_decisions['sample_id']),
+        bytes=len(text),
+    )
 
 
-def check_scores(table: str, judgement: Dict[str, np.ndarray],
-                 names: Sequence[str]) -> None:
+def check_scores(
+    table: str, label_decisions: Dict[str, np.ndarray], names: Sequence[str]
+) -> None:
     """Raise if a score is not finite; images are sorted by it."""
-    score = judgement['noise_score']
+    score = label_decisions['noise_score']
     wrong = np.flatnonzero(~np.isfinite(score))
     if len(wrong):
-        sample_id = judgement['sample_id'][wrong[0]]
+        sample_id = label_decisions['sample_id'][wrong[0]]
         raise ValueError(
             f'{table}: noise_score of sample {sample_id} '
             f'({names[sample_id]}) is {score[wrong[0]]}, and so for '
             f'{len(wrong)} of {len(score)} samples; images cannot be sorted '
             'by it. Did the training diverge? Write the table again, or '
-            'correct these rows.')
+            'correct these rows.'
+        )
 
 
 def fill(template: str, title: str, data: dict) -> bytes:
     """The page of a template, encoded."""
-    parts = {'TITLE': lambda: html.escape(title),
-             'DATA': lambda: as_script(data)}
+    parts = {'TITLE': lambda: html.escape(title), 'DATA': lambda: as_script(data)}
     # In one go: a title or a name may read like a place to fill.
-    return re.sub(r'/\*(TITLE|DATA)\*/', lambda found: parts[found[1]](),
-                  template).encode()
+    return re.sub(
+        r'/\*(TITLE|DATA)\*/', lambda found: parts[found[1]](), template
+    ).encode()
 
 
 def pack(text: Optional[dict]) -> Optional[str]:
@@ -332,12 +363,11 @@ def pack(text: Optional[dict]) -> Optional[str]:
     It has all samples, also those that are not shown: the lists of AffectNet
     would fill a page by themselves.
     """
-    return text and base64.b64encode(
-        zlib.compress(as_script(text).encode())).decode()
+    return text and base64.b64encode(zlib.compress(as_script(text).encode())).decode()
 
 
 def as_script(data: dict) -> str:
     """JSON that can stand in a script element."""
     return json.dumps(
-        data, ensure_ascii=False, allow_nan=False,
-        separators=(',', ':')).replace('<', '\\u003c')
+        data, ensure_ascii=False, allow_nan=False, separators=(',', ':')
+    ).replace('<', '\\u003c')

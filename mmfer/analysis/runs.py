@@ -1,4 +1,5 @@
 """Trainings and their predictions, as figures need them."""
+
 import json
 import os.path as osp
 from pathlib import Path
@@ -42,10 +43,10 @@ class Run(NamedTuple):
         if self.config is not None:
             settings = self.config.test_dataloader.dataset
             classes = settings.get('classes') or getattr(
-                DATASETS.get(settings.type), 'METAINFO', {}).get('classes')
+                DATASETS.get(settings.type), 'METAINFO', {}
+            ).get('classes')
             if isinstance(classes, str):
-                classes = read_class_names(classes) \
-                    if osp.isfile(classes) else None
+                classes = read_class_names(classes) if osp.isfile(classes) else None
             if classes is not None and len(classes) == count:
                 return list(classes)
         return [str(k) for k in range(count)]
@@ -69,7 +70,8 @@ class Run(NamedTuple):
             if 'img' not in info:
                 raise ValueError(
                     f'{self.name}: the image {path!r} is not there; run this '
-                    'where the data set is.')
+                    'where the data set is.'
+                )
             image = info['img']
             images[i] = image if image.ndim == 2 else image[..., ::-1]
         return images
@@ -79,7 +81,8 @@ class Run(NamedTuple):
         if self.config is None:
             raise ValueError(
                 f'{self.name}: no config lies beside the predictions, so '
-                'the images are not known. Name a work dir that holds both.')
+                'the images are not known. Name a work dir that holds both.'
+            )
         init_default_scope('mmfer')
         return DATASETS.build(self.config.test_dataloader.dataset)
 
@@ -94,21 +97,32 @@ def open_run(path: str) -> Run:
         FileNotFoundError: There are none; says how to make them.
         ValueError: See :func:`read_predictions`.
     """
-    folder, file = (path, osp.join(path, PREDICTIONS)) \
-        if osp.isdir(path) else (osp.dirname(path), path)
+    folder, file = (
+        (path, osp.join(path, PREDICTIONS))
+        if osp.isdir(path)
+        else (osp.dirname(path), path)
+    )
     configs = sorted(Path(folder or '.').glob('*.py'))
     config = configs[0] if len(configs) == 1 else None
     if osp.isdir(path) and not osp.isfile(file):
         checkpoint = Path(folder) / 'last_checkpoint'
-        checkpoint = checkpoint.read_text().strip() \
-            if checkpoint.is_file() else 'CHECKPOINT'
+        checkpoint = (
+            checkpoint.read_text().strip() if checkpoint.is_file() else 'CHECKPOINT'
+        )
         raise FileNotFoundError(
             f'{path} has no {PREDICTIONS}. This makes it: python '
-            f'tools/test.py {config or "CONFIG"} {checkpoint} --out {file}')
-    name = osp.basename(osp.abspath(folder)) \
-        if osp.basename(file) == PREDICTIONS else Path(file).stem
-    return Run(name, read_predictions(file),
-               None if config is None else Config.fromfile(config))
+            f'tools/test.py {config or "CONFIG"} {checkpoint} --out {file}'
+        )
+    name = (
+        osp.basename(osp.abspath(folder))
+        if osp.basename(file) == PREDICTIONS
+        else Path(file).stem
+    )
+    return Run(
+        name,
+        read_predictions(file),
+        None if config is None else Config.fromfile(config),
+    )
 
 
 def open_runs(paths: Sequence[str]) -> Dict[str, Run]:
@@ -131,14 +145,12 @@ def distinct(names: Sequence[str]) -> List[str]:
 def read_jsons(folders: Sequence[str], file: str) -> dict:
     """:func:`read_json` of several work dirs, by their names."""
     names = distinct([osp.basename(osp.abspath(f)) for f in folders])
-    return {
-        name: read_json(folder, file)
-        for name, folder in zip(names, folders)
-    }
+    return {name: read_json(folder, file) for name, folder in zip(names, folders)}
 
 
-def open_model(config: str, checkpoint: str,
-               options: Optional[dict] = None) -> Tuple[Config, BaseModel]:
+def open_model(
+    config: str, checkpoint: str, options: Optional[dict] = None
+) -> Tuple[Config, BaseModel]:
     """A config with its overrides, and its model with weights.
 
     The model is on the best device there is.
@@ -174,6 +186,7 @@ def read_json(folder: str, file: str):
         raise FileNotFoundError(
             f'{path} is not there; trainings write history.json after each '
             'epoch and summary.json at the end (python tools/train.py '
-            'CONFIG).')
+            'CONFIG).'
+        )
     with open(path) as opened:
         return json.load(opened)

@@ -1,4 +1,5 @@
 """Tables over several trainings."""
+
 import re
 from typing import Dict, Iterable, List, Optional, Sequence
 
@@ -14,8 +15,7 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     """Mean and, of several, the standard deviation (n - 1)."""
     if len(values) == 1:
         return f'{values[0]:.{digits}f}'
-    return f'{np.mean(values):.{digits}f} ± ' \
-           f'{np.std(values, ddof=1):.{digits}f}'
+    return f'{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}'
 
 
 def group_seeds(summaries: Dict[str, dict]) -> Dict[str, List[dict]]:
@@ -55,8 +55,9 @@ def tail_lengths(summaries: Iterable[dict]) -> List[int]:
     return sorted(found - {None})
 
 
-def run_value(summary: dict, metric: str,
-              statistic: str = TAIL_MEAN) -> Optional[float]:
+def run_value(
+    summary: dict, metric: str, statistic: str = TAIL_MEAN
+) -> Optional[float]:
     """Return a statistic of a metric of a run; None if it has none such.
 
     Args:
@@ -90,14 +91,19 @@ def tail_column(rows: Dict[str, Sequence[dict]]) -> Dict[str, str]:
                 f'{row}: its runs average {" and ".join(map(str, found))} '
                 'epochs (default_hooks.summary.last_k), so that there is no '
                 'mean over them. Run them anew with one last_k, or leave '
-                'some out; --statistic last takes the last epochs alone.')
+                'some out; --statistic last takes the last epochs alone.'
+            )
     if len({tuple(found) for found in lengths.values()}) < 2:
         return {}
     return {row: ''.join(map(str, found)) for row, found in lengths.items()}
 
 
-def summary_table(summaries: Dict[str, dict], metrics: Sequence[str],
-                  statistic: str = TAIL_MEAN, digits: int = 2) -> str:
+def summary_table(
+    summaries: Dict[str, dict],
+    metrics: Sequence[str],
+    statistic: str = TAIL_MEAN,
+    digits: int = 2,
+) -> str:
     """A row for each training, in Markdown.
 
     Args:
@@ -127,8 +133,10 @@ def summary_table(summaries: Dict[str, dict], metrics: Sequence[str],
                 what = statistic if metric in lacking else metric
                 known = ', '.join(lacking) or 'none, as it was not validated'
                 statistics = ', '.join(next(iter(lacking.values()), []))
-                raise ValueError(f'{row} has no {what!r}. Metrics: {known}; '
-                                 f'statistics: {statistics}.')
+                raise ValueError(
+                    f'{row} has no {what!r}. Metrics: {known}; '
+                    f'statistics: {statistics}.'
+                )
             cells.append(spread(values, digits))
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)

@@ -1,4 +1,5 @@
 """Trainings and checkpoints, as users name them."""
+
 import os.path as osp
 from pathlib import Path
 from typing import Tuple, Union
@@ -18,13 +19,14 @@ def find_config(folder: str) -> str:
         found = ', '.join(c.name for c in configs) or 'none'
         raise ValueError(
             f'{folder}: a work dir has one config (*.py), found {found}. '
-            'Name the folder of a training or of tools/clean_labels.py.')
+            'Name the folder of a training or of tools/clean_labels.py.'
+        )
     return str(configs[0])
 
 
 def read_work_dir(
-        folder: str,
-        pretrained: Union[bool, str]) -> Tuple[str, Union[bool, str]]:
+    folder: str, pretrained: Union[bool, str]
+) -> Tuple[str, Union[bool, str]]:
     """Config and last checkpoint of a training.
 
     Args:
@@ -43,7 +45,8 @@ def read_work_dir(
         if not note.is_file():
             raise ValueError(
                 f'{folder}: there is no last_checkpoint; wait for the first '
-                'epoch to end, or name a checkpoint as pretrained=...')
+                'epoch to end, or name a checkpoint as pretrained=...'
+            )
         # The folder may have been moved.
         pretrained = str(Path(folder) / Path(note.read_text().strip()).name)
     return config, pretrained
@@ -59,14 +62,17 @@ def read_checkpoint(path: str) -> dict:
         ValueError: It is not there, or cannot be loaded this way.
     """
     if osp.isdir(path):
-        raise ValueError(f'{path} is a folder; name a checkpoint (*.pth). '
-                         'A work dir is given as the model.')
+        raise ValueError(
+            f'{path} is a folder; name a checkpoint (*.pth). '
+            'A work dir is given as the model.'
+        )
     try:
         if '://' in path:
             if not path.startswith(('http://', 'https://')):
                 raise ValueError('only http and https are downloaded')
             return torch.hub.load_state_dict_from_url(
-                path, map_location='cpu', weights_only=True)
+                path, map_location='cpu', weights_only=True
+            )
         return torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise ValueError(f'{path}: there is no such checkpoint.') from None
@@ -76,7 +82,8 @@ def read_checkpoint(path: str) -> dict:
             f'{path} cannot be loaded as a checkpoint '
             f'({type(error).__name__}: {reason}). Is it complete? One of '
             'another program that torch refuses to load safely can be brought '
-            'into a safe form by tools/model_converters.') from error
+            'into a safe form by tools/model_converters.'
+        ) from error
 
 
 def explain_tensor(name: str, own: torch.Tensor, given) -> str:
@@ -99,11 +106,15 @@ def load_weights(model: BaseModel, path: str) -> None:
             that are not finite.
     """
     checkpoint = read_checkpoint(path)
-    state = checkpoint.get('state_dict', checkpoint) \
-        if isinstance(checkpoint, dict) else None
+    state = (
+        checkpoint.get('state_dict', checkpoint)
+        if isinstance(checkpoint, dict)
+        else None
+    )
     if not isinstance(state, dict) or not state:
-        raise ValueError(f'{path} holds no weights (state_dict), but '
-                         f'{type(checkpoint).__name__}.')
+        raise ValueError(
+            f'{path} holds no weights (state_dict), but {type(checkpoint).__name__}.'
+        )
     own = model.state_dict()
     wrong = [
         explain_tensor(name, value, state.get(name))
@@ -115,13 +126,18 @@ def load_weights(model: BaseModel, path: str) -> None:
         raise ValueError(
             f'{path} is a checkpoint of another model: it does not fit to the '
             f'{len(own)} tensors of this one in {", ".join(wrong[:3])}{more}. '
-            'Give the config that it was trained with.')
-    broken = [name for name, value in state.items()
-              if value.is_floating_point() and not value.isfinite().all()]
+            'Give the config that it was trained with.'
+        )
+    broken = [
+        name
+        for name, value in state.items()
+        if value.is_floating_point() and not value.isfinite().all()
+    ]
     if broken:
         raise ValueError(
             f'{path}: {broken[0]} has values that are not finite (NaN); the '
-            'training diverged. Take an earlier checkpoint.')
+            'training diverged. Take an earlier checkpoint.'
+        )
     model.load_state_dict(state)
     meta = checkpoint.get('meta')
     meta = meta if isinstance(meta, dict) else {}

@@ -1,4 +1,5 @@
 """Results drawn on images."""
+
 from typing import Sequence, Tuple
 
 import cv2
@@ -20,14 +21,17 @@ def describe_in_words(result: dict) -> Tuple[str, str]:
         result (dict): See :class:`FERInferencer`.
     """
     if 'pred_label' not in result:
-        return (f'valence {result["valence"]:+.2f}',
-                f'arousal {result["arousal"]:+.2f}')
+        return (
+            f'valence {result["valence"]:+.2f}',
+            f'arousal {result["arousal"]:+.2f}',
+        )
     name = result.get('pred_class', f'class {result["pred_label"]}')
     first = f'{name} {result["pred_score"]:.0%}'
     second = f'uncertainty {result["uncertainty"]:.3g}'
     if 'valence' in result:
-        second += f', valence {result["valence"]:+.2f}, ' \
-                  f'arousal {result["arousal"]:+.2f}'
+        second += (
+            f', valence {result["valence"]:+.2f}, arousal {result["arousal"]:+.2f}'
+        )
     if result.get('rejected'):
         second += ', rejected'
     return first, second
@@ -47,9 +51,9 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
         np.ndarray: BGR, uint8; words about the whole image stand below it.
     """
     from PIL import Image, ImageDraw, ImageFont
+
     scale = max(1, -(-MIN_SIDE // max(image.shape[:2])))
-    image = cv2.resize(image, None, fx=scale, fy=scale,
-                       interpolation=cv2.INTER_NEAREST)
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     size = max(12, round(max(image.shape[:2]) / 28))
     font = ImageFont.load_default(size)
     line = round(size * 1.3)
@@ -76,13 +80,15 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
         while max(map(own.getlength, words)) > wide and own.size > 8:
             own = ImageFont.load_default(own.size - 1)
         line = round(own.size * 1.3)
-        pen.rectangle((left, top, right, bottom), None, colour,
-                      max(2, own.size // 6))
+        pen.rectangle((left, top, right, bottom), None, colour, max(2, own.size // 6))
         for row, text in enumerate(words):
             length = own.getlength(text)
             x = min(max(0, left), max(0, width - length))
-            y = top - (2 - row) * line if top >= 2 * line else \
-                min(bottom, height - 2 * line) + row * line
+            y = (
+                top - (2 - row) * line
+                if top >= 2 * line
+                else min(bottom, height - 2 * line) + row * line
+            )
             pen.rectangle((x, y, x + length, y + line), colour)
             pen.text((x, y), text, 'white', own)
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])

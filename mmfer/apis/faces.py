@@ -1,4 +1,5 @@
 """Faces in photos, by a detector that comes inside a package."""
+
 from typing import List, NamedTuple
 
 import cv2
@@ -51,7 +52,8 @@ class FaceDetector:
         except ImportError as error:
             raise ImportError(
                 'detect_faces=True needs dlib: pip install "mmfer[face]". '
-                'Faces that are cropped already need no detector.') from error
+                'Faces that are cropped already need no detector.'
+            ) from error
         self.detector = dlib.get_frontal_face_detector()
         self.enlarge = max(0, int(np.ceil(np.log2(self.WINDOW / min_size))))
 
@@ -63,19 +65,22 @@ class FaceDetector:
         """
         if image.ndim == 3:
             image = np.ascontiguousarray(image[..., ::-1])
-        scale = max(1., max(image.shape[:2]) / self.LARGEST)
+        scale = max(1.0, max(image.shape[:2]) / self.LARGEST)
         if scale > 1:
             image = cv2.resize(
-                image, None, fx=1 / scale, fy=1 / scale,
-                interpolation=cv2.INTER_AREA)
+                image, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA
+            )
         boxes, scores, _ = self.detector.run(image, self.enlarge)
         # The detector has both ends inside.
         faces = [
             Face(
                 tuple(
-                    round(scale * side) for side in (
-                        b.left(), b.top(), b.right() + 1, b.bottom() + 1)),
-                float(score)) for b, score in zip(boxes, scores)
+                    round(scale * side)
+                    for side in (b.left(), b.top(), b.right() + 1, b.bottom() + 1)
+                ),
+                float(score),
+            )
+            for b, score in zip(boxes, scores)
         ]
         return sorted(faces, key=lambda face: face.box)
 
@@ -87,8 +92,9 @@ MARGIN = 0.05
 RISE = 0.07
 
 
-def crop(image: np.ndarray, box, margin: float = MARGIN,
-         rise: float = RISE) -> np.ndarray:
+def crop(
+    image: np.ndarray, box, margin: float = MARGIN, rise: float = RISE
+) -> np.ndarray:
     """A box with a margin; pixels outside are those at the edge.
 
     Args:
@@ -105,6 +111,6 @@ def crop(image: np.ndarray, box, margin: float = MARGIN,
     top, bottom = (y - rise * (box[3] - box[1]) for y in (top, bottom))
     columns = np.arange(round(left - dx), round(right + dx))
     rows = np.arange(round(top - dy), round(bottom + dy))
-    return image[np.ix_(
-        rows.clip(0, image.shape[0] - 1),
-        columns.clip(0, image.shape[1] - 1))]
+    return image[
+        np.ix_(rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1))
+    ]

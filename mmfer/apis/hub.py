@@ -1,4 +1,5 @@
 """Our models in mmpretrain's list of models."""
+
 import difflib
 import fnmatch
 import os
@@ -38,7 +39,8 @@ def index_root() -> str:
             return root
     raise FileNotFoundError(
         f'mmfer: no model-index.yml in {PACKAGE}/.mim or beside {PACKAGE}; '
-        'install mmfer anew (pip install .), its configs are missing.')
+        'install mmfer anew (pip install .), its configs are missing.'
+    )
 
 
 def register_models() -> List[str]:
@@ -55,6 +57,7 @@ def register_models() -> List[str]:
     from modelindex.load_model_index import load
     from modelindex.models.Model import Model
     from modelindex.models.Result import Result
+
     lend_to_mmpretrain(TRANSFORMS)
     lend_to_mmpretrain(DATASETS)
     root = index_root()
@@ -75,7 +78,7 @@ def register_models() -> List[str]:
         # mmpretrain chooses the inferencer by the task.
         model.results = [
             *(model.results or []),
-            Result(task=TASK, dataset='facial expressions', metrics={})
+            Result(task=TASK, dataset='facial expressions', metrics={}),
         ]
         ModelHub._models_dict[name] = model
     return names
@@ -93,8 +96,9 @@ def lend_to_mmpretrain(registry: Registry) -> None:
             registry.parent.register_module(name=name, module=cls)
 
 
-def list_models(pattern: Optional[str] = None,
-                weights: Optional[bool] = None) -> List[str]:
+def list_models(
+    pattern: Optional[str] = None, weights: Optional[bool] = None
+) -> List[str]:
     """Names of our models.
 
     Args:
@@ -105,10 +109,14 @@ def list_models(pattern: Optional[str] = None,
         list[str]: In order of the alphabet.
     """
     return sorted(
-        name for name in register_models()
-        if (pattern is None or fnmatch.fnmatch(name, f'{pattern}*')) and (
-            weights is None or weights ==
-            (ModelHub._models_dict[name].weights is not None)))
+        name
+        for name in register_models()
+        if (pattern is None or fnmatch.fnmatch(name, f'{pattern}*'))
+        and (
+            weights is None
+            or weights == (ModelHub._models_dict[name].weights is not None)
+        )
+    )
 
 
 def get_model(model, pretrained=False, **kwargs):
@@ -133,8 +141,7 @@ def get_model(model, pretrained=False, **kwargs):
     names = register_models()
     if kwargs.get('device') is not None:
         kwargs['device'] = choose_device(kwargs['device'])
-    name = str(model) if isinstance(model, (str, os.PathLike)) \
-        else 'the model'
+    name = str(model) if isinstance(model, (str, os.PathLike)) else 'the model'
     if name.endswith('.py'):
         if not osp.isfile(name):
             raise ValueError(f'{name}: there is no such config.')
@@ -145,16 +152,22 @@ def get_model(model, pretrained=False, **kwargs):
             if name.endswith(('.pth', '.pt')):
                 raise ValueError(
                     f'{name} is a checkpoint; give the config or work dir of '
-                    'its training as the model, and this as pretrained=...')
-            near = difflib.get_close_matches(
-                name.lower(), ModelHub._models_dict, n=3)
+                    'its training as the model, and this as pretrained=...'
+                )
+            near = difflib.get_close_matches(name.lower(), ModelHub._models_dict, n=3)
             raise ValueError(
-                f'there is no model {name!r}' +
-                (f'; did you mean {" or ".join(near)}?' if near else
-                 ', and no such folder.' if osp.dirname(name) else '.') +
-                ' Models of mmfer that come with weights: '
+                f'there is no model {name!r}'
+                + (
+                    f'; did you mean {" or ".join(near)}?'
+                    if near
+                    else ', and no such folder.'
+                    if osp.dirname(name)
+                    else '.'
+                )
+                + ' Models of mmfer that come with weights: '
                 f'{", ".join(list_models(weights=True))}; all of them: '
-                'mmfer.list_models(). A config (*.py) goes, too.')
+                'mmfer.list_models(). A config (*.py) goes, too.'
+            )
         if name.lower() not in names and pretrained is True:
             # Weights of mmpretrain's own are loaded its own way.
             return get_mmpretrain_model(model, True, **kwargs)
@@ -171,14 +184,18 @@ def get_model(model, pretrained=False, **kwargs):
         dataset = DATASETS.get(model._config.test_dataloader.dataset.type)
         model._dataset_meta = getattr(dataset, 'METAINFO', {})
     if pretrained is True:
-        pretrained = model._metainfo.weights if model._metainfo is not None \
+        pretrained = (
+            model._metainfo.weights
+            if model._metainfo is not None
             else model._config.get('load_from')
+        )
         if pretrained is None:
             raise ValueError(
                 f'{name} comes without weights: train it, and give the '
                 'checkpoint as pretrained=..., or its work dir as the model '
                 'of a FERInferencer. Models with weights: '
-                f'{", ".join(list_models(weights=True))}.')
+                f'{", ".join(list_models(weights=True))}.'
+            )
     if pretrained:
         load_weights(model, os.fspath(pretrained))
     return model

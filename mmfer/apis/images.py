@@ -1,4 +1,5 @@
 """Images that ``FERInferencer`` takes as its inputs, one by one."""
+
 import logging
 import os
 import os.path as osp
@@ -27,13 +28,13 @@ def list_images(folder: Union[str, Path]) -> list:
     found, others = find_images(str(Path(folder).expanduser()))
     if others:
         print_log(
-            describe_left_out(others, 'FERInferencer'),
-            'current',
-            level=logging.WARNING)
+            describe_left_out(others, 'FERInferencer'), 'current', level=logging.WARNING
+        )
     if not found:
         raise FileNotFoundError(
             f'{folder}: no image in this folder or below it (of '
-            f'{", ".join(IMAGE_EXTENSIONS)}).')
+            f'{", ".join(IMAGE_EXTENSIONS)}).'
+        )
     return found
 
 
@@ -51,8 +52,9 @@ def each_source(inputs: Any) -> Iterable:
             given as a list, because they cannot be told from one such.
         TypeError: The inputs are something else.
     """
-    if isinstance(inputs, (str, os.PathLike)) and \
-            osp.isdir(osp.expanduser(os.fspath(inputs))):
+    if isinstance(inputs, (str, os.PathLike)) and osp.isdir(
+        osp.expanduser(os.fspath(inputs))
+    ):
         return list_images(inputs)
     if isinstance(inputs, np.ndarray) and inputs.dtype.kind in 'OU':
         # Paths, or images of several sizes.
@@ -61,15 +63,20 @@ def each_source(inputs: Any) -> Iterable:
         if inputs.ndim and len(inputs) == 3:
             refuse_channels_first(inputs)
         several = inputs.ndim == 4 or (
-            inputs.ndim == 3 and inputs.shape[2] not in (1, 3, 4))
+            inputs.ndim == 3 and inputs.shape[2] not in (1, 3, 4)
+        )
         return list(inputs) if several else [inputs]
-    if isinstance(inputs, (str, os.PathLike, bytes, bytearray, memoryview)) \
-            or is_pil_image(inputs) or is_file_object(inputs):
+    if (
+        isinstance(inputs, (str, os.PathLike, bytes, bytearray, memoryview))
+        or is_pil_image(inputs)
+        or is_file_object(inputs)
+    ):
         return [inputs]
     if not isinstance(inputs, Iterable):
         raise TypeError(
             'images must be paths, bytes, open files, arrays, images of PIL, '
-            f'or a list or generator of them, got {type(inputs).__name__}')
+            f'or a list or generator of them, got {type(inputs).__name__}'
+        )
     return inputs
 
 

@@ -1,12 +1,12 @@
 """Classify faces in three lines of Python."""
+
 import math
 import numbers
 import os
 import os.path as osp
 import sys
 from pathlib import Path
-from typing import (Any, Dict, Iterable, Iterator, List, Optional, Sequence,
-                    Tuple, Union)
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -80,26 +80,33 @@ class FERInferencer(ImageClassificationInferencer):
         TypeError: Arguments of another type.
     """
 
-    def __init__(self,
-                 model: Union[str, Config, BaseModel],
-                 pretrained: Union[bool, str] = True,
-                 device: Union[str, torch.device, None] = None,
-                 classes: Union[str, Sequence[str], None] = None,
-                 image_size: Union[int, Tuple[int, int], None] = None,
-                 **kwargs):
+    def __init__(
+        self,
+        model: Union[str, Config, BaseModel],
+        pretrained: Union[bool, str] = True,
+        device: Union[str, torch.device, None] = None,
+        classes: Union[str, Sequence[str], None] = None,
+        image_size: Union[int, Tuple[int, int], None] = None,
+        **kwargs,
+    ):
         model, pretrained = (
             os.fspath(given) if isinstance(given, os.PathLike) else given
-            for given in (model, pretrained))
+            for given in (model, pretrained)
+        )
         if not isinstance(model, (str, Config, BaseModel)):
             raise TypeError(
                 'model must be a name, a work dir, a config or a model, got '
-                f'{type(model).__name__}')
+                f'{type(model).__name__}'
+            )
         if not isinstance(pretrained, (bool, str)):
-            raise TypeError('pretrained must be True, False or a checkpoint, '
-                            f'got {pretrained!r}')
+            raise TypeError(
+                f'pretrained must be True, False or a checkpoint, got {pretrained!r}'
+            )
         if pretrained == '':
-            raise ValueError("pretrained='' names no checkpoint; False is for "
-                             'a model without weights.')
+            raise ValueError(
+                "pretrained='' names no checkpoint; False is for "
+                'a model without weights.'
+            )
         device = choose_device(device)
         names = read_classes(classes)
         self.image_size = check_image_size(image_size)
@@ -113,7 +120,8 @@ class FERInferencer(ImageClassificationInferencer):
             raise ValueError(
                 f'this {type(model).__name__} does not know its config, whose '
                 'test pipeline is needed: make it by mmfer.get_model(config, '
-                'checkpoint), or give config and checkpoint to FERInferencer.')
+                'checkpoint), or give config and checkpoint to FERInferencer.'
+            )
         model.to(device)
         self.detector = None
         super().__init__(model, None, classes=names)
@@ -143,17 +151,21 @@ class FERInferencer(ImageClassificationInferencer):
                 f'for a blank image of {size[0]}x{size[1]} px '
                 f'({type(error).__name__}: {reason}). It takes classifiers '
                 'of images; give image_size if the model needs another '
-                'one.') from error
+                'one.'
+            ) from error
         if not {'pred_score', 'pred_va'} & set(found):
             raise ValueError(
                 f'FERInferencer: {network} of this config predicts neither '
-                'classes nor valence and arousal. Give a classifier.')
+                'classes nor valence and arousal. Give a classifier.'
+            )
         self.bounded = False
         if 'pred_score' not in found:
             return
-        self.bounded = 'uncertainty' not in found or bool(np.allclose(
-            found['uncertainty'], 1 - found['pred_score'].max(axis=1),
-            atol=1e-6))
+        self.bounded = 'uncertainty' not in found or bool(
+            np.allclose(
+                found['uncertainty'], 1 - found['pred_score'].max(axis=1), atol=1e-6
+            )
+        )
         outputs = found['pred_score'].shape[1]
         if self.classes is not None and len(self.classes) != outputs:
             some = ', '.join(map(str, self.classes[:3]))
@@ -161,30 +173,33 @@ class FERInferencer(ImageClassificationInferencer):
             raise ValueError(
                 f'{len(self.classes)} names of classes ({some}) for a model '
                 f'of {outputs} classes: give classes=[...] with {outputs} '
-                'names, in the order of the labels that it was trained on.')
+                'names, in the order of the labels that it was trained on.'
+            )
 
     # -- the steps of mmpretrain's inferencers -----------------------------
     def _init_pipeline(self, cfg: Config) -> Compose:
-        pipeline = (cfg.get('test_dataloader') or {}).get(
-            'dataset', {}).get('pipeline')
+        pipeline = (cfg.get('test_dataloader') or {}).get('dataset', {}).get('pipeline')
         if not pipeline:
             raise ValueError(
                 'FERInferencer: this config has no '
                 'test_dataloader.dataset.pipeline, which says how images are '
                 'prepared. If it is one of a classifier, set test_dataloader '
-                '= val_dataloader in it.')
+                '= val_dataloader in it.'
+            )
         transforms = [dict(t) for t in pipeline]
         loader = transforms.pop(0) if transforms[0]['type'] in LOADERS else {}
         self.color_type = loader.get('color_type', 'color')
         if self.image_size is None and not any(
-                t['type'] in RESIZERS for t in transforms):
+            t['type'] in RESIZERS for t in transforms
+        ):
             self.image_size = cfg.get('image_size')
             if self.image_size is None:
                 raise ValueError(
                     'FERInferencer: the test pipeline of this config does '
                     'not resize images, so their size must be known. Give '
                     'image_size=(height, width), that of the images it was '
-                    'trained on, or set image_size in the config.')
+                    'trained on, or set image_size in the config.'
+                )
             self.image_size = check_image_size(self.image_size)
         pipeline = Compose([TRANSFORMS.build(t) for t in transforms])
         # Where all that is left to do is a resize and a crop, as with most
@@ -193,54 +208,52 @@ class FERInferencer(ImageClassificationInferencer):
         self.window = None
         self.resize = None
         size, steps = self.image_size, list(pipeline.transforms)
-        if steps and type(steps[0]) is Resize and \
-                steps[0].scale is not None and not steps[0].keep_ratio:
+        if (
+            steps
+            and type(steps[0]) is Resize
+            and steps[0].scale is not None
+            and not steps[0].keep_ratio
+        ):
             # mmcv has (width, height).
             size, self.resize = steps[0].scale[::-1], steps.pop(0)
-        if size is not None and [type(t) for t in steps] == [
-                CenterCrop, PackFERInputs]:
+        if size is not None and [type(t) for t in steps] == [CenterCrop, PackFERInputs]:
             crop = steps[0].crop_size[::-1]
-            start = [round((whole - part) / 2)
-                     for whole, part in zip(size, crop)]
+            start = [round((whole - part) / 2) for whole, part in zip(size, crop)]
             if min(start) >= 0:
-                self.window = tuple(
-                    slice(s, s + part) for s, part in zip(start, crop))
+                self.window = tuple(slice(s, s + part) for s, part in zip(start, crop))
         return pipeline
 
     def fit(self, image: np.ndarray) -> Union[dict, np.ndarray]:
         """What :meth:`collate` takes, of a face, uint8 in its channels."""
-        if self.image_size is not None and \
-                image.shape[:2] != self.image_size:
+        if self.image_size is not None and image.shape[:2] != self.image_size:
             shrinks = image.shape[0] > self.image_size[0]
             image = cv2.resize(
-                image, self.image_size[::-1],
-                interpolation=cv2.INTER_AREA if shrinks else
-                cv2.INTER_LINEAR)
+                image,
+                self.image_size[::-1],
+                interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+            )
         else:
             # The next frame of a video may come in the same memory.
             image = image.copy()
         if self.window is not None:
-            if self.resize is not None and \
-                    image.shape[:2] != self.resize.scale[::-1]:
+            if self.resize is not None and image.shape[:2] != self.resize.scale[::-1]:
                 image = self.resize(dict(img=image))['img']
             return image
         return self.pipeline(
-            dict(
-                img=image,
-                img_shape=image.shape[:2],
-                ori_shape=image.shape[:2]))
+            dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        )
 
     def collate(self, faces: list) -> dict:
         """A batch for the model, of what :meth:`fit` gives."""
         if self.window is None:
             return default_collate(faces)
         batch = np.stack([face[self.window] for face in faces])
-        batch = batch[:, None] if batch.ndim == 3 else \
-            batch.transpose(0, 3, 1, 2)
+        batch = batch[:, None] if batch.ndim == 3 else batch.transpose(0, 3, 1, 2)
         return dict(inputs=torch.from_numpy(np.ascontiguousarray(batch)))
 
-    def prepare(self, source: Any, detect_faces: bool = False,
-                margin: float = MARGIN) -> Tuple[list, List[dict]]:
+    def prepare(
+        self, source: Any, detect_faces: bool = False, margin: float = MARGIN
+    ) -> Tuple[list, List[dict]]:
         """Faces for the model from an image of any kind.
 
         Args:
@@ -261,26 +274,28 @@ class FERInferencer(ImageClassificationInferencer):
             self.detector = FaceDetector()
         faces = self.detector(image)
         if not faces:
-            name = source if isinstance(source, (str, os.PathLike)) \
-                else 'the image'
+            name = source if isinstance(source, (str, os.PathLike)) else 'the image'
             raise NoFaceError(
                 f'{name}: no upright frontal face found. If the image is a '
                 'face already, leave out detect_faces=True: then the whole '
-                'image is classified.')
+                'image is classified.'
+            )
         return [
             self.fit(np.ascontiguousarray(crop(image, face.box, margin)))
             for face in faces
         ], [dict(box=face.box, face_score=face.score) for face in faces]
 
-    def __call__(self,
-                 inputs: Any,
-                 batch_size: int = 128,
-                 reject_above: Optional[float] = None,
-                 detect_faces: bool = False,
-                 margin: float = MARGIN,
-                 return_datasamples: bool = False,
-                 show_dir: Optional[str] = None,
-                 on_error: str = 'raise') -> list:
+    def __call__(
+        self,
+        inputs: Any,
+        batch_size: int = 128,
+        reject_above: Optional[float] = None,
+        detect_faces: bool = False,
+        margin: float = MARGIN,
+        return_datasamples: bool = False,
+        show_dir: Optional[str] = None,
+        on_error: str = 'raise',
+    ) -> list:
         """Classify images.
 
         Args:
@@ -307,19 +322,25 @@ class FERInferencer(ImageClassificationInferencer):
             and ``face_score``, too.
         """
         if show_dir is not None and return_datasamples:
-            raise ValueError('show_dir draws dicts: leave out '
-                             'return_datasamples=True')
+            raise ValueError('show_dir draws dicts: leave out return_datasamples=True')
         batch_size = self.check_options(
-            batch_size, reject_above, margin, return_datasamples, on_error)
+            batch_size, reject_above, margin, return_datasamples, on_error
+        )
         if show_dir is not None:
             make_folder(show_dir)
         sources = each_source(inputs)
         if show_dir is not None:
             # They are needed again to be drawn on.
             sources = list(sources)
-        results = self.stream(sources, batch_size, reject_above,
-                              detect_faces, margin, return_datasamples,
-                              on_error)
+        results = self.stream(
+            sources,
+            batch_size,
+            reject_above,
+            detect_faces,
+            margin,
+            return_datasamples,
+            on_error,
+        )
         if hasattr(sources, '__len__') and len(sources) > batch_size:
             results = track(results, 'Inference', total=len(sources))
         results = list(results)
@@ -327,14 +348,16 @@ class FERInferencer(ImageClassificationInferencer):
             self.write_pictures(sources, results, show_dir)
         return results
 
-    def stream(self,
-               inputs: Any,
-               batch_size: int = 1,
-               reject_above: Optional[float] = None,
-               detect_faces: bool = False,
-               margin: float = MARGIN,
-               return_datasamples: bool = False,
-               on_error: str = 'raise') -> Iterator:
+    def stream(
+        self,
+        inputs: Any,
+        batch_size: int = 1,
+        reject_above: Optional[float] = None,
+        detect_faces: bool = False,
+        margin: float = MARGIN,
+        return_datasamples: bool = False,
+        on_error: str = 'raise',
+    ) -> Iterator:
         """Results one by one, as for the frames of a video.
 
         Args:
@@ -345,14 +368,26 @@ class FERInferencer(ImageClassificationInferencer):
         """
         # Not in the generator, which begins with the first result.
         batch_size = self.check_options(
-            batch_size, reject_above, margin, return_datasamples, on_error)
-        return self.generate(each_source(inputs), batch_size, reject_above,
-                             detect_faces, margin, return_datasamples,
-                             on_error)
+            batch_size, reject_above, margin, return_datasamples, on_error
+        )
+        return self.generate(
+            each_source(inputs),
+            batch_size,
+            reject_above,
+            detect_faces,
+            margin,
+            return_datasamples,
+            on_error,
+        )
 
-    def check_options(self, batch_size: int, reject_above: Optional[float],
-                      margin: float, return_datasamples: bool,
-                      on_error: str) -> int:
+    def check_options(
+        self,
+        batch_size: int,
+        reject_above: Optional[float],
+        margin: float,
+        return_datasamples: bool,
+        on_error: str,
+    ) -> int:
         """Check options of :meth:`__call__` before the first image.
 
         Returns:
@@ -362,43 +397,57 @@ class FERInferencer(ImageClassificationInferencer):
             ValueError: One has no meaning; names it, and what is right.
         """
         if on_error not in ('raise', 'report'):
-            raise ValueError("on_error must be 'raise' or 'report', got "
-                             f'{on_error!r}')
-        if isinstance(batch_size, bool) or \
-                not isinstance(batch_size, numbers.Integral) or \
-                batch_size < 1:
-            raise ValueError('batch_size must be a whole number and at least '
-                             f'1, got {batch_size!r}')
+            raise ValueError(f"on_error must be 'raise' or 'report', got {on_error!r}")
+        if (
+            isinstance(batch_size, bool)
+            or not isinstance(batch_size, numbers.Integral)
+            or batch_size < 1
+        ):
+            raise ValueError(
+                f'batch_size must be a whole number and at least 1, got {batch_size!r}'
+            )
         # Half of a box on each side would leave nothing of it.
-        if not is_number(margin) or not -.5 < margin < math.inf:
-            raise ValueError('margin must be a share of the box of a face, '
-                             f'such as 0.05, got {margin!r}')
+        if not is_number(margin) or not -0.5 < margin < math.inf:
+            raise ValueError(
+                'margin must be a share of the box of a face, '
+                f'such as 0.05, got {margin!r}'
+            )
         if reject_above is None:
             return int(batch_size)
         if return_datasamples:
-            raise ValueError('reject_above marks dicts: leave out '
-                             'return_datasamples=True')
+            raise ValueError(
+                'reject_above marks dicts: leave out return_datasamples=True'
+            )
         above = 1 if self.bounded else math.inf
         if not is_number(reject_above) or not 0 < reject_above < above:
             raise ValueError(
                 f'reject_above must lie in (0, {above}), got '
-                f'{reject_above!r}: uncertainties of this model are ' +
-                ('one minus the largest probability. ' if self.bounded else
-                 'positive numbers. ') +
-                'rejection_threshold(target_error) finds one.')
+                f'{reject_above!r}: uncertainties of this model are '
+                + (
+                    'one minus the largest probability. '
+                    if self.bounded
+                    else 'positive numbers. '
+                )
+                + 'rejection_threshold(target_error) finds one.'
+            )
         return int(batch_size)
 
-    def generate(self, sources: Iterable, batch_size: int,
-                 reject_above: Optional[float], detect_faces: bool,
-                 margin: float, return_datasamples: bool,
-                 on_error: str) -> Iterator:
+    def generate(
+        self,
+        sources: Iterable,
+        batch_size: int,
+        reject_above: Optional[float],
+        detect_faces: bool,
+        margin: float,
+        return_datasamples: bool,
+        on_error: str,
+    ) -> Iterator:
         """Yield the results of :meth:`stream`, whose options are checked."""
         for chunk in in_chunks(sources, batch_size):
             ready, before = [], []
             for source in chunk:
                 try:
-                    samples, known = self.prepare(source, detect_faces,
-                                                  margin)
+                    samples, known = self.prepare(source, detect_faces, margin)
                     ready.extend(samples)
                     before.append(known)
                 except (UnreadableImageError, TypeError, ValueError) as error:
@@ -409,8 +458,10 @@ class FERInferencer(ImageClassificationInferencer):
             if ready:
                 batch = self.collate(ready)
                 predictions = iter(
-                    self.forward(batch) if return_datasamples else
-                    self.describe(self.predict_batch(batch), reject_above))
+                    self.forward(batch)
+                    if return_datasamples
+                    else self.describe(self.predict_batch(batch), reject_above)
+                )
             for known in before:
                 if isinstance(known, dict):
                     yield known
@@ -439,8 +490,9 @@ class FERInferencer(ImageClassificationInferencer):
             for name, values in predict_batch(self.model, inputs).items()
         }
 
-    def describe(self, predictions: Dict[str, np.ndarray],
-                 reject_above: Optional[float] = None) -> List[dict]:
+    def describe(
+        self, predictions: Dict[str, np.ndarray], reject_above: Optional[float] = None
+    ) -> List[dict]:
         """The results of a batch, a dict for each image.
 
         Args:
@@ -451,7 +503,8 @@ class FERInferencer(ImageClassificationInferencer):
             if reject_above is not None:
                 raise ValueError(
                     'reject_above: this model predicts valence and arousal '
-                    'only, without an uncertainty. Leave reject_above out.')
+                    'only, without an uncertainty. Leave reject_above out.'
+                )
             return [
                 dict(valence=valence, arousal=arousal)
                 for valence, arousal in predictions['pred_va'].tolist()
@@ -460,20 +513,24 @@ class FERInferencer(ImageClassificationInferencer):
         labels = scores.argmax(axis=1).tolist()
         best = scores.max(axis=1).tolist()
         # Classifiers of mmpretrain have none of their own.
-        uncertainties = predictions['uncertainty'].tolist() \
-            if 'uncertainty' in predictions else [1 - score for score in best]
+        uncertainties = (
+            predictions['uncertainty'].tolist()
+            if 'uncertainty' in predictions
+            else [1 - score for score in best]
+        )
         results = []
         for label, score, row, uncertainty in zip(
-                labels, best, scores, uncertainties, strict=True):
+            labels, best, scores, uncertainties, strict=True
+        ):
             result = dict(pred_label=label, pred_score=score)
             if self.classes is not None:
                 result['pred_class'] = self.classes[label]
             result.update(pred_scores=row, uncertainty=uncertainty)
             results.append(result)
         if 'pred_va' in predictions:
-            for result, values in zip(results,
-                                      predictions['pred_va'].tolist(),
-                                      strict=True):
+            for result, values in zip(
+                results, predictions['pred_va'].tolist(), strict=True
+            ):
                 result['valence'], result['arousal'] = values
         if reject_above is not None:
             for result in results:
@@ -502,30 +559,37 @@ class FERInferencer(ImageClassificationInferencer):
         if not is_number(target_error) or not 0 < target_error < 1:
             raise ValueError(
                 'target_error must be a share of errors in (0, 1), such as '
-                f'0.05 for 5 %, got {target_error!r}')
+                f'0.05 for 5 %, got {target_error!r}'
+            )
         table = getattr(self.model, 'rejection', None)
         if not table:
             raise ValueError(
                 'this checkpoint comes without thresholds. Find them on '
                 'images held out from its training: python '
                 'tools/model_converters/publish_model.py CONFIG CHECKPOINT '
-                'OUT --held-out NUMBER')
+                'OUT --held-out NUMBER'
+            )
         # Those of errors that are no more than wanted.
-        rows = [row for row in table['thresholds']
-                if row[0] <= target_error + 1e-9 and row[2] > 0]
+        rows = [
+            row
+            for row in table['thresholds']
+            if row[0] <= target_error + 1e-9 and row[2] > 0
+        ]
         if not rows:
-            lowest = min((r[0] for r in table['thresholds'] if r[2] > 0),
-                         default=None)
+            lowest = min((r[0] for r in table['thresholds'] if r[2] > 0), default=None)
             raise ValueError(
                 f'no threshold keeps the error at {target_error:.1%}: among '
-                f'{table["images"]} held-out images ' +
-                ('none does.' if lowest is None else
-                 f'the lowest that was reached is {lowest:.1%}.'))
+                f'{table["images"]} held-out images '
+                + (
+                    'none does.'
+                    if lowest is None
+                    else f'the lowest that was reached is {lowest:.1%}.'
+                )
+            )
         # Where nothing is uncertain, zero; reject_above is positive.
         return max(float(max(rows)[1]), sys.float_info.min)
 
-    def write_pictures(self, sources: list, results: list,
-                       show_dir: str) -> None:
+    def write_pictures(self, sources: list, results: list, show_dir: str) -> None:
         """Draw results on images, and write them as PNG files.
 
         Args:
@@ -535,14 +599,14 @@ class FERInferencer(ImageClassificationInferencer):
                 images' files.
         """
         make_folder(show_dir)
-        for number, (source, result) in enumerate(
-                zip(sources, results, strict=True)):
+        for number, (source, result) in enumerate(zip(sources, results, strict=True)):
             if isinstance(result, dict):
                 if 'error' in result:
                     continue
                 result = [result]
-            name = Path(source).stem if isinstance(
-                source, (str, os.PathLike)) else 'image'
+            name = (
+                Path(source).stem if isinstance(source, (str, os.PathLike)) else 'image'
+            )
             picture = draw_results(read_image(source), result)
             path = osp.join(show_dir, f'{number:05d}_{name}.png')
             if not cv2.imwrite(path, picture):
@@ -555,7 +619,7 @@ class FERInferencer(ImageClassificationInferencer):
 
 
 def read_classes(
-        classes: Union[str, os.PathLike, Sequence[str], None]
+    classes: Union[str, os.PathLike, Sequence[str], None],
 ) -> Optional[List[str]]:
     """Names of classes from a file or a sequence.
 
@@ -573,14 +637,16 @@ def read_classes(
             raise ValueError(
                 f'classes={os.fspath(classes)!r}: there is no such file of '
                 f'class names ({error.strerror or error}). Give a file with '
-                'a name on each line, or a list of names.') from error
+                'a name on each line, or a list of names.'
+            ) from error
     if not isinstance(classes, (list, tuple, np.ndarray)):
         raise TypeError(
             'classes must be a list of names in the order of the labels, or '
-            f'a file with a name on each line, got {type(classes).__name__}')
-    return check_class_names([
-        name.item() if isinstance(name, np.generic) else name
-        for name in classes])
+            f'a file with a name on each line, got {type(classes).__name__}'
+        )
+    return check_class_names(
+        [name.item() if isinstance(name, np.generic) else name for name in classes]
+    )
 
 
 def check_image_size(size) -> Optional[Tuple[int, int]]:
@@ -592,12 +658,19 @@ def check_image_size(size) -> Optional[Tuple[int, int]]:
     if size is None:
         return None
     pair = (size, size) if isinstance(size, numbers.Integral) else size
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(
-            isinstance(side, numbers.Integral) and side > 0
-            and not isinstance(side, bool) for side in pair):
+    if (
+        not isinstance(pair, (list, tuple))
+        or len(pair) != 2
+        or not all(
+            isinstance(side, numbers.Integral)
+            and side > 0
+            and not isinstance(side, bool)
+            for side in pair
+        )
+    ):
         raise ValueError(
-            'image_size must be a number of pixels, or (height, width), got '
-            f'{size!r}')
+            f'image_size must be a number of pixels, or (height, width), got {size!r}'
+        )
     return int(pair[0]), int(pair[1])
 
 
@@ -617,4 +690,5 @@ def make_folder(path: str) -> None:
     except OSError as error:
         raise ValueError(
             f'show_dir={os.fspath(path)!r} cannot be a folder '
-            f'({error.strerror}). Name another one.') from error
+            f'({error.strerror}). Name another one.'
+        ) from error

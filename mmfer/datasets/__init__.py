@@ -11,8 +11,22 @@ from .transforms import GaussianNoise, LoadFERImage, PackFERInputs
 from .views import LabelView, pipeline_of, unaugmented, with_pipeline
 
 __all__ = [
-    'AffectNet', 'BalancedSampler', 'FERDataset', 'FERPlus', 'GaussianNoise',
-    'ImageFolders', 'ImageList', 'LabelView', 'LoadFERImage', 'NoisyCIFAR10',
-    'NoisyCIFAR100', 'PackFERInputs', 'RAFDB', 'SyntheticFaces',
-    'fer_datasets', 'pipeline_of', 'unaugmented', 'with_pipeline'
+    'AffectNet',
+    'BalancedSampler',
+    'FERDataset',
+    'FERPlus',
+    'GaussianNoise',
+    'ImageFolders',
+    'ImageList',
+    'LabelView',
+    'LoadFERImage',
+    'NoisyCIFAR10',
+    'NoisyCIFAR100',
+    'PackFERInputs',
+    'RAFDB',
+    'SyntheticFaces',
+    'fer_datasets',
+    'pipeline_of',
+    'unaugmented',
+    'with_pipeline',
 ]

@@ -1,39 +1,47 @@
 """AffectNet: eight expressions, with valence and arousal."""
+
 import csv
 import io
 import logging
 import os
 import os.path as osp
-from typing import (
-    Dict,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-    Union,
-)
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 
-from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
 from mmfer.utils import text_tables
+from mmfer.utils.files import write_atomic
 
 from .base import FERDataset
 from .va_noise import MISSING_VA
 
-EMOTIONS = ('neutral', 'happy', 'sad', 'surprise', 'fear', 'disgust', 'anger',
-            'contempt')
+EMOTIONS = (
+    'neutral',
+    'happy',
+    'sad',
+    'surprise',
+    'fear',
+    'disgust',
+    'anger',
+    'contempt',
+)
 # After the emotions come none, uncertain and no face.
 NUM_IDS = len(EMOTIONS) + 3
 # Columns of the CSV release, as its header has them but for their case.
-COLUMNS = ('subdirectory_filepath', 'face_x', 'face_y', 'face_width',
-           'face_height', 'facial_landmarks', 'expression', 'valence',
-           'arousal')
+COLUMNS = (
+    'subdirectory_filepath',
+    'face_x',
+    'face_y',
+    'face_width',
+    'face_height',
+    'facial_landmarks',
+    'expression',
+    'valence',
+    'arousal',
+)
 WANTED = ('subdirectory_filepath', 'expression', 'valence', 'arousal')
 # Names of the CSV file and of the folder of the per-image release.
 SPLITS = dict(train=('training', 'train_set'), val=('validation', 'val_set'))
@@ -111,26 +119,31 @@ class AffectNet(FERDataset):
     """
 
     METAINFO = dict(classes=EMOTIONS)
-    LIST_ENDING = '.csv'
+    list_suffix = '.csv'
 
-    def __init__(self,
-                 data_root: str = 'data/affectnet',
-                 split: str = 'train',
-                 num_classes: int = 8,
-                 table: Optional[str] = None,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str = 'data/affectnet',
+        split: str = 'train',
+        num_classes: int = 8,
+        table: Optional[str] = None,
+        **kwargs,
+    ):
         if split not in SPLITS:
-            raise ValueError(f'AffectNet has no split {split!r}, only '
-                             f'{", ".join(SPLITS)}.')
+            raise ValueError(
+                f'AffectNet has no split {split!r}, only {", ".join(SPLITS)}.'
+            )
         if num_classes not in (7, 8):
             raise ValueError(
                 f'AffectNet: num_classes={num_classes!r}, but there are 8 '
-                'classes, or 7 without contempt.')
+                'classes, or 7 without contempt.'
+            )
         if table is not None and split != 'train':
             raise ValueError(
                 f'AffectNet: table={table!r} for an evaluation, which takes '
                 'the labels of the release. Remove it here; it belongs to the '
-                'training set.')
+                'training set.'
+            )
         self.split = split
         self.table = table
         self._num_emotions = num_classes
@@ -147,18 +160,22 @@ class AffectNet(FERDataset):
             dict(
                 img_path=text_tables.join_listed(images, annotation.name),
                 gt_label=expression_label(annotation),
-                gt_va=va_pair(annotation))
+                gt_va=va_pair(annotation),
+            )
             for annotation in annotations
         ]
 
-    def _of_emotions(
-            self, annotations: Iterator[Annotation]) -> Iterator[Annotation]:
+    def _of_emotions(self, annotations: Iterator[Annotation]) -> Iterator[Annotation]:
         """Contempt, if not wanted, is the first beyond the emotions."""
-        return (annotation for annotation in annotations
-                if expression_label(annotation) < self._num_emotions)
+        return (
+            annotation
+            for annotation in annotations
+            if expression_label(annotation) < self._num_emotions
+        )
 
-    def _write_list(self, path: str, sample_ids: Sequence[int],
-                    labels: Sequence[int]) -> dict:
+    def _write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
         """A table of the CSV release, for ``table``.
 
         It has the columns that are read here, valence and arousal as they
@@ -169,7 +186,8 @@ class AffectNet(FERDataset):
         annotations = {
             sample_id: annotation
             for sample_id, annotation in enumerate(
-                self._of_emotions(self._find_release()[1]))
+                self._of_emotions(self._find_release()[1])
+            )
             if sample_id in label_of
         }
         names = {text_tables.path_key(a.name) for a in annotations.values()}
@@ -177,13 +195,19 @@ class AffectNet(FERDataset):
         text = io.StringIO(newline='')
         writer = csv.writer(text, lineterminator='\n')
         # In the capitals of the release.
-        writer.writerow(['subDirectory_filePath', *WANTED[1:]] +
-                        ['sample_id'] * repeated)
+        writer.writerow(
+            ['subDirectory_filePath', *WANTED[1:]] + ['sample_id'] * repeated
+        )
         for sample_id, annotation in annotations.items():
-            writer.writerow([
-                annotation.name, label_of[sample_id], annotation.valence,
-                annotation.arousal
-            ] + [sample_id] * repeated)
+            writer.writerow(
+                [
+                    annotation.name,
+                    label_of[sample_id],
+                    annotation.valence,
+                    annotation.arousal,
+                ]
+                + [sample_id] * repeated
+            )
         write_atomic(path, text.getvalue().encode())
         return dict(table=osp.abspath(path))
 
@@ -192,7 +216,7 @@ class AffectNet(FERDataset):
         table_name, folder = SPLITS[self.split]
         tables = [
             osp.join(self.data_root, *parts, f'{table_name}.csv')
-            for parts in (('Manually_Annotated_file_lists', ), ())
+            for parts in (('Manually_Annotated_file_lists',), ())
         ]
         table_images = osp.join(self.data_root, 'Manually_Annotated_Images')
         table = next(filter(osp.isfile, tables), None)
@@ -203,7 +227,8 @@ class AffectNet(FERDataset):
                 raise FileNotFoundError(
                     f'AffectNet: table={self.table!r} is not there; it is '
                     f'relative to {os.getcwd()!r} unless it starts at the '
-                    'root.')
+                    'root.'
+                )
             # A folder that is left of the other release may lie there, too.
             both = (table_images, images)
             for folder in both if table is not None else both[::-1]:
@@ -215,19 +240,23 @@ class AffectNet(FERDataset):
             return images, self._read_annotations(annotations)
         states = {True: 'found', False: 'not there'}
         raise self.missing_root(
-            [f'{" or ".join(tables)} ({states[table is not None]}) with '
-             f'{table_images} ({states[osp.isdir(table_images)]})',
-             f'or {images} ({states[osp.isdir(images)]}) with '
-             f'{annotations} ({states[osp.isdir(annotations)]})'],
+            [
+                f'{" or ".join(tables)} ({states[table is not None]}) with '
+                f'{table_images} ({states[osp.isdir(table_images)]})',
+                f'or {images} ({states[osp.isdir(images)]}) with '
+                f'{annotations} ({states[osp.isdir(annotations)]})',
+            ],
             'the AffectNet page of its authors (mohammadmahoor.com, free for '
-            'research on request)')
+            'research on request)',
+        )
 
     def _read_annotations(self, folder: str) -> Iterator[Annotation]:
         """:func:`read_annotations`, with a bar: a full split takes minutes."""
         names = annotated_names(folder)
         print_log(
-            f'Reading the annotations of {len(names)} images of AffectNet '
-            '...', 'current')
+            f'Reading the annotations of {len(names)} images of AffectNet ...',
+            'current',
+        )
         return read_annotations(folder, track_iter_progress(names))
 
 
@@ -238,14 +267,18 @@ def expression_label(annotation: Annotation) -> int:
         ValueError: It is something else.
     """
     written = annotation.expression
-    value = text_tables.whole_number(written) if isinstance(
-        written, str) else as_number(written)
+    value = (
+        text_tables.whole_number(written)
+        if isinstance(written, str)
+        else as_number(written)
+    )
     if value not in range(NUM_IDS):
         raise ValueError(
             f'{annotation.where}: the expression of {annotation.name!r} is '
             f'{written!r}. AffectNet counts {len(EMOTIONS)} '
             f'emotions from 0, then none, uncertain and no face up to '
-            f'{NUM_IDS - 1}. Correct or remove it.')
+            f'{NUM_IDS - 1}. Correct or remove it.'
+        )
     return int(value)
 
 
@@ -286,7 +319,8 @@ def va_pair(annotation: Annotation) -> np.ndarray:
             raise ValueError(
                 f'{annotation.where}: the {name} of {annotation.name!r} is '
                 f'{written!r}, neither in [-1, 1] nor {MISSING_VA} for '
-                f'missing. Correct it, or write {MISSING_VA}.')
+                f'missing. Correct it, or write {MISSING_VA}.'
+            )
     return pair
 
 
@@ -314,7 +348,8 @@ def check_repeats(annotations: Sequence[Annotation]) -> None:
                     f'{annotation.where}: {annotation.name!r} has the '
                     f'expression {labels[1]}, and {labels[0]} at '
                     f'{first.where}. One image has one expression here; '
-                    'remove one of the two.')
+                    'remove one of the two.'
+                )
             differ += 1
         repeats.append((first, annotation))
     if repeats:
@@ -323,7 +358,10 @@ def check_repeats(annotations: Sequence[Annotation]) -> None:
             f'AffectNet: {len(repeats)} of {len(annotations)} samples repeat '
             f'an image, {differ} of them with another expression, e.g. '
             f'{second.name} at {first.where} and {second.where}. All are '
-            'used.', 'current', level=logging.WARNING)
+            'used.',
+            'current',
+            level=logging.WARNING,
+        )
 
 
 def read_table(path: str) -> Iterator[Annotation]:
@@ -339,12 +377,15 @@ def read_table(path: str) -> Iterator[Annotation]:
         ValueError: It has other columns, or a row has.
     """
     table = text_tables.read_table(
-        path, {name: [name] for name in (*WANTED, 'sample_id')},
+        path,
+        {name: [name] for name in (*WANTED, 'sample_id')},
         'training.csv or '
         'validation.csv of the manually annotated part of AffectNet, with '
         f'the columns {", ".join(WANTED)} (in any case), or without a header '
-        f'and with all {len(COLUMNS)}', optional=['sample_id'],
-        headless=COLUMNS)
+        f'and with all {len(COLUMNS)}',
+        optional=['sample_id'],
+        headless=COLUMNS,
+    )
     columns = [table.columns[name] for name in WANTED]
     ids = table.columns.get('sample_id', [''] * len(table))
     for row, (name, *values) in enumerate(zip(*columns)):
@@ -356,15 +397,12 @@ def read_table(path: str) -> Iterator[Annotation]:
 def annotated_names(folder: str) -> List[str]:
     """Ids of the images that a folder has ``<id>_exp.npy`` for, in order."""
     end = '_exp.npy'
-    names = [
-        name[:-len(end)] for name in os.listdir(folder) if name.endswith(end)
-    ]
+    names = [name[: -len(end)] for name in os.listdir(folder) if name.endswith(end)]
     # The order of the numbers, which have no leading zeros.
     return sorted(names, key=lambda name: (len(name), name))
 
 
-def read_annotations(folder: str,
-                     names: Iterator[str]) -> Iterator[Annotation]:
+def read_annotations(folder: str, names: Iterator[str]) -> Iterator[Annotation]:
     """Read the annotations of the per-image release.
 
     Args:
@@ -380,9 +418,11 @@ def read_annotations(folder: str,
     """
     for name in names:
         stem = osp.join(folder, name)
-        yield Annotation(f'{name}.jpg', f'{stem}_*.npy', *(
-            read_scalar(f'{stem}_{kind}.npy') for kind in ('exp', 'val',
-                                                           'aro')))
+        yield Annotation(
+            f'{name}.jpg',
+            f'{stem}_*.npy',
+            *(read_scalar(f'{stem}_{kind}.npy') for kind in ('exp', 'val', 'aro')),
+        )
 
 
 def read_scalar(path: str) -> Number:
@@ -399,8 +439,10 @@ def read_scalar(path: str) -> Number:
         raise FileNotFoundError(
             f'{path} is missing: AffectNet has an _exp, a _val and an '
             '_aro.npy for every image. Copy the annotations again, or remove '
-            'those of this image.') from None
+            'those of this image.'
+        ) from None
     except (EOFError, ValueError, AttributeError) as error:
         raise ValueError(
             f'{path} does not hold a single number ({error}). Copy the file '
-            'again, or remove the annotations of this image.') from error
+            'again, or remove the annotations of this image.'
+        ) from error

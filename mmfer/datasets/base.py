@@ -1,11 +1,10 @@
 """The data set base class: noise, sidecar, reproducibility, checks."""
+
 import copy
 import logging
 import os
 import os.path as osp
 import pickle
-import random
-from contextlib import contextmanager
 from typing import Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
@@ -16,6 +15,7 @@ from mmengine.utils import track_iter_progress
 from mmpretrain.datasets import BaseDataset
 
 from mmfer.registry import TASK_UTILS
+from mmfer.utils.random import seeded_random_state
 from mmfer.utils.text_tables import check_class_names, read_class_names
 
 from .decisions import read_decisions
@@ -26,31 +26,6 @@ from .va_noise import check_va
 
 # Classes that a message lists by name.
 MAX_NAMED = 10
-
-
-@contextmanager
-def seeded_random_state(*entropy: int):
-    """Seed ``random``, ``numpy.random`` and ``torch`` inside the block.
-
-    Transforms of mmcv, mmpretrain and torchvision draw from these three
-    global states, so this is what makes their draws a function of
-    ``entropy`` alone. All states are put back afterwards.
-    """
-    sequence = np.random.SeedSequence(entropy)
-    words = sequence.generate_state(2)
-    python_state, torch_state = random.getstate(), torch.get_rng_state()
-    # Swapping the generator costs a tenth of saving and restoring its state.
-    numpy_generator = np.random.get_bit_generator()
-    random.seed(int(words[0]))
-    np.random.set_bit_generator(np.random.PCG64(sequence))
-    # torch.manual_seed would also queue a call for CUDA, at 30 times the cost.
-    torch.default_generator.manual_seed(int(words[1]))
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_bit_generator(numpy_generator)
-        torch.set_rng_state(torch_state)
 
 
 class FERDataset(BaseDataset):
@@ -102,33 +77,39 @@ class FERDataset(BaseDataset):
     """
 
     # Of a file by write_list; None: there is no list of these images.
-    LIST_ENDING: Optional[str] = '.txt'
+    list_suffix: Optional[str] = '.txt'
 
-    def __init__(self,
-                 data_root: str = '',
-                 label_noise: Union[dict, object, None] = None,
-                 va_noise: Union[dict, object, None] = None,
-                 cache_images: bool = False,
-                 on_bad_image: str = 'raise',
-                 check_files: bool = True,
-                 decisions: Optional[str] = None,
-                 ann_file: str = '',
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str = '',
+        label_noise: Union[dict, object, None] = None,
+        va_noise: Union[dict, object, None] = None,
+        cache_images: bool = False,
+        on_bad_image: str = 'raise',
+        check_files: bool = True,
+        decisions: Optional[str] = None,
+        ann_file: str = '',
+        **kwargs,
+    ):
         if on_bad_image not in ('raise', 'skip'):
             raise ValueError(
-                f"on_bad_image must be 'raise' or 'skip', got {on_bad_image}")
+                f"on_bad_image must be 'raise' or 'skip', got {on_bad_image}"
+            )
         if kwargs.get('test_mode') and label_noise is not None:
             raise ValueError(
                 f'{type(self).__name__}: label_noise on an evaluation split '
-                'would measure the noise, not the model; remove it.')
+                'would measure the noise, not the model; remove it.'
+            )
         if kwargs.get('test_mode') and va_noise is not None:
             raise ValueError(
                 f'{type(self).__name__}: va_noise on an evaluation split '
-                'would measure the noise, not the model; remove it.')
+                'would measure the noise, not the model; remove it.'
+            )
         if kwargs.get('test_mode') and decisions is not None:
             raise ValueError(
                 f'{type(self).__name__}: decisions on an evaluation split '
-                'would leave out what is hard; remove them.')
+                'would leave out what is hard; remove them.'
+            )
         if isinstance(label_noise, dict):
             label_noise = TASK_UTILS.build(label_noise)
         if isinstance(va_noise, dict):
@@ -149,19 +130,21 @@ class FERDataset(BaseDataset):
         self._clean_va: Optional[np.ndarray] = None
         self._sample_ids: Optional[np.ndarray] = None
         self._sample_ids_of = None
-        self.judgement: Optional[Dict[str, np.ndarray]] = None
-        self.before_judgement: Optional['FERDataset'] = None
+        self.label_decisions: Optional[Dict[str, np.ndarray]] = None
+        self.uncleaned: Optional['FERDataset'] = None
         # Shared memory: workers are forked or spawned once and live long.
         # Negative: not set, augmentation uses the running random state.
-        self._random_state = torch.full((2, ), -1).share_memory_()
-        self._loader = 'val_dataloader' if kwargs.get('test_mode') \
-            else 'train_dataloader'
+        self._random_state = torch.full((2,), -1).share_memory_()
+        self._loader = (
+            'val_dataloader' if kwargs.get('test_mode') else 'train_dataloader'
+        )
         super().__init__(
-            ann_file=ann_file, data_root=osp.expanduser(data_root), **kwargs)
+            ann_file=ann_file, data_root=osp.expanduser(data_root), **kwargs
+        )
 
     def _compat_classes(
-            self, metainfo: Optional[dict],
-            classes: Union[str, Sequence[str], None]) -> dict:
+        self, metainfo: Optional[dict], classes: Union[str, Sequence[str], None]
+    ) -> dict:
         """Merge ``classes`` into ``metainfo``; both may name a file.
 
         mmpretrain reads the file as it is: with its byte order mark, and
@@ -181,7 +164,8 @@ class FERDataset(BaseDataset):
         else:
             raise ValueError(
                 f'{type(self).__name__}: classes={classes!r} is neither a '
-                'list of names nor a file with one name per line.')
+                'list of names nor a file with one name per line.'
+            )
         return {**metainfo, 'classes': tuple(classes)}
 
     # -- loading -----------------------------------------------------------
@@ -200,8 +184,8 @@ class FERDataset(BaseDataset):
         samples = self.load_samples()
         if not samples:
             raise ValueError(
-                f'{type(self).__name__}: the split is empty. '
-                f'{self.where_it_looked()}')
+                f'{type(self).__name__}: the split is empty. {self.where_it_looked()}'
+            )
         # Off the samples for good: labels can change, and the clean ones
         # must not travel to the model.
         given = np.array([s.pop('gt_label') for s in samples], dtype=np.int64)
@@ -217,15 +201,18 @@ class FERDataset(BaseDataset):
                 raise ValueError(
                     f'{type(self).__name__}: these labels come from a noisy '
                     'list already; label_noise on top of it would be noise '
-                    'of no known rate. Choose one.')
+                    'of no known rate. Choose one.'
+                )
             self._clean_labels = np.array(clean, dtype=np.int64)
             self._check_labels(self._clean_labels)
         elif self.label_noise is not None:
             self._clean_labels = given
-            self._label_sets = self.label_noise.annotate(
-                given, self.num_classes)
-            given = self.label_noise(given, self.num_classes) \
-                if self._label_sets is None else self._label_sets[:, 0].copy()
+            self._label_sets = self.label_noise.annotate(given, self.num_classes)
+            given = (
+                self.label_noise(given, self.num_classes)
+                if self._label_sets is None
+                else self._label_sets[:, 0].copy()
+            )
         self._prepare_va(samples)
         self._given_labels = given
         self._labels = torch.from_numpy(given.copy()).share_memory_()
@@ -239,10 +226,10 @@ class FERDataset(BaseDataset):
             if self.va_noise is not None:
                 raise ValueError(
                     f'{type(self).__name__} has no valence and arousal here '
-                    'that va_noise could change; remove it.')
+                    'that va_noise could change; remove it.'
+                )
             return
-        va = check_va(np.stack([s['gt_va'] for s in samples]),
-                      type(self).__name__)
+        va = check_va(np.stack([s['gt_va'] for s in samples]), type(self).__name__)
         if self.va_noise is not None:
             self._clean_va = va
             va = self.va_noise(va)
@@ -255,8 +242,9 @@ class FERDataset(BaseDataset):
             return self.data_list
         kept = []
         print_log(
-            f'Checking {len(self.data_list)} images of '
-            f'{type(self).__name__} ...', 'current')
+            f'Checking {len(self.data_list)} images of {type(self).__name__} ...',
+            'current',
+        )
         for sample in track_iter_progress(self.data_list):
             try:
                 check_image_file(sample['img_path'])
@@ -265,15 +253,19 @@ class FERDataset(BaseDataset):
             else:
                 kept.append(sample)
         if self.skipped:
-            print_log(
-                self.skipped_report(), 'current', level=logging.WARNING)
+            print_log(self.skipped_report(), 'current', level=logging.WARNING)
         if not kept:
-            raise ValueError(f'{type(self).__name__}: not one of '
-                             f'{len(self.data_list)} images can be read.')
+            raise ValueError(
+                f'{type(self).__name__}: not one of '
+                f'{len(self.data_list)} images can be read.'
+            )
         self._warn_of_empty_classes(
-            *(self._given_labels[[s['sample_id'] for s in samples]]
-              for samples in (kept, self.data_list)),
-            "on_bad_image='skip'")
+            *(
+                self._given_labels[[s['sample_id'] for s in samples]]
+                for samples in (kept, self.data_list)
+            ),
+            "on_bad_image='skip'",
+        )
         return kept
 
     def full_init(self):
@@ -284,10 +276,16 @@ class FERDataset(BaseDataset):
         if self.cache_images and self._images is None:
             self._cache_images()
         if self.decisions is not None:
-            self.judge(
-                read_decisions(self.decisions, self._names,
-                               self._given_labels, self.sample_ids,
-                               self.num_classes, self.CLASSES))
+            self.apply_decisions(
+                read_decisions(
+                    self.decisions,
+                    self._names,
+                    self._given_labels,
+                    self.sample_ids,
+                    self.num_classes,
+                    self.CLASSES,
+                )
+            )
 
     def _cache_images(self) -> None:
         """Decode every image into memory through the first transform."""
@@ -295,7 +293,8 @@ class FERDataset(BaseDataset):
         if not transforms or type(transforms[0]).__name__ != 'LoadFERImage':
             raise ValueError(
                 f'{type(self).__name__}: cache_images=True needs '
-                "dict(type='LoadFERImage', ...) as the first transform.")
+                "dict(type='LoadFERImage', ...) as the first transform."
+            )
         images = {}
         for index in range(len(self)):
             info = super().get_data_info(index)
@@ -349,8 +348,7 @@ class FERDataset(BaseDataset):
         return self._labels.numpy()[self.sample_ids]
 
     @force_full_init
-    def set_labels(self, sample_ids: Sequence[int],
-                   labels: Sequence[int]) -> None:
+    def set_labels(self, sample_ids: Sequence[int], labels: Sequence[int]) -> None:
         """Give samples new labels, for running workers too.
 
         Args:
@@ -362,44 +360,47 @@ class FERDataset(BaseDataset):
         if sample_ids.shape != labels.shape:
             raise ValueError(
                 f'set_labels: sample_ids have shape {sample_ids.shape}, '
-                f'labels {labels.shape}. Give one label for each sample.')
+                f'labels {labels.shape}. Give one label for each sample.'
+            )
         if not labels.size:
             return
         self._check_labels(labels)
         self._labels.numpy()[sample_ids] = labels
 
     @force_full_init
-    def judge(self, judgement: Dict[str, np.ndarray]) -> None:
+    def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
         """Act on what a cleaning method says of the labels.
 
         Changes this data set: samples to relabel get their suggested label,
         samples to drop are left out. What it was before stays in
-        :attr:`before_judgement`, for tables.
+        :attr:`uncleaned`, for tables.
 
         Args:
-            judgement (dict[str, np.ndarray]): Arrays (N, ) by name, of all
+            label_decisions (dict[str, np.ndarray]): Arrays (N, ) by name, of all
                 samples in any order: ``sample_id``, ``decision`` (keep,
                 relabel, drop), ``suggested_label``, ``noise_score``, and
                 further measurements.
         """
         before = self.get_gt_labels()
-        self.before_judgement = self.get_subset(list(range(len(self))))
-        self.judgement = dict(judgement)
-        ids, decision = judgement['sample_id'], judgement['decision']
+        self.uncleaned = self.get_subset(list(range(len(self))))
+        self.label_decisions = dict(label_decisions)
+        ids, decision = (label_decisions['sample_id'], label_decisions['decision'])
         changed = decision == 'relabel'
-        self.set_labels(ids[changed], judgement['suggested_label'][changed])
+        self.set_labels(ids[changed], label_decisions['suggested_label'][changed])
         kept = np.isin(self.sample_ids, ids[decision != 'drop'])
         self.get_subset_(np.flatnonzero(kept).tolist())
-        self._warn_of_empty_classes(self.get_gt_labels(), before,
-                                    'the decisions on labels')
+        self._warn_of_empty_classes(
+            self.get_gt_labels(), before, 'the decisions on labels'
+        )
 
-    def write_list(self, path: str, sample_ids: Sequence[int],
-                   labels: Sequence[int]) -> dict:
+    def write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
         """Write training samples and labels in this data set's own format.
 
         Args:
             path (str): The file; replaced if it exists. Its ending is that
-                of :attr:`LIST_ENDING`.
+                of :attr:`list_suffix`.
             sample_ids (Sequence[int]): Rows in the full list, ascending.
             labels (Sequence[int]): int (N, ), in [0, num_classes).
 
@@ -409,20 +410,29 @@ class FERDataset(BaseDataset):
         """
         # The list has its noise already, and is of the chosen samples.
         return dict(
-            self._write_list(path, sample_ids, labels), label_noise=None,
-            indices=None)
+            self._write_list(path, sample_ids, labels), label_noise=None, indices=None
+        )
 
-    def _write_list(self, path: str, sample_ids: Sequence[int],
-                    labels: Sequence[int]) -> dict:
+    def _write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
         """Here as rows ``image label`` for ``ImageList``."""
         root = self.img_prefix or os.curdir
         write_label_list(
-            path, [osp.relpath(info['img_path'], root)
-                   for info in self._infos_of(sample_ids)],
-            labels, by_path=True)
+            path,
+            [
+                osp.relpath(info['img_path'], root)
+                for info in self._infos_of(sample_ids)
+            ],
+            labels,
+            by_path=True,
+        )
         return dict(
-            type='ImageList', ann_file=osp.abspath(path), label_base=0,
-            classes=list(self.CLASSES))
+            type='ImageList',
+            ann_file=osp.abspath(path),
+            label_base=0,
+            classes=list(self.CLASSES),
+        )
 
     def _infos_of(self, sample_ids: Sequence[int]) -> List[dict]:
         """Annotations of samples of this (sub)set, in the order asked for."""
@@ -442,7 +452,8 @@ class FERDataset(BaseDataset):
             ids = np.fromiter(
                 (info['sample_id'] for info in self._iterate_infos()),
                 dtype=np.int64,
-                count=len(rows))
+                count=len(rows),
+            )
             ids.flags.writeable = False
             self._sample_ids, self._sample_ids_of = ids, rows
         return self._sample_ids
@@ -491,13 +502,14 @@ class FERDataset(BaseDataset):
         """
         manifest = {}
         if self.label_noise is not None:
-            manifest = self.label_noise.manifest(self._clean_labels,
-                                                 self._given_labels)
+            manifest = self.label_noise.manifest(self._clean_labels, self._given_labels)
         if self._label_sets is not None:
             manifest['label_sets'] = [
                 dict(
                     changed_share=float((s != self._clean_labels).mean()),
-                    noisy_sha256=labels_sha256(s)) for s in self._label_sets.T
+                    noisy_sha256=labels_sha256(s),
+                )
+                for s in self._label_sets.T
             ]
         if self.va_noise is not None:
             manifest['va_noise'] = self.va_noise.manifest()
@@ -508,8 +520,7 @@ class FERDataset(BaseDataset):
 
         An image outside of the data root keeps its path.
         """
-        if self.data_root and osp.isabs(img_path) == osp.isabs(
-                self.data_root):
+        if self.data_root and osp.isabs(img_path) == osp.isabs(self.data_root):
             name = osp.relpath(img_path, self.data_root)
             if name.split(os.sep)[0] != os.pardir:
                 return name
@@ -518,8 +529,10 @@ class FERDataset(BaseDataset):
     def skipped_report(self) -> str:
         """One paragraph that names the images left out."""
         lines = '\n  '.join(self.skipped)
-        return (f'{type(self).__name__}: {len(self.skipped)} unreadable '
-                f'image(s) left out:\n  {lines}')
+        return (
+            f'{type(self).__name__}: {len(self.skipped)} unreadable '
+            f'image(s) left out:\n  {lines}'
+        )
 
     def where_it_looked(self) -> str:
         """A sentence on where the samples were expected."""
@@ -541,18 +554,32 @@ class FERDataset(BaseDataset):
         # mmengine's default memo is one dict for all calls: the second
         # subset of a data set would get the first one's attributes.
         memo = {} if memo is None else memo
-        for name in ('_images', '_labels', '_given_labels', '_clean_labels',
-                     '_label_sets', '_clean_va', '_random_state',
-                     '_sample_ids', '_sample_ids_of'):
+        for name in (
+            '_images',
+            '_labels',
+            '_given_labels',
+            '_clean_labels',
+            '_label_sets',
+            '_clean_va',
+            '_random_state',
+            '_sample_ids',
+            '_sample_ids_of',
+        ):
             value = getattr(self, name)
             memo[id(value)] = value
         return super()._copy_without_annotation(memo)
 
     def __deepcopy__(self, memo: dict) -> 'FERDataset':
         """A copy with labels of its own; images are shared."""
-        for name in ('_images', '_given_labels', '_clean_labels',
-                     '_label_sets', '_clean_va', 'data_bytes',
-                     'data_address'):
+        for name in (
+            '_images',
+            '_given_labels',
+            '_clean_labels',
+            '_label_sets',
+            '_clean_va',
+            'data_bytes',
+            'data_address',
+        ):
             value = getattr(self, name, None)
             memo[id(value)] = value
         other = type(self).__new__(type(self))
@@ -576,12 +603,12 @@ class FERDataset(BaseDataset):
                 f'{type(self).__name__}: {int(wrong.sum())} label(s) outside '
                 f'[0, {self.num_classes}), e.g. {labels[wrong][0]} in row '
                 f'{int(np.flatnonzero(wrong)[0])}. Labels here are 0-based; '
-                'does the list count from 1, or has it more classes?')
+                'does the list count from 1, or has it more classes?'
+            )
 
-    def _warn_of_empty_classes(self,
-                               labels: np.ndarray,
-                               before: Optional[np.ndarray] = None,
-                               cause: str = '') -> None:
+    def _warn_of_empty_classes(
+        self, labels: np.ndarray, before: Optional[np.ndarray] = None, cause: str = ''
+    ) -> None:
         """Warn of classes without a sample.
 
         Args:
@@ -608,7 +635,10 @@ class FERDataset(BaseDataset):
             f'{type(self).__name__}{place}: {len(labels)} samples{left}, but '
             f'no sample of {names}. They are used as they are, but these '
             'classes cannot be learnt or measured on them; check that '
-            f'{check}.', 'current', level=logging.WARNING)
+            f'{check}.',
+            'current',
+            level=logging.WARNING,
+        )
 
     def _check_files(self, samples: List[dict]) -> None:
         # One listing per folder: 10^5 stat calls on a network disk are slow.
@@ -618,18 +648,21 @@ class FERDataset(BaseDataset):
             folder, name = osp.split(sample['img_path'])
             if folder not in folders:
                 listed = folder or os.curdir
-                folders[folder] = set(
-                    os.listdir(listed)) if osp.isdir(listed) else set()
+                folders[folder] = (
+                    set(os.listdir(listed)) if osp.isdir(listed) else set()
+                )
             if name not in folders[folder]:
                 missing.append(sample['img_path'])
         if missing:
             raise FileNotFoundError(
                 f'{type(self).__name__}: {len(missing)} of {len(samples)} '
                 f'listed images are not there, first {missing[0]!r}. '
-                'Complete the images, or remove these rows from the list.')
+                'Complete the images, or remove these rows from the list.'
+            )
 
-    def _unreadable(self, error: UnreadableImageError,
-                    path: str) -> UnreadableImageError:
+    def _unreadable(
+        self, error: UnreadableImageError, path: str
+    ) -> UnreadableImageError:
         """The error for a bad image: how many more, and what to do.
 
         Only file ends are looked at, about 50 us a file, so that the answer
@@ -643,10 +676,12 @@ class FERDataset(BaseDataset):
             'them out with --cfg-options '
             f'{self._loader}.dataset.on_bad_image=skip (every file is then '
             'decoded once before the start; those left out are counted and '
-            'listed).')
+            'listed).'
+        )
 
-    def missing_root(self, looked_for: Sequence[str],
-                     licence: str) -> FileNotFoundError:
+    def missing_root(
+        self, looked_for: Sequence[str], licence: str
+    ) -> FileNotFoundError:
         """The error for a data root that is not there.
 
         Args:
@@ -660,7 +695,8 @@ class FERDataset(BaseDataset):
             'with --cfg-options train_dataloader.dataset.data_root=DIR '
             'val_dataloader.dataset.data_root=DIR (and test_dataloader for '
             'tests). To try mmfer without any data, run a *_synthfaces* '
-            'config: the same methods on drawn faces.')
+            'config: the same methods on drawn faces.'
+        )
 
 
 def fer_datasets(dataset) -> Iterator[FERDataset]:
@@ -668,6 +704,6 @@ def fer_datasets(dataset) -> Iterator[FERDataset]:
     if isinstance(dataset, FERDataset):
         yield dataset
     for inner in getattr(dataset, 'datasets', None) or filter(
-            None, [vars(dataset).get('dataset') or
-                   vars(dataset).get('_dataset')]):
+        None, [vars(dataset).get('dataset') or vars(dataset).get('_dataset')]
+    ):
         yield from fer_datasets(inner)

@@ -1,4 +1,5 @@
 """CIFAR-10 and CIFAR-100 with wrong labels and long tails."""
+
 import hashlib
 import logging
 import numbers
@@ -11,13 +12,10 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
-from mmpretrain.datasets.categories import (
-    CIFAR10_CATEGORIES,
-    CIFAR100_CATEGORIES,
-)
+from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORIES
 
-from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
+from mmfer.utils.files import write_atomic
 from mmfer.utils.text_files import Line, line_error, read_text
 from mmfer.utils.text_tables import (
     IMAGE_COLUMNS,
@@ -39,8 +37,14 @@ PAGE = 'the CIFAR page of its authors (www.cs.toronto.edu/~kriz/cifar.html)'
 # 12, 00012.jpg, train/00012.jpg and train_00012 all name image 12.
 _IMAGE = r'(?:\S*[/\\])?(?:train_|test_)?([0-9]+)(?:\.[A-Za-z]+)?'
 # What a noisy list may call the column of indices.
-INDEX_COLUMNS = ('index', 'id', 'sample_id', 'image_id', 'original_index',
-                 *IMAGE_COLUMNS)
+INDEX_COLUMNS = (
+    'index',
+    'id',
+    'sample_id',
+    'image_id',
+    'original_index',
+    *IMAGE_COLUMNS,
+)
 
 
 class Layout(NamedTuple):
@@ -128,32 +132,36 @@ class NoisyCIFAR10(FERDataset):
         folder='cifar-10-batches-py',
         archive='cifar-10-python.tar.gz',
         train=tuple(f'data_batch_{i}' for i in range(1, 6)),
-        test=('test_batch', ),
-        label_key='labels')
+        test=('test_batch',),
+        label_key='labels',
+    )
 
-    def __init__(self,
-                 data_root: str = 'data/cifar10',
-                 split: str = 'train',
-                 noisy_list: Optional[str] = None,
-                 long_tail: Optional[float] = None,
-                 long_tail_seed: int = 0,
-                 partial_list: bool = False,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str = 'data/cifar10',
+        split: str = 'train',
+        noisy_list: Optional[str] = None,
+        long_tail: Optional[float] = None,
+        long_tail_seed: int = 0,
+        partial_list: bool = False,
+        **kwargs,
+    ):
         name = type(self).__name__
         if split not in ('train', 'test'):
-            raise ValueError(
-                f'{name} has no split {split!r}, only train, test.')
+            raise ValueError(f'{name} has no split {split!r}, only train, test.')
         test_mode = kwargs.pop('test_mode', False) or split != 'train'
         if noisy_list is not None:
             if test_mode:
                 raise ValueError(
                     f'{name}: noisy_list={noisy_list!r} for an evaluation: '
                     'wrong labels would measure the noise, not the model. '
-                    'Remove noisy_list here; it belongs to the training set.')
+                    'Remove noisy_list here; it belongs to the training set.'
+                )
             if kwargs.get('label_noise') is not None:
                 raise ValueError(
                     f'{name}: noisy_list and label_noise are two sources of '
-                    'wrong labels; choose one.')
+                    'wrong labels; choose one.'
+                )
             noisy_list = osp.expanduser(noisy_list)
         if long_tail is not None:
             check_long_tail(long_tail, long_tail_seed)
@@ -161,7 +169,8 @@ class NoisyCIFAR10(FERDataset):
                 raise ValueError(
                     f'{name}: long_tail={long_tail!r} for the test split, '
                     'which stays balanced in all papers. Remove it here; it '
-                    'belongs to the training set.')
+                    'belongs to the training set.'
+                )
         self.split = split
         self.noisy_list = noisy_list
         self.long_tail = long_tail
@@ -175,8 +184,9 @@ class NoisyCIFAR10(FERDataset):
         paths, labels, images = self._read_layout()
         rows = np.arange(len(labels))
         if self.long_tail is not None:
-            rows = long_tail_rows(labels, self.num_classes, self.long_tail,
-                                  self.long_tail_seed)
+            rows = long_tail_rows(
+                labels, self.num_classes, self.long_tail, self.long_tail_seed
+            )
         if self.noisy_list is not None:
             noisy = self._read_noisy_labels(labels)
             rows = rows[noisy[rows] >= 0]
@@ -185,10 +195,8 @@ class NoisyCIFAR10(FERDataset):
             planes = images[rows].reshape(-1, 3, 32, 32)[:, ::-1]
             self._images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
         samples = [
-            dict(
-                img_path=paths[row],
-                gt_label=int(labels[row]),
-                original_index=row) for row in rows.tolist()
+            dict(img_path=paths[row], gt_label=int(labels[row]), original_index=row)
+            for row in rows.tolist()
         ]
         if self.noisy_list is not None:
             for sample in samples:
@@ -196,45 +204,42 @@ class NoisyCIFAR10(FERDataset):
                 sample['gt_label'] = int(noisy[sample['original_index']])
         return samples
 
-    def _read_layout(
-            self) -> Tuple[List[str], np.ndarray, Optional[np.ndarray]]:
+    def _read_layout(self) -> Tuple[List[str], np.ndarray, Optional[np.ndarray]]:
         """Names, labels (N, ), and uint8 (N, 3072) or None for files."""
-        folders = [osp.join(self.data_root, self.LAYOUT.folder),
-                   self.data_root]
+        folders = [osp.join(self.data_root, self.LAYOUT.folder), self.data_root]
         files = self.LAYOUT.train + self.LAYOUT.test
         for folder in folders:
             if any(osp.isfile(osp.join(folder, name)) for name in files):
                 labels, images = self._read_batches(folder)
-                names = [
-                    f'{self.split}_{row:05d}' for row in range(len(labels))
-                ]
+                names = [f'{self.split}_{row:05d}' for row in range(len(labels))]
                 return names, labels, images
         table = osp.join(self.data_root, f'{self.split}.txt')
         folder = osp.join(self.data_root, self.split)
         if osp.isfile(table) and osp.isdir(folder):
             return *read_numbered_list(table, folder, self.num_classes), None
-        raise self.missing_root([
-            f'{" or ".join(folders)} with '
-            f'{", ".join(getattr(self.LAYOUT, self.split))}',
-            f'or {table} with {folder}'
-        ], PAGE)
+        raise self.missing_root(
+            [
+                f'{" or ".join(folders)} with '
+                f'{", ".join(getattr(self.LAYOUT, self.split))}',
+                f'or {table} with {folder}',
+            ],
+            PAGE,
+        )
 
     def _read_batches(self, folder: str) -> Tuple[np.ndarray, np.ndarray]:
         """Labels (N, ) and pixels (N, 3072) of the split's batch files."""
         names = getattr(self.LAYOUT, self.split)
-        missing = [
-            name for name in names if not osp.isfile(osp.join(folder, name))
-        ]
+        missing = [name for name in names if not osp.isfile(osp.join(folder, name))]
         if missing:
             raise FileNotFoundError(
                 f'{type(self).__name__}: {len(missing)} of {len(names)} '
                 f'batch files of split {self.split!r} are missing in '
                 f'{folder!r}: {", ".join(missing)}. Unpack '
                 f'{self.LAYOUT.archive} from {PAGE} again: '
-                f'tar -xzf {self.LAYOUT.archive} -C {self.data_root or "."}')
+                f'tar -xzf {self.LAYOUT.archive} -C {self.data_root or "."}'
+            )
         batches = [
-            read_batch(osp.join(folder, name), self.LAYOUT.label_key)
-            for name in names
+            read_batch(osp.join(folder, name), self.LAYOUT.label_key) for name in names
         ]
         labels, images = zip(*batches)
         labels = np.concatenate(labels)
@@ -244,9 +249,13 @@ class NoisyCIFAR10(FERDataset):
 
     def _read_noisy_labels(self, labels: np.ndarray) -> np.ndarray:
         """The list's labels (N, ), by original row."""
-        noisy = read_noisy_list(self.noisy_list, len(labels),
-                                self.num_classes, self.partial_list,
-                                self.CLASSES)
+        noisy = read_noisy_list(
+            self.noisy_list,
+            len(labels),
+            self.num_classes,
+            self.partial_list,
+            self.CLASSES,
+        )
         with open(self.noisy_list, 'rb') as file:
             self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
         right = (noisy == labels)[noisy >= 0].mean()
@@ -256,20 +265,20 @@ class NoisyCIFAR10(FERDataset):
                 f'{self.noisy_list} are those of the images, as if by '
                 'chance. Is the list in the order of the original batches?',
                 'current',
-                level=logging.WARNING)
+                level=logging.WARNING,
+            )
         return noisy
 
-    def _write_list(self, path: str, sample_ids: Sequence[int],
-                    labels: Sequence[int]) -> dict:
+    def _write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
         """Rows ``index label`` in the original order, for ``noisy_list``."""
         rows = [
             f'{info["original_index"]} {label}\n'
-            for info, label in zip(
-                self._infos_of(sample_ids), labels, strict=True)
+            for info, label in zip(self._infos_of(sample_ids), labels, strict=True)
         ]
         write_atomic(path, ''.join(rows).encode())
-        return dict(
-            noisy_list=osp.abspath(path), partial_list=True, long_tail=None)
+        return dict(noisy_list=osp.abspath(path), partial_list=True, long_tail=None)
 
     @force_full_init
     def noise_manifest(self) -> Optional[dict]:
@@ -292,11 +301,12 @@ class NoisyCIFAR10(FERDataset):
                 num_changed=changed,
                 changed_share=changed / len(noisy),
                 noisy_sha256=labels_sha256(noisy),
-                given_sha256=labels_sha256(clean))
+                given_sha256=labels_sha256(clean),
+            )
         if manifest is not None and self.long_tail is not None:
             manifest.update(
-                long_tail=float(self.long_tail),
-                long_tail_seed=int(self.long_tail_seed))
+                long_tail=float(self.long_tail), long_tail_seed=int(self.long_tail_seed)
+            )
         return manifest
 
     def _check_files(self, samples: List[dict]) -> None:
@@ -325,14 +335,14 @@ class NoisyCIFAR100(NoisyCIFAR10):
     LAYOUT = Layout(
         folder='cifar-100-python',
         archive='cifar-100-python.tar.gz',
-        train=('train', ),
-        test=('test', ),
-        label_key='fine_labels')
+        train=('train',),
+        test=('test',),
+        label_key='fine_labels',
+    )
 
-    def __init__(self,
-                 data_root: str = 'data/cifar100',
-                 split: str = 'train',
-                 **kwargs):
+    def __init__(
+        self, data_root: str = 'data/cifar100', split: str = 'train', **kwargs
+    ):
         super().__init__(data_root=data_root, split=split, **kwargs)
 
 
@@ -348,10 +358,13 @@ def check_long_tail(ratio: float, seed: int) -> None:
         raise ValueError(
             f'long_tail={ratio!r} is no imbalance ratio, which is the size '
             'of the largest class by that of the smallest: a number of at '
-            'least 1, such as 50.')
+            'least 1, such as 50.'
+        )
     if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(f'long_tail_seed={seed!r} is not an integer of at '
-                         'least 0. Give one, e.g. long_tail_seed=0.')
+        raise ValueError(
+            f'long_tail_seed={seed!r} is not an integer of at '
+            'least 0. Give one, e.g. long_tail_seed=0.'
+        )
 
 
 def long_tail_counts(counts: Sequence[int], ratio: float) -> np.ndarray:
@@ -371,12 +384,13 @@ def long_tail_counts(counts: Sequence[int], ratio: float) -> np.ndarray:
     counts = np.asarray(counts, dtype=np.int64)
     powers = np.arange(len(counts)) / (len(counts) - 1)
     # Division, not a negative power, so that whole numbers come out whole.
-    wanted = np.floor(counts.max() / float(ratio)**powers).astype(np.int64)
+    wanted = np.floor(counts.max() / float(ratio) ** powers).astype(np.int64)
     return np.minimum(counts, np.maximum(wanted, 1))
 
 
-def long_tail_rows(labels: np.ndarray, num_classes: int, ratio: float,
-                   seed: int) -> np.ndarray:
+def long_tail_rows(
+    labels: np.ndarray, num_classes: int, ratio: float, seed: int
+) -> np.ndarray:
     """Which samples stay in a long-tailed set.
 
     Args:
@@ -388,8 +402,7 @@ def long_tail_rows(labels: np.ndarray, num_classes: int, ratio: float,
     Returns:
         np.ndarray: int64, rows in ascending order.
     """
-    kept = long_tail_counts(
-        np.bincount(labels, minlength=num_classes), ratio)
+    kept = long_tail_counts(np.bincount(labels, minlength=num_classes), ratio)
     rng = np.random.default_rng([seed, zlib.crc32(b'long_tail')])
     # A whole permutation whatever is kept: larger ratios keep a part of it.
     rows = [
@@ -428,7 +441,8 @@ class BatchUnpickler(pickle.Unpickler):
         if key not in _BATCH_GLOBALS:
             raise pickle.UnpicklingError(
                 f'it asks for {module}.{name}, and a batch consists of '
-                'arrays and lists alone')
+                'arrays and lists alone'
+            )
         return _BATCH_GLOBALS[key]
 
 
@@ -456,22 +470,23 @@ def read_batch(path: str, label_key: str) -> Tuple[np.ndarray, np.ndarray]:
         }
         images = content['data']
         labels = np.array(content[label_key], dtype=np.int64)
-        if (images.dtype != np.uint8
-                or images.shape != (len(labels), 3 * 32 * 32)):
+        if images.dtype != np.uint8 or images.shape != (len(labels), 3 * 32 * 32):
             raise ValueError(
-                f'data {images.dtype} of shape {images.shape} for '
-                f'{len(labels)} labels')
+                f'data {images.dtype} of shape {images.shape} for {len(labels)} labels'
+            )
     # A broken pickle can raise nearly anything.
     except Exception as error:
         raise ValueError(
             f'{path} is not a complete CIFAR batch with {label_key!r}: '
             f'{type(error).__name__}: {error}. Unpack the archive from '
-            f'{PAGE} again.') from error
+            f'{PAGE} again.'
+        ) from error
     return labels, images
 
 
-def read_numbered_list(table: str, folder: str,
-                       num_classes: int) -> Tuple[List[str], np.ndarray]:
+def read_numbered_list(
+    table: str, folder: str, num_classes: int
+) -> Tuple[List[str], np.ndarray]:
     """Read a list of images that are numbered in the original order.
 
     Args:
@@ -487,7 +502,8 @@ def read_numbered_list(table: str, folder: str,
             :func:`~mmfer.datasets.lists.read_label_list`.
     """
     rows = read_label_list(
-        table, num_classes, label_base=0, format='plain', by_path=True)
+        table, num_classes, label_base=0, format='plain', by_path=True
+    )
     found = [re.fullmatch(_IMAGE, path) for path in rows.paths]
     numbers = [-1 if match is None else int(match[1]) for match in found]
     order = np.argsort(numbers, kind='stable')
@@ -498,16 +514,19 @@ def read_numbered_list(table: str, folder: str,
             f'{table}: its {len(rows)} images are not numbered from 0 to '
             f'{len(rows) - 1}, the order of the original batches, without a '
             f'gap: see {name!r}. Complete the list; for images of other '
-            'names, or a part of them, use ImageList.')
+            'names, or a part of them, use ImageList.'
+        )
     paths = [join_listed(folder, rows.paths[row]) for row in order]
     return paths, rows.labels[order]
 
 
-def read_noisy_list(path: str,
-                    count: int,
-                    num_classes: int,
-                    partial: bool = False,
-                    classes: Optional[Sequence[str]] = None) -> np.ndarray:
+def read_noisy_list(
+    path: str,
+    count: int,
+    num_classes: int,
+    partial: bool = False,
+    classes: Optional[Sequence[str]] = None,
+) -> np.ndarray:
     """Read a plain list of labels for all images of a split.
 
     Args:
@@ -534,14 +553,18 @@ def read_noisy_list(path: str,
     labels = np.full(count, -1, dtype=np.int64)
     for position, (where, index, label) in enumerate(rows):
         if (index is None) != (rows[0][1] is None):
-            raise ValueError(f'{where}: some rows have an index and others '
-                             'do not. Give all of them one, or none.')
+            raise ValueError(
+                f'{where}: some rows have an index and others '
+                'do not. Give all of them one, or none.'
+            )
         index = position if index is None else index
         if index >= count:
             continue
         if labels[index] >= 0:
-            raise ValueError(f'{where}: image {index} already has a label. '
-                             'Keep one row for each image.')
+            raise ValueError(
+                f'{where}: image {index} already has a label. '
+                'Keep one row for each image.'
+            )
         labels[index] = label
     missing = np.flatnonzero(labels < 0)
     if partial:
@@ -549,12 +572,14 @@ def read_noisy_list(path: str,
         if index is None:
             raise ValueError(
                 f'{where}: a list of a part of the images needs the index of '
-                'each one, as in "12 6". Add it, or leave partial_list out.')
+                'each one, as in "12 6". Add it, or leave partial_list out.'
+            )
         beyond = [row for row in rows if row[1] >= count]
         if beyond:
             raise ValueError(
                 f'{beyond[0][0]}: there is no image {beyond[0][1]}, only '
-                f'{count} of this split. Take a list that was made for them.')
+                f'{count} of this split. Take a list that was made for them.'
+            )
         return labels
     if len(rows) != count or missing.size:
         first = f', none for image {missing[0]}' if missing.size else ''
@@ -562,20 +587,21 @@ def read_noisy_list(path: str,
             f'{path} has {len(rows)} labels for {count} images{first}. Take '
             'the list that was made for all images of this split; if it is '
             'to lack some, as one that was cleaned, its rows need an index, '
-            'and the data set partial_list=True.')
+            'and the data set partial_list=True.'
+        )
     return labels
 
 
 def _noisy_rows(
-        path: str, num_classes: int,
-        classes: Optional[Sequence[str]]
+    path: str, num_classes: int, classes: Optional[Sequence[str]]
 ) -> List[Tuple[str, Optional[int], int]]:
     """Rows of a list of labels: where, index if there is one, label."""
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'noisy_list: there is no file {path!r}. Make it from a '
             'published N list with '
-            'tools/dataset_converters/convert_cifar_n.py.')
+            'tools/dataset_converters/convert_cifar_n.py.'
+        )
     try:
         filled = read_text(path, 'list of labels').filled
     except ValueError as error:
@@ -589,7 +615,9 @@ def _noisy_rows(
         print_log(
             f'{path}: {len(filled) - len(lines)} line(s) that start with "#" '
             f'are left out as comments, e.g. line {comment.number}: '
-            f'{comment.text[:80]!r}.', 'current')
+            f'{comment.text[:80]!r}.',
+            'current',
+        )
     rows = []
     for line, fields in zip(*_index_and_label(path, lines)):
         where = f'{path}, line {line.number}: {line.text!r}'
@@ -602,20 +630,28 @@ def _noisy_rows(
             match = re.fullmatch(_IMAGE, fields[0])
             if index is None and match is not None:
                 index = int(match[1])
-        if label is None or label < 0 or len(fields) == 2 and (
-                index is None or index < 0):
-            raise ValueError(f'{where} is neither a label nor an index and a '
-                             'label, such as "12 6". Correct the row.')
+        if (
+            label is None
+            or label < 0
+            or len(fields) == 2
+            and (index is None or index < 0)
+        ):
+            raise ValueError(
+                f'{where} is neither a label nor an index and a '
+                'label, such as "12 6". Correct the row.'
+            )
         if label >= num_classes:
             raise ValueError(
                 f'{where}: the label is outside [0, {num_classes}). Labels '
-                'here are 0-based; does the list count from 1?')
+                'here are 0-based; does the list count from 1?'
+            )
         rows.append((where, index, label))
     return rows
 
 
 def _index_and_label(
-        path: str, lines: List[Line]) -> Tuple[List[Line], List[List[str]]]:
+    path: str, lines: List[Line]
+) -> Tuple[List[Line], List[List[str]]]:
     """Lines of rows, and their fields: label, or index and label."""
     if not lines:
         return [], []
@@ -638,14 +674,18 @@ def _index_and_label(
         try:
             header = match_columns(names, columns)
         except ValueError as error:
-            raise line_error(path, line.number, line.text, str(error),
-                             'Keep one of the two.') from None
+            raise line_error(
+                path, line.number, line.text, str(error), 'Keep one of the two.'
+            ) from None
         if header.others:
             raise line_error(
-                path, line.number, line.text,
+                path,
+                line.number,
+                line.text,
                 f'nothing is known of the column {header.others[0]!r}',
                 'The columns of this list are label, and before or behind '
-                'it index or image.')
+                'it index or image.',
+            )
         index = header.position.get('index', header.index)
         places = [header.position['label']]
         if index is not None:
@@ -654,10 +694,13 @@ def _index_and_label(
     for line, row in zip(lines, rows):
         if len(row) > width or places is not None and len(row) < width:
             raise line_error(
-                path, line.number, line.text,
+                path,
+                line.number,
+                line.text,
                 f'this is neither a label nor an index and a label, but '
                 f'{len(row)} fields, where {width} are expected',
-                'A row is a label, or an index and a label, such as "12 6".')
+                'A row is a label, or an index and a label, such as "12 6".',
+            )
     if places is not None:
         rows = [[row[place] for place in places] for row in rows]
     return lines, rows

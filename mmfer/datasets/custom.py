@@ -1,4 +1,5 @@
 """Your own images: a list of labels, or a folder per class."""
+
 import logging
 import os
 import os.path as osp
@@ -50,17 +51,20 @@ class ImageList(FERDataset):
             parsed, a label out of range or an image twice.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 data_root: str = '',
-                 data_prefix: str = '',
-                 classes=None,
-                 num_classes: Optional[int] = None,
-                 label_base: Optional[int] = None,
-                 **kwargs):
+    def __init__(
+        self,
+        ann_file: str,
+        data_root: str = '',
+        data_prefix: str = '',
+        classes=None,
+        num_classes: Optional[int] = None,
+        label_base: Optional[int] = None,
+        **kwargs,
+    ):
         if not ann_file:
-            raise ValueError('ImageList: ann_file, the list of images and '
-                             'labels, is not given.')
+            raise ValueError(
+                'ImageList: ann_file, the list of images and labels, is not given.'
+            )
         named = (kwargs.get('metainfo') or {}).get('classes', classes)
         if named is None:
             if num_classes is None:
@@ -69,7 +73,8 @@ class ImageList(FERDataset):
                     '(or a file with one name per line) in the order of the '
                     'labels, or only their number with num_classes=K. They '
                     'are not guessed from the list: a class without a row '
-                    'would be lost.')
+                    'would be lost.'
+                )
             classes = [str(i) for i in range(num_classes)]
         self._named = named is not None
         self.label_base = label_base
@@ -79,46 +84,51 @@ class ImageList(FERDataset):
             data_root=data_root,
             data_prefix=data_prefix,
             classes=classes,
-            **kwargs)
+            **kwargs,
+        )
 
     def load_samples(self) -> List[dict]:
         """Read the list."""
         if self._stated_classes not in (None, self.num_classes):
             raise ValueError(
                 f'ImageList: num_classes={self._stated_classes}, but classes '
-                f'names {self.num_classes}. Leave num_classes out.')
+                f'names {self.num_classes}. Leave num_classes out.'
+            )
         rows = read_label_list(
             self.ann_file,
             self.num_classes,
             label_base=self.label_base,
             by_path=True,
             classes=self.CLASSES if self._named else None,
-            root=self.img_prefix)
+            root=self.img_prefix,
+        )
         if self.test_mode and rows.format in NOISY_FORMATS:
             raise ValueError(
                 f'ImageList: {rows.path} looks like a published noisy list of '
                 f'RAF-DB ({rows.format}), whose test labels are wrong too. '
                 'Evaluate with RAFDB(split="test"); train with '
-                'RAFDB(noisy_list=...).')
+                'RAFDB(noisy_list=...).'
+            )
         if self.label_base is None and not rows.by_name:
             print_log(
                 f'ImageList: {rows.path} counts its {self.num_classes} '
                 f'classes from {rows.label_base}, by the labels in it.',
-                'current')
+                'current',
+            )
         # By sample_id.
         self._written = rows.paths
         return [
             dict(img_path=join_listed(self.img_prefix, path), gt_label=label)
-            for path, label in zip(
-                rows.paths, rows.labels.tolist(), strict=True)
+            for path, label in zip(rows.paths, rows.labels.tolist(), strict=True)
         ]
 
-    def _write_list(self, path: str, sample_ids: Sequence[int],
-                    labels: Sequence[int]) -> dict:
+    def _write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
         """Rows ``image label``, the images as they were written."""
         write_label_list(
-            path, [self._written[int(i)] for i in sample_ids], labels,
-            by_path=True)
+            path, [self._written[int(i)] for i in sample_ids], labels, by_path=True
+        )
         return dict(ann_file=osp.abspath(path), label_base=0)
 
 
@@ -158,23 +168,24 @@ class ImageFolders(FERDataset):
         ValueError: There is no class folder, or one without images.
     """
 
-    def __init__(self,
-                 data_root: str,
-                 data_prefix: str = '',
-                 classes=None,
-                 extensions: Sequence[str] = IMAGE_EXTENSIONS,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str,
+        data_prefix: str = '',
+        classes=None,
+        extensions: Sequence[str] = IMAGE_EXTENSIONS,
+        **kwargs,
+    ):
         if isinstance(extensions, str):
             extensions = [extensions]
         self.extensions = tuple(
-            '.' + extension.lower().lstrip('.') for extension in extensions)
+            '.' + extension.lower().lstrip('.') for extension in extensions
+        )
         # What was just listed need not be looked for.
         kwargs.setdefault('check_files', False)
         super().__init__(
-            data_root=data_root,
-            data_prefix=data_prefix,
-            classes=classes,
-            **kwargs)
+            data_root=data_root, data_prefix=data_prefix, classes=classes, **kwargs
+        )
 
     def load_samples(self) -> List[dict]:
         """List the folders."""
@@ -183,15 +194,19 @@ class ImageFolders(FERDataset):
             raise FileNotFoundError(
                 f'ImageFolders: there is no folder {root!r}. It should hold '
                 'one folder of images for each class; correct data_root or '
-                f'data_prefix (relative to {os.getcwd()!r}).')
+                f'data_prefix (relative to {os.getcwd()!r}).'
+            )
         folders = sorted(
-            entry.name for entry in os.scandir(root)
-            if entry.is_dir() and not entry.name.startswith('.'))
+            entry.name
+            for entry in os.scandir(root)
+            if entry.is_dir() and not entry.name.startswith('.')
+        )
         if not folders:
             raise ValueError(
                 f'ImageFolders: {root!r} has no folders. It should hold one '
                 'folder of images for each class; for a list of labels use '
-                'ImageList.')
+                'ImageList.'
+            )
         # Then it is known which classes an evaluation split lacks.
         self._may_lack = self.test_mode and self.CLASSES is not None
         if self.CLASSES is None:
@@ -208,29 +223,32 @@ class ImageFolders(FERDataset):
             print_log(
                 describe_left_out(others, 'ImageFolders', self.extensions),
                 'current',
-                level=logging.WARNING)
+                level=logging.WARNING,
+            )
         if empty:
             raise ValueError(
                 f'ImageFolders: no images in {len(empty)} of '
                 f'{self.num_classes} class folders of {root!r}: '
                 f'{", ".join(empty)}. Looked for {" ".join(self.extensions)}'
                 '; other kinds can be named with extensions=. Fill the '
-                'folder, or leave the class out with classes=.')
+                'folder, or leave the class out with classes=.'
+            )
         return samples
 
     def _check_folders(self, root: str, folders: Sequence[str]) -> None:
         """Compare the class names with the folders."""
         missing = [name for name in self.CLASSES if name not in folders]
-        if missing and not (
-                self._may_lack and len(missing) < self.num_classes):
+        if missing and not (self._may_lack and len(missing) < self.num_classes):
             raise FileNotFoundError(
                 f'ImageFolders: {root!r} has no folder for class(es) '
                 f'{", ".join(missing)}; its folders are '
-                f'{", ".join(folders)}. Correct classes= or the folders.')
+                f'{", ".join(folders)}. Correct classes= or the folders.'
+            )
         others = [name for name in folders if name not in self.CLASSES]
         if others:
             print_log(
                 f'ImageFolders: folders of {root!r} that classes= does not '
                 f'name are left out: {", ".join(others)}.',
                 'current',
-                level=logging.WARNING)
+                level=logging.WARNING,
+            )

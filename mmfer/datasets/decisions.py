@@ -1,4 +1,5 @@
 """Decisions on labels, read back from a sample-score table."""
+
 from typing import Dict, List, Optional, Sequence
 
 import numpy as np
@@ -13,16 +14,25 @@ from mmfer.utils.text_tables import (
 )
 
 DECISIONS = ('keep', 'relabel', 'drop')
-COLUMNS = ('sample_id', 'image', 'given_label', 'noise_score',
-           'suggested_label', 'decision')
+COLUMNS = (
+    'sample_id',
+    'image',
+    'given_label',
+    'noise_score',
+    'suggested_label',
+    'decision',
+)
 KIND = 'sample_scores.csv'
 # What fits into int64, with room.
 MAX_LABEL = 2**62
 
 
-def read_scores(path: str, columns: Sequence[str] = COLUMNS,
-                optional: Sequence[str] = (),
-                others: str = 'skip') -> TextTable:
+def read_scores(
+    path: str,
+    columns: Sequence[str] = COLUMNS,
+    optional: Sequence[str] = (),
+    others: str = 'skip',
+) -> TextTable:
     """Read a ``sample_scores.csv``, also as a spreadsheet saved it.
 
     Args:
@@ -41,12 +51,14 @@ def read_scores(path: str, columns: Sequence[str] = COLUMNS,
         FileNotFoundError: There is no table.
         ValueError: It is no such table, or has no rows.
     """
-    table = read_table(path, {name: [name] for name in (*columns, *optional)},
-                       KIND, optional, others)
+    table = read_table(
+        path, {name: [name] for name in (*columns, *optional)}, KIND, optional, others
+    )
     if not len(table):
         raise ValueError(
             f'{table.path}: the table has a header but no rows; it must be a '
-            f'{KIND}. Was it copied completely?')
+            f'{KIND}. Was it copied completely?'
+        )
     return table
 
 
@@ -68,15 +80,19 @@ def read_score_rows(path: str) -> List[dict]:
     """
     optional = ('image', 'clean_label')
     table = read_scores(
-        path, [name for name in COLUMNS if name not in optional], optional,
-        others='keep')
+        path,
+        [name for name in COLUMNS if name not in optional],
+        optional,
+        others='keep',
+    )
     columns = {**table.others, **table.columns}
     columns.update(
         sample_id=table.whole_numbers('sample_id'),
         given_label=read_labels(table, 'given_label', None),
         suggested_label=read_labels(table, 'suggested_label', None),
         noise_score=table.numbers('noise_score'),
-        decision=read_decision_column(table))
+        decision=read_decision_column(table),
+    )
     columns.pop('clean_label', None)
     if all(table.columns.get('clean_label', [''])):
         columns['clean_label'] = table.whole_numbers('clean_label')
@@ -99,13 +115,17 @@ def read_decision_column(table: TextTable) -> List[str]:
     for row, decision in enumerate(decisions):
         if decision not in DECISIONS:
             raise table.error(
-                row, f'decision {table.columns["decision"][row]!r} is none of '
-                f'{", ".join(DECISIONS)}', 'Write one of them.')
+                row,
+                f'decision {table.columns["decision"][row]!r} is none of '
+                f'{", ".join(DECISIONS)}',
+                'Write one of them.',
+            )
     return decisions
 
 
-def read_labels(table: TextTable, name: str,
-                classes: Optional[Sequence[str]]) -> List[int]:
+def read_labels(
+    table: TextTable, name: str, classes: Optional[Sequence[str]]
+) -> List[int]:
     """Read a column of class indices, which may also be names of classes.
 
     Args:
@@ -134,20 +154,22 @@ def read_labels(table: TextTable, name: str,
     if None in labels:
         row = labels.index(None)
         raise table.error(
-            row, f'{name} is {fields[row]!r}, which is no whole number' +
-            ('' if classes is None else ' and no class'),
-            'Correct the row.' if classes is None else
-            nearest(fields[row], classes))
+            row,
+            f'{name} is {fields[row]!r}, which is no whole number'
+            + ('' if classes is None else ' and no class'),
+            'Correct the row.' if classes is None else nearest(fields[row], classes),
+        )
     return labels
 
 
 def read_decisions(
-        path: str,
-        images: List[str],
-        given_labels: np.ndarray,
-        sample_ids: np.ndarray,
-        num_classes: int,
-        classes: Optional[Sequence[str]] = None) -> Dict[str, np.ndarray]:
+    path: str,
+    images: List[str],
+    given_labels: np.ndarray,
+    sample_ids: np.ndarray,
+    num_classes: int,
+    classes: Optional[Sequence[str]] = None,
+) -> Dict[str, np.ndarray]:
     """Read a ``sample_scores.csv`` that was made of these samples.
 
     Args:
@@ -161,7 +183,7 @@ def read_decisions(
             be instead of numbers.
 
     Returns:
-        dict[str, np.ndarray]: See :meth:`FERDataset.judge`; by ascending
+        dict[str, np.ndarray]: See :meth:`FERDataset.apply_decisions`; by ascending
         ``sample_id``.
 
     Raises:
@@ -184,16 +206,21 @@ def read_decisions(
         raise ValueError(
             f'decisions: {path} lacks {len(lacking)} of {len(sample_ids)} '
             f'samples, e.g. {images[lacking[0]]}. It was made of another '
-            'set, or a part of this one.')
+            'set, or a part of this one.'
+        )
     if (decision == 'drop').all():
         raise ValueError(f'decisions: {path} drops every sample.')
     order = ids.argsort()
     return {name: column[order] for name, column in columns.items()}
 
 
-def _columns(table: TextTable, images: List[str], given_labels: np.ndarray,
-             num_classes: int,
-             classes: Optional[Sequence[str]]) -> Dict[str, np.ndarray]:
+def _columns(
+    table: TextTable,
+    images: List[str],
+    given_labels: np.ndarray,
+    num_classes: int,
+    classes: Optional[Sequence[str]],
+) -> Dict[str, np.ndarray]:
     """Columns of a table in its order, each row checked."""
     ids = table.whole_numbers('sample_id')
     scores = table.numbers('noise_score')
@@ -203,32 +230,41 @@ def _columns(table: TextTable, images: List[str], given_labels: np.ndarray,
     seen: Dict[int, int] = {}
     for row, image in enumerate(table.columns['image']):
         i = ids[row]
-        if not 0 <= i < len(images) or \
-                path_key(image) != path_key(images[i].strip()):
+        if not 0 <= i < len(images) or path_key(image) != path_key(images[i].strip()):
             raise table.error(
-                row, f'sample {i}: the table calls it {image!r}, and no '
+                row,
+                f'sample {i}: the table calls it {image!r}, and no '
                 'sample of the data set has that number and name',
-                'The table was made of another set.')
+                'The table was made of another set.',
+            )
         first = seen.setdefault(i, row)
         if first != row:
             raise table.error(
-                row, f'the table has samples twice: sample {i} is in line '
-                f'{table.line_numbers[first]}, too', 'Remove one of the two.')
+                row,
+                f'the table has samples twice: sample {i} is in line '
+                f'{table.line_numbers[first]}, too',
+                'Remove one of the two.',
+            )
         if given[row] != given_labels[i]:
             raise table.error(
-                row, f'sample {i}: its given label is {given[row]} in the '
+                row,
+                f'sample {i}: its given label is {given[row]} in the '
                 f'table and {given_labels[i]} in the data set',
                 'The table was made of other labels: with another '
-                'label_noise, or another list.')
-        if decisions[row] == 'relabel' and not \
-                0 <= suggested[row] < num_classes:
+                'label_noise, or another list.',
+            )
+        if decisions[row] == 'relabel' and not 0 <= suggested[row] < num_classes:
             raise table.error(
-                row, f'sample {i}: suggested_label {suggested[row]} is '
-                f'outside [0, {num_classes})', 'Correct it, or the decision.')
+                row,
+                f'sample {i}: suggested_label {suggested[row]} is '
+                f'outside [0, {num_classes})',
+                'Correct it, or the decision.',
+            )
     ids = np.array(ids, dtype=np.int64)
     return dict(
         sample_id=ids,
         given_label=given_labels[ids],
         noise_score=np.array(scores, dtype=float),
         suggested_label=np.array(suggested, dtype=np.int64),
-        decision=np.array(decisions))
+        decision=np.array(decisions),
+    )

@@ -1,4 +1,5 @@
 """FERPlus: FER2013 with ten annotators per image."""
+
 import csv
 import io
 import os.path as osp
@@ -7,19 +8,22 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 from mmengine.logging import print_log
 
-from mmfer.compat import write_atomic
 from mmfer.registry import DATASETS
-from mmfer.utils.text_tables import (
-    TextTable,
-    join_listed,
-    path_key,
-    read_table,
-)
+from mmfer.utils.files import write_atomic
+from mmfer.utils.text_tables import TextTable, join_listed, path_key, read_table
 
 from .base import FERDataset
 
-EMOTIONS = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust',
-            'fear', 'contempt')
+EMOTIONS = (
+    'neutral',
+    'happiness',
+    'surprise',
+    'sadness',
+    'anger',
+    'disgust',
+    'fear',
+    'contempt',
+)
 # Vote columns of fer2013new.csv: the eight emotions, then two that say the
 # image cannot be labelled.
 VOTES = (*EMOTIONS, 'unknown', 'NF')
@@ -28,16 +32,19 @@ HEADER = ('Usage', 'Image name', *VOTES)
 COLUMNS = dict(
     usage=['usage'],
     image=['image_name', 'image'],
-    **{name: [name.lower()] for name in VOTES})
+    **{name: [name.lower()] for name in VOTES},
+)
 TABLE = 'fer2013new.csv'
 SOFT_DECISIONS = (
     'FERPlus: soft_labels=True trains on the votes, and decisions on labels '
     '(a cleaning, or decisions=) would change nothing of them. Leave '
-    'soft_labels out, or train on a cleaned table.')
+    'soft_labels out, or train on a cleaned table.'
+)
 SPLITS = dict(
     train=('Training', 'FER2013Train'),
     valid=('PublicTest', 'FER2013Valid'),
-    test=('PrivateTest', 'FER2013Test'))
+    test=('PrivateTest', 'FER2013Test'),
+)
 
 
 def argmax_labels(votes: np.ndarray) -> np.ndarray:
@@ -109,32 +116,38 @@ class FERPlus(FERDataset):
     """
 
     METAINFO = dict(classes=EMOTIONS)
-    LIST_ENDING = '.csv'
+    list_suffix = '.csv'
 
-    def __init__(self,
-                 data_root: str = 'data/ferplus',
-                 split: str = 'train',
-                 protocol: str = 'argmax',
-                 soft_labels: bool = False,
-                 table: str = TABLE,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str = 'data/ferplus',
+        split: str = 'train',
+        protocol: str = 'argmax',
+        soft_labels: bool = False,
+        table: str = TABLE,
+        **kwargs,
+    ):
         if split not in SPLITS:
-            raise ValueError(f'FERPlus has no split {split!r}, only '
-                             f'{", ".join(SPLITS)}.')
+            raise ValueError(
+                f'FERPlus has no split {split!r}, only {", ".join(SPLITS)}.'
+            )
         if protocol not in PROTOCOLS:
-            raise ValueError(f'FERPlus has no protocol {protocol!r}, only '
-                             f'{", ".join(PROTOCOLS)}.')
+            raise ValueError(
+                f'FERPlus has no protocol {protocol!r}, only {", ".join(PROTOCOLS)}.'
+            )
         if soft_labels and kwargs.get('label_noise') is not None:
             raise ValueError(
                 'FERPlus: soft_labels=True hands the true vote distribution '
-                'to the loss and so undoes label_noise; choose one.')
+                'to the loss and so undoes label_noise; choose one.'
+            )
         if soft_labels and kwargs.get('decisions') is not None:
             raise ValueError(SOFT_DECISIONS)
         if table != TABLE and split != 'train':
             raise ValueError(
                 f'FERPlus: table={table!r} for an evaluation, which takes the '
                 f'votes of {TABLE}. Remove it here; it belongs to the '
-                'training set.')
+                'training set.'
+            )
         self.split = split
         self.protocol = protocol
         self.table = table
@@ -142,11 +155,11 @@ class FERPlus(FERDataset):
         test_mode = kwargs.pop('test_mode', False) or split != 'train'
         super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
 
-    def judge(self, judgement: Dict[str, np.ndarray]) -> None:
-        """See :meth:`FERDataset.judge`; not with soft labels."""
+    def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
+        """See :meth:`FERDataset.apply_decisions`; not with soft labels."""
         if self.soft_labels:
             raise ValueError(SOFT_DECISIONS)
-        super().judge(judgement)
+        super().apply_decisions(label_decisions)
 
     def load_samples(self) -> List[dict]:
         """Read the table."""
@@ -156,11 +169,13 @@ class FERPlus(FERDataset):
         if self.table != TABLE and not osp.isfile(table):
             raise FileNotFoundError(
                 f'FERPlus: table={self.table!r} is not there; it is relative '
-                f'to {self.data_root!r} unless it starts at the root.')
+                f'to {self.data_root!r} unless it starts at the root.'
+            )
         if not (osp.isfile(table) and osp.isdir(images)):
             raise self.missing_root(
-                [table, images], "the FERPlus page (labels) and Kaggle's "
-                'FER2013 page (images)')
+                [table, images],
+                "the FERPlus page (labels) and Kaggle's FER2013 page (images)",
+            )
         rows = read_vote_table(table)
         names, votes = _votes_of(rows, usage)
         _report(rows, usage)
@@ -171,16 +186,17 @@ class FERPlus(FERDataset):
         samples = []
         for row in kept:
             sample = dict(
-                img_path=join_listed(images, names[row]),
-                gt_label=int(labels[row]))
+                img_path=join_listed(images, names[row]), gt_label=int(labels[row])
+            )
             if self.soft_labels:
                 emotions = votes[row, :8].astype(np.float32)
                 sample['gt_score'] = emotions / emotions.sum()
             samples.append(sample)
         return samples
 
-    def _write_list(self, path: str, sample_ids: Sequence[int],
-                    labels: Sequence[int]) -> dict:
+    def _write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
         """A vote table, for ``table``.
 
         Samples that are not named are not in it. Where a label is not that
@@ -194,8 +210,7 @@ class FERPlus(FERDataset):
         writer = csv.writer(text, lineterminator='\n')
         writer.writerow(HEADER)
         sample_id = 0
-        for row_usage, name, votes in zip(table.usages, table.names,
-                                          table.votes):
+        for row_usage, name, votes in zip(table.usages, table.names, table.votes):
             own = next(of_votes) if row_usage == usage and name else -1
             if own >= 0:
                 label = label_of.get(sample_id)
@@ -240,33 +255,33 @@ def read_vote_table(path: str) -> VoteTable:
         ValueError: It lacks a column or has an unknown one; a usage is
             unknown, or a vote is not a whole number of at least 0.
     """
-    table = read_table(path, COLUMNS, 'fer2013new.csv of FERPlus',
-                       others='refuse')
+    table = read_table(path, COLUMNS, 'fer2013new.csv of FERPlus', others='refuse')
     known = {usage.lower(): usage for usage, _ in SPLITS.values()}
     usages = []
     for row, written in enumerate(table.columns['usage']):
         usage = known.get(''.join(written.lower().split()))
         if usage is None:
             raise table.error(
-                row, f'the usage {written!r} is none of '
-                f'{", ".join(known.values())}', 'Correct or remove the row.')
+                row,
+                f'the usage {written!r} is none of {", ".join(known.values())}',
+                'Correct or remove the row.',
+            )
         usages.append(usage)
     columns = []
     for name in VOTES:
         counts = table.whole_numbers(name)
         if counts and min(counts) < 0:
             row = counts.index(min(counts))
-            raise table.error(row, f'{counts[row]} votes for {name} are no '
-                              'count', 'Correct the row.')
+            raise table.error(
+                row, f'{counts[row]} votes for {name} are no count', 'Correct the row.'
+            )
         columns.append(counts)
-    return VoteTable(table, usages, table.columns['image'],
-                     list(zip(*columns)))
+    return VoteTable(table, usages, table.columns['image'], list(zip(*columns)))
 
 
 def _votes_of(rows: VoteTable, usage: str) -> Tuple[List[str], np.ndarray]:
     """Names and votes (N, 10) of the rows of a split that have a name."""
-    kept = [i for i, name in enumerate(rows.names)
-            if name and rows.usages[i] == usage]
+    kept = [i for i, name in enumerate(rows.names) if name and rows.usages[i] == usage]
     votes = np.array([rows.votes[i] for i in kept], dtype=np.int64)
     return [rows.names[i] for i in kept], votes.reshape(-1, NUM_COLUMNS)
 
@@ -274,8 +289,9 @@ def _votes_of(rows: VoteTable, usage: str) -> Tuple[List[str], np.ndarray]:
 def _report(rows: VoteTable, usage: str) -> None:
     """Log rows without an image, and images in several rows."""
     nameless, lines = [], {}
-    for number, name, row_usage in zip(rows.table.line_numbers, rows.names,
-                                       rows.usages):
+    for number, name, row_usage in zip(
+        rows.table.line_numbers, rows.names, rows.usages
+    ):
         if row_usage != usage:
             continue
         if name:
@@ -286,7 +302,8 @@ def _report(rows: VoteTable, usage: str) -> None:
         print_log(
             f'FERPlus: {len(nameless)} {usage} row(s) of {rows.table.path} '
             f'are left out, as they name no image, e.g. line {nameless[0]}.',
-            'current')
+            'current',
+        )
     several = {name: found for name, found in lines.items() if found[1:]}
     if several:
         name, found = next(iter(several.items()))
@@ -294,7 +311,9 @@ def _report(rows: VoteTable, usage: str) -> None:
             f'FERPlus: {len(several)} image(s) of the {usage} rows of '
             f'{rows.table.path} stand in several rows, e.g. {name} in lines '
             f'{" and ".join(map(str, found))}. All rows are used; each is a '
-            'sample of its own.', 'current')
+            'sample of its own.',
+            'current',
+        )
 
 
 def read_votes(path: str, usage: str) -> Tuple[List[str], np.ndarray]:

@@ -12,6 +12,7 @@ read their images here, so that one file is the same pixels everywhere:
 JPEG and PNG files without transparency are decoded by OpenCV, as by
 mmpretrain; Pillow decodes the others. What one cannot read, the other tries.
 """
+
 import io
 import mmap
 import os
@@ -29,13 +30,48 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .jpeg_damage import TRUNCATED, find_damage, read_structure
 
 # What is taken as an image in a folder.
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.pjpeg', '.pjp',
-                    '.mpo', '.png', '.apng', '.bmp', '.dib', '.webp', '.tif',
-                    '.tiff', '.ppm', '.pgm', '.pbm', '.pnm', '.gif', '.jp2',
-                    '.j2k', '.jpx', '.avif', '.tga', '.pcx')
+IMAGE_EXTENSIONS = (
+    '.jpg',
+    '.jpeg',
+    '.jpe',
+    '.jfif',
+    '.pjpeg',
+    '.pjp',
+    '.mpo',
+    '.png',
+    '.apng',
+    '.bmp',
+    '.dib',
+    '.webp',
+    '.tif',
+    '.tiff',
+    '.ppm',
+    '.pgm',
+    '.pbm',
+    '.pnm',
+    '.gif',
+    '.jp2',
+    '.j2k',
+    '.jpx',
+    '.avif',
+    '.tga',
+    '.pcx',
+)
 # Formats that Pillow may open: EPS would start a program.
-_PILLOW_FORMATS = ('JPEG', 'PNG', 'BMP', 'DIB', 'WEBP', 'TIFF', 'PPM', 'GIF',
-                   'JPEG2000', 'AVIF', 'TGA', 'PCX')
+_PILLOW_FORMATS = (
+    'JPEG',
+    'PNG',
+    'BMP',
+    'DIB',
+    'WEBP',
+    'TIFF',
+    'PPM',
+    'GIF',
+    'JPEG2000',
+    'AVIF',
+    'TGA',
+    'PCX',
+)
 # Endings of formats whose files begin with no mark of their own.
 _UNMARKED = ('.tga', '.pcx')
 # More pixels than any camera has; decoding them would take gigabytes.
@@ -118,15 +154,12 @@ def read_image(source: Any, color_type: str = 'color') -> np.ndarray:
         except UnreadableImageError:
             raise
         except FileNotFoundError as error:
-            raise UnreadableImageError(
-                f'{path!r}: there is no such file.') from error
+            raise UnreadableImageError(f'{path!r}: there is no such file.') from error
         except OSError as error:
-            raise UnreadableImageError(
-                f'{path!r}: {error.strerror}.') from error
+            raise UnreadableImageError(f'{path!r}: {error.strerror}.') from error
         return decode_image(data, path, color_type)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return decode_image(
-            bytes(source), f'{len(source)} bytes', color_type)
+        return decode_image(bytes(source), f'{len(source)} bytes', color_type)
     if isinstance(source, np.ndarray):
         return from_array(source, color_type)
     if is_pil_image(source):
@@ -135,7 +168,8 @@ def read_image(source: Any, color_type: str = 'color') -> np.ndarray:
         return decode_image(*_read_object(source), color_type)
     raise TypeError(
         f'an image must be a path, bytes, an open file, an array or an image '
-        f'of PIL, got {type(source).__name__}')
+        f'of PIL, got {type(source).__name__}'
+    )
 
 
 def is_pil_image(source: Any) -> bool:
@@ -152,8 +186,7 @@ def _read_object(file) -> Tuple[bytes, str]:
     """Contents of an open file, and what to call it."""
     if isinstance(file, io.TextIOBase):
         # It would decode bytes that are no text.
-        raise TypeError(
-            "an image file was opened as text; open it with 'rb'")
+        raise TypeError("an image file was opened as text; open it with 'rb'")
     if getattr(file, 'seekable', bool)():
         # Like PIL, so that a buffer that was just written can be given.
         file.seek(0)
@@ -161,8 +194,7 @@ def _read_object(file) -> Tuple[bytes, str]:
     # Streams may give less than they are asked for.
     while size <= MAX_BYTES and (part := file.read(1 << 24)):
         if isinstance(part, str):
-            raise TypeError(
-                "an image file was opened as text; open it with 'rb'")
+            raise TypeError("an image file was opened as text; open it with 'rb'")
         parts.append(part)
         size += len(part)
     data = b''.join(parts)
@@ -188,8 +220,8 @@ def read_file(path: str) -> bytes:
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableImageError(
-            f'{path!r} is no file; a folder is given by itself, not in a '
-            'list.')
+            f'{path!r} is no file; a folder is given by itself, not in a list.'
+        )
     _check_bytes(status.st_size, path)
     with open(path, 'rb') as file:
         return file.read()
@@ -199,7 +231,8 @@ def _check_bytes(size: int, name: str) -> None:
     if size > MAX_BYTES:
         raise UnreadableImageError(
             f'{name!r} has {size / 1e6:.0f} MB, more than '
-            f'{MAX_BYTES / 1e6:.0f}; is it an image?')
+            f'{MAX_BYTES / 1e6:.0f}; is it an image?'
+        )
 
 
 def _check_pixels(width: int, height: int, name: str) -> None:
@@ -207,12 +240,12 @@ def _check_pixels(width: int, height: int, name: str) -> None:
     if pixels > MAX_PIXELS:
         raise UnreadableImageError(
             f'{name!r} has {pixels / 1e6:.0f} million pixels, more than '
-            f'{MAX_PIXELS / 1e6:.0f} million; make it smaller.')
+            f'{MAX_PIXELS / 1e6:.0f} million; make it smaller.'
+        )
 
 
 # -- contents of files -------------------------------------------------------
-def decode_image(data: bytes, name: str,
-                 color_type: str = 'color') -> np.ndarray:
+def decode_image(data: bytes, name: str, color_type: str = 'color') -> np.ndarray:
     """Decode the contents of a file; refuse what decoders pass in silence.
 
     Args:
@@ -288,15 +321,14 @@ def _has_end(data: bytes, kind: _Kind) -> bool:
     # So skip segment by segment to the image's first scan, in which FF D9
     # cannot occur.
     position = 2
-    while data[position:position + 1] == b'\xff':
-        marker = data[position + 1:position + 2]
+    while data[position : position + 1] == b'\xff':
+        marker = data[position + 1 : position + 2]
         if marker == b'\xda':
             return data.find(kind.end, position) > 0
         if marker == b'\xff':  # Fill byte.
             position += 1
         else:
-            position += 2 + int.from_bytes(data[position + 2:position + 4],
-                                           'big')
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
     return kind.end in data[-_TAIL:]
 
 
@@ -338,7 +370,8 @@ def _check_jpeg(data: bytes, name: str) -> None:
     if damage is not None:
         raise UnreadableImageError(
             f'{name!r} is a damaged JPEG: {damage}, so that a part of the '
-            'picture is lost')
+            'picture is lost'
+        )
     _intact.add(data)
 
 
@@ -368,8 +401,7 @@ def _decode_opencv(data: bytes, name: str, color_type: str) -> np.ndarray:
     return image
 
 
-def _unreadable(data: bytes, name: str,
-                reason: Any = '') -> UnreadableImageError:
+def _unreadable(data: bytes, name: str, reason: Any = '') -> UnreadableImageError:
     """Make the error for a file that no decoder accepts."""
     text = f'{name!r} is not a readable image'
     kind = _kind(data)
@@ -377,11 +409,14 @@ def _unreadable(data: bytes, name: str,
         return UnreadableImageError(
             f'{text}: {kind.name} is read by neither OpenCV '
             f'{cv2.__version__} nor Pillow {PIL.__version__}. Convert it, '
-            'to PNG for example.')
+            'to PNG for example.'
+        )
     if kind is not None:
-        text += f': neither OpenCV {cv2.__version__} nor Pillow ' \
-            f'{PIL.__version__} can decode this {kind.name} file; it is ' \
+        text += (
+            f': neither OpenCV {cv2.__version__} nor Pillow '
+            f'{PIL.__version__} can decode this {kind.name} file; it is '
             'damaged, or of a variant that they do not know'
+        )
     if str(reason):
         text += f' ({reason})'
     return UnreadableImageError(text)
@@ -397,8 +432,7 @@ def _pillow_formats() -> Tuple[str, ...]:
 def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
     """Decode everything but plain JPEG and PNG files."""
     try:
-        with Image.open(
-                io.BytesIO(data), formats=_pillow_formats()) as image:
+        with Image.open(io.BytesIO(data), formats=_pillow_formats()) as image:
             _check_pixels(image.width, image.height, name)
             pixels = from_array(_pil_pixels(image), color_type)
             plain = _is_plain(image)
@@ -408,8 +442,8 @@ def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
         return _decode_rest(data, name, color_type)
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(
-            f'{name!r} has too many pixels ({error}); make it '
-            'smaller.') from error
+            f'{name!r} has too many pixels ({error}); make it smaller.'
+        ) from error
     except Exception as error:
         # The plug-ins of Pillow raise a dozen kinds.
         raise _unreadable(data, name, error) from error
@@ -424,8 +458,11 @@ def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
 
 def _is_plain(image: Image.Image) -> bool:
     """Return whether OpenCV decodes a file to the same colours."""
-    if image.format not in ('PNG', 'BMP', 'DIB', 'PPM', 'TIFF') or \
-            image.format == 'PNG' and image.n_frames > 1:
+    if (
+        image.format not in ('PNG', 'BMP', 'DIB', 'PPM', 'TIFF')
+        or image.format == 'PNG'
+        and image.n_frames > 1
+    ):
         return False
     if has_alpha(image):
         return image.convert('RGBA').getextrema()[3][0] == 255
@@ -435,8 +472,7 @@ def _is_plain(image: Image.Image) -> bool:
 def _decode_rest(data: bytes, name: str, color_type: str) -> np.ndarray:
     """Decode what Pillow does not know, such as TIFF files of 3 x 16 bits."""
     try:
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise _unreadable(data, name, error.err) from error
     if image is None:
@@ -451,8 +487,9 @@ def _decode_rest(data: bytes, name: str, color_type: str) -> np.ndarray:
 # -- pixels ------------------------------------------------------------------
 def has_alpha(image: Image.Image) -> bool:
     """Return whether some pixels of an image of PIL may be transparent."""
-    return image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or \
-        'transparency' in image.info
+    return (
+        image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info
+    )
 
 
 def from_pil(image: Image.Image, name: str, color_type: str) -> np.ndarray:
@@ -473,7 +510,8 @@ def from_pil(image: Image.Image, name: str, color_type: str) -> np.ndarray:
         return from_array(_pil_pixels(image), color_type)
     except (OSError, SyntaxError) as error:
         raise UnreadableImageError(
-            f'{name!r} is not a readable image ({error}).') from error
+            f'{name!r} is not a readable image ({error}).'
+        ) from error
 
 
 def _pil_pixels(image: Image.Image) -> np.ndarray:
@@ -483,7 +521,8 @@ def _pil_pixels(image: Image.Image) -> np.ndarray:
         pixels = np.asarray(image)
         # What it holds is not said: PIL opens 16 bits as this.
         return pixels.clip(0, 65535).astype(
-            np.uint16 if pixels.max() > 255 else np.uint8)
+            np.uint16 if pixels.max() > 255 else np.uint8
+        )
     if image.mode.startswith('I;16'):
         pixels = np.asarray(image).astype(np.uint16)
         hidden = image.info.get('transparency')
@@ -508,19 +547,22 @@ def from_array(pixels: np.ndarray, color_type: str) -> np.ndarray:
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     refuse_channels_first(image)
-    if image.ndim not in (2, 3) or image.ndim == 3 and \
-            image.shape[2] not in (3, 4) or 0 in image.shape:
+    if (
+        image.ndim not in (2, 3)
+        or image.ndim == 3
+        and image.shape[2] not in (3, 4)
+        or 0 in image.shape
+    ):
         raise ValueError(
             f'an image must have the shape (H, W), (H, W, 3) or (H, W, 4), '
-            f'got {tuple(pixels.shape)}')
+            f'got {tuple(pixels.shape)}'
+        )
     image = _to_uint8(image)
     if image.ndim == 3 and image.shape[2] == 4:
         alpha = image[..., 3:].astype(np.float32) / 255
-        image = np.rint(image[..., :3] * alpha + 255 *
-                        (1 - alpha)).astype(np.uint8)
+        image = np.rint(image[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
     if color_type == 'grayscale' and image.ndim == 3:
-        image = cv2.cvtColor(
-            np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)
+        image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)
     elif color_type == 'color' and image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     return np.ascontiguousarray(image)
@@ -534,7 +576,8 @@ def refuse_channels_first(pixels: np.ndarray) -> None:
             f'an array of the shape {tuple(shape)} has its channels first; '
             'an image must be (H, W, 3), with blue first: give '
             'image.transpose(1, 2, 0), or image.transpose(1, 2, 0)[..., ::-1] '
-            'if red is first. Several grey images are given as a list.')
+            'if red is first. Several grey images are given as a list.'
+        )
 
 
 def _to_uint8(image: np.ndarray) -> np.ndarray:
@@ -546,15 +589,14 @@ def _to_uint8(image: np.ndarray) -> np.ndarray:
     if image.dtype == bool:
         return image.astype(np.uint8) * 255
     if np.issubdtype(image.dtype, np.floating):
-        if not np.isfinite(image).all() or image.min() < 0 or \
-                image.max() > 1:
+        if not np.isfinite(image).all() or image.min() < 0 or image.max() > 1:
             raise ValueError(
                 'an image of floats must lie in [0, 1], got '
                 f'[{image.min():.3g}, {image.max():.3g}]; divide by 255, or '
-                'give uint8.')
+                'give uint8.'
+            )
         return np.rint(image * 255).astype(np.uint8)
-    raise ValueError(f'an image must be of uint8, uint16 or floats, got '
-                     f'{image.dtype}')
+    raise ValueError(f'an image must be of uint8, uint16 or floats, got {image.dtype}')
 
 
 # -- folders -----------------------------------------------------------------
@@ -578,8 +620,7 @@ def find_images(
     images, others = [], []
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [
-            name for name in folders
-            if not name.startswith('.') and name != '__MACOSX'
+            name for name in folders if not name.startswith('.') and name != '__MACOSX'
         ]
         for name in names:
             if name.startswith('.') or name.lower() in _LITTER:
@@ -589,9 +630,9 @@ def find_images(
     return sorted(images), sorted(others)
 
 
-def describe_left_out(others: Sequence[str],
-                      owner: str,
-                      extensions: Iterable[str] = IMAGE_EXTENSIONS) -> str:
+def describe_left_out(
+    others: Sequence[str], owner: str, extensions: Iterable[str] = IMAGE_EXTENSIONS
+) -> str:
     """Return a message that counts the files left out, and names one.
 
     Args:
@@ -599,6 +640,8 @@ def describe_left_out(others: Sequence[str],
         owner (str): Who leaves them out.
         extensions (Iterable[str]): Endings that were looked for.
     """
-    return (f'{owner}: {len(others)} file(s) left out, because they do not '
-            f'end like an image, such as {others[0]!r}. Looked for '
-            f'{" ".join(extensions)}; convert images of other kinds.')
+    return (
+        f'{owner}: {len(others)} file(s) left out, because they do not '
+        f'end like an image, such as {others[0]!r}. Looked for '
+        f'{" ".join(extensions)}; convert images of other kinds.'
+    )

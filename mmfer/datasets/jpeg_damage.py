@@ -18,6 +18,7 @@ Damage that leaves the number of coded blocks as it was, such as a flipped
 bit that only changes a grey value, cannot be found like this. Neither can
 damage of arithmetic coded and lossless JPEG files, which are hardly met.
 """
+
 import io
 import random
 import re
@@ -34,11 +35,15 @@ TRUNCATED = 'it is truncated'
 _MARKER = re.compile(rb'\xff+([\x01-\xfe])', re.DOTALL)
 _RESTART = re.compile(rb'\xff+([\xd0-\xd7])')
 # Baseline, extended and progressive JPEG with Huffman codes.
-_SEQUENTIAL, _PROGRESSIVE = (0xc0, 0xc1), 0xc2
-_FRAMES = (*range(0xc0, 0xc4), *range(0xc5, 0xc8), *range(0xc9, 0xcc),
-           *range(0xcd, 0xd0))
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
+_FRAMES = (
+    *range(0xC0, 0xC4),
+    *range(0xC5, 0xC8),
+    *range(0xC9, 0xCC),
+    *range(0xCD, 0xD0),
+)
 # Markers that may follow a scan: tables, another scan, comments.
-_AFTER_SCAN = (0xc4, 0xcc, 0xda, 0xdb, 0xdc, 0xdd, *range(0xe0, 0xf0), 0xfe)
+_AFTER_SCAN = (0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE)
 # The decoder looks ahead by up to eight bytes. All ones are no code, so that
 # they stand for few blocks.
 _PAD = b'\xff\x00' * 9
@@ -107,23 +112,23 @@ def read_structure(data: bytes) -> Structure:
         if marker is None:
             return Structure(frame, interval, scans, TRUNCATED)
         kind, position = marker.group(1)[0], marker.end()
-        if kind == 0xd9:
+        if kind == 0xD9:
             return Structure(frame, interval, scans, None)
-        if kind == 0x01 or 0xd0 <= kind <= 0xd8:
+        if kind == 0x01 or 0xD0 <= kind <= 0xD8:
             continue
-        end = position + int.from_bytes(data[position:position + 2], 'big')
+        end = position + int.from_bytes(data[position : position + 2], 'big')
         if end > len(data) or end < position + 2:
             return Structure(frame, interval, scans, TRUNCATED)
-        segment = b'\xff' + data[position - 1:end]
+        segment = b'\xff' + data[position - 1 : end]
         position = end
         if kind in _FRAMES:
             frame = _read_frame(kind, segment)
-        elif kind == 0xdd:
+        elif kind == 0xDD:
             interval = int.from_bytes(segment[4:6], 'big')
         # Comments, colour profiles and thumbnails decide nothing here.
-        if not (0xe0 <= kind < 0xf0 or kind == 0xfe):
+        if not (0xE0 <= kind < 0xF0 or kind == 0xFE):
             header.append(segment)
-        if kind == 0xda:
+        if kind == 0xDA:
             end, problem = _end_of_scan(data, position, interval)
             if problem is not None:
                 return Structure(frame, interval, scans, problem)
@@ -135,31 +140,41 @@ def _read_frame(kind: int, segment: bytes) -> Optional[Frame]:
     """Read a SOF segment; None if it is none that can be judged."""
     if len(segment) < 10 or len(segment) < 10 + 3 * segment[9]:
         return None
-    sampling = tuple((segment[i] >> 4, segment[i] & 15)
-                     for i in range(11, 10 + 3 * segment[9], 3))
-    frame = Frame(kind, int.from_bytes(segment[5:7], 'big'),
-                   int.from_bytes(segment[7:9], 'big'), sampling)
-    if segment[4] != 8 or not frame.height or not frame.width or \
-            not sampling or 0 in sum(sampling, ()):
+    sampling = tuple(
+        (segment[i] >> 4, segment[i] & 15) for i in range(11, 10 + 3 * segment[9], 3)
+    )
+    frame = Frame(
+        kind,
+        int.from_bytes(segment[5:7], 'big'),
+        int.from_bytes(segment[7:9], 'big'),
+        sampling,
+    )
+    if (
+        segment[4] != 8
+        or not frame.height
+        or not frame.width
+        or not sampling
+        or 0 in sum(sampling, ())
+    ):
         return None
     return frame
 
 
-def _end_of_scan(data: bytes, start: int,
-                 interval: int) -> Tuple[int, Optional[str]]:
+def _end_of_scan(data: bytes, start: int, interval: int) -> Tuple[int, Optional[str]]:
     """Position of the marker that ends a scan; what is wrong, or None."""
     end = data.find(EOI, start)
     if end >= 0 and data.count(b'\xff', start, end) == data.count(
-            b'\xff\x00', start, end):
+        b'\xff\x00', start, end
+    ):
         return end, None
     restarts = 0
     for marker in _MARKER.finditer(data, start):
         kind = marker.group(1)[0]
-        if kind == 0xd9 or kind in _AFTER_SCAN:
+        if kind == 0xD9 or kind in _AFTER_SCAN:
             return marker.start(), None
-        if not interval or not 0xd0 <= kind <= 0xd7:
+        if not interval or not 0xD0 <= kind <= 0xD7:
             return 0, f'a marker FF {kind:02X} lies in its compressed data'
-        if kind != 0xd0 + restarts % 8:
+        if kind != 0xD0 + restarts % 8:
             return 0, 'a restart marker is missing in its compressed data'
         restarts += 1
     return 0, TRUNCATED
@@ -184,8 +199,7 @@ def find_damage(jpeg: Structure) -> Optional[str]:
     if scans is None:
         return 'a part of its compressed data is zeros'
     try:
-        if frame.kind in _SEQUENTIAL and len(scans) == 1 and \
-                _pillow_streams():
+        if frame.kind in _SEQUENTIAL and len(scans) == 1 and _pillow_streams():
             if interval and _RESTART.search(scans[0].data):
                 return _check_intervals(frame, interval, scans[0])
             return _stream(*scans[0])
@@ -212,27 +226,29 @@ def _without_padding(scans: Sequence[Scan]) -> Optional[List[Scan]]:
     kept = []
     for header, data in scans:
         for segment in _segments(header):
-            if segment[1] == 0xc4:
+            if segment[1] == 0xC4:
                 first_codes.update(_first_codes(segment))
         if _zeros_are_coefficients(segment, first_codes):
             end = len(data.rstrip(b'\0'))
             if data.find(_ZEROS, 0, end) >= 0:
                 return None
-            data = data[:end + len(_ZEROS)]
+            data = data[: end + len(_ZEROS)]
         kept.append(Scan(header, data))
     return kept
 
 
-def _zeros_are_coefficients(segment: bytes,
-                            first_codes: Dict[int, int]) -> bool:
+def _zeros_are_coefficients(segment: bytes, first_codes: Dict[int, int]) -> bool:
     """Return whether a SOS segment codes a coefficient as zeros."""
     if len(segment) < 10 or len(segment) != 8 + 2 * segment[4]:
         return False
     first, last, approximation = segment[-3:]
     # Scans of mean values alone, and those that refine, are coded otherwise.
-    return last > 0 and first <= last and approximation < 16 and any(
-        first_codes.get(0x10 | table & 15, 0) & 15
-        for table in segment[6:-3:2])
+    return (
+        last > 0
+        and first <= last
+        and approximation < 16
+        and any(first_codes.get(0x10 | table & 15, 0) & 15 for table in segment[6:-3:2])
+    )
 
 
 def _first_codes(segment: bytes) -> Dict[int, int]:
@@ -240,7 +256,7 @@ def _first_codes(segment: bytes) -> Dict[int, int]:
     found, position = {}, 4
     while position + 17 < len(segment):
         found[segment[position]] = segment[position + 17]
-        position += 17 + sum(segment[position + 1:position + 17])
+        position += 17 + sum(segment[position + 1 : position + 17])
     return found
 
 
@@ -288,35 +304,44 @@ def _stream(header: bytes, data: bytes) -> Optional[str]:
 def _pillow_streams() -> bool:
     """Return whether this Pillow decodes while it reads, as all do so far."""
     from PIL import Image
+
     buffer = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
     Image.fromarray(pixels).save(buffer, 'JPEG')
     data = buffer.getvalue()
     start = data.index(b'\xff\xda')
-    start += 2 + int.from_bytes(data[start + 2:start + 4], 'big')
+    start += 2 + int.from_bytes(data[start + 2 : start + 4], 'big')
     half = (start + len(data)) // 2
-    return _stream(data[:start], data[start:-2]) is None and _stream(
-        data[:start], data[start:half]) is not None
+    return (
+        _stream(data[:start], data[start:-2]) is None
+        and _stream(data[:start], data[start:half]) is not None
+    )
 
 
-def _check_intervals(frame: Frame, interval: int,
-                     scan: Scan) -> Optional[str]:
+def _check_intervals(frame: Frame, interval: int, scan: Scan) -> Optional[str]:
     """Judge every restart interval as an image of its own.
 
     The decoder starts anew at each restart marker, so that only the data
     between two of them can be too short or too long.
     """
     parts = _RESTART.split(scan.data)[::2]
-    side = (1, 1) if len(frame.sampling) == 1 else (
-        max(h for h, _ in frame.sampling), max(v for _, v in frame.sampling))
-    columns, rows = (-(-size // (8 * factor)) for size, factor in zip(
-        (frame.width, frame.height), side))
+    side = (
+        (1, 1)
+        if len(frame.sampling) == 1
+        else (max(h for h, _ in frame.sampling), max(v for _, v in frame.sampling))
+    )
+    columns, rows = (
+        -(-size // (8 * factor))
+        for size, factor in zip((frame.width, frame.height), side)
+    )
     count = -(-columns * rows // interval)
     if len(parts) == count + 1 and not parts[-1]:
         parts.pop()
     if len(parts) != count:
-        return (f'its compressed data has {len(parts)} parts between restart '
-                f'markers instead of {count}')
+        return (
+            f'its compressed data has {len(parts)} parts between restart '
+            f'markers instead of {count}'
+        )
     if count > _MAX_INTERVALS:
         return None
     for number, data in enumerate(parts):
@@ -338,9 +363,13 @@ def _with_size(header: bytes, width: int, height: int) -> bytes:
     parts = []
     for segment in _segments(header):
         if segment[1] in _FRAMES:
-            segment = segment[:5] + height.to_bytes(2, 'big') + \
-                width.to_bytes(2, 'big') + segment[9:]
-        if segment[1] != 0xdd:
+            segment = (
+                segment[:5]
+                + height.to_bytes(2, 'big')
+                + width.to_bytes(2, 'big')
+                + segment[9:]
+            )
+        if segment[1] != 0xDD:
             parts.append(segment)
     return b''.join(parts)
 
@@ -350,15 +379,14 @@ def _segments(header: bytes) -> Iterator[bytes]:
     position = 0
     while position < len(header):
         end = position + 2
-        if header[position + 1] != 0xd8:
-            end += int.from_bytes(header[end:end + 2], 'big')
+        if header[position + 1] != 0xD8:
+            end += int.from_bytes(header[end : end + 2], 'big')
         yield header[position:end]
         position = end
 
 
 # -- several scans, as of progressive JPEG: what changes the image -----------
-def _compare_decodings(frame: Frame,
-                       scans: Sequence[Scan]) -> Optional[str]:
+def _compare_decodings(frame: Frame, scans: Sequence[Scan]) -> Optional[str]:
     """Judge scans by whether bytes at their ends matter.
 
     The decoder reads all scans before it begins the image, so that what it
@@ -372,15 +400,14 @@ def _compare_decodings(frame: Frame,
     if not np.array_equal(_decode(padded), original):
         return 'its compressed data ends before the image does'
     # Damage is most likely in those with the most data.
-    largest = sorted(
-        range(len(scans)), key=lambda i: len(scans[i].data), reverse=True)
+    largest = sorted(range(len(scans)), key=lambda i: len(scans[i].data), reverse=True)
     count = _PIXEL_BUDGET // (frame.width * frame.height)
-    for number in largest[:min(max(1, count), _MAX_SCANS)]:
+    for number in largest[: min(max(1, count), _MAX_SCANS)]:
         data = scans[number].data
         needed = _without_stray(data)
         if not needed or _RESTART.search(data):
             continue
-        if data[needed - 1] == 0xff:
+        if data[needed - 1] == 0xFF:
             needed -= 1
         # What a fine quantisation hides is looked for with coarse ones.
         if all(_ignores(scans, number, needed, step) for step in (0, 8, 64)):
@@ -388,8 +415,7 @@ def _compare_decodings(frame: Frame,
     return None
 
 
-def _ignores(scans: Sequence[Scan], number: int, needed: int,
-             step: int) -> bool:
+def _ignores(scans: Sequence[Scan], number: int, needed: int, step: int) -> bool:
     """Return whether random bytes at the end of a scan change nothing.
 
     Args:
@@ -400,34 +426,35 @@ def _ignores(scans: Sequence[Scan], number: int, needed: int,
             for the file's.
     """
     if step:
-        scans = [
-            Scan(_with_quantisation(header, step), data)
-            for header, data in scans
-        ]
+        scans = [Scan(_with_quantisation(header, step), data) for header, data in scans]
     original = _decode(scans)
     header, data = scans[number]
     return all(
         np.array_equal(
             original,
-            _decode([
-                *scans[:number],
-                Scan(header, data[:needed] + tail), *scans[number + 1:]
-            ])) for tail in _random_tails())
+            _decode(
+                [
+                    *scans[:number],
+                    Scan(header, data[:needed] + tail),
+                    *scans[number + 1 :],
+                ]
+            ),
+        )
+        for tail in _random_tails()
+    )
 
 
 def _with_quantisation(header: bytes, step: int) -> bytes:
     """Header whose quantisation tables are ``step`` throughout."""
     parts = []
     for segment in _segments(header):
-        if segment[1] == 0xdb:
+        if segment[1] == 0xDB:
             tables, position = [], 4
             while position < len(segment):
-                tables.append(bytes([segment[position] & 15]) +
-                              bytes([step]) * 64)
+                tables.append(bytes([segment[position] & 15]) + bytes([step]) * 64)
                 position += 129 if segment[position] >> 4 else 65
             content = b''.join(tables)
-            segment = b'\xff\xdb' + (len(content) + 2).to_bytes(
-                2, 'big') + content
+            segment = b'\xff\xdb' + (len(content) + 2).to_bytes(2, 'big') + content
         parts.append(segment)
     return b''.join(parts)
 

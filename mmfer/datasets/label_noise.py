@@ -17,6 +17,7 @@ function in a small class that a data-set config names::
 | `BernoulliSymmetricNoise` | by chance, per sample | others | JoCoR code |
 | `BernoulliUniformNoise` | by chance, per sample | any | noisyFER code |
 """
+
 import copy
 import hashlib
 import numbers
@@ -55,7 +56,8 @@ def check_rate(rate: float, name: str = 'rate') -> float:
         raise ValueError(
             f'{name}={rate!r} is not a number in [0, 1): it is the share of '
             'samples to pick, and some have to stay as they are. For 30 % '
-            f'write {name}=0.3.')
+            f'write {name}=0.3.'
+        )
     return float(rate)
 
 
@@ -68,7 +70,8 @@ def check_seed(seed: int) -> int:
     if not isinstance(seed, numbers.Integral) or seed < 0:
         raise ValueError(
             f'seed={seed!r} is not an integer of at least 0: without a fixed '
-            'seed the noise could not be made again. Give one, e.g. seed=0.')
+            'seed the noise could not be made again. Give one, e.g. seed=0.'
+        )
     return int(seed)
 
 
@@ -90,17 +93,20 @@ def check_labels(labels: Sequence[int], num_classes: int) -> np.ndarray:
         raise ValueError(
             f'num_classes={num_classes!r}: label noise needs at least two '
             'classes, there is no wrong label otherwise. Give the number of '
-            'classes of the data set.')
+            'classes of the data set.'
+        )
     labels = np.asarray(labels)
     if labels.dtype.kind not in 'iu':
         raise ValueError(
             f'labels have dtype {labels.dtype}, not an integer type: noise '
             'is defined on class indices. Convert them, e.g. '
-            'labels.astype(np.int64), or take the arg-max of soft labels.')
+            'labels.astype(np.int64), or take the arg-max of soft labels.'
+        )
     if labels.ndim != 1:
         raise ValueError(
             f'labels have shape {labels.shape}, not (N,): noise is defined '
-            'on one class index per sample. Pass one label set at a time.')
+            'on one class index per sample. Pass one label set at a time.'
+        )
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if wrong.size:
         first = int(wrong[0])
@@ -108,12 +114,14 @@ def check_labels(labels: Sequence[int], num_classes: int) -> np.ndarray:
             f'{wrong.size} labels are outside 0..{num_classes - 1}, the '
             f'first is labels[{first}]={int(labels[first])}. Subtract 1 from '
             '1-based labels, drop samples without a label, or correct '
-            f'num_classes={num_classes}.')
+            f'num_classes={num_classes}.'
+        )
     return labels.astype(np.int64)
 
 
-def check_mapping(mapping: ClassMapping,
-                  num_classes: Optional[int] = None) -> Dict[int, int]:
+def check_mapping(
+    mapping: ClassMapping, num_classes: Optional[int] = None
+) -> Dict[int, int]:
     """Return a class mapping as a plain dict, or say what is wrong with it.
 
     Args:
@@ -132,35 +140,41 @@ def check_mapping(mapping: ClassMapping,
     except (TypeError, ValueError) as error:
         raise ValueError(
             f'mapping={mapping!r} does not map class indices to class '
-            'indices. Write integers, e.g. mapping={3: 5, 5: 3}.') from error
+            'indices. Write integers, e.g. mapping={3: 5, 5: 3}.'
+        ) from error
     if not pairs:
         raise ValueError(
             'mapping is empty, so no label would change. Name at least one '
-            'class, e.g. mapping={3: 5}, or leave the label noise out.')
+            'class, e.g. mapping={3: 5}, or leave the label noise out.'
+        )
     result = dict(pairs)
     if len(result) < len(pairs):
         raise ValueError(
             f'mapping={mapping!r} names a source class twice. Use '
             'ClassDependentNoise with a transition matrix for more than one '
-            'target per class.')
+            'target per class.'
+        )
     for source, target in pairs:
         if source == target:
             raise ValueError(
                 f'mapping sends class {source} to itself, which is no '
                 'noise. Leave that class out: unmapped classes stay as they '
-                'are.')
+                'are.'
+            )
         for label in (source, target):
             if label < 0 or num_classes is not None and label >= num_classes:
                 last = 'C - 1' if num_classes is None else num_classes - 1
                 raise ValueError(
                     f'mapping {source} -> {target}: class {label} is outside '
                     f'0..{last}. Class indices are 0-based; correct the '
-                    'mapping or num_classes.')
+                    'mapping or num_classes.'
+                )
     return result
 
 
-def check_rates(rates: Sequence[float],
-                num_classes: Optional[int] = None) -> List[float]:
+def check_rates(
+    rates: Sequence[float], num_classes: Optional[int] = None
+) -> List[float]:
     """Return rates per class as a list of floats, each in [0, 1).
 
     Raises:
@@ -171,12 +185,14 @@ def check_rates(rates: Sequence[float],
         raise ValueError(
             f'rates has {len(rates)} entries for {num_classes} classes: '
             'every class needs its own. Write 0 for the classes that stay '
-            'clean.')
+            'clean.'
+        )
     return rates
 
 
-def check_transition(transition: Sequence[Sequence[float]],
-                     rates: Sequence[float]) -> np.ndarray:
+def check_transition(
+    transition: Sequence[Sequence[float]], rates: Sequence[float]
+) -> np.ndarray:
     """Return where the changed labels of each class go.
 
     Args:
@@ -199,16 +215,19 @@ def check_transition(transition: Sequence[Sequence[float]],
     except (TypeError, ValueError) as error:
         raise ValueError(
             'transition is not a matrix of numbers. Give a list of '
-            f'{len(rates)} rows of {len(rates)} numbers.') from error
+            f'{len(rates)} rows of {len(rates)} numbers.'
+        ) from error
     if transition.shape != (len(rates), len(rates)):
         raise ValueError(
             f'transition has shape {transition.shape}, but {len(rates)} '
             f'classes need ({len(rates)}, {len(rates)}). Give one row and '
-            'one column for each class.')
+            'one column for each class.'
+        )
     if not np.isfinite(transition).all() or (transition < 0).any():
         raise ValueError(
             'transition has negative or not finite entries, but they are '
-            'probabilities. Correct them; each row sums to 1.')
+            'probabilities. Correct them; each row sums to 1.'
+        )
     sums = transition.sum(axis=1)
     wrong = np.flatnonzero(np.abs(sums - 1) > 1e-6)
     if wrong.size:
@@ -216,7 +235,8 @@ def check_transition(transition: Sequence[Sequence[float]],
         raise ValueError(
             f'row {row} of transition sums to {sums[row]:.6g}, not 1. '
             'Divide each row by its sum; counts of a confusion matrix are '
-            'not probabilities yet.')
+            'not probabilities yet.'
+        )
     np.fill_diagonal(transition, 0)
     left = transition.sum(axis=1, keepdims=True)
     for label, rate in enumerate(rates):
@@ -224,9 +244,9 @@ def check_transition(transition: Sequence[Sequence[float]],
             raise ValueError(
                 f'class {label} has rates[{label}]={rate} but row {label} of '
                 'transition names no other class to change to. Set that '
-                'rate to 0 or spread the row over other classes.')
-    return np.divide(
-        transition, left, out=np.zeros_like(transition), where=left > 0)
+                'rate to 0 or spread the row over other classes.'
+            )
+    return np.divide(transition, left, out=np.zeros_like(transition), where=left > 0)
 
 
 # The noise itself: labels and a random generator in, new labels out.
@@ -245,8 +265,9 @@ def _rows_by_class(labels: np.ndarray, num_classes: int) -> List[np.ndarray]:
     return np.split(order, ends[:-1])
 
 
-def symmetric_noise(labels: Sequence[int], num_classes: int, rate: float,
-                    rng: np.random.Generator) -> np.ndarray:
+def symmetric_noise(
+    labels: Sequence[int], num_classes: int, rate: float, rng: np.random.Generator
+) -> np.ndarray:
     """Exactly ``round(rate * N)`` samples get one of the *other* classes.
 
     The samples are drawn uniformly without replacement, the new label
@@ -273,8 +294,9 @@ def symmetric_noise(labels: Sequence[int], num_classes: int, rate: float,
     return noisy
 
 
-def uniform_noise(labels: Sequence[int], num_classes: int, rate: float,
-                  rng: np.random.Generator) -> np.ndarray:
+def uniform_noise(
+    labels: Sequence[int], num_classes: int, rate: float, rng: np.random.Generator
+) -> np.ndarray:
     """Exactly ``round(rate * N)`` samples get a class out of *all*.
 
     A picked sample keeps its own label with probability 1 / C, so the
@@ -289,9 +311,13 @@ def uniform_noise(labels: Sequence[int], num_classes: int, rate: float,
     return noisy
 
 
-def asymmetric_noise(labels: Sequence[int], num_classes: int, rate: float,
-                     mapping: ClassMapping,
-                     rng: np.random.Generator) -> np.ndarray:
+def asymmetric_noise(
+    labels: Sequence[int],
+    num_classes: int,
+    rate: float,
+    mapping: ClassMapping,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Exactly ``round(rate * N_c)`` samples of each mapped class change.
 
     Args:
@@ -322,8 +348,9 @@ def asymmetric_noise(labels: Sequence[int], num_classes: int, rate: float,
     return noisy
 
 
-def pair_noise(labels: Sequence[int], num_classes: int, rate: float,
-               rng: np.random.Generator) -> np.ndarray:
+def pair_noise(
+    labels: Sequence[int], num_classes: int, rate: float, rng: np.random.Generator
+) -> np.ndarray:
     """Exactly ``round(rate * N_c)`` samples of each class c get (c + 1) % C.
 
     Args, returns and errors as :func:`symmetric_noise`.
@@ -334,11 +361,12 @@ def pair_noise(labels: Sequence[int], num_classes: int, rate: float,
 
 
 def class_dependent_noise(
-        labels: Sequence[int],
-        num_classes: int,
-        rates: Sequence[float],
-        rng: np.random.Generator,
-        transition: Optional[Sequence[Sequence[float]]] = None) -> np.ndarray:
+    labels: Sequence[int],
+    num_classes: int,
+    rates: Sequence[float],
+    rng: np.random.Generator,
+    transition: Optional[Sequence[Sequence[float]]] = None,
+) -> np.ndarray:
     """Exactly ``round(rates[c] * N_c)`` samples of each class c change.
 
     Args:
@@ -371,14 +399,13 @@ def class_dependent_noise(
             shift = rng.integers(1, num_classes, size=count)
             noisy[picked] = (label + shift) % num_classes
         elif count:
-            noisy[picked] = rng.choice(
-                num_classes, size=count, p=transition[label])
+            noisy[picked] = rng.choice(num_classes, size=count, p=transition[label])
     return noisy
 
 
-def bernoulli_symmetric_noise(labels: Sequence[int], num_classes: int,
-                              rate: float,
-                              rng: np.random.Generator) -> np.ndarray:
+def bernoulli_symmetric_noise(
+    labels: Sequence[int], num_classes: int, rate: float, rng: np.random.Generator
+) -> np.ndarray:
     """Each sample gets, with probability ``rate``, one of the other classes.
 
     The number of wrong labels varies from seed to seed. JoCoR's code draws
@@ -394,9 +421,9 @@ def bernoulli_symmetric_noise(labels: Sequence[int], num_classes: int,
     return np.where(changed, (noisy + shift) % num_classes, noisy)
 
 
-def bernoulli_uniform_noise(labels: Sequence[int], num_classes: int,
-                            rate: float,
-                            rng: np.random.Generator) -> np.ndarray:
+def bernoulli_uniform_noise(
+    labels: Sequence[int], num_classes: int, rate: float, rng: np.random.Generator
+) -> np.ndarray:
     """Each sample gets, with probability ``rate``, a class out of all.
 
     The expected share of wrong labels is ``rate * (C - 1) / C``.
@@ -409,9 +436,9 @@ def bernoulli_uniform_noise(labels: Sequence[int], num_classes: int,
     return np.where(changed, drawn, noisy)
 
 
-def official_bernoulli_uniform_noise(labels: Sequence[int], num_classes: int,
-                                     rate: float,
-                                     rng: random.Random) -> np.ndarray:
+def official_bernoulli_uniform_noise(
+    labels: Sequence[int], num_classes: int, rate: float, rng: random.Random
+) -> np.ndarray:
     """The joint GAN's CIFAR-10 noise with the draws of the noisyFER code.
 
     For each sample in order one uniform number in [0, 1); if it is below
@@ -451,8 +478,7 @@ def majority_vote(sets: np.ndarray, num_classes: int) -> np.ndarray:
         np.ndarray: int64 (N, ). Of equally frequent labels, that of the
         first annotator who gave one of them.
     """
-    votes = np.stack([(sets == c).sum(axis=1) for c in range(num_classes)],
-                     axis=1)
+    votes = np.stack([(sets == c).sum(axis=1) for c in range(num_classes)], axis=1)
     own = np.take_along_axis(votes, sets, axis=1)
     first = own.argmax(axis=1)
     return np.take_along_axis(sets, first[:, None], axis=1)[:, 0]
@@ -510,23 +536,20 @@ class LabelNoise:
         """float or list[float]: The rate asked for (one or per class)."""
         return self.parameters.get('rate')
 
-    def annotate(self, labels: Sequence[int],
-                 num_classes: int) -> Optional[np.ndarray]:
+    def annotate(self, labels: Sequence[int], num_classes: int) -> Optional[np.ndarray]:
         """Label sets of several annotators, int64 (N, T); None of one."""
         return None
 
     def make_rng(self) -> np.random.Generator:
         """A fresh ``np.random.Generator``, the same at every call."""
         entropy = [self.seed, zlib.crc32(self.name.encode())]
-        return np.random.Generator(
-            np.random.PCG64(np.random.SeedSequence(entropy)))
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         """Noisy int64 labels from checked ones, for subclasses."""
         raise NotImplementedError
 
-    def __call__(self, labels: Sequence[int],
-                 num_classes: int) -> np.ndarray:
+    def __call__(self, labels: Sequence[int], num_classes: int) -> np.ndarray:
         """Make labels noisy.
 
         Args:
@@ -567,7 +590,8 @@ class LabelNoise:
             raise ValueError(
                 f'clean labels have shape {clean.shape} and noisy ones '
                 f'{noisy.shape}: a manifest compares them row by row. Pass '
-                'the two ends of one call.')
+                'the two ends of one call.'
+            )
         changed = int(np.count_nonzero(clean != noisy))
         return dict(
             generator=self.name,
@@ -580,11 +604,12 @@ class LabelNoise:
             noisy_sha256=labels_sha256(noisy),
             given_sha256=labels_sha256(clean),
             numpy_version=np.__version__,
-            python_version=platform.python_version())
+            python_version=platform.python_version(),
+        )
 
     def __repr__(self) -> str:
         given = [f'{k}={v!r}' for k, v in self.parameters.items()]
-        return f"{self.name}({', '.join([*given, f'seed={self.seed}'])})"
+        return f'{self.name}({", ".join([*given, f"seed={self.seed}"])})'
 
 
 @TASK_UTILS.register_module()
@@ -604,7 +629,8 @@ class SymmetricNoise(LabelNoise):
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         return symmetric_noise(
-            labels, num_classes, rng=self.make_rng(), **self.parameters)
+            labels, num_classes, rng=self.make_rng(), **self.parameters
+        )
 
 
 @TASK_UTILS.register_module()
@@ -624,7 +650,8 @@ class UniformNoise(LabelNoise):
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         return uniform_noise(
-            labels, num_classes, rng=self.make_rng(), **self.parameters)
+            labels, num_classes, rng=self.make_rng(), **self.parameters
+        )
 
 
 @TASK_UTILS.register_module()
@@ -643,8 +670,7 @@ class PairNoise(LabelNoise):
         self.parameters = dict(rate=check_rate(rate))
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
-        return pair_noise(
-            labels, num_classes, rng=self.make_rng(), **self.parameters)
+        return pair_noise(labels, num_classes, rng=self.make_rng(), **self.parameters)
 
 
 @TASK_UTILS.register_module()
@@ -667,19 +693,16 @@ class AsymmetricNoise(LabelNoise):
         seed (int): At least 0. Default: 0.
     """
 
-    def __init__(self,
-                 rate: float,
-                 mapping: ClassMapping,
-                 seed: int = 0) -> None:
+    def __init__(self, rate: float, mapping: ClassMapping, seed: int = 0) -> None:
         super().__init__(seed)
         # Pairs, because JSON would turn the keys of a dict into strings.
         pairs = sorted(check_mapping(mapping).items())
-        self.parameters = dict(
-            rate=check_rate(rate), mapping=[list(p) for p in pairs])
+        self.parameters = dict(rate=check_rate(rate), mapping=[list(p) for p in pairs])
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         return asymmetric_noise(
-            labels, num_classes, rng=self.make_rng(), **self.parameters)
+            labels, num_classes, rng=self.make_rng(), **self.parameters
+        )
 
 
 @TASK_UTILS.register_module()
@@ -703,10 +726,11 @@ class ClassDependentNoise(LabelNoise):
     """
 
     def __init__(
-            self,
-            rates: Sequence[float],
-            seed: int = 0,
-            transition: Optional[Sequence[Sequence[float]]] = None) -> None:
+        self,
+        rates: Sequence[float],
+        seed: int = 0,
+        transition: Optional[Sequence[Sequence[float]]] = None,
+    ) -> None:
         super().__init__(seed)
         rates = check_rates(rates)
         if transition is not None:
@@ -721,7 +745,8 @@ class ClassDependentNoise(LabelNoise):
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         return class_dependent_noise(
-            labels, num_classes, rng=self.make_rng(), **self.parameters)
+            labels, num_classes, rng=self.make_rng(), **self.parameters
+        )
 
 
 @TASK_UTILS.register_module()
@@ -741,7 +766,8 @@ class BernoulliSymmetricNoise(LabelNoise):
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         return bernoulli_symmetric_noise(
-            labels, num_classes, rng=self.make_rng(), **self.parameters)
+            labels, num_classes, rng=self.make_rng(), **self.parameters
+        )
 
 
 @TASK_UTILS.register_module()
@@ -778,11 +804,13 @@ class BernoulliUniformNoise(LabelNoise):
             ``preceding_rates`` without ``official``.
     """
 
-    def __init__(self,
-                 rate: float,
-                 seed: int = 0,
-                 official: bool = False,
-                 preceding_rates: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        rate: float,
+        seed: int = 0,
+        official: bool = False,
+        preceding_rates: Sequence[float] = (),
+    ) -> None:
         super().__init__(seed)
         preceding_rates = [
             check_rate(r, f'preceding_rates[{i}]')
@@ -793,22 +821,22 @@ class BernoulliUniformNoise(LabelNoise):
                 'preceding_rates is given without official=True: only the '
                 'published procedure draws several label sets from one '
                 'generator. Set official=True, or leave it out and give '
-                'each set a seed of its own.')
+                'each set a seed of its own.'
+            )
         self.parameters = dict(
             rate=check_rate(rate),
             official=bool(official),
-            preceding_rates=preceding_rates)
+            preceding_rates=preceding_rates,
+        )
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         rate = self.parameters['rate']
         if not self.parameters['official']:
-            return bernoulli_uniform_noise(
-                labels, num_classes, rate, self.make_rng())
+            return bernoulli_uniform_noise(labels, num_classes, rate, self.make_rng())
         rng = random.Random(self.seed)
         for before in self.parameters['preceding_rates']:
             official_bernoulli_uniform_noise(labels, num_classes, before, rng)
-        return official_bernoulli_uniform_noise(
-            labels, num_classes, rate, rng)
+        return official_bernoulli_uniform_noise(labels, num_classes, rate, rng)
 
 
 @TASK_UTILS.register_module()
@@ -832,52 +860,50 @@ class Annotators(LabelNoise):
         ValueError: There are fewer than two, or two with the same draws.
     """
 
-    def __init__(self,
-                 generators: Sequence[dict],
-                 majority: bool = False,
-                 seed: int = 0) -> None:
+    def __init__(
+        self, generators: Sequence[dict], majority: bool = False, seed: int = 0
+    ) -> None:
         super().__init__(seed)
         if len(generators) < 2:
             raise ValueError(
                 f'Annotators has {len(generators)} generators; give at least '
-                'two, or take the one as label_noise.')
+                'two, or take the one as label_noise.'
+            )
         draws = [
-            (cfg['type'], cfg.get('seed', 0),
-             tuple(cfg.get('preceding_rates', ()))) for cfg in generators
+            (cfg['type'], cfg.get('seed', 0), tuple(cfg.get('preceding_rates', ())))
+            for cfg in generators
         ]
         if len(set(draws)) < len(draws):
             raise ValueError(
                 'Annotators: generators of one type with one seed err on the '
                 'same samples, as if they were one person. Give each a seed '
-                'of its own.')
+                'of its own.'
+            )
         self.majority = majority
         self.generators = [
-            TASK_UTILS.build(
-                dict(cfg, seed=check_seed(cfg.get('seed', 0)) + self.seed))
+            TASK_UTILS.build(dict(cfg, seed=check_seed(cfg.get('seed', 0)) + self.seed))
             for cfg in generators
         ]
         self.parameters = dict(
             generators=[copy.deepcopy(dict(cfg)) for cfg in generators],
-            majority=bool(majority))
+            majority=bool(majority),
+        )
 
     @property
     def requested_rate(self) -> list:
         """list: The rate of each annotator."""
         return [generator.requested_rate for generator in self.generators]
 
-    def annotate(self, labels: Sequence[int],
-                 num_classes: int) -> Optional[np.ndarray]:
+    def annotate(self, labels: Sequence[int], num_classes: int) -> Optional[np.ndarray]:
         """A column for each; None with ``majority``."""
         return None if self.majority else self.all_labels(labels, num_classes)
 
-    def all_labels(self, labels: Sequence[int],
-                   num_classes: int) -> np.ndarray:
+    def all_labels(self, labels: Sequence[int], num_classes: int) -> np.ndarray:
         """int64 (N, T), with ``majority`` too."""
         return np.stack(
-            [generator(labels, num_classes) for generator in self.generators],
-            axis=1)
+            [generator(labels, num_classes) for generator in self.generators], axis=1
+        )
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         sets = self.all_labels(labels, num_classes)
-        return majority_vote(sets, num_classes) if self.majority else \
-            sets[:, 0]
+        return majority_vote(sets, num_classes) if self.majority else sets[:, 0]

@@ -1,4 +1,5 @@
 """RAF-DB: seven basic expressions, with any published noisy list."""
+
 import hashlib
 import os.path as osp
 from typing import List, Optional, Sequence
@@ -23,8 +24,7 @@ from .lists import (
 )
 from .va_noise import MISSING_VA
 
-EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger',
-            'neutral')
+EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
 # Beyond, a list of valence and arousal has another scale.
 LARGEST_VA = 1.5
 
@@ -71,17 +71,18 @@ class RAFDB(FERDataset):
 
     METAINFO = dict(classes=EMOTIONS)
 
-    def __init__(self,
-                 data_root: str = 'data/rafdb',
-                 split: str = 'train',
-                 noisy_list: Optional[str] = None,
-                 label_base: Optional[int] = None,
-                 partial_list: bool = False,
-                 va_list: Optional[str] = None,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str = 'data/rafdb',
+        split: str = 'train',
+        noisy_list: Optional[str] = None,
+        label_base: Optional[int] = None,
+        partial_list: bool = False,
+        va_list: Optional[str] = None,
+        **kwargs,
+    ):
         if split not in ('train', 'test'):
-            raise ValueError(f'RAFDB has no split {split!r}, only train, '
-                             'test.')
+            raise ValueError(f'RAFDB has no split {split!r}, only train, test.')
         test_mode = kwargs.pop('test_mode', False) or split != 'train'
         if noisy_list is not None:
             if test_mode:
@@ -89,18 +90,21 @@ class RAFDB(FERDataset):
                     f'RAFDB: noisy_list={noisy_list!r} for an evaluation: '
                     'published noisy lists have wrong test labels too, and '
                     'wrong labels would measure the noise, not the model. '
-                    'Remove noisy_list here; it belongs to the training set.')
+                    'Remove noisy_list here; it belongs to the training set.'
+                )
             if kwargs.get('label_noise') is not None:
                 raise ValueError(
                     'RAFDB: noisy_list and label_noise are two sources of '
-                    'wrong labels; choose one.')
+                    'wrong labels; choose one.'
+                )
             noisy_list = osp.expanduser(noisy_list)
         if va_list is not None:
             if test_mode:
                 raise ValueError(
                     f'RAFDB: va_list={va_list!r} for an evaluation: its rows '
                     'of test images are what a model says, nothing to '
-                    'evaluate on. Remove it here.')
+                    'evaluate on. Remove it here.'
+                )
             va_list = osp.expanduser(va_list)
         self.split = split
         self.va_list = va_list
@@ -114,42 +118,46 @@ class RAFDB(FERDataset):
     def load_samples(self) -> List[dict]:
         """Read RAF-DB's own list and join the noisy one by image name."""
         tables = [
-            osp.join(self.data_root, 'EmoLabel', name)
-            for name in RAFDB_LIST_NAMES
+            osp.join(self.data_root, 'EmoLabel', name) for name in RAFDB_LIST_NAMES
         ]
         folders = [
             osp.join(self.data_root, 'Image', 'aligned'),
-            osp.join(self.data_root, 'aligned')
+            osp.join(self.data_root, 'aligned'),
         ]
         table = next(filter(osp.isfile, tables), None)
         images = next(filter(osp.isdir, folders), None)
         if table is None or images is None:
             raise self.missing_root(
-                [f'{" or ".join(tables)} '
-                 f'({"not there" if table is None else "found"})',
-                 f'{" or ".join(folders)} '
-                 f'({"not there" if images is None else "found"})'],
+                [
+                    f'{" or ".join(tables)} '
+                    f'({"not there" if table is None else "found"})',
+                    f'{" or ".join(folders)} '
+                    f'({"not there" if images is None else "found"})',
+                ],
                 'the RAF-DB page of its authors (whdeng.cn, free for '
-                'research on request)')
+                'research on request)',
+            )
         # The format is asked for, not detected: a noisy list saved under the
         # name of the original is refused.
-        own = read_label_list(
-            table, self.num_classes, label_base=1, format='rafdb')
+        own = read_label_list(table, self.num_classes, label_base=1, format='rafdb')
         rows = rafdb_split_rows(own, self.split)
         samples = [
             dict(
-                img_path=osp.join(images,
-                                  f'{rafdb_key(own.names[row])}_aligned.jpg'),
-                gt_label=int(own.labels[row])) for row in rows
+                img_path=osp.join(images, f'{rafdb_key(own.names[row])}_aligned.jpg'),
+                gt_label=int(own.labels[row]),
+            )
+            for row in rows
         ]
         if self.noisy_list is not None:
             self._noisy = read_label_list(
-                self.noisy_list, self.num_classes,
-                label_base=self.label_base, classes=self.CLASSES)
+                self.noisy_list,
+                self.num_classes,
+                label_base=self.label_base,
+                classes=self.CLASSES,
+            )
             with open(self.noisy_list, 'rb') as file:
                 self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
-            noisy = merge_rafdb_train_labels(own, self._noisy,
-                                             self.partial_list)
+            noisy = merge_rafdb_train_labels(own, self._noisy, self.partial_list)
             for sample, label in zip(samples, noisy.tolist(), strict=True):
                 sample['clean_label'] = sample['gt_label']
                 sample['gt_label'] = label
@@ -169,7 +177,8 @@ class RAFDB(FERDataset):
                 f'{self.va_list}: there is no valence and arousal of '
                 f'{len(missing)} of {len(samples)} training images, first '
                 f'{missing[0]}.jpg. Complete the list, or write -2 -2 for '
-                'those that have none.')
+                'those that have none.'
+            )
         outside = {
             key: np.abs(va[key]).max()
             for key in keys
@@ -182,28 +191,32 @@ class RAFDB(FERDataset):
                     f'{self.va_list}: valence or arousal of {name}.jpg is '
                     f'{most:g} in size. A model leaves [-1, 1] by a little '
                     '(the published list goes to 1.23); is this another '
-                    'scale? Bring it to [-1, 1].')
+                    'scale? Bring it to [-1, 1].'
+                )
             print_log(
                 f'RAFDB: {len(outside)} of {len(samples)} samples with '
                 'valence or arousal outside of [-1, 1] are clipped.',
-                'current')
+                'current',
+            )
         for sample, key in zip(samples, keys, strict=True):
             missing = va[key] == MISSING_VA
-            sample['gt_va'] = np.where(missing, MISSING_VA,
-                                       va[key].clip(-1, 1))
+            sample['gt_va'] = np.where(missing, MISSING_VA, va[key].clip(-1, 1))
 
-    def _write_list(self, path: str, sample_ids: Sequence[int],
-                    labels: Sequence[int]) -> dict:
+    def _write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
         """Rows ``train_00001.jpg 5``, labels from 1, for ``noisy_list``.
 
         RAF-DB's own format, without the test images.
         """
         infos = self._infos_of(sample_ids)
         write_label_list(
-            path, [f'{rafdb_key(info["img_path"])}.jpg' for info in infos],
-            labels, label_base=1)
-        return dict(
-            noisy_list=osp.abspath(path), label_base=1, partial_list=True)
+            path,
+            [f'{rafdb_key(info["img_path"])}.jpg' for info in infos],
+            labels,
+            label_base=1,
+        )
+        return dict(noisy_list=osp.abspath(path), label_base=1, partial_list=True)
 
     @force_full_init
     def noise_manifest(self) -> Optional[dict]:
@@ -227,4 +240,5 @@ class RAFDB(FERDataset):
             num_changed=changed,
             changed_share=changed / len(noisy),
             noisy_sha256=labels_sha256(noisy),
-            given_sha256=labels_sha256(clean))
+            given_sha256=labels_sha256(clean),
+        )

@@ -1,4 +1,5 @@
 """Which samples an epoch draws."""
+
 import math
 import numbers
 from typing import Iterator, Optional
@@ -10,8 +11,9 @@ from torch.utils.data import Sampler
 from mmfer.registry import DATA_SAMPLERS
 
 
-def balanced_indices(labels: np.ndarray, count: int,
-                     rng: np.random.Generator) -> np.ndarray:
+def balanced_indices(
+    labels: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
     """Draw indices so that all classes come equally often, in random order.
 
     Of ``count`` draws every class that has samples gets the same number, or
@@ -31,7 +33,7 @@ def balanced_indices(labels: np.ndarray, count: int,
     sizes = np.unique(labels, return_counts=True)[1]
     quotas = np.full(len(sizes), count // len(sizes))
     # Which classes get one more changes, or it would be an imbalance.
-    quotas[rng.permutation(len(sizes))[:count % len(sizes)]] += 1
+    quotas[rng.permutation(len(sizes))[: count % len(sizes)]] += 1
     drawn = []
     for rows, quota in zip(np.split(order, np.cumsum(sizes)[:-1]), quotas):
         rounds, rest = divmod(int(quota), len(rows))
@@ -67,26 +69,32 @@ class BalancedSampler(Sampler):
             integer.
     """
 
-    def __init__(self,
-                 dataset,
-                 seed: Optional[int] = None,
-                 epoch_size: Optional[int] = None,
-                 shuffle: bool = True):
+    def __init__(
+        self,
+        dataset,
+        seed: Optional[int] = None,
+        epoch_size: Optional[int] = None,
+        shuffle: bool = True,
+    ):
         if not hasattr(dataset, 'get_gt_labels'):
             raise TypeError(
                 'BalancedSampler asks the data set for its labels, and '
                 f'{type(dataset).__name__} has no get_gt_labels(). Use it on '
-                'the data set itself, without a wrapper.')
+                'the data set itself, without a wrapper.'
+            )
         if not shuffle:
-            raise ValueError('BalancedSampler always draws at random: remove '
-                             'shuffle=False, or use DefaultSampler.')
+            raise ValueError(
+                'BalancedSampler always draws at random: remove '
+                'shuffle=False, or use DefaultSampler.'
+            )
         if epoch_size is None:
             epoch_size = len(dataset)
         if not isinstance(epoch_size, numbers.Integral) or epoch_size < 1:
             raise ValueError(
                 f'BalancedSampler: an epoch of {epoch_size!r} draws. '
                 'epoch_size is a positive integer; leave it out to draw as '
-                'many as the data set has samples, at least one.')
+                'many as the data set has samples, at least one.'
+            )
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.seed = sync_random_seed() if seed is None else seed
@@ -95,11 +103,12 @@ class BalancedSampler(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         """Indices of this rank."""
-        indices = balanced_indices(self.dataset.get_gt_labels(),
-                                   self.num_samples * self.world_size,
-                                   np.random.default_rng(
-                                       [self.seed, self.epoch]))
-        return iter(indices[self.rank::self.world_size].tolist())
+        indices = balanced_indices(
+            self.dataset.get_gt_labels(),
+            self.num_samples * self.world_size,
+            np.random.default_rng([self.seed, self.epoch]),
+        )
+        return iter(indices[self.rank :: self.world_size].tolist())
 
     def __len__(self) -> int:
         """Number of draws of this rank in an epoch."""

@@ -1,7 +1,9 @@
 """SyntheticFaces: the data set that needs no data."""
+
 from typing import List
 
 from mmfer.registry import DATASETS
+
 from .base import FERDataset
 from .synthetic_renderer import EXPRESSIONS, render_faces, sample_faces
 
@@ -34,19 +36,22 @@ class SyntheticFaces(FERDataset):
 
     METAINFO = dict(classes=EXPRESSIONS)
     # There are no files that it could name.
-    LIST_ENDING = None
+    list_suffix = None
 
-    def __init__(self,
-                 split: str = 'train',
-                 num_samples: int = 4000,
-                 size: int = 48,
-                 seed: int = 0,
-                 imbalance: float = 1.,
-                 ambiguity: float = 0.3,
-                 **kwargs):
+    def __init__(
+        self,
+        split: str = 'train',
+        num_samples: int = 4000,
+        size: int = 48,
+        seed: int = 0,
+        imbalance: float = 1.0,
+        ambiguity: float = 0.3,
+        **kwargs,
+    ):
         if split not in SPLIT_SEEDS:
-            raise ValueError(f'SyntheticFaces has no split {split!r}, only '
-                             f'{", ".join(SPLIT_SEEDS)}.')
+            raise ValueError(
+                f'SyntheticFaces has no split {split!r}, only {", ".join(SPLIT_SEEDS)}.'
+            )
         self.split = split
         self.num_samples = num_samples
         self.size = size
@@ -62,13 +67,16 @@ class SyntheticFaces(FERDataset):
             self.num_samples,
             seed=2 * self.seed + SPLIT_SEEDS[self.split],
             imbalance=self.imbalance,
-            ambiguity=self.ambiguity)
+            ambiguity=self.ambiguity,
+        )
         self._images = render_faces(params, self.size)
         return [
             dict(
                 img_path=f'synthfaces/{self.split}/{i:06d}.png',
                 gt_label=int(labels[i]),
-                gt_va=va[i]) for i in range(len(labels))
+                gt_va=va[i],
+            )
+            for i in range(len(labels))
         ]
 
     def where_it_looked(self) -> str:

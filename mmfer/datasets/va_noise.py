@@ -1,4 +1,5 @@
 """Valence and arousal: checks, and noise of known size."""
+
 import logging
 import zlib
 
@@ -35,13 +36,16 @@ def check_va(va: np.ndarray, name: str) -> np.ndarray:
             f'{name}: {int(wrong.any(axis=1).sum())} samples have '
             f'{("valence", "arousal")[column]} outside of [-1, 1], first '
             f'{va[row, column]:g} in row {row}. Scale them, or clip them if '
-            'they come from a model; -2 says that there is none.')
+            'they come from a model; -2 says that there is none.'
+        )
     missing = int(np.isnan(va).any(axis=1).sum())
     if missing:
         print_log(
             f'{name}: {missing} of {len(va)} samples lack valence or '
-            'arousal; they count for classes only.', 'current',
-            level=logging.WARNING if missing == len(va) else logging.INFO)
+            'arousal; they count for classes only.',
+            'current',
+            level=logging.WARNING if missing == len(va) else logging.INFO,
+        )
     return va
 
 
@@ -56,19 +60,18 @@ class GaussianVANoise:
 
     def __init__(self, std: float, seed: int = 0):
         if not 0 <= std < np.inf:
-            raise ValueError(
-                f'GaussianVANoise: std must not be negative, got {std}')
+            raise ValueError(f'GaussianVANoise: std must not be negative, got {std}')
         self.std = std
         self.seed = check_seed(seed)
 
     def manifest(self) -> dict:
         """How to do it again."""
-        return dict(
-            generator=type(self).__name__, std=self.std, seed=self.seed)
+        return dict(generator=type(self).__name__, std=self.std, seed=self.seed)
 
     def __call__(self, va: np.ndarray) -> np.ndarray:
         """From and to float32 (N, 2); NaN stays."""
         rng = np.random.default_rng(
-            [self.seed, zlib.crc32(type(self).__name__.encode())])
+            [self.seed, zlib.crc32(type(self).__name__.encode())]
+        )
         noisy = va + self.std * rng.standard_normal(va.shape)
         return np.clip(noisy, -1, 1).astype(np.float32)

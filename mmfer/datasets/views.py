@@ -1,4 +1,5 @@
 """A part of a data set with the labels of another task."""
+
 import copy
 from typing import Any, Callable, List, Optional, Sequence
 
@@ -25,8 +26,13 @@ class LabelView:
         ValueError: The data set has not got these samples.
     """
 
-    def __init__(self, dataset: FERDataset, sample_ids: Sequence[int],
-                 labels: Sequence[int], num_classes: int):
+    def __init__(
+        self,
+        dataset: FERDataset,
+        sample_ids: Sequence[int],
+        labels: Sequence[int],
+        num_classes: int,
+    ):
         sample_ids = np.asarray(sample_ids, dtype=np.int64)
         order = np.argsort(dataset.sample_ids, kind='stable')
         places = np.searchsorted(dataset.sample_ids, sample_ids, sorter=order)
@@ -36,12 +42,12 @@ class LabelView:
             raise ValueError(
                 f'{int(missing.sum())} of {len(sample_ids)} samples are not '
                 f'in this {type(dataset).__name__}, e.g. sample '
-                f'{sample_ids[missing][0]}.')
+                f'{sample_ids[missing][0]}.'
+            )
         self.dataset = dataset
         self.sample_ids = sample_ids
         self.labels = np.asarray(labels, dtype=np.int64)
-        self.metainfo = dict(
-            classes=tuple(f'class {i}' for i in range(num_classes)))
+        self.metainfo = dict(classes=tuple(f'class {i}' for i in range(num_classes)))
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -1,10 +1,25 @@
-from .hooks import (LinearRampHook, NoiseModelHook, PreflightHook,
-                    RelabelHook, ReproducibilityHook, SafeCheckpointHook,
-                    SampleScoresHook, StopOnNaNHook, SummaryHook)
+from .hooks import (
+    LinearRampHook,
+    NoiseModelHook,
+    PreflightHook,
+    RelabelHook,
+    ReproducibilityHook,
+    SafeCheckpointHook,
+    SampleScoresHook,
+    StopOnNaNHook,
+    SummaryHook,
+)
 from .optim_wrapper import AutocastOptimWrapper
 
 __all__ = [
-    'AutocastOptimWrapper', 'LinearRampHook', 'NoiseModelHook',
-    'PreflightHook', 'RelabelHook', 'ReproducibilityHook',
-    'SafeCheckpointHook', 'SampleScoresHook', 'StopOnNaNHook', 'SummaryHook'
+    'AutocastOptimWrapper',
+    'LinearRampHook',
+    'NoiseModelHook',
+    'PreflightHook',
+    'RelabelHook',
+    'ReproducibilityHook',
+    'SafeCheckpointHook',
+    'SampleScoresHook',
+    'StopOnNaNHook',
+    'SummaryHook',
 ]

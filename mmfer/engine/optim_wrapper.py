@@ -1,4 +1,5 @@
 """Mixed precision on any device."""
+
 from contextlib import contextmanager
 
 import torch
@@ -28,21 +29,26 @@ class AutocastOptimWrapper(OptimWrapper):
     def __init__(self, dtype: str = 'bfloat16', **kwargs):
         super().__init__(**kwargs)
         if dtype not in ('bfloat16', 'auto', 'float32'):
-            raise ValueError("dtype must be 'bfloat16', 'auto' or 'float32',"
-                             f' got {dtype!r}')
+            raise ValueError(
+                f"dtype must be 'bfloat16', 'auto' or 'float32', got {dtype!r}"
+            )
         self.device_type = torch.device(get_device()).type
         self.enabled = dtype == 'bfloat16' or (
-            dtype == 'auto' and bf16_is_fast(self.device_type))
+            dtype == 'auto' and bf16_is_fast(self.device_type)
+        )
         if dtype == 'auto':
             print_log(
                 'Training in '
                 f'{"bfloat16" if self.enabled else "float32"} on '
                 f'{self.device_type} (optim_wrapper.dtype=auto).',
-                logger='current')
+                logger='current',
+            )
 
     @contextmanager
     def optim_context(self, model: nn.Module):
         """Autocast around the forward pass."""
-        with super().optim_context(model), torch.autocast(
-                self.device_type, torch.bfloat16, enabled=self.enabled):
+        with (
+            super().optim_context(model),
+            torch.autocast(self.device_type, torch.bfloat16, enabled=self.enabled),
+        ):
             yield

@@ -1,4 +1,5 @@
 """Measure what a pipeline leaves of an image: its size, and how much of it."""
+
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 # small for one image in twenty.
 DRAWS, MAX_DRAWS = 4, 32
 # Share of a side from which further draws would tell nothing.
-ENOUGH = .8
+ENOUGH = 0.8
 
 
 class PreparedImage(NamedTuple):
@@ -29,6 +30,7 @@ class PreparedImage(NamedTuple):
             the file alone, before any step has resized the image.
         inputs (Tensor, optional): What the model gets, of ``shape``.
     """
+
     name: str
     size: Tuple[int, int]
     shape: Optional[Tuple[int, ...]]
@@ -43,8 +45,9 @@ def spread_positions(length: int, count: int) -> List[int]:
     return np.unique(places.round().astype(int)).tolist()
 
 
-def prepare_image(transforms: Sequence[Callable], info: dict,
-                  name: str) -> Optional[PreparedImage]:
+def prepare_image(
+    transforms: Sequence[Callable], info: dict, name: str
+) -> Optional[PreparedImage]:
     """Run a pipeline step by step and watch the size of the image.
 
     Args:
@@ -60,7 +63,7 @@ def prepare_image(transforms: Sequence[Callable], info: dict,
     if 'img' in results:
         # Some transforms write into the image that they are given.
         results['img'] = results['img'].copy()
-    first, visible, before_resize, resized = None, 1., 1., False
+    first, visible, before_resize, resized = None, 1.0, 1.0, False
     for transform in transforms:
         size = image_size(results.get('img'))
         first = first or size
@@ -81,12 +84,19 @@ def prepare_image(transforms: Sequence[Callable], info: dict,
     inputs = results.get('inputs') if isinstance(results, dict) else None
     if not isinstance(inputs, Tensor):
         inputs = None
-    return PreparedImage(name, first, inputs if inputs is None else
-                         tuple(inputs.shape), visible, before_resize, inputs)
+    return PreparedImage(
+        name,
+        first,
+        inputs if inputs is None else tuple(inputs.shape),
+        visible,
+        before_resize,
+        inputs,
+    )
 
 
-def visible_share(transform: Callable, given: dict,
-                  new_size: Tuple[int, int]) -> Tuple[float, bool]:
+def visible_share(
+    transform: Callable, given: dict, new_size: Tuple[int, int]
+) -> Tuple[float, bool]:
     """Measure how much of an image a step lets through.
 
     The step is run on images that rise from 0 to 255 along one side; the
@@ -102,26 +112,29 @@ def visible_share(transform: Callable, given: dict,
         tuple[float, bool]: Share of the area, and whether the step scales
         the image, alone or after a crop. (1, True) if it cannot be measured.
     """
-    share, scaled = 1., False
+    share, scaled = 1.0, False
     for axis, length in enumerate(image_size(given['img'])):
-        seen, least = 0., 1.
+        seen, least = 0.0, 1.0
         for draw in range(MAX_DRAWS):
-            if seen >= ENOUGH or draw >= DRAWS and \
-                    (seen - least) * length < 2 + length / 255:
+            if (
+                seen >= ENOUGH
+                or draw >= DRAWS
+                and (seen - least) * length < 2 + length / 255
+            ):
                 break
             results = dict(given, img=ramp(given['img'], axis))
             try:
                 left = np.asarray(transform(results)['img'], dtype=float)
             except Exception:
                 # A transform that wants more than an image: say nothing.
-                return 1., True
+                return 1.0, True
             span = float(left.max() - left.min()) / 255
             seen, least = max(seen, span), min(least, span)
         pixels = 1 + seen * (length - 1)
         # Grey levels are whole numbers.
         scaled |= abs(pixels - new_size[axis]) > max(2, 3 * length / 255)
         share *= pixels / length
-    return min(share, 1.), scaled
+    return min(share, 1.0), scaled
 
 
 def image_size(image: Any) -> Optional[Tuple[int, int]]:
@@ -145,15 +158,13 @@ def ramp(image: Any, axis: int) -> Any:
     height, width = image_size(image)
     line = np.linspace(0, 255, (height, width)[axis]).round()
     # In its final type before it is spread: a photo as floats has 300 MB.
-    line = line.astype(
-        image.dtype if isinstance(image, np.ndarray) else np.uint8)
+    line = line.astype(image.dtype if isinstance(image, np.ndarray) else np.uint8)
     plane = line if axis else line[:, None]
     if isinstance(image, np.ndarray):
         return np.broadcast_to(
-            plane if image.ndim == 2 else plane[..., None],
-            image.shape).copy()
+            plane if image.ndim == 2 else plane[..., None], image.shape
+        ).copy()
     plane = np.broadcast_to(plane, (height, width)).copy()
     if isinstance(image, Image.Image):
         return Image.fromarray(plane).convert(image.mode)
-    return torch.from_numpy(plane).expand(image.shape).to(
-        image.dtype).clone()
+    return torch.from_numpy(plane).expand(image.shape).to(image.dtype).clone()

@@ -1,4 +1,5 @@
 """One pass of the model over its training set."""
+
 import copy
 from contextlib import contextmanager
 from typing import Dict, Iterator, Optional, Tuple
@@ -10,13 +11,11 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
-from mmfer.datasets import (FERDataset, fer_datasets, pipeline_of,
-                            unaugmented)
+from mmfer.datasets import FERDataset, fer_datasets, pipeline_of, unaugmented
 from mmfer.models.heads import least_confidence
 
-
 # Added to the epoch; no training has as many.
-ANOTHER_LOOK = 1 << 20
+SECOND_STREAM_OFFSET = 1 << 20
 
 
 def training_set(runner: Runner) -> FERDataset:
@@ -30,14 +29,14 @@ def training_set(runner: Runner) -> FERDataset:
         raise ValueError(
             'per-sample scores need exactly one mmfer data set under the '
             f'train_dataloader, found {len(datasets)}. For several lists, '
-            'write one list and use ImageList.')
+            'write one list and use ImageList.'
+        )
     return datasets[0]
 
 
 def evaluation_view(runner: Runner) -> FERDataset:
     """The training set through the pipeline of the validation set."""
-    return unaugmented(
-        training_set(runner), pipeline_of(runner.val_dataloader.dataset))
+    return unaugmented(training_set(runner), pipeline_of(runner.val_dataloader.dataset))
 
 
 def augmented_view(runner: Runner) -> FERDataset:
@@ -45,12 +44,14 @@ def augmented_view(runner: Runner) -> FERDataset:
     dataset = copy.copy(training_set(runner))
     # Not the tensor that the training's workers share.
     dataset._random_state = torch.tensor(
-        [runner.seed, runner.epoch + ANOTHER_LOOK])
+        [runner.seed, runner.epoch + SECOND_STREAM_OFFSET]
+    )
     return dataset
 
 
-def batches_in_order(view, batch_size: int, num_workers: int,
-                     collate_fn) -> Iterator[dict]:
+def batches_in_order(
+    view, batch_size: int, num_workers: int, collate_fn
+) -> Iterator[dict]:
     """This process's part of a data set, batch by batch, with progress.
 
     Args:
@@ -65,7 +66,9 @@ def batches_in_order(view, batch_size: int, num_workers: int,
             sampler=dict(type='DefaultSampler', shuffle=False),
             batch_size=batch_size,
             num_workers=num_workers,
-            collate_fn=collate_fn))
+            collate_fn=collate_fn,
+        )
+    )
     bar = ProgressBar(len(loader)) if is_main_process() else None
     for batch in loader:
         yield batch
@@ -75,8 +78,7 @@ def batches_in_order(view, batch_size: int, num_workers: int,
         bar.file.write('\n')
 
 
-def merge_by_id(ids: np.ndarray,
-                values: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def merge_by_id(ids: np.ndarray, values: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """What all processes found, every sample once, by ascending id.
 
     Args:
@@ -91,8 +93,7 @@ def merge_by_id(ids: np.ndarray,
 
 
 @torch.inference_mode()
-def predict_view(model: nn.Module, view, loader_cfg
-                 ) -> Tuple[np.ndarray, np.ndarray]:
+def predict_view(model: nn.Module, view, loader_cfg) -> Tuple[np.ndarray, np.ndarray]:
     """Predict the samples of a view with a plain classifier.
 
     Args:
@@ -107,8 +108,11 @@ def predict_view(model: nn.Module, view, loader_cfg
     """
     ids, scores = [], []
     for batch in batches_in_order(
-            view, loader_cfg.batch_size, loader_cfg.num_workers,
-            loader_cfg.get('collate_fn', dict(type='default_collate'))):
+        view,
+        loader_cfg.batch_size,
+        loader_cfg.num_workers,
+        loader_cfg.get('collate_fn', dict(type='default_collate')),
+    ):
         data = model.data_preprocessor(batch)
         logits = model(data['inputs'], mode='tensor')
         ids += [int(sample.sample_id) for sample in batch['data_samples']]
@@ -129,8 +133,11 @@ def saved_weights(runner: Runner):
     """
     # mmengine has no public name for it; its subclasses, such as that of
     # mmpretrain, have it, too.
-    swaps = [hook._swap_ema_parameters for hook in runner.hooks
-             if hasattr(hook, '_swap_ema_parameters')]
+    swaps = [
+        hook._swap_ema_parameters
+        for hook in runner.hooks
+        if hasattr(hook, '_swap_ema_parameters')
+    ]
     done = []
     try:
         for swap in swaps:
@@ -144,9 +151,8 @@ def saved_weights(runner: Runner):
 
 @torch.inference_mode()
 def predict_training_set(
-        runner: Runner,
-        augment: bool = False,
-        dataset: Optional[FERDataset] = None) -> Dict[str, np.ndarray]:
+    runner: Runner, augment: bool = False, dataset: Optional[FERDataset] = None
+) -> Dict[str, np.ndarray]:
     """Predict every training sample in eval mode, with the present weights.
 
     Tables are made inside of :func:`saved_weights`; noise models, which the
@@ -166,8 +172,7 @@ def predict_training_set(
         every sample once.
     """
     if dataset is not None:
-        view = unaugmented(
-            dataset, pipeline_of(runner.val_dataloader.dataset))
+        view = unaugmented(dataset, pipeline_of(runner.val_dataloader.dataset))
     else:
         view = augmented_view(runner) if augment else evaluation_view(runner)
     like = runner.train_dataloader if augment else runner.val_dataloader
@@ -175,8 +180,7 @@ def predict_training_set(
 
 
 @torch.inference_mode()
-def predict_samples(model: nn.Module, view,
-                    like) -> Dict[str, np.ndarray]:
+def predict_samples(model: nn.Module, view, like) -> Dict[str, np.ndarray]:
     """Predict the samples of a data set with any classifier, in eval mode.
 
     Args:
@@ -195,22 +199,31 @@ def predict_samples(model: nn.Module, view,
     model.eval()
     rows = []
     for batch in batches_in_order(
-            view, like.batch_size, like.num_workers,
-            getattr(like, 'collate_fn', dict(type='default_collate'))):
+        view,
+        like.batch_size,
+        like.num_workers,
+        getattr(like, 'collate_fn', dict(type='default_collate')),
+    ):
         for sample in model.val_step(batch):
             if 'sample_id' not in sample:
                 raise ValueError(
                     'predictions carry no sample_id: end the pipeline of '
                     "training and validation with dict(type='PackFERInputs')"
-                    '.')
+                    '.'
+                )
             score = sample.pred_score.float()
             uncertainty = sample.get('uncertainty')
             if uncertainty is None:
                 uncertainty = least_confidence(score[None])
             of_networks = sample.get('network_scores')
-            rows.append((int(sample.sample_id), score.cpu().numpy(),
-                         float(uncertainty), None if of_networks is None else
-                         of_networks.float().cpu().numpy()))
+            rows.append(
+                (
+                    int(sample.sample_id),
+                    score.cpu().numpy(),
+                    float(uncertainty),
+                    None if of_networks is None else of_networks.float().cpu().numpy(),
+                )
+            )
     model.train(was_training)
     # A dict drops what the sampler repeated to fill up the last ranks.
     merged = {row[0]: row for part in all_gather_object(rows) for row in part}
@@ -219,7 +232,8 @@ def predict_samples(model: nn.Module, view,
     result = dict(
         sample_id=np.array(ids),
         pred_score=np.stack(scores),
-        uncertainty=np.array(uncertainty, dtype=np.float32))
+        uncertainty=np.array(uncertainty, dtype=np.float32),
+    )
     if of_networks[0] is not None:
         result['network_scores'] = np.stack(of_networks)
     return result

@@ -1,4 +1,5 @@
 """Long jobs in stages: what is done is found again, not done again."""
+
 import hashlib
 import io
 import json
@@ -11,7 +12,7 @@ import numpy as np
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from mmfer.compat import write_atomic
+from mmfer.utils.files import write_atomic
 
 RESULT, SETTINGS, LOCK = 'result.npz', 'settings.json', 'lock'
 
@@ -25,8 +26,10 @@ def fingerprint(value: Any) -> str:
             array = np.ascontiguousarray(value)
             data = array.astype(array.dtype.newbyteorder('<')).tobytes()
             return dict(
-                dtype=array.dtype.name, shape=array.shape,
-                sha256=hashlib.sha256(data).hexdigest())
+                dtype=array.dtype.name,
+                shape=array.shape,
+                sha256=hashlib.sha256(data).hexdigest(),
+            )
         if isinstance(value, np.generic):
             return value.item()
         return repr(value)
@@ -51,9 +54,12 @@ class Stages:
     def __init__(self, root: str):
         self.root = root
 
-    def run(self, name: str, settings: Dict[str, Any],
-            compute: Callable[[str], Dict[str, np.ndarray]]
-            ) -> Dict[str, np.ndarray]:
+    def run(
+        self,
+        name: str,
+        settings: Dict[str, Any],
+        compute: Callable[[str], Dict[str, np.ndarray]],
+    ) -> Dict[str, np.ndarray]:
         """The result of a stage.
 
         Args:
@@ -102,11 +108,14 @@ def exclusive(path: str):
     with open(path, 'a') as file:
         try:
             import fcntl
+
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print_log('Waiting for another run, which works in '
-                          f'{osp.dirname(path)} ...', 'current')
+                print_log(
+                    f'Waiting for another run, which works in {osp.dirname(path)} ...',
+                    'current',
+                )
                 fcntl.flock(file, fcntl.LOCK_EX)
         except (ImportError, OSError):
             pass

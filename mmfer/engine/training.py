@@ -1,4 +1,5 @@
 """Train a plain classifier inside of another job."""
+
 import copy
 import gc
 import io
@@ -19,14 +20,17 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmfer.compat import inner_instances, write_atomic
+from mmfer.compat import inner_instances
 from mmfer.datasets import LabelView
 from mmfer.models.pretrained import check_pretrained
+from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS, MODELS
+from mmfer.utils.files import write_atomic
+from mmfer.utils.random import random_state_kept
+
 from .hooks.summary import SummaryHook
 from .preflight import build_fitting_loop
 from .stages import fingerprint
-from .utils import bare_model, random_state_kept
 
 PEAK = 'peak.pth'
 # Without a patience of its own a training goes on for this share of its
@@ -36,7 +40,7 @@ ACCURACY = 'accuracy/top1'
 
 
 @HOOKS.register_module()
-class PeakHook(Hook):
+class BestEpochHook(Hook):
     """Keep the weights of the best epoch, and stop some epochs after it.
 
     Which epoch that is follows from the ``history.json`` of
@@ -56,9 +60,7 @@ class PeakHook(Hook):
     # After SummaryHook, which notes the metrics.
     priority = 'LOWEST'
 
-    def __init__(self,
-                 patience: Optional[int] = None,
-                 metric: str = ACCURACY):
+    def __init__(self, patience: Optional[int] = None, metric: str = ACCURACY):
         if patience is not None and patience < 1:
             raise ValueError(f'patience must be at least 1, got {patience}')
         self.patience = patience
@@ -67,7 +69,8 @@ class PeakHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Take up a run that was killed between validating and keeping."""
         self.summary = next(
-            hook for hook in runner.hooks if isinstance(hook, SummaryHook))
+            hook for hook in runner.hooks if isinstance(hook, SummaryHook)
+        )
         if runner.epoch:
             self._update(runner)
 
@@ -90,7 +93,8 @@ class PeakHook(Hook):
         best = self.peak(runner.epoch)
         if best == runner.epoch and is_main_process():
             save_weights(
-                osp.join(runner.work_dir, PEAK), bare_model(runner), best)
+                osp.join(runner.work_dir, PEAK), unwrap_model(runner.model), best
+            )
         if best is not None and self._has_waited(runner, best):
             runner.train_loop.stop_training = True
 
@@ -98,15 +102,14 @@ class PeakHook(Hook):
         """Return whether ``best`` is unlikely to be surpassed."""
         if self.patience is not None:
             return runner.epoch - best >= self.patience
-        patience = max(MIN_PATIENCE,
-                       math.ceil(PATIENCE_SHARE * runner.max_epochs))
+        patience = max(MIN_PATIENCE, math.ceil(PATIENCE_SHARE * runner.max_epochs))
         if not runner.param_schedulers:
             return runner.epoch - best >= patience
         full = epochs_at_full_rate(
             runner.message_hub.get_scalar('train/lr').data[0],
-            len(runner.train_dataloader))
-        return full is not None and \
-            runner.epoch - max(best, full) >= patience
+            len(runner.train_dataloader),
+        )
+        return full is not None and runner.epoch - max(best, full) >= patience
 
 
 def epochs_at_full_rate(rates: np.ndarray, length: int) -> Optional[int]:
@@ -119,9 +122,8 @@ def epochs_at_full_rate(rates: np.ndarray, length: int) -> Optional[int]:
     Returns:
         int, optional: None while the rate is above that.
     """
-    ends = rates[length - 1::length]
-    low = np.flatnonzero(ends <= np.maximum.accumulate(rates)[
-        length - 1::length] / 2)
+    ends = rates[length - 1 :: length]
+    low = np.flatnonzero(ends <= np.maximum.accumulate(rates)[length - 1 :: length] / 2)
     return int(low[0]) if len(low) else None
 
 
@@ -145,31 +147,32 @@ class StageProgressHook(Hook):
         """Say where a resumed training goes on."""
         self.start, self.first = time.time(), runner.epoch
         if runner.epoch:
-            self.logger.info(f'{self.what}: goes on after epoch '
-                             f'{runner.epoch}')
+            self.logger.info(f'{self.what}: goes on after epoch {runner.epoch}')
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Epoch, loss, and how long the rest takes at most."""
         done = runner.epoch + 1
         seconds = (time.time() - self.start) / (done - self.first)
-        left = timedelta(
-            seconds=round(seconds * (runner.max_epochs - done)))
+        left = timedelta(seconds=round(seconds * (runner.max_epochs - done)))
         loss = runner.message_hub.get_scalar('train/loss').mean(
-            len(runner.train_dataloader))
-        self.logger.info(f'{self.what}: epoch {done}/{runner.max_epochs}, '
-                         f'loss {loss:.4f}, {left} left')
+            len(runner.train_dataloader)
+        )
+        self.logger.info(
+            f'{self.what}: epoch {done}/{runner.max_epochs}, '
+            f'loss {loss:.4f}, {left} left'
+        )
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
         """Accuracy on what is held out."""
-        self.logger.info(f'{self.what}: {metrics[ACCURACY]:.2f} % of the '
-                         'held-out labels predicted')
+        self.logger.info(
+            f'{self.what}: {metrics[ACCURACY]:.2f} % of the held-out labels predicted'
+        )
 
 
 def save_weights(path: str, model: nn.Module, epoch: int) -> None:
     """Write weights as a checkpoint that loads safely."""
     buffer = io.BytesIO()
-    torch.save(
-        dict(state_dict=model.state_dict(), meta=dict(epoch=epoch)), buffer)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=epoch)), buffer)
     write_atomic(path, buffer.getvalue())
 
 
@@ -214,7 +217,8 @@ def classifier_config(cfg: Config, num_classes: int) -> dict:
         channels_last=model.get('channels_last', False),
         # Mixup and its like, where the config has them.
         train_cfg=model.get('train_cfg', cfg.model.get('train_cfg')),
-        data_preprocessor=preprocessor)
+        data_preprocessor=preprocessor,
+    )
     if model.get('partial_weights'):
         classifier['partial_weights'] = True
     return classifier
@@ -238,8 +242,9 @@ def backbone_config(cfg: Config) -> dict:
         if isinstance(init_cfg, dict) and init_cfg['type'] == 'Pretrained':
             outer = init_cfg.get('prefix')
             outer = f'{outer.rstrip(".")}.' if outer else ''
-            backbone = dict(backbone, init_cfg=dict(
-                init_cfg, prefix=f'{outer}{prefix}backbone'))
+            backbone = dict(
+                backbone, init_cfg=dict(init_cfg, prefix=f'{outer}{prefix}backbone')
+            )
     return backbone
 
 
@@ -255,11 +260,10 @@ def check_classifier(cfg: Config) -> None:
     name = main_network_name(cfg)
     with random_state_kept():
         classifier = MODELS.build(classifier_config(cfg, 2))
-    check_pretrained(classifier,
-                     'model' if name is None else f'model.{name}')
+    check_pretrained(classifier, 'model' if name is None else f'model.{name}')
 
 
-def slowed(cfg: Config, factor: float, epochs: int) -> Config:
+def with_constant_lr(cfg: Config, factor: float, epochs: int) -> Config:
     """The same training at a small, constant learning rate.
 
     Args:
@@ -283,22 +287,25 @@ class Trained(NamedTuple):
         epoch (int): The one that the weights are of.
         epochs (int): How many there were.
     """
+
     model: nn.Module
     weights: str
     epoch: int
     epochs: int
 
 
-def train_classifier(cfg: Config,
-                     train_set: LabelView,
-                     num_classes: int,
-                     work_dir: str,
-                     seed: int,
-                     what: str,
-                     logger: logging.Logger,
-                     held_out: Optional[LabelView] = None,
-                     patience: Optional[int] = None,
-                     weights: Optional[str] = None) -> Trained:
+def train_classifier(
+    cfg: Config,
+    train_set: LabelView,
+    num_classes: int,
+    work_dir: str,
+    seed: int,
+    what: str,
+    logger: logging.Logger,
+    held_out: Optional[LabelView] = None,
+    patience: Optional[int] = None,
+    weights: Optional[str] = None,
+) -> Trained:
     """Train a plain classifier on a view, or go on with it.
 
     Backbone, schedule, batch size and precision are those of ``cfg``. All
@@ -318,7 +325,7 @@ def train_classifier(cfg: Config,
             then those of the epoch with the best accuracy on them, and
             training stops some epochs after it. Otherwise they are those of
             the last epoch.
-        patience (int, optional): See :class:`PeakHook`.
+        patience (int, optional): See :class:`BestEpochHook`.
         weights (str, optional): Checkpoint of such a classifier to begin
             with; the optimizer begins anew.
     """
@@ -326,35 +333,36 @@ def train_classifier(cfg: Config,
         timer=dict(type='IterTimerHook'),
         logger=dict(type='LoggerHook', interval=50),
         param_scheduler=dict(type='ParamSchedulerHook'),
-        checkpoint=dict(
-            type='SafeCheckpointHook', interval=1, max_keep_ckpts=1),
+        checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=1),
         sampler_seed=dict(type='DistSamplerSeedHook'),
         sync_buffers=dict(type='SyncBuffersHook'),
         reproducibility=dict(type='ReproducibilityHook'),
         stop_on_nan=dict(type='StopOnNaNHook'),
-        summary=dict(type='SummaryHook'))
+        summary=dict(type='SummaryHook'),
+    )
     validation = {}
-    custom_hooks = [
-        dict(type='StageProgressHook', what=what, logger=logger)
-    ]
+    custom_hooks = [dict(type='StageProgressHook', what=what, logger=logger)]
     if held_out is not None:
         validation = dict(
             val_dataloader=dict(cfg.val_dataloader, dataset=held_out),
-            val_evaluator=[dict(type='Accuracy', topk=(1, ))],
-            val_cfg=dict())
-        custom_hooks.append(dict(type='PeakHook', patience=patience))
+            val_evaluator=[dict(type='Accuracy', topk=(1,))],
+            val_cfg=dict(),
+        )
+        custom_hooks.append(dict(type='BestEpochHook', patience=patience))
     settings = dict(
         model=classifier_config(cfg, num_classes),
         optim_wrapper=plain_optimizer(cfg),
         param_scheduler=cfg.get('param_scheduler'),
         train_cfg=dict(
-            by_epoch=True, max_epochs=cfg.train_cfg.max_epochs,
-            val_interval=1),
+            by_epoch=True, max_epochs=cfg.train_cfg.max_epochs, val_interval=1
+        ),
         auto_scale_lr=cfg.get('auto_scale_lr'),
-        randomness=dict(cfg.get('randomness', {}), seed=seed))
+        randomness=dict(cfg.get('randomness', {}), seed=seed),
+    )
     # An incomplete batch may be dropped, but not all that there is.
-    batch_size = min(cfg.train_dataloader.batch_size,
-                     max(1, len(train_set) // get_world_size()))
+    batch_size = min(
+        cfg.train_dataloader.batch_size, max(1, len(train_set) // get_world_size())
+    )
     name = f'{osp.basename(work_dir)}_{fingerprint(work_dir)[:8]}'
     resume = osp.isfile(osp.join(work_dir, 'last_checkpoint'))
     with inner_instances(), open(os.devnull, 'w') as nowhere:
@@ -367,30 +375,35 @@ def train_classifier(cfg: Config,
                     dataset=train_set,
                     batch_size=batch_size,
                     # Not one that repeats what may be mislabelled.
-                    sampler=dict(type='DefaultSampler', shuffle=True)),
+                    sampler=dict(type='DefaultSampler', shuffle=True),
+                ),
                 default_hooks=hooks,
                 custom_hooks=custom_hooks,
                 resume=resume,
                 # With both, a Runner would resume from this one.
                 load_from=None if resume else weights,
                 launcher=cfg.get('launcher', 'none'),
-                env_cfg=cfg.get('env_cfg', dict(dist_cfg=dict(
-                    backend='nccl'))),
+                env_cfg=cfg.get('env_cfg', dict(dist_cfg=dict(backend='nccl'))),
                 default_scope='mmfer',
                 experiment_name=name,
                 # What wraps models for several processes is read from here.
                 cfg=Config(
                     dict(
                         settings,
-                        model_wrapper_cfg=None if 'encoder' in cfg.model
-                        else cfg.get('model_wrapper_cfg'))),
+                        model_wrapper_cfg=None
+                        if 'encoder' in cfg.model
+                        else cfg.get('model_wrapper_cfg'),
+                    )
+                ),
                 **settings,
-                **validation)
-            build_fitting_loop(runner, runner._train_dataloader,
-                               settings['train_cfg'], what)
+                **validation,
+            )
+            build_fitting_loop(
+                runner, runner._train_dataloader, settings['train_cfg'], what
+            )
         runner.train()
     barrier()
-    model, epoch, epochs = bare_model(runner), runner.epoch, runner.epoch
+    model, epoch, epochs = (unwrap_model(runner.model), runner.epoch, runner.epoch)
     path = find_latest_checkpoint(work_dir)
     if held_out is not None:
         path = osp.join(work_dir, PEAK)
@@ -401,4 +414,3 @@ def train_classifier(cfg: Config,
     del runner
     gc.collect()
     return Trained(model.eval(), path, epoch, epochs)
-

@@ -1,9 +1,12 @@
-from .functional import (auroc, concordance, mean_class_accuracy,
-                         rejection_accuracy)
-from .metrics import (MeanClassAccuracy, RejectionAccuracy,
-                      ValenceArousal)
+from .functional import auroc, concordance, mean_class_accuracy, rejection_accuracy
+from .metrics import MeanClassAccuracy, RejectionAccuracy, ValenceArousal
 
 __all__ = [
-    'MeanClassAccuracy', 'RejectionAccuracy', 'ValenceArousal', 'auroc',
-    'concordance', 'mean_class_accuracy', 'rejection_accuracy'
+    'MeanClassAccuracy',
+    'RejectionAccuracy',
+    'ValenceArousal',
+    'auroc',
+    'concordance',
+    'mean_class_accuracy',
+    'rejection_accuracy',
 ]

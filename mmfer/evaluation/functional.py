@@ -1,4 +1,5 @@
 """Array-in, number-out measures."""
+
 from typing import Optional, Tuple
 
 import numpy as np
@@ -21,17 +22,19 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> Optional[float]:
     num_negative = positive.size - num_positive
     if not num_positive or not num_negative:
         return None
-    _, inverse, counts = np.unique(
-        scores, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     # Mean rank of each group of equal scores, counted from 1.
     ranks = (counts.cumsum() - (counts - 1) / 2)[inverse]
     rank_sum = ranks[positive].sum()
-    return float((rank_sum - num_positive * (num_positive + 1) / 2) /
-                 (num_positive * num_negative))
+    return float(
+        (rank_sum - num_positive * (num_positive + 1) / 2)
+        / (num_positive * num_negative)
+    )
 
 
-def rejection_accuracy(correct: np.ndarray, uncertainty: np.ndarray,
-                       rate: float) -> float:
+def rejection_accuracy(
+    correct: np.ndarray, uncertainty: np.ndarray, rate: float
+) -> float:
     """Accuracy on what is left after rejecting the most uncertain share.
 
     Args:
@@ -44,12 +47,13 @@ def rejection_accuracy(correct: np.ndarray, uncertainty: np.ndarray,
         float: Per cent.
     """
     order = np.argsort(uncertainty, kind='stable')
-    kept = order[:len(order) - round(rate * len(order))]
+    kept = order[: len(order) - round(rate * len(order))]
     return float(np.mean(correct[kept]) * 100)
 
 
-def rejection_threshold(correct: np.ndarray, uncertainty: np.ndarray,
-                        target_error: float) -> Tuple[float, float]:
+def rejection_threshold(
+    correct: np.ndarray, uncertainty: np.ndarray, target_error: float
+) -> Tuple[float, float]:
     """The threshold that keeps most at no more than a share of errors.
 
     To be found on images that neither trained the model nor are reported.
@@ -72,7 +76,7 @@ def rejection_threshold(correct: np.ndarray, uncertainty: np.ndarray,
     last = np.append(values[1:] != values[:-1], True)
     kept = np.flatnonzero(last & (error <= target_error))
     if not kept.size:
-        return float('-inf'), 0.
+        return float('-inf'), 0.0
     return float(values[kept[-1]]), float((kept[-1] + 1) / len(values))
 
 
@@ -88,8 +92,8 @@ def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     """
     correct = predictions == labels
     return float(
-        np.mean([correct[labels == c].mean()
-                 for c in np.unique(labels)]) * 100)
+        np.mean([correct[labels == c].mean() for c in np.unique(labels)]) * 100
+    )
 
 
 def concordance(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -108,14 +112,15 @@ def concordance(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     target = np.asarray(target, dtype=np.float64)
     mean_p, mean_y = prediction.mean(axis=0), target.mean(axis=0)
     covariance = ((prediction - mean_p) * (target - mean_y)).mean(axis=0)
-    spread = prediction.var(axis=0) + target.var(axis=0) + \
-        (mean_p - mean_y)**2
-    return np.divide(2 * covariance, spread, where=spread > 0,
-                     out=np.full_like(spread, np.nan))
+    spread = prediction.var(axis=0) + target.var(axis=0) + (mean_p - mean_y) ** 2
+    return np.divide(
+        2 * covariance, spread, where=spread > 0, out=np.full_like(spread, np.nan)
+    )
 
 
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray,
-                               bins: int = 15):
+def expected_calibration_error(
+    confidence: np.ndarray, correct: np.ndarray, bins: int = 15
+):
     """How far confidence is from accuracy (Guo et al., ICML 2017).
 
     Args:
@@ -133,10 +138,10 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray,
     counts = np.bincount(bin_of, minlength=bins)
     with np.errstate(invalid='ignore'):
         mean = np.bincount(bin_of, confidence, bins) / counts
-        accuracy = np.bincount(
-            bin_of, np.asarray(correct, dtype=np.float64), bins) / counts
+        accuracy = (
+            np.bincount(bin_of, np.asarray(correct, dtype=np.float64), bins) / counts
+        )
     share = counts / len(confidence)
     filled = counts > 0
-    error = float(
-        (share * np.abs(accuracy - mean))[filled].sum())
+    error = float((share * np.abs(accuracy - mean))[filled].sum())
     return error, mean, accuracy, share

@@ -1,12 +1,13 @@
 """Metrics beside mmpretrain's."""
+
 from typing import List, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mmfer.registry import METRICS
-from .functional import (auroc, concordance, mean_class_accuracy,
-                         rejection_accuracy)
+
+from .functional import auroc, concordance, mean_class_accuracy, rejection_accuracy
 
 
 class _PredictionMetric(BaseMetric):
@@ -18,8 +19,13 @@ class _PredictionMetric(BaseMetric):
             score = sample['pred_score']
             confidence = 1 - float(score.max())
             self.results.append(
-                (int(sample['gt_label']), int(score.argmax()),
-                 float(sample.get('uncertainty', confidence)), confidence))
+                (
+                    int(sample['gt_label']),
+                    int(score.argmax()),
+                    float(sample.get('uncertainty', confidence)),
+                    confidence,
+                )
+            )
 
 
 @METRICS.register_module()
@@ -67,11 +73,11 @@ class RejectionAccuracy(_PredictionMetric):
         labels, predictions, uncertainty, confidence = np.array(results).T
         correct = labels == predictions
         metrics = {}
-        for name, value in (('uncertainty', uncertainty), ('confidence',
-                                                           confidence)):
+        for name, value in (('uncertainty', uncertainty), ('confidence', confidence)):
             for rate in self.rates:
                 metrics[f'{name}_{100 * rate:g}'] = rejection_accuracy(
-                    correct, value, rate)
+                    correct, value, rate
+                )
             area = auroc(value, ~correct)
             if area is not None:
                 metrics[f'{name}_auroc'] = area
@@ -94,28 +100,36 @@ class ValenceArousal(BaseMetric):
             if 'pred_va' not in sample or 'gt_va' not in sample:
                 lacking = 'pred_va' if 'pred_va' not in sample else 'gt_va'
                 raise ValueError(
-                    f'ValenceArousal: samples have no {lacking}. ' +
-                    ("The model needs a head with 'va' among its label_sets."
-                     if lacking == 'pred_va' else
-                     "End the pipeline with dict(type='PackFERInputs', "
-                     "algorithm_keys=('gt_va', )), on a data set that has "
-                     'it.'))
+                    f'ValenceArousal: samples have no {lacking}. '
+                    + (
+                        "The model needs a head with 'va' among its label_sets."
+                        if lacking == 'pred_va'
+                        else "End the pipeline with dict(type='PackFERInputs', "
+                        "algorithm_keys=('gt_va', )), on a data set that has "
+                        'it.'
+                    )
+                )
             self.results.append(
-                np.stack([np.asarray(sample['pred_va'].cpu()),
-                          np.asarray(sample['gt_va'])]))
+                np.stack(
+                    [np.asarray(sample['pred_va'].cpu()), np.asarray(sample['gt_va'])]
+                )
+            )
 
     def compute_metrics(self, results: List[np.ndarray]) -> dict:
         """``va/ccc``, ``va/mse``: means of ``_valence`` and ``_arousal``."""
         prediction, target = np.stack(results, axis=1).astype(np.float64)
         known = np.isfinite(target).all(axis=1)
         if not known.any():
-            raise ValueError('ValenceArousal: not one sample of the '
-                             'evaluation set has valence and arousal; remove '
-                             'the metric.')
+            raise ValueError(
+                'ValenceArousal: not one sample of the '
+                'evaluation set has valence and arousal; remove '
+                'the metric.'
+            )
         prediction, target = prediction[known], target[known]
         measures = dict(
             ccc=concordance(prediction, target),
-            mse=((prediction - target)**2).mean(axis=0))
+            mse=((prediction - target) ** 2).mean(axis=0),
+        )
         metrics = {}
         for name, values in measures.items():
             metrics[name] = float(values.mean())

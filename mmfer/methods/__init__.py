@@ -8,7 +8,14 @@ from .resup import ReSup
 from .rul import RULHead
 
 __all__ = [
-    'ALUMHead', 'CEHead', 'CoTeaching', 'GAAVE', 'GAAVEHook', 'JoCoR',
-    'JointGAN', 'PGD',
-    'RULHead', 'ReSup'
+    'ALUMHead',
+    'CEHead',
+    'CoTeaching',
+    'GAAVE',
+    'GAAVEHook',
+    'JoCoR',
+    'JointGAN',
+    'PGD',
+    'RULHead',
+    'ReSup',
 ]

@@ -13,9 +13,21 @@ from .tta import AverageUncertaintyTTA
 from .uncertainty_neck import GaussianFeature, UncertaintyNeck
 
 __all__ = [
-    'AverageUncertaintyTTA', 'BetaMixture', 'CNN7', 'DualNetwork',
-    'FERClassifier', 'FERDataPreprocessor', 'FeaturePooling',
-    'GaussianFeature', 'GaussianHead', 'GaussianMixture', 'LabelNoiseModel',
-    'LatentCompensation', 'PlainVGG16', 'ResNetSmallStem',
-    'SeparateDataParallel', 'SmallLossNetwork', 'UncertaintyNeck'
+    'AverageUncertaintyTTA',
+    'BetaMixture',
+    'CNN7',
+    'DualNetwork',
+    'FERClassifier',
+    'FERDataPreprocessor',
+    'FeaturePooling',
+    'GaussianFeature',
+    'GaussianHead',
+    'GaussianMixture',
+    'LabelNoiseModel',
+    'LatentCompensation',
+    'PlainVGG16',
+    'ResNetSmallStem',
+    'SeparateDataParallel',
+    'SmallLossNetwork',
+    'UncertaintyNeck',
 ]

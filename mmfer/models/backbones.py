@@ -1,4 +1,5 @@
 """Backbones for small images."""
+
 from typing import Tuple
 
 import torch.nn as nn
@@ -24,8 +25,9 @@ class ResNetSmallStem(ResNet_CIFAR):
         **kwargs: See mmpretrain's ``ResNet``.
     """
 
-    def __init__(self, depth: int, stem_stride: int = 2, in_channels: int = 3,
-                 **kwargs):
+    def __init__(
+        self, depth: int, stem_stride: int = 2, in_channels: int = 3, **kwargs
+    ):
         self.stem_stride = stem_stride
         super().__init__(depth, in_channels=in_channels, **kwargs)
 
@@ -37,9 +39,11 @@ class ResNetSmallStem(ResNet_CIFAR):
             kernel_size=3,
             stride=self.stem_stride,
             padding=1,
-            bias=False)
+            bias=False,
+        )
         self.norm1_name, norm1 = build_norm_layer(
-            self.norm_cfg, base_channels, postfix=1)
+            self.norm_cfg, base_channels, postfix=1
+        )
         self.add_module(self.norm1_name, norm1)
         self.relu = nn.ReLU(inplace=True)
 
@@ -58,17 +62,16 @@ class CNN7(BaseBackbone):
             (64, 64, 128, 128, 196, 16).
     """
 
-    def __init__(self,
-                 in_channels: int = 3,
-                 channels=(64, 64, 128, 128, 196, 16),
-                 init_cfg=None):
+    def __init__(
+        self, in_channels: int = 3, channels=(64, 64, 128, 128, 196, 16), init_cfg=None
+    ):
         super().__init__(init_cfg)
         layers = []
         for index, width in enumerate(channels):
             layers += [
                 nn.Conv2d(in_channels, width, 3, padding=1),
                 nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True)
+                nn.ReLU(inplace=True),
             ]
             if index % 2:
                 layers.append(nn.MaxPool2d(2))
@@ -77,4 +80,4 @@ class CNN7(BaseBackbone):
 
     def forward(self, x: Tensor) -> Tuple[Tensor]:
         """(B, C, H, W) to one (B, 16 H W / 64)."""
-        return (self.layers(x), )
+        return (self.layers(x),)

@@ -1,4 +1,5 @@
 """The image classifier that finds its feature sizes by itself."""
+
 import inspect
 from typing import Callable, List, NamedTuple, Optional, Set, Tuple, Union
 
@@ -10,11 +11,11 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor
 
+from mmfer.models.utils import as_map, last_feature, probe
 from mmfer.registry import MODELS
 
-from .latent_compensation import has_channels_last, probe
+from .latent_compensation import has_channels_last
 from .pretrained import CheckedPretrained
-from .uncertainty_neck import as_map, last_feature
 
 
 @MODELS.register_module()
@@ -33,10 +34,9 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         **kwargs: See mmpretrain's ``ClsDataPreprocessor``.
     """
 
-    def __init__(self,
-                 input_shape=(3, 224, 224),
-                 num_classes: Optional[int] = None,
-                 **kwargs):
+    def __init__(
+        self, input_shape=(3, 224, 224), num_classes: Optional[int] = None, **kwargs
+    ):
         super().__init__(num_classes=num_classes, **kwargs)
         self.input_shape = tuple(input_shape)
 
@@ -66,19 +66,20 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             False.
     """
 
-    def __init__(self,
-                 backbone: Union[dict, nn.Module],
-                 neck: Union[dict, nn.Module, None] = None,
-                 head: Union[dict, nn.Module, None] = None,
-                 pretrained: Optional[str] = None,
-                 train_cfg: Optional[dict] = None,
-                 data_preprocessor: Union[dict, nn.Module, None] = None,
-                 latent_compensation: Optional[dict] = None,
-                 channels_last: bool = False,
-                 partial_weights: bool = False,
-                 init_cfg: Optional[dict] = None):
-        data_preprocessor = build_data_preprocessor(data_preprocessor,
-                                                    train_cfg)
+    def __init__(
+        self,
+        backbone: Union[dict, nn.Module],
+        neck: Union[dict, nn.Module, None] = None,
+        head: Union[dict, nn.Module, None] = None,
+        pretrained: Optional[str] = None,
+        train_cfg: Optional[dict] = None,
+        data_preprocessor: Union[dict, nn.Module, None] = None,
+        latent_compensation: Optional[dict] = None,
+        channels_last: bool = False,
+        partial_weights: bool = False,
+        init_cfg: Optional[dict] = None,
+    ):
+        data_preprocessor = build_data_preprocessor(data_preprocessor, train_cfg)
         example = blank_images(data_preprocessor)
         image_shape = tuple(example.shape[1:])
         channels = image_shape[0]
@@ -88,13 +89,12 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             backbone_cfg = backbone
             grey_to_colour = channels == 1 and not takes_channels(backbone)
             backbone = build_backbone(backbone, channels)
-        fitting, feats = fit_images(backbone, example, grey_to_colour,
-                                    backbone_cfg)
+        fitting, feats = fit_images(backbone, example, grey_to_colour, backbone_cfg)
         example = fitting(example)
         if isinstance(neck, dict):
             neck = MODELS.build(
-                fill_sizes(neck, feats,
-                           feature_channels(backbone, feats, example)))
+                fill_sizes(neck, feats, feature_channels(backbone, feats, example))
+            )
         if neck is not None:
             feats = probe(neck, feats)
         if isinstance(head, dict):
@@ -104,7 +104,8 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
                     raise ValueError(
                         f'{head["type"]} needs num_classes: set it in '
                         'data_preprocessor (the data set base does) or in '
-                        'the head.')
+                        'the head.'
+                    )
                 head['num_classes'] = data_preprocessor.num_classes
             head = MODELS.build(fill_sizes(head, feats))
 
@@ -114,11 +115,13 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             head=head,
             pretrained=pretrained,
             data_preprocessor=data_preprocessor,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
 
         if latent_compensation is not None:
             self.latent_compensation = MODELS.build(
-                dict(dict(type='LatentCompensation'), **latent_compensation))
+                dict(dict(type='LatentCompensation'), **latent_compensation)
+            )
             self.latent_compensation.attach(self.backbone, example)
         self.fitting = fitting
         self.image_shape = image_shape
@@ -147,25 +150,29 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
                 f'{type(self.backbone).__name__} cannot process the images '
                 'in their size: zeros are added at the edges, (left, right, '
                 f'top, bottom) = {self.fitting.padding} px.',
-                logger='current')
+                logger='current',
+            )
         if hasattr(self, 'latent_compensation'):
             print_log(
-                'Latent compensation after: ' +
-                ', '.join(self.latent_compensation.layers),
-                logger='current')
+                'Latent compensation after: '
+                + ', '.join(self.latent_compensation.layers),
+                logger='current',
+            )
         super().init_weights()
 
 
 def build_data_preprocessor(
-        data_preprocessor: Union[dict, nn.Module, None],
-        train_cfg: Optional[dict] = None) -> nn.Module:
+    data_preprocessor: Union[dict, nn.Module, None], train_cfg: Optional[dict] = None
+) -> nn.Module:
     """Build it unless it is built, ``FERDataPreprocessor`` by default."""
     if isinstance(data_preprocessor, nn.Module):
         return data_preprocessor
     return MODELS.build(
         dict(
             dict(type='FERDataPreprocessor', batch_augments=train_cfg),
-            **(data_preprocessor or {})))
+            **(data_preprocessor or {}),
+        )
+    )
 
 
 def blank_images(data_preprocessor: nn.Module) -> torch.Tensor:
@@ -191,7 +198,8 @@ def check_shape(images: Tensor, expected: Tuple[int, int, int]) -> None:
             'Write data_preprocessor='
             "dict(type='mmfer.FERDataPreprocessor', "
             f'input_shape={shape}, ...), or bring the images to another size '
-            'in the pipelines.')
+            'in the pipelines.'
+        )
 
 
 def build_backbone(cfg: dict, channels: int) -> nn.Module:
@@ -238,6 +246,7 @@ class ImageFitting(NamedTuple):
         padding (tuple[int, int, int, int]): Zeros added left, right, top and
             bottom, in pixels.
     """
+
     colour: bool = False
     padding: Tuple[int, int, int, int] = (0, 0, 0, 0)
 
@@ -253,8 +262,9 @@ class ImageFitting(NamedTuple):
 DIVISORS = (8, 16, 32)
 
 
-def fit_images(backbone: nn.Module, example: Tensor, colour: bool,
-               cfg: Optional[dict] = None) -> tuple:
+def fit_images(
+    backbone: nn.Module, example: Tensor, colour: bool, cfg: Optional[dict] = None
+) -> tuple:
     """Find the least that makes images fit a backbone, and its features.
 
     Images are taken as they are wherever the backbone can process them.
@@ -279,11 +289,12 @@ def fit_images(backbone: nn.Module, example: Tensor, colour: bool,
     paddings = {(0, 0, 0, 0): None}
     for divisor in DIVISORS:
         rows, columns = -height % divisor, -width % divisor
-        paddings[columns // 2, columns - columns // 2,
-                 rows // 2, rows - rows // 2] = None
+        paddings[columns // 2, columns - columns // 2, rows // 2, rows - rows // 2] = (
+            None
+        )
     first = None
     # LeNet-5 is for grey images only.
-    for repeat in ([True, False] if colour else [False]):
+    for repeat in [True, False] if colour else [False]:
         for padding in paddings:
             fitting = ImageFitting(repeat, padding)
             try:
@@ -296,14 +307,19 @@ def fit_images(backbone: nn.Module, example: Tensor, colour: bool,
     raise ValueError(
         f'{type(backbone).__name__} cannot process images of shape '
         f'{tuple(example.shape[1:])} (data_preprocessor.input_shape): '
-        f'{reason}. ' +
-        (f'It can with {", or with ".join(ways)}.' if ways else
-         ('' if cfg is None else 'Images of 224 or 32 px do not help. ') +
-         'Give it other options, or take another backbone.')) from first
+        f'{reason}. '
+        + (
+            f'It can with {", or with ".join(ways)}.'
+            if ways
+            else ('' if cfg is None else 'Images of 224 or 32 px do not help. ')
+            + 'Give it other options, or take another backbone.'
+        )
+    ) from first
 
 
-def find_ways(backbone: nn.Module, cfg: dict, example: Tensor,
-              colour: bool) -> List[str]:
+def find_ways(
+    backbone: nn.Module, cfg: dict, example: Tensor, colour: bool
+) -> List[str]:
     """Options and images with which a backbone can be used.
 
     Args:
@@ -316,33 +332,41 @@ def find_ways(backbone: nn.Module, cfg: dict, example: Tensor,
     _, channels, height, width = example.shape
     accepted = constructor_parameters(get_class(cfg))
     ways = []
-    sizes = {(height, width): None, (-(-height // 32) * 32,
-                                     -(-width // 32) * 32): None}
+    sizes = {(height, width): None, (-(-height // 32) * 32, -(-width // 32) * 32): None}
     small = dict(pad_small_map=True)
-    tried = [dict(img_size=size[0] if size[0] == size[1] else size)
-             for size in sizes]
+    tried = [dict(img_size=size[0] if size[0] == size[1] else size) for size in sizes]
     # TinyViT takes no single number.
-    tried += [dict(img_size=size) for size in sizes] + [small] + \
-        [dict(small, **options) for options in tried]
+    tried += (
+        [dict(img_size=size) for size in sizes]
+        + [small]
+        + [dict(small, **options) for options in tried]
+    )
     for options in tried:
         if accepted.issuperset(options) and is_processed(
-                lambda options=options: build_backbone(
-                    dict(cfg, **options), channels), example, colour):
-            ways.append(' and '.join(f'backbone.{name}={value}'
-                                     for name, value in options.items()))
+            lambda options=options: build_backbone(dict(cfg, **options), channels),
+            example,
+            colour,
+        ):
+            ways.append(
+                ' and '.join(
+                    f'backbone.{name}={value}' for name, value in options.items()
+                )
+            )
             break
     for shape in ((channels, 224, 224), (1, 32, 32)):
-        if is_processed(lambda: backbone, torch.zeros(2, *shape),
-                        colour and shape[0] == 1):
-            ways.append(f'images of shape {shape} (set '
-                        'data_preprocessor.input_shape, and the sizes in '
-                        'the pipelines)')
+        if is_processed(
+            lambda: backbone, torch.zeros(2, *shape), colour and shape[0] == 1
+        ):
+            ways.append(
+                f'images of shape {shape} (set '
+                'data_preprocessor.input_shape, and the sizes in '
+                'the pipelines)'
+            )
             break
     return ways
 
 
-def is_processed(build: Callable[[], nn.Module], example: Tensor,
-                 colour: bool) -> bool:
+def is_processed(build: Callable[[], nn.Module], example: Tensor, colour: bool) -> bool:
     """Return whether a backbone can be built and process such images."""
     # Classes raise errors of any kind about what they cannot use.
     try:
@@ -363,8 +387,7 @@ def run_backbone(backbone: nn.Module, example: Tensor):
     return feats
 
 
-def feature_channels(backbone: nn.Module, feats,
-                     example: Tensor) -> Optional[int]:
+def feature_channels(backbone: nn.Module, feats, example: Tensor) -> Optional[int]:
     """Channels of the deepest feature where its layout is an unusual one.
 
     An MLP-Mixer returns (B, C, L), timm's Swin (B, H, W, C).
@@ -401,8 +424,7 @@ def fill_sizes(cfg: dict, feats, channels: Optional[int] = None) -> dict:
     # A neck's NamedTuple or a backbone's scales; all necks here hand on
     # tensors of one width.
     feature = as_map(last_feature(feats), channels)
-    sizes = dict(
-        in_channels=feature.shape[1], map_size=tuple(feature.shape[2:]))
+    sizes = dict(in_channels=feature.shape[1], map_size=tuple(feature.shape[2:]))
     missing = {
         name: size
         for name, size in sizes.items()
@@ -422,6 +444,8 @@ def get_class(cfg: dict) -> type:
         return cfg['type']
     cls = MODELS.get(cfg['type'])
     if cls is None:
-        raise KeyError(f'{cfg["type"]!r} is no model of mmfer, mmpretrain or '
-                       'mmengine; check the spelling.')
+        raise KeyError(
+            f'{cfg["type"]!r} is no model of mmfer, mmpretrain or '
+            'mmengine; check the spelling.'
+        )
     return cls

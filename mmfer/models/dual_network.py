@@ -1,4 +1,5 @@
 """Two complete classifiers that are trained together."""
+
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
@@ -9,15 +10,14 @@ from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmfer.compat import merge_options
+from mmfer.models.utils import full_precision, probe
 from mmfer.registry import MODELS
+from mmfer.utils.config import merge_options
 
 from .classifier import blank_images, build_data_preprocessor
 from .heads import least_confidence, stack_labels
-from .latent_compensation import probe
 from .predictions import BatchPrediction
 from .pretrained import CheckedPretrained
-from .uncertainty_neck import full_precision
 
 PREDICT_WITH = ('network1', 'network2', 'mean')
 SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
@@ -62,65 +62,72 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             option is out of range.
     """
 
-    def __init__(self,
-                 network1: dict,
-                 network2: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 predict_with: str = 'network1',
-                 noise_model: Optional[dict] = None,
-                 warmup_epochs: int = 1,
-                 refit_interval: int = 1,
-                 score_source: str = 'epoch',
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        network1: dict,
+        network2: Optional[dict] = None,
+        data_preprocessor: Optional[dict] = None,
+        predict_with: str = 'network1',
+        noise_model: Optional[dict] = None,
+        warmup_epochs: int = 1,
+        refit_interval: int = 1,
+        score_source: str = 'epoch',
+        init_cfg: Optional[dict] = None,
+    ):
         name = type(self).__name__
         if predict_with not in PREDICT_WITH:
-            raise ValueError(f'{name}: predict_with must be one of '
-                             f'{", ".join(PREDICT_WITH)}, got '
-                             f'{predict_with!r}')
+            raise ValueError(
+                f'{name}: predict_with must be one of '
+                f'{", ".join(PREDICT_WITH)}, got '
+                f'{predict_with!r}'
+            )
         if score_source not in SCORE_SOURCES:
-            raise ValueError(f'{name}: score_source must be one of '
-                             f'{", ".join(SCORE_SOURCES)}, got '
-                             f'{score_source!r}')
+            raise ValueError(
+                f'{name}: score_source must be one of '
+                f'{", ".join(SCORE_SOURCES)}, got '
+                f'{score_source!r}'
+            )
         if warmup_epochs < 1 or refit_interval < 1:
             raise ValueError(
                 f'{name}: warmup_epochs and refit_interval must be at least '
                 f'1, got {warmup_epochs} and {refit_interval}: before one '
-                'epoch there is no score to fit to.')
+                'epoch there is no score to fit to.'
+            )
         super().__init__(
             init_cfg=init_cfg,
-            data_preprocessor=build_data_preprocessor(data_preprocessor))
+            data_preprocessor=build_data_preprocessor(data_preprocessor),
+        )
         self.network1 = self._build_network(network1, 'network1')
         self.network2 = self._build_network(
-            merge_options(network1, network2), 'network2')
+            merge_options(network1, network2), 'network2'
+        )
         self.num_classes = self._check_classes()
         self.predict_with = predict_with
         self.warmup_epochs = warmup_epochs
         self.refit_interval = refit_interval
         self.score_source = score_source
         self.noise_models = nn.ModuleList(
-            MODELS.build(
-                dict(dict(type='LabelNoiseModel'), **(noise_model or {})))
-            for _ in range(2))
+            MODELS.build(dict(dict(type='LabelNoiseModel'), **(noise_model or {})))
+            for _ in range(2)
+        )
         self._epoch: Optional[int] = None
         self._collected: Optional[List[Tuple[Tensor, Tensor]]] = None
 
     def _build_network(self, cfg: dict, name: str) -> nn.Module:
-        network = MODELS.build(
-            dict(cfg, data_preprocessor=self.data_preprocessor))
+        network = MODELS.build(dict(cfg, data_preprocessor=self.data_preprocessor))
         network.config_path = f'model.{name}'
         return network
 
     def _check_classes(self) -> int:
         example = blank_images(self.data_preprocessor)
-        counts = [
-            probe(network, example).shape[1] for network in self.networks
-        ]
+        counts = [probe(network, example).shape[1] for network in self.networks]
         if counts[0] != counts[1]:
             raise ValueError(
                 f'{type(self).__name__}: network1 has {counts[0]} classes '
                 f'and network2 has {counts[1]}. They see the same labels: '
                 'leave num_classes out of both heads, and it is taken from '
-                'data_preprocessor.num_classes.')
+                'data_preprocessor.num_classes.'
+            )
         return counts[0]
 
     @property
@@ -129,10 +136,12 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         return self.network1, self.network2
 
     # -- forward -----------------------------------------------------------
-    def forward(self,
-                inputs: Tensor,
-                data_samples: Optional[List[DataSample]] = None,
-                mode: str = 'tensor'):
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[List[DataSample]] = None,
+        mode: str = 'tensor',
+    ):
         """Logits of both networks, losses, or predictions.
 
         Args:
@@ -166,13 +175,16 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     @torch.no_grad()
     def measure(self, log_prob: List[Tensor], labels: Tensor) -> Tensor:
         """Agreement of each network with the labels, (2, B)."""
-        return torch.stack([
-            model.measure(x, labels)
-            for model, x in zip(self.noise_models, log_prob, strict=True)
-        ])
+        return torch.stack(
+            [
+                model.measure(x, labels)
+                for model, x in zip(self.noise_models, log_prob, strict=True)
+            ]
+        )
 
-    def joint_loss(self, log_prob: List[Tensor], labels: Tensor,
-                   agreements: Tensor) -> Dict[str, Tensor]:
+    def joint_loss(
+        self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
+    ) -> Dict[str, Tensor]:
         """What is minimised.
 
         Args:
@@ -187,7 +199,8 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         """
         return dict(
             loss_network1=F.nll_loss(log_prob[0], labels),
-            loss_network2=F.nll_loss(log_prob[1], labels))
+            loss_network2=F.nll_loss(log_prob[1], labels),
+        )
 
     def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
         """``pred_score``, (B, C), and ``uncertainty``, (B, ).
@@ -196,13 +209,18 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         ``network_scores``, (B, 2, C), are the probabilities of each network.
         """
         scores = torch.stack(
-            [x.float().softmax(dim=1) for x in self(inputs, mode='tensor')])
-        chosen = scores.mean(dim=0) if self.predict_with == 'mean' else \
-            scores[PREDICT_WITH.index(self.predict_with)]
+            [x.float().softmax(dim=1) for x in self(inputs, mode='tensor')]
+        )
+        chosen = (
+            scores.mean(dim=0)
+            if self.predict_with == 'mean'
+            else scores[PREDICT_WITH.index(self.predict_with)]
+        )
         return dict(
             pred_score=chosen,
             uncertainty=least_confidence(chosen),
-            network_scores=scores.transpose(0, 1))
+            network_scores=scores.transpose(0, 1),
+        )
 
     # -- label noise -------------------------------------------------------
     def check_schedule(self, max_epochs: int) -> None:
@@ -211,7 +229,8 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             raise ValueError(
                 f'{type(self).__name__}: warmup_epochs={self.warmup_epochs} '
                 f'leaves nothing of {max_epochs} training epochs; lower it '
-                'or train longer (train_cfg.max_epochs).')
+                'or train longer (train_cfg.max_epochs).'
+            )
 
     def start_epoch(self, epoch: int) -> None:
         """Called before each training epoch (0-based)."""
@@ -231,7 +250,8 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
                 f'{type(self).__name__} does not know the epoch, and its '
                 "noise models are never fitted: add dict(type='"
                 "NoiseModelHook') to custom_hooks (a config that sets "
-                'custom_hooks anew loses that of its base).')
+                'custom_hooks anew loses that of its base).'
+            )
         return self._epoch
 
     def refit_due(self, epoch: int) -> bool:
@@ -244,15 +264,15 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         """Whether this epoch is one of plain cross-entropy."""
         return self.epoch < self.warmup_epochs
 
-    def _collect(self, data_samples: List[DataSample],
-                 agreements: Tensor) -> None:
+    def _collect(self, data_samples: List[DataSample], agreements: Tensor) -> None:
         if self._collected is None or not self.training:
             return
         if 'sample_id' not in data_samples[0]:
             raise ValueError(
                 f'{type(self).__name__} needs the sample_id of each image: '
                 "end the training pipeline with dict(type='PackFERInputs'), "
-                'and use a data set of mmfer.')
+                'and use a data set of mmfer.'
+            )
         ids = torch.tensor([sample.sample_id for sample in data_samples])
         self._collected.append((ids, agreements))
 
@@ -286,8 +306,8 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         """
         device = self.noise_models[0].table.device
         return [
-            model.fit(values.to(device)) for model, values in zip(
-                self.noise_models, agreements, strict=True)
+            model.fit(values.to(device))
+            for model, values in zip(self.noise_models, agreements, strict=True)
         ]
 
     def reset_noise_models(self) -> None:
@@ -299,14 +319,14 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     def clean_probability(self, agreements: Tensor) -> Tensor:
         """What each network's noise model says, (2, N)."""
         device = self.noise_models[0].table.device
-        return torch.stack([
-            model.weigh(values.to(device))
-            for model, values in zip(self.noise_models, agreements,
-                                     strict=True)
-        ])
+        return torch.stack(
+            [
+                model.weigh(values.to(device))
+                for model, values in zip(self.noise_models, agreements, strict=True)
+            ]
+        )
 
-    def judge_labels(self, scores: Tensor,
-                     labels: Tensor) -> Dict[str, Tensor]:
+    def score_labels(self, scores: Tensor, labels: Tensor) -> Dict[str, Tensor]:
         """Columns of the sample-score table, each (N, ).
 
         Args:
@@ -321,8 +341,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             of the table in order. With no noise model at all it is the
             latter.
         """
-        clean = self.clean_probability(
-            self.measure_scores(scores, labels)).cpu()
+        clean = self.clean_probability(self.measure_scores(scores, labels)).cpu()
         given = scores[torch.arange(len(labels)), :, labels].mean(dim=1)
         noise_score = 1 - given
         fitted = [model.fitted for model in self.noise_models]
@@ -332,4 +351,5 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         return dict(
             clean_probability_1=clean[0],
             clean_probability_2=clean[1],
-            noise_score=noise_score)
+            noise_score=noise_score,
+        )

@@ -1,4 +1,5 @@
 """Mixing several images' features by their uncertainty."""
+
 from typing import List
 
 import torch
@@ -38,9 +39,6 @@ def mix(means: Tensor, weights: Tensor) -> Tensor:
     return (weights * means).sum(dim=0)
 
 
-def random_partners(batch_size: int, count: int,
-                    device: torch.device) -> List[Tensor]:
+def random_partners(batch_size: int, count: int, device: torch.device) -> List[Tensor]:
     """Independent permutations of the batch; fixed points may occur."""
-    return [
-        torch.randperm(batch_size, device=device) for _ in range(count)
-    ]
+    return [torch.randperm(batch_size, device=device) for _ in range(count)]

@@ -1,4 +1,5 @@
 """What the heads of all methods share."""
+
 from typing import Dict, List, Optional, Tuple
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from .predictions import BatchPrediction
 from .uncertainty_neck import GaussianFeature
-
 
 UNCERTAINTIES = ('arithmetic', 'geometric', 'confidence')
 
@@ -26,7 +26,8 @@ def stack_labels(data_samples: List[DataSample]) -> Tensor:
         raise ValueError(
             'this method needs one label for each image, but the samples '
             'have a gt_score: remove MixUp or CutMix from model.train_cfg, '
-            'and soft_labels from the data set.')
+            'and soft_labels from the data set.'
+        )
     return torch.cat([sample.gt_label for sample in data_samples])
 
 
@@ -50,16 +51,19 @@ class GaussianHead(BatchPrediction, ClsHead):
             Defaults to ``'arithmetic'``.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 uncertainty: str = 'arithmetic',
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        uncertainty: str = 'arithmetic',
+        init_cfg: Optional[dict] = None,
+    ):
         super().__init__(init_cfg=init_cfg)
         if uncertainty not in UNCERTAINTIES:
             raise ValueError(
                 f'{type(self).__name__} has no uncertainty {uncertainty!r}, '
-                f'only {", ".join(UNCERTAINTIES)}.')
+                f'only {", ".join(UNCERTAINTIES)}.'
+            )
         self.uncertainty = uncertainty
         self.num_classes = num_classes
         self.in_channels = in_channels
@@ -78,8 +82,10 @@ class GaussianHead(BatchPrediction, ClsHead):
         scores = self(feats).float().softmax(dim=1)
         return dict(
             pred_score=scores,
-            uncertainty=least_confidence(scores) if self.uncertainty ==
-            'confidence' else feats.uncertainty(self.uncertainty))
+            uncertainty=least_confidence(scores)
+            if self.uncertainty == 'confidence'
+            else feats.uncertainty(self.uncertainty),
+        )
 
 
 def label_cross_entropy(logits: Tensor, labels: Tuple[Tensor, ...]) -> Tensor:

@@ -1,4 +1,5 @@
 """From how well predictions agree with labels to clean probabilities."""
+
 import warnings
 from typing import Optional
 
@@ -102,41 +103,45 @@ class LabelNoiseModel(nn.Module):
             Defaults to 0.05.
     """
 
-    def __init__(self,
-                 agreement: str = 'similarity',
-                 mixture: Optional[dict] = None,
-                 table_size: Optional[int] = 100,
-                 monotone: str = 'both',
-                 edge: float = 1e-3,
-                 margin: float = 1e-4,
-                 min_separation: Optional[float] = 0.05):
+    def __init__(
+        self,
+        agreement: str = 'similarity',
+        mixture: Optional[dict] = None,
+        table_size: Optional[int] = 100,
+        monotone: str = 'both',
+        edge: float = 1e-3,
+        margin: float = 1e-4,
+        min_separation: Optional[float] = 0.05,
+    ):
         super().__init__()
         if agreement not in AGREEMENTS:
-            raise ValueError(f'LabelNoiseModel has no agreement '
-                             f'{agreement!r}, only {", ".join(AGREEMENTS)}.')
+            raise ValueError(
+                f'LabelNoiseModel has no agreement '
+                f'{agreement!r}, only {", ".join(AGREEMENTS)}.'
+            )
         if monotone not in MONOTONE:
-            raise ValueError(f'monotone must be one of {", ".join(MONOTONE)}'
-                             f', got {monotone!r}')
+            raise ValueError(
+                f'monotone must be one of {", ".join(MONOTONE)}, got {monotone!r}'
+            )
         if table_size is None and monotone != 'none':
             raise ValueError(
                 'a monotone posterior needs a table: give table_size, or '
-                "monotone='none' for the posterior of Eq. 5 as it is.")
+                "monotone='none' for the posterior of Eq. 5 as it is."
+            )
         if table_size is not None and table_size < 2:
-            raise ValueError(f'table_size must be at least 2 or None, got '
-                             f'{table_size}')
+            raise ValueError(f'table_size must be at least 2 or None, got {table_size}')
         for name, value in (('edge', edge), ('margin', margin)):
             if not 0 <= value < 0.5:
                 raise ValueError(f'{name} must lie in [0, 0.5), got {value}')
         self.agreement = agreement
-        self.mixture = MODELS.build(
-            dict(dict(type='BetaMixture'), **(mixture or {})))
+        self.mixture = MODELS.build(dict(dict(type='BetaMixture'), **(mixture or {})))
         self.table_size = table_size
         self.monotone = monotone
         self.edge = edge
         self.margin = margin
         self.min_separation = min_separation
         self.register_buffer('table', torch.ones(table_size or 0))
-        self.register_buffer('bounds', torch.tensor([0., 1.]))
+        self.register_buffer('bounds', torch.tensor([0.0, 1.0]))
 
     @property
     def fitted(self) -> bool:
@@ -162,25 +167,26 @@ class LabelNoiseModel(nn.Module):
         before = {k: v.clone() for k, v in self.state_dict().items()}
         if self.agreement == 'loss':
             self.bounds.copy_(
-                torch.stack([quantile(agreements, q) for q in LOSS_QUANTILES]))
+                torch.stack([quantile(agreements, q) for q in LOSS_QUANTILES])
+            )
         self.mixture.fit(self.scale(agreements))
         separation = self.mixture.separation
-        if self.min_separation is not None and \
-                separation < self.min_separation:
+        if self.min_separation is not None and separation < self.min_separation:
             self.load_state_dict(before)
             warnings.warn(
                 'a fit of the label noise model was not taken: the means of '
                 f'clean and noisy labels are {separation:.3f} apart, less '
                 f'than min_separation={self.min_separation}. The model stays '
                 f'{"as it was" if self.fitted else "switched off"}; if this '
-                'goes on, train longer before (warmup_epochs).', stacklevel=2)
+                'goes on, train longer before (warmup_epochs).',
+                stacklevel=2,
+            )
             return False
         if self.table_size is not None:
             grid = torch.linspace(
-                0, 1, self.table_size, dtype=torch.float64,
-                device=self.table.device)
-            table = flatten_tails(
-                self.mixture.posterior(grid), self.monotone)
+                0, 1, self.table_size, dtype=torch.float64, device=self.table.device
+            )
+            table = flatten_tails(self.mixture.posterior(grid), self.monotone)
             self.table.copy_(table)
         return True
 
@@ -211,7 +217,7 @@ class LabelNoiseModel(nn.Module):
             weights = self.table[index.clamp_max(self.table_size - 1)]
         weights = weights.clamp(self.margin, 1 - self.margin)
         # Not an if: the host would wait for the device in every step.
-        return torch.where(self.mixture.fitted, weights, 1.)
+        return torch.where(self.mixture.fitted, weights, 1.0)
 
 
 def quantile(values: Tensor, q: float) -> Tensor:

@@ -5,30 +5,42 @@ Gaussian; their spread over the batch is the uncertainty of the layer, and
 features are re-drawn from it. Nothing is learned, nothing is stored: the
 module has no state, so attaching it leaves a model's checkpoint as it was.
 """
+
 import random
 from collections import Counter
 from functools import partial
-from typing import (Any, Dict, Iterable, Iterator, List, NamedTuple, Optional,
-                    Sequence, Tuple, Union)
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mmfer.models.utils import as_map, probe
 from mmfer.registry import MODELS
-
-from .uncertainty_neck import as_map
 
 
 class Moments(NamedTuple):
     """Mean and standard deviation over one axis or more."""
+
     mean: Tensor
     std: Tensor
 
 
-def channel_moments(x: Tensor, eps: float, unbiased: bool,
-                    scratch: Optional[Tensor] = None) -> Moments:
+def channel_moments(
+    x: Tensor, eps: float, unbiased: bool, scratch: Optional[Tensor] = None
+) -> Moments:
     """Mean and std of each channel of each sample, ALUM Eqs. 2 and 3.
 
     Args:
@@ -58,12 +70,12 @@ def batch_std(statistic: Tensor, eps: float, unbiased: bool) -> Tensor:
     Returns:
         Tensor: Shape (1, C).
     """
-    return (statistic.var(dim=0, correction=int(unbiased), keepdim=True) +
-            eps).sqrt()
+    return (statistic.var(dim=0, correction=int(unbiased), keepdim=True) + eps).sqrt()
 
 
-def redraw_statistics(moments: Moments, noise: Tuple[Tensor, Tensor],
-                      eps: float, unbiased: bool) -> Moments:
+def redraw_statistics(
+    moments: Moments, noise: Tuple[Tensor, Tensor], eps: float, unbiased: bool
+) -> Moments:
     """Perturbed mean and std: the two brackets of ALUM Eq. 7.
 
     Args:
@@ -76,13 +88,17 @@ def redraw_statistics(moments: Moments, noise: Tuple[Tensor, Tensor],
     Returns:
         Moments: mean + e1 * Sigma_mean and std + e2 * Sigma_std.
     """
-    return Moments(*(
-        value + draw * batch_std(value, eps, unbiased)
-        for value, draw in zip(moments, noise, strict=True)))
+    return Moments(
+        *(
+            value + draw * batch_std(value, eps, unbiased)
+            for value, draw in zip(moments, noise, strict=True)
+        )
+    )
 
 
-def channel_map(own: Moments, noise: Tuple[Tensor, Tensor], stats: str,
-                eps: float, unbiased: bool) -> Tuple[Tensor, Tensor]:
+def channel_map(
+    own: Moments, noise: Tuple[Tensor, Tensor], stats: str, eps: float, unbiased: bool
+) -> Tuple[Tensor, Tensor]:
     """ALUM Eq. 7 as one affine map per channel of each sample.
 
     Args:
@@ -95,8 +111,7 @@ def channel_map(own: Moments, noise: Tuple[Tensor, Tensor], stats: str,
     new = redraw_statistics(own, noise, eps, unbiased)
     if stats == 'batch':
         centre = Moments(*(s.mean(dim=0, keepdim=True) for s in own))
-        new = Moments(*(
-            c + n - s for c, n, s in zip(centre, new, own, strict=True)))
+        new = Moments(*(c + n - s for c, n, s in zip(centre, new, own, strict=True)))
         own = centre
     # new.std * (x - own.mean) / own.std + new.mean
     scale = new.std / own.std
@@ -112,8 +127,14 @@ class Compensate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, noise: Tuple[Tensor, Tensor], stats: str,
-                eps: float, unbiased: bool) -> Tensor:
+    def forward(
+        ctx,
+        x: Tensor,
+        noise: Tuple[Tensor, Tensor],
+        stats: str,
+        eps: float,
+        unbiased: bool,
+    ) -> Tensor:
         """See :func:`compensate`."""
         ctx.options = (noise, stats, eps, unbiased)
         wide = widen(x)
@@ -121,8 +142,7 @@ class Compensate(torch.autograd.Function):
         own = channel_moments(wide, eps, unbiased, scratch=out)
         scale, shift = channel_map(own, *ctx.options)
         ctx.save_for_backward(x, *own)
-        return torch.addcmul(
-            as_map(shift), wide, as_map(scale), out=out).to(x.dtype)
+        return torch.addcmul(as_map(shift), wide, as_map(scale), out=out).to(x.dtype)
 
     @staticmethod
     @once_differentiable
@@ -137,13 +157,14 @@ class Compensate(torch.autograd.Function):
             own = Moments(*(s.detach().requires_grad_() for s in own))
             scale, shift = channel_map(own, *ctx.options)
             to_mean, to_std = torch.autograd.grad(
-                (scale, shift), own, (grad_scale, grad_shift))
+                (scale, shift), own, (grad_scale, grad_shift)
+            )
         # d mean / dx = 1 / HW, d std / dx = (x - mean) / (HW or HW - 1) / std
         count = x[0, 0].numel()
         slope = to_std / ((count - unbiased) * own.std)
         constant = to_mean / count - slope * own.mean
         out = torch.addcmul(as_map(constant), x, as_map(slope), out=out)
-        return out.addcmul_(grad, as_map(scale)).to(dtype), *4 * (None, )
+        return out.addcmul_(grad, as_map(scale)).to(dtype), *4 * (None,)
 
 
 def widen(x: Tensor) -> Tensor:
@@ -151,11 +172,13 @@ def widen(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def compensate(x: Tensor,
-               noise: Tuple[Tensor, Tensor],
-               stats: str = 'instance',
-               eps: float = 1e-6,
-               unbiased: bool = True) -> Tensor:
+def compensate(
+    x: Tensor,
+    noise: Tuple[Tensor, Tensor],
+    stats: str = 'instance',
+    eps: float = 1e-6,
+    unbiased: bool = True,
+) -> Tensor:
     """Compensate a feature map, ALUM Eq. 7.
 
     Args:
@@ -205,19 +228,20 @@ class LatentCompensation(nn.Module):
             see there.
     """
 
-    def __init__(self,
-                 layers: Optional[Sequence[str]] = None,
-                 prob: float = 0.5,
-                 stats: str = 'instance',
-                 shared_noise: bool = False,
-                 eps: float = 1e-6,
-                 unbiased: bool = True):
+    def __init__(
+        self,
+        layers: Optional[Sequence[str]] = None,
+        prob: float = 0.5,
+        stats: str = 'instance',
+        shared_noise: bool = False,
+        eps: float = 1e-6,
+        unbiased: bool = True,
+    ):
         super().__init__()
         if not 0 <= prob <= 1:
             raise ValueError(f'prob must lie in [0, 1], got {prob}')
         if stats not in ('instance', 'batch'):
-            raise ValueError(
-                f"stats must be 'instance' or 'batch', got {stats!r}")
+            raise ValueError(f"stats must be 'instance' or 'batch', got {stats!r}")
         self.layers = None if layers is None else list(layers)
         self.prob = prob
         self.stats = stats
@@ -250,7 +274,8 @@ class LatentCompensation(nn.Module):
                 'in the backward pass, from later ones that compensation '
                 'has changed, so gradients would be wrong. Set '
                 'backbone.no_custom_backward=True, or '
-                'latent_compensation=None.')
+                'latent_compensation=None.'
+            )
         # A module that stands in several places has several names.
         modules = dict(backbone.named_modules(remove_duplicate=False))
         if self.layers is None:
@@ -260,13 +285,15 @@ class LatentCompensation(nn.Module):
             chosen = self.find_named(backbone, example, modules)
         for layer in chosen:
             modules[layer.name].register_forward_hook(
-                partial(self._hook, name=layer.name, maps=layer.maps))
+                partial(self._hook, name=layer.name, maps=layer.maps)
+            )
         keys = [(layer.name, i) for layer in chosen for i in layer.maps]
         backbone.register_forward_pre_hook(partial(self._draw_gates, keys))
         return self.layers
 
-    def find_named(self, backbone: nn.Module, example: Tensor,
-                   modules: Dict[str, nn.Module]) -> List['LayerRun']:
+    def find_named(
+        self, backbone: nn.Module, example: Tensor, modules: Dict[str, nn.Module]
+    ) -> List['LayerRun']:
         """Find the layers of the config, each of which has to run once.
 
         Args:
@@ -280,18 +307,21 @@ class LatentCompensation(nn.Module):
             raise ValueError(
                 f'LatentCompensation: {network} has no layer '
                 f'{", ".join(map(repr, unknown))}. Its layers are: '
-                f'{", ".join(name for name in modules if name)}.')
+                f'{", ".join(name for name in modules if name)}.'
+            )
         trace = trace_layers(
-            backbone, example, [(name, modules[name]) for name in self.layers])
+            backbone, example, [(name, modules[name]) for name in self.layers]
+        )
         chosen = []
         for name in self.layers:
             runs = [layer for layer in trace if layer.name == name]
             if len(runs) != 1:
                 raise ValueError(
                     f'LatentCompensation: layer {name!r} of {network} runs '
-                    f'{len(runs)} times in a forward pass' +
-                    explain_runs(name, modules) +
-                    '; a layer to compensate runs once.')
+                    f'{len(runs)} times in a forward pass'
+                    + explain_runs(name, modules)
+                    + '; a layer to compensate runs once.'
+                )
             chosen += runs
         return chosen
 
@@ -303,15 +333,20 @@ class LatentCompensation(nn.Module):
         """
         return random.random() < self.prob
 
-    def _draw_gates(self, keys: List[tuple], backbone: nn.Module,
-                    args: tuple) -> None:
+    def _draw_gates(self, keys: List[tuple], backbone: nn.Module, args: tuple) -> None:
         # At the start of a pass: a layer that is run again for its gradient
         # (with_cp=True) must find the same gate.
         if backbone.training and self.training:
             self._gates = {key: self.draw_gate() for key in keys}
 
-    def _hook(self, module: nn.Module, args: tuple, output, name: str,
-              maps: Dict[Optional[int], bool]):
+    def _hook(
+        self,
+        module: nn.Module,
+        args: tuple,
+        output,
+        name: str,
+        maps: Dict[Optional[int], bool],
+    ):
         if not (module.training and self.training):
             return None
 
@@ -332,16 +367,16 @@ class LatentCompensation(nn.Module):
             gate (bool, optional): Whether it is open. Defaults to None: it
                 is drawn.
         """
-        if not self.training or not (
-                self.draw_gate() if gate is None else gate):
+        if not self.training or not (self.draw_gate() if gate is None else gate):
             return x
         tokens = x.ndim == 3
         feature = x.transpose(1, 2).unsqueeze(-1) if tokens else x
         # A statistic over one value has no spread: nothing to compensate.
         if feature.shape[0] < 2 or feature[0, 0].numel() < 2:
             return x
-        out = compensate(feature, self.draw_noise(feature), self.stats,
-                         self.eps, self.unbiased)
+        out = compensate(
+            feature, self.draw_noise(feature), self.stats, self.eps, self.unbiased
+        )
         return out.squeeze(-1).transpose(1, 2) if tokens else out
 
     def draw_noise(self, x: Tensor) -> Tuple[Tensor, Tensor]:
@@ -354,8 +389,10 @@ class LatentCompensation(nn.Module):
         return first, torch.randn(shape, device=x.device, dtype=dtype)
 
     def extra_repr(self) -> str:
-        return (f'layers={self.layers}, prob={self.prob}, '
-                f'stats={self.stats!r}, shared_noise={self.shared_noise}')
+        return (
+            f'layers={self.layers}, prob={self.prob}, '
+            f'stats={self.stats!r}, shared_noise={self.shared_noise}'
+        )
 
 
 def explain_runs(name: str, modules: Dict[str, nn.Module]) -> str:
@@ -366,18 +403,23 @@ def explain_runs(name: str, modules: Dict[str, nn.Module]) -> str:
         modules (dict[str, nn.Module]): All layers, each under all its names.
     """
     if isinstance(modules[name], (nn.ModuleList, nn.ModuleDict)):
-        member = next((other for other in modules
-                       if other.startswith(f'{name}.')), f'{name}.0')
+        member = next(
+            (other for other in modules if other.startswith(f'{name}.')), f'{name}.0'
+        )
         return f', being a list of layers (name its members, as {member!r})'
-    others = [repr(other) for other, module in modules.items()
-              if module is modules[name] and other != name]
+    others = [
+        repr(other)
+        for other, module in modules.items()
+        if module is modules[name] and other != name
+    ]
     if others:
         return f', being the same module as {", ".join(others[:3])}'
     return ''
 
 
-def map_elements(function, output: Union[Tensor, tuple, list],
-                 elements: Dict[Optional[int], Any]):
+def map_elements(
+    function, output: Union[Tensor, tuple, list], elements: Dict[Optional[int], Any]
+):
     """Apply ``function`` to a tensor or to some elements of a sequence.
 
     Swin's stages, for one, return (tokens, (height, width)).
@@ -389,15 +431,15 @@ def map_elements(function, output: Union[Tensor, tuple, list],
             stay as they are.
     """
     if isinstance(output, Tensor):
-        return function(output, elements[None]) if None in elements \
-            else output
+        return function(output, elements[None]) if None in elements else output
     changed = [
         function(item, elements[index]) if index in elements else item
         for index, item in enumerate(output)
     ]
     # Named tuples take their fields one by one.
-    return type(output)(*changed) if hasattr(output, '_fields') \
-        else type(output)(changed)
+    return (
+        type(output)(*changed) if hasattr(output, '_fields') else type(output)(changed)
+    )
 
 
 # They hand on what another layer has made.
@@ -437,14 +479,17 @@ def choose_layers(backbone: nn.Module, example: Tensor) -> List['LayerRun']:
     runs = Counter(layer.name for layer in trace)
     trace = {
         layer.name: layer
-        for layer in trace if runs[layer.name] == 1 and layer.positions
+        for layer in trace
+        if runs[layer.name] == 1
+        and layer.positions
         and not isinstance(layers[layer.name], NO_LAYERS)
     }
     if not trace:
         raise ValueError(
             f'LatentCompensation finds no layer of {type(backbone).__name__} '
             'whose output has a height and width, or tokens. Name some in '
-            'latent_compensation.layers, or set latent_compensation=None.')
+            'latent_compensation.layers, or set latent_compensation=None.'
+        )
     return [trace[name] for name in pick_names(trace)]
 
 
@@ -468,8 +513,9 @@ def pick_names(trace: Dict[str, 'LayerRun']) -> List[str]:
     return [blocks[(i + 1) * len(blocks) // picks - 1] for i in range(picks)]
 
 
-def layers_of(module: nn.Module, prefix: str = '',
-              depth: int = 2) -> Iterator[Tuple[str, nn.Module]]:
+def layers_of(
+    module: nn.Module, prefix: str = '', depth: int = 2
+) -> Iterator[Tuple[str, nn.Module]]:
     """Children, and the members of those that are mere containers.
 
     What lies inside a block (the patch embedding of a transformer, the
@@ -489,8 +535,11 @@ def layers_of(module: nn.Module, prefix: str = '',
     for name, child in children:
         yield prefix + name, child
         # Lists never run themselves, however deep they lie in one another.
-        if isinstance(child, nn.ModuleList) or \
-                depth > 1 and isinstance(child, nn.Sequential):
+        if (
+            isinstance(child, nn.ModuleList)
+            or depth > 1
+            and isinstance(child, nn.Sequential)
+        ):
             yield from layers_of(child, f'{prefix}{name}.', depth - 1)
 
 
@@ -505,14 +554,15 @@ class LayerRun(NamedTuple):
         positions (int): Height times width, or the number of tokens; of
             several maps those of the smallest. 0 if there are none.
     """
+
     name: str
     maps: Dict[Optional[int], bool]
     positions: int
 
 
 def trace_layers(
-        backbone: nn.Module, example: Tensor,
-        layers: Iterable[Tuple[str, nn.Module]]) -> List[LayerRun]:
+    backbone: nn.Module, example: Tensor, layers: Iterable[Tuple[str, nn.Module]]
+) -> List[LayerRun]:
     """Runs of layers in a forward pass, in the order in which they finish.
 
     Args:
@@ -530,19 +580,26 @@ def trace_layers(
             for index, item in enumerate(output if several else [output]):
                 # Small patches of all images (TNT) have a batch of their
                 # own.
-                if not isinstance(item, Tensor) or item.ndim not in (3, 4) \
-                        or len(item) != len(example):
+                if (
+                    not isinstance(item, Tensor)
+                    or item.ndim not in (3, 4)
+                    or len(item) != len(example)
+                ):
                     continue
                 last = has_channels_last(item, example)
-                size = item.shape[1:3] if last else \
-                    item.shape[2:] if item.ndim == 4 else item.shape[1:2]
+                size = (
+                    item.shape[1:3]
+                    if last
+                    else item.shape[2:]
+                    if item.ndim == 4
+                    else item.shape[1:2]
+                )
                 if size.numel() > 1:
                     maps[index if several else None] = last
                     sizes.setdefault(item.ndim, []).append(size.numel())
             # Where a layer has maps and tokens (Conformer), maps tell the
             # resolution.
-            trace.append(LayerRun(
-                name, maps, min(sizes.get(4) or sizes.get(3) or [0])))
+            trace.append(LayerRun(name, maps, min(sizes.get(4) or sizes.get(3) or [0])))
 
         return hook
 
@@ -572,19 +629,3 @@ def has_channels_last(feature: Tensor, images: Tensor) -> bool:
         return abs(rows * width - columns * height) < max(height, width)
 
     return not is_size(*feature.shape[2:]) and is_size(*feature.shape[1:3])
-
-
-@torch.no_grad()
-def probe(module: nn.Module, *args):
-    """Run ``module`` in eval mode without leaving a trace.
-
-    Some mmpretrain backbones return None from ``train()``, so the mode of
-    each submodule is put back by hand.
-    """
-    modes = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        return module(*args)
-    finally:
-        for m, mode in modes.items():
-            m.training = mode

@@ -3,6 +3,7 @@
 A score says how well a prediction agrees with the given label, so the
 component with the larger mean is that of the clean labels.
 """
+
 import math
 import warnings
 
@@ -40,14 +41,12 @@ class TwoComponentMixture(nn.Module):
     # Variances below this are those of a point: a hundredth of a percent.
     MIN_VARIANCE = 1e-8
 
-    def __init__(self,
-                 iterations: int = 10,
-                 eps: float = 1e-4,
-                 fix_order: bool = True):
+    def __init__(self, iterations: int = 10, eps: float = 1e-4, fix_order: bool = True):
         super().__init__()
         if iterations < 1:
             raise ValueError(
-                f'a mixture needs at least 1 EM iteration, got {iterations}')
+                f'a mixture needs at least 1 EM iteration, got {iterations}'
+            )
         if not 0 < eps < 0.5:
             raise ValueError(f'eps must lie in (0, 0.5), got {eps}')
         self.iterations = iterations
@@ -90,19 +89,22 @@ class TwoComponentMixture(nn.Module):
         scores = scores.detach().flatten()
         if not scores.numel():
             raise ValueError(
-                f'{type(self).__name__}.fit: there are no scores to fit to.')
+                f'{type(self).__name__}.fit: there are no scores to fit to.'
+            )
         bad = int((~scores.isfinite()).sum())
         if bad:
             raise ValueError(
                 f'{type(self).__name__}.fit: {bad} of {scores.numel()} '
-                'scores are not finite; look for NaN in the predictions.')
+                'scores are not finite; look for NaN in the predictions.'
+            )
         low, high = scores.min().item(), scores.max().item()
         # float32 may overshoot a little.
         if low < -1e-5 or high > 1 + 1e-5:
             raise ValueError(
                 f'{type(self).__name__}.fit: scores range from {low:.4g} to '
                 f'{high:.4g} instead of within [0, 1]; scale them first. '
-                "LabelNoiseModel(agreement='loss') does so for losses.")
+                "LabelNoiseModel(agreement='loss') does so for losses."
+            )
         scores = self._prepare(scores, self.eps)
         self.reset()
         for _ in range(self.iterations):
@@ -113,9 +115,10 @@ class TwoComponentMixture(nn.Module):
                 f'{type(self).__name__}: the clean component ended with the '
                 f'smaller mean ({self.mean[CLEAN]:.3f} against '
                 f'{self.mean[NOISY]:.3f}); components are swapped.',
-                stacklevel=2)
+                stacklevel=2,
+            )
             for buffer in self.buffers():
-                if buffer.shape == (2, ):
+                if buffer.shape == (2,):
                     buffer.copy_(buffer.flip(0))
         return self
 
@@ -127,8 +130,7 @@ class TwoComponentMixture(nn.Module):
     def _maximise(self, scores: Tensor, shares: Tensor) -> None:
         total = shares.sum(dim=1)
         mean = (shares @ scores) / total
-        variance = (shares *
-                    (scores - mean[:, None]).square()).sum(dim=1) / total
+        variance = (shares * (scores - mean[:, None]).square()).sum(dim=1) / total
         self.set_moments(mean, variance.clamp_min(self.MIN_VARIANCE))
         self.weight.copy_(total / scores.numel())
 
@@ -172,8 +174,9 @@ class TwoComponentMixture(nn.Module):
         if not self.fitted:
             return 'not fitted'
         values = dict(weight=self.weight, **self.parameters_of())
-        return ', '.join(f'{name}=({v[NOISY]:.3g}, {v[CLEAN]:.3g})'
-                         for name, v in values.items())
+        return ', '.join(
+            f'{name}=({v[NOISY]:.3g}, {v[CLEAN]:.3g})' for name, v in values.items()
+        )
 
     def _log_joint(self, scores: Tensor) -> Tensor:
         """log p(m) p(s | m), (2, N)."""
@@ -210,22 +213,25 @@ class BetaMixture(TwoComponentMixture):
 
     def reset(self) -> None:
         """See the base class."""
-        self.alpha.copy_(torch.tensor([1., 2.]))
-        self.beta.copy_(torch.tensor([2., 1.]))
+        self.alpha.copy_(torch.tensor([1.0, 2.0]))
+        self.beta.copy_(torch.tensor([2.0, 1.0]))
         self.weight.fill_(0.5)
 
     def log_component_density(self, scores: Tensor) -> Tensor:
         """Eq. 4."""
         alpha = self.alpha.double()[:, None]
         beta = self.beta.double()[:, None]
-        return ((alpha - 1) * scores.log() + (beta - 1) * torch.log1p(-scores)
-                + torch.lgamma(alpha + beta) - torch.lgamma(alpha) -
-                torch.lgamma(beta))
+        return (
+            (alpha - 1) * scores.log()
+            + (beta - 1) * torch.log1p(-scores)
+            + torch.lgamma(alpha + beta)
+            - torch.lgamma(alpha)
+            - torch.lgamma(beta)
+        )
 
     def set_moments(self, mean: Tensor, variance: Tensor) -> None:
         """See the base class."""
-        concentration = (mean * (1 - mean) / variance - 1).clamp(
-            *self.CONCENTRATION)
+        concentration = (mean * (1 - mean) / variance - 1).clamp(*self.CONCENTRATION)
         self.alpha.copy_(mean * concentration)
         # Not (1 - mean) * concentration: as it is published.
         self.beta.copy_(self.alpha * (1 - mean) / mean)
@@ -261,7 +267,7 @@ class GaussianMixture(TwoComponentMixture):
 
     def reset(self) -> None:
         """See the base class."""
-        self.center.copy_(torch.tensor([1., 2.], dtype=torch.float64) / 3)
+        self.center.copy_(torch.tensor([1.0, 2.0], dtype=torch.float64) / 3)
         self.variance.fill_(1 / 18)
         self.weight.fill_(0.5)
 
@@ -269,8 +275,9 @@ class GaussianMixture(TwoComponentMixture):
         """Normal densities."""
         center = self.center.double()[:, None]
         variance = self.variance.double()[:, None]
-        return -0.5 * ((scores - center).square() / variance +
-                       (2 * math.pi * variance).log())
+        return -0.5 * (
+            (scores - center).square() / variance + (2 * math.pi * variance).log()
+        )
 
     def set_moments(self, mean: Tensor, variance: Tensor) -> None:
         """See the base class."""

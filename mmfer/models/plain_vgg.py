@@ -1,4 +1,5 @@
 """VGG-16 of any width."""
+
 from typing import Optional, Tuple
 
 import torch.nn as nn
@@ -26,10 +27,12 @@ class PlainVGG16(BaseBackbone):
             2 / (k * k * C_out), and biases of zero.
     """
 
-    def __init__(self,
-                 in_channels: int = 3,
-                 base_channels: int = 64,
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        in_channels: int = 3,
+        base_channels: int = 64,
+        init_cfg: Optional[dict] = None,
+    ):
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
         layers = []
         for depth, factor in VGG16_BLOCKS:
@@ -37,7 +40,7 @@ class PlainVGG16(BaseBackbone):
                 width = factor * base_channels
                 layers += [
                     nn.Conv2d(in_channels, width, 3, padding=1),
-                    nn.ReLU(inplace=True)
+                    nn.ReLU(inplace=True),
                 ]
                 in_channels = width
             layers.append(nn.MaxPool2d(2))
@@ -45,4 +48,4 @@ class PlainVGG16(BaseBackbone):
 
     def forward(self, images: Tensor) -> Tuple[Tensor]:
         """Features (B, 8 * base_channels, H / 32, W / 32), in a tuple."""
-        return self.features(images),
+        return (self.features(images),)

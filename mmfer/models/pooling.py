@@ -1,12 +1,12 @@
 """Global average pooling for every kind of backbone output."""
+
 from typing import Optional, Sequence, Tuple, Union
 
 from mmpretrain.models.necks import GlobalAveragePooling
 from torch import Tensor
 
+from mmfer.models.utils import as_map
 from mmfer.registry import MODELS
-
-from .uncertainty_neck import as_map
 
 
 @MODELS.register_module()
@@ -25,11 +25,9 @@ class FeaturePooling(GlobalAveragePooling):
         super().__init__()
         self.in_channels = in_channels
 
-    def forward(self,
-                feats: Union[Tensor, Sequence[Tensor]]) -> Tuple[Tensor, ...]:
+    def forward(self, feats: Union[Tensor, Sequence[Tensor]]) -> Tuple[Tensor, ...]:
         """Pool each scale to (B, C)."""
         if isinstance(feats, Tensor):
-            feats = (feats, )
+            feats = (feats,)
         *others, last = feats
-        return super().forward((*map(as_map, others),
-                                as_map(last, self.in_channels)))
+        return super().forward((*map(as_map, others), as_map(last, self.in_channels)))

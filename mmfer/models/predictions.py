@@ -1,4 +1,5 @@
 """Predictions of a batch: as tensors, and as mmpretrain's data samples."""
+
 from typing import Dict, List, Optional
 
 import torch
@@ -20,17 +21,17 @@ class BatchPrediction:
         """See the class."""
         raise NotImplementedError
 
-    def predict(self,
-                inputs,
-                data_samples: Optional[List[Optional[DataSample]]] = None
-                ) -> List[DataSample]:
+    def predict(
+        self, inputs, data_samples: Optional[List[Optional[DataSample]]] = None
+    ) -> List[DataSample]:
         """``predict_batch`` in data samples, with ``pred_label``."""
         return to_data_samples(self.predict_batch(inputs), data_samples)
 
 
-def to_data_samples(predictions: Dict[str, Tensor],
-                    data_samples: Optional[List[Optional[DataSample]]] = None
-                    ) -> List[DataSample]:
+def to_data_samples(
+    predictions: Dict[str, Tensor],
+    data_samples: Optional[List[Optional[DataSample]]] = None,
+) -> List[DataSample]:
     """Write predictions of a batch into a data sample for each image.
 
     Args:
@@ -43,12 +44,12 @@ def to_data_samples(predictions: Dict[str, Tensor],
     scores = fields.pop('pred_score', None)
     if data_samples is None:
         data_samples = [None] * len(next(iter(predictions.values())))
-    data_samples = [DataSample() if sample is None else sample
-                    for sample in data_samples]
+    data_samples = [
+        DataSample() if sample is None else sample for sample in data_samples
+    ]
     if scores is not None:
         labels = scores.argmax(dim=1, keepdim=True)
-        for sample, score, label in zip(data_samples, scores, labels,
-                                        strict=True):
+        for sample, score, label in zip(data_samples, scores, labels, strict=True):
             sample.set_pred_score(score).set_pred_label(label)
     for name, values in fields.items():
         for sample, value in zip(data_samples, values, strict=True):

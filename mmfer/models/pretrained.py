@@ -4,6 +4,7 @@ mmengine loads what fits and only logs the rest, so that a file with other
 names leaves a network at its random weights. Here the file is tried before
 the training, and refused when it does not fit.
 """
+
 import os.path as osp
 import pickle
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ class Pretrained(NamedTuple):
         cfg (dict): Its ``init_cfg``, of type ``Pretrained``.
         partial (bool): Whether some of its tensors may be missing.
     """
+
     place: str
     name: str
     module: nn.Module
@@ -46,7 +48,8 @@ class Pretrained(NamedTuple):
     def is_missing(self) -> bool:
         """Return whether it is a local file that does not exist."""
         return '://' not in self.checkpoint and not osp.isfile(
-            osp.expanduser(self.checkpoint))
+            osp.expanduser(self.checkpoint)
+        )
 
 
 class CheckedPretrained:
@@ -84,8 +87,7 @@ class CheckedPretrained:
             own[name].copy_(value)
 
 
-def find_pretrained(model: nn.Module,
-                    config_path: str = 'model') -> List[Pretrained]:
+def find_pretrained(model: nn.Module, config_path: str = 'model') -> List[Pretrained]:
     """Return all modules of a model that start from a file.
 
     Args:
@@ -95,12 +97,15 @@ def find_pretrained(model: nn.Module,
     """
     found = []
     partial = tuple(
-        f'{name}.' if name else '' for name, module in model.named_modules()
-        if getattr(module, 'partial_weights', False))
+        f'{name}.' if name else ''
+        for name, module in model.named_modules()
+        if getattr(module, 'partial_weights', False)
+    )
     # Models of other libraries have no such option. For them mmengine's log
     # names what did not come.
     lenient = not any(
-        isinstance(module, CheckedPretrained) for module in model.modules())
+        isinstance(module, CheckedPretrained) for module in model.modules()
+    )
     for name, module in model.named_modules():
         init_cfg = getattr(module, 'init_cfg', None) or []
         for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
@@ -110,14 +115,18 @@ def find_pretrained(model: nn.Module,
             # Wrappers for DDP are no part of the config.
             parts = [p for p in name.split('.') if p and p != 'module']
             found.append(
-                Pretrained('.'.join([config_path, *parts, 'init_cfg']),
-                           prefix, module, cfg, lenient
-                           or prefix.startswith(partial)))
+                Pretrained(
+                    '.'.join([config_path, *parts, 'init_cfg']),
+                    prefix,
+                    module,
+                    cfg,
+                    lenient or prefix.startswith(partial),
+                )
+            )
     return found
 
 
-def check_pretrained(model: nn.Module,
-                     config_path: str = 'model') -> Dict[str, Tensor]:
+def check_pretrained(model: nn.Module, config_path: str = 'model') -> Dict[str, Tensor]:
     """Raise unless all pretrained weights of a model are there and fit.
 
     Files are read (and downloaded, where the config names an address) as they
@@ -153,19 +162,20 @@ def check_pretrained(model: nn.Module,
     for part in sorted(parts, key=lambda part: -part.name.count('.')):
         values = try_file(part)
         refuse_misfit(part, set(values))
-        loaded.update(
-            (part.name + name, value) for name, value in values.items())
+        loaded.update((part.name + name, value) for name, value in values.items())
     return loaded
 
 
 def explain_missing(part: Pretrained) -> str:
     """Return what to do about a file that is not there."""
-    return (f'the pretrained weights {part.checkpoint!r} are not there '
-            f'({part.place}). Put the face-recognition weights that the '
-            'paper starts from in that place '
-            '(tools/model_converters/import_face_weights.py brings '
-            'torchvision-keyed files into this form), or train from scratch '
-            f'with --cfg-options {part.place}=None')
+    return (
+        f'the pretrained weights {part.checkpoint!r} are not there '
+        f'({part.place}). Put the face-recognition weights that the '
+        'paper starts from in that place '
+        '(tools/model_converters/import_face_weights.py brings '
+        'torchvision-keyed files into this form), or train from scratch '
+        f'with --cfg-options {part.place}=None'
+    )
 
 
 def try_file(part: Pretrained) -> Dict[str, Tensor]:
@@ -189,8 +199,7 @@ def try_file(part: Pretrained) -> Dict[str, Tensor]:
         with quiet():
             load(part)
         values = {
-            name: value.clone()
-            for name, value in own.items() if not is_marked(value)
+            name: value.clone() for name, value in own.items() if not is_marked(value)
         }
     finally:
         for name, value in own.items():
@@ -221,17 +230,21 @@ def load(part: Pretrained) -> None:
     except KeyError as error:
         raise ValueError(
             f'{where}: there are no pretrained weights of the name {error}; '
-            'check the spelling.') from error
+            'check the spelling.'
+        ) from error
     except Exception as error:
         reason = (str(error).splitlines() or ['no data'])[0]
         raise ValueError(
             f'{where}: the pretrained weights cannot be read '
-            f'({type(error).__name__}: {reason}). ' +
-            (f'Without a network, put the file into '
-             f'{osp.join(torch.hub.get_dir(), "checkpoints")}, or train from '
-             f'scratch with --cfg-options {part.place}=None'
-             if '://' in part.checkpoint else
-             'Is the file complete?')) from error
+            f'({type(error).__name__}: {reason}). '
+            + (
+                f'Without a network, put the file into '
+                f'{osp.join(torch.hub.get_dir(), "checkpoints")}, or train from '
+                f'scratch with --cfg-options {part.place}=None'
+                if '://' in part.checkpoint
+                else 'Is the file complete?'
+            )
+        ) from error
 
 
 def mark(value: Tensor) -> None:
@@ -272,31 +285,34 @@ def refuse_misfit(part: Pretrained, came: Set[str]) -> None:
     Raises:
         ValueError: Tensors are missing.
     """
-    names = [name for name in part.module.state_dict()
-             if not name.endswith(OPTIONAL)]
+    names = [name for name in part.module.state_dict() if not name.endswith(OPTIONAL)]
     # Of a whole classifier the rest may have other sizes: a head for other
     # classes. mmengine's log names what was not loaded.
-    needed = [name for name in names
-              if 'backbone' in name.split('.')] or names
-    lost = [name for name in needed
-            if name not in came and name != other_input(part.module)]
+    needed = [name for name in names if 'backbone' in name.split('.')] or names
+    lost = [
+        name for name in needed if name not in came and name != other_input(part.module)
+    ]
     if came.intersection(needed) and (part.partial or not lost):
         return
     examples = ', '.join(lost[:EXAMPLES]) + (
-        f' and {len(lost) - EXAMPLES} more' if len(lost) > EXAMPLES else '')
+        f' and {len(lost) - EXAMPLES} more' if len(lost) > EXAMPLES else ''
+    )
     prefix = part.cfg.get('prefix')
     asked = f', prefix={prefix!r}' if prefix is not None else ''
     advice = suggest_prefix(part, set(needed))
     if not advice and came:
         owner = part.place.partition('.backbone')[0].removesuffix('.init_cfg')
-        advice = ('They are those of another network. If the backbone has '
-                  'layers that the file cannot have, say so with '
-                  f'{owner}.partial_weights=True.')
+        advice = (
+            'They are those of another network. If the backbone has '
+            'layers that the file cannot have, say so with '
+            f'{owner}.partial_weights=True.'
+        )
     raise ValueError(
         f'{part.checkpoint} ({part.place}{asked}): of the {len(needed)} '
         f'tensors that should start from these weights {len(lost)} have no '
         f'counterpart of their name and shape ({examples}), and would stay '
-        f'random. {advice or "They are those of another network."}')
+        f'random. {advice or "They are those of another network."}'
+    )
 
 
 def other_input(module: nn.Module) -> str:
@@ -320,7 +336,7 @@ def suggest_prefix(part: Pretrained, needed: Set[str]) -> str:
     found = read_names(part)
     example = next(iter(sorted(needed)))
     prefixes = {''} | {
-        name[:-len(example)] for name in found if name.endswith(f'.{example}')
+        name[: -len(example)] for name in found if name.endswith(f'.{example}')
     }
     fits = [p for p in prefixes if all(p + name in found for name in needed)]
     if not fits:
@@ -333,16 +349,24 @@ def suggest_prefix(part: Pretrained, needed: Set[str]) -> str:
     settings = f"type='Pretrained', checkpoint={part.checkpoint!r}"
     if prefix is not None:
         settings += f', prefix={prefix!r}'
-    inherited = '' if given is None else (
-        ' A config that inherits keeps the keys that it does not name; '
-        '_delete_=True in init_cfg drops them.')
-    return (f'They fit with init_cfg=dict({settings}), or --cfg-options '
-            f'{part.place}.prefix={prefix}.{inherited}')
+    inherited = (
+        ''
+        if given is None
+        else (
+            ' A config that inherits keeps the keys that it does not name; '
+            '_delete_=True in init_cfg drops them.'
+        )
+    )
+    return (
+        f'They fit with init_cfg=dict({settings}), or --cfg-options '
+        f'{part.place}.prefix={prefix}.{inherited}'
+    )
 
 
 def read_names(part: Pretrained) -> Set[str]:
     """Return the names in a file, which can be read."""
     from mmengine.runner import CheckpointLoader
+
     with quiet():
         content = CheckpointLoader.load_checkpoint(part.checkpoint, 'cpu')
     return set(content.get('state_dict', content))

@@ -1,9 +1,10 @@
 """Several processes for models whose parts are updated apart."""
+
 from typing import List
 
 import torch.nn as nn
-from mmengine.model import (MMSeparateDistributedDataParallel,
-                            is_model_wrapper)
+from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
+
 # A runner looks for wrappers here, whatever the scope.
 from mmengine.registry import MODEL_WRAPPERS
 
@@ -29,7 +30,8 @@ class SeparateDataParallel(MMSeparateDistributedDataParallel):
 def wrapped_parts(model: nn.Module, prefix: str) -> List[str]:
     """Prefixes of the parts that are wrapped, without ``module.``."""
     return [
-        f'{prefix}{name}.' for name, child in model.named_children()
+        f'{prefix}{name}.'
+        for name, child in model.named_children()
         if is_model_wrapper(child)
     ]
 
@@ -48,15 +50,14 @@ def name_as_unwrapped(model: nn.Module) -> None:
         for key, value in entries:
             for part in parts:
                 if key.startswith(f'{part}module.'):
-                    key = part + key[len(f'{part}module.'):]
+                    key = part + key[len(f'{part}module.') :]
             state_dict[key] = value
 
     def on_load(module, state_dict, prefix, *_):
         # Of the wrapper itself: mmengine's own loader passes it over.
         for key in [k for k in state_dict if k.startswith(prefix)]:
             if not key.startswith(f'{prefix}module.'):
-                state_dict[f'{prefix}module.{key[len(prefix):]}'] = \
-                    state_dict.pop(key)
+                state_dict[f'{prefix}module.{key[len(prefix) :]}'] = state_dict.pop(key)
 
     model._register_state_dict_hook(on_save)
     for child in model.children():

@@ -1,4 +1,5 @@
 """Test-time augmentation with uncertainty."""
+
 from typing import List
 
 from mmpretrain.models.tta import AverageClsScoreTTA
@@ -14,8 +15,7 @@ class AverageUncertaintyTTA(AverageClsScoreTTA):
     So it does with ``pred_va``, where there is one.
     """
 
-    def _merge_single_sample(self,
-                             data_samples: List[DataSample]) -> DataSample:
+    def _merge_single_sample(self, data_samples: List[DataSample]) -> DataSample:
         if 'pred_score' in data_samples[0]:
             merged = super()._merge_single_sample(data_samples)
             merged.set_pred_label(merged.pred_score.argmax())
@@ -25,7 +25,6 @@ class AverageUncertaintyTTA(AverageClsScoreTTA):
             mean = sum(s.pred_va for s in data_samples) / len(data_samples)
             merged.set_field(mean, 'pred_va')
         if 'uncertainty' in merged:
-            mean = sum(s.uncertainty for s in data_samples) / len(
-                data_samples)
+            mean = sum(s.uncertainty for s in data_samples) / len(data_samples)
             merged.set_field(mean, 'uncertainty')
         return merged

@@ -1,11 +1,12 @@
 """Mean and log-variance branches over a feature map (RUL, ALUM Eq. 9)."""
+
 from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
-import torch
 import torch.nn as nn
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmfer.models.utils import as_map, full_precision, last_feature
 from mmfer.registry import MODELS
 
 
@@ -16,6 +17,7 @@ class GaussianFeature(NamedTuple):
         mean (Tensor): Shape (B, D).
         log_var (Tensor): Logarithm of the per-dimension variance, (B, D).
     """
+
     mean: Tensor
     log_var: Tensor
 
@@ -43,85 +45,23 @@ class GaussianFeature(NamedTuple):
         return self.variance.mean(dim=1)
 
 
-def full_precision(x: Tensor) -> torch.autocast:
-    """Switch autocast off: variances, mixing weights and losses need float32.
-
-    The trunk, which costs the time, stays in the lower precision.
-    """
-    return torch.autocast(x.device.type, enabled=False)
-
-
-def as_map(feature: Union[Tensor, Sequence[Tensor]],
-           channels: Optional[int] = None) -> Tensor:
-    """Bring any backbone's output to (B, C, H, W).
-
-    Vectors (B, C) become 1x1 maps; tokens (B, L, C) become (B, C, L, 1).
-    Outputs of several branches (the two tokens of a distilled transformer,
-    the convolution and the transformer of a Conformer) are concatenated.
-
-    Args:
-        feature (Tensor | Sequence[Tensor]): The output of one stage.
-        channels (int, optional): C. With it, features whose channels come in
-            another place are recognised: (B, C, L) of an MLP-Mixer and
-            (B, H, W, C) of timm's Swin.
-
-    Raises:
-        ValueError: The output is of another shape, or its branches are of
-            different sizes.
-    """
-    if isinstance(feature, (tuple, list)):
-        return join_branches([as_map(branch) for branch in feature])
-    shape = tuple(feature.shape)
-    if len(shape) == 4:
-        last = shape[1] != channels == shape[3]
-        return feature.permute(0, 3, 1, 2) if last else feature
-    if len(shape) == 3:
-        first = shape[2] != channels == shape[1]
-        return (feature if first else feature.transpose(1, 2)).unsqueeze(-1)
-    if len(shape) == 2:
-        return feature[:, :, None, None]
-    raise ValueError(
-        'expected a feature of shape (B, C), (B, L, C) or (B, C, H, W), got '
-        f'{shape}; choose another output of the backbone.')
-
-
-def join_branches(maps: Sequence[Tensor]) -> Tensor:
-    """Concatenate maps of the same height and width along the channels.
-
-    Args:
-        maps (Sequence[Tensor]): Each (B, C_i, H, W).
-
-    Raises:
-        ValueError: Their heights or widths differ.
-    """
-    if len({tuple(x.shape[2:]) for x in maps}) > 1:
-        raise ValueError(
-            'the backbone returns several outputs of different sizes for one '
-            f'stage, {", ".join(str(tuple(x.shape[1:])) for x in maps)} '
-            '(channels, height, width), which cannot be joined; choose one of '
-            'them by its options, such as out_type.')
-    return torch.cat(list(maps), dim=1)
-
-
-def last_feature(feats: Union[Tensor, Sequence[Tensor]]
-                 ) -> Union[Tensor, Sequence[Tensor]]:
-    """Return the deepest feature of a backbone of one or several scales.
-
-    It is a sequence where a stage has several branches, see :func:`as_map`.
-    """
-    return feats[-1] if isinstance(feats, (tuple, list)) else feats
-
-
 class UncertaintyBranch(nn.Sequential):
     """BN without affine, dropout, flatten, linear, BN (RUL's code)."""
 
-    def __init__(self, in_channels: int, map_size: Tuple[int, int],
-                 out_channels: int, dropout: float):
+    def __init__(
+        self,
+        in_channels: int,
+        map_size: Tuple[int, int],
+        out_channels: int,
+        dropout: float,
+    ):
         super().__init__(
             nn.BatchNorm2d(in_channels, eps=2e-5, affine=False),
-            nn.Dropout(dropout), nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Flatten(),
             nn.Linear(in_channels * map_size[0] * map_size[1], out_channels),
-            nn.BatchNorm1d(out_channels, eps=2e-5))
+            nn.BatchNorm1d(out_channels, eps=2e-5),
+        )
 
 
 @MODELS.register_module()
@@ -142,27 +82,29 @@ class UncertaintyNeck(BaseModule):
             Defaults to 0.4.
     """
 
-    def __init__(self,
-                 in_channels: Optional[int] = None,
-                 map_size: Optional[Tuple[int, int]] = None,
-                 out_channels: int = 64,
-                 dropout: float = 0.4,
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        in_channels: Optional[int] = None,
+        map_size: Optional[Tuple[int, int]] = None,
+        out_channels: int = 64,
+        dropout: float = 0.4,
+        init_cfg: Optional[dict] = None,
+    ):
         super().__init__(init_cfg)
         if in_channels is None or map_size is None:
             raise ValueError(
                 'UncertaintyNeck needs in_channels and map_size; inside a '
-                'FERClassifier both are found from the backbone.')
+                'FERClassifier both are found from the backbone.'
+            )
         self.out_channels = out_channels
         self.in_channels = in_channels
         self.map_size = tuple(map_size)
-        self.mean = UncertaintyBranch(in_channels, self.map_size,
-                                      out_channels, dropout)
-        self.log_var = UncertaintyBranch(in_channels, self.map_size,
-                                         out_channels, dropout)
+        self.mean = UncertaintyBranch(in_channels, self.map_size, out_channels, dropout)
+        self.log_var = UncertaintyBranch(
+            in_channels, self.map_size, out_channels, dropout
+        )
 
-    def forward(self, feats: Union[Tensor, Sequence[Tensor]]
-                ) -> GaussianFeature:
+    def forward(self, feats: Union[Tensor, Sequence[Tensor]]) -> GaussianFeature:
         """Forward.
 
         Args:
@@ -177,7 +119,8 @@ class UncertaintyNeck(BaseModule):
             raise ValueError(
                 f'UncertaintyNeck was built for {self.map_size} maps but got '
                 f'{tuple(x.shape[-2:])}: the images have another size than '
-                'data_preprocessor.input_shape says.')
+                'data_preprocessor.input_shape says.'
+            )
         with full_precision(x):
             x = x.float()
             return GaussianFeature(self.mean(x), self.log_var(x))

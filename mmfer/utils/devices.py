@@ -1,4 +1,5 @@
 """Choice of the device that computes."""
+
 import argparse
 from typing import Optional, Union
 
@@ -7,7 +8,7 @@ from mmengine.device import get_device
 
 
 def choose_device(
-        device: Optional[Union[str, int, torch.device]] = None
+    device: Optional[Union[str, int, torch.device]] = None,
 ) -> torch.device:
     """Return a device that can compute, by default the best one there is.
 
@@ -35,7 +36,8 @@ def choose_device(
         raise ValueError(
             f'device {str(device)!r} cannot be used: {reason}. '
             f'Leave it out to take the best one here, {get_device()!r}, or '
-            "name another, such as 'cpu' or 'cuda:0'.") from error
+            "name another, such as 'cpu' or 'cuda:0'."
+        ) from error
 
 
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +51,11 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     parser.add_argument(
-        '--device', type=device, default=choose_device(),
-        help='cpu, cuda, cuda:1, ...; the best one there is')
+        '--device',
+        type=device,
+        default=choose_device(),
+        help='cpu, cuda, cuda:1, ...; the best one there is',
+    )
 
 
 def synchronize(device: Union[str, torch.device]) -> None:

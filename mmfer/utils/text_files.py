@@ -6,6 +6,7 @@
 
 Files are read line by line: a table may have several hundred MB.
 """
+
 import codecs
 import io
 import os
@@ -16,12 +17,17 @@ import mmengine
 PathLike = Union[str, os.PathLike]
 
 # The marks of UTF-32 begin with those of UTF-16, so they come first.
-_MARKS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'),
-          (codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF16_LE, 'utf-16'),
-          (codecs.BOM_UTF16_BE, 'utf-16'))
+_MARKS = (
+    (codecs.BOM_UTF32_LE, 'utf-32'),
+    (codecs.BOM_UTF32_BE, 'utf-32'),
+    (codecs.BOM_UTF8, 'utf-8-sig'),
+    (codecs.BOM_UTF16_LE, 'utf-16'),
+    (codecs.BOM_UTF16_BE, 'utf-16'),
+)
 _NEWLINES = {None: 'LF', '\n': 'LF', '\r\n': 'CRLF', '\r': 'CR'}
-_SAVE = ('Save it as UTF-8 ("CSV UTF-8" in Excel) and check that it is the '
-         'file you meant.')
+_SAVE = (
+    'Save it as UTF-8 ("CSV UTF-8" in Excel) and check that it is the file you meant.'
+)
 
 
 class Line(NamedTuple):
@@ -62,8 +68,9 @@ class TextFile(NamedTuple):
         return list(filled_lines(self.lines))
 
 
-def line_error(path: PathLike, line: int, found: str, reason: str,
-               way_out: str) -> ValueError:
+def line_error(
+    path: PathLike, line: int, found: str, reason: str, way_out: str
+) -> ValueError:
     """Make the error for one line of a file.
 
     Args:
@@ -75,8 +82,7 @@ def line_error(path: PathLike, line: int, found: str, reason: str,
     """
     if len(found) > 200:
         found = f'{found[:200]}...'
-    return ValueError(
-        f'{os.fspath(path)}, line {line}: {found!r}: {reason}. {way_out}')
+    return ValueError(f'{os.fspath(path)}, line {line}: {found!r}: {reason}. {way_out}')
 
 
 def filled_lines(lines: Iterable[str]) -> Iterator[Line]:
@@ -115,7 +121,8 @@ def read_text(path: PathLike, kind: str = 'file') -> TextFile:
         lines=[line.removesuffix('\n') for line in lines],
         newline='mixed' if isinstance(found, tuple) else _NEWLINES[found],
         final_newline=bool(lines) and lines[-1].endswith('\n'),
-        size=size)
+        size=size,
+    )
 
 
 def iterate_lines(path: PathLike, kind: str = 'file') -> Iterator[str]:
@@ -142,7 +149,8 @@ def _existing(path: PathLike, kind: str) -> str:
     if '://' not in path and not os.path.isfile(path):
         raise FileNotFoundError(
             f'{path}: there is no such {kind}. Check the path; it is '
-            f'relative to {os.getcwd()} unless it starts at the root.')
+            f'relative to {os.getcwd()} unless it starts at the root.'
+        )
     return path
 
 
@@ -153,8 +161,7 @@ def _open(path: str) -> BinaryIO:
 
 
 def _encoding(start: bytes) -> str:
-    return next((name for mark, name in _MARKS if start.startswith(mark)),
-                'utf-8')
+    return next((name for mark, name in _MARKS if start.startswith(mark)), 'utf-8')
 
 
 def _decoded(file: BinaryIO) -> io.TextIOWrapper:
@@ -188,22 +195,27 @@ def _fault(path: str) -> ValueError:
         line = _line_number(data[:zero].decode('latin-1'))
         return ValueError(
             f'{path}, line {line}: there is a zero byte, so this is UTF-16 '
-            f'without its byte order mark, or no text at all. {_SAVE}')
+            f'without its byte order mark, or no text at all. {_SAVE}'
+        )
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         # What precedes the error can be decoded.
-        line = _line_number(data[:error.start].decode(encoding, 'ignore'))
+        line = _line_number(data[: error.start].decode(encoding, 'ignore'))
         return ValueError(
             f'{path}, line {line}: byte {data[error.start]:#04x} is not '
-            f'{name} text ({error.reason}). {_SAVE}')
-    place = min(i for i in (text.find('\0'), text.find('\ufeff'), len(text))
-                if i >= 0)
-    what = 'a NUL character' if text[place:place + 1] == '\0' else \
-        'a byte order mark inside the text'
+            f'{name} text ({error.reason}). {_SAVE}'
+        )
+    place = min(i for i in (text.find('\0'), text.find('\ufeff'), len(text)) if i >= 0)
+    what = (
+        'a NUL character'
+        if text[place : place + 1] == '\0'
+        else 'a byte order mark inside the text'
+    )
     return ValueError(
         f'{path}, line {_line_number(text[:place])}: there is {what}. Were '
-        f'several files joined, or is this no text? {_SAVE}')
+        f'several files joined, or is this no text? {_SAVE}'
+    )
 
 
 def _line_number(before: str) -> int:

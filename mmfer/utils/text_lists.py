@@ -1,14 +1,7 @@
 """The one reader of lists of images, with or without a header."""
+
 import logging
-from typing import (
-    Callable,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 
@@ -61,13 +54,15 @@ class ImageRows(NamedTuple):
         return self.separator != ','
 
 
-def read_list(path: PathLike,
-              columns: Mapping[str, Sequence[str]],
-              kind: str,
-              example: str,
-              too_short: Tuple[str, str],
-              classes: Optional[Sequence[str]] = None,
-              is_image: Optional[Callable[[str], bool]] = None) -> ImageRows:
+def read_list(
+    path: PathLike,
+    columns: Mapping[str, Sequence[str]],
+    kind: str,
+    example: str,
+    too_short: Tuple[str, str],
+    classes: Optional[Sequence[str]] = None,
+    is_image: Optional[Callable[[str], bool]] = None,
+) -> ImageRows:
     """Read a list of images with values, with or without a header.
 
     Fields are separated by semicolons, commas, tabs or white space, which is
@@ -100,8 +95,14 @@ def read_list(path: PathLike,
             :func:`~mmfer.utils.text_tables.iterate_fields`.
     """
     text = read_text(path, kind)
-    reader = _ListReader(text, columns, example, too_short, classes or (),
-                         is_image or (lambda name: False))
+    reader = _ListReader(
+        text,
+        columns,
+        example,
+        too_short,
+        classes or (),
+        is_image or (lambda name: False),
+    )
     return reader.read()
 
 
@@ -111,9 +112,15 @@ class _ListReader:
     # Number of rows from which the separator is found.
     num_tried = 50
 
-    def __init__(self, text: TextFile, columns: Mapping[str, Sequence[str]],
-                 example: str, too_short: Tuple[str, str],
-                 classes: Sequence[str], is_image: Callable[[str], bool]):
+    def __init__(
+        self,
+        text: TextFile,
+        columns: Mapping[str, Sequence[str]],
+        example: str,
+        too_short: Tuple[str, str],
+        classes: Sequence[str],
+        is_image: Callable[[str], bool],
+    ):
         self.text = text
         self.columns = columns
         self.names = list(columns)
@@ -144,10 +151,14 @@ class _ListReader:
         lines = [line for line in lines if line.number not in left_out]
         lines = self._without_comments(lines)
         if not lines:
-            raise self._no_rows('no rows' if self.header is None else
-                                'a header but no rows')
-        rows = self._split_space(lines) if self.separator is None else \
-            self._split_separator(lines)
+            raise self._no_rows(
+                'no rows' if self.header is None else 'a header but no rows'
+            )
+        rows = (
+            self._split_space(lines)
+            if self.separator is None
+            else self._split_separator(lines)
+        )
         if self.header is None:
             self._check_first(rows)
         return ImageRows(self.text, rows, self.separator)
@@ -157,25 +168,33 @@ class _ListReader:
         """Set ``separator`` and ``header`` by the first rows."""
         first = body[0].text
         words = first.split()
-        if stated is None and len(words) == len(self.names) \
-                and '"' not in first and '\t' not in first \
-                and known_columns(words, self.columns) == self.names:
+        if (
+            stated is None
+            and len(words) == len(self.names)
+            and '"' not in first
+            and '\t' not in first
+            and known_columns(words, self.columns) == self.names
+        ):
             self.header = match_columns(words, self.columns)
             return
         separator, self.header = find_header(
-            self.text.path, body[0], self.columns, self.names, stated)
+            self.text.path, body[0], self.columns, self.names, stated
+        )
         if self.header is not None or stated:
             self.separator = separator
         else:
             self._refuse_partial_header(body[0], separator)
-            self.separator = self._find_separator(body[:self.num_tried])
+            self.separator = self._find_separator(body[: self.num_tried])
         if self.header is not None and self.header.others:
             raise line_error(
-                self.text.path, body[0].number, body[0].text,
+                self.text.path,
+                body[0].number,
+                body[0].text,
                 f'nothing is known of the column {self.header.others[0]!r}',
                 'The columns of this list are '
                 f'{describe_columns(self.columns)}. Correct the name, or '
-                'remove the column.')
+                'remove the column.',
+            )
 
     def _refuse_partial_header(self, line: Line, separator: str) -> None:
         """Raise if a line of column names lacks one that is needed.
@@ -185,17 +204,19 @@ class _ListReader:
         """
         fields = first_fields(line, separator)
         found = known_columns(fields, self.columns)
-        if len(fields) <= len(self.names) or not found or \
-                self._is_value(fields[-1]):
+        if len(fields) <= len(self.names) or not found or self._is_value(fields[-1]):
             return
         missing = [name for name in self.names if name not in found]
         raise line_error(
-            self.text.path, line.number, line.text,
+            self.text.path,
+            line.number,
+            line.text,
             f'the header has no column {", ".join(missing)}; its columns are '
             f'{", ".join(map(repr, fields))}',
             'The columns of this list are '
             f'{describe_columns(self.columns)}. Correct the name, and remove '
-            'the other columns.')
+            'the other columns.',
+        )
 
     def _find_separator(self, body: Sequence[Line]) -> Optional[str]:
         """Return what separates the fields of rows without a header."""
@@ -214,7 +235,8 @@ class _ListReader:
     def _is_row(self, fields: Sequence[str]) -> bool:
         """Return whether fields end with as many values as a row has."""
         return len(fields) > self.count and all(
-            map(self._is_value, fields[-self.count:]))
+            map(self._is_value, fields[-self.count :])
+        )
 
     def _is_value(self, field: str) -> bool:
         """Return whether a field can be a value, be it a wrong one."""
@@ -231,8 +253,11 @@ class _ListReader:
             if line.text[0] != '#':
                 kept.append(line)
                 continue
-            fields = self._split_words(line) if self.separator is None else \
-                first_fields(line, self.separator)
+            fields = (
+                self._split_words(line)
+                if self.separator is None
+                else first_fields(line, self.separator)
+            )
             is_row = self._is_row(fields)
             name = fields[-self.count - 1] if is_row else ''
             if is_row and self.is_image(name):
@@ -247,8 +272,10 @@ class _ListReader:
                 f'{self.text.path}: {len(comments)} line(s) that start with '
                 f'"#" are left out as comments, e.g. line {line.number}: '
                 f'{line.text[:80]!r}. If that is the name of an image, write '
-                '"./" before it.', 'current',
-                level=logging.WARNING if likely else logging.INFO)
+                '"./" before it.',
+                'current',
+                level=logging.WARNING if likely else logging.INFO,
+            )
         return kept
 
     def _split_words(self, line: Line) -> List[str]:
@@ -257,8 +284,11 @@ class _ListReader:
         if self.count == 1:
             for name in self.spaced:
                 start = len(text) - len(name)
-                if (start > 1 and text[start - 1].isspace()
-                        and text[start:].casefold() == name):
+                if (
+                    start > 1
+                    and text[start - 1].isspace()
+                    and text[start:].casefold() == name
+                ):
                     return [unquoted(text[:start].rstrip()), text[start:]]
         if self.header is None or self.header.position[self.names[0]] == 0:
             fields = text.rsplit(None, self.count)
@@ -268,36 +298,46 @@ class _ListReader:
 
     def _split_space(self, lines: Sequence[Line]) -> List[ListRow]:
         """Split lines at white space into rows."""
-        order = range(len(self.names)) if self.header is None else \
-            [self.header.position[name] for name in self.names]
+        order = (
+            range(len(self.names))
+            if self.header is None
+            else [self.header.position[name] for name in self.names]
+        )
         rows = []
         for line in lines:
             fields = self._split_words(line)
             if len(fields) < len(self.names):
-                raise line_error(self.text.path, line.number, line.text,
-                                 *self.too_short)
+                raise line_error(
+                    self.text.path, line.number, line.text, *self.too_short
+                )
             fields = [fields[place] for place in order]
             if '\t' in fields[0]:
                 raise line_error(
-                    self.text.path, line.number, line.text,
+                    self.text.path,
+                    line.number,
+                    line.text,
                     f'there are {len(line.text.split(chr(9)))} tab-separated '
                     f'fields instead of {len(self.names)}',
                     f'Keep {" and ".join(self.names)}, or name the columns '
-                    'in a header.')
+                    'in a header.',
+                )
             rows.append(ListRow(line, fields))
         return rows
 
     def _split_separator(self, lines: Sequence[Line]) -> List[ListRow]:
         """Split lines at the separator into rows."""
         path, names = self.text.path, self.names
-        header = self.header or match_columns(
-            names, {name: [name] for name in names})
+        header = self.header or match_columns(names, {name: [name] for name in names})
         order = [header.position[name] for name in names]
         rows = [
             ListRow(line, [fields[place] for place in order])
             for line, _, fields in fit_rows(
-                path, iterate_fields(path, lines, self.separator),
-                self.separator, header, len(header.names))
+                path,
+                iterate_fields(path, lines, self.separator),
+                self.separator,
+                header,
+                len(header.names),
+            )
         ]
         if not rows:
             raise self._no_rows('no rows')
@@ -306,24 +346,32 @@ class _ListReader:
     # -- messages
     def _check_first(self, rows: Sequence[ListRow]) -> None:
         """Raise if the first row seems to be a header that is unknown."""
-        if len(rows) > 1 and not self._is_row(rows[0].fields) \
-                and self._is_row(rows[1].fields):
+        if (
+            len(rows) > 1
+            and not self._is_row(rows[0].fields)
+            and self._is_row(rows[1].fields)
+        ):
             line, fields = rows[0]
             wrong = next(f for f in fields[1:] if not self._is_value(f))
             raise line_error(
-                self.text.path, line.number, line.text,
+                self.text.path,
+                line.number,
+                line.text,
                 f'{wrong!r} is not an integer, as the next row has, nor the '
-                'name of a class' if self.count == 1 else
-                f'{wrong!r} is not a number, as the next row has',
+                'name of a class'
+                if self.count == 1
+                else f'{wrong!r} is not a number, as the next row has',
                 'If this line is a header, its columns are to be '
                 f'{describe_columns(self.columns)}, in any order. If it is a '
-                'row, correct it.')
+                'row, correct it.',
+            )
 
     def _no_rows(self, what: str) -> ValueError:
         return ValueError(
             f'{self.text.path}: the file has {what} ({self.text.size} '
             f'bytes). Expected lines such as {self.example}; was it copied '
-            'completely?')
+            'completely?'
+        )
 
 
 def describe_columns(columns: Mapping[str, Sequence[str]]) -> str:

@@ -1,4 +1,5 @@
 """Figures show what the predictions say."""
+
 import csv
 import json
 import shutil
@@ -9,17 +10,17 @@ import mmengine
 import numpy as np
 import pytest
 import torch
-from helpers import (ROOT, call_tool, environment, load_tool, tiny_config,
-                     train)
+from helpers import ROOT, call_tool, environment, load_tool, tiny_config, train
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
-from mmfer.analysis.runs import (open_model, open_run, open_runs,
-                                 read_json)
+from mmfer.analysis.runs import open_model, open_run, open_runs, read_json
 from mmfer.analysis.tables import summary_table
-from mmfer.evaluation.functional import (expected_calibration_error,
-                                         rejection_accuracy,
-                                         rejection_threshold)
+from mmfer.evaluation.functional import (
+    expected_calibration_error,
+    rejection_accuracy,
+    rejection_threshold,
+)
 from mmfer.models import BetaMixture
 
 
@@ -28,40 +29,39 @@ def make_predictions(count=200, classes=4, seed=0, ties=False):
     scores = rng.dirichlet(np.ones(classes), count)
     labels = rng.integers(0, classes, count)
     uncertainty = rng.integers(0, 5, count) / 5 if ties else rng.random(count)
-    return Predictions(scores, labels, uncertainty, [''] * count,
-                       np.arange(count))
+    return Predictions(scores, labels, uncertainty, [''] * count, np.arange(count))
 
 
 @pytest.mark.parametrize('ties', [False, True])
 def test_rejection_is_that_of_the_metric(ties):
     run = make_predictions(ties=ties)
-    rates = np.linspace(0, .5, 11)
-    found = figures.accuracy_after_rejection(
-        run.correct, run.uncertainty, rates)
-    np.testing.assert_allclose(found, [
-        rejection_accuracy(run.correct, run.uncertainty, rate)
-        for rate in rates])
+    rates = np.linspace(0, 0.5, 11)
+    found = figures.accuracy_after_rejection(run.correct, run.uncertainty, rates)
+    np.testing.assert_allclose(
+        found,
+        [rejection_accuracy(run.correct, run.uncertainty, rate) for rate in rates],
+    )
 
 
 def test_lines_of_the_rejection_figure():
     """Dashed by confidence; a model without an uncertainty has one line."""
     run = make_predictions()
     plain = run._replace(uncertainty=1 - run.confidence)
-    axes, = figures.rejection_figure(dict(a=run, b=plain)).axes
+    (axes,) = figures.rejection_figure(dict(a=run, b=plain)).axes
     names = [line.get_label() for line in axes.lines]
-    assert names == ['a, by uncertainty', 'a, by confidence',
-                     'b, by confidence']
+    assert names == ['a, by uncertainty', 'a, by confidence', 'b, by confidence']
     np.testing.assert_allclose(
         axes.lines[0].get_ydata()[[0, 20]],
-        [100 * run.correct.mean(),
-         rejection_accuracy(run.correct, run.uncertainty, .2)])
-    np.testing.assert_allclose(axes.lines[1].get_ydata(),
-                               axes.lines[2].get_ydata())
+        [
+            100 * run.correct.mean(),
+            rejection_accuracy(run.correct, run.uncertainty, 0.2),
+        ],
+    )
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), axes.lines[2].get_ydata())
 
 
 def test_confusion_in_per_cent_of_rows():
-    run = make_predictions(classes=3)._replace(
-        labels=np.repeat([0, 2], 100))
+    run = make_predictions(classes=3)._replace(labels=np.repeat([0, 2], 100))
     axes = figures.confusion_figure(run, ['a', 'b', 'c']).axes[0]
     image = axes.images[0].get_array()
     np.testing.assert_allclose(image.sum(axis=1), [100, 0, 100])
@@ -70,23 +70,30 @@ def test_confusion_in_per_cent_of_rows():
     texts = [text.get_text() for text in axes.texts]
     assert texts[2] == f'{expected:.0f}'
     assert [t.get_text() for t in axes.get_yticklabels()] == [
-        'a (100)', 'b (0)', 'c (100)']
+        'a (100)',
+        'b (0)',
+        'c (100)',
+    ]
 
 
 def test_calibration_error_by_hand():
     # One bin of two, one of one; the third is empty.
     error, mean, accuracy, share = expected_calibration_error(
-        [.5, .6, .9], [True, False, True], 3)
-    np.testing.assert_allclose(mean, [np.nan, .55, .9])
-    np.testing.assert_allclose(accuracy, [np.nan, .5, 1])
+        [0.5, 0.6, 0.9], [True, False, True], 3
+    )
+    np.testing.assert_allclose(mean, [np.nan, 0.55, 0.9])
+    np.testing.assert_allclose(accuracy, [np.nan, 0.5, 1])
     np.testing.assert_allclose(share, [0, 2 / 3, 1 / 3])
-    assert error == pytest.approx((2 * .05 + .1) / 3)
+    assert error == pytest.approx((2 * 0.05 + 0.1) / 3)
     # Limits belong to the bin below.
-    assert expected_calibration_error([1., 1 / 3], [True, True], 3)[
-        3].tolist() == [.5, 0, .5]
+    assert expected_calibration_error([1.0, 1 / 3], [True, True], 3)[3].tolist() == [
+        0.5,
+        0,
+        0.5,
+    ]
 
 
-@pytest.mark.parametrize('target', [0., .1, .3, .99])
+@pytest.mark.parametrize('target', [0.0, 0.1, 0.3, 0.99])
 @pytest.mark.parametrize('ties', [False, True])
 def test_rejection_threshold(target, ties):
     """The largest of all thresholds that keep the promise."""
@@ -94,15 +101,14 @@ def test_rejection_threshold(target, ties):
     correct = run.uncertainty + np.random.default_rng(1).random(60) < 1
     threshold, kept = rejection_threshold(correct, run.uncertainty, target)
     good = [
-        t for t in run.uncertainty
-        if (~correct[run.uncertainty <= t]).mean() <= target
+        t for t in run.uncertainty if (~correct[run.uncertainty <= t]).mean() <= target
     ]
     assert threshold == max(good, default=-np.inf)
     assert kept == (run.uncertainty <= threshold).mean()
 
 
 def test_nothing_can_be_kept():
-    assert rejection_threshold([False, True], [.1, .2], .1) == (-np.inf, 0)
+    assert rejection_threshold([False, True], [0.1, 0.2], 0.1) == (-np.inf, 0)
 
 
 def test_most_and_least_uncertain():
@@ -111,34 +117,39 @@ def test_most_and_least_uncertain():
     order = np.sort(run.uncertainty)
     assert run.uncertainty[most].tolist() == order[::-1][:5].tolist()
     assert run.uncertainty[least].tolist() == order[:5].tolist()
-    images = {int(i): np.full((9, 9), 100, np.uint8)
-              for i in np.concatenate([most, least])}
+    images = {
+        int(i): np.full((9, 9), 100, np.uint8) for i in np.concatenate([most, least])
+    }
     figure = figures.uncertain_figure(
-        run, images, (most, least), ['a', 'b', 'c', 'd'], columns=4)
+        run, images, (most, least), ['a', 'b', 'c', 'd'], columns=4
+    )
     drawn = [axes for axes in figure.get_axes() if axes.images]
     assert len(drawn) == 10
     colours = [axes.spines['top'].get_edgecolor() for axes in drawn]
     right = run.correct[np.concatenate([most, least])]
     assert len({colour for colour, yes in zip(colours, right) if yes}) == 1
-    assert [colour == colours[int(right.argmax())]
-            for colour in colours] == right.tolist()
+    assert [
+        colour == colours[int(right.argmax())] for colour in colours
+    ] == right.tolist()
 
 
 def test_mixture_lies_on_the_histogram():
     """The area below it is that of the bars."""
     rng = np.random.default_rng(0)
-    scores = np.where(rng.random(4000) < .3, rng.beta(2, 7, 4000),
-                      rng.beta(8, 2, 4000))
+    scores = np.where(
+        rng.random(4000) < 0.3, rng.beta(2, 7, 4000), rng.beta(8, 2, 4000)
+    )
     mixture = BetaMixture().fit(torch.from_numpy(scores))
     left, right = figures.mixture_figure(
-        {'one': (scores, mixture), 'other': (scores, None)},
-        scores < .3).axes
+        {'one': (scores, mixture), 'other': (scores, None)}, scores < 0.3
+    ).axes
     noisy, clean, both = (line.get_ydata() for line in left.lines)
     assert np.allclose(noisy + clean, both)
     area = np.trapezoid(both, left.lines[-1].get_xdata())
-    assert area == pytest.approx(4000 / 50, rel=.01)
-    bars = sum(patch.get_height() for container in left.containers
-               for patch in container)
+    assert area == pytest.approx(4000 / 50, rel=0.01)
+    bars = sum(
+        patch.get_height() for container in left.containers for patch in container
+    )
     assert bars == 4000 and not right.lines
 
 
@@ -147,13 +158,24 @@ def work_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp('run')
     cfg = tiny_config(folder, train_cfg__max_epochs=2)
     train(cfg)
-    config, = folder.glob('*.py')
-    checkpoint, = folder.glob('*.pth')
+    (config,) = folder.glob('*.py')
+    (checkpoint,) = folder.glob('*.pth')
     done = subprocess.run(
-        [sys.executable, 'tools/test.py', str(config), str(checkpoint),
-         '--work-dir', str(folder / 'test'), '--out',
-         str(folder / 'predictions.pkl')],
-        cwd=ROOT, text=True, env=environment(), capture_output=True)
+        [
+            sys.executable,
+            'tools/test.py',
+            str(config),
+            str(checkpoint),
+            '--work-dir',
+            str(folder / 'test'),
+            '--out',
+            str(folder / 'predictions.pkl'),
+        ],
+        cwd=ROOT,
+        text=True,
+        env=environment(),
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -166,7 +188,8 @@ def test_predictions_are_read_back(work_dir):
     np.testing.assert_allclose(found.scores.sum(axis=1), 1, rtol=1e-4)
     summary = read_json(str(work_dir), 'summary.json')
     assert 100 * found.correct.mean() == pytest.approx(
-        summary['metrics']['accuracy/top1']['last'], abs=1e-3)
+        summary['metrics']['accuracy/top1']['last'], abs=1e-3
+    )
     images = run.images([0, 5])
     assert set(images) == {0, 5} and images[0].ndim == 2
     both = open_runs([str(work_dir), str(work_dir / 'predictions.pkl')])
@@ -175,76 +198,107 @@ def test_predictions_are_read_back(work_dir):
 
 @pytest.mark.parametrize('tool', ['tsne', 'noise_mixture'])
 def test_tools_on_checkpoints(work_dir, tmp_path, tool):
-    config, = work_dir.glob('*.py')
-    checkpoint, = work_dir.glob('*.pth')
+    (config,) = work_dir.glob('*.py')
+    (checkpoint,) = work_dir.glob('*.pth')
     out = tmp_path / f'{tool}.png'
-    said = call_tool(
-        f'analysis_tools/{tool}.py', config, checkpoint, '--out', out)
+    said = call_tool(f'analysis_tools/{tool}.py', config, checkpoint, '--out', out)
     assert str(out) in said and out.stat().st_size > 5000
 
 
 def test_noise_mixture_is_that_of_the_checkpoint(tmp_path):
     cfg = tiny_config(
-        tmp_path, 'resup/resup_r18_synthfaces_noise30',
-        train_cfg__max_epochs=2, model__warmup_epochs=1,
-        model__noise_model=dict(min_separation=None))
+        tmp_path,
+        'resup/resup_r18_synthfaces_noise30',
+        train_cfg__max_epochs=2,
+        model__warmup_epochs=1,
+        model__noise_model=dict(min_separation=None),
+    )
     train(cfg)
-    config, = tmp_path.glob('*.py')
-    checkpoint, = tmp_path.glob('*.pth')
+    (config,) = tmp_path.glob('*.py')
+    (checkpoint,) = tmp_path.glob('*.pth')
     state = torch.load(checkpoint, weights_only=True)['state_dict']
     tool = load_tool('analysis_tools/noise_mixture.py')
-    panels, wrong, label = tool.agreements(*open_model(
-        str(config), str(checkpoint)))
+    panels, wrong, label = tool.agreements(*open_model(str(config), str(checkpoint)))
     assert list(panels) == ['network 1', 'network 2'] and 'cosine' in label
     for k, (scores, mixture) in enumerate(panels.values()):
-        assert mixture.alpha.equal(
-            state[f'noise_models.{k}.mixture.alpha'])
-        assert len(scores) == len(wrong) and 0 < wrong.mean() < .5
+        assert mixture.alpha.equal(state[f'noise_models.{k}.mixture.alpha'])
+        assert len(scores) == len(wrong) and 0 < wrong.mean() < 0.5
         assert 0 <= scores.min() and scores.max() <= 1
 
 
 def test_browse_dataset(work_dir, tmp_path):
-    config, = work_dir.glob('*.py')
+    (config,) = work_dir.glob('*.py')
     out = tmp_path / 'images.png'
     call_tool(
-        'analysis_tools/browse_dataset.py', config, '--out', out, '--count',
-        3, '--times', 2)
+        'analysis_tools/browse_dataset.py',
+        config,
+        '--out',
+        out,
+        '--count',
+        3,
+        '--times',
+        2,
+    )
     assert out.stat().st_size > 5000
 
 
 def test_table_says_how_many_epochs_it_averages():
     """The configs on CIFAR average ten."""
-    def summary(last_k, value):
-        return dict(metrics={'accuracy/top1': {
-            'last': 1., 'best': 99., f'last{last_k}_mean': value}})
 
-    runs = dict(cifar=summary(10, 60.))
+    def summary(last_k, value):
+        return dict(
+            metrics={
+                'accuracy/top1': {
+                    'last': 1.0,
+                    'best': 99.0,
+                    f'last{last_k}_mean': value,
+                }
+            }
+        )
+
+    runs = dict(cifar=summary(10, 60.0))
     assert summary_table(runs, ['accuracy/top1']).splitlines() == [
-        '| training | runs | accuracy/top1 |', '|---|---|---|',
-        '| cifar | 1 | 60.00 |']
-    runs['faces'] = summary(5, 50.)
+        '| training | runs | accuracy/top1 |',
+        '|---|---|---|',
+        '| cifar | 1 | 60.00 |',
+    ]
+    runs['faces'] = summary(5, 50.0)
     assert summary_table(runs, ['accuracy/top1']).splitlines() == [
         '| training | runs | mean of the last | accuracy/top1 |',
-        '|---|---|---|---|', '| cifar | 1 | 10 | 60.00 |',
-        '| faces | 1 | 5 | 50.00 |']
-    assert '| cifar | 1 | 1.00 |' in summary_table(
-        runs, ['accuracy/top1'], 'last')
+        '|---|---|---|---|',
+        '| cifar | 1 | 10 | 60.00 |',
+        '| faces | 1 | 5 | 50.00 |',
+    ]
+    assert '| cifar | 1 | 1.00 |' in summary_table(runs, ['accuracy/top1'], 'last')
     with pytest.raises(ValueError, match="cifar has no 'last5_mean'.*last10"):
         summary_table(runs, ['accuracy/top1'], 'last5_mean')
-    runs['cifar_seed1'] = summary(5, 60.)
+    runs['cifar_seed1'] = summary(5, 60.0)
     with pytest.raises(ValueError, match='cifar: .* 5 and 10 epochs'):
         summary_table(runs, ['accuracy/top1'])
 
 
 def test_table_over_seeds(tmp_path):
-    for name, value in (('a_seed0', 50.), ('a_seed1', 52.), ('b', 40.)):
+    for name, value in (('a_seed0', 50.0), ('a_seed1', 52.0), ('b', 40.0)):
         (tmp_path / name).mkdir()
-        (tmp_path / name / 'summary.json').write_text(json.dumps(dict(
-            metrics={'accuracy/top1': dict(last=value, last5_mean=value - 1,
-                                           best=99.)})))
+        (tmp_path / name / 'summary.json').write_text(
+            json.dumps(
+                dict(
+                    metrics={
+                        'accuracy/top1': dict(
+                            last=value, last5_mean=value - 1, best=99.0
+                        )
+                    }
+                )
+            )
+        )
     said = call_tool(
-        'analysis_tools/summarize.py', *sorted(tmp_path.iterdir()),
-        '--metrics', 'accuracy/top1', '--out', tmp_path / 'table.md')
+        'analysis_tools/summarize.py',
+        *sorted(tmp_path.iterdir()),
+        '--metrics',
+        'accuracy/top1',
+        '--out',
+        tmp_path / 'table.md',
+    )
     # The n - 1 deviation of 49 and 51.
     assert '| a | 2 | 50.00 ± 1.41 |' in said
     assert '| b | 1 | 39.00 |' in said
@@ -252,20 +306,31 @@ def test_table_over_seeds(tmp_path):
     for folder in 'cd':
         shutil.copytree(tmp_path / 'b', tmp_path / folder / 'alum')
     said = call_tool(
-        'analysis_tools/summarize.py', tmp_path / 'c/alum',
-        tmp_path / 'd/alum', '--metrics', 'accuracy/top1')
+        'analysis_tools/summarize.py',
+        tmp_path / 'c/alum',
+        tmp_path / 'd/alum',
+        '--metrics',
+        'accuracy/top1',
+    )
     assert '| alum | 2 | 39.00 ± 0.00 |' in said
     said = call_tool(
-        'analysis_tools/summarize.py', tmp_path / 'b', '--metrics',
-        'accuracy/none', code=1)
+        'analysis_tools/summarize.py',
+        tmp_path / 'b',
+        '--metrics',
+        'accuracy/none',
+        code=1,
+    )
     assert "b has no 'accuracy/none'" in said and 'accuracy/top1' in said
 
 
 def test_learning_curves_of_the_training_images(tmp_path):
     """Given and clean labels are told apart, as planted."""
     cfg = tiny_config(
-        tmp_path, 'ce/ce_r18_synthfaces_noise30', train_cfg__max_epochs=2,
-        default_hooks__sample_scores__interval=2)
+        tmp_path,
+        'ce/ce_r18_synthfaces_noise30',
+        train_cfg__max_epochs=2,
+        default_hooks__sample_scores__interval=2,
+    )
     train(cfg)
     first, second = read_json(str(tmp_path), 'history.json')
     assert 'training' not in first
@@ -274,22 +339,29 @@ def test_learning_curves_of_the_training_images(tmp_path):
         rows = list(csv.DictReader(file))
     for name, column in (('given', 'given_label'), ('clean', 'clean_label')):
         right = np.mean([r['suggested_label'] == r[column] for r in rows])
-        assert noted[f'training/{name}_accuracy'] == pytest.approx(
-            100 * right)
+        assert noted[f'training/{name}_accuracy'] == pytest.approx(100 * right)
     figure = figures.learning_figure(
-        dict(run=[first, second]),
-        ['accuracy/top1', 'training/given_accuracy'])
-    with pytest.raises(ValueError, match='no run has accuracy/top2; there '
-                                         'are accuracy/mean_class'):
+        dict(run=[first, second]), ['accuracy/top1', 'training/given_accuracy']
+    )
+    with pytest.raises(
+        ValueError, match='no run has accuracy/top2; there are accuracy/mean_class'
+    ):
         figures.learning_figure(dict(run=[first]), ['accuracy/top2'])
     validated, trained = figure.axes[0].lines
     assert list(trained.get_ydata()) == [noted['training/given_accuracy']]
     assert len(validated.get_ydata()) == 2
 
 
-@pytest.mark.parametrize('tool', [
-    'rejection_curve', 'confusion_matrix', 'reliability', 'uncertain_images',
-    'learning_curves'])
+@pytest.mark.parametrize(
+    'tool',
+    [
+        'rejection_curve',
+        'confusion_matrix',
+        'reliability',
+        'uncertain_images',
+        'learning_curves',
+    ],
+)
 def test_tools(work_dir, tmp_path, tool):
     out = tmp_path / 'new' / f'{tool}.png'
     said = call_tool(f'analysis_tools/{tool}.py', work_dir, '--out', out)
@@ -325,6 +397,12 @@ def test_names_of_classes_in_a_file(work_dir, tmp_path):
 
 def test_highest_rejection(work_dir, tmp_path):
     said = call_tool(
-        'analysis_tools/rejection_curve.py', work_dir, '--highest', 100,
-        '--out', tmp_path / 'x.png', code=1)
+        'analysis_tools/rejection_curve.py',
+        work_dir,
+        '--highest',
+        100,
+        '--out',
+        tmp_path / 'x.png',
+        code=1,
+    )
     assert '--highest must lie' in said

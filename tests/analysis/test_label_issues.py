@@ -1,4 +1,5 @@
 """cleanlab's tables come in, and ours go out."""
+
 import csv
 import io
 from argparse import Namespace
@@ -17,27 +18,32 @@ from mmfer.registry import DATASETS
 @pytest.fixture
 def dataset():
     init_default_scope('mmfer')
-    dataset = DATASETS.build(dict(
-        type='SyntheticFaces', num_samples=300, size=16,
-        label_noise=dict(type='SymmetricNoise', rate=.3, seed=0)))
+    dataset = DATASETS.build(
+        dict(
+            type='SyntheticFaces',
+            num_samples=300,
+            size=16,
+            label_noise=dict(type='SymmetricNoise', rate=0.3, seed=0),
+        )
+    )
     dataset.full_init()
     return dataset
 
 
 def predictions(dataset, seed=0):
     rng = np.random.default_rng(seed)
-    scores = rng.dirichlet(np.full(7, .3), len(dataset))
+    scores = rng.dirichlet(np.full(7, 0.3), len(dataset))
     scores[np.arange(len(dataset)), dataset.clean_labels] += 9
     return scores / scores.sum(axis=1, keepdims=True)
 
 
 def test_table_of_cleanlab(dataset, tmp_path):
     """What cleanlab finds is what is dropped, and the data set takes it."""
-    CleanLearning = pytest.importorskip(
-        'cleanlab.classification').CleanLearning
+    CleanLearning = pytest.importorskip('cleanlab.classification').CleanLearning
     scores = predictions(dataset)
     issues = CleanLearning().find_label_issues(
-        labels=dataset.given_labels, pred_probs=scores)
+        labels=dataset.given_labels, pred_probs=scores
+    )
     path = tmp_path / 'issues.csv'
     issues.to_csv(path)
     rows = from_label_issues(str(path), dataset)
@@ -52,48 +58,59 @@ def test_table_of_cleanlab(dataset, tmp_path):
         assert row['suggested_label'] == issue.predicted_label
 
     table = tmp_path / 'sample_scores.csv'
-    table.write_bytes(load_tool(
-        'analysis_tools/cleanlab_tables.py').format_table(rows))
-    cleaned = DATASETS.build(dict(
-        type='SyntheticFaces', num_samples=300, size=16,
-        label_noise=dict(type='SymmetricNoise', rate=.3, seed=0),
-        decisions=str(table)))
+    table.write_bytes(load_tool('analysis_tools/cleanlab_tables.py').format_table(rows))
+    cleaned = DATASETS.build(
+        dict(
+            type='SyntheticFaces',
+            num_samples=300,
+            size=16,
+            label_noise=dict(type='SymmetricNoise', rate=0.3, seed=0),
+            decisions=str(table),
+        )
+    )
     cleaned.full_init()
     assert len(cleaned) == 300 - found.sum()
 
 
 def test_round_trip(dataset, tmp_path):
     rows = [
-        dict(sample_id=str(i), given_label=str(label), noise_score='0.25',
-             suggested_label=str((label + i % 2) % 7),
-             decision='relabel' if i % 2 else 'keep')
+        dict(
+            sample_id=str(i),
+            given_label=str(label),
+            noise_score='0.25',
+            suggested_label=str((label + i % 2) % 7),
+            decision='relabel' if i % 2 else 'keep',
+        )
         for i, label in enumerate(dataset.given_labels)
     ]
     path = tmp_path / 'issues.csv'
     path.write_bytes(to_label_issues(rows[::-1]))
     table = pd.read_csv(path, index_col=0)
     assert table.is_label_issue.tolist() == [False, True] * 150
-    assert (table.label_score == .75).all()
+    assert (table.label_score == 0.75).all()
     back = from_label_issues(str(path), dataset, 'relabel')
     for row, same in zip(rows, back):
-        assert all(str(same[key]) == row[key] for key in (
-            'sample_id', 'given_label', 'suggested_label', 'decision'))
-        assert float(same['noise_score']) == .25
+        assert all(
+            str(same[key]) == row[key]
+            for key in ('sample_id', 'given_label', 'suggested_label', 'decision')
+        )
+        assert float(same['noise_score']) == 0.25
 
 
 def test_export_of_a_spreadsheets_table(tmp_path, monkeypatch):
     table, out = tmp_path / 'scores.csv', tmp_path / 'issues.csv'
     table.write_bytes(
         'Sample_id;image;given_label;noise_score;suggested_label;decision\r\n'
-        '1.0;b.png;3;0,25;4;Drop \r\n0.0;a.png;2;0,5;2;KEEP\r\n;;;;;\r\n'
-        .encode('utf-16'))
+        '1.0;b.png;3;0,25;4;Drop \r\n0.0;a.png;2;0,5;2;KEEP\r\n;;;;;\r\n'.encode(
+            'utf-16'
+        )
+    )
     tool = load_tool('analysis_tools/cleanlab_tables.py')
-    monkeypatch.setattr('sys.argv', ['x', 'export', str(table), '--out',
-                                     str(out)])
+    monkeypatch.setattr('sys.argv', ['x', 'export', str(table), '--out', str(out)])
     tool.main()
     issues = pd.read_csv(out, index_col=0)
     assert issues.is_label_issue.tolist() == [False, True]
-    assert issues.label_score.tolist() == [.5, .75]
+    assert issues.label_score.tolist() == [0.5, 0.75]
     assert issues.predicted_label.tolist() == [2, 4]
     table.write_text('sample_id,image\n0,a\n')
     with pytest.raises(ValueError, match='line 1.*no column given_label'):
@@ -105,23 +122,30 @@ def test_names_of_classes(dataset, tmp_path):
     path = tmp_path / 'issues.csv'
     with open(path, 'w') as file:
         writer = csv.writer(file)
-        writer.writerow(['', 'is_label_issue', 'label_score', 'given_label',
-                         'predicted_label'])
+        writer.writerow(
+            ['', 'is_label_issue', 'label_score', 'given_label', 'predicted_label']
+        )
         for i, label in enumerate(dataset.given_labels):
-            writer.writerow([i, False, .5, names[label], names[0]])
+            writer.writerow([i, False, 0.5, names[label], names[0]])
     rows = from_label_issues(str(path), dataset)
-    assert [row['given_label'] for row in rows] == \
-        dataset.given_labels.tolist()
+    assert [row['given_label'] for row in rows] == dataset.given_labels.tolist()
     assert {row['suggested_label'] for row in rows} == {0}
 
 
 def issues_of(dataset, **columns):
     """A table of cleanlab's in which the first five samples are issues."""
     labels = dataset.given_labels
-    return pd.DataFrame({**dict(
-        is_label_issue=[i < 5 for i in range(len(labels))],
-        label_score=.25, given_label=labels,
-        predicted_label=(labels + 1) % 7), **columns})
+    return pd.DataFrame(
+        {
+            **dict(
+                is_label_issue=[i < 5 for i in range(len(labels))],
+                label_score=0.25,
+                given_label=labels,
+                predicted_label=(labels + 1) % 7,
+            ),
+            **columns,
+        }
+    )
 
 
 def decisions_of(path, dataset):
@@ -131,9 +155,10 @@ def decisions_of(path, dataset):
 WANTED = ['drop'] * 5 + ['keep'] * 295
 
 
-@pytest.mark.parametrize('yes, no', [
-    ('True', 'False'), ('TRUE', 'false '), ('1', '0'), ('1.0', '0.0'),
-    ('yes', 'No')])
+@pytest.mark.parametrize(
+    'yes, no',
+    [('True', 'False'), ('TRUE', 'false '), ('1', '0'), ('1.0', '0.0'), ('yes', 'No')],
+)
 def test_words_for_issues(dataset, tmp_path, yes, no):
     path = tmp_path / 'issues.csv'
     issues_of(dataset, is_label_issue=[yes] * 5 + [no] * 295).to_csv(path)
@@ -145,28 +170,39 @@ def test_other_words_for_issues(dataset, tmp_path, word):
     path = tmp_path / 'issues.csv'
     flags = ['True'] * 3 + [word] + ['False'] * 296
     issues_of(dataset, is_label_issue=flags).to_csv(path)
-    with pytest.raises(ValueError, match=f'line 5: .*is_label_issue is '
-                       f'{word!r}.*neither true nor false'):
+    with pytest.raises(
+        ValueError,
+        match=f'line 5: .*is_label_issue is {word!r}.*neither true nor false',
+    ):
         from_label_issues(str(path), dataset)
 
 
-@pytest.mark.parametrize('save', [
-    lambda table, path: table.to_csv(path),
-    lambda table, path: table.to_csv(path, index=False),
-    lambda table, path: table.to_csv(path, sep=';', decimal=','),
-    lambda table, path: table.to_csv(path, sep='\t', encoding='utf-16'),
-    lambda table, path: table.to_csv(path, encoding='utf-8-sig',
-                                     lineterminator='\r\n'),
-    lambda table, path: table.astype(dict(given_label=float)).to_csv(path),
-    # The index tells which sample a row is of.
-    lambda table, path: table[::-1].to_csv(path),
-    lambda table, path: table.sort_values('given_label').to_csv(path),
-    # Within a class no label would tell that rows have moved.
-    lambda table, path: table[::-1].sort_values(
-        'given_label', kind='stable').rename_axis('id').to_csv(path),
-    lambda table, path: table.assign(
-        note='x')[['note', *table.columns]].to_csv(path, index=False),
-])
+@pytest.mark.parametrize(
+    'save',
+    [
+        lambda table, path: table.to_csv(path),
+        lambda table, path: table.to_csv(path, index=False),
+        lambda table, path: table.to_csv(path, sep=';', decimal=','),
+        lambda table, path: table.to_csv(path, sep='\t', encoding='utf-16'),
+        lambda table, path: table.to_csv(
+            path, encoding='utf-8-sig', lineterminator='\r\n'
+        ),
+        lambda table, path: table.astype(dict(given_label=float)).to_csv(path),
+        # The index tells which sample a row is of.
+        lambda table, path: table[::-1].to_csv(path),
+        lambda table, path: table.sort_values('given_label').to_csv(path),
+        # Within a class no label would tell that rows have moved.
+        lambda table, path: (
+            table[::-1]
+            .sort_values('given_label', kind='stable')
+            .rename_axis('id')
+            .to_csv(path)
+        ),
+        lambda table, path: table.assign(note='x')[['note', *table.columns]].to_csv(
+            path, index=False
+        ),
+    ],
+)
 def test_tables_as_saved(dataset, tmp_path, save):
     path = tmp_path / 'issues.csv'
     save(issues_of(dataset), path)
@@ -176,11 +212,14 @@ def test_tables_as_saved(dataset, tmp_path, save):
     assert row['suggested_label'] == (dataset.given_labels[7] + 1) % 7
 
 
-@pytest.mark.parametrize('index, message', [
-    (range(1, 301), 'line 301: .*the index .300. is no number below 300'),
-    ([0, *range(299)], 'line 3: .*the index 0 is in line 2, too'),
-    ([f'{i}.png' for i in range(300)], "line 2: .*the index '0.png'"),
-])
+@pytest.mark.parametrize(
+    'index, message',
+    [
+        (range(1, 301), 'line 301: .*the index .300. is no number below 300'),
+        ([0, *range(299)], 'line 3: .*the index 0 is in line 2, too'),
+        ([f'{i}.png' for i in range(300)], "line 2: .*the index '0.png'"),
+    ],
+)
 def test_wrong_index(dataset, tmp_path, index, message):
     path = tmp_path / 'issues.csv'
     issues_of(dataset).set_index(pd.Index(index)).to_csv(path)
@@ -188,23 +227,30 @@ def test_wrong_index(dataset, tmp_path, index, message):
         from_label_issues(str(path), dataset)
 
 
-@pytest.mark.parametrize('names, written', [
-    (list('1234567'), range(7)), (list('1234567'), list('1234567')),
-    (list('0123456'), range(7)), (list('6543210'), range(7)),
-    (list('6543210'), list('6543210')), (list('abcdefg'), list('abcdefg')),
-])
+@pytest.mark.parametrize(
+    'names, written',
+    [
+        (list('1234567'), range(7)),
+        (list('1234567'), list('1234567')),
+        (list('0123456'), range(7)),
+        (list('6543210'), range(7)),
+        (list('6543210'), list('6543210')),
+        (list('abcdefg'), list('abcdefg')),
+    ],
+)
 def test_classes_called_by_numbers(dataset, tmp_path, names, written):
     """Numbers are indices if that fits the given labels, else names."""
     dataset._metainfo['classes'] = tuple(names)
     labels = dataset.given_labels
     path = tmp_path / 'issues.csv'
-    issues_of(dataset, given_label=[written[i] for i in labels],
-              predicted_label=[written[(i + 1) % 7] for i in labels]).to_csv(
-                  path)
+    issues_of(
+        dataset,
+        given_label=[written[i] for i in labels],
+        predicted_label=[written[(i + 1) % 7] for i in labels],
+    ).to_csv(path)
     rows = from_label_issues(str(path), dataset)
     assert [row['given_label'] for row in rows] == labels.tolist()
-    assert [row['suggested_label'] for row in rows] == (
-        (labels + 1) % 7).tolist()
+    assert [row['suggested_label'] for row in rows] == ((labels + 1) % 7).tolist()
 
 
 @pytest.mark.parametrize('label', ['1e0', '\u0663', '2.5', 'nan', '', '-1'])
@@ -215,18 +261,28 @@ def test_labels_that_are_none(dataset, tmp_path, label):
         from_label_issues(str(path), dataset)
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda t: t.drop(columns='given_label'), 'no column given_label'),
-    (lambda t: t.drop(columns='label_score'), 'no column label_score'),
-    (lambda t: t.iloc[:-1], '299 rows, and the data set 300'),
-    (lambda t: t.assign(given_label=(t.given_label + 1) % 7),
-     'line 2: .*the given label'),
-    (lambda t: t.assign(predicted_label=9), "line 2: .*'9' is none of the 7"),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda t: t.drop(columns='given_label'), 'no column given_label'),
+        (lambda t: t.drop(columns='label_score'), 'no column label_score'),
+        (lambda t: t.iloc[:-1], '299 rows, and the data set 300'),
+        (
+            lambda t: t.assign(given_label=(t.given_label + 1) % 7),
+            'line 2: .*the given label',
+        ),
+        (lambda t: t.assign(predicted_label=9), "line 2: .*'9' is none of the 7"),
+    ],
+)
 def test_another_table_is_refused(dataset, tmp_path, change, message):
     rows = [
-        dict(sample_id=i, given_label=label, suggested_label=label,
-             noise_score=.1, decision='keep')
+        dict(
+            sample_id=i,
+            given_label=label,
+            suggested_label=label,
+            noise_score=0.1,
+            decision='keep',
+        )
         for i, label in enumerate(dataset.given_labels)
     ]
     table = pd.read_csv(io.BytesIO(to_label_issues(rows)), index_col=0)
@@ -237,15 +293,15 @@ def test_another_table_is_refused(dataset, tmp_path, change, message):
 
 def test_pred_probs(tmp_path, monkeypatch):
     """They are the model's, in order, with the labels given."""
-    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30',
-                      train_cfg__max_epochs=1)
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30', train_cfg__max_epochs=1)
     runner = train(cfg)
-    config, = tmp_path.glob('*.py')
-    checkpoint, = tmp_path.glob('*.pth')
+    (config,) = tmp_path.glob('*.py')
+    (checkpoint,) = tmp_path.glob('*.pth')
     out = tmp_path / 'probs.npz'
     tool = load_tool('analysis_tools/cleanlab_tables.py')
-    monkeypatch.setattr('sys.argv', ['x', 'pred-probs', str(config),
-                                     str(checkpoint), '--out', str(out)])
+    monkeypatch.setattr(
+        'sys.argv', ['x', 'pred-probs', str(config), str(checkpoint), '--out', str(out)]
+    )
     tool.main()
     found = np.load(out)
     dataset = runner.train_dataloader.dataset
@@ -254,5 +310,6 @@ def test_pred_probs(tmp_path, monkeypatch):
     with open(tmp_path / 'sample_scores.csv') as file:
         noise = [float(row['noise_score']) for row in csv.DictReader(file)]
     given = torch.from_numpy(found['pred_probs']).gather(
-        1, torch.from_numpy(found['labels'])[:, None])[:, 0]
+        1, torch.from_numpy(found['labels'])[:, None]
+    )[:, 0]
     np.testing.assert_allclose(1 - given, noise, atol=1e-5)

@@ -1,4 +1,5 @@
 """The review page: what it downloads is what the data set would write."""
+
 import base64
 import csv
 import json
@@ -12,8 +13,13 @@ import cv2
 import numpy as np
 import pytest
 from helpers import call_tool, tiny_config, train
-from made_data import (make_affectnet, make_cifar10, make_ferplus,
-                       make_rafdb, write_image)
+from made_data import (
+    make_affectnet,
+    make_cifar10,
+    make_ferplus,
+    make_rafdb,
+    write_image,
+)
 
 from mmfer.analysis import review
 from mmfer.datasets.decisions import COLUMNS
@@ -26,15 +32,32 @@ def make_list(root):
     for i, name in enumerate(names):
         write_image(root / name, 30 + i, i)
     (root / 'list.txt').write_text(
-        ''.join(f'{name} {i % 3}\n' for i, name in enumerate(names)))
-    return dict(type='ImageList', data_root=str(root), ann_file='list.txt',
-                classes=('a', 'b<i>', 'ü'), pipeline=[])
+        ''.join(f'{name} {i % 3}\n' for i, name in enumerate(names))
+    )
+    return dict(
+        type='ImageList',
+        data_root=str(root),
+        ann_file='list.txt',
+        classes=('a', 'b<i>', 'ü'),
+        pipeline=[],
+    )
 
 
 # What ends a line for some readers, a script, a string or an attribute.
-ODD = ('a\u2028b\u2029', 'a\x0bb\x0cc\x1cd\x85e', 'a</script>', '<!--<script>',
-       'a"b\'c', '&lt;&amp;', '`${1}`', '/*DATA*/', '__proto__', 'a\\u003c',
-       '<img src=x onerror=bad()>', 'ü')
+ODD = (
+    'a\u2028b\u2029',
+    'a\x0bb\x0cc\x1cd\x85e',
+    'a</script>',
+    '<!--<script>',
+    'a"b\'c',
+    '&lt;&amp;',
+    '`${1}`',
+    '/*DATA*/',
+    '__proto__',
+    'a\\u003c',
+    '<img src=x onerror=bad()>',
+    'ü',
+)
 
 
 def make_odd(root, classes=ODD):
@@ -42,27 +65,41 @@ def make_odd(root, classes=ODD):
     for i, name in enumerate(names):
         write_image(root / name, 30 + i, i)
     (root / 'list.txt').write_text(
-        ''.join(f'{name} {i}\n' for i, name in enumerate(names)),
-        encoding='utf-8')
-    return dict(type='ImageList', data_root=str(root), ann_file='list.txt',
-                classes=classes, label_base=0, pipeline=[])
+        ''.join(f'{name} {i}\n' for i, name in enumerate(names)), encoding='utf-8'
+    )
+    return dict(
+        type='ImageList',
+        data_root=str(root),
+        ann_file='list.txt',
+        classes=classes,
+        label_base=0,
+        pipeline=[],
+    )
 
 
 KINDS = dict(
     odd=make_odd,
     ferplus=lambda root: dict(
-        type='FERPlus', data_root=str(make_ferplus(root)), split='train',
-        pipeline=[]),
+        type='FERPlus', data_root=str(make_ferplus(root)), split='train', pipeline=[]
+    ),
     rafdb=lambda root: dict(
-        type='RAFDB', data_root=str(make_rafdb(root)), split='train',
-        pipeline=[]),
+        type='RAFDB', data_root=str(make_rafdb(root)), split='train', pipeline=[]
+    ),
     affectnet=lambda root: dict(
-        type='AffectNet', data_root=str(make_affectnet(root)),
-        split='train', num_classes=8, pipeline=[]),
+        type='AffectNet',
+        data_root=str(make_affectnet(root)),
+        split='train',
+        num_classes=8,
+        pipeline=[],
+    ),
     cifar10=lambda root: dict(
-        type='NoisyCIFAR10', data_root=str(make_cifar10(root)),
-        split='train', pipeline=[]),
-    list=make_list)
+        type='NoisyCIFAR10',
+        data_root=str(make_cifar10(root)),
+        split='train',
+        pipeline=[],
+    ),
+    list=make_list,
+)
 
 
 def decide(dataset, seed=0):
@@ -70,35 +107,55 @@ def decide(dataset, seed=0):
     rng = np.random.default_rng(seed)
     ids = dataset.sample_ids
     given = dataset.given_labels[ids]
-    suggested = (given + rng.integers(1, dataset.num_classes, len(ids))
-                 ) % dataset.num_classes
+    suggested = (
+        given + rng.integers(1, dataset.num_classes, len(ids))
+    ) % dataset.num_classes
     decision = rng.choice(['keep', 'relabel', 'drop'], len(ids))
     decision[0] = 'keep'
     return dict(
-        sample_id=ids, given_label=given, suggested_label=suggested,
-        noise_score=rng.integers(0, 6, len(ids)) / 5, decision=decision)
+        sample_id=ids,
+        given_label=given,
+        suggested_label=suggested,
+        noise_score=rng.integers(0, 6, len(ids)) / 5,
+        decision=decision,
+    )
 
 
-def write_table(path, dataset, judgement):
+def write_table(path, dataset, label_decisions):
     names = review.image_names(dataset)
-    path.write_bytes(format_table([
-        dict(zip(COLUMNS, (int(i), names[i], int(g), f'{s:.6g}', int(new), d)))
-        for i, g, s, new, d in zip(
-            *(judgement[k] for k in ('sample_id', 'given_label',
-                                     'noise_score', 'suggested_label',
-                                     'decision')))
-    ]))
+    path.write_bytes(
+        format_table(
+            [
+                dict(zip(COLUMNS, (int(i), names[i], int(g), f'{s:.6g}', int(new), d)))
+                for i, g, s, new, d in zip(
+                    *(
+                        label_decisions[k]
+                        for k in (
+                            'sample_id',
+                            'given_label',
+                            'noise_score',
+                            'suggested_label',
+                            'decision',
+                        )
+                    )
+                )
+            ]
+        )
+    )
     return str(path)
 
 
 def page_data(path):
     text = path.read_text(encoding='utf-8')
-    data = json.loads(re.search(
-        r'<script type="application/json" id="data">(.*?)</script>', text,
-        re.DOTALL)[1])
+    data = json.loads(
+        re.search(
+            r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL
+        )[1]
+    )
     for key in ('list', 'table'):
         data[key] = data[key] and json.loads(
-            zlib.decompress(base64.b64decode(data[key])))
+            zlib.decompress(base64.b64decode(data[key]))
+        )
     return data
 
 
@@ -114,21 +171,20 @@ def compose(text, form):
 def made(request, tmp_path):
     settings = KINDS[request.param](tmp_path / 'data')
     dataset = DATASETS.build(settings)
-    judgement = decide(dataset)
-    table = write_table(tmp_path / 'scores.csv', dataset, judgement)
-    return settings, dataset, judgement, table, tmp_path
+    label_decisions = decide(dataset)
+    table = write_table(tmp_path / 'scores.csv', dataset, label_decisions)
+    return settings, dataset, label_decisions, table, tmp_path
 
 
 @pytest.mark.parametrize('limit', [5, 10000])
 def test_downloads(made, limit):
     """List and table are those of the same decisions, byte by byte."""
-    settings, dataset, judgement, table, folder = made
+    settings, dataset, label_decisions, table, folder = made
     page = folder / 'page.html'
     done = review.write_page(str(page), dataset, table, 'my set', limit)
     data = page_data(page)
     shown = min(limit, len(dataset))
-    assert done == dict(shown=shown, samples=len(dataset),
-                        bytes=page.stat().st_size)
+    assert done == dict(shown=shown, samples=len(dataset), bytes=page.stat().st_size)
     assert data['score'] == sorted(data['score'], reverse=True)
     assert data['classes'] == list(dataset.CLASSES)
     assert len(data['images']) == shown and all(data['images'])
@@ -137,34 +193,43 @@ def test_downloads(made, limit):
     rng = np.random.default_rng(1)
     decision = rng.choice(['keep', 'relabel', 'drop'], shown).tolist()
     label = rng.integers(0, dataset.num_classes, shown).tolist()
-    after = {k: v.copy() for k, v in judgement.items()}
+    after = {k: v.copy() for k, v in label_decisions.items()}
     names = review.image_names(dataset)
-    row_of = {names[i]: r for r, i in enumerate(judgement['sample_id'])}
+    row_of = {names[i]: r for r, i in enumerate(label_decisions['sample_id'])}
     for i, name in enumerate(data['names']):
         row = row_of[name]
-        assert data['given'][i] == judgement['given_label'][row]
-        assert data['suggested'][i] == judgement['suggested_label'][row]
+        assert data['given'][i] == label_decisions['given_label'][row]
+        assert data['suggested'][i] == label_decisions['suggested_label'][row]
         after['decision'][row] = decision[i]
         if decision[i] == 'relabel':
             after['suggested_label'][row] = label[i]
-    final = np.where(after['decision'] == 'relabel',
-                     after['suggested_label'], after['given_label'])
+    final = np.where(
+        after['decision'] == 'relabel', after['suggested_label'], after['given_label']
+    )
     left = after['decision'] != 'drop'
 
     found = compose(
-        data['list'], lambda forms, i: '' if decision[i] == 'drop' else
-        forms[label[i] if decision[i] == 'relabel' else data['given'][i]])
-    path = folder / f'list{dataset.LIST_ENDING}'
-    more = dataset.write_list(
-        str(path), after['sample_id'][left], final[left])
+        data['list'],
+        lambda forms, i: (
+            ''
+            if decision[i] == 'drop'
+            else forms[label[i] if decision[i] == 'relabel' else data['given'][i]]
+        ),
+    )
+    path = folder / f'list{dataset.list_suffix}'
+    more = dataset.write_list(str(path), after['sample_id'][left], final[left])
     assert found == path.read_text(encoding='utf-8')
     again = DATASETS.build(dict(settings, **more))
     assert again.get_gt_labels().tolist() == final[left].tolist()
 
     found = compose(
-        data['table'], lambda line, i: f'{line},' + str(
-            label[i] if decision[i] == 'relabel' else data['suggested'][i]) +
-        f',{decision[i]}\n')
+        data['table'],
+        lambda line, i: (
+            f'{line},'
+            + str(label[i] if decision[i] == 'relabel' else data['suggested'][i])
+            + f',{decision[i]}\n'
+        ),
+    )
     table = folder / 'reviewed.csv'
     table.write_text(found, encoding='utf-8')
     again = DATASETS.build(dict(settings, decisions=str(table)))
@@ -172,8 +237,9 @@ def test_downloads(made, limit):
 
 
 def some_images(count=50, shape=(120, 90, 3)):
-    return [np.random.default_rng(i).integers(0, 256, shape, np.uint8)
-            for i in range(count)]
+    return [
+        np.random.default_rng(i).integers(0, 256, shape, np.uint8) for i in range(count)
+    ]
 
 
 def decode(text):
@@ -246,24 +312,33 @@ def test_page_is_within_the_limit(tmp_path, monkeypatch):
 
 def test_lists_of_large_sets():
     """As AffectNet has them: 287,651 names that are hashes."""
-    names = [f'Manually_Annotated_Images/{i % 999}/'
-             f'{np.random.default_rng(i).bytes(28).hex()}.jpg'
-             for i in range(2000)]
-    text = dict(between=[''.join(f'{name},3,-0.17,0.52\n' for name in names)],
-                lines=[], order=[])
+    names = [
+        f'Manually_Annotated_Images/{i % 999}/'
+        f'{np.random.default_rng(i).bytes(28).hex()}.jpg'
+        for i in range(2000)
+    ]
+    text = dict(
+        between=[''.join(f'{name},3,-0.17,0.52\n' for name in names)],
+        lines=[],
+        order=[],
+    )
     assert len(review.pack(text)) / 2000 * 287651 < 20e6
 
 
 @pytest.mark.parametrize('score', ['nan', 'inf', '-inf'])
 def test_scores_that_are_no_numbers(tmp_path, score):
     dataset = DATASETS.build(make_list(tmp_path / 'data'))
-    judgement = decide(dataset)
-    judgement['noise_score'][[3, 5]] = float(score)
-    table = write_table(tmp_path / 's.csv', dataset, judgement)
+    label_decisions = decide(dataset)
+    label_decisions['noise_score'][[3, 5]] = float(score)
+    table = write_table(tmp_path / 's.csv', dataset, label_decisions)
     page = tmp_path / 'page.html'
-    with pytest.raises(ValueError, match=re.escape(
+    with pytest.raises(
+        ValueError,
+        match=re.escape(
             f'{table}: noise_score of sample 3 (03 a,b.png) is {score}, and '
-            'so for 2 of 12')):
+            'so for 2 of 12'
+        ),
+    ):
         review.write_page(str(page), dataset, table, 'x')
     assert not page.exists()
 
@@ -271,16 +346,17 @@ def test_scores_that_are_no_numbers(tmp_path, score):
 def test_key_of_progress(tmp_path):
     """The browser's progress is of these images, labels and classes."""
     dataset = DATASETS.build(make_list(tmp_path / 'data'))
-    judgement = decide(dataset)
+    label_decisions = decide(dataset)
     page = tmp_path / 'page.html'
 
     def key(title='x', **kwargs):
-        table = write_table(tmp_path / 's.csv', dataset,
-                            dict(judgement, **kwargs))
+        table = write_table(
+            tmp_path / 's.csv', dataset, dict(label_decisions, **kwargs)
+        )
         review.write_page(str(page), dataset, table, title)
         return page_data(page)['key']
 
-    other = (judgement['suggested_label'] + 1) % 3
+    other = (label_decisions['suggested_label'] + 1) % 3
     keys = [key(), key(suggested_label=other), key('y')]
     assert len(set(keys)) == 3 and key() == keys[0]
 
@@ -290,13 +366,11 @@ def test_tool(tmp_path):
     cfg = tiny_config(tmp_path, train_cfg__max_epochs=1)
     train(cfg)
     tool = 'analysis_tools/review_labels.py'
-    assert 'review.html: 20 of' in call_tool(
-        tool, tmp_path, '--max-images', 20)
+    assert 'review.html: 20 of' in call_tool(tool, tmp_path, '--max-images', 20)
     data = page_data(tmp_path / 'review.html')
     assert data['list'] is None and len(data['images']) == 20
     with open(tmp_path / 'sample_scores.csv', newline='') as file:
-        rows = sorted(csv.DictReader(file),
-                      key=lambda row: -float(row['noise_score']))
+        rows = sorted(csv.DictReader(file), key=lambda row: -float(row['noise_score']))
     assert data['names'] == [row['image'] for row in rows[:20]]
     (tmp_path / 'sample_scores.csv').unlink()
     assert 'clean_labels.py' in call_tool(tool, tmp_path, code=1)
@@ -328,7 +402,8 @@ def browser():
         pytest.skip('no Chromium')
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=path, args=['--no-sandbox'])
+            executable_path=path, args=['--no-sandbox']
+        )
         yield browser
         browser.close()
 
@@ -336,8 +411,8 @@ def browser():
 def says(page, text):
     """Wait for a text in the line at the top."""
     page.wait_for_function(
-        'text => document.querySelector("#count").textContent.includes(text)',
-        arg=text)
+        'text => document.querySelector("#count").textContent.includes(text)', arg=text
+    )
 
 
 def save(page, button, path):
@@ -351,16 +426,15 @@ def save(page, button, path):
 def test_progress_and_odd_names(tmp_path, browser):
     """Progress outlives a reload; what is none of it changes nothing."""
     dataset = DATASETS.build(make_odd(tmp_path / 'data'))
-    judgement = dict(decide(dataset), decision=np.full(len(ODD), 'keep'))
-    table = write_table(tmp_path / 's.csv', dataset, judgement)
+    label_decisions = dict(decide(dataset), decision=np.full(len(ODD), 'keep'))
+    table = write_table(tmp_path / 's.csv', dataset, label_decisions)
     path = tmp_path / 'page.html'
     review.write_page(str(path), dataset, table, '</title>"&')
     data = page_data(path)
     problems = []
     page = browser.new_page(viewport=dict(width=1280, height=800))
     page.on('pageerror', lambda error: problems.append(str(error)))
-    page.on('dialog', lambda dialog: (
-        problems.append(dialog.message), dialog.accept()))
+    page.on('dialog', lambda dialog: (problems.append(dialog.message), dialog.accept()))
     page.goto(path.as_uri())
     assert page.title() == '</title>"&: labels to review'
     assert page.inner_text('h1') == '</title>"&'
@@ -370,18 +444,23 @@ def test_progress_and_odd_names(tmp_path, browser):
         lines = card.text_content().split('\n')
         assert len(lines) == 4 and lines[0] == 'keep'
         assert lines[1] == re.sub(
-            r'[\s\x1c-\x1f\x85]', lambda found: found[0] if found[0] in
-            '\x1c\x85' else ' ', f'given {ODD[data["given"][i]]}')
+            r'[\s\x1c-\x1f\x85]',
+            lambda found: found[0] if found[0] in '\x1c\x85' else ' ',
+            f'given {ODD[data["given"][i]]}',
+        )
     # Keys for ten classes; those after them by mouse.
     assert page.eval_on_selector_all(
-        '#legend kbd', 'all => all.map(k => k.textContent)') == list(
-            '1234567890')
+        '#legend kbd', 'all => all.map(k => k.textContent)'
+    ) == list('1234567890')
     assert page.text_content('#class2') == f'3 {ODD[2]}'
     expected = [['keep', s] for s in data['suggested']]
 
     def expect(i, label):
-        expected[i] = (['keep', data['suggested'][i]]
-                       if label == data['given'][i] else ['relabel', label])
+        expected[i] = (
+            ['keep', data['suggested'][i]]
+            if label == data['given'][i]
+            else ['relabel', label]
+        )
 
     page.keyboard.press('0')
     expect(0, 9)
@@ -401,9 +480,15 @@ def test_progress_and_odd_names(tmp_path, browser):
 
     def check(found):
         assert found.read_text(encoding='utf-8') == compose(
-            data['list'], lambda forms, i: '' if expected[i][0] == 'drop' else
-            forms[expected[i][1] if expected[i][0] == 'relabel' else
-                  data['given'][i]])
+            data['list'],
+            lambda forms, i: (
+                ''
+                if expected[i][0] == 'drop'
+                else forms[
+                    expected[i][1] if expected[i][0] == 'relabel' else data['given'][i]
+                ]
+            ),
+        )
 
     check(save(page, '#list', tmp_path / 'list.txt'))
     page.reload()
@@ -425,15 +510,30 @@ def test_progress_and_odd_names(tmp_path, browser):
     # What must not get into a list.
     bad = tmp_path / 'bad.json'
     names = data['names']
-    for text in ('{', 'null', '[["keep"]]', '3', json.dumps(
-            {names[0]: ['relabel', 99], 'other.png': ['drop']})):
+    for text in (
+        '{',
+        'null',
+        '[["keep"]]',
+        '3',
+        json.dumps({names[0]: ['relabel', 99], 'other.png': ['drop']}),
+    ):
         bad.write_text(text)
         page.set_input_files('#file', str(bad))
         page.wait_for_timeout(100)
         assert len(problems) == 1 and 'no progress' in problems.pop(), text
-    entries = [['relabel', 12], ['relabel', -1], ['relabel'], ['relabel', 1.5],
-               ['relabel', '1'], 'drop', ['discard'], None,
-               ['relabel', 11], ['drop', 99], ['keep']]
+    entries = [
+        ['relabel', 12],
+        ['relabel', -1],
+        ['relabel'],
+        ['relabel', 1.5],
+        ['relabel', '1'],
+        'drop',
+        ['discard'],
+        None,
+        ['relabel', 11],
+        ['drop', 99],
+        ['keep'],
+    ]
     bad.write_text(json.dumps(dict(zip(names, entries))))
     page.set_input_files('#file', str(bad))
     says(page, '3 decisions restored from bad.json; 8 entries ignored')
@@ -449,14 +549,16 @@ def test_progress_and_odd_names(tmp_path, browser):
     # Without storage.
     page.add_init_script(
         'Object.defineProperty(window, "localStorage", {get() '
-        '{ throw new Error("blocked"); }})')
+        '{ throw new Error("blocked"); }})'
+    )
     page.reload()
     says(page, 'save your progress before you leave')
     page.keyboard.press('d')
     says(page, '1 looked at')
     check_before = save(page, '#save', progress)
-    assert list(json.loads(check_before.read_text(
-        encoding='utf-8')).values()) == [['drop']]
+    assert list(json.loads(check_before.read_text(encoding='utf-8')).values()) == [
+        ['drop']
+    ]
     assert not problems
 
 
@@ -465,13 +567,11 @@ def test_in_a_browser(tmp_path, browser):
     """Ten thousand images in Chromium: sort, filter, decide, download."""
     count = 10000
     root = make_ferplus(tmp_path / 'data', train=count, valid=8)
-    settings = dict(type='FERPlus', data_root=str(root), split='train',
-                    pipeline=[])
+    settings = dict(type='FERPlus', data_root=str(root), split='train', pipeline=[])
     dataset = DATASETS.build(settings)
-    judgement = decide(dataset)
-    judgement['noise_score'] = np.random.default_rng(3).permutation(
-        count) / count
-    table = write_table(tmp_path / 'scores.csv', dataset, judgement)
+    label_decisions = decide(dataset)
+    label_decisions['noise_score'] = np.random.default_rng(3).permutation(count) / count
+    table = write_table(tmp_path / 'scores.csv', dataset, label_decisions)
     page_path = tmp_path / 'page.html'
     review.write_page(str(page_path), dataset, table, 'faces')
     assert page_path.stat().st_size < 50e6
@@ -479,8 +579,12 @@ def test_in_a_browser(tmp_path, browser):
     problems = []
     page = browser.new_page(viewport=dict(width=1280, height=800))
     page.on('pageerror', lambda error: problems.append(str(error)))
-    page.on('request', lambda request: problems.append(request.url)
-            if request.url.startswith('http') else None)
+    page.on(
+        'request',
+        lambda request: (
+            problems.append(request.url) if request.url.startswith('http') else None
+        ),
+    )
     start = time.time()
     page.goto(page_path.as_uri())
     page.wait_for_selector('.card img')
@@ -488,7 +592,8 @@ def test_in_a_browser(tmp_path, browser):
 
     def cards():
         return page.eval_on_selector_all(
-            '.card', 'all => all.map(c => +c.dataset.index)')
+            '.card', 'all => all.map(c => +c.dataset.index)'
+        )
 
     def elements():
         return page.evaluate('document.querySelectorAll("*").length')
@@ -498,8 +603,7 @@ def test_in_a_browser(tmp_path, browser):
 
     assert min(cards()) == 0 and elements() <= 400
     # By keyboard: four decisions, the last one taken back.
-    expected = [list(pair) for pair in zip(data['decision'],
-                                           data['suggested'])]
+    expected = [list(pair) for pair in zip(data['decision'], data['suggested'])]
     page.keyboard.press('r')
     expected[0][0] = 'relabel'
     page.keyboard.press('d')
@@ -522,8 +626,14 @@ def test_in_a_browser(tmp_path, browser):
     for _ in range(60):
         page.keyboard.press('ArrowDown')
     current = page.get_attribute('.card.current', 'data-index')
-    for width, height in ((2560, 1440), (1920, 1080), (3840, 2160),
-                          (400, 700), (2560, 1440), (1280, 800)):
+    for width, height in (
+        (2560, 1440),
+        (1920, 1080),
+        (3840, 2160),
+        (400, 700),
+        (2560, 1440),
+        (1280, 800),
+    ):
         page.set_viewport_size(dict(width=width, height=height))
         page.wait_for_function(f"""() => {{
             const card = document.querySelector(".card.current");
@@ -533,9 +643,11 @@ def test_in_a_browser(tmp_path, browser):
               box.top >= document.querySelector("main").offsetTop &&
               box.bottom <= innerHeight && box.right <= innerWidth; }}""")
         for at in (0, 0.4, 1):
-            page.eval_on_selector('main', '(view, at) => {'
-                                  'view.scrollTop = at * view.scrollHeight + '
-                                  '70 }', at)
+            page.eval_on_selector(
+                'main',
+                '(view, at) => {view.scrollTop = at * view.scrollHeight + 70 }',
+                at,
+            )
             page.wait_for_timeout(100)
             assert 20 <= elements() <= 400, (width, height, elements())
     # Filters and order.
@@ -553,7 +665,8 @@ def test_in_a_browser(tmp_path, browser):
     mine = [i for i in range(count) if data['given'][i] == 2]
     page.wait_for_function(
         f'document.querySelector("#count").textContent.startsWith('
-        f'"{len(mine)} of {count}")')
+        f'"{len(mine)} of {count}")'
+    )
     page.keyboard.press('Home')
     page.wait_for_selector(f'.card[data-index="{mine[-1]}"]')
     assert set(cards()) <= set(mine)
@@ -582,16 +695,17 @@ def test_in_a_browser(tmp_path, browser):
     assert again.read_bytes() == list_path.read_bytes()
     assert not problems
 
-    after = {k: v.copy() for k, v in judgement.items()}
+    after = {k: v.copy() for k, v in label_decisions.items()}
     names = review.image_names(dataset)
-    row_of = {names[i]: r for r, i in enumerate(judgement['sample_id'])}
+    row_of = {names[i]: r for r, i in enumerate(label_decisions['sample_id'])}
     for name, (decision, label) in zip(data['names'], expected):
         row = row_of[name]
         after['decision'][row] = decision
         after['suggested_label'][row] = label
     left = after['decision'] != 'drop'
-    final = np.where(after['decision'] == 'relabel',
-                     after['suggested_label'], after['given_label'])[left]
+    final = np.where(
+        after['decision'] == 'relabel', after['suggested_label'], after['given_label']
+    )[left]
     for more in (dict(table=str(list_path)), dict(decisions=str(table_path))):
         found = DATASETS.build(dict(settings, **more)).get_gt_labels()
         assert found.tolist() == final.tolist()

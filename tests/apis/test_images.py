@@ -1,4 +1,5 @@
 """What ``FERInferencer`` is given, it sees as the test pipeline does."""
+
 import io
 import logging
 from pathlib import Path
@@ -37,8 +38,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize('color_type', ['color', 'grayscale'])
-def test_every_file_has_the_probability_of_the_test_pipeline(
-        folder, color_type):
+def test_every_file_has_the_probability_of_the_test_pipeline(folder, color_type):
     channels = 3 if color_type == 'color' else 1
     cfg = Config(
         dict(
@@ -46,14 +46,15 @@ def test_every_file_has_the_probability_of_the_test_pipeline(
             model=dict(
                 TINY_CLASSIFIER,
                 _scope_='mmfer',
-                backbone=dict(
-                    TINY_CLASSIFIER['backbone'], in_channels=channels)),
+                backbone=dict(TINY_CLASSIFIER['backbone'], in_channels=channels),
+            ),
             data_preprocessor=dict(
                 type='FERDataPreprocessor',
                 num_classes=2,
                 input_shape=(channels, 32, 32),
-                mean=[127.] * channels,
-                std=[60.] * channels),
+                mean=[127.0] * channels,
+                std=[60.0] * channels,
+            ),
             test_dataloader=dict(
                 dataset=dict(
                     type='ImageFolders',
@@ -63,15 +64,20 @@ def test_every_file_has_the_probability_of_the_test_pipeline(
                         dict(type='LoadFERImage', color_type=color_type),
                         dict(type='Resize', scale=(36, 36)),
                         dict(type='CenterCrop', crop_size=32),
-                        dict(type='PackFERInputs')
-                    ]))))
+                        dict(type='PackFERInputs'),
+                    ],
+                )
+            ),
+        )
+    )
     torch.manual_seed(0)
     fer = FERInferencer(cfg, pretrained=False, device='cpu')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     assert len(dataset) == len(KINDS)  # No ending was left out.
     with torch.no_grad():
         expected = fer.model.val_step(
-            pseudo_collate([dataset[i] for i in range(len(dataset))]))
+            pseudo_collate([dataset[i] for i in range(len(dataset))])
+        )
     paths = [sample.img_path for sample in expected]
     sources = {
         'paths': paths,
@@ -80,11 +86,12 @@ def test_every_file_has_the_probability_of_the_test_pipeline(
         'open files': [io.BytesIO(Path(path).read_bytes()) for path in paths],
     }
     for name, source in sources.items():
-        for path, result, sample in zip(
-                paths, fer(source), expected, strict=True):
+        for path, result, sample in zip(paths, fer(source), expected, strict=True):
             np.testing.assert_array_equal(
-                result['pred_scores'], sample.pred_score.numpy(),
-                err_msg=f'{path} of {name}')
+                result['pred_scores'],
+                sample.pred_score.numpy(),
+                err_msg=f'{path} of {name}',
+            )
     # The classifier is not one that says the same of all.
     assert np.ptp([float(s.pred_score[0]) for s in expected]) > 1e-3
 
@@ -106,12 +113,13 @@ def test_sources_of_a_folder(picture, tmp_path):
 
 def test_files_left_out_of_a_folder_are_counted(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(images_module, 'print_log',
-                        lambda text, *_, level: said.append((text, level)))
+    monkeypatch.setattr(
+        images_module, 'print_log', lambda text, *_, level: said.append((text, level))
+    )
     for name in ('a.png', 'b.heic', 'c.txt', '.hidden', 'Thumbs.db'):
         (tmp_path / name).write_bytes(b'')
     assert each_source(tmp_path) == [str(tmp_path / 'a.png')]
-    (text, level), = said
+    ((text, level),) = said
     assert '2 file(s) left out' in text and 'b.heic' in text
     assert level == logging.WARNING
 
@@ -137,7 +145,7 @@ def test_an_array_of_paths_is_a_list_of_paths(kind):
 def test_an_open_file_is_one_image(picture):
     """Iterated over, it would be its lines."""
     file = io.BytesIO(KINDS['PNG RGB'].data)
-    source, = each_source(file)
+    (source,) = each_source(file)
     np.testing.assert_array_equal(read_image(source), picture)
 
 

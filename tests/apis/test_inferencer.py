@@ -1,4 +1,5 @@
 """Three lines of Python give what the model says, whatever the image."""
+
 import itertools
 import os.path as osp
 import threading
@@ -43,8 +44,7 @@ def faces(fer):
 
 def same(one, other):
     for a, b in zip(one, other, strict=True):
-        np.testing.assert_allclose(
-            a['pred_scores'], b['pred_scores'], atol=1e-5)
+        np.testing.assert_allclose(a['pred_scores'], b['pred_scores'], atol=1e-5)
         assert a['uncertainty'] == pytest.approx(b['uncertainty'], rel=1e-4)
         assert a['pred_label'] == b['pred_label']
 
@@ -53,21 +53,19 @@ def test_what_a_test_run_says(fer, faces):
     """The same as the model on what the data set's pipeline makes."""
     dataset = DATASETS.build(fer.config.test_dataloader.dataset)
     with torch.no_grad():
-        expected = fer.model.test_step(
-            default_collate([dataset[i] for i in range(10)]))
+        expected = fer.model.test_step(default_collate([dataset[i] for i in range(10)]))
     found = fer(faces)
     for result, sample in zip(found, expected, strict=True):
-        np.testing.assert_allclose(
-            result['pred_scores'], sample.pred_score, atol=1e-5)
+        np.testing.assert_allclose(result['pred_scores'], sample.pred_score, atol=1e-5)
         assert result['uncertainty'] == pytest.approx(
-            float(sample.uncertainty), rel=1e-4)
+            float(sample.uncertainty), rel=1e-4
+        )
         label = int(sample.pred_label)
         assert result['pred_label'] == label
         assert result['pred_class'] == dataset.metainfo['classes'][label]
         assert result['pred_score'] == result['pred_scores'].max()
     samples = fer(faces, return_datasamples=True)
-    assert [int(s.pred_label) for s in samples] == [
-        r['pred_label'] for r in found]
+    assert [int(s.pred_label) for s in samples] == [r['pred_label'] for r in found]
 
 
 def test_files_of_any_size_as_in_a_test_run(fer, faces, tmp_path):
@@ -79,13 +77,11 @@ def test_files_of_any_size_as_in_a_test_run(fer, faces, tmp_path):
         path = str(tmp_path / f'{i}.png')
         face = cv2.cvtColor(faces[i], cv2.COLOR_GRAY2BGR)
         cv2.imwrite(path, cv2.resize(face, (width, height)))
-        prepared.append(pipeline(dict(
-            img_path=path, sample_id=i, gt_label=0)))
+        prepared.append(pipeline(dict(img_path=path, sample_id=i, gt_label=0)))
     with torch.no_grad():
         expected = fer.model.test_step(default_collate(prepared))
     for result, sample in zip(fer(tmp_path), expected, strict=True):
-        np.testing.assert_allclose(
-            result['pred_scores'], sample.pred_score, atol=1e-5)
+        np.testing.assert_allclose(result['pred_scores'], sample.pred_score, atol=1e-5)
 
 
 @pytest.mark.parametrize('shape', [(36, 36), (37, 40), (33, 50, 3), (30, 35)])
@@ -94,8 +90,9 @@ def test_crops_are_those_of_the_pipeline(fer, shape):
     assert fer.window is not None
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     ready = fer.collate([fer.fit(image)])['inputs'][0]
-    expected = fer.pipeline(dict(
-        img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2]))
+    expected = fer.pipeline(
+        dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+    )
     assert torch.equal(ready, expected['inputs'])
 
 
@@ -104,7 +101,8 @@ def without_resize(work_dir):
     cfg = Config.fromfile(next(work_dir.glob('*.py')))
     pipeline = cfg.test_dataloader.dataset.pipeline
     cfg.test_dataloader.dataset.pipeline = [
-        step for step in pipeline if step.type != 'Resize']
+        step for step in pipeline if step.type != 'Resize'
+    ]
     return cfg
 
 
@@ -116,12 +114,12 @@ def test_image_size_stands_in_for_a_resize(work_dir, shape):
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     ready = fer.collate([fer.fit(image)])['inputs'][0]
     if min(shape[:2]) >= 36:
-        image = cv2.resize(image, fer.image_size[::-1],
-                           interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, fer.image_size[::-1], interpolation=cv2.INTER_AREA)
     else:
         image = cv2.resize(image, fer.image_size[::-1])
-    expected = fer.pipeline(dict(
-        img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2]))
+    expected = fer.pipeline(
+        dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+    )
     assert torch.equal(ready, expected['inputs'])
 
 
@@ -130,8 +128,7 @@ def test_frames_may_come_in_the_same_memory(fer, faces, shorter, monkeypatch):
     """As cameras give them, who write each over the last."""
     if not shorter:
         monkeypatch.setattr(fer, 'window', None)
-        monkeypatch.setattr(fer.pipeline, 'transforms',
-                            fer.pipeline.transforms[-1:])
+        monkeypatch.setattr(fer.pipeline, 'transforms', fer.pipeline.transforms[-1:])
     frame = np.empty_like(faces[0])
     ready = []
     for face in faces:
@@ -139,7 +136,8 @@ def test_frames_may_come_in_the_same_memory(fer, faces, shorter, monkeypatch):
         ready.extend(fer.prepare(frame)[0])
     assert torch.equal(
         fer.collate(ready)['inputs'],
-        fer.collate([fer.fit(face) for face in faces])['inputs'])
+        fer.collate([fer.fit(face) for face in faces])['inputs'],
+    )
 
 
 def test_neither_batch_size_nor_order_matters(fer, faces):
@@ -162,8 +160,7 @@ def test_kinds_of_inputs(fer, faces, tmp_path):
     same(fer(faces[3]), expected[3:4])
     same(fer(np.repeat(faces[3][..., None], 3, axis=2)), expected[3:4])
     # Half the size and back loses little.
-    large = cv2.resize(faces[3], None, fx=2, fy=2,
-                       interpolation=cv2.INTER_NEAREST)
+    large = cv2.resize(faces[3], None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     same(fer(large), expected[3:4])
 
 
@@ -198,8 +195,7 @@ def test_rejection(fer, faces):
     values = sorted(r['uncertainty'] for r in fer(faces))
     found = fer(faces, reject_above=values[6])
     assert sum(r['rejected'] for r in found) == 3
-    assert all(r['rejected'] == (r['uncertainty'] > values[6])
-               for r in found)
+    assert all(r['rejected'] == (r['uncertainty'] > values[6]) for r in found)
     assert 'rejected' not in fer(faces)[0]
 
 
@@ -211,15 +207,15 @@ def test_pictures(fer, faces, tmp_path):
     picture = cv2.imread(str(tmp_path / 'out/00000_me.png'))
     # Enlarged, with words below.
     assert picture.shape[1] >= 320 and picture.shape[0] > picture.shape[1]
-    below = picture[picture.shape[1]:]
-    assert (below == 255).mean() > .5 and (below < 100).any()
+    below = picture[picture.shape[1] :]
+    assert (below == 255).mean() > 0.5 and (below < 100).any()
 
 
 def test_valence_and_arousal():
     cfg = Config.fromfile(f'{CONFIGS}/ce/ce_vgg16_synthfaces.py')
     cfg.model.backbone.base_channels = 4
     fer = FERInferencer(cfg, pretrained=False, device='cpu')
-    result, = fer(np.zeros((32, 32), np.uint8))
+    (result,) = fer(np.zeros((32, 32), np.uint8))
     assert {'valence', 'arousal', 'pred_class'} <= set(result)
 
 
@@ -229,13 +225,13 @@ def test_valence_and_arousal_alone(tmp_path):
     cfg.model.head.label_sets = ['va']
     fer = FERInferencer(cfg, pretrained=False, device='cpu')
     face = np.zeros((32, 32), np.uint8)
-    result, = fer(face, show_dir=str(tmp_path))
-    sample, = fer(face, return_datasamples=True)
+    (result,) = fer(face, show_dir=str(tmp_path))
+    (sample,) = fer(face, return_datasamples=True)
     assert list(result) == ['valence', 'arousal']
     assert list(result.values()) == pytest.approx(sample.pred_va.tolist())
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(ValueError, match='valence and arousal only'):
-        fer(face, reject_above=.5)
+        fer(face, reject_above=0.5)
 
 
 class Detector:
@@ -251,17 +247,16 @@ class Detector:
 def test_faces_of_a_photo(fer, faces, monkeypatch, tmp_path):
     photo = np.zeros((100, 200), np.uint8)
     side = faces[0].shape[0]
-    photo[20:20 + side, 10:10 + side] = faces[0]
-    photo[30:30 + side, 120:120 + side] = faces[1]
+    photo[20 : 20 + side, 10 : 10 + side] = faces[0]
+    photo[30 : 30 + side, 120 : 120 + side] = faces[1]
     boxes = [(10, 20, 10 + side, 20 + side), (120, 30, 120 + side, 30 + side)]
-    monkeypatch.setattr(
-        fer, 'detector', Detector(*(Face(b, 1.5) for b in boxes)))
+    monkeypatch.setattr(fer, 'detector', Detector(*(Face(b, 1.5) for b in boxes)))
     monkeypatch.setattr('mmfer.apis.inferencer.crop', partial(crop, rise=0))
     found = fer([photo], detect_faces=True, margin=0)[0]
     same(found, fer(faces[:2]))
     assert [r['box'] for r in found] == boxes
     assert found[0]['face_score'] == 1.5
-    wider = fer([photo], detect_faces=True, margin=.2)[0]
+    wider = fer([photo], detect_faces=True, margin=0.2)[0]
     assert [r['box'] for r in wider] == boxes
     assert not np.allclose(wider[0]['pred_scores'], found[0]['pred_scores'])
     fer([photo], detect_faces=True, show_dir=str(tmp_path))
@@ -273,12 +268,13 @@ def test_no_face(fer, monkeypatch):
     photo = np.zeros((50, 50), np.uint8)
     with pytest.raises(NoFaceError, match='leave out detect_faces=True'):
         fer(photo, detect_faces=True)
-    found, = fer([photo], detect_faces=True, on_error='report')
+    (found,) = fer([photo], detect_faces=True, on_error='report')
     assert 'no upright frontal face' in found['error']
 
 
 def test_detector_without_its_package(fer, monkeypatch):
     import sys
+
     monkeypatch.setitem(sys.modules, 'dlib', None)
     with pytest.raises(ImportError, match=r'mmfer\[face\]'):
         fer(np.zeros((50, 50), np.uint8), detect_faces=True)
@@ -288,23 +284,23 @@ def test_large_photos_are_looked_at_smaller(monkeypatch):
     """Boxes are in pixels of the photo all the same."""
     import sys
     from types import SimpleNamespace
+
     seen = []
 
     class Box:
-
         def __init__(self, *sides):
             for name, side in zip(('left', 'top', 'right', 'bottom'), sides):
                 setattr(self, name, lambda side=side: side)
 
     class Stub:
-
         def run(self, image, enlarge):
             seen.append((image.shape, enlarge))
             # Both ends inside.
             return [Box(10, 20, 89, 99), Box(0, 5, 79, 84)], [1.5, 0.5], []
 
-    monkeypatch.setitem(sys.modules, 'dlib', SimpleNamespace(
-        get_frontal_face_detector=Stub))
+    monkeypatch.setitem(
+        sys.modules, 'dlib', SimpleNamespace(get_frontal_face_detector=Stub)
+    )
     detector = FaceDetector(min_size=40)
     large = detector(np.zeros((3000, 4000, 3), np.uint8))
     assert [f.box for f in large] == [(0, 10, 160, 170), (20, 40, 180, 200)]
@@ -316,19 +312,20 @@ def test_large_photos_are_looked_at_smaller(monkeypatch):
 
 def test_margin_ends_at_the_edge():
     image = np.arange(12).reshape(3, 4)
-    np.testing.assert_array_equal(
-        crop(image, (1, 1, 3, 3), 0, 0), image[1:3, 1:3])
-    np.testing.assert_array_equal(
-        crop(image, (1, 1, 3, 3), 0, .5), image[0:2, 1:3])
-    wide = crop(image, (0, 0, 2, 2), .5, 0)
-    np.testing.assert_array_equal(
-        wide, np.pad(image, 1, 'edge')[:4, :4])
+    np.testing.assert_array_equal(crop(image, (1, 1, 3, 3), 0, 0), image[1:3, 1:3])
+    np.testing.assert_array_equal(crop(image, (1, 1, 3, 3), 0, 0.5), image[0:2, 1:3])
+    wide = crop(image, (0, 0, 2, 2), 0.5, 0)
+    np.testing.assert_array_equal(wide, np.pad(image, 1, 'edge')[:4, :4])
 
 
-@pytest.mark.parametrize('arguments, word', [
-    (('alum_r18_ferplus_nois30', ), 'did you mean alum_r18_ferplus_noise30'),
-    (('alum_r18_ferplus_noise30', ), 'comes without weights'),
-    (('alum_r18_ferplus_noise30', 'missing.pth'), 'no such checkpoint')])
+@pytest.mark.parametrize(
+    'arguments, word',
+    [
+        (('alum_r18_ferplus_nois30',), 'did you mean alum_r18_ferplus_noise30'),
+        (('alum_r18_ferplus_noise30',), 'comes without weights'),
+        (('alum_r18_ferplus_noise30', 'missing.pth'), 'no such checkpoint'),
+    ],
+)
 def test_no_model(arguments, word):
     with pytest.raises(ValueError, match=word):
         FERInferencer(*arguments)
@@ -340,16 +337,16 @@ def test_bad_checkpoints(work_dir, tmp_path):
     def refused(match):
         with pytest.raises(ValueError, match=match):
             FERInferencer(str(work_dir), str(path))
-        config, = work_dir.glob('*.py')
+        (config,) = work_dir.glob('*.py')
         with pytest.raises(ValueError, match=match):
             mmfer.get_model(str(config), pretrained=str(path))
 
     for content in (b'not a checkpoint', b''):
         path.write_bytes(content)
         refused('cannot be loaded')
-    good, = work_dir.glob('*.pth')
+    (good,) = work_dir.glob('*.pth')
     data = good.read_bytes()
-    path.write_bytes(data[:len(data) // 2])
+    path.write_bytes(data[: len(data) // 2])
     refused('Is it complete')
     path.unlink()
     refused('no such checkpoint')
@@ -386,13 +383,12 @@ def test_checkpoints_run_no_code(work_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(dict(state_dict={}, meta=Evil()), 'evil.pth')
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    monkeypatch.setattr(SimpleHTTPRequestHandler, 'log_message',
-                        lambda *args: None)
+    monkeypatch.setattr(SimpleHTTPRequestHandler, 'log_message', lambda *args: None)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
     server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f'http://127.0.0.1:{server.server_port}/evil.pth'
-    config, = work_dir.glob('*.py')
+    (config,) = work_dir.glob('*.py')
     try:
         with pytest.raises(ValueError, match='UnpicklingError'):
             mmfer.get_model('resnet18_8xb32_in1k', pretrained=address)
@@ -411,8 +407,8 @@ def test_checkpoints_run_no_code(work_dir, tmp_path, monkeypatch):
 
 def test_paths_of_pathlib(work_dir, fer, faces, tmp_path):
     same(FERInferencer(work_dir)(faces), fer(faces))
-    config, = work_dir.glob('*.py')
-    checkpoint, = work_dir.glob('*.pth')
+    (config,) = work_dir.glob('*.py')
+    (checkpoint,) = work_dir.glob('*.pth')
     same(FERInferencer(config, checkpoint)(faces), fer(faces))
     with pytest.raises(ValueError, match='mine.pth: there is no such'):
         FERInferencer(work_dir, tmp_path / 'mine.pth')
@@ -431,10 +427,10 @@ def test_bad_arguments(fer, faces, tmp_path):
     with pytest.raises(ValueError, match='leave out return_datasamples'):
         fer(faces, show_dir=str(tmp_path / 'x'), return_datasamples=True)
     with pytest.raises(ValueError, match='leave out return_datasamples'):
-        fer(faces, reject_above=.5, return_datasamples=True)
+        fer(faces, reject_above=0.5, return_datasamples=True)
     with pytest.raises(ValueError, match="'raise' or 'report'"):
         fer.stream(faces, on_error='ignore')
-    for margin in ('5%', -.5, float('nan'), float('inf')):
+    for margin in ('5%', -0.5, float('nan'), float('inf')):
         with pytest.raises(ValueError, match='margin must be a share'):
             fer(faces, margin=margin)
     assert not (tmp_path / 'x').exists()
@@ -446,7 +442,7 @@ def test_bad_arguments(fer, faces, tmp_path):
 def test_thresholds_lie_where_uncertainties_do(fer, faces):
     """Those that are learned may be larger than 1."""
     assert not fer.bounded and FERInferencer('alum_tiny_ferplus').bounded
-    for value in (0, -1., float('nan'), float('inf'), True, '0.5'):
+    for value in (0, -1.0, float('nan'), float('inf'), True, '0.5'):
         with pytest.raises(ValueError, match='must lie in .0, inf., got'):
             fer(faces, reject_above=value)
     assert not any(r['rejected'] for r in fer(faces, reject_above=1e6))
@@ -456,17 +452,20 @@ def test_thresholds_lie_where_uncertainties_do(fer, faces):
             fer.stream(faces, reject_above=value)
 
 
-@pytest.mark.parametrize('value', [
-    0, 1, 5, -.1, 1.5, float('nan'), True, '5%', None])
+@pytest.mark.parametrize('value', [0, 1, 5, -0.1, 1.5, float('nan'), True, '5%', None])
 def test_target_errors_are_shares(fer, value):
     with pytest.raises(ValueError, match=r'share of errors in \(0, 1\)'):
         fer.rejection_threshold(value)
 
 
 def test_a_threshold_where_nothing_is_uncertain(fer, monkeypatch):
-    monkeypatch.setattr(fer.model, 'rejection', dict(
-        images=3, thresholds=[[.1, 0., 1.]]), raising=False)
-    assert 0 < fer.rejection_threshold(.1) < 1e-300
+    monkeypatch.setattr(
+        fer.model,
+        'rejection',
+        dict(images=3, thresholds=[[0.1, 0.0, 1.0]]),
+        raising=False,
+    )
+    assert 0 < fer.rejection_threshold(0.1) < 1e-300
 
 
 def test_names_of_classes(work_dir, faces, tmp_path):
@@ -478,8 +477,10 @@ def test_names_of_classes(work_dir, faces, tmp_path):
         result = fer(faces[0])[0]
         assert result['pred_class'] == names[result['pred_label']]
     for classes in (['a', 'b'], names + ['more']):
-        with pytest.raises(ValueError, match=(
-                f'^{len(classes)} names of classes .* model of 7 classes')):
+        with pytest.raises(
+            ValueError,
+            match=(f'^{len(classes)} names of classes .* model of 7 classes'),
+        ):
             FERInferencer(work_dir, classes=classes)
     path.write_text('a\nb\n')
     with pytest.raises(ValueError, match='^2 names .* model of 7 classes'):
@@ -494,7 +495,7 @@ def test_names_of_classes(work_dir, faces, tmp_path):
 
 
 def test_names_of_a_checkpoint_are_counted_too(work_dir, tmp_path):
-    checkpoint, = work_dir.glob('*.pth')
+    (checkpoint,) = work_dir.glob('*.pth')
     content = torch.load(checkpoint, weights_only=True)
     content['meta']['dataset_meta'] = dict(classes=['a', 'b', 'c'])
     path = tmp_path / 'three.pth'
@@ -507,14 +508,16 @@ def test_names_of_a_checkpoint_are_counted_too(work_dir, tmp_path):
 def test_a_checkpoint_of_another_number_of_classes(work_dir):
     cfg = Config.fromfile(next(work_dir.glob('*.py')))
     cfg.data_preprocessor.num_classes = 8
-    checkpoint, = work_dir.glob('*.pth')
-    with pytest.raises(ValueError, match=(
-            r'head.fc.weight \(7, 64\) instead of \(8, 64\)')):
+    (checkpoint,) = work_dir.glob('*.pth')
+    with pytest.raises(
+        ValueError, match=(r'head.fc.weight \(7, 64\) instead of \(8, 64\)')
+    ):
         FERInferencer(cfg, checkpoint)
 
 
-@pytest.mark.parametrize('size', [
-    0, -4, 48., '48', (48, ), (48, 48, 3), (48, 0), True, (True, 4)])
+@pytest.mark.parametrize(
+    'size', [0, -4, 48.0, '48', (48,), (48, 48, 3), (48, 0), True, (True, 4)]
+)
 def test_image_sizes_are_pixels(work_dir, size):
     with pytest.raises(ValueError, match='image_size must be a number of'):
         FERInferencer(work_dir, image_size=size)
@@ -535,30 +538,38 @@ def test_the_best_device_is_the_default(monkeypatch):
 
 
 def test_models_that_are_none(work_dir, tmp_path):
-    checkpoint, = work_dir.glob('*.pth')
+    (checkpoint,) = work_dir.glob('*.pth')
     for model, error, match in (
         (7, TypeError, 'model must be a name, .* got int'),
         (dict(type='FERClassifier'), TypeError, 'got dict'),
         (str(checkpoint), ValueError, 'is a checkpoint; .* pretrained='),
         ('work_dirs/none', ValueError, 'no such folder'),
         ('configs/none.py', ValueError, 'no such config'),
-        (str(tmp_path / 'none.pth'), ValueError, 'is a checkpoint')):
+        (str(tmp_path / 'none.pth'), ValueError, 'is a checkpoint'),
+    ):
         with pytest.raises(error, match=match):
             FERInferencer(model)
-    for pretrained, match in (('', 'names no checkpoint'),
-                              (tmp_path, 'is a folder; name a checkpoint')):
+    for pretrained, match in (
+        ('', 'names no checkpoint'),
+        (tmp_path, 'is a folder; name a checkpoint'),
+    ):
         with pytest.raises(ValueError, match=match):
             FERInferencer('alum_tiny_ferplus', pretrained)
-    bare = MODELS.build(dict(
-        type='FERClassifier', backbone=dict(type='ResNetSmallStem', depth=18),
-        neck=dict(type='FeaturePooling'),
-        head=dict(type='CEHead', num_classes=7)))
+    bare = MODELS.build(
+        dict(
+            type='FERClassifier',
+            backbone=dict(type='ResNetSmallStem', depth=18),
+            neck=dict(type='FeaturePooling'),
+            head=dict(type='CEHead', num_classes=7),
+        )
+    )
     with pytest.raises(ValueError, match='does not know its config'):
         FERInferencer(bare)
 
 
-@pytest.mark.parametrize('name', [
-    'jointgan/jointgan_vgg16_synthfaces', 'resup/resup_r18_synthfaces'])
+@pytest.mark.parametrize(
+    'name', ['jointgan/jointgan_vgg16_synthfaces', 'resup/resup_r18_synthfaces']
+)
 def test_configs_of_several_networks(name):
     fer = FERInferencer(f'{CONFIGS}/{name}.py', False, device='cpu')
     assert len(fer(np.zeros((48, 48), np.uint8))[0]['pred_scores']) == 7
@@ -574,14 +585,24 @@ def test_configs_that_are_no_classifiers(work_dir):
         FERInferencer(cfg, False)
     cfg.test_dataloader = cfg.val_dataloader
     cfg.model = dict(
-        type='mmpretrain.MoCoV3', base_momentum=.1,
+        type='mmpretrain.MoCoV3',
+        base_momentum=0.1,
         backbone=dict(type='ResNet', depth=18),
-        neck=dict(type='NonLinearNeck', in_channels=512, hid_channels=4,
-                  out_channels=4, with_avg_pool=True),
+        neck=dict(
+            type='NonLinearNeck',
+            in_channels=512,
+            hid_channels=4,
+            out_channels=4,
+            with_avg_pool=True,
+        ),
         head=dict(
-            type='MoCoV3Head', loss=dict(type='CrossEntropyLoss'),
-            predictor=dict(type='NonLinearNeck', in_channels=4,
-                           hid_channels=4, out_channels=4)))
+            type='MoCoV3Head',
+            loss=dict(type='CrossEntropyLoss'),
+            predictor=dict(
+                type='NonLinearNeck', in_channels=4, hid_channels=4, out_channels=4
+            ),
+        ),
+    )
     cfg.data_preprocessor = dict(type='ClsDataPreprocessor')
     with pytest.raises(ValueError, match='MoCoV3 of this config predicts'):
         FERInferencer(cfg, False)
@@ -591,15 +612,16 @@ def test_a_classifier_of_mmpretrain():
     """Its uncertainty is one minus its confidence."""
     fer = FERInferencer('resnet18_8xb32_in1k', False, device='cpu')
     face = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
-    result, = fer(face)
+    (result,) = fer(face)
     assert result['uncertainty'] == pytest.approx(
-        1 - result['pred_scores'].max(), abs=1e-6)
+        1 - result['pred_scores'].max(), abs=1e-6
+    )
 
 
 def test_bad_work_dirs(work_dir, tmp_path):
     with pytest.raises(ValueError, match='found none'):
         FERInferencer(str(tmp_path))
-    config, = work_dir.glob('*.py')
+    (config,) = work_dir.glob('*.py')
     (tmp_path / config.name).write_text(config.read_text())
     with pytest.raises(ValueError, match='no last_checkpoint'):
         FERInferencer(str(tmp_path))
@@ -613,16 +635,19 @@ def test_size_must_be_known(work_dir):
 
 
 def test_lists():
-    names = {osp.splitext(osp.basename(path))[0]
-             for path in glob(f'{CONFIGS}/[!_]*/*.py')}
+    names = {
+        osp.splitext(osp.basename(path))[0] for path in glob(f'{CONFIGS}/[!_]*/*.py')
+    }
     assert set(mmfer.list_models()) == names and len(names) > 150
     assert mmfer.apis.list_models is mmfer.list_models
-    assert type(mmfer.get_model('alum_r18_synthfaces_noise30')).__name__ == \
-        'FERClassifier'
+    assert (
+        type(mmfer.get_model('alum_r18_synthfaces_noise30')).__name__ == 'FERClassifier'
+    )
     with pytest.raises(ValueError, match='comes without weights'):
         mmfer.get_model('alum_r18_synthfaces_noise30', pretrained=True)
     assert 'alum_r18_ferplus_noise30' in mmfer.list_models('alum*')
     import mmpretrain
+
     assert 'alum_r18_ferplus_noise30' in mmpretrain.list_models('alum*')
     model = mmpretrain.get_model('alum_r18_ferplus_noise30')
     assert type(model).__name__ == 'FERClassifier'

@@ -1,4 +1,5 @@
 """The model in the box works without any download."""
+
 import json
 import subprocess
 import sys
@@ -29,20 +30,17 @@ def fer():
 
 @pytest.fixture
 def faces():
-    return list(np.random.default_rng(0).integers(
-        0, 256, (5, 48, 48), np.uint8))
+    return list(np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8))
 
 
 def test_small_and_safe():
     assert WEIGHTS.stat().st_size < 5e6
     content = torch.load(WEIGHTS, weights_only=True)
     assert set(content) == {'meta', 'state_dict'}
-    assert all(value.isfinite().all()
-               for value in content['state_dict'].values())
+    assert all(value.isfinite().all() for value in content['state_dict'].values())
     for path in WEIGHTS.parent.iterdir():
         for part in (b'/home', b'/root', b'/opt', b'/work', b'/tmp'):
-            assert part not in path.read_bytes().replace(
-                b'/workspace', b''), path
+            assert part not in path.read_bytes().replace(b'/workspace', b''), path
 
 
 def test_record_is_that_of_the_config():
@@ -60,11 +58,12 @@ def test_three_lines(fer, faces):
         assert result['pred_scores'].sum() == pytest.approx(1, abs=1e-4)
         # What it was published with: plain confidence.
         assert result['uncertainty'] == pytest.approx(
-            1 - result['pred_score'], abs=1e-5)
+            1 - result['pred_score'], abs=1e-5
+        )
 
 
 def test_thresholds_grow_with_the_error_allowed(fer, faces):
-    thresholds = [fer.rejection_threshold(e) for e in (.05, .1, .15)]
+    thresholds = [fer.rejection_threshold(e) for e in (0.05, 0.1, 0.15)]
     assert 0 < thresholds[0] < thresholds[1] < thresholds[2] < 1
     for result in fer(faces, reject_above=thresholds[1]):
         assert result['rejected'] == (result['uncertainty'] > thresholds[1])
@@ -76,8 +75,7 @@ def test_mmpretrain_s_inferencer_knows_it(fer, faces):
     colour = [np.repeat(face[..., None], 3, axis=2) for face in faces]
     for one, other in zip(fer(faces), theirs(colour)):
         assert one['pred_class'] == other['pred_class']
-        np.testing.assert_allclose(one['pred_scores'], other['pred_scores'],
-                                   atol=1e-5)
+        np.testing.assert_allclose(one['pred_scores'], other['pred_scores'], atol=1e-5)
 
 
 PROGRAM = """
@@ -105,23 +103,31 @@ print([r['pred_class'] for r in results])
 def test_mmpretrain_alone(fer, tmp_path):
     """In a process where nothing has set a scope, of another checkpoint."""
     name = 'ce_r18_synthfaces_noise30'
-    face = np.random.default_rng(1).integers(
-        0, 256, (48, 48, 3), np.uint8)
+    face = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
     np.save(tmp_path / 'face.npy', face)
     path = str(tmp_path / 'made.pth')
     model = mmfer.get_model(name)
     torch.save(dict(state_dict=model.state_dict()), path)
     done = subprocess.run(
-        [sys.executable, '-c', PROGRAM, str(tmp_path / 'face.npy'), name,
-         path, str(tmp_path / 'scores.npz')],
-        env=environment(), capture_output=True, text=True)
+        [
+            sys.executable,
+            '-c',
+            PROGRAM,
+            str(tmp_path / 'face.npy'),
+            name,
+            path,
+            str(tmp_path / 'scores.npz'),
+        ],
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     found = np.load(tmp_path / 'scores.npz')
     ours = FERInferencer(name, path, device='cpu', image_size=48)
     expected = [fer(face)[0], ours(face)[0], ours(face)[0]]
     for key, result in zip(found, expected, strict=True):
-        np.testing.assert_allclose(
-            found[key], result['pred_scores'], atol=1e-5)
+        np.testing.assert_allclose(found[key], result['pred_scores'], atol=1e-5)
     names = str([result['pred_class'] for result in expected])
     assert names in done.stdout
 
@@ -140,14 +146,15 @@ def test_on_ferplus():
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     fer = FERInferencer(NAME, device='cpu')
     found = fer([info['img_path'] for info in infos])
-    wrong = np.array([r['pred_label'] != info['gt_label']
-                      for r, info in zip(found, infos)])
+    wrong = np.array(
+        [r['pred_label'] != info['gt_label'] for r, info in zip(found, infos)]
+    )
     uncertainty = np.array([r['uncertainty'] for r in found])
-    assert wrong.mean() < .2
-    assert auroc(uncertainty, wrong) > .75
+    assert wrong.mean() < 0.2
+    assert auroc(uncertainty, wrong) > 0.75
     most = np.argsort(-uncertainty, kind='stable')[:100]
     assert wrong[most].mean() > 3 * wrong.mean()
-    for target in (.05, .1, .15):
+    for target in (0.05, 0.1, 0.15):
         kept = uncertainty <= fer.rejection_threshold(target)
         # Found on other images, so it may be off by a little.
-        assert wrong[kept].mean() < target + .015
+        assert wrong[kept].mean() < target + 0.015

@@ -45,6 +45,7 @@ def image_list(tmp_path, write_image):
         return dict(
             ann_file='list.csv',
             data_root=str(tmp_path),
-            classes=['calm', 'glad', 'sad'])
+            classes=['calm', 'glad', 'sad'],
+        )
 
     return image_list

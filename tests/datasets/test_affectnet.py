@@ -15,15 +15,13 @@ from mmfer.registry import DATASETS, MODELS
 
 PIPELINE = [
     dict(type='LoadFERImage'),
-    dict(type='PackFERInputs', algorithm_keys=('gt_va', ))
+    dict(type='PackFERInputs', algorithm_keys=('gt_va',)),
 ]
 TABLES = 'Manually_Annotated_file_lists'
 RELEASES = ('csv', 'npy')
 # Rows of the made training split that show an expression, by release.
-ROWS = dict(
-    csv=[i for i in range(22) if i % 11 < 8], npy=list(range(22)))
-LABELS = dict(
-    csv=[i % 11 for i in ROWS['csv']], npy=[i % 8 for i in ROWS['npy']])
+ROWS = dict(csv=[i for i in range(22) if i % 11 < 8], npy=list(range(22)))
+LABELS = dict(csv=[i % 11 for i in ROWS['csv']], npy=[i % 8 for i in ROWS['npy']])
 
 
 @pytest.fixture(params=RELEASES)
@@ -46,19 +44,20 @@ def said(monkeypatch):
     """What is logged."""
     texts = []
     for module in (base_module, affectnet_module):
-        monkeypatch.setattr(module, 'print_log',
-                            lambda text, *_, **__: texts.append(text))
+        monkeypatch.setattr(
+            module, 'print_log', lambda text, *_, **__: texts.append(text)
+        )
     return texts
 
 
 def names_of(dataset):
-    return [Path(dataset.get_data_info(i)['img_path']).name
-            for i in range(len(dataset))]
+    return [
+        Path(dataset.get_data_info(i)['img_path']).name for i in range(len(dataset))
+    ]
 
 
 def va_of(dataset):
-    return [dataset.get_data_info(i)['gt_va'].tolist()
-            for i in range(len(dataset))]
+    return [dataset.get_data_info(i)['gt_va'].tolist() for i in range(len(dataset))]
 
 
 def edit_table(root, change, name='training'):
@@ -84,13 +83,23 @@ def edit_row(root, number, **fields):
 def test_labels_and_values(root, release):
     dataset = AffectNet(str(root), pipeline=PIPELINE)
     assert dataset.get_gt_labels().tolist() == LABELS[release]
-    names = [f'training{i}.jpg' if release == 'csv' else f'{i}.jpg'
-             for i in ROWS[release]]
+    names = [
+        f'training{i}.jpg' if release == 'csv' else f'{i}.jpg' for i in ROWS[release]
+    ]
     assert names_of(dataset) == names
     np.testing.assert_allclose(
-        va_of(dataset), [[i / 100, -i / 100] for i in ROWS[release]])
-    assert dataset.CLASSES == ('neutral', 'happy', 'sad', 'surprise', 'fear',
-                               'disgust', 'anger', 'contempt')
+        va_of(dataset), [[i / 100, -i / 100] for i in ROWS[release]]
+    )
+    assert dataset.CLASSES == (
+        'neutral',
+        'happy',
+        'sad',
+        'surprise',
+        'fear',
+        'disgust',
+        'anger',
+        'contempt',
+    )
     assert not dataset.test_mode and dataset.clean_labels is None
 
     sample = dataset[9]['data_samples']
@@ -103,15 +112,17 @@ def test_labels_and_values(root, release):
 def test_validation_split(root, release):
     dataset = AffectNet(str(root), split='val')
     assert dataset.test_mode
-    wanted = [i % 8 for i in range(16)] if release == 'npy' else [
-        i % 11 for i in range(16) if i % 11 < 8
-    ]
+    wanted = (
+        [i % 8 for i in range(16)]
+        if release == 'npy'
+        else [i % 11 for i in range(16) if i % 11 < 8]
+    )
     assert dataset.get_gt_labels().tolist() == wanted
-    assert all('valid' in name or release == 'npy'
-               for name in names_of(dataset))
+    assert all('valid' in name or release == 'npy' for name in names_of(dataset))
     with pytest.raises(ValueError, match='label_noise on an evaluation'):
-        AffectNet(str(root), split='val',
-                  label_noise=dict(type='SymmetricNoise', rate=.3))
+        AffectNet(
+            str(root), split='val', label_noise=dict(type='SymmetricNoise', rate=0.3)
+        )
 
 
 def test_seven_classes_have_no_contempt(root, release):
@@ -120,8 +131,7 @@ def test_seven_classes_have_no_contempt(root, release):
     kept = [(i, y) for i, y in zip(ROWS[release], LABELS[release]) if y < 7]
     assert dataset.get_gt_labels().tolist() == [y for _, y in kept]
     # Values are those of the images that are left.
-    np.testing.assert_allclose(
-        va_of(dataset), [[i / 100, -i / 100] for i, _ in kept])
+    np.testing.assert_allclose(va_of(dataset), [[i / 100, -i / 100] for i, _ in kept])
     assert dataset.sample_ids.tolist() == list(range(len(kept)))
 
 
@@ -129,8 +139,9 @@ def test_subset_labels_and_relabelling(root, release):
     full = AffectNet(str(root))
     part = full.get_subset([9, 2])
     assert part.sample_ids.tolist() == [9, 2]
-    np.testing.assert_array_equal(part.get_data_info(0)['gt_va'],
-                                  full.get_data_info(9)['gt_va'])
+    np.testing.assert_array_equal(
+        part.get_data_info(0)['gt_va'], full.get_data_info(9)['gt_va']
+    )
     part.set_labels([9], [7])
     assert full.get_data_info(9)['gt_label'] == 7
     assert full.given_labels.tolist() == LABELS[release]
@@ -138,23 +149,24 @@ def test_subset_labels_and_relabelling(root, release):
 
 def test_planted_noise(root, release):
     dataset = AffectNet(
-        str(root), label_noise=dict(type='SymmetricNoise', rate=.5, seed=0))
+        str(root), label_noise=dict(type='SymmetricNoise', rate=0.5, seed=0)
+    )
     assert dataset.clean_labels.tolist() == LABELS[release]
     wrong = dataset.given_labels != dataset.clean_labels
-    assert wrong.sum() == round(len(dataset) * .5)
+    assert wrong.sum() == round(len(dataset) * 0.5)
 
 
 def test_missing_image(root, release):
-    next(root.rglob('training4.jpg' if release == 'csv'
-                    else 'train_set/images/4.jpg')).unlink()
+    next(
+        root.rglob('training4.jpg' if release == 'csv' else 'train_set/images/4.jpg')
+    ).unlink()
     with pytest.raises(FileNotFoundError, match='1 of .*4.jpg'):
         AffectNet(str(root))
 
 
 def test_class_without_a_sample_is_named(root, release, said):
     """Training goes on, but not without a word."""
-    keep = {i for i, y in zip(ROWS[release], LABELS[release])
-            if y not in (2, 5)}
+    keep = {i for i, y in zip(ROWS[release], LABELS[release]) if y not in (2, 5)}
     if release == 'csv':
         edit_table(root, lambda rows: [rows[i] for i in sorted(keep)])
     else:
@@ -197,28 +209,36 @@ def test_columns_are_found_by_the_header(csv_root):
     path.write_text('\n'.join(','.join(row[::-1]) for row in rows))
     dataset = AffectNet(str(csv_root))
     assert dataset.get_gt_labels().tolist() == LABELS['csv']
-    assert dataset.get_data_info(3)['gt_va'].tolist() == pytest.approx(
-        [.03, -.03])
+    assert dataset.get_data_info(3)['gt_va'].tolist() == pytest.approx([0.03, -0.03])
     # Those that are not looked at may be missing, or others be there.
-    wanted = [i for i, name in enumerate(rows[0]) if 'face' not in name
-              and 'facial' not in name]
-    path.write_text('\n'.join(
-        ','.join([*(row[i] for i in wanted), 'more']) for row in rows))
+    wanted = [
+        i
+        for i, name in enumerate(rows[0])
+        if 'face' not in name and 'facial' not in name
+    ]
+    path.write_text(
+        '\n'.join(','.join([*(row[i] for i in wanted), 'more']) for row in rows)
+    )
     assert len(wanted) == 4
     assert AffectNet(str(csv_root)).get_gt_labels().tolist() == LABELS['csv']
 
 
-@pytest.mark.parametrize('change', [
-    lambda text: text.replace(';', '|').replace(',', ';').encode('utf-8-sig'),
-    lambda text: text.replace(',', '\t').encode('utf-16'),
-    lambda text: text.replace('\n', '\r').encode(),
-    lambda text: ''.join(f'{i - 1 if i else ""},{line}\n' for i, line in
-                         enumerate(text.splitlines())).encode(),
-    lambda text: (text + ',,,,,,,,\n').encode(),
-    lambda text: text.replace('1/training', '1\\training').encode(),
-    lambda text: text.split('\n', 1)[1].replace(';', '|').replace(
-        ',', ';').encode(),
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda text: text.replace(';', '|').replace(',', ';').encode('utf-8-sig'),
+        lambda text: text.replace(',', '\t').encode('utf-16'),
+        lambda text: text.replace('\n', '\r').encode(),
+        lambda text: ''.join(
+            f'{i - 1 if i else ""},{line}\n' for i, line in enumerate(text.splitlines())
+        ).encode(),
+        lambda text: (text + ',,,,,,,,\n').encode(),
+        lambda text: text.replace('1/training', '1\\training').encode(),
+        lambda text: (
+            text.split('\n', 1)[1].replace(';', '|').replace(',', ';').encode()
+        ),
+    ],
+)
 def test_tables_of_spreadsheets(csv_root, change):
     path = csv_root / TABLES / 'training.csv'
     before = AffectNet(str(csv_root))
@@ -233,22 +253,25 @@ def test_decimal_commas(csv_root):
     path = csv_root / TABLES / 'training.csv'
     text = path.read_text().replace(';', '|').replace(',', ';')
     path.write_text(text.replace('0.0', '0,0'))
-    assert AffectNet(str(csv_root)).get_data_info(3)['gt_va'].tolist() == \
-        pytest.approx([.03, -.03])
+    assert AffectNet(str(csv_root)).get_data_info(3)['gt_va'].tolist() == pytest.approx(
+        [0.03, -0.03]
+    )
 
 
-@pytest.mark.parametrize('again', ['1/training0.jpg', './1/training0.jpg',
-                                   '2\\..\\1\\training0.jpg'])
+@pytest.mark.parametrize(
+    'again', ['1/training0.jpg', './1/training0.jpg', '2\\..\\1\\training0.jpg']
+)
 def test_image_twice(csv_root, said, again):
     row = f'{again},1,2,15,16,1.5;2.5,{{}},0.5,0.5'
     edit_table(csv_root, lambda rows: [*rows, row.format(0), row.format(0)])
     assert len(AffectNet(str(csv_root))) == len(ROWS['csv']) + 2
-    text, = [text for text in said if 'repeat' in text]
+    (text,) = [text for text in said if 'repeat' in text]
     for part in ('2 of ', 'training0.jpg', 'line 2 ', 'line 24', 'All are'):
         assert part in text
     path = edit_table(csv_root, lambda rows: [*rows[:-1], row.format(3)])
-    with pytest.raises(ValueError, match=f'{path}, line 25: .*expression 3, '
-                       f'and 0 at {path}, line 2'):
+    with pytest.raises(
+        ValueError, match=f'{path}, line 25: .*expression 3, and 0 at {path}, line 2'
+    ):
         AffectNet(str(csv_root))
 
 
@@ -268,7 +291,8 @@ def test_decisions_on_an_image_that_is_there_twice(csv_root, said, tmp_path):
     # Without repeats there is nothing more to say.
     dataset.write_list(path, dataset.sample_ids[:-1], labels[:-1])
     assert Path(path).read_text().splitlines()[0] == (
-        'subDirectory_filePath,expression,valence,arousal')
+        'subDirectory_filePath,expression,valence,arousal'
+    )
 
 
 def test_tables_beside_the_images(csv_root):
@@ -280,12 +304,12 @@ def test_tables_beside_the_images(csv_root):
 
 def test_images_of_no_expression_are_left_out(csv_root):
     names = names_of(AffectNet(str(csv_root)))
-    assert not {f'training{i}.jpg' for i in (8, 9, 10, 19, 20, 21)} & set(
-        names)
+    assert not {f'training{i}.jpg' for i in (8, 9, 10, 19, 20, 21)} & set(names)
 
 
-@pytest.mark.parametrize('expression', ['11', '-1', '2.5', 'happy', '', 'nan',
-                                        '1e0', '0_1', '\u0663'])
+@pytest.mark.parametrize(
+    'expression', ['11', '-1', '2.5', 'happy', '', 'nan', '1e0', '0_1', '\u0663']
+)
 def test_expression_out_of_range(csv_root, expression):
     path = edit_row(csv_root, 3, expression=expression)
     with pytest.raises(ValueError) as caught:
@@ -305,19 +329,25 @@ def test_missing_valence_and_arousal_are_nan(csv_root):
     assert np.isnan(dataset.get_data_info(2)['gt_va']).all()
     assert np.isnan(dataset[2]['data_samples'].gt_va).all()
     valence, arousal = dataset.get_data_info(3)['gt_va']
-    assert valence == np.float32(.03) and np.isnan(arousal)
+    assert valence == np.float32(0.03) and np.isnan(arousal)
     assert dataset.get_data_info(4)['gt_va'].tolist() == [-1, 1]
 
 
-@pytest.mark.parametrize('value', ['1.01', '-1.5', '-3', 'inf', 'nan', '',
-                                   '0_1', '\u0660'])
+@pytest.mark.parametrize(
+    'value', ['1.01', '-1.5', '-3', 'inf', 'nan', '', '0_1', '\u0660']
+)
 @pytest.mark.parametrize('name', ['valence', 'arousal'])
 def test_valence_or_arousal_out_of_range(csv_root, name, value):
     path = edit_row(csv_root, 1, **{name: value})
     with pytest.raises(ValueError) as caught:
         AffectNet(str(csv_root))
-    for part in (f'{path}, line 3', f'the {name} of', 'training1.jpg',
-                 repr(value), '-2 for missing'):
+    for part in (
+        f'{path}, line 3',
+        f'the {name} of',
+        'training1.jpg',
+        repr(value),
+        '-2 for missing',
+    ):
         assert part in str(caught.value)
 
 
@@ -372,17 +402,21 @@ def test_ids_need_not_be_consecutive(notes):
 
 def test_scalars_may_be_numbers(notes):
     np.save(notes / '1_exp.npy', np.int64(6))
-    np.save(notes / '1_val.npy', np.array([.25]))
+    np.save(notes / '1_val.npy', np.array([0.25]))
     np.save(notes / '1_aro.npy', np.float32(-2))
     info = load_from(notes).get_data_info(1)
     assert info['gt_label'] == 6
-    assert info['gt_va'][0] == .25 and np.isnan(info['gt_va'][1])
+    assert info['gt_va'][0] == 0.25 and np.isnan(info['gt_va'][1])
 
 
-@pytest.mark.parametrize('values, part', [
-    (('11', '0', '0'), 'the expression'),
-    (('1', '-1.2', '0'), 'the valence'),
-    (('1', '0', '3'), 'the arousal')])
+@pytest.mark.parametrize(
+    'values, part',
+    [
+        (('11', '0', '0'), 'the expression'),
+        (('1', '-1.2', '0'), 'the valence'),
+        (('1', '0', '3'), 'the arousal'),
+    ],
+)
 def test_annotation_out_of_range(notes, values, part):
     write_annotation(notes, 5, *values)
     with pytest.raises(ValueError) as caught:
@@ -407,10 +441,17 @@ def test_annotation_that_is_no_number(notes):
 def test_missing_root(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         AffectNet(str(tmp_path / 'nowhere'))
-    for part in ('Manually_Annotated_file_lists/training.csv',
-                 'nowhere/training.csv', 'Manually_Annotated_Images',
-                 'train_set/images', 'train_set/annotations', 'not there',
-                 'mohammadmahoor.com', 'free for research', 'data_root'):
+    for part in (
+        'Manually_Annotated_file_lists/training.csv',
+        'nowhere/training.csv',
+        'Manually_Annotated_Images',
+        'train_set/images',
+        'train_set/annotations',
+        'not there',
+        'mohammadmahoor.com',
+        'free for research',
+        'data_root',
+    ):
         assert part in str(caught.value)
     make_affectnet(tmp_path)
     (tmp_path / 'Manually_Annotated_Images').rename(tmp_path / 'Images')
@@ -433,8 +474,7 @@ def test_too_few_class_names_lose_no_sample(csv_root):
 
 @pytest.mark.parametrize('num_classes', [7, 8])
 def test_base_config(num_classes, root):
-    cfg = Config.fromfile(
-        f'{CONFIGS}/_base_/datasets/affectnet{num_classes}.py')
+    cfg = Config.fromfile(f'{CONFIGS}/_base_/datasets/affectnet{num_classes}.py')
     assert cfg.train_dataloader.batch_size == 96
     assert cfg.val_dataloader == cfg.test_dataloader
     preprocessor = MODELS.build(cfg.data_preprocessor)
@@ -446,25 +486,27 @@ def test_base_config(num_classes, root):
         assert dataset.test_mode == (key == 'val_dataloader')
         batch = preprocessor(
             dict(
-                inputs=[dataset[0]['inputs']],
-                data_samples=[dataset[0]['data_samples']]))
+                inputs=[dataset[0]['inputs']], data_samples=[dataset[0]['data_samples']]
+            )
+        )
         assert batch['inputs'].shape == (1, 3, 224, 224)
         assert torch.isfinite(batch['inputs']).all()
 
 
 def test_oversampling_by_one_option(root):
     cfg = Config.fromfile(f'{CONFIGS}/_base_/datasets/affectnet8.py')
-    cfg.merge_from_dict({
-        'train_dataloader.sampler.type': 'BalancedSampler',
-        'train_dataloader.dataset.data_root': str(root),
-        'train_dataloader.dataset.indices': [0, 1, 2, 3, 8],
-        'train_dataloader.dataset.pipeline': PIPELINE,
-        'train_dataloader.batch_size': 1,
-        'train_dataloader.num_workers': 0,
-    })
+    cfg.merge_from_dict(
+        {
+            'train_dataloader.sampler.type': 'BalancedSampler',
+            'train_dataloader.dataset.data_root': str(root),
+            'train_dataloader.dataset.indices': [0, 1, 2, 3, 8],
+            'train_dataloader.dataset.pipeline': PIPELINE,
+            'train_dataloader.batch_size': 1,
+            'train_dataloader.num_workers': 0,
+        }
+    )
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
     labels = [int(batch['data_samples'][0].gt_label) for batch in loader]
-    assert sorted(set(labels)) == sorted(
-        set(loader.dataset.get_gt_labels().tolist()))
+    assert sorted(set(labels)) == sorted(set(loader.dataset.get_gt_labels().tolist()))
     assert len(labels) == 5
     assert np.ptp(np.unique(labels, return_counts=True)[1]) <= 1

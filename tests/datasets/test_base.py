@@ -1,4 +1,5 @@
 """FERDataset, through the data sets of one's own images."""
+
 import copy
 import os
 import random
@@ -21,15 +22,18 @@ AUGMENT = [
     dict(type='LoadFERImage'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='GaussianNoise', variance=30),
-    dict(type='RandomApply', prob=0.5,
-         transforms=[dict(type='ColorJitter', brightness=0.5)]),
-    dict(type='PackFERInputs')
+    dict(
+        type='RandomApply',
+        prob=0.5,
+        transforms=[dict(type='ColorJitter', brightness=0.5)],
+    ),
+    dict(type='PackFERInputs'),
 ]
 # Writes into the image that it is given.
 ERASE = [
     dict(type='LoadFERImage'),
-    dict(type='RandomErasing', erase_prob=1., mode='const'),
-    dict(type='PackFERInputs')
+    dict(type='RandomErasing', erase_prob=1.0, mode='const'),
+    dict(type='PackFERInputs'),
 ]
 
 
@@ -43,9 +47,11 @@ def labels_of(dataset):
 
 def same_sample(first, second):
     a, b = first['data_samples'], second['data_samples']
-    return (torch.equal(first['inputs'], second['inputs'])
-            and torch.equal(a.gt_label, b.gt_label)
-            and a.metainfo == b.metainfo)
+    return (
+        torch.equal(first['inputs'], second['inputs'])
+        and torch.equal(a.gt_label, b.gt_label)
+        and a.metainfo == b.metainfo
+    )
 
 
 def loader(dataset, workers):
@@ -54,7 +60,8 @@ def loader(dataset, workers):
         batch_size=4,
         num_workers=workers,
         collate_fn=pseudo_collate,
-        persistent_workers=workers > 0)
+        persistent_workers=workers > 0,
+    )
 
 
 def samples_of(dataset, workers):
@@ -62,8 +69,8 @@ def samples_of(dataset, workers):
     found = []
     for batch in loader(dataset, workers):
         found += [
-            dict(inputs=x, data_samples=y) for x, y in zip(
-                batch['inputs'], batch['data_samples'], strict=True)
+            dict(inputs=x, data_samples=y)
+            for x, y in zip(batch['inputs'], batch['data_samples'], strict=True)
         ]
     return found
 
@@ -80,8 +87,7 @@ def test_sample_id_is_the_row_in_the_full_list(image_list, serialize):
     assert full.sample_ids.tolist() == list(range(12))
     assert full.sample_ids.dtype == np.int64
 
-    chosen = ImageList(
-        serialize_data=serialize, indices=[7, 2, 9], **image_list())
+    chosen = ImageList(serialize_data=serialize, indices=[7, 2, 9], **image_list())
     assert ids_of(chosen) == chosen.sample_ids.tolist() == [7, 2, 9]
 
     part = full.get_subset([10, 3, 4])
@@ -192,8 +198,9 @@ class WithCleanLabels(ImageList):
 
 def test_clean_labels_of_a_list_go_to_the_sidecar(image_list):
     dataset = WithCleanLabels(**image_list())
-    np.testing.assert_array_equal(dataset.clean_labels,
-                                  (dataset.get_gt_labels() + 1) % 3)
+    np.testing.assert_array_equal(
+        dataset.clean_labels, (dataset.get_gt_labels() + 1) % 3
+    )
     with pytest.raises(ValueError, match='noisy list already'):
         WithCleanLabels(label_noise=NOISE, **image_list())
 
@@ -208,9 +215,7 @@ def test_no_sample_holds_the_clean_label(image_list, cls):
         packed = dataset[i]
         assert set(packed) == {'inputs', 'data_samples'}
         assert set(packed['data_samples'].keys()) == {'gt_label'}
-        assert set(packed['data_samples'].metainfo) == {
-            'sample_id', 'img_path'
-        }
+        assert set(packed['data_samples'].metainfo) == {'sample_id', 'img_path'}
 
 
 @pytest.mark.parametrize('cls', [ImageList, WithCleanLabels])
@@ -234,21 +239,21 @@ def test_noise_on_an_evaluation_split_is_refused(image_list):
 
 def test_builds_from_a_config_in_scope(image_list):
     dataset = DATASETS.build(
-        dict(type='ImageList', label_noise=NOISE, pipeline=AUGMENT,
-             **image_list()))
+        dict(type='ImageList', label_noise=NOISE, pipeline=AUGMENT, **image_list())
+    )
     assert isinstance(dataset, FERDataset)
     assert dataset[0]['inputs'].shape == (3, 16, 16)
 
 
-@pytest.mark.parametrize('name', [
-    'sample_ids', 'clean_labels', 'given_labels', 'all_labels'
-])
+@pytest.mark.parametrize(
+    'name', ['sample_ids', 'clean_labels', 'given_labels', 'all_labels']
+)
 def test_lazy_data_set_loads_when_asked(image_list, name):
     args = image_list()
     lazy = ImageList(label_noise=NOISE, lazy_init=True, **args)
     np.testing.assert_array_equal(
-        getattr(lazy, name), getattr(ImageList(label_noise=NOISE, **args),
-                                     name))
+        getattr(lazy, name), getattr(ImageList(label_noise=NOISE, **args), name)
+    )
 
 
 # -- labels ------------------------------------------------------------------
@@ -273,9 +278,11 @@ def test_running_workers_see_new_labels_and_epochs(image_list, part):
     batches = loader(dataset, workers=1)
 
     def epoch():
-        samples = [(x, y) for batch in batches
-                   for x, y in zip(batch['inputs'], batch['data_samples'],
-                                   strict=True)]
+        samples = [
+            (x, y)
+            for batch in batches
+            for x, y in zip(batch['inputs'], batch['data_samples'], strict=True)
+        ]
         return {y.sample_id: (x, int(y.gt_label)) for x, y in samples}
 
     first = epoch()
@@ -327,8 +334,7 @@ def test_samples_of_one_image_draw_apart(image_list, tmp_path):
 @pytest.mark.parametrize('test_mode', [False, True])
 def test_global_random_states_are_left_alone(image_list, test_mode):
     pipeline = PIPELINE if test_mode else AUGMENT
-    dataset = ImageList(
-        pipeline=pipeline, test_mode=test_mode, **image_list())
+    dataset = ImageList(pipeline=pipeline, test_mode=test_mode, **image_list())
     dataset.set_random_state(seed=0, epoch=0)
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
@@ -369,14 +375,12 @@ def test_cached_images_give_the_same_samples(image_list, pipeline):
     for epoch in range(3):
         for dataset in (plain, cached):
             dataset.set_random_state(0, epoch)
-        assert all(
-            same_sample(plain[i], cached[i]) for i in range(len(plain)))
+        assert all(same_sample(plain[i], cached[i]) for i in range(len(plain)))
 
 
 def test_cached_images_are_not_read_again(image_list, tmp_path):
     args = image_list()
-    dataset = ImageList(
-        cache_images=True, indices=[4, 6], pipeline=PIPELINE, **args)
+    dataset = ImageList(cache_images=True, indices=[4, 6], pipeline=PIPELINE, **args)
     first = dataset[1]
     for path in (tmp_path / 'images').iterdir():
         path.unlink()
@@ -400,12 +404,15 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize('cache', [False, True])
-@pytest.mark.parametrize('extension, how, what', [
-    ('jpg', 'truncated', 'truncated JPEG'),
-    ('png', 'truncated', 'truncated PNG'),
-    ('png', 'empty', 'empty'),
-    ('jpg', 'text', 'not a readable image'),
-])
+@pytest.mark.parametrize(
+    'extension, how, what',
+    [
+        ('jpg', 'truncated', 'truncated JPEG'),
+        ('png', 'truncated', 'truncated PNG'),
+        ('png', 'empty', 'empty'),
+        ('jpg', 'text', 'not a readable image'),
+    ],
+)
 def test_bad_image_stops(image_list, tmp_path, extension, how, what, cache):
     args = dict(image_list(extension=extension), pipeline=PIPELINE)
     bad = [tmp_path / f'images/{i:03d}.{extension}' for i in (4, 8, 9)]
@@ -442,11 +449,11 @@ def test_bad_image_in_a_worker(image_list, tmp_path):
         carried.reraise()
 
 
-def test_skip_leaves_bad_images_out_and_says_so(image_list, tmp_path,
-                                                monkeypatch):
+def test_skip_leaves_bad_images_out_and_says_so(image_list, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(base_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(
+        base_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
     args = dict(image_list(), pipeline=PIPELINE, label_noise=NOISE)
     reference = ImageList(**args)
     damage(tmp_path / 'images/003.png', 'empty')
@@ -462,16 +469,17 @@ def test_skip_leaves_bad_images_out_and_says_so(image_list, tmp_path,
     assert dataset.skipped_report() in said
     # Labels belong to rows, so the noise of the others is what it was.
     np.testing.assert_array_equal(
-        dataset.get_gt_labels(), reference.given_labels[dataset.sample_ids])
+        dataset.get_gt_labels(), reference.given_labels[dataset.sample_ids]
+    )
     for i in range(9):
         dataset[i]
 
 
-def test_class_emptied_by_bad_images_is_said(image_list, tmp_path,
-                                              monkeypatch):
+def test_class_emptied_by_bad_images_is_said(image_list, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(base_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(
+        base_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
     args = dict(image_list(), pipeline=PIPELINE)
     labels = ImageList(**args).given_labels
     gone = np.flatnonzero(labels == 1)
@@ -481,7 +489,7 @@ def test_class_emptied_by_bad_images_is_said(image_list, tmp_path,
     assert not [text for text in said if 'no sample of' in text]
     damage(tmp_path / f'images/{gone[0]:03d}.png', 'empty')
     ImageList(on_bad_image='skip', **args)
-    text, = [text for text in said if 'no sample of' in text]
+    (text,) = [text for text in said if 'no sample of' in text]
     assert "on_bad_image='skip'" in text
     assert f'{12 - len(gone)} samples of 12' in text
 
@@ -539,13 +547,11 @@ class NoSamples(FERDataset):
 
 
 def test_empty_split_says_where_it_looked():
-    with pytest.raises(ValueError, match="NoSamples: the split is empty.*"
-                       "'some/root'"):
+    with pytest.raises(ValueError, match="NoSamples: the split is empty.*'some/root'"):
         NoSamples(data_root='some/root')
 
 
 class OneBased(ImageList):
-
     def load_samples(self):
         samples = super().load_samples()
         for sample in samples:
@@ -560,25 +566,29 @@ def test_labels_out_of_range(image_list):
     assert 'count from 1' in str(caught.value)
 
 
-@pytest.mark.parametrize('classes, named', [
-    (3, None), (5, 'no sample of c3, c4. They'),
-    (15, 'no sample of c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 and 2 more')
-])
-def test_classes_without_a_sample_are_named(image_list, monkeypatch, classes,
-                                            named):
+@pytest.mark.parametrize(
+    'classes, named',
+    [
+        (3, None),
+        (5, 'no sample of c3, c4. They'),
+        (15, 'no sample of c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 and 2 more'),
+    ],
+)
+def test_classes_without_a_sample_are_named(image_list, monkeypatch, classes, named):
     """Before noise, which may fill a class with wrong labels."""
     said = []
-    monkeypatch.setattr(base_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(
+        base_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
     options = image_list()
-    dataset = ImageList(**dict(
-        options, classes=[f'c{i}' for i in range(classes)],
-        label_noise=NOISE))
+    dataset = ImageList(
+        **dict(options, classes=[f'c{i}' for i in range(classes)], label_noise=NOISE)
+    )
     assert len(dataset)
     if named is None:
         assert not said
     else:
-        text, = said
+        (text,) = said
         assert named in text and repr(dataset.data_root) in text
 
 
@@ -596,11 +606,16 @@ def test_image_names_in_tables(tmp_path, write_image):
 
 def test_large_lists_take_no_more_than_linear_time(tmp_path):
     count = 60000
-    (tmp_path / 'list.txt').write_text(''.join(
-        f'{i // 1000}/{i}.jpg {i % 7}\n' for i in range(count)))
+    (tmp_path / 'list.txt').write_text(
+        ''.join(f'{i // 1000}/{i}.jpg {i % 7}\n' for i in range(count))
+    )
     dataset = ImageList(
-        'list.txt', data_root=str(tmp_path), num_classes=7,
-        label_noise=NOISE, check_files=False)
+        'list.txt',
+        data_root=str(tmp_path),
+        num_classes=7,
+        label_noise=NOISE,
+        check_files=False,
+    )
     part = dataset.get_subset(list(range(0, count, 2)))
     ids = part.sample_ids
     part.set_labels(ids, np.zeros(len(ids), dtype=int))
@@ -612,8 +627,8 @@ def test_large_lists_take_no_more_than_linear_time(tmp_path):
 
 def test_pickled_data_set_keeps_what_it_needs(image_list):
     dataset = ImageList(
-        label_noise=NOISE, cache_images=True, pipeline=PIPELINE,
-        **image_list())
+        label_noise=NOISE, cache_images=True, pipeline=PIPELINE, **image_list()
+    )
     twin = base_module.pickle.loads(base_module.pickle.dumps(dataset))
     assert all(same_sample(dataset[i], twin[i]) for i in range(12))
     assert twin.sample_ids.tolist() == list(range(12))

@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import CONFIGS, load_tool
-from made_data import (
-    cifar_planes,
-    make_cifar10,
-    make_cifar100,
-    write_cifar_batch,
-)
+from made_data import cifar_planes, make_cifar10, make_cifar100, write_cifar_batch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.datasets import CIFAR10
@@ -32,7 +27,7 @@ from mmfer.registry import DATASETS, MODELS
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/dataset_converters/convert_cifar_n.py'
 PIPELINE = [dict(type='LoadFERImage'), dict(type='PackFERInputs')]
-NOISE = dict(type='SymmetricNoise', rate=.3, seed=0)
+NOISE = dict(type='SymmetricNoise', rate=0.3, seed=0)
 FOLDER = 'cifar-10-batches-py'
 LABELS = [i % 10 for i in range(50)]
 # Eight wrong ones, not the same in every image of a class.
@@ -99,8 +94,7 @@ def test_pixels_and_labels_are_in_place(root):
 
     test = NoisyCIFAR10(root, split='test', pipeline=PIPELINE)
     assert test.test_mode and len(test) == 20
-    np.testing.assert_array_equal(test[3]['inputs'].numpy(),
-                                  rgb(20, seed=1)[3][::-1])
+    np.testing.assert_array_equal(test[3]['inputs'].numpy(), rgb(20, seed=1)[3][::-1])
 
 
 def test_preprocessor_gives_rgb_in_0_to_1(root):
@@ -113,8 +107,7 @@ def test_preprocessor_gives_rgb_in_0_to_1(root):
     loader = Runner.build_dataloader(loader)
     assert len(loader) == 12 and loader.drop_last
     batch = preprocessor(next(iter(loader)))
-    np.testing.assert_allclose(batch['inputs'].numpy(), rgb(4) / 255.,
-                               rtol=1e-6)
+    np.testing.assert_allclose(batch['inputs'].numpy(), rgb(4) / 255.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize('name, classes', [('cifar10', 10), ('cifar100', 100)])
@@ -128,8 +121,7 @@ def test_base_configs(name, classes, tmp_path):
     assert cfg.train_dataloader.drop_last
     assert not cfg.val_dataloader.get('drop_last')
     assert cfg.val_dataloader == cfg.test_dataloader
-    for key, split in (('train_dataloader', 'train'),
-                       ('val_dataloader', 'test')):
+    for key, split in (('train_dataloader', 'train'), ('val_dataloader', 'test')):
         assert cfg[key].dataset.data_root == f'data/{name}'
         cfg[key].dataset.data_root = root
         dataset = DATASETS.build(cfg[key].dataset)
@@ -140,12 +132,9 @@ def test_base_configs(name, classes, tmp_path):
 
 def test_names_in_tables(batches, listed):
     for root in ('batches', 'list'):
-        dataset = NoisyCIFAR10(
-            str(make_cifar10(batches.parent / root, layout=root)))
-        names = [dataset.image_name(info['img_path'])
-                 for info in infos_of(dataset)]
-        assert names[12] == dict(
-            batches='train_00012', list='train/00012.png')[root]
+        dataset = NoisyCIFAR10(str(make_cifar10(batches.parent / root, layout=root)))
+        names = [dataset.image_name(info['img_path']) for info in infos_of(dataset)]
+        assert names[12] == dict(batches='train_00012', list='train/00012.png')[root]
         assert len(set(names)) == 50
 
 
@@ -161,8 +150,7 @@ def test_subset_and_relabelling(root):
     full = NoisyCIFAR10(root, pipeline=PIPELINE, label_noise=NOISE)
     part = full.get_subset([30, 2])
     assert part.sample_ids.tolist() == [30, 2]
-    np.testing.assert_array_equal(part[0]['inputs'].numpy(),
-                                  rgb(50)[30][::-1])
+    np.testing.assert_array_equal(part[0]['inputs'].numpy(), rgb(50)[30][::-1])
     part.set_labels([30], [9])
     assert int(full[30]['data_samples'].gt_label) == 9
     assert full.clean_labels.tolist() == LABELS
@@ -173,23 +161,28 @@ def test_both_layouts_plant_the_same_noise(tmp_path):
         NoisyCIFAR10(
             str(make_cifar10(tmp_path / layout, layout=layout)),
             label_noise=NOISE,
-            long_tail=3.) for layout in ('batches', 'list')
+            long_tail=3.0,
+        )
+        for layout in ('batches', 'list')
     ]
-    first, second = ([(i['original_index'], i['gt_label'])
-                      for i in infos_of(dataset)] for dataset in datasets)
+    first, second = (
+        [(i['original_index'], i['gt_label']) for i in infos_of(dataset)]
+        for dataset in datasets
+    )
     assert first == second
 
 
 def test_planted_noise(root):
     dataset = NoisyCIFAR10(
         root,
-        label_noise=dict(
-            type='AsymmetricNoise', rate=.4, mapping=CIFAR10_CONFUSIONS))
+        label_noise=dict(type='AsymmetricNoise', rate=0.4, mapping=CIFAR10_CONFUSIONS),
+    )
     moved = dataset.given_labels != dataset.clean_labels
     # Two of five in each of the five mapped classes.
     assert moved.sum() == 10
-    assert {(int(a), int(b)) for a, b in zip(
-        dataset.clean_labels[moved], dataset.given_labels[moved])
+    assert {
+        (int(a), int(b))
+        for a, b in zip(dataset.clean_labels[moved], dataset.given_labels[moved])
     } == set(CIFAR10_CONFUSIONS.items())
     for info in infos_of(dataset):
         assert 'clean_label' not in info
@@ -200,8 +193,14 @@ def test_planted_noise(root):
 def test_missing_root(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         NoisyCIFAR10(str(tmp_path / 'nowhere'))
-    for part in (FOLDER, 'data_batch_1, data_batch_2', 'nowhere/train.txt',
-                 'nowhere/train', 'www.cs.toronto.edu', 'data_root'):
+    for part in (
+        FOLDER,
+        'data_batch_1, data_batch_2',
+        'nowhere/train.txt',
+        'nowhere/train',
+        'www.cs.toronto.edu',
+        'data_root',
+    ):
         assert part in str(caught.value)
 
 
@@ -225,8 +224,7 @@ def test_cifar100_has_fine_labels(tmp_path):
     dataset = NoisyCIFAR100(str(make_cifar100(tmp_path)), pipeline=PIPELINE)
     assert dataset.get_gt_labels().tolist() == [*range(100)] * 2
     assert dataset.num_classes == 100 and dataset.CLASSES[99] == 'worm'
-    np.testing.assert_array_equal(dataset[150]['inputs'].numpy(),
-                                  rgb(200)[150][::-1])
+    np.testing.assert_array_equal(dataset[150]['inputs'].numpy(), rgb(200)[150][::-1])
 
 
 def test_missing_batch_files_are_named(batches):
@@ -249,7 +247,7 @@ class Poison:
         self.path = path
 
     def __reduce__(self):
-        return os.mkdir, (self.path, )
+        return os.mkdir, (self.path,)
 
 
 def test_poisoned_batch_is_refused(batches, tmp_path):
@@ -258,11 +256,10 @@ def test_poisoned_batch_is_refused(batches, tmp_path):
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         path.write_bytes(
             pickle.dumps(
-                dict(
-                    data=cifar_planes(1, 0),
-                    labels=[0],
-                    filenames=Poison(str(mark))),
-                protocol=protocol))
+                dict(data=cifar_planes(1, 0), labels=[0], filenames=Poison(str(mark))),
+                protocol=protocol,
+            )
+        )
         with pytest.raises(ValueError) as caught:
             NoisyCIFAR10(str(batches))
         assert str(path) in str(caught.value)
@@ -292,10 +289,17 @@ def test_broken_batches(tmp_path):
     whole = path.read_bytes()
     fine = pickle.dumps(dict(data=cifar_planes(3, 0), fine_labels=[1, 2, 3]))
     short = pickle.dumps(dict(data=cifar_planes(3, 0), labels=[1, 2]))
-    wide = pickle.dumps(
-        dict(data=cifar_planes(3, 0).astype(float), labels=[1, 2, 3]))
-    for content in (whole[:-5], whole[:4000], b'', b'no pickle', fine, short,
-                    wide, pickle.dumps([1])):
+    wide = pickle.dumps(dict(data=cifar_planes(3, 0).astype(float), labels=[1, 2, 3]))
+    for content in (
+        whole[:-5],
+        whole[:4000],
+        b'',
+        b'no pickle',
+        fine,
+        short,
+        wide,
+        pickle.dumps([1]),
+    ):
         path.write_bytes(content)
         with pytest.raises(ValueError) as caught:
             read_batch(str(path), 'labels')
@@ -303,20 +307,21 @@ def test_broken_batches(tmp_path):
 
 
 def test_label_out_of_range_in_a_batch(batches):
-    for label, long_tail in ((10, None), (10, 2.), (-1, None), (-1, 2.)):
-        write_cifar_batch(batches / FOLDER / 'data_batch_1',
-                          cifar_planes(2, 0), [3, label])
+    for label, long_tail in ((10, None), (10, 2.0), (-1, None), (-1, 2.0)):
+        write_cifar_batch(
+            batches / FOLDER / 'data_batch_1', cifar_planes(2, 0), [3, label]
+        )
         with pytest.raises(ValueError, match=r'outside \[0, 10\)'):
             NoisyCIFAR10(str(batches), long_tail=long_tail)
 
 
 def test_samples_do_not_share_what_transforms_write_to(batches):
-    erase = dict(type='RandomErasing', erase_prob=1., mode='const')
-    dataset = NoisyCIFAR10(
-        str(batches), pipeline=[PIPELINE[0], erase, PIPELINE[1]])
+    erase = dict(type='RandomErasing', erase_prob=1.0, mode='const')
+    dataset = NoisyCIFAR10(str(batches), pipeline=[PIPELINE[0], erase, PIPELINE[1]])
     assert (dataset[0]['inputs'].numpy() != rgb(50)[0][::-1]).any()
     np.testing.assert_array_equal(
-        dataset.get_data_info(0)['img'].transpose(2, 0, 1), rgb(50)[0][::-1])
+        dataset.get_data_info(0)['img'].transpose(2, 0, 1), rgb(50)[0][::-1]
+    )
 
 
 # -- image files with lists --------------------------------------------------
@@ -326,8 +331,7 @@ def test_order_of_the_list_does_not_matter(listed):
     path.write_text('\n'.join(rows[::-1]))
     dataset = NoisyCIFAR10(str(listed), pipeline=PIPELINE)
     assert dataset.get_gt_labels().tolist() == LABELS
-    np.testing.assert_array_equal(dataset[7]['inputs'].numpy(),
-                                  rgb(50)[7][::-1])
+    np.testing.assert_array_equal(dataset[7]['inputs'].numpy(), rgb(50)[7][::-1])
 
 
 def test_numbers_with_a_gap(listed):
@@ -347,9 +351,7 @@ def test_listed_images_are_checked_as_files(listed):
         NoisyCIFAR10(str(listed))
     (listed / 'train/00011.png').write_bytes(b'')
     dataset = NoisyCIFAR10(str(listed), on_bad_image='skip')
-    assert dataset.sample_ids.tolist() == [
-        i for i in range(50) if i != 11
-    ]
+    assert dataset.sample_ids.tolist() == [i for i in range(50) if i != 11]
 
 
 def test_jpeg_list_loads_through_image_list_too(listed):
@@ -358,7 +360,8 @@ def test_jpeg_list_loads_through_image_list_too(listed):
         str(listed),
         data_prefix='train',
         classes=NoisyCIFAR10.METAINFO['classes'],
-        label_base=0)
+        label_base=0,
+    )
     assert dataset.get_gt_labels().tolist() == LABELS
 
 
@@ -369,15 +372,13 @@ def test_jpeg_files(tmp_path):
     (tmp_path / 'train.txt').write_text('00000.jpg 6\n')
     image = NoisyCIFAR10(str(tmp_path), pipeline=PIPELINE)[0]['inputs']
     mean = image.float().mean(dim=(1, 2))
-    assert torch.allclose(mean, torch.tensor([200., 100., 50.]), atol=3)
+    assert torch.allclose(mean, torch.tensor([200.0, 100.0, 50.0]), atol=3)
 
 
 # -- long tail ---------------------------------------------------------------
 def test_counts_of_the_papers_long_tail():
     counts = long_tail_counts([5000] * 10, 50)
-    assert counts.tolist() == [
-        5000, 3237, 2096, 1357, 878, 568, 368, 238, 154, 100
-    ]
+    assert counts.tolist() == [5000, 3237, 2096, 1357, 878, 568, 368, 238, 154, 100]
     assert counts.sum() == 13996
     assert long_tail_counts([500] * 100, 10)[[0, -1]].tolist() == [500, 50]
 
@@ -395,8 +396,7 @@ def test_rows_of_a_long_tail():
     labels = np.arange(200) % 10
     few = long_tail_rows(labels, 10, 20, seed=0)
     many = long_tail_rows(labels, 10, 5, seed=0)
-    assert np.bincount(labels[few]).tolist() == long_tail_counts(
-        [20] * 10, 20).tolist()
+    assert np.bincount(labels[few]).tolist() == long_tail_counts([20] * 10, 20).tolist()
     assert (np.diff(few) > 0).all()
     assert set(few) < set(many)
     assert few.tolist() == long_tail_rows(labels, 10, 20, seed=0).tolist()
@@ -406,13 +406,13 @@ def test_rows_of_a_long_tail():
 
 
 def test_long_tail_before_noise(root):
-    tail = NoisyCIFAR10(root, long_tail=5., pipeline=PIPELINE)
+    tail = NoisyCIFAR10(root, long_tail=5.0, pipeline=PIPELINE)
     counts = long_tail_counts([5] * 10, 5)
     assert np.bincount(tail.get_gt_labels()).tolist() == counts.tolist()
-    noisy = NoisyCIFAR10(root, long_tail=5., label_noise=NOISE)
+    noisy = NoisyCIFAR10(root, long_tail=5.0, label_noise=NOISE)
     assert noisy.clean_labels.tolist() == tail.get_gt_labels().tolist()
     wrong = noisy.given_labels != noisy.clean_labels
-    assert wrong.sum() == round(.3 * counts.sum())
+    assert wrong.sum() == round(0.3 * counts.sum())
     manifest = noisy.noise_manifest()
     assert manifest['long_tail'] == 5 and manifest['long_tail_seed'] == 0
     assert manifest['num_samples'] == counts.sum()
@@ -423,26 +423,31 @@ def test_long_tail_before_noise(root):
     for i, info in enumerate(infos_of(tail)):
         row = info['original_index']
         assert info['gt_label'] == LABELS[row]
-        np.testing.assert_array_equal(tail[i]['inputs'].numpy(),
-                                      rgb(50)[row][::-1])
+        np.testing.assert_array_equal(tail[i]['inputs'].numpy(), rgb(50)[row][::-1])
         assert f'{row:05d}' in info['img_path']
 
 
 def test_seed_of_the_long_tail(root):
     kept = [
-        [i['original_index'] for i in infos_of(
-            NoisyCIFAR10(root, long_tail=5, long_tail_seed=seed))]
+        [
+            i['original_index']
+            for i in infos_of(NoisyCIFAR10(root, long_tail=5, long_tail_seed=seed))
+        ]
         for seed in (0, 0, 1)
     ]
     assert kept[0] == kept[1] != kept[2]
 
 
-@pytest.mark.parametrize('settings, part', [
-    (dict(long_tail=.02), 'long_tail=0.02 is no imbalance ratio'),
-    (dict(long_tail=float('inf')), 'long_tail=inf'),
-    (dict(long_tail='50'), "long_tail='50'"),
-    (dict(long_tail=50, long_tail_seed=-1), 'long_tail_seed=-1'),
-    (dict(long_tail=50, split='test'), 'stays balanced')])
+@pytest.mark.parametrize(
+    'settings, part',
+    [
+        (dict(long_tail=0.02), 'long_tail=0.02 is no imbalance ratio'),
+        (dict(long_tail=float('inf')), 'long_tail=inf'),
+        (dict(long_tail='50'), "long_tail='50'"),
+        (dict(long_tail=50, long_tail_seed=-1), 'long_tail_seed=-1'),
+        (dict(long_tail=50, split='test'), 'stays balanced'),
+    ],
+)
 def test_long_tails_that_make_no_sense(batches, settings, part):
     with pytest.raises(ValueError, match=part):
         NoisyCIFAR10(str(batches), **settings)
@@ -456,7 +461,9 @@ def test_noisy_list(root, noisy_list):
     for i, info in enumerate(infos_of(dataset)):
         assert info['gt_label'] == NOISY[i] and 'clean_label' not in info
     assert set(dataset[0]['data_samples'].all_keys()) == {
-        'gt_label', 'sample_id', 'img_path'
+        'gt_label',
+        'sample_id',
+        'img_path',
     }
     text = Path(noisy_list).read_bytes()
     assert dataset.noise_manifest() == dict(
@@ -464,15 +471,16 @@ def test_noisy_list(root, noisy_list):
         list_sha256=hashlib.sha256(text).hexdigest(),
         num_samples=50,
         num_changed=8,
-        changed_share=.16,
+        changed_share=0.16,
         noisy_sha256=labels_sha256(NOISY),
-        given_sha256=labels_sha256(LABELS))
+        given_sha256=labels_sha256(LABELS),
+    )
 
 
 def test_noisy_list_with_a_long_tail(root, noisy_list):
     """The list counts original images; the tail is cut by true labels."""
-    dataset = NoisyCIFAR10(root, noisy_list=noisy_list, long_tail=5.)
-    plain = NoisyCIFAR10(root, long_tail=5.)
+    dataset = NoisyCIFAR10(root, noisy_list=noisy_list, long_tail=5.0)
+    plain = NoisyCIFAR10(root, long_tail=5.0)
     assert dataset.clean_labels.tolist() == plain.get_gt_labels().tolist()
     for info in infos_of(dataset):
         assert info['gt_label'] == NOISY[info['original_index']]
@@ -481,19 +489,32 @@ def test_noisy_list_with_a_long_tail(root, noisy_list):
 
 def test_forms_of_a_noisy_list(write_list):
     order = np.random.default_rng(0).permutation(50)
-    for row in ('{0} {1}', '{0},{1}', 'train_{0:05d} {1}',
-                'train/{0:05d}.jpg, {1}', '{0}\t{1}'):
+    for row in (
+        '{0} {1}',
+        '{0},{1}',
+        'train_{0:05d} {1}',
+        'train/{0:05d}.jpg, {1}',
+        '{0}\t{1}',
+    ):
         text = '\r\n'.join(row.format(i, NOISY[i]) for i in order)
         path = write_list(f'# by image\n\n{text}')
         assert read_noisy_list(path, 50, 10).tolist() == NOISY
 
 
 @pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
-@pytest.mark.parametrize('head, row', [
-    (',label', '{0},{1}'), ('index;noisy_label', '{0};{1}'),
-    ('label\tindex', '{1}\t{0}'), ('"label"', '"{1}"'), ('label,', '{1},'),
-    ('# a\n"label","image"', '"{1}.0","train_{0:05d}.jpg"'),
-    ('label index', '{1} {0}'), ('', '{0}.0,{1}.0')])
+@pytest.mark.parametrize(
+    'head, row',
+    [
+        (',label', '{0},{1}'),
+        ('index;noisy_label', '{0};{1}'),
+        ('label\tindex', '{1}\t{0}'),
+        ('"label"', '"{1}"'),
+        ('label,', '{1},'),
+        ('# a\n"label","image"', '"{1}.0","train_{0:05d}.jpg"'),
+        ('label index', '{1} {0}'),
+        ('', '{0}.0,{1}.0'),
+    ],
+)
 def test_noisy_lists_of_spreadsheets(tmp_path, head, row, encoding):
     lines = [head, *(row.format(i, label) for i, label in enumerate(NOISY))]
     path = tmp_path / 'noisy.csv'
@@ -503,39 +524,45 @@ def test_noisy_lists_of_spreadsheets(tmp_path, head, row, encoding):
 
 def test_noisy_list_of_class_names(write_list):
     path = write_list('cat\nDog\ncat\n')
-    assert read_noisy_list(path, 3, 2, classes=['dog', 'cat']).tolist() == [
-        1, 0, 1]
+    assert read_noisy_list(path, 3, 2, classes=['dog', 'cat']).tolist() == [1, 0, 1]
     with pytest.raises(ValueError, match='line 1: .*neither a label'):
         read_noisy_list(path, 3, 2, classes=['dog', 'hog'])
 
 
 def test_comments_of_a_noisy_list_are_said(write_list, monkeypatch):
     said = []
-    monkeypatch.setattr(cifar_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(
+        cifar_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
     path = write_list('# a\n0 1\n#1 2\n1 0\n')
     assert read_noisy_list(path, 2, 3).tolist() == [1, 0]
     assert len(said) == 1 and '2 line(s)' in said[0] and "'# a'" in said[0]
 
 
-@pytest.mark.parametrize('text, part', [
-    ('label,age\n1,2\n', "line 1: .*column 'age'"),
-    ('label,label\n1,1\n', "line 1: .*'label'"),
-    ('index,label\n0,1\n1\n', 'line 3: .*1 fields, where 2'),
-    ('label\n1\n0 1\n', 'line 3'),
-    ('1\n1e0\n0\n', "line 2: '1e0' is neither"),
-    ('1\n\u0661\n0\n', 'line 2'), ('1\n1_0\n0\n', 'line 2'),
-    ('1\n1.5\n0\n', 'line 2'), ('0 1\n1,2\n2 0\n', 'line 2'),
-    ('1\n2\n', '2 labels for 3 images, none for image 2'),
-    ('1\n2\n0\n1\n', '4 labels for 3 images'),
-    ('', '0 labels for 3 images'),
-    ('0 1\n1 2\n3 0\n', '3 labels for 3 images, none for image 2'),
-    ('1\n5\n0\n', r"line 2: '5': the label is outside \[0, 5\)"),
-    ('0 1\n1 1\n0 2\n', "line 3: '0 2': image 0 already has a label"),
-    ('1\n1 2\n1\n', "line 2: '1 2': some rows have an index"),
-    ('1\n-2\n0\n', "line 2: '-2' is neither"),
-    ('1\nfrog\n0\n', 'neither a label nor an index'),
-    ('1\n0 1 2\n0\n', 'neither a label nor an index')])
+@pytest.mark.parametrize(
+    'text, part',
+    [
+        ('label,age\n1,2\n', "line 1: .*column 'age'"),
+        ('label,label\n1,1\n', "line 1: .*'label'"),
+        ('index,label\n0,1\n1\n', 'line 3: .*1 fields, where 2'),
+        ('label\n1\n0 1\n', 'line 3'),
+        ('1\n1e0\n0\n', "line 2: '1e0' is neither"),
+        ('1\n\u0661\n0\n', 'line 2'),
+        ('1\n1_0\n0\n', 'line 2'),
+        ('1\n1.5\n0\n', 'line 2'),
+        ('0 1\n1,2\n2 0\n', 'line 2'),
+        ('1\n2\n', '2 labels for 3 images, none for image 2'),
+        ('1\n2\n0\n1\n', '4 labels for 3 images'),
+        ('', '0 labels for 3 images'),
+        ('0 1\n1 2\n3 0\n', '3 labels for 3 images, none for image 2'),
+        ('1\n5\n0\n', r"line 2: '5': the label is outside \[0, 5\)"),
+        ('0 1\n1 1\n0 2\n', "line 3: '0 2': image 0 already has a label"),
+        ('1\n1 2\n1\n', "line 2: '1 2': some rows have an index"),
+        ('1\n-2\n0\n', "line 2: '-2' is neither"),
+        ('1\nfrog\n0\n', 'neither a label nor an index'),
+        ('1\n0 1 2\n0\n', 'neither a label nor an index'),
+    ],
+)
 def test_noisy_lists_that_do_not_fit(write_list, text, part):
     with pytest.raises(ValueError, match=part):
         read_noisy_list(write_list(text), 3, 5)
@@ -552,10 +579,10 @@ def test_noisy_list_that_is_no_text(tmp_path):
 
 def test_list_in_another_order_is_noticed(root, write_list, monkeypatch):
     said = []
-    monkeypatch.setattr(cifar_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
-    NoisyCIFAR10(root, noisy_list=write_list(
-        ''.join(f'{label}\n' for label in NOISY)))
+    monkeypatch.setattr(
+        cifar_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
+    NoisyCIFAR10(root, noisy_list=write_list(''.join(f'{label}\n' for label in NOISY)))
     assert not said
     path = write_list(''.join(f'{i // 5}\n' for i in range(50)))
     NoisyCIFAR10(root, noisy_list=path)
@@ -576,8 +603,7 @@ def test_noisy_list_where_it_must_not_be(batches, noisy_list):
 @pytest.fixture
 def published(tmp_path):
     path = tmp_path / 'CIFAR-10_human.pt'
-    torch.save(
-        dict(clean_label=np.array(LABELS), worse_label=np.array(NOISY)), path)
+    torch.save(dict(clean_label=np.array(LABELS), worse_label=np.array(NOISY)), path)
     return path
 
 
@@ -601,8 +627,7 @@ def test_published_files_of_all_ages(tmp_path, dtype, zipped, monkeypatch):
     for old in (False, True):
         if old:
             reconstruct = np.zeros(1).__reduce__()[0]
-            monkeypatch.setattr(reconstruct, '__module__',
-                                'numpy.core.multiarray')
+            monkeypatch.setattr(reconstruct, '__module__', 'numpy.core.multiarray')
         torch.save(content, path, _use_new_zipfile_serialization=zipped)
         monkeypatch.undo()
         labels = tool.load_label_sets(path.read_bytes())['noisy_label']
@@ -615,7 +640,8 @@ def test_poisoned_file_is_refused(tmp_path):
         torch.save(
             dict(worse_label=Poison(str(mark))),
             path,
-            _use_new_zipfile_serialization=zipped)
+            _use_new_zipfile_serialization=zipped,
+        )
         with pytest.raises(SystemExit) as caught:
             tool.main([str(path), str(tmp_path / 'a.txt'), '--key', 'x'])
         assert 'something else than arrays' in str(caught.value)
@@ -634,7 +660,8 @@ def test_what_cannot_be_converted(published, tmp_path):
         return str(caught.value)
 
     assert 'Choose --key from clean_label, worse_label.' in refusal(
-        published, 'aggre_label')
+        published, 'aggre_label'
+    )
     assert 'overwrite itself' in refusal(published, target=str(published))
     assert 'no such file' in refusal(tmp_path / 'gone.pt')
     path = tmp_path / 'other.pt'

@@ -33,9 +33,10 @@ def paths(dataset):
 
 
 # -- ImageList ---------------------------------------------------------------
-@pytest.mark.parametrize('text', [
-    'image,label\na.png,2\nb.png,0\n', 'a.png,2\nb.png,0', 'a.png 2\nb.png 0\n'
-])
+@pytest.mark.parametrize(
+    'text',
+    ['image,label\na.png,2\nb.png,0\n', 'a.png,2\nb.png,0', 'a.png 2\nb.png 0\n'],
+)
 def test_list_for_training_and_evaluation(listed, text):
     args = dict(listed(text), classes=['x', 'y', 'z'], pipeline=PIPELINE)
     train = ImageList(**args)
@@ -55,8 +56,7 @@ def test_list_with_folders(listed, tmp_path):
     dataset = ImageList(data_prefix='faces', num_classes=3, **args)
     # The path tells images apart, not the base name.
     assert paths(dataset) == [
-        osp.join('faces', name)
-        for name in ('s1/a.png', 's2/a.png', 's2/deep/b.png')
+        osp.join('faces', name) for name in ('s1/a.png', 's2/a.png', 's2/deep/b.png')
     ]
     assert dataset.get_gt_labels().tolist() == [0, 1, 2]
 
@@ -71,8 +71,9 @@ def test_list_and_images_anywhere(listed, tmp_path, write_image):
 
 def test_image_twice_in_a_list(listed):
     args = listed('s/a.png 0\ns/b.png 1\ns/a.png 1\n')
-    with pytest.raises(ValueError, match='line 3.*already has a label in '
-                       'line 1') as caught:
+    with pytest.raises(
+        ValueError, match='line 3.*already has a label in line 1'
+    ) as caught:
         ImageList(num_classes=2, label_base=0, **args)
     assert 'base name' not in str(caught.value)
 
@@ -94,12 +95,15 @@ def test_classes_have_to_be_said(listed, tmp_path):
         ImageList(classes=['x', 'y', 'z'], num_classes=2, **args)
 
 
-@pytest.mark.parametrize('text, base, expected', [
-    ('a.png 0\nb.png 1\n', None, [0, 1]),
-    ('a.png 1\nb.png 3\n', None, [0, 2]),
-    ('a.png 1\nb.png 2\n', 0, [1, 2]),
-    ('a.png 1\nb.png 2\n', 1, [0, 1]),
-])
+@pytest.mark.parametrize(
+    'text, base, expected',
+    [
+        ('a.png 0\nb.png 1\n', None, [0, 1]),
+        ('a.png 1\nb.png 3\n', None, [0, 2]),
+        ('a.png 1\nb.png 2\n', 0, [1, 2]),
+        ('a.png 1\nb.png 2\n', 1, [0, 1]),
+    ],
+)
 def test_label_base(listed, text, base, expected):
     dataset = ImageList(num_classes=3, label_base=base, **listed(text))
     assert dataset.get_gt_labels().tolist() == expected
@@ -107,8 +111,9 @@ def test_label_base(listed, text, base, expected):
 
 def test_detected_label_base_is_said(listed, monkeypatch):
     said = []
-    monkeypatch.setattr(custom_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(
+        custom_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
     args = listed('a.png 1\nb.png 3\n')
     ImageList(num_classes=3, **args)
     assert 'counts its 3 classes from 1' in said[0]
@@ -116,17 +121,20 @@ def test_detected_label_base_is_said(listed, monkeypatch):
     assert len(said) == 1
 
 
-@pytest.mark.parametrize('text, base, message', [
-    ('a.png 1\nb.png 2\n', None, 'label_base=0 or label_base=1'),
-    ('a.png 0\nb.png 3\n', None, 'more than 3 classes'),
-    ('a.png 0\nb.png 4\n', None, 'line 2.*label 4 is out of range for 3'),
-    ('a.png 0\nb.png -1\n', None, 'line 2.*negative'),
-    ('a.png 0\nb.png 3\n', 0, 'label 3 is outside 0..2'),
-    ('a.png 0\nb.png 3\n', 1, 'label 0 is outside 1..3'),
-    ('a.png 0\nb.png happy\n', None, "'happy' is not an integer"),
-    ('', None, 'no rows'),
-    ('image,label\n', None, 'no rows'),
-])
+@pytest.mark.parametrize(
+    'text, base, message',
+    [
+        ('a.png 1\nb.png 2\n', None, 'label_base=0 or label_base=1'),
+        ('a.png 0\nb.png 3\n', None, 'more than 3 classes'),
+        ('a.png 0\nb.png 4\n', None, 'line 2.*label 4 is out of range for 3'),
+        ('a.png 0\nb.png -1\n', None, 'line 2.*negative'),
+        ('a.png 0\nb.png 3\n', 0, 'label 3 is outside 0..2'),
+        ('a.png 0\nb.png 3\n', 1, 'label 0 is outside 1..3'),
+        ('a.png 0\nb.png happy\n', None, "'happy' is not an integer"),
+        ('', None, 'no rows'),
+        ('image,label\n', None, 'no rows'),
+    ],
+)
 def test_wrong_lists(listed, text, base, message):
     args = listed(text, images=False)
     with pytest.raises(ValueError, match=message):
@@ -160,7 +168,8 @@ def test_list_written_by_path_is_read_back(listed, tmp_path):
     assert dataset.get_gt_labels().tolist() == labels
     with pytest.raises(ValueError, match='already has a label'):
         write_label_list(
-            tmp_path / 'list.txt', names + names[:1], [1, 0, 1], by_path=True)
+            tmp_path / 'list.txt', names + names[:1], [1, 0, 1], by_path=True
+        )
 
 
 def test_class_names_as_labels(listed, tmp_path):
@@ -175,16 +184,18 @@ def test_file_of_class_names(listed, tmp_path):
     args = listed('a.png,1\nb.png,2\n')
     names = tmp_path / 'names.txt'
     names.write_bytes('surprise\r\nsad\r\nfear\r\n\r\n'.encode('utf-16'))
-    for classes in (dict(classes=str(names)),
-                    dict(metainfo=dict(classes=str(names)))):
+    for classes in (dict(classes=str(names)), dict(metainfo=dict(classes=str(names)))):
         dataset = ImageList(label_base=0, **classes, **args)
         assert dataset.CLASSES == ('surprise', 'sad', 'fear')
     for text, part in (('a\nb\na\n', 'line 3'), ('a\n\nb\n', 'line 2')):
         names.write_text(text)
         with pytest.raises(ValueError, match=f'names.txt, {part}'):
             ImageList(classes=str(names), **args)
-    for classes, part in ((['a', 'b', 'a'], "ImageList.*name 3: .*'a'"),
-                          (['a', ''], 'name 2'), (3, 'classes=3')):
+    for classes, part in (
+        (['a', 'b', 'a'], "ImageList.*name 3: .*'a'"),
+        (['a', ''], 'name 2'),
+        (3, 'classes=3'),
+    ):
         with pytest.raises(ValueError, match=part):
             ImageList(classes=classes, **args)
     with pytest.raises(FileNotFoundError, match='no such file of class names'):
@@ -211,8 +222,11 @@ def test_hash_in_front_of_a_name(listed, tmp_path):
     dataset = ImageList(num_classes=2, label_base=0, **args)
     assert paths(dataset) == ['a.png', '#b.png']
     changes = dataset.write_list(str(tmp_path / 'new.txt'), [0, 1], [1, 0])
-    again = ImageList(num_classes=2, data_root=str(tmp_path), **{
-        k: v for k, v in changes.items() if v is not None})
+    again = ImageList(
+        num_classes=2,
+        data_root=str(tmp_path),
+        **{k: v for k, v in changes.items() if v is not None},
+    )
     assert again.get_gt_labels().tolist() == [1, 0]
 
 
@@ -230,15 +244,19 @@ def folders(tmp_path, write_image):
 
 
 def test_folders_are_classes(folders):
-    root = folders('sad/b.png', 'happy/z.png', 'happy/deep/er/a.JPG',
-                   'sad/a.jpeg', 'Angry/x.bmp')
+    root = folders(
+        'sad/b.png', 'happy/z.png', 'happy/deep/er/a.JPG', 'sad/a.jpeg', 'Angry/x.bmp'
+    )
     (root / 'happy/notes.txt').write_text('no image')
     (root / 'readme.md').write_text('no class')
     dataset = ImageFolders(str(root), pipeline=PIPELINE)
     assert dataset.CLASSES == ('Angry', 'happy', 'sad')
     assert paths(dataset) == [
-        'Angry/x.bmp', 'happy/deep/er/a.JPG', 'happy/z.png', 'sad/a.jpeg',
-        'sad/b.png'
+        'Angry/x.bmp',
+        'happy/deep/er/a.JPG',
+        'happy/z.png',
+        'sad/a.jpeg',
+        'sad/b.png',
     ]
     assert dataset.get_gt_labels().tolist() == [0, 1, 1, 2, 2]
     assert dataset.metainfo['classes'] == dataset.CLASSES
@@ -247,8 +265,7 @@ def test_folders_are_classes(folders):
 
 
 def test_folders_for_training_and_evaluation(folders):
-    root = folders('train/a/1.png', 'train/b/1.png', 'test/a/2.png',
-                   'test/b/2.png')
+    root = folders('train/a/1.png', 'train/b/1.png', 'test/a/2.png', 'test/b/2.png')
     train = ImageFolders(str(root), data_prefix='train', label_noise=NOISE)
     test = ImageFolders(str(root), data_prefix='test', test_mode=True)
     assert train.clean_labels.tolist() == [0, 1]
@@ -260,8 +277,9 @@ def test_folders_for_training_and_evaluation(folders):
 
 def test_order_of_folders_can_be_given(folders, monkeypatch):
     said = []
-    monkeypatch.setattr(custom_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(
+        custom_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
     root = folders('a/1.png', 'b/1.png', 'c/1.png')
     dataset = ImageFolders(str(root), classes=['c', 'a'])
     assert dataset.CLASSES == ('c', 'a')
@@ -310,23 +328,23 @@ def test_empty_class_folders_are_named(folders):
     assert len(ImageFolders(str(root), classes=['a', 'b'])) == 2
 
 
-@pytest.mark.parametrize('extensions', ['png', ['.PNG'], ('.png', )])
+@pytest.mark.parametrize('extensions', ['png', ['.PNG'], ('.png',)])
 def test_extensions(folders, extensions):
     root = folders('a/1.png', 'a/2.jpg', 'b/1.png')
     dataset = ImageFolders(str(root), extensions=extensions)
     assert paths(dataset) == ['a/1.png', 'b/1.png']
 
 
-def test_files_with_other_endings_are_counted_in_one_warning(
-        folders, monkeypatch):
+def test_files_with_other_endings_are_counted_in_one_warning(folders, monkeypatch):
     said = []
-    monkeypatch.setattr(custom_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(
+        custom_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
     root = folders('a/1.png', 'b/1.png')
     for name in ('a/2.heic', 'b/x.svg', 'b/y.svg', 'a/Thumbs.db', 'b/.x.svg'):
         (root / name).write_bytes(b'')
     assert paths(ImageFolders(str(root))) == ['a/1.png', 'b/1.png']
-    text, = said
+    (text,) = said
     assert '3 file(s) left out' in text and '2.heic' in text
     said.clear()
     assert len(ImageFolders(str(folders('a/1.png')), classes=['b'])) == 1
@@ -363,8 +381,7 @@ def test_lazy_folders_know_their_classes_when_loaded(folders):
 
 
 @pytest.mark.parametrize('test_mode', [False, True])
-def test_published_noisy_rows_are_not_evaluated_on(tmp_path, write_image,
-                                                   test_mode):
+def test_published_noisy_rows_are_not_evaluated_on(tmp_path, write_image, test_mode):
     rows = []
     for split in ('train', 'test'):
         for i in range(7):
@@ -373,8 +390,11 @@ def test_published_noisy_rows_are_not_evaluated_on(tmp_path, write_image,
             rows.append(f'{name} {i + 1}')
     (tmp_path / 'noise30.txt').write_text('\n'.join(rows))
     kwargs = dict(
-        ann_file='noise30.txt', data_root=str(tmp_path), num_classes=7,
-        test_mode=test_mode)
+        ann_file='noise30.txt',
+        data_root=str(tmp_path),
+        num_classes=7,
+        test_mode=test_mode,
+    )
     if test_mode:
         with pytest.raises(ValueError, match='RAFDB'):
             ImageList(**kwargs)

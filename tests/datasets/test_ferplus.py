@@ -10,8 +10,10 @@ from mmfer.datasets.ferplus import argmax_labels, majority_labels, read_votes
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 DATA = osp.join(ROOT, 'data', 'ferplus')
-HEADER = ('Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,'
-          'fear,contempt,unknown,NF')
+HEADER = (
+    'Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,'
+    'fear,contempt,unknown,NF'
+)
 NEUTRAL, HAPPINESS, SURPRISE, SADNESS, ANGER = range(5)
 # votes, label by arg-max, label by majority.
 CASES = [
@@ -49,7 +51,8 @@ def make(tmp_path, write_image):
         folders = dict(
             Training='FER2013Train',
             PublicTest='FER2013Valid',
-            PrivateTest='FER2013Test')
+            PrivateTest='FER2013Test',
+        )
         for folder in folders.values():
             (tmp_path / folder).mkdir(exist_ok=True)
         lines = [header]
@@ -65,8 +68,9 @@ def make(tmp_path, write_image):
 
 @pytest.fixture
 def root(make):
-    return make([('Training', f'fer{i:07d}.png', votes)
-                 for i, votes in enumerate(VOTES)])
+    return make(
+        [('Training', f'fer{i:07d}.png', votes) for i, votes in enumerate(VOTES)]
+    )
 
 
 def test_protocols():
@@ -78,12 +82,9 @@ def test_protocols():
 def test_data_set_by_protocol(root, protocol, column):
     kept = [i for i, case in enumerate(CASES) if case[column] >= 0]
     dataset = FERPlus(root, protocol=protocol)
-    assert dataset.get_gt_labels().tolist() == [
-        CASES[i][column] for i in kept
-    ]
+    assert dataset.get_gt_labels().tolist() == [CASES[i][column] for i in kept]
     names = [
-        osp.basename(dataset.get_data_info(i)['img_path'])
-        for i in range(len(dataset))
+        osp.basename(dataset.get_data_info(i)['img_path']) for i in range(len(dataset))
     ]
     assert names == [f'fer{i:07d}.png' for i in kept]
     # sample_id counts kept rows, and so do the votes.
@@ -97,12 +98,14 @@ def test_default_is_argmax(root):
 
 
 def test_splits(make):
-    root = make([
-        ('Training', 'a.png', VOTES[0]),
-        ('PublicTest', 'b.png', VOTES[1]),
-        ('PrivateTest', 'c.png', VOTES[5]),
-        ('PrivateTest', 'd.png', VOTES[0]),
-    ])
+    root = make(
+        [
+            ('Training', 'a.png', VOTES[0]),
+            ('PublicTest', 'b.png', VOTES[1]),
+            ('PrivateTest', 'c.png', VOTES[5]),
+            ('PrivateTest', 'd.png', VOTES[0]),
+        ]
+    )
     sizes = dict(train=1, valid=1, test=2)
     for split, size in sizes.items():
         dataset = FERPlus(root, split=split)
@@ -121,9 +124,13 @@ def test_row_without_image_name_is_left_out(make):
 
 
 def test_image_in_two_rows_is_two_samples(make):
-    root = make([('Training', 'a.png', VOTES[0]),
-                 ('Training', 'b.png', VOTES[1]),
-                 ('Training', 'a.png', VOTES[5])])
+    root = make(
+        [
+            ('Training', 'a.png', VOTES[0]),
+            ('Training', 'b.png', VOTES[1]),
+            ('Training', 'a.png', VOTES[5]),
+        ]
+    )
     dataset = FERPlus(root)
     assert dataset.get_gt_labels().tolist() == [HAPPINESS, 7, SADNESS]
     dataset.set_labels([2], [ANGER])
@@ -134,13 +141,13 @@ def test_soft_labels(root):
     dataset = FERPlus(
         root,
         soft_labels=True,
-        pipeline=[dict(type='LoadFERImage'), dict(type='PackFERInputs')])
+        pipeline=[dict(type='LoadFERImage'), dict(type='PackFERInputs')],
+    )
     for i in range(len(dataset)):
         sample = dataset[i]['data_samples']
-        assert sample.gt_score.shape == (8, )
+        assert sample.gt_score.shape == (8,)
         assert float(sample.gt_score.sum()) == pytest.approx(1)
-        assert float(sample.gt_score[sample.gt_label]) == float(
-            sample.gt_score.max())
+        assert float(sample.gt_score[sample.gt_label]) == float(sample.gt_score.max())
     # Of votes for emotions only: 6 of 6, not 6 of 10.
     row = [i for i, case in enumerate(CASES) if case[1] >= 0].index(11)
     assert dataset.get_data_info(row)['gt_score'][HAPPINESS] == 1
@@ -167,8 +174,13 @@ def test_missing_root(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         FERPlus(str(tmp_path / 'nowhere'))
     message = str(caught.value)
-    for part in ('fer2013new.csv', 'FER2013Train', 'FERPlus page', 'data_root',
-                 'synthfaces'):
+    for part in (
+        'fer2013new.csv',
+        'FER2013Train',
+        'FERPlus page',
+        'data_root',
+        'synthfaces',
+    ):
         assert part in message
 
 
@@ -176,9 +188,13 @@ def test_malformed_row(make, tmp_path):
     root = make([('Training', 'a.png', VOTES[0])] * 2)
     path = tmp_path / 'fer2013new.csv'
     good = path.read_text()
-    for bad in ('Training,b.png,1,2', 'Training,b.png' + ',1' * 11,
-                'Training,b.png,x' + ',1' * 9, 'Training,b.png,-1' + ',1' * 9,
-                'Training,b.png,0.5' + ',1' * 9):
+    for bad in (
+        'Training,b.png,1,2',
+        'Training,b.png' + ',1' * 11,
+        'Training,b.png,x' + ',1' * 9,
+        'Training,b.png,-1' + ',1' * 9,
+        'Training,b.png,0.5' + ',1' * 9,
+    ):
         path.write_text(good + bad + '\n')
         with pytest.raises(ValueError, match='line 4: .*b.png'):
             FERPlus(root)
@@ -190,8 +206,9 @@ def test_malformed_row(make, tmp_path):
 def said(monkeypatch):
     """What is logged."""
     texts = []
-    monkeypatch.setattr('mmfer.datasets.ferplus.print_log',
-                        lambda text, *_, **__: texts.append(text))
+    monkeypatch.setattr(
+        'mmfer.datasets.ferplus.print_log', lambda text, *_, **__: texts.append(text)
+    )
     return texts
 
 
@@ -202,9 +219,15 @@ def save_columns(root, order, **kwargs):
     table[order].to_csv(path, index=kwargs.pop('index', False), **kwargs)
 
 
-@pytest.mark.parametrize('kwargs', [
-    {}, dict(sep=';', encoding='utf-8-sig'), dict(index=True),
-    dict(sep='\t', encoding='utf-16', lineterminator='\r\n')])
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        {},
+        dict(sep=';', encoding='utf-8-sig'),
+        dict(index=True),
+        dict(sep='\t', encoding='utf-16', lineterminator='\r\n'),
+    ],
+)
 def test_columns_go_by_the_header(root, kwargs):
     before = FERPlus(root)
     save_columns(root, HEADER.split(',')[::-1], **kwargs)
@@ -225,19 +248,28 @@ def test_written_table_is_that_of_the_publisher(root, tmp_path):
     assert path.read_bytes() == expected
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda text: text.replace('disgust', 'disgusted', 1),
-     'line 1: .*no column disgust'),
-    (lambda text: text.replace('NF', 'NF,age', 1).replace('0\n', '0,3\n'),
-     "line 1: .*nothing is known of the column 'age'"),
-    (lambda text: text.replace('fear', 'anger', 1), "'anger'.*number 7"),
-    (lambda text: text.replace('Training', 'Train'),
-     "line 2: .*usage 'Train' is none of Training, PublicTest"),
-    (lambda text: text.replace(',9,', ',1_0,', 1), "line 2: .*'1_0'"),
-    (lambda text: text.replace(',9,', ',\u0669,', 1), 'line 2: .*no whole'),
-    (lambda text: text.replace(',9,', ',-9,', 1), 'line 2: .*-9 votes'),
-    (lambda text: text.replace(',9,', ',,', 1), "line 2: .*''"),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            lambda text: text.replace('disgust', 'disgusted', 1),
+            'line 1: .*no column disgust',
+        ),
+        (
+            lambda text: text.replace('NF', 'NF,age', 1).replace('0\n', '0,3\n'),
+            "line 1: .*nothing is known of the column 'age'",
+        ),
+        (lambda text: text.replace('fear', 'anger', 1), "'anger'.*number 7"),
+        (
+            lambda text: text.replace('Training', 'Train'),
+            "line 2: .*usage 'Train' is none of Training, PublicTest",
+        ),
+        (lambda text: text.replace(',9,', ',1_0,', 1), "line 2: .*'1_0'"),
+        (lambda text: text.replace(',9,', ',\u0669,', 1), 'line 2: .*no whole'),
+        (lambda text: text.replace(',9,', ',-9,', 1), 'line 2: .*-9 votes'),
+        (lambda text: text.replace(',9,', ',,', 1), "line 2: .*''"),
+    ],
+)
 def test_tables_of_another_kind(root, change, message):
     path = Path(root, 'fer2013new.csv')
     path.write_text(change(path.read_text()))
@@ -246,22 +278,36 @@ def test_tables_of_another_kind(root, change, message):
 
 
 def test_usage_in_other_letters(make):
-    root = make([('Training', 'a.png', VOTES[0]),
-                 ('Training', 'b.png', VOTES[1]),
-                 ('PublicTest', 'c.png', VOTES[1])])
+    root = make(
+        [
+            ('Training', 'a.png', VOTES[0]),
+            ('Training', 'b.png', VOTES[1]),
+            ('PublicTest', 'c.png', VOTES[1]),
+        ]
+    )
     path = Path(root, 'fer2013new.csv')
-    path.write_text(path.read_text().replace('Training,a', 'TRAINING ,a')
-                    .replace('Training,b', 'training,b')
-                    .replace('PublicTest', 'Public Test').replace('9', '9.0'))
+    path.write_text(
+        path.read_text()
+        .replace('Training,a', 'TRAINING ,a')
+        .replace('Training,b', 'training,b')
+        .replace('PublicTest', 'Public Test')
+        .replace('9', '9.0')
+    )
     assert FERPlus(root).get_gt_labels().tolist() == [HAPPINESS, 7]
     assert len(FERPlus(root, split='valid')) == 1
 
 
 def test_what_is_left_out_or_double_is_said(make, said):
-    root = make([('Training', '', VOTES[0]), ('Training', 'a.png', VOTES[1]),
-                 ('PublicTest', 'a.png', VOTES[1]),
-                 ('Training', 'b.png', VOTES[1]), ('Training', '', VOTES[0]),
-                 ('Training', 'a.png', VOTES[5])])
+    root = make(
+        [
+            ('Training', '', VOTES[0]),
+            ('Training', 'a.png', VOTES[1]),
+            ('PublicTest', 'a.png', VOTES[1]),
+            ('Training', 'b.png', VOTES[1]),
+            ('Training', '', VOTES[0]),
+            ('Training', 'a.png', VOTES[5]),
+        ]
+    )
     assert len(FERPlus(root)) == 3
     nameless, double = said
     for part in ('2 Training row(s)', 'line 2.', 'name no image'):
@@ -292,8 +338,10 @@ def test_split_without_rows(make):
 @pytest.mark.skipif(not osp.isdir(DATA), reason='FERPlus is not here')
 def test_published_counts():
     table = osp.join(DATA, 'fer2013new.csv')
-    for usage, argmax, majority in (('Training', 28153, 25060),
-                                    ('PublicTest', 3524, 3199)):
+    for usage, argmax, majority in (
+        ('Training', 28153, 25060),
+        ('PublicTest', 3524, 3199),
+    ):
         names, votes = read_votes(table, usage)
         assert (argmax_labels(votes) >= 0).sum() == argmax
         assert (majority_labels(votes) >= 0).sum() == majority

@@ -1,4 +1,5 @@
 """Images of every kind become the same pixels."""
+
 import io
 import multiprocessing
 import struct
@@ -25,14 +26,16 @@ from mmfer.datasets.jpeg_damage import find_damage, read_structure
 def picture():
     """BGR, smooth, so that JPEG changes little."""
     y, x = np.mgrid[:40, :60]
-    return np.stack([4 * x, 6 * y, 255 - 2 * x - 3 * y],
-                    axis=2).clip(0, 255).astype(np.uint8)
+    return (
+        np.stack([4 * x, 6 * y, 255 - 2 * x - 3 * y], axis=2)
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 
 def encoded(image, suffix='.png', **options):
     buffer = io.BytesIO()
-    Image.fromarray(image[..., ::-1]).save(
-        buffer, format=suffix, **options)
+    Image.fromarray(image[..., ::-1]).save(buffer, format=suffix, **options)
     return buffer.getvalue()
 
 
@@ -42,11 +45,17 @@ def test_kinds_of_sources(picture, tmp_path):
     data = path.read_bytes()
     rgb = Image.fromarray(picture[..., ::-1])
     sources = [
-        str(path), path, data, bytearray(data), picture,
-        picture[:, ::-1][:, ::-1], rgb,
-        rgb.convert('RGBA'), picture.astype(np.uint16) * 256,
+        str(path),
+        path,
+        data,
+        bytearray(data),
+        picture,
+        picture[:, ::-1][:, ::-1],
+        rgb,
+        rgb.convert('RGBA'),
+        picture.astype(np.uint16) * 256,
         picture.astype(np.float32) / 255,
-        np.dstack([picture, np.full((40, 60), 255, np.uint8)])
+        np.dstack([picture, np.full((40, 60), 255, np.uint8)]),
     ]
     for source in sources:
         image = read_image(source)
@@ -54,10 +63,10 @@ def test_kinds_of_sources(picture, tmp_path):
         assert image.dtype == np.uint8 and image.flags.c_contiguous
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     for source in [picture, rgb, grey, grey[..., None]]:
-        np.testing.assert_array_equal(
-            read_image(source, 'grayscale'), grey)
+        np.testing.assert_array_equal(read_image(source, 'grayscale'), grey)
     np.testing.assert_array_equal(
-        read_image(grey), np.repeat(grey[..., None], 3, axis=2))
+        read_image(grey), np.repeat(grey[..., None], 3, axis=2)
+    )
 
 
 def test_turned_by_exif(picture):
@@ -95,7 +104,8 @@ def test_sixteen_bits(picture):
 def test_cmyk(picture):
     buffer = io.BytesIO()
     Image.fromarray(picture[..., ::-1]).convert('CMYK').save(
-        buffer, format='JPEG', quality=98)
+        buffer, format='JPEG', quality=98
+    )
     data = buffer.getvalue()
     for source in (data, Image.open(io.BytesIO(data))):
         image = read_image(source)
@@ -104,18 +114,32 @@ def test_cmyk(picture):
 
 def huge_png():
     """A head that promises 40,000 x 40,000 pixels."""
+
     def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack(
-            '>I', zlib.crc32(kind + data))
+        return (
+            struct.pack('>I', len(data))
+            + kind
+            + data
+            + struct.pack('>I', zlib.crc32(kind + data))
+        )
 
     head = struct.pack('>IIBBBBB', 40000, 40000, 8, 2, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(
-        b'IDAT', zlib.compress(b'')) + chunk(b'IEND', b'')
+    return (
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', head)
+        + chunk(b'IDAT', zlib.compress(b''))
+        + chunk(b'IEND', b'')
+    )
 
 
-@pytest.mark.parametrize('data, word', [
-    (b'', 'is empty'), (b'no image', 'not a readable image'),
-    (huge_png(), '1600 million pixels')])
+@pytest.mark.parametrize(
+    'data, word',
+    [
+        (b'', 'is empty'),
+        (b'no image', 'not a readable image'),
+        (huge_png(), '1600 million pixels'),
+    ],
+)
 def test_no_image(tmp_path, data, word):
     path = tmp_path / 'x.png'
     path.write_bytes(data)
@@ -127,17 +151,21 @@ def test_no_image(tmp_path, data, word):
 def test_truncated(picture, tmp_path):
     data = encoded(picture, 'JPEG')
     with pytest.raises(UnreadableImageError, match='truncated JPEG'):
-        read_image(data[:len(data) // 2])
+        read_image(data[: len(data) // 2])
 
 
-@pytest.mark.parametrize('source, error, word', [
-    ('missing.png', UnreadableImageError, 'no such file'),
-    (7, TypeError, 'got int'),
-    (np.zeros((4, 4, 2), np.uint8), ValueError, r'got \(4, 4, 2\)'),
-    (np.zeros((0, 4), np.uint8), ValueError, r'got \(0, 4\)'),
-    (np.full((4, 4), 200.), ValueError, 'divide by 255'),
-    (np.full((4, 4), np.nan), ValueError, r'in \[0, 1\]'),
-    (np.zeros((4, 4), np.int64), ValueError, 'got int64')])
+@pytest.mark.parametrize(
+    'source, error, word',
+    [
+        ('missing.png', UnreadableImageError, 'no such file'),
+        (7, TypeError, 'got int'),
+        (np.zeros((4, 4, 2), np.uint8), ValueError, r'got \(4, 4, 2\)'),
+        (np.zeros((0, 4), np.uint8), ValueError, r'got \(0, 4\)'),
+        (np.full((4, 4), 200.0), ValueError, 'divide by 255'),
+        (np.full((4, 4), np.nan), ValueError, r'in \[0, 1\]'),
+        (np.zeros((4, 4), np.int64), ValueError, 'got int64'),
+    ],
+)
 def test_refusals(source, error, word):
     with pytest.raises(error, match=word):
         read_image(source)
@@ -159,12 +187,17 @@ def palette(image):
     return converted
 
 
-@pytest.mark.parametrize('suffix, convert, options', [
-    ('PNG', None, {}), ('PNG', palette, dict(transparency=1)),
-    ('TIFF', None, {}), ('WEBP', None, dict(lossless=True)),
-    ('GIF', palette, dict(transparency=1))])
-def test_what_is_hidden_stays_hidden(hidden, tmp_path, suffix, convert,
-                                     options):
+@pytest.mark.parametrize(
+    'suffix, convert, options',
+    [
+        ('PNG', None, {}),
+        ('PNG', palette, dict(transparency=1)),
+        ('TIFF', None, {}),
+        ('WEBP', None, dict(lossless=True)),
+        ('GIF', palette, dict(transparency=1)),
+    ],
+)
+def test_what_is_hidden_stays_hidden(hidden, tmp_path, suffix, convert, options):
     """However the image comes."""
     image = convert(hidden) if convert else hidden
     path = tmp_path / f'a.{suffix.lower()}'
@@ -207,7 +240,7 @@ def test_the_limit_of_pil_stays(picture):
 def test_lazy_images_are_checked_too(picture, monkeypatch):
     """PIL opens what it cannot decode, and what is too large."""
     data = encoded(picture, 'png')
-    broken = Image.open(io.BytesIO(data[:len(data) // 2]))
+    broken = Image.open(io.BytesIO(data[: len(data) // 2]))
     with pytest.raises(UnreadableImageError, match='of PIL.* not a readable'):
         read_image(broken)
     monkeypatch.setattr(images, 'MAX_PIXELS', 100)
@@ -241,30 +274,53 @@ def test_kinds_of_files(name, tmp_path):
     assert found.dtype == np.uint8 and found.shape == kind.expected.shape
     difference = np.abs(found.astype(int) - kind.expected).max()
     assert difference <= kind.tolerance + (kind.tolerance == 0) * (
-        'alpha' in name or 'A' in name)
+        'alpha' in name or 'A' in name
+    )
     np.testing.assert_array_equal(
-        LoadFERImage()(dict(img_path=str(path)))['img'], found)
+        LoadFERImage()(dict(img_path=str(path)))['img'], found
+    )
     grey = read_image(path, 'grayscale')
     np.testing.assert_array_equal(
-        LoadFERImage('grayscale')(dict(img_path=str(path)))['img'], grey)
+        LoadFERImage('grayscale')(dict(img_path=str(path)))['img'], grey
+    )
     np.testing.assert_allclose(
-        grey.astype(int), cv2.cvtColor(found, cv2.COLOR_BGR2GRAY), atol=2)
+        grey.astype(int), cv2.cvtColor(found, cv2.COLOR_BGR2GRAY), atol=2
+    )
 
 
-@pytest.mark.parametrize('name', [
-    'PNG 1', 'PNG L', 'PNG P', 'PNG RGB', 'PNG RGBA opaque', 'PNG 16',
-    'PNG RGB 16', 'PNG EXIF 6', 'JPEG L', 'JPEG RGB', 'JPEG progressive',
-    'JPEG restart', 'JPEG CMYK', 'JPEG EXIF 7', 'BMP', 'PPM', 'PGM',
-    'TIFF LZW'
-])
-@pytest.mark.parametrize('color_type, flag', [
-    ('color', cv2.IMREAD_COLOR), ('grayscale', cv2.IMREAD_GRAYSCALE)])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'PNG 1',
+        'PNG L',
+        'PNG P',
+        'PNG RGB',
+        'PNG RGBA opaque',
+        'PNG 16',
+        'PNG RGB 16',
+        'PNG EXIF 6',
+        'JPEG L',
+        'JPEG RGB',
+        'JPEG progressive',
+        'JPEG restart',
+        'JPEG CMYK',
+        'JPEG EXIF 7',
+        'BMP',
+        'PPM',
+        'PGM',
+        'TIFF LZW',
+    ],
+)
+@pytest.mark.parametrize(
+    'color_type, flag',
+    [('color', cv2.IMREAD_COLOR), ('grayscale', cv2.IMREAD_GRAYSCALE)],
+)
 def test_ordinary_files_are_what_opencv_makes_of_them(name, color_type, flag):
     """Results were measured with these pixels."""
     data = KINDS[name].data
     np.testing.assert_array_equal(
-        read_image(data, color_type),
-        cv2.imdecode(np.frombuffer(data, np.uint8), flag))
+        read_image(data, color_type), cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    )
 
 
 @pytest.mark.parametrize('name', ['WebP alpha', 'GIF', 'BMP'])
@@ -272,26 +328,26 @@ def test_opencv_may_lack_a_format(name, monkeypatch):
     """Builds differ; what OpenCV cannot read, Pillow reads."""
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: None)
     kind = KINDS[name]
-    np.testing.assert_allclose(
-        read_image(kind.data).astype(int), kind.expected, atol=1)
+    np.testing.assert_allclose(read_image(kind.data).astype(int), kind.expected, atol=1)
 
 
 @pytest.mark.skipif(not cv2.haveImageWriter('x.avif'), reason='needs AVIF')
 def test_pillow_may_lack_a_format(monkeypatch):
     if 'AVIF' not in KINDS:
         pytest.skip('needs a file')
-    monkeypatch.setattr(images, '_pillow_formats', lambda: ('BMP', ))
+    monkeypatch.setattr(images, '_pillow_formats', lambda: ('BMP',))
     kind = KINDS['AVIF']
     np.testing.assert_allclose(
-        read_image(kind.data).astype(int), kind.expected,
-        atol=kind.tolerance)
+        read_image(kind.data).astype(int), kind.expected, atol=kind.tolerance
+    )
 
 
 def test_a_format_that_nobody_reads_is_named(tmp_path):
     path = tmp_path / 'phone.heic'
     path.write_bytes(b'\0\0\0\x18ftypheic' + bytes(100))
-    with pytest.raises(UnreadableImageError,
-                       match='phone.heic.*HEIC.*OpenCV.*Pillow.*Convert'):
+    with pytest.raises(
+        UnreadableImageError, match='phone.heic.*HEIC.*OpenCV.*Pillow.*Convert'
+    ):
         read_image(path)
 
 
@@ -368,8 +424,7 @@ def busy():
 def scan_of(data):
     """Where the compressed data of a JPEG begins and ends."""
     start = data.index(b'\xff\xda')
-    return start + 2 + int.from_bytes(data[start + 2:start + 4],
-                                      'big'), len(data) - 2
+    return start + 2 + int.from_bytes(data[start + 2 : start + 4], 'big'), len(data) - 2
 
 
 def with_hole(data, share, kind):
@@ -377,12 +432,12 @@ def with_hole(data, share, kind):
     start, end = scan_of(data)
     middle = int(start + share * (end - start))
     size = (end - start) // 6
-    rest = data[middle + size:] if middle + size < end else data[end:]
+    rest = data[middle + size :] if middle + size < end else data[end:]
     return {
         'zeros': data[:middle] + bytes(size) + rest,
         'ones': data[:middle] + b'\xff' * size + rest,
         'lost': data[:middle] + rest,
-        'cut': data[:middle] + b'\xff\xd9'
+        'cut': data[:middle] + b'\xff\xd9',
     }[kind]
 
 
@@ -391,7 +446,7 @@ def with_hole(data, share, kind):
 def test_holes_in_jpeg_files_are_found(busy, options, kind):
     data = saved(busy, 'JPEG', **JPEGS[options])
     read_image(data)
-    for share in (.05, .3, .5, .75):
+    for share in (0.05, 0.3, 0.5, 0.75):
         damaged = with_hole(data, share, kind)
         assert damaged[-2:] == b'\xff\xd9'
         with pytest.raises(UnreadableImageError, match='JPEG'):
@@ -410,24 +465,31 @@ def test_intact_jpeg_files_are_not_refused(busy, options, content):
     for mode in ('RGB', 'L', 'CMYK'):
         for quality in (10, 100):
             data = saved(
-                Image.fromarray(pixels).convert(mode), 'JPEG',
-                **dict(dict(quality=quality), **JPEGS[options]))
+                Image.fromarray(pixels).convert(mode),
+                'JPEG',
+                **dict(dict(quality=quality), **JPEGS[options]),
+            )
             end = data[-2:]
             for file in (
-                    data,
-                    data[:-2] + bytes(100) + end,  # Some cameras pad,
-                    data[:-2] + b'\x12\x34' + end,  # or leave some bytes.
-                    data + bytes(3000),
-                    data + data[:-len(data) // 3]):  # As a film behind it.
+                data,
+                data[:-2] + bytes(100) + end,  # Some cameras pad,
+                data[:-2] + b'\x12\x34' + end,  # or leave some bytes.
+                data + bytes(3000),
+                data + data[: -len(data) // 3],
+            ):  # As a film behind it.
                 assert find_damage(read_structure(file)) is None
 
 
 def test_structure_around_the_image_does_not_matter(busy):
     exif = Image.Exif()
-    exif[0x010e] = 'with a marker \xff\xd9 inside'
+    exif[0x010E] = 'with a marker \xff\xd9 inside'
     data = saved(
-        busy, 'JPEG', exif=exif, icc_profile=bytes(range(256)) * 300,
-        comment=b'\xff\xda\xff\xd9')
+        busy,
+        'JPEG',
+        exif=exif,
+        icc_profile=bytes(range(256)) * 300,
+        comment=b'\xff\xda\xff\xd9',
+    )
     assert find_damage(read_structure(data)) is None
     # Fill bytes before markers are legal.
     start = data.index(b'\xff\xda')
@@ -438,44 +500,51 @@ def test_structure_around_the_image_does_not_matter(busy):
     second = several.index(b'\xff\xda', several.index(b'\xff\xda') + 2)
     between = several[:second] + b'\xff\xcc\0\4\0\x10' + several[second:]
     assert find_damage(read_structure(between)) is None
-    assert find_damage(
-        read_structure(data[:-900] + bytes(400) + data[-500:]))
+    assert find_damage(read_structure(data[:-900] + bytes(400) + data[-500:]))
 
 
 def test_one_scan_for_each_component(busy):
     """As some scanners write them: not progressive, but several scans."""
     planes = [saved(plane, 'JPEG') for plane in busy.convert('YCbCr').split()]
     parts = [data[slice(*scan_of(data))] for data in planes]
-    head = planes[0][:planes[0].index(b'\xff\xda')]
+    head = planes[0][: planes[0].index(b'\xff\xda')]
     frame = head.index(b'\xff\xc0')
     # Three components of one block each, all with the same tables.
-    head = head[:frame] + b'\xff\xc0\0\x11' + head[frame + 4:frame + 9] + \
-        b'\3' + b''.join(bytes([i, 0x11, 0]) for i in (1, 2, 3)) + \
-        head[frame + 13:]
+    head = (
+        head[:frame]
+        + b'\xff\xc0\0\x11'
+        + head[frame + 4 : frame + 9]
+        + b'\3'
+        + b''.join(bytes([i, 0x11, 0]) for i in (1, 2, 3))
+        + head[frame + 13 :]
+    )
 
     def joined(parts):
-        return head + b''.join(
-            b'\xff\xda\0\x08\1' + bytes([i + 1, 0, 0, 63, 0]) + part
-            for i, part in enumerate(parts)) + b'\xff\xd9'
+        return (
+            head
+            + b''.join(
+                b'\xff\xda\0\x08\1' + bytes([i + 1, 0, 0, 63, 0]) + part
+                for i, part in enumerate(parts)
+            )
+            + b'\xff\xd9'
+        )
 
     expected = np.asarray(busy)[..., ::-1].astype(int)
     assert np.abs(read_image(joined(parts)) - expected).mean() < 8
     for i in range(3):
         damaged = list(parts)
-        damaged[i] = parts[i][:len(parts[i]) // 2]
+        damaged[i] = parts[i][: len(parts[i]) // 2]
         assert find_damage(read_structure(joined(damaged)))
 
 
-def test_check_without_a_pillow_that_decodes_while_it_reads(
-        busy, monkeypatch):
+def test_check_without_a_pillow_that_decodes_while_it_reads(busy, monkeypatch):
     """The slower way finds the same."""
-    monkeypatch.setattr('mmfer.datasets.jpeg_damage._pillow_streams',
-                        lambda: False)
+    monkeypatch.setattr('mmfer.datasets.jpeg_damage._pillow_streams', lambda: False)
     for name in ('baseline', 'many restarts'):
         data = saved(busy, 'JPEG', **JPEGS[name])
         assert find_damage(read_structure(data)) is None
         for kind in ('zeros', 'cut'):
-            assert find_damage(read_structure(with_hole(data, .4, kind)))
+            assert find_damage(read_structure(with_hole(data, 0.4, kind)))
 
 
 def test_damage_is_found_again(busy, monkeypatch):
@@ -491,20 +560,22 @@ def test_damage_is_found_again(busy, monkeypatch):
     for _ in range(3):
         read_image(data)
     assert len(calls) == 1
-    damaged = with_hole(data, .5, 'zeros')
+    damaged = with_hole(data, 0.5, 'zeros')
     for _ in range(2):
         with pytest.raises(UnreadableImageError, match='damaged JPEG'):
             read_image(damaged)
     assert len(calls) == 3
 
 
-@pytest.mark.skipif('fork' not in multiprocessing.get_all_start_methods(),
-                    reason='needs fork')
+@pytest.mark.skipif(
+    'fork' not in multiprocessing.get_all_start_methods(), reason='needs fork'
+)
 def test_what_a_worker_checked_is_known_to_the_others(busy):
     data = saved(busy, 'JPEG', quality=84)
     assert data not in images._intact
     worker = multiprocessing.get_context('fork').Process(
-        target=read_image, args=(data, ))
+        target=read_image, args=(data,)
+    )
     worker.start()
     worker.join()
     assert data in images._intact
@@ -522,30 +593,43 @@ def test_damaged_png_files_are_refused(busy):
                 read_image(bytes(damaged))
 
 
-@pytest.mark.parametrize('name', [
-    'WebP lossy', 'WebP alpha', 'GIF', 'BMP', 'TIFF LZW', 'TIFF RGB 16',
-    'PPM', 'TGA alpha', *(n for n in ('AVIF', 'JPEG 2000') if n in KINDS)
-])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'WebP lossy',
+        'WebP alpha',
+        'GIF',
+        'BMP',
+        'TIFF LZW',
+        'TIFF RGB 16',
+        'PPM',
+        'TGA alpha',
+        *(n for n in ('AVIF', 'JPEG 2000') if n in KINDS),
+    ],
+)
 @pytest.mark.filterwarnings('ignore::UserWarning')
 def test_truncated_files_of_other_kinds(name):
     data = KINDS[name].data
-    for share in (.3, .6, .9):
+    for share in (0.3, 0.6, 0.9):
         with pytest.raises(UnreadableImageError):
-            read_image(data[:int(share * len(data))])
+            read_image(data[: int(share * len(data))])
 
 
 def test_training_refuses_and_skips_damaged_files(busy, tmp_path):
     data = saved(busy, 'JPEG')
     for i in range(4):
         (tmp_path / f'{i}.jpg').write_bytes(data)
-    (tmp_path / '2.jpg').write_bytes(with_hole(data, .5, 'zeros'))
-    (tmp_path / 'list.txt').write_text(
-        ''.join(f'{i}.jpg {i % 2}\n' for i in range(4)))
+    (tmp_path / '2.jpg').write_bytes(with_hole(data, 0.5, 'zeros'))
+    (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg {i % 2}\n' for i in range(4)))
     args = dict(
-        ann_file='list.txt', data_root=str(tmp_path), num_classes=2,
-        pipeline=[dict(type='LoadFERImage'), dict(type='PackFERInputs')])
-    with pytest.raises(UnreadableImageError,
-                       match=r'2\.jpg.*damaged JPEG.*on_bad_image=skip'):
+        ann_file='list.txt',
+        data_root=str(tmp_path),
+        num_classes=2,
+        pipeline=[dict(type='LoadFERImage'), dict(type='PackFERInputs')],
+    )
+    with pytest.raises(
+        UnreadableImageError, match=r'2\.jpg.*damaged JPEG.*on_bad_image=skip'
+    ):
         ImageList(**args)[2]
     with pytest.raises(UnreadableImageError, match=r'2\.jpg'):
         ImageList(cache_images=True, **args)
@@ -563,21 +647,33 @@ def test_there_is_one_list_of_endings():
     aliases = {'.pjpeg': 'JPEG', '.pjp': 'JPEG', '.mpo': 'JPEG'}
     for ending in IMAGE_EXTENSIONS:
         if ending != '.avif' or ending in known:
-            assert aliases.get(ending, known.get(ending)) in \
-                images._PILLOW_FORMATS, ending
+            assert aliases.get(ending, known.get(ending)) in images._PILLOW_FORMATS, (
+                ending
+            )
     for kind in KINDS.values():
         assert kind.ending.lower() in IMAGE_EXTENSIONS
 
 
 def test_images_of_a_folder_and_what_is_left_out(tmp_path):
-    names = ['b.GIF', 'a.jfif', 'c/d.avif', 'c/notes.txt', 'e.heic',
-             'Thumbs.db', 'c/desktop.ini', '.DS_Store', '._a.jfif',
-             '__MACOSX/a.png', '.git/x.png', 'noending']
+    names = [
+        'b.GIF',
+        'a.jfif',
+        'c/d.avif',
+        'c/notes.txt',
+        'e.heic',
+        'Thumbs.db',
+        'c/desktop.ini',
+        '.DS_Store',
+        '._a.jfif',
+        '__MACOSX/a.png',
+        '.git/x.png',
+        'noending',
+    ]
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b'')
     found, others = find_images(str(tmp_path))
-    assert found == [
-        str(tmp_path / name) for name in ('a.jfif', 'b.GIF', 'c/d.avif')]
+    assert found == [str(tmp_path / name) for name in ('a.jfif', 'b.GIF', 'c/d.avif')]
     assert others == [
-        str(tmp_path / name) for name in ('c/notes.txt', 'e.heic', 'noending')]
+        str(tmp_path / name) for name in ('c/notes.txt', 'e.heic', 'noending')
+    ]

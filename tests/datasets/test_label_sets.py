@@ -1,4 +1,5 @@
 """Several annotators, and valence and arousal."""
+
 import copy
 from collections import Counter
 
@@ -11,13 +12,18 @@ from mmfer.datasets.label_noise import BernoulliUniformNoise, majority_vote
 from mmfer.datasets.va_noise import GaussianVANoise, check_va
 from mmfer.registry import TASK_UTILS
 
-RATES = [.2, .3, .4]
+RATES = [0.2, 0.3, 0.4]
 OFFICIAL = [
-    dict(type='BernoulliUniformNoise', rate=rate, official=True, seed=100,
-         preceding_rates=RATES[:i]) for i, rate in enumerate(RATES)
+    dict(
+        type='BernoulliUniformNoise',
+        rate=rate,
+        official=True,
+        seed=100,
+        preceding_rates=RATES[:i],
+    )
+    for i, rate in enumerate(RATES)
 ]
-PACK = [dict(type='PackFERInputs',
-             algorithm_keys=('gt_label_sets', 'gt_va'))]
+PACK = [dict(type='PackFERInputs', algorithm_keys=('gt_label_sets', 'gt_va'))]
 
 
 def annotators(**options):
@@ -46,24 +52,22 @@ def test_published_annotators_of_cifar():
     noise = TASK_UTILS.build(annotators())
     sets = noise.annotate(labels, 10)
     assert (sets != labels[:, None]).mean(0) == pytest.approx(
-        [.177, .269, .360], abs=.005)
+        [0.177, 0.269, 0.360], abs=0.005
+    )
     assert (noise(labels, 10) == sets[:, 0]).all()
     for cfg, column in zip(OFFICIAL, sets.T):
-        alone = BernoulliUniformNoise(
-            **{k: v for k, v in cfg.items() if k != 'type'})
+        alone = BernoulliUniformNoise(**{k: v for k, v in cfg.items() if k != 'type'})
         assert (alone(labels, 10) == column).all()
     majority = TASK_UTILS.build(annotators(majority=True))
     assert majority.annotate(labels, 10) is None
-    assert (majority(labels, 10) != labels).mean() == pytest.approx(
-        .102, abs=.004)
+    assert (majority(labels, 10) != labels).mean() == pytest.approx(0.102, abs=0.004)
     assert noise.requested_rate == RATES
 
 
 def test_seed_is_added():
     labels = np.arange(7).repeat(40)
-    generators = [dict(type='SymmetricNoise', rate=.3, seed=s) for s in (1, 5)]
-    shifted = TASK_UTILS.build(
-        dict(type='Annotators', generators=generators, seed=2))
+    generators = [dict(type='SymmetricNoise', rate=0.3, seed=s) for s in (1, 5)]
+    shifted = TASK_UTILS.build(dict(type='Annotators', generators=generators, seed=2))
     expected = [
         TASK_UTILS.build(dict(cfg, seed=cfg['seed'] + 2))(labels, 7)
         for cfg in generators
@@ -77,7 +81,7 @@ def test_one_annotator_is_none():
 
 
 def test_annotators_must_not_err_alike():
-    twice = [dict(type='SymmetricNoise', rate=r) for r in (.2, .3)]
+    twice = [dict(type='SymmetricNoise', rate=r) for r in (0.2, 0.3)]
     with pytest.raises(ValueError, match='seed of its own'):
         TASK_UTILS.build(dict(type='Annotators', generators=twice))
 
@@ -92,17 +96,14 @@ def test_data_set_with_several_label_sets():
         assert sample.gt_label.item() == sets[i, 0]
     manifest = dataset.noise_manifest()
     assert manifest['generator'] == 'Annotators'
-    assert manifest['num_changed'] == (sets[:, 0]
-                                       != dataset.clean_labels).sum()
+    assert manifest['num_changed'] == (sets[:, 0] != dataset.clean_labels).sum()
     assert [s['changed_share'] for s in manifest['label_sets']] == (
-        sets != dataset.clean_labels[:, None]).mean(0).tolist()
-    assert manifest['label_sets'][0]['noisy_sha256'] == manifest[
-        'noisy_sha256']
+        sets != dataset.clean_labels[:, None]
+    ).mean(0).tolist()
+    assert manifest['label_sets'][0]['noisy_sha256'] == manifest['noisy_sha256']
     # The first set is that of gt_label, also after it was changed.
     dataset.set_labels([17], [3])
-    assert dataset[17]['data_samples'].gt_label_sets.tolist() == [
-        3, *sets[17, 1:]
-    ]
+    assert dataset[17]['data_samples'].gt_label_sets.tolist() == [3, *sets[17, 1:]]
     for other in (dataset.get_subset([5, 17]), copy.deepcopy(dataset)):
         index = 1 if len(other) == 2 else 17
         assert other[index]['data_samples'].gt_label_sets[0] == 3
@@ -115,52 +116,55 @@ def test_data_set_with_several_label_sets():
 def test_noise_of_known_size():
     va = np.zeros((20000, 2), np.float32)
     va[3] = np.nan
-    noise = GaussianVANoise(.3, seed=1)
+    noise = GaussianVANoise(0.3, seed=1)
     noisy = noise(va)
     assert np.isnan(noisy[3]).all() and noisy.dtype == np.float32
     known = np.delete(noisy, 3, axis=0)
-    assert known.std(0) == pytest.approx([.3, .3], abs=.01)
-    assert known.mean(0) == pytest.approx([0, 0], abs=.01)
-    assert abs(np.corrcoef(known.T)[0, 1]) < .03
+    assert known.std(0) == pytest.approx([0.3, 0.3], abs=0.01)
+    assert known.mean(0) == pytest.approx([0, 0], abs=0.01)
+    assert abs(np.corrcoef(known.T)[0, 1]) < 0.03
     assert np.array_equal(noise(va), noisy, equal_nan=True)
-    assert not np.array_equal(GaussianVANoise(.3, seed=2)(va), noisy)
-    assert np.abs(GaussianVANoise(3.)(va)[:3]).max() <= 1
+    assert not np.array_equal(GaussianVANoise(0.3, seed=2)(va), noisy)
+    assert np.abs(GaussianVANoise(3.0)(va)[:3]).max() <= 1
     with pytest.raises(ValueError, match='std'):
         GaussianVANoise(-1)
 
 
 def test_data_set_with_noisy_values():
-    clean, noisy = faces(), faces(va_noise=dict(type='GaussianVANoise',
-                                                std=.2))
+    clean, noisy = (faces(), faces(va_noise=dict(type='GaussianVANoise', std=0.2)))
     pairs = np.stack([clean[i]['data_samples'].gt_va for i in range(210)])
     found = np.stack([noisy[i]['data_samples'].gt_va for i in range(210)])
     assert clean.clean_va is None
     assert (noisy.clean_va == pairs).all()
     assert noisy.noise_manifest() == dict(
-        va_noise=dict(generator='GaussianVANoise', std=.2, seed=0))
-    assert (found == GaussianVANoise(.2)(pairs)).all()
+        va_noise=dict(generator='GaussianVANoise', std=0.2, seed=0)
+    )
+    assert (found == GaussianVANoise(0.2)(pairs)).all()
     part = noisy.get_subset([4])
     assert (part[0]['data_samples'].gt_va == found[4]).all()
     with pytest.raises(ValueError, match='evaluation'):
-        faces(split='test', va_noise=dict(type='GaussianVANoise', std=.2))
+        faces(split='test', va_noise=dict(type='GaussianVANoise', std=0.2))
 
 
 def test_values_are_checked(monkeypatch):
     logs = []
-    monkeypatch.setattr('mmfer.datasets.va_noise.print_log',
-                        lambda text, *_, **__: logs.append(text))
-    va = check_va(np.array([[.5, -1], [-2, .1], [1, np.nan]]), 'Made')
-    assert np.isnan(va[1, 0]) and va[0].tolist() == [.5, -1]
+    monkeypatch.setattr(
+        'mmfer.datasets.va_noise.print_log', lambda text, *_, **__: logs.append(text)
+    )
+    va = check_va(np.array([[0.5, -1], [-2, 0.1], [1, np.nan]]), 'Made')
+    assert np.isnan(va[1, 0]) and va[0].tolist() == [0.5, -1]
     assert '2 of 3 samples lack' in logs[0]
-    with pytest.raises(ValueError, match=r'1 samples have arousal .* 1.2 in '
-                       'row 1'):
-        check_va(np.array([[.5, -1], [0, 1.2]]), 'Made')
+    with pytest.raises(
+        ValueError,
+        match=r'1 samples have arousal .* 1.2 in '
+        'row 1',
+    ):
+        check_va(np.array([[0.5, -1], [0, 1.2]]), 'Made')
 
 
 def test_noise_without_values(tmp_path):
     with pytest.raises(ValueError, match='no valence and arousal'):
-        RAFDB(str(make_rafdb(tmp_path)),
-              va_noise=dict(type='GaussianVANoise', std=.2))
+        RAFDB(str(make_rafdb(tmp_path)), va_noise=dict(type='GaussianVANoise', std=0.2))
 
 
 def test_missing_values_of_affectnet(tmp_path):
@@ -170,8 +174,7 @@ def test_missing_values_of_affectnet(tmp_path):
     rows = table.read_text().splitlines()
     rows[1] = ','.join([*rows[1].split(',')[:-2], '-2', '-2'])
     table.write_text('\n'.join(rows))
-    dataset = AffectNet(str(root), va_noise=dict(type='GaussianVANoise',
-                                                 std=.1))
+    dataset = AffectNet(str(root), va_noise=dict(type='GaussianVANoise', std=0.1))
     assert np.isnan(dataset.get_data_info(0)['gt_va']).all()
     assert np.isfinite(dataset.get_data_info(1)['gt_va']).all()
 
@@ -184,10 +187,9 @@ def write_va(path, rows):
 def test_values_of_raf_db(tmp_path):
     """As published: joined by name, test rows passed over, clipped."""
     root = make_rafdb(tmp_path / 'raf')
-    rows = [(f'train_{i + 1:05d}.jpg', i / 10 - 1.05, .5) for i in range(14)]
+    rows = [(f'train_{i + 1:05d}.jpg', i / 10 - 1.05, 0.5) for i in range(14)]
     rows[2] = (rows[2][0], -2, -2)
-    path = write_va(tmp_path / 'va.txt',
-                    [*rows[::-1], ('test_00001.jpg', 0, 0)])
+    path = write_va(tmp_path / 'va.txt', [*rows[::-1], ('test_00001.jpg', 0, 0)])
     dataset = RAFDB(str(root), va_list=path)
     assert len(dataset) == 14
     for i, (_, valence, _) in enumerate(rows):
@@ -195,7 +197,7 @@ def test_values_of_raf_db(tmp_path):
         if i == 2:
             assert np.isnan(pair).all()
         else:
-            assert pair == pytest.approx([np.clip(valence, -1, 1), .5])
+            assert pair == pytest.approx([np.clip(valence, -1, 1), 0.5])
     rows[5] = (rows[5][0], 7, 5)
     with pytest.raises(ValueError, match='train_00006.jpg is 7 .* scale'):
         RAFDB(str(root), va_list=write_va(tmp_path / 'c.txt', rows))

@@ -17,8 +17,7 @@ NOISY_TEST = [1, 7, 2, 5]
 
 
 def rows(names, labels, end='\n'):
-    return ''.join(
-        f'{n} {y}{end}' for n, y in zip(names, labels, strict=True))
+    return ''.join(f'{n} {y}{end}' for n, y in zip(names, labels, strict=True))
 
 
 def jpg(names):
@@ -37,12 +36,16 @@ NOISY_LISTS = dict(
     resup_crlf=('list.txt', BOTH.replace('\n', '\r\n'), 'resup', 1),
     jointgan=('list_label_AffectnetModel.txt', BOTH, 'jointgan', 1),
     eac=('noise01.txt', rows(jpg(TRAIN), NOISY).rstrip(), 'eac', 1),
-    eac_reversed=('noise02.txt', rows(jpg(TRAIN)[::-1], NOISY[::-1]), 'eac',
-                  1),
+    eac_reversed=('noise02.txt', rows(jpg(TRAIN)[::-1], NOISY[::-1]), 'eac', 1),
     scn=('noise_scn.txt', scn_rows('\r\n'), 'scn', 0),
-    plain=('mine.csv', 'image,label\n' + ''.join(
-        f'{n}.jpg,{y - 1}\n' for n, y in zip(TRAIN, NOISY, strict=True)),
-        'plain', 0))
+    plain=(
+        'mine.csv',
+        'image,label\n'
+        + ''.join(f'{n}.jpg,{y - 1}\n' for n, y in zip(TRAIN, NOISY, strict=True)),
+        'plain',
+        0,
+    ),
+)
 
 
 @pytest.fixture(params=['Image/aligned', 'aligned'])
@@ -52,7 +55,8 @@ def root(request, tmp_path, write_image):
         write_image(root / request.param / f'{name}_aligned.jpg', i, size=8)
     (root / 'EmoLabel').mkdir()
     (root / 'EmoLabel/list_patition_label.txt').write_text(
-        rows(jpg(TRAIN) + jpg(TEST), CLEAN + CLEAN_TEST))
+        rows(jpg(TRAIN) + jpg(TEST), CLEAN + CLEAN_TEST)
+    )
     return root
 
 
@@ -79,8 +83,15 @@ def test_both_layouts(root):
     sample = train[2]['data_samples']
     assert sample.img_path.endswith('aligned/train_00003_aligned.jpg')
     assert sample.sample_id == 2
-    assert train.CLASSES == ('surprise', 'fear', 'disgust', 'happiness',
-                             'sadness', 'anger', 'neutral')
+    assert train.CLASSES == (
+        'surprise',
+        'fear',
+        'disgust',
+        'happiness',
+        'sadness',
+        'anger',
+        'neutral',
+    )
     test = RAFDB(str(root), split='test', pipeline=PIPELINE)
     assert test.test_mode and not train.test_mode
     assert one_based(test.get_gt_labels()) == CLEAN_TEST
@@ -118,7 +129,8 @@ def test_noisy_list_of_every_format(root, noisy_list, name):
         num_changed=3,
         changed_share=0.3,
         noisy_sha256=labels_sha256(np.array(NOISY) - 1),
-        given_sha256=labels_sha256(np.array(CLEAN) - 1))
+        given_sha256=labels_sha256(np.array(CLEAN) - 1),
+    )
 
 
 def test_manifest_tells_what_was_read(root, noisy_list):
@@ -135,13 +147,13 @@ def test_poisoned_sidecar_changes_no_sample(root, noisy_list):
     dataset = RAFDB(str(root), noisy_list=noisy_list('eac'))
     dataset._clean_labels[:] = 0
     assert one_based(dataset.get_gt_labels()) == NOISY
-    assert [dataset.get_data_info(i)['gt_label'] + 1
-            for i in range(10)] == NOISY
+    assert [dataset.get_data_info(i)['gt_label'] + 1 for i in range(10)] == NOISY
 
 
 def test_generated_noise(root):
     dataset = RAFDB(
-        str(root), label_noise=dict(type='SymmetricNoise', rate=0.3, seed=0))
+        str(root), label_noise=dict(type='SymmetricNoise', rate=0.3, seed=0)
+    )
     assert one_based(dataset.clean_labels) == CLEAN
     assert (dataset.given_labels != dataset.clean_labels).sum() == 3
     assert dataset.noise_manifest()['generator'] == 'SymmetricNoise'
@@ -166,7 +178,8 @@ def test_noisy_list_and_label_noise_exclude_each_other(root, noisy_list):
         RAFDB(
             str(root),
             noisy_list=noisy_list('eac'),
-            label_noise=dict(type='SymmetricNoise', rate=0.3))
+            label_noise=dict(type='SymmetricNoise', rate=0.3),
+        )
 
 
 def test_noisy_list_for_other_images(root, tmp_path):
@@ -188,8 +201,7 @@ def test_own_list_without_test_rows(root):
 
 def test_own_list_counts_from_one(root):
     own = root / 'EmoLabel/list_patition_label.txt'
-    own.write_text(
-        rows(jpg(TRAIN + TEST), [y - 1 for y in CLEAN + CLEAN_TEST]))
+    own.write_text(rows(jpg(TRAIN + TEST), [y - 1 for y in CLEAN + CLEAN_TEST]))
     with pytest.raises(ValueError, match='label 0 is outside 1..7'):
         RAFDB(str(root))
 
@@ -203,9 +215,15 @@ def test_missing_root(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         RAFDB(str(tmp_path / 'nowhere'))
     message = str(caught.value)
-    for part in ('EmoLabel/list_patition_label.txt', 'Image/aligned',
-                 'nowhere/aligned', 'whdeng.cn', 'free for research',
-                 'data_root', 'synthfaces'):
+    for part in (
+        'EmoLabel/list_patition_label.txt',
+        'Image/aligned',
+        'nowhere/aligned',
+        'whdeng.cn',
+        'free for research',
+        'data_root',
+        'synthfaces',
+    ):
         assert part in message
 
 

@@ -22,8 +22,7 @@ class Labelled:
 
 
 # 40, 8, none, 2 and 1 of the classes 0 to 4.
-TAIL = np.random.default_rng(0).permutation(
-    [0] * 40 + [1] * 8 + [3] * 2 + [4])
+TAIL = np.random.default_rng(0).permutation([0] * 40 + [1] * 8 + [3] * 2 + [4])
 
 
 def counts_of(labels, indices):
@@ -34,8 +33,9 @@ def ranks(monkeypatch, world_size, *args, **kwargs):
     """One sampler of each rank."""
     made = []
     for rank in range(world_size):
-        monkeypatch.setattr(samplers, 'get_dist_info',
-                            lambda rank=rank: (rank, world_size))
+        monkeypatch.setattr(
+            samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
+        )
         made.append(BalancedSampler(*args, **kwargs))
     return made
 
@@ -64,8 +64,7 @@ def test_which_class_gets_one_more_changes():
     labels = [0, 1, 2]
     extra = set()
     for epoch in range(20):
-        indices = balanced_indices(
-            np.array(labels), 4, np.random.default_rng(epoch))
+        indices = balanced_indices(np.array(labels), 4, np.random.default_rng(epoch))
         extra.add(counts_of(labels, indices).most_common(1)[0][0])
     assert extra == {0, 1, 2}
 
@@ -73,16 +72,14 @@ def test_which_class_gets_one_more_changes():
 def test_all_samples_of_a_frequent_class_have_their_turn():
     drawn = Counter()
     for epoch in range(100):
-        drawn.update(
-            balanced_indices(TAIL, 51, np.random.default_rng(epoch)).tolist())
+        drawn.update(balanced_indices(TAIL, 51, np.random.default_rng(epoch)).tolist())
     # About 12.75 of 40 samples in each of 100 epochs.
     times = [drawn[i] for i in np.flatnonzero(TAIL == 0)]
     assert min(times) > 12 and max(times) < 55
 
 
 def test_epochs_differ_and_repeat():
-    sampler, twin, other = (
-        BalancedSampler(Labelled(TAIL), seed=s) for s in (5, 5, 6))
+    sampler, twin, other = (BalancedSampler(Labelled(TAIL), seed=s) for s in (5, 5, 6))
     assert len(sampler) == len(TAIL)
     first = list(sampler)
     assert first == list(sampler) == list(twin) != list(other)
@@ -133,7 +130,8 @@ def test_length_of_an_epoch(monkeypatch):
 def test_seed_is_shared_when_none_is_given(monkeypatch):
     monkeypatch.setattr(samplers, 'sync_random_seed', lambda: 77)
     assert list(BalancedSampler(Labelled(TAIL))) == list(
-        BalancedSampler(Labelled(TAIL), seed=77))
+        BalancedSampler(Labelled(TAIL), seed=77)
+    )
 
 
 def test_relabelling_counts_from_the_next_epoch(image_list):
@@ -159,5 +157,6 @@ def test_what_it_cannot_do():
 def test_takes_the_place_of_the_default_sampler():
     sampler = DATA_SAMPLERS.build(
         dict(type='BalancedSampler', shuffle=True),
-        default_args=dict(dataset=Labelled(TAIL), seed=3))
+        default_args=dict(dataset=Labelled(TAIL), seed=3),
+    )
     assert list(sampler) == list(BalancedSampler(Labelled(TAIL), seed=3))

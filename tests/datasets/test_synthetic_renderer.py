@@ -2,10 +2,16 @@ import cv2
 import numpy as np
 import pytest
 
-from mmfer.datasets.synthetic_renderer import (ACTIONS, APPEARANCE,
-                                               EXPRESSIONS, FACE_DTYPE,
-                                               NEIGHBOURS, render_face,
-                                               render_faces, sample_faces)
+from mmfer.datasets.synthetic_renderer import (
+    ACTIONS,
+    APPEARANCE,
+    EXPRESSIONS,
+    FACE_DTYPE,
+    NEIGHBOURS,
+    render_face,
+    render_faces,
+    sample_faces,
+)
 
 OCCLUDERS = ('glasses', 'hand', 'patch')
 
@@ -22,10 +28,10 @@ def drawn():
 def plain_face(**fields):
     """A face of expression neutral without light, noise and occluders."""
     params, _, _ = sample_faces(
-        1, seed=0, class_counts=(0, 0, 0, 0, 0, 0, 1), nuisance=0, ambiguity=0)
+        1, seed=0, class_counts=(0, 0, 0, 0, 0, 0, 1), nuisance=0, ambiguity=0
+    )
     defaults = dict.fromkeys(ACTIONS, 0)
-    defaults.update(
-        asymmetry=0, skin=150, hair=60, beard=0, background=150, contrast=1)
+    defaults.update(asymmetry=0, skin=150, hair=60, beard=0, background=150, contrast=1)
     fields = dict(defaults, **fields)
     for name, value in fields.items():
         params[name] = value
@@ -33,8 +39,15 @@ def plain_face(**fields):
 
 
 def test_class_order_is_that_of_rafdb():
-    assert EXPRESSIONS == ('surprise', 'fear', 'disgust', 'happiness',
-                           'sadness', 'anger', 'neutral')
+    assert EXPRESSIONS == (
+        'surprise',
+        'fear',
+        'disgust',
+        'happiness',
+        'sadness',
+        'anger',
+        'neutral',
+    )
 
 
 def test_same_seed_same_faces_whatever_the_global_state(drawn):
@@ -43,18 +56,19 @@ def test_same_seed_same_faces_whatever_the_global_state(drawn):
     for first, second in zip(drawn, again):
         np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(
-        render_faces(drawn[0][:20], 32), render_faces(again[0][:20], 32))
+        render_faces(drawn[0][:20], 32), render_faces(again[0][:20], 32)
+    )
 
 
 def test_seeds_give_unrelated_faces(drawn):
     params, labels, _ = sample_faces(2100, seed=4)
-    assert np.mean(labels == drawn[1]) < .3
+    assert np.mean(labels == drawn[1]) < 0.3
     assert not np.isin(params['noise_seed'], drawn[0]['noise_seed']).all()
     shared = np.intersect1d(params['skin'], drawn[0]['skin'])
     assert len(shared) < 5
 
 
-@pytest.mark.parametrize('imbalance', [1., 20.])
+@pytest.mark.parametrize('imbalance', [1.0, 20.0])
 @pytest.mark.parametrize('length', [0, 1, 8, 50])
 def test_shorter_draw_is_a_prefix(length, imbalance):
     long = sample_faces(133, seed=9, imbalance=imbalance)
@@ -66,8 +80,8 @@ def test_shorter_draw_is_a_prefix(length, imbalance):
 
 def test_types_and_shapes(drawn):
     params, labels, va = drawn
-    assert params.shape == (2100, ) and params.dtype == FACE_DTYPE
-    assert labels.shape == (2100, ) and labels.dtype == np.int64
+    assert params.shape == (2100,) and params.dtype == FACE_DTYPE
+    assert labels.shape == (2100,) and labels.dtype == np.int64
     assert va.shape == (2100, 2) and va.dtype == np.float32
     for name in FACE_DTYPE.names:
         assert np.isfinite(params[name]).all(), name
@@ -85,8 +99,9 @@ def test_order_of_labels_is_mixed(drawn):
     assert len(np.unique(blocks, axis=0)) > 200
 
 
-@pytest.mark.parametrize('counts', [(5, 0, 3, 40, 1, 0, 7), (0, ) * 7,
-                                    (129, 28, 72, 477, 198, 71, 252)])
+@pytest.mark.parametrize(
+    'counts', [(5, 0, 3, 40, 1, 0, 7), (0,) * 7, (129, 28, 72, 477, 198, 71, 252)]
+)
 def test_class_counts_are_exact(counts):
     _, labels, _ = sample_faces(sum(counts), seed=2, class_counts=counts)
     np.testing.assert_array_equal(np.bincount(labels, minlength=7), counts)
@@ -94,9 +109,8 @@ def test_class_counts_are_exact(counts):
 
 @pytest.mark.parametrize('num', [700, 1001])
 def test_long_tail_follows_its_law(num):
-    counts = np.bincount(
-        sample_faces(num, seed=2, imbalance=50)[1], minlength=7)
-    target = 50.**(-np.arange(7) / 6)
+    counts = np.bincount(sample_faces(num, seed=2, imbalance=50)[1], minlength=7)
+    target = 50.0 ** (-np.arange(7) / 6)
     target *= num / target.sum()
     assert counts.sum() == num
     np.testing.assert_allclose(counts, target, rtol=0, atol=1)
@@ -105,39 +119,37 @@ def test_long_tail_follows_its_law(num):
 def test_valence_and_arousal_of_the_classes(drawn):
     _, labels, va = drawn
     assert np.abs(va).max() <= 1
-    mean = dict(
-        zip(EXPRESSIONS, (va[labels == k].mean(axis=0) for k in range(7))))
+    mean = dict(zip(EXPRESSIONS, (va[labels == k].mean(axis=0) for k in range(7))))
     valence = {name: value[0] for name, value in mean.items()}
     arousal = {name: value[1] for name, value in mean.items()}
     assert max(valence, key=valence.get) == 'happiness'
     for name in ('fear', 'disgust', 'sadness', 'anger'):
-        assert valence[name] < -.3
-    assert abs(valence['neutral']) < .1
+        assert valence[name] < -0.3
+    assert abs(valence['neutral']) < 0.1
     excited = min(arousal[name] for name in ('surprise', 'fear', 'anger'))
     others = max(arousal[name] for name in ('disgust', 'happiness'))
     calm = max(arousal[name] for name in ('sadness', 'neutral'))
-    assert excited > others + .1 > calm + .2
+    assert excited > others + 0.1 > calm + 0.2
     # Continuous within a class, not one value per label.
     for k in range(7):
         assert len(np.unique(va[labels == k, 0])) > 200
-        assert va[labels == k].std(axis=0).min() > .04
+        assert va[labels == k].std(axis=0).min() > 0.04
 
 
 def test_valence_follows_intensity_and_mouth(drawn):
     params, labels, va = drawn
     pure = (labels == label_of('happiness')) & (params['blend'] == 0)
     for name in ('intensity', 'lip_corner_pull'):
-        assert np.corrcoef(params[name][pure], va[pure, 0])[0, 1] > .6
+        assert np.corrcoef(params[name][pure], va[pure, 0])[0, 1] > 0.6
 
 
 def test_blends_mix_neighbours_and_keep_the_dominant_label(drawn):
     params, labels, va = drawn
     is_blend = params['blend'] > 0
-    assert .26 < is_blend.mean() < .34
-    assert params['blend'][is_blend].min() >= .2
-    assert params['blend'].max() < .5
-    np.testing.assert_array_equal(params['second'][~is_blend],
-                                  labels[~is_blend])
+    assert 0.26 < is_blend.mean() < 0.34
+    assert params['blend'][is_blend].min() >= 0.2
+    assert params['blend'].max() < 0.5
+    np.testing.assert_array_equal(params['second'][~is_blend], labels[~is_blend])
     for k, name in enumerate(EXPRESSIONS):
         seconds = np.unique(params['second'][is_blend & (labels == k)])
         assert {EXPRESSIONS[s] for s in seconds} == set(NEIGHBOURS[name])
@@ -145,8 +157,10 @@ def test_blends_mix_neighbours_and_keep_the_dominant_label(drawn):
     towards_neutral = is_blend & (params['second'] == label_of('neutral'))
     smile = params['lip_corner_pull']
     for value in (va[:, 0], smile):
-        assert (value[happy & towards_neutral].mean()
-                < .8 * value[happy & ~is_blend].mean())
+        assert (
+            value[happy & towards_neutral].mean()
+            < 0.8 * value[happy & ~is_blend].mean()
+        )
 
 
 def test_ambiguity_sets_the_share_of_blends():
@@ -156,19 +170,31 @@ def test_ambiguity_sets_the_share_of_blends():
 
 def test_pose_light_and_occluders_vary(drawn):
     params, labels, _ = drawn
-    for name, spread in (('roll', .06), ('yaw', .1), ('pitch', .05),
-                         ('scale', .03), ('shift_x', .02), ('skin', 25),
-                         ('background', 50), ('noise', 2), ('contrast', .08),
-                         ('light_strength', .08)):
+    for name, spread in (
+        ('roll', 0.06),
+        ('yaw', 0.1),
+        ('pitch', 0.05),
+        ('scale', 0.03),
+        ('shift_x', 0.02),
+        ('skin', 25),
+        ('background', 50),
+        ('noise', 2),
+        ('contrast', 0.08),
+        ('light_strength', 0.08),
+    ):
         assert params[name].std() > spread, name
         # The class must not be readable off a nuisance.
         means = [params[name][labels == k].mean() for k in range(7)]
-        assert np.ptp(means) < .5 * params[name].std(), name
-    for name, low, high in (('glasses', .14, .22), ('hand', .07, .13),
-                            ('patch', .07, .13), ('beard', .11, .19)):
+        assert np.ptp(means) < 0.5 * params[name].std(), name
+    for name, low, high in (
+        ('glasses', 0.14, 0.22),
+        ('hand', 0.07, 0.13),
+        ('patch', 0.07, 0.13),
+        ('beard', 0.11, 0.19),
+    ):
         assert low < (params[name] > 0).mean() < high, name
-    assert .11 < (params['hairline'] < -.35).mean() <= 1
-    assert .1 < (params['hairline'] > -.6).mean() < .2
+    assert 0.11 < (params['hairline'] < -0.35).mean() <= 1
+    assert 0.1 < (params['hairline'] > -0.6).mean() < 0.2
 
 
 def test_no_nuisance_means_frontal_clean_faces():
@@ -213,21 +239,22 @@ def test_sizes_show_the_same_face_in_the_same_place():
 
 def test_every_field_changes_the_picture():
     base = plain_face(
-        beard=.3,
+        beard=0.3,
         background=220,
-        glasses=.03,
-        hand=.1,
-        hand_x=.3,
-        hand_y=.5,
-        hand_angle=1.,
-        patch=.1,
-        patch_x=-.6,
-        patch_y=-.9,
-        light_strength=.2,
+        glasses=0.03,
+        hand=0.1,
+        hand_x=0.3,
+        hand_y=0.5,
+        hand_angle=1.0,
+        patch=0.1,
+        patch_x=-0.6,
+        patch_y=-0.9,
+        light_strength=0.2,
         noise=2,
-        asymmetry=.2,
+        asymmetry=0.2,
         # At rest, nothing is asymmetric.
-        inner_brow_raise=.3)
+        inner_brow_raise=0.3,
+    )
     image = render_face(base, 96)
     steps = dict(
         skin=20,
@@ -238,35 +265,37 @@ def test_every_field_changes_the_picture():
         noise=5,
         patch_grey=40,
         light_direction=1,
-        glasses=.04,
-        glasses_tint=.4,
-        blur=.02,
-        gaze_y=.03)
-    for name in ACTIONS + APPEARANCE + ('noise_seed', ):
+        glasses=0.04,
+        glasses_tint=0.4,
+        blur=0.02,
+        gaze_y=0.03,
+    )
+    for name in ACTIONS + APPEARANCE + ('noise_seed',):
         face = base.copy()
-        face[name] += steps.get(name, 1 if name == 'noise_seed' else .5)
+        face[name] += steps.get(name, 1 if name == 'noise_seed' else 0.5)
         changed = np.abs(render_face(face, 96).astype(int) - image)
         assert (changed > 1).sum() > 5, name
 
 
 def test_shift_moves_the_face_by_the_stated_length():
-    faces = [plain_face(shift_x=x, background=255) for x in (-.1, .1)]
+    faces = [plain_face(shift_x=x, background=255) for x in (-0.1, 0.1)]
     centres = []
     for face in faces:
         # Ears, neck and hair move along: everything darker than the ground.
-        weight = 255. - render_face(face, 64)[20:40]
+        weight = 255.0 - render_face(face, 64)[20:40]
         centres.append((weight * np.arange(64)).sum() / weight.sum())
     # The picture is 2.06 face units wide.
-    assert centres[1] - centres[0] == pytest.approx(.2 * 64 / 2.06, rel=.1)
+    assert centres[1] - centres[0] == pytest.approx(0.2 * 64 / 2.06, rel=0.1)
 
 
 def test_turned_head_is_the_mirror_image_of_the_head_turned_back():
     left, right = (
         render_face(plain_face(yaw=angle, roll=angle / 2), 64).astype(int)
-        for angle in (-.3, .3))
+        for angle in (-0.3, 0.3)
+    )
     # Only the shadow of the nose has a fixed side.
     difference = np.abs(left - right[:, ::-1])
-    assert (difference > 8).mean() < .03
+    assert (difference > 8).mean() < 0.03
     assert np.abs(left - right).mean() > 4 * difference.mean()
 
 
@@ -276,9 +305,10 @@ def test_turned_head_carries_the_mouth_farther_than_the_outline():
         return np.nonzero(mask)[1].mean()
 
     mouth, head = [], []
-    for yaw in (0, .3):
+    for yaw in (0, 0.3):
         image = render_face(
-            plain_face(jaw_drop=1, yaw=yaw, hair=120, background=255), 96)
+            plain_face(jaw_drop=1, yaw=yaw, hair=120, background=255), 96
+        )
         # Down there, nothing is as dark as the open mouth.
         mouth.append(centre(image[60:] < 40))
         head.append(centre(image < 200))
@@ -287,8 +317,7 @@ def test_turned_head_carries_the_mouth_farther_than_the_outline():
 
 def test_light_comes_from_its_direction():
     flat = render_face(plain_face(), 48).astype(int)
-    lit = render_face(
-        plain_face(light_strength=.4, light_direction=np.pi / 2), 48)
+    lit = render_face(plain_face(light_strength=0.4, light_direction=np.pi / 2), 48)
     gain = lit - flat
     assert gain[-8:].mean() > 15 and gain[:8].mean() < -5
 
@@ -297,9 +326,9 @@ def test_noise_has_the_stated_strength():
     clean = render_face(plain_face(), 64).astype(float)
     noisy = render_face(plain_face(noise=10), 64)
     grey = (clean > 50) & (clean < 200)
-    assert (noisy - clean)[grey].std() == pytest.approx(10, rel=.1)
+    assert (noisy - clean)[grey].std() == pytest.approx(10, rel=0.1)
     other = plain_face(noise=10, noise_seed=1)
-    assert (render_face(other, 64) != noisy).mean() > .8
+    assert (render_face(other, 64) != noisy).mean() > 0.8
 
 
 def ridge_is_correct(params, labels, num_train):
@@ -316,45 +345,58 @@ def ridge_is_correct(params, labels, num_train):
 def test_expressions_can_be_told_apart_but_not_all_of_them(drawn):
     params, labels, _ = drawn
     correct = ridge_is_correct(params, labels, 1500)
-    assert .4 < correct.mean() < .97
+    assert 0.4 < correct.mean() < 0.97
     for k in range(7):
         assert correct[labels[1500:] == k].mean() > 1 / 7
 
 
 def test_blends_are_harder_than_pure_faces():
-    params, labels, _ = sample_faces(1400, seed=8, ambiguity=.5, nuisance=.2)
+    params, labels, _ = sample_faces(1400, seed=8, ambiguity=0.5, nuisance=0.2)
     correct = ridge_is_correct(params, labels, 900)
     is_blend = params['blend'][900:] > 0
-    assert correct[~is_blend].mean() > .75
-    assert correct[is_blend].mean() < correct[~is_blend].mean() - .1
+    assert correct[~is_blend].mean() > 0.75
+    assert correct[is_blend].mean() < correct[~is_blend].mean() - 0.1
 
 
-@pytest.mark.parametrize('kwargs, error, message', [
-    (dict(num=-1), ValueError, 'num must be at least 0'),
-    (dict(num=2.5), TypeError, 'num must be an integer'),
-    (dict(seed=-1), ValueError, 'seed must be in'),
-    (dict(seed=2**32), ValueError, 'seed must be in'),
-    (dict(seed=None), TypeError, 'seed must be an integer'),
-    (dict(imbalance=.5), ValueError, 'imbalance must be finite'),
-    (dict(imbalance=float('nan')), ValueError, 'imbalance must be finite'),
-    (dict(ambiguity=1.2), ValueError, 'ambiguity must be in'),
-    (dict(nuisance=-.1), ValueError, 'nuisance must be in'),
-    (dict(class_counts=(7, -1, 1, 0, 0, 0, 0)), ValueError,
-     'class count must be at least 0'),
-    (dict(class_counts=(7., ) + (0, ) * 6), TypeError, 'class count'),
-    (dict(class_counts=(7, 0)), ValueError, 'class_counts needs 7'),
-    (dict(class_counts=(2, ) * 7), ValueError, 'sum to 14, but num is 7'),
-    (dict(class_counts=(1, ) * 7, imbalance=2.), ValueError, 'not both'),
-])
+@pytest.mark.parametrize(
+    'kwargs, error, message',
+    [
+        (dict(num=-1), ValueError, 'num must be at least 0'),
+        (dict(num=2.5), TypeError, 'num must be an integer'),
+        (dict(seed=-1), ValueError, 'seed must be in'),
+        (dict(seed=2**32), ValueError, 'seed must be in'),
+        (dict(seed=None), TypeError, 'seed must be an integer'),
+        (dict(imbalance=0.5), ValueError, 'imbalance must be finite'),
+        (dict(imbalance=float('nan')), ValueError, 'imbalance must be finite'),
+        (dict(ambiguity=1.2), ValueError, 'ambiguity must be in'),
+        (dict(nuisance=-0.1), ValueError, 'nuisance must be in'),
+        (
+            dict(class_counts=(7, -1, 1, 0, 0, 0, 0)),
+            ValueError,
+            'class count must be at least 0',
+        ),
+        (dict(class_counts=(7.0,) + (0,) * 6), TypeError, 'class count'),
+        (dict(class_counts=(7, 0)), ValueError, 'class_counts needs 7'),
+        (dict(class_counts=(2,) * 7), ValueError, 'sum to 14, but num is 7'),
+        (dict(class_counts=(1,) * 7, imbalance=2.0), ValueError, 'not both'),
+    ],
+)
 def test_bad_arguments_of_sampling(kwargs, error, message):
     with pytest.raises(error, match=message):
         sample_faces(**dict(dict(num=7, seed=0), **kwargs))
 
 
-@pytest.mark.parametrize('size, error', [(0, ValueError), (15, ValueError),
-                                         (513, ValueError), (48., TypeError),
-                                         ('48', TypeError),
-                                         ((48, 48), TypeError)])
+@pytest.mark.parametrize(
+    'size, error',
+    [
+        (0, ValueError),
+        (15, ValueError),
+        (513, ValueError),
+        (48.0, TypeError),
+        ('48', TypeError),
+        ((48, 48), TypeError),
+    ],
+)
 def test_bad_size(drawn, size, error):
     with pytest.raises(error, match='size must be'):
         render_faces(drawn[0][:1], size)

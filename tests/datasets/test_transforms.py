@@ -38,8 +38,7 @@ def test_loads_what_opencv_loads(tmp_path, extension):
     assert color['img_shape'] == color['ori_shape'] == (64, 64)
     assert color['sample_id'] == 3
     grey = LoadFERImage('grayscale')(dict(img_path=path))['img']
-    np.testing.assert_array_equal(grey,
-                                  cv2.imread(path, cv2.IMREAD_GRAYSCALE))
+    np.testing.assert_array_equal(grey, cv2.imread(path, cv2.IMREAD_GRAYSCALE))
     assert grey.shape == (64, 64) and grey.dtype == np.uint8
 
 
@@ -84,8 +83,10 @@ BAD = {
     'half a png': (encode('.png')[:2000], 'truncated PNG'),
     # The end marker of the thumbnail is not that of the image.
     'half a jpeg with a thumbnail': (WITH_THUMBNAIL[:1400], 'truncated JPEG'),
-    'jpeg that ends in its header':
-    (WITH_THUMBNAIL[:len(THUMBNAIL) + 100], 'truncated JPEG'),
+    'jpeg that ends in its header': (
+        WITH_THUMBNAIL[: len(THUMBNAIL) + 100],
+        'truncated JPEG',
+    ),
 }
 GOOD = {
     'jpeg': encode('.jpg'),
@@ -99,8 +100,7 @@ GOOD = {
     'jpeg and more': encode('.jpg') + bytes(100000),
     'jpeg and an image cut short': encode('.jpg') + encode('.jpg')[:-1000],
     'jpeg with a thumbnail': WITH_THUMBNAIL,
-    'jpeg with fill bytes':
-    encode('.jpg')[:2] + b'\xff\xff' + encode('.jpg')[2:],
+    'jpeg with fill bytes': encode('.jpg')[:2] + b'\xff\xff' + encode('.jpg')[2:],
 }
 
 
@@ -113,8 +113,7 @@ def test_bad_files(tmp_path, name):
     path.write_bytes(data)
     with pytest.raises(UnreadableImageError, match=message):
         check_image_file(str(path))
-    if name not in ('jpeg that ends in its header',
-                    'half a jpeg with a thumbnail'):
+    if name not in ('jpeg that ends in its header', 'half a jpeg with a thumbnail'):
         assert not looks_complete(str(path))
 
 
@@ -146,13 +145,13 @@ def test_missing_file_does_not_look_complete(tmp_path):
 def test_gaussian_noise_has_the_variance_it_names():
     np.random.seed(0)
     image = np.full((300, 300), 128, np.uint8)
-    for variance in (30., 4.):
+    for variance in (30.0, 4.0):
         noisy = GaussianNoise(variance)(dict(img=image))['img']
         assert noisy.dtype == np.uint8
         noise = noisy.astype(float) - 128
         # Cutting off decimals, as the published code, adds 1/12 and -1/2.
-        assert noise.var() == pytest.approx(variance + 1 / 12, rel=.02)
-        assert noise.mean() == pytest.approx(-.5, abs=.05)
+        assert noise.var() == pytest.approx(variance + 1 / 12, rel=0.02)
+        assert noise.mean() == pytest.approx(-0.5, abs=0.05)
     assert (image == 128).all()  # Not in place: the image may be a cache's.
 
 
@@ -161,9 +160,8 @@ def test_gaussian_noise_draws_for_every_pixel_and_channel():
     image = np.full((200, 200, 3), 128, np.uint8)
     noise = GaussianNoise(30)(dict(img=image))['img'].astype(float) - 128
     corr = np.corrcoef(noise.reshape(-1, 3).T)
-    assert abs(corr[np.triu_indices(3, 1)]).max() < .05
-    assert abs(np.corrcoef(noise[:, 1:].ravel(),
-                           noise[:, :-1].ravel())[0, 1]) < .05
+    assert abs(corr[np.triu_indices(3, 1)]).max() < 0.05
+    assert abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.05
 
 
 def test_gaussian_noise_is_clipped_not_wrapped():
@@ -188,11 +186,12 @@ def test_packing_keeps_sample_id():
     assert isinstance(pack, PackFERInputs)
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     packed = pack(
-        dict(img=image, gt_label=5, sample_id=17, sample_idx=2,
-             img_path='a.png', other=1))
+        dict(
+            img=image, gt_label=5, sample_id=17, sample_idx=2, img_path='a.png', other=1
+        )
+    )
     assert set(packed) == {'inputs', 'data_samples'}
-    assert torch.equal(packed['inputs'],
-                       torch.from_numpy(image).permute(2, 0, 1))
+    assert torch.equal(packed['inputs'], torch.from_numpy(image).permute(2, 0, 1))
     sample = packed['data_samples']
     assert sample.metainfo == dict(sample_id=17, img_path='a.png')
     assert sample.gt_label.tolist() == [5]
@@ -202,8 +201,9 @@ def test_packing_keeps_sample_id():
 def test_packing_grey_images_and_more_keys():
     image = np.zeros((5, 4), np.uint8)
     results = dict(img=image, sample_id=0, gt_va=np.ones(2), flip=True)
-    packed = PackFERInputs(
-        algorithm_keys=('gt_va', ), meta_keys=('sample_id', 'flip'))(results)
+    packed = PackFERInputs(algorithm_keys=('gt_va',), meta_keys=('sample_id', 'flip'))(
+        results
+    )
     assert packed['inputs'].shape == (1, 5, 4)
     assert packed['data_samples'].gt_va.tolist() == [1, 1]
     assert packed['data_samples'].metainfo == dict(sample_id=0, flip=True)
@@ -212,7 +212,6 @@ def test_packing_grey_images_and_more_keys():
 def test_an_image_that_is_there_is_made_grey():
     colour = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
     grey = LoadFERImage('grayscale')(dict(img=colour))['img']
-    np.testing.assert_array_equal(
-        grey, cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY))
+    np.testing.assert_array_equal(grey, cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY))
     assert LoadFERImage('grayscale')(dict(img=grey))['img'] is grey
     assert LoadFERImage()(dict(img=colour))['img'] is colour

@@ -1,4 +1,5 @@
 """Views: other labels and another pipeline, without a trace."""
+
 import copy
 from pathlib import Path
 
@@ -14,17 +15,21 @@ from mmfer.engine.hooks.sample_scores import format_table
 @pytest.fixture
 def faces():
     return SyntheticFaces(
-        num_samples=30, size=20, pipeline=[
+        num_samples=30,
+        size=20,
+        pipeline=[
             dict(type='LoadFERImage', color_type='grayscale'),
-            dict(type='RandomFlip', prob=.5), dict(type='PackFERInputs')])
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackFERInputs'),
+        ],
+    )
 
 
 def test_labels_of_another_task(faces):
     before = faces.get_gt_labels().copy()
     ids = np.array([7, 3, 20])
     view = LabelView(faces, ids, [1, 0, 1], 2)
-    assert len(view) == 3 and view.metainfo['classes'] == ('class 0',
-                                                           'class 1')
+    assert len(view) == 3 and view.metainfo['classes'] == ('class 0', 'class 1')
     for i, (sample_id, label) in enumerate(zip(ids, [1, 0, 1])):
         sample = view[i]['data_samples']
         assert int(sample.sample_id) == sample_id
@@ -39,8 +44,7 @@ def test_labels_of_another_task(faces):
 def test_view_of_a_subset(faces):
     part = faces.get_subset([20, 4, 9])
     view = LabelView(part, [9, 20], [0, 0], 1)
-    assert [int(view[i]['data_samples'].sample_id) for i in range(2)] == [
-        9, 20]
+    assert [int(view[i]['data_samples'].sample_id) for i in range(2)] == [9, 20]
     with pytest.raises(ValueError, match='1 of 2 samples .* sample 5'):
         LabelView(part, [9, 5], [0, 0], 1)
     with pytest.raises(ValueError, match='sample 99'):
@@ -49,9 +53,15 @@ def test_view_of_a_subset(faces):
 
 def test_unaugmented_view(faces):
     faces.set_random_state(0, 0)
-    other = SyntheticFaces(num_samples=30, size=20, test_mode=True, pipeline=[
-        dict(type='LoadFERImage', color_type='grayscale'),
-        dict(type='PackFERInputs')])
+    other = SyntheticFaces(
+        num_samples=30,
+        size=20,
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadFERImage', color_type='grayscale'),
+            dict(type='PackFERInputs'),
+        ],
+    )
     view = unaugmented(faces, other.pipeline)
     flipped = 0
     for i in range(30):
@@ -74,22 +84,20 @@ def test_judgement_is_acted_on(faces):
     suggested[[2, 5]] = (labels[[2, 5]] + 1) % 7
     suggested[[8, 9, 10]] = -1
     part = faces.get_subset(list(range(30)))
-    part.judge(
+    part.apply_decisions(
         dict(
-            sample_id=order, decision=decision[order],
-            suggested_label=suggested[order]))
-    assert part.sample_ids.tolist() == [
-        i for i in range(30) if i not in (8, 9, 10)
-    ]
+            sample_id=order, decision=decision[order], suggested_label=suggested[order]
+        )
+    )
+    assert part.sample_ids.tolist() == [i for i in range(30) if i not in (8, 9, 10)]
     expected = np.delete(suggested, [8, 9, 10])
     assert (part.get_gt_labels() == expected).all()
-    assert len(part.before_judgement) == 30
+    assert len(part.uncleaned) == 30
     assert (part.given_labels == labels).all()
 
 
 # -- decisions from a table ---------------------------------------------------
-HEAD = ('sample_id,image,given_label,noise_score,suggested_label,decision,'
-        'clean_label')
+HEAD = 'sample_id,image,given_label,noise_score,suggested_label,decision,clean_label'
 
 
 def table_of(dataset, decisions):
@@ -98,8 +106,10 @@ def table_of(dataset, decisions):
     for i in reversed(range(len(dataset))):
         info = dataset.get_data_info(i)
         decision, suggested = decisions.get(i, ('keep', info['gt_label']))
-        lines.append(f'{i},{dataset.image_name(info["img_path"])},'
-                     f'{info["gt_label"]},{i / 100},{suggested},{decision},')
+        lines.append(
+            f'{i},{dataset.image_name(info["img_path"])},'
+            f'{info["gt_label"]},{i / 100},{suggested},{decision},'
+        )
     return lines
 
 
@@ -112,75 +122,94 @@ def write(tmp_path, lines):
 def test_table_is_acted_on(faces, tmp_path):
     labels = faces.get_gt_labels()
     new = (int(labels[4]) + 1) % 7
-    path = write(tmp_path, table_of(faces, {
-        4: ('relabel', new), 6: ('drop', -1), 9: ('drop', 3)}))
-    cleaned = SyntheticFaces(num_samples=30, size=20, decisions=path,
-                             pipeline=faces.pipeline.transforms)
+    path = write(
+        tmp_path,
+        table_of(faces, {4: ('relabel', new), 6: ('drop', -1), 9: ('drop', 3)}),
+    )
+    cleaned = SyntheticFaces(
+        num_samples=30, size=20, decisions=path, pipeline=faces.pipeline.transforms
+    )
     kept = [i for i in range(30) if i not in (6, 9)]
     assert cleaned.sample_ids.tolist() == kept
     expected = labels[kept]
     expected[4] = new
     assert (cleaned.get_gt_labels() == expected).all()
-    assert cleaned.judgement['noise_score'][7] == .07
-    assert len(cleaned.before_judgement) == 30
+    assert cleaned.label_decisions['noise_score'][7] == 0.07
+    assert len(cleaned.uncleaned) == 30
     assert len(cleaned.get_subset([0, 1])) == 2
 
 
 def test_table_from_a_spreadsheet(faces, tmp_path):
     path = write(tmp_path, table_of(faces, {6: ('drop', -1)}))
     Path(path).write_bytes(b'\xef\xbb\xbf' + Path(path).read_bytes())
-    assert len(SyntheticFaces(num_samples=30, size=20, decisions=path,
-                              pipeline=[])) == 29
+    assert (
+        len(SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[])) == 29
+    )
 
 
-@pytest.mark.parametrize('change', [
-    lambda text: text.replace(',', ';').replace('\n', '\r\n').encode(
-        'utf-8-sig'),
-    lambda text: text.replace(',', '\t').encode('utf-16'),
-    lambda text: text.replace('\n', '\r').encode(),
-    lambda text: (text + ',,,,,,\n,,,,,,\n').encode(),
-    lambda text: text.replace('drop', ' Drop ').replace('keep',
-                                                        'KEEP').encode(),
-    # A spreadsheet leaves out the empty column at the end.
-    lambda text: text.replace(',keep,', ',keep').encode(),
-    lambda text: text.replace(',synthfaces', '.0,synthfaces').encode(),
-    lambda text: text.replace('synthfaces/train/',
-                              'synthfaces\\train\\').encode(),
-    # Decimal commas.
-    lambda text: text.replace(',', ';').replace(';0.', ';0,').encode(),
-    # An index column.
-    lambda text: ''.join(f'{i - 1 if i else ""},{line}\n' for i, line in
-                         enumerate(text.splitlines())).encode(),
-    lambda text: text.replace('sample_id', 'Sample_ID').encode(),
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda text: text.replace(',', ';').replace('\n', '\r\n').encode('utf-8-sig'),
+        lambda text: text.replace(',', '\t').encode('utf-16'),
+        lambda text: text.replace('\n', '\r').encode(),
+        lambda text: (text + ',,,,,,\n,,,,,,\n').encode(),
+        lambda text: text.replace('drop', ' Drop ').replace('keep', 'KEEP').encode(),
+        # A spreadsheet leaves out the empty column at the end.
+        lambda text: text.replace(',keep,', ',keep').encode(),
+        lambda text: text.replace(',synthfaces', '.0,synthfaces').encode(),
+        lambda text: text.replace('synthfaces/train/', 'synthfaces\\train\\').encode(),
+        # Decimal commas.
+        lambda text: text.replace(',', ';').replace(';0.', ';0,').encode(),
+        # An index column.
+        lambda text: ''.join(
+            f'{i - 1 if i else ""},{line}\n' for i, line in enumerate(text.splitlines())
+        ).encode(),
+        lambda text: text.replace('sample_id', 'Sample_ID').encode(),
+    ],
+)
 def test_tables_of_spreadsheets(faces, tmp_path, change):
     lines = table_of(faces, {6: ('drop', -1), 9: ('relabel', 3)})
     path = tmp_path / 'sample_scores.csv'
     path.write_bytes(change('\n'.join(lines) + '\n'))
-    cleaned = SyntheticFaces(num_samples=30, size=20, decisions=str(path),
-                             pipeline=[])
+    cleaned = SyntheticFaces(num_samples=30, size=20, decisions=str(path), pipeline=[])
     assert cleaned.sample_ids.tolist() == [i for i in range(30) if i != 6]
     assert cleaned.all_labels[9] == 3
-    assert cleaned.judgement['noise_score'][7] == .07
+    assert cleaned.label_decisions['noise_score'][7] == 0.07
 
 
 def test_written_table_is_read_back(tmp_path):
-    names = ['a,b.png', 'c "d".png', '#e.png', 'f;g.png', ' h .png', '"i".png',
-             'k\tl.png', 'm\\n.png', 'gr\xfcn\u2028.png', '1']
+    names = [
+        'a,b.png',
+        'c "d".png',
+        '#e.png',
+        'f;g.png',
+        ' h .png',
+        '"i".png',
+        'k\tl.png',
+        'm\\n.png',
+        'gr\xfcn\u2028.png',
+        '1',
+    ]
     rows = [
-        dict(sample_id=i, image=name, given_label=i % 3, extra=.5,
-             noise_score=f'{i / 7:.6g}', suggested_label=(i + 1) % 3,
-             decision=('keep', 'drop', 'relabel')[i % 3], clean_label='')
+        dict(
+            sample_id=i,
+            image=name,
+            given_label=i % 3,
+            extra=0.5,
+            noise_score=f'{i / 7:.6g}',
+            suggested_label=(i + 1) % 3,
+            decision=('keep', 'drop', 'relabel')[i % 3],
+            clean_label='',
+        )
         for i, name in enumerate(names)
     ]
     path = tmp_path / 'sample_scores.csv'
     path.write_bytes(format_table(rows))
-    found = read_decisions(str(path), names, np.arange(10) % 3,
-                           np.arange(10), 3)
+    found = read_decisions(str(path), names, np.arange(10) % 3, np.arange(10), 3)
     for name in ('sample_id', 'given_label', 'suggested_label', 'decision'):
         assert found[name].tolist() == [row[name] for row in rows]
-    np.testing.assert_allclose(found['noise_score'], np.arange(10) / 7,
-                               rtol=1e-5)
+    np.testing.assert_allclose(found['noise_score'], np.arange(10) / 7, rtol=1e-5)
     again = read_score_rows(str(path))
     assert [row['extra'] for row in again] == ['0.5'] * 10
     assert list(again[0]) == [k for k in rows[0] if k != 'clean_label']
@@ -196,25 +225,27 @@ def test_suggestion_by_name(faces, tmp_path):
         SyntheticFaces(**settings)
 
 
-def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path,
-                                                   monkeypatch):
+def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(base_module, 'print_log',
-                        lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(
+        base_module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
     labels = faces.get_gt_labels()
     gone = np.flatnonzero(labels == 3).tolist()
     for new, left in (('drop', 30 - len(gone)), ('relabel', 30)):
         said.clear()
         path = write(tmp_path, table_of(faces, {i: (new, 1) for i in gone}))
         SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[])
-        text, = [x for x in said if 'decisions' in x]
-        for part in (f'{left} samples of 30', f'no sample of '
-                     f'{faces.CLASSES[3]}.', 'cannot be learnt'):
+        (text,) = [x for x in said if 'decisions' in x]
+        for part in (
+            f'{left} samples of 30',
+            f'no sample of {faces.CLASSES[3]}.',
+            'cannot be learnt',
+        ):
             assert part in text
     # One sample is enough.
     said.clear()
-    path = write(tmp_path, table_of(faces, {i: ('drop', 1)
-                                            for i in gone[1:]}))
+    path = write(tmp_path, table_of(faces, {i: ('drop', 1) for i in gone[1:]}))
     SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[])
     assert not [x for x in said if 'decisions' in x]
 
@@ -232,40 +263,75 @@ def test_copies_share_images_and_nothing_else(faces):
 
 def test_lazy_set_reads_its_table_later(faces, tmp_path):
     path = write(tmp_path, table_of(faces, {6: ('drop', -1)}))
-    lazy = SyntheticFaces(num_samples=30, size=20, decisions=path,
-                          pipeline=[], lazy_init=True)
+    lazy = SyntheticFaces(
+        num_samples=30, size=20, decisions=path, pipeline=[], lazy_init=True
+    )
     lazy.full_init()
     lazy.full_init()
     assert len(lazy) == 29
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda lines: lines[:-1], 'lacks 1 of 30 samples'),
-    (lambda lines: [*lines, lines[-1]], 'samples twice'),
-    (lambda lines: [HEAD.replace('decision', 'verdict'), *lines[1:]],
-     'no column decision'),
-    (lambda lines: lines[:1], 'a header but no rows'),
-    (lambda lines: [x.replace('keep', 'maybe') for x in lines],
-     "decision 'maybe' is none of keep, relabel, drop"),
-    (lambda lines: [x.replace('000003', '000303') for x in lines],
-     'sample 3: the table calls it .*000303'),
-    (lambda lines: [lines[0], lines[1].replace('keep', 'relabel').replace(
-        ',0.29,', ',0.29,9'), *lines[2:]], r'outside \[0, 7\)'),
-    (lambda lines: [lines[0], *(x.replace('0.', 'x.') for x in lines[1:])],
-     r"line 2: .*noise_score is 'x\.29', which is no number"),
-    (lambda lines: [*lines[:-1], '0,synthfaces/train/000000.png'],
-     'line 31: .*2 comma-separated fields instead of 7'),
-    (lambda lines: [x.replace('keep', 'drop') for x in lines],
-     'drops every sample'),
-    (lambda lines: [*lines[:4], lines[4].replace('keep', ''), *lines[5:]],
-     "line 5: .*decision '' is none of"),
-    (lambda lines: [*lines[:4], lines[4].replace(',keep', '.5,keep')],
-     'line 5: .*suggested_label is .*no whole number'),
-    (lambda lines: [x.replace(',', '|') for x in lines],
-     r'line 1: .*no column sample_id.*split at every'),
-    (lambda lines: [*lines[:2], lines[2].replace('keep', 'keep"'), *lines[3:],
-                    f'"{lines[2]}'], 'line 32: .*line break'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda lines: lines[:-1], 'lacks 1 of 30 samples'),
+        (lambda lines: [*lines, lines[-1]], 'samples twice'),
+        (
+            lambda lines: [HEAD.replace('decision', 'verdict'), *lines[1:]],
+            'no column decision',
+        ),
+        (lambda lines: lines[:1], 'a header but no rows'),
+        (
+            lambda lines: [x.replace('keep', 'maybe') for x in lines],
+            "decision 'maybe' is none of keep, relabel, drop",
+        ),
+        (
+            lambda lines: [x.replace('000003', '000303') for x in lines],
+            'sample 3: the table calls it .*000303',
+        ),
+        (
+            lambda lines: [
+                lines[0],
+                lines[1].replace('keep', 'relabel').replace(',0.29,', ',0.29,9'),
+                *lines[2:],
+            ],
+            r'outside \[0, 7\)',
+        ),
+        (
+            lambda lines: [lines[0], *(x.replace('0.', 'x.') for x in lines[1:])],
+            r"line 2: .*noise_score is 'x\.29', which is no number",
+        ),
+        (
+            lambda lines: [*lines[:-1], '0,synthfaces/train/000000.png'],
+            'line 31: .*2 comma-separated fields instead of 7',
+        ),
+        (
+            lambda lines: [x.replace('keep', 'drop') for x in lines],
+            'drops every sample',
+        ),
+        (
+            lambda lines: [*lines[:4], lines[4].replace('keep', ''), *lines[5:]],
+            "line 5: .*decision '' is none of",
+        ),
+        (
+            lambda lines: [*lines[:4], lines[4].replace(',keep', '.5,keep')],
+            'line 5: .*suggested_label is .*no whole number',
+        ),
+        (
+            lambda lines: [x.replace(',', '|') for x in lines],
+            r'line 1: .*no column sample_id.*split at every',
+        ),
+        (
+            lambda lines: [
+                *lines[:2],
+                lines[2].replace('keep', 'keep"'),
+                *lines[3:],
+                f'"{lines[2]}',
+            ],
+            'line 32: .*line break',
+        ),
+    ],
+)
 def test_tables_that_do_not_fit(faces, tmp_path, change, message):
     path = write(tmp_path, change(table_of(faces, {})))
     with pytest.raises(ValueError, match=message):
@@ -274,16 +340,19 @@ def test_tables_that_do_not_fit(faces, tmp_path, change, message):
 
 def test_table_of_other_labels(faces, tmp_path):
     path = write(tmp_path, table_of(faces, {}))
-    noise = dict(type='SymmetricNoise', rate=.5, seed=0)
+    noise = dict(type='SymmetricNoise', rate=0.5, seed=0)
     with pytest.raises(ValueError, match='made of other labels'):
-        SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[],
-                       label_noise=noise)
+        SyntheticFaces(
+            num_samples=30, size=20, decisions=path, pipeline=[], label_noise=noise
+        )
 
 
 def test_decisions_belong_to_training(tmp_path):
     with pytest.raises(FileNotFoundError, match='sample_scores.csv in'):
-        SyntheticFaces(num_samples=30, size=20, pipeline=[],
-                       decisions=str(tmp_path / 'none.csv'))
+        SyntheticFaces(
+            num_samples=30, size=20, pipeline=[], decisions=str(tmp_path / 'none.csv')
+        )
     with pytest.raises(ValueError, match='evaluation split'):
-        SyntheticFaces(num_samples=30, size=20, pipeline=[], split='test',
-                       decisions='a.csv')
+        SyntheticFaces(
+            num_samples=30, size=20, pipeline=[], split='test', decisions='a.csv'
+        )

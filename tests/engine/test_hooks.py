@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import (assert_same_state, poison_clean_labels, tiny_config,
-                     train)
+from helpers import assert_same_state, poison_clean_labels, tiny_config, train
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -16,7 +15,8 @@ from mmfer.compat import AtomicLocalBackend
 from mmfer.datasets.synthetic_renderer import EXPRESSIONS
 from mmfer.engine.hooks.relabel import relabel
 from mmfer.engine.hooks.sample_scores import score_rows
-from mmfer.engine.hooks.summary import config_hash, summarize
+from mmfer.engine.hooks.summary import summarize
+from mmfer.engine.provenance import config_hash
 from mmfer.evaluation import auroc
 
 
@@ -33,13 +33,18 @@ def read_scores(work_dir):
 
 # -- sample scores ----------------------------------------------------------
 def test_score_rows():
-    scores = np.array([[.7, .2, .1], [.4, .35, .25], [.1, .1, .8]])
+    scores = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.1, 0.8]])
     rows = score_rows(
-        np.array([4, 7, 9]), ['a', 'b', 'c'], np.array([0, 1, 0]), scores,
-        np.array([.5, .6, .7]), .2)
+        np.array([4, 7, 9]),
+        ['a', 'b', 'c'],
+        np.array([0, 1, 0]),
+        scores,
+        np.array([0.5, 0.6, 0.7]),
+        0.2,
+    )
     assert [r['decision'] for r in rows] == ['keep', 'keep', 'relabel']
     assert [r['suggested_label'] for r in rows] == [0, 0, 2]
-    assert [float(r['noise_score']) for r in rows] == [.3, .65, .9]
+    assert [float(r['noise_score']) for r in rows] == [0.3, 0.65, 0.9]
     assert [r['sample_id'] for r in rows] == [4, 7, 9]
 
 
@@ -52,27 +57,28 @@ def test_table_of_a_training(trained):
     clean = np.array([int(r['clean_label']) for r in rows])
     assert (given == dataset.given_labels).all()
     assert (clean == dataset.clean_labels).all()
-    assert (given != clean).sum() == round(.3 * 96)
+    assert (given != clean).sum() == round(0.3 * 96)
     # Against the model itself, sample by sample, not in batches.
     model = runner.model.eval()
     pipeline = runner.val_dataloader.dataset.pipeline
     for index in (0, 17, 95):
         packed = pipeline(dataset.get_data_info(index))
         packed = dict(
-            inputs=packed['inputs'][None],
-            data_samples=[packed['data_samples']])
+            inputs=packed['inputs'][None], data_samples=[packed['data_samples']]
+        )
         with torch.no_grad():
-            sample, = model.val_step(packed)
+            (sample,) = model.val_step(packed)
         row = rows[index]
         assert float(row['noise_score']) == pytest.approx(
-            1 - float(sample.pred_score[given[index]]), abs=1e-4)
+            1 - float(sample.pred_score[given[index]]), abs=1e-4
+        )
         assert float(row['uncertainty']) == pytest.approx(
-            float(sample.uncertainty), rel=1e-3)
+            float(sample.uncertainty), rel=1e-3
+        )
     summary = json.loads((work_dir / 'summary.json').read_text())
     assert summary['noise_auroc'] == pytest.approx(
-        auroc(
-            np.array([float(r['noise_score']) for r in rows]),
-            given != clean))
+        auroc(np.array([float(r['noise_score']) for r in rows]), given != clean)
+    )
 
 
 def test_clean_labels_reach_nothing(tmp_path, monkeypatch):
@@ -91,8 +97,7 @@ def test_clean_labels_reach_nothing(tmp_path, monkeypatch):
 # -- summary ------------------------------------------------------------------
 def test_summarize():
     history = [dict(a=float(i)) for i in (3, 9, 1, 2, 3, 4, 5)]
-    assert summarize(history, 5) == dict(
-        a=dict(last=5., best=9., last5_mean=3.))
+    assert summarize(history, 5) == dict(a=dict(last=5.0, best=9.0, last5_mean=3.0))
     assert summarize([], 5) == {}
 
 
@@ -101,34 +106,45 @@ def test_summary_of_a_training(trained):
     summary = json.loads((work_dir / 'summary.json').read_text())
     assert summary['config'] == 'alum_r18_synthfaces_noise30'
     assert summary['seed'] == 0 and summary['epochs'] == 3
-    for name in ('accuracy/top1', 'accuracy/mean_class',
-                 'rejection/uncertainty_20', 'rejection/confidence_30'):
+    for name in (
+        'accuracy/top1',
+        'accuracy/mean_class',
+        'rejection/uncertainty_20',
+        'rejection/confidence_30',
+    ):
         entry = summary['metrics'][name]
         assert set(entry) == {'last', 'best', 'last5_mean'}
         assert 0 <= entry['last'] <= entry['best'] <= 100
     assert {'torch', 'mmengine', 'mmpretrain'} <= set(summary['versions'])
     manifest = json.loads((work_dir / 'label_noise.json').read_text())
     assert manifest['noisy_sha256'] == summary['labels_sha256']
-    assert manifest['num_changed'] == round(.3 * 96)
+    assert manifest['num_changed'] == round(0.3 * 96)
 
 
 def test_config_hash_tells_fine_tuning_from_resuming(tmp_path):
     same = dict(experiment_name='same')
     plain, tuned, resumed, moved = (
-        config_hash(tiny_config(tmp_path, **options)) for options in (
-            same, dict(same, load_from='a.pth'),
+        config_hash(tiny_config(tmp_path, **options))
+        for options in (
+            same,
+            dict(same, load_from='a.pth'),
             dict(same, load_from='a.pth', resume=True),
-            dict(same, train_dataloader__num_workers=3)))
+            dict(same, train_dataloader__num_workers=3),
+        )
+    )
     assert plain == resumed == moved != tuned
 
 
 def test_summary_hashes_follow_what_decides(tmp_path):
     hashes = []
-    for index, options in enumerate([
-            {}, {},
+    for index, options in enumerate(
+        [
+            {},
+            {},
             dict(train_dataloader__dataset__label_noise__seed=5),
-            dict(optim_wrapper__optimizer__lr=7e-3)
-    ]):
+            dict(optim_wrapper__optimizer__lr=7e-3),
+        ]
+    ):
         work_dir = tmp_path / str(index)
         cfg = tiny_config(work_dir, train_cfg__max_epochs=1, **options)
         cfg.experiment_name = 'same'
@@ -167,25 +183,27 @@ def test_other_head_size_is_refused(trained, tmp_path):
     path = str(work_dir / 'epoch_3.pth')
     eight = dict(
         data_preprocessor__num_classes=8,
-        train_dataloader__dataset__metainfo=dict(
-            classes=[*EXPRESSIONS, 'contempt']),
-        val_dataloader__dataset__metainfo=dict(
-            classes=[*EXPRESSIONS, 'contempt']))
+        train_dataloader__dataset__metainfo=dict(classes=[*EXPRESSIONS, 'contempt']),
+        val_dataloader__dataset__metainfo=dict(classes=[*EXPRESSIONS, 'contempt']),
+    )
     with pytest.raises(ValueError, match='8 classes and the checkpoint has 7'):
         Runner.from_cfg(tiny_config(tmp_path, load_from=path, **eight)).test()
     checkpoint = torch.load(path, weights_only=True)
     del checkpoint['meta']['dataset_meta']
     torch.save(checkpoint, tmp_path / 'foreign.pth')
-    cfg = tiny_config(
-        tmp_path, load_from=str(tmp_path / 'foreign.pth'), **eight)
+    cfg = tiny_config(tmp_path, load_from=str(tmp_path / 'foreign.pth'), **eight)
     with pytest.raises(ValueError, match=r'head\.fc\.weight.*\(7, 64\)'):
         Runner.from_cfg(cfg).test()
     # Fine-tuning with other classes is meant.
-    train(tiny_config(
-        tmp_path,
-        default_hooks__checkpoint__strict_shapes=False,
-        train_cfg__max_epochs=1,
-        load_from=path, **eight))
+    train(
+        tiny_config(
+            tmp_path,
+            default_hooks__checkpoint__strict_shapes=False,
+            train_cfg__max_epochs=1,
+            load_from=path,
+            **eight,
+        )
+    )
 
 
 def test_missing_weights_are_refused(trained, tmp_path):
@@ -225,15 +243,13 @@ def test_old_checkpoints_are_removed(trained):
 
 # -- NaN ----------------------------------------------------------------------
 class BreakWeights(Hook):
-
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == 4:
             runner.model.head.fc.weight.data.fill_(math.nan)
 
 
 def test_nan_stops_and_names_the_batch(tmp_path):
-    with pytest.raises(
-            FloatingPointError, match='epoch 2, batch 2 of 3.*Samples'):
+    with pytest.raises(FloatingPointError, match='epoch 2, batch 2 of 3.*Samples'):
         train(tiny_config(tmp_path), BreakWeights())
     assert (tmp_path / 'epoch_1.pth').is_file()
     assert not (tmp_path / 'epoch_2.pth').is_file()
@@ -241,38 +257,41 @@ def test_nan_stops_and_names_the_batch(tmp_path):
 
 # -- relabelling --------------------------------------------------------------
 def test_relabel():
-    scores = np.array([[.5, .4, .1], [.1, .8, .1], [.2, .2, .6], [0., .3, .7]])
-    uncertainty = np.array([.9, .8, .7, .1])
+    scores = np.array(
+        [[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.0, 0.3, 0.7]]
+    )
+    uncertainty = np.array([0.9, 0.8, 0.7, 0.1])
     labels = np.array([1, 0, 0, 0])
     # The two most uncertain: row 0 gains .1 only, row 1 gains .7.
-    rows, new = relabel(scores, uncertainty, labels, .5, .2)
+    rows, new = relabel(scores, uncertainty, labels, 0.5, 0.2)
     assert rows.tolist() == [1] and new.tolist() == [1]
-    rows, new = relabel(scores, uncertainty, labels, 1., .2)
+    rows, new = relabel(scores, uncertainty, labels, 1.0, 0.2)
     assert rows.tolist() == [1, 2, 3] and new.tolist() == [1, 2, 2]
     # The threshold is exclusive.
-    rows, _ = relabel(np.array([[.4, .6]]), np.ones(1), np.zeros(1, int), 1.,
-                      .2)
-    assert rows.tolist() in ([], [0]) and (.6 - .4 > .2) == bool(len(rows))
+    rows, _ = relabel(np.array([[0.4, 0.6]]), np.ones(1), np.zeros(1, int), 1.0, 0.2)
+    assert rows.tolist() in ([], [0]) and (0.6 - 0.4 > 0.2) == bool(len(rows))
 
 
 def test_relabel_reaches_persistent_workers(tmp_path):
     seen = []
 
     class Record(Hook):
-
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if runner.epoch == 2:
-                seen.extend((s.sample_id, int(s.gt_label))
-                            for s in data_batch['data_samples'])
+                seen.extend(
+                    (s.sample_id, int(s.gt_label)) for s in data_batch['data_samples']
+                )
 
-    hook = dict(
-        type='RelabelHook', start_epoch=2, fraction=1., threshold=-1e-9)
+    hook = dict(type='RelabelHook', start_epoch=2, fraction=1.0, threshold=-1e-9)
     runner = train(
         tiny_config(
             tmp_path,
             custom_hooks=[hook],
             train_dataloader__num_workers=1,
-            train_dataloader__persistent_workers=True), Record())
+            train_dataloader__persistent_workers=True,
+        ),
+        Record(),
+    )
     dataset = runner.train_dataloader.dataset
     labels = dataset.all_labels.numpy()
     assert seen and all(labels[i] == label for i, label in seen)
@@ -283,29 +302,27 @@ def test_ramp(tmp_path):
     values = []
 
     class Record(Hook):
-
         def after_train_iter(self, runner, *args, **kwargs):
             values.append(runner.model.head.mine_ratio)
 
-    ramp = dict(
-        type='LinearRampHook', attribute='head.mine_ratio', end=.2, epochs=2)
+    ramp = dict(type='LinearRampHook', attribute='head.mine_ratio', end=0.2, epochs=2)
     train(tiny_config(tmp_path, custom_hooks=[ramp]), Record())
-    expected = [min(i / 6, 1) * .2 for i in range(9)]
+    expected = [min(i / 6, 1) * 0.2 for i in range(9)]
     assert values == pytest.approx(expected)
 
 
 def test_relabelled_labels_stay_in_their_run(tmp_path):
     """Fine-tuning from a relabelled run starts with its own labels."""
-    hooks = [
-        dict(type='RelabelHook', start_epoch=1, fraction=1., threshold=-1e-9)
-    ]
+    hooks = [dict(type='RelabelHook', start_epoch=1, fraction=1.0, threshold=-1e-9)]
     train(tiny_config(tmp_path / 'a', custom_hooks=hooks))
     runner = train(
         tiny_config(
             tmp_path / 'b',
             custom_hooks=hooks,
             train_cfg__max_epochs=1,
-            load_from=str(tmp_path / 'a/epoch_3.pth')))
+            load_from=str(tmp_path / 'a/epoch_3.pth'),
+        )
+    )
     dataset = runner.train_dataloader.dataset
     assert (dataset.all_labels.numpy() == dataset.given_labels).all()
 
@@ -313,11 +330,7 @@ def test_relabelled_labels_stay_in_their_run(tmp_path):
 def test_stale_results_are_removed(tmp_path):
     for name in ('summary.json', 'label_noise.json', 'sample_scores.csv'):
         (tmp_path / name).write_text('old')
-    train(
-        tiny_config(
-            tmp_path,
-            'alum/alum_r18_synthfaces',
-            train_cfg__max_epochs=1))
+    train(tiny_config(tmp_path, 'alum/alum_r18_synthfaces', train_cfg__max_epochs=1))
     assert not (tmp_path / 'label_noise.json').exists()
     assert (tmp_path / 'summary.json').read_text() != 'old'
 
@@ -327,8 +340,8 @@ def test_any_data_set_of_mmpretrain_trains(tmp_path):
     cfg = tiny_config(tmp_path, train_cfg__max_epochs=1)
     cfg.train_dataloader.dataset = dict(
         type='ConcatDataset',
-        datasets=[cfg.train_dataloader.dataset,
-                  cfg.train_dataloader.dataset])
+        datasets=[cfg.train_dataloader.dataset, cfg.train_dataloader.dataset],
+    )
     train(cfg)
     assert (tmp_path / 'summary.json').exists()
     assert not (tmp_path / 'sample_scores.csv').exists()
@@ -345,20 +358,20 @@ def test_no_validation_still_trains(tmp_path):
 
 def test_validation_sets_in_wrappers(tmp_path):
     """The pipeline of the first part prepares the training images."""
-    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces',
-                      train_cfg__max_epochs=1)
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces', train_cfg__max_epochs=1)
     part = dict(cfg.val_dataloader.dataset, num_samples=14)
     cfg.val_dataloader.dataset = dict(
-        type='RepeatDataset', times=1,
-        dataset=dict(type='ConcatDataset', datasets=[part, part]))
+        type='RepeatDataset',
+        times=1,
+        dataset=dict(type='ConcatDataset', datasets=[part, part]),
+    )
     train(cfg)
     assert len(read_scores(tmp_path)) == 96
 
 
 def test_pipeline_without_sample_id(tmp_path):
     """It is said before the training, which goes on, that no table comes."""
-    cfg = tiny_config(
-        tmp_path, 'ce/ce_r18_synthfaces', train_cfg__max_epochs=1)
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces', train_cfg__max_epochs=1)
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.dataset.pipeline[-1] = dict(type='PackInputs')
     cfg.val_evaluator = dict(type='Accuracy')
@@ -368,6 +381,8 @@ def test_pipeline_without_sample_id(tmp_path):
     handler = logging.StreamHandler(log)
     runner.logger.addHandler(handler)
     runner.train()
-    assert 'sample_scores.csv will not be written: the validation pipeline ' \
+    assert (
+        'sample_scores.csv will not be written: the validation pipeline '
         'packs no sample_id' in log.getvalue()
+    )
     assert not (tmp_path / 'sample_scores.csv').exists()

@@ -1,4 +1,5 @@
 """Whole trainings of the joint-distribution GAN, which take seconds."""
+
 import csv
 import itertools
 import json
@@ -9,14 +10,23 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import (CONFIGS, DETERMINISTIC, ROOT, Stop, StopAt,
-                     assert_same_state, environment, results, train)
+from helpers import (
+    CONFIGS,
+    DETERMINISTIC,
+    ROOT,
+    Stop,
+    StopAt,
+    assert_same_state,
+    environment,
+    results,
+    train,
+)
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from mmfer.methods import JointGAN
 from mmfer.methods.gaave.cleaning import Cleaning
-from mmfer.methods.jointgan.samples import sample_grids, settle
+from mmfer.methods.jointgan.samples import recompute_bn_stats, sample_grids
 from mmfer.registry import MODELS
 
 _COUNTER = itertools.count()
@@ -40,18 +50,20 @@ def tiny(work_dir, name=NAME, **options):
         'randomness.deterministic': DETERMINISTIC,
     }
     if 'encoder' in cfg.model:
-        settings.update({
-            'model.decoder.base_channels': 4,
-            'model.discriminator.base_channels': 4,
-            'model.latent_dim': 5,
-            'train_cfg.warmup_epochs': 1,
-        })
+        settings.update(
+            {
+                'model.decoder.base_channels': 4,
+                'model.discriminator.base_channels': 4,
+                'model.latent_dim': 5,
+                'train_cfg.warmup_epochs': 1,
+            }
+        )
     cfg.merge_from_dict(settings)
     for loader in ('train_dataloader', 'val_dataloader'):
         cfg[loader].collate_fn = dict(type='default_collate')
     cfg.merge_from_dict(
-        {key.replace('__', '.'): value
-         for key, value in options.items()})
+        {key.replace('__', '.'): value for key, value in options.items()}
+    )
     cfg.test_dataloader = cfg.val_dataloader
     return cfg
 
@@ -65,9 +77,10 @@ def optimizer_states(runner):
     }
 
 
-@pytest.mark.parametrize('point, epoch', [('before_train_epoch', 1),
-                                          ('before_train_epoch', 2),
-                                          ('before_val_epoch', 2)])
+@pytest.mark.parametrize(
+    'point, epoch',
+    [('before_train_epoch', 1), ('before_train_epoch', 2), ('before_val_epoch', 2)],
+)
 def test_resume_is_identical(tmp_path, point, epoch):
     """Both optimizers and the vectors of spectral norms included."""
     whole = train(tiny(tmp_path / 'whole'))
@@ -88,16 +101,16 @@ class Phases(Hook):
         self.seen = []
 
     def before_train_epoch(self, runner):
-        self.before = {
-            k: v.clone() for k, v in runner.model.named_parameters()
-        }
+        self.before = {k: v.clone() for k, v in runner.model.named_parameters()}
 
     def after_train_epoch(self, runner):
-        self.seen.append({
-            name.split('.')[0]
-            for name, value in runner.model.named_parameters()
-            if not torch.equal(value, self.before[name])
-        })
+        self.seen.append(
+            {
+                name.split('.')[0]
+                for name, value in runner.model.named_parameters()
+                if not torch.equal(value, self.before[name])
+            }
+        )
 
 
 @pytest.mark.parametrize('warmup', [0, 2])
@@ -111,8 +124,7 @@ def test_phases(tmp_path, warmup):
         played = entry['epoch'] > warmup
         assert ('d_joint' in entry.get('figures', {})) == played
         assert set(entry['losses']) == {'loss_ce', 'loss_va'}
-        assert {'va/ccc', 'va/mse_valence', 'accuracy/top1'} <= set(
-            entry['metrics'])
+        assert {'va/ccc', 'va/mse_valence', 'accuracy/top1'} <= set(entry['metrics'])
 
 
 def test_warmup_without_end(tmp_path):
@@ -127,25 +139,26 @@ def test_loop_is_for_the_game(tmp_path):
         train(cfg)
 
 
-@pytest.mark.parametrize('weights', [{}, dict(joint=0),
-                                     dict(image=0, latent=0, labels=0)])
-@pytest.mark.parametrize('d_loss, d_joint, told', [
-    (.01, .01, True), (.2, .2, False), (.2, .01, True)])
-def test_collapse_is_told(tmp_path, monkeypatch, weights, d_loss, d_joint,
-                          told):
+@pytest.mark.parametrize(
+    'weights', [{}, dict(joint=0), dict(image=0, latent=0, labels=0)]
+)
+@pytest.mark.parametrize(
+    'd_loss, d_joint, told', [(0.01, 0.01, True), (0.2, 0.2, False), (0.2, 0.01, True)]
+)
+def test_collapse_is_told(tmp_path, monkeypatch, weights, d_loss, d_joint, told):
     """Of the scores that play; the others add a constant 2 each."""
     if weights.get('joint') == 0:
-        told = d_loss == .01
+        told = d_loss == 0.01
 
     def step(self, real, generated, optim_wrapper):
         parts = torch.full_like(self.score_weights, d_loss)
         parts[-1] = d_joint
-        parts = torch.where(self.score_weights == 0, 2., parts)
+        parts = torch.where(self.score_weights == 0, 2.0, parts)
         return dict(d_loss=parts.mean(), d_joint=parts[-1])
 
     monkeypatch.setattr(JointGAN, 'step_discriminator', step)
     train(tiny(tmp_path, model__score_weights=weights, custom_hooks=[]))
-    log, = tmp_path.glob('*/*.log')
+    (log,) = tmp_path.glob('*/*.log')
     warnings = log.read_text().count('tells all tuples apart')
     assert warnings == told
     assert not told or 'discriminator_steps' in log.read_text()
@@ -180,12 +193,12 @@ def test_values_alone(tmp_path):
     train(cfg)
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert set(summary['metrics']) == {
-        f'va/{m}{d}' for m in ('ccc', 'mse')
-        for d in ('', '_valence', '_arousal')
+        f'va/{m}{d}' for m in ('ccc', 'mse') for d in ('', '_valence', '_arousal')
     }
     assert summary['metrics']['va/mse']['best'] == min(
         e['metrics']['va/mse']
-        for e in json.loads((tmp_path / 'history.json').read_text()))
+        for e in json.loads((tmp_path / 'history.json').read_text())
+    )
     assert not (tmp_path / 'sample_scores.csv').exists()
     assert (tmp_path / 'pictures/va_epoch_2.png').exists()
     assert not (tmp_path / 'pictures/epoch_2.png').exists()
@@ -194,7 +207,8 @@ def test_values_alone(tmp_path):
 def test_wrapped_data_set(tmp_path):
     cfg = tiny(tmp_path, train_cfg__max_epochs=2)
     cfg.train_dataloader.dataset = dict(
-        type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
+        type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset
+    )
     train(cfg)
     assert (tmp_path / 'pictures/epoch_2.png').exists()
 
@@ -209,8 +223,9 @@ def test_cleaned_before(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Cleaning, 'attack_all', attack)
     cfg = tiny(tmp_path, train_cfg__max_epochs=2)
-    cfg.custom_hooks = [dict(type='GAAVEHook', tau=0, fit='full',
-                             split=False, annotate=False)]
+    cfg.custom_hooks = [
+        dict(type='GAAVEHook', tau=0, fit='full', split=False, annotate=False)
+    ]
     runner = train(cfg)
     assert [type(backbone).__name__ for backbone in seen] == ['PlainVGG16']
     assert len(runner.train_dataloader.dataset) == 57
@@ -218,15 +233,16 @@ def test_cleaned_before(tmp_path, monkeypatch):
 
 def test_pictures_change_nothing(tmp_path):
     hooks = [dict(type='JointGANPicturesHook', interval=2, rows=3)]
-    with_pictures = train(
-        tiny(tmp_path / 'a', custom_hooks=hooks))
+    with_pictures = train(tiny(tmp_path / 'a', custom_hooks=hooks))
     without = train(tiny(tmp_path / 'b', custom_hooks=[]))
-    assert_same_state(with_pictures.model.state_dict(),
-                      without.model.state_dict())
+    assert_same_state(with_pictures.model.state_dict(), without.model.state_dict())
     folder = tmp_path / 'a/pictures'
     assert {p.name for p in folder.iterdir()} == {
-        'epoch_2.png', 'epoch_3.png', 'va_epoch_2.png', 'va_epoch_3.png',
-        'scores.png'
+        'epoch_2.png',
+        'epoch_3.png',
+        'va_epoch_2.png',
+        'va_epoch_3.png',
+        'scores.png',
     }
     # Two pixels for each of the grid, and words around.
     height, width = cv2.imread(str(folder / 'epoch_3.png')).shape[:2]
@@ -243,29 +259,34 @@ def test_pictures_change_nothing(tmp_path):
     values = np.stack([i['gt_va'] for i in infos])
     va = values[labels == 0].mean(0)
     image = model.generate(
-        latent[1:2], (torch.tensor([0]), torch.tensor(va)[None].float()),
-        settle(model, labels, values, 0))
+        latent[1:2],
+        (torch.tensor([0]), torch.tensor(va)[None].float()),
+        recompute_bn_stats(model, labels, values, 0),
+    )
     expected = (127.5 * (image[0, 0] + 1)).round().numpy()
     assert np.abs(grid[36:68, 2:34] - expected).max() <= 1
 
 
 def test_average_of_weights_resumes(tmp_path):
     """mmengine's EMAHook goes with the game."""
-    hooks = [dict(type='EMAHook', momentum=.5)]
+    hooks = [dict(type='EMAHook', momentum=0.5)]
     train(tiny(tmp_path / 'whole', custom_hooks=hooks))
     with pytest.raises(Stop):
-        train(tiny(tmp_path / 'parts', custom_hooks=hooks),
-              StopAt('before_train_epoch', 2))
+        train(
+            tiny(tmp_path / 'parts', custom_hooks=hooks),
+            StopAt('before_train_epoch', 2),
+        )
     train(tiny(tmp_path / 'parts', custom_hooks=hooks, resume=True))
     whole, parts = (
-        torch.load(tmp_path / name / 'epoch_3.pth')
-        for name in ('whole', 'parts'))
+        torch.load(tmp_path / name / 'epoch_3.pth') for name in ('whole', 'parts')
+    )
     for key in ('state_dict', 'ema_state_dict'):
         assert_same_state(whole[key], parts[key])
     name = 'encoder.head.labels.weight'
     # mmengine moves one of them to the CPU.
-    assert not torch.equal(whole['state_dict'][name].cpu(),
-                           whole['ema_state_dict'][f'module.{name}'].cpu())
+    assert not torch.equal(
+        whole['state_dict'][name].cpu(), whole['ema_state_dict'][f'module.{name}'].cpu()
+    )
     assert results(tmp_path / 'whole') == results(tmp_path / 'parts')
 
 
@@ -281,10 +302,10 @@ def test_any_backbone(tmp_path):
     # With fewer than 8 channels, channels last, oneDNN writes beyond the end
     # of its memory in strided 1 x 1 convolutions (torch 2.14, AVX2).
     cfg.model.encoder.backbone = dict(
-        type='ResNetSmallStem', depth=18, stem_channels=8, base_channels=8)
+        type='ResNetSmallStem', depth=18, stem_channels=8, base_channels=8
+    )
     cfg.model.encoder.head.pool = True
-    before = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    before = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     after = train(cfg).model.encoder.state_dict()
     assert after.keys() == before.encoder.state_dict().keys()
     assert 'backbone.layer4.1.conv2.weight' in after
@@ -298,13 +319,31 @@ def test_exported_encoder_tests_like_the_model(tmp_path):
     target = tmp_path / 'encoder.pth'
     tiny(tmp_path / 'test', 'ce/ce_vgg16_synthfaces').dump(tmp_path / 'ce.py')
     for command in (
-        ['tools/model_converters/export_network.py',
-         tmp_path / 'gan/epoch_2.pth', target, '--network', 'encoder'],
-        ['tools/test.py', tmp_path / 'ce.py', target, '--work-dir',
-         tmp_path / 'test', '--out', tmp_path / 'metrics.json', '--out-item',
-         'metrics']):
-        done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT,
-                              capture_output=True, text=True)
+        [
+            'tools/model_converters/export_network.py',
+            tmp_path / 'gan/epoch_2.pth',
+            target,
+            '--network',
+            'encoder',
+        ],
+        [
+            'tools/test.py',
+            tmp_path / 'ce.py',
+            target,
+            '--work-dir',
+            tmp_path / 'test',
+            '--out',
+            tmp_path / 'metrics.json',
+            '--out-item',
+            'metrics',
+        ],
+    ):
+        done = subprocess.run(
+            [sys.executable, *map(str, command)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
     tested = json.loads((tmp_path / 'metrics.json').read_text())
     for name in ('accuracy/top1', 'va/ccc', 'va/mse_arousal'):
@@ -313,31 +352,45 @@ def test_exported_encoder_tests_like_the_model(tmp_path):
 
 def test_two_processes(tmp_path):
     """Train, stay together, score every sample, resume."""
-    cfg = tiny(tmp_path, default_hooks__checkpoint__max_keep_ckpts=-1,
-               train_dataloader__dataset__num_samples=63)
-    cfg.custom_hooks = [dict(type='EMAHook', momentum=.5)]
+    cfg = tiny(
+        tmp_path,
+        default_hooks__checkpoint__max_keep_ckpts=-1,
+        train_dataloader__dataset__num_samples=63,
+    )
+    cfg.custom_hooks = [dict(type='EMAHook', momentum=0.5)]
     path = str(tmp_path / 'gan.py')
     cfg.dump(path)
 
     def launch(work_dir, *arguments):
         done = subprocess.run(
-            [sys.executable, '-m', 'torch.distributed.run', '--standalone',
-             '--nproc-per-node=2', f'{ROOT}/tools/train.py', path,
-             '--launcher=pytorch', f'--work-dir={work_dir}', *arguments],
-            capture_output=True, text=True, cwd=ROOT,
-            env=environment(CUDA_VISIBLE_DEVICES=''))
+            [
+                sys.executable,
+                '-m',
+                'torch.distributed.run',
+                '--standalone',
+                '--nproc-per-node=2',
+                f'{ROOT}/tools/train.py',
+                path,
+                '--launcher=pytorch',
+                f'--work-dir={work_dir}',
+                *arguments,
+            ],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=environment(CUDA_VISIBLE_DEVICES=''),
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         return torch.load(work_dir / 'epoch_3.pth')
 
     whole = launch(tmp_path / 'whole')
-    resumed = launch(tmp_path / 'resumed',
-                     f'--resume={tmp_path}/whole/epoch_2.pth')
+    resumed = launch(tmp_path / 'resumed', f'--resume={tmp_path}/whole/epoch_2.pth')
     for key in ('state_dict', 'ema_state_dict'):
         assert_same_state(whole[key], resumed[key])
-    rows = list(csv.DictReader(
-        (tmp_path / 'whole/sample_scores.csv').read_text().splitlines()))
+    rows = list(
+        csv.DictReader((tmp_path / 'whole/sample_scores.csv').read_text().splitlines())
+    )
     assert [int(row['sample_id']) for row in rows] == list(range(63))
     # A checkpoint of one process is one of two.
-    model = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     model.load_state_dict(whole['state_dict'])

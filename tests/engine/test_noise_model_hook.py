@@ -1,18 +1,26 @@
 """Fits between epochs: when, of what, after a resume, with clean labels."""
+
 import csv
 import json
 
 import numpy as np
 import pytest
 import torch
-from helpers import (Stop, StopAt, assert_same_state, optimizer_state,
-                     poison_clean_labels, results, tiny_config, train)
+from helpers import (
+    Stop,
+    StopAt,
+    assert_same_state,
+    optimizer_state,
+    poison_clean_labels,
+    results,
+    tiny_config,
+    train,
+)
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmfer.engine.hooks import noise_model
-from mmfer.engine.scoring import (augmented_view, evaluation_view,
-                                  training_set)
+from mmfer.engine.scoring import augmented_view, evaluation_view, training_set
 from mmfer.evaluation import auroc
 
 CONFIG = 'resup/resup_r18_synthfaces_noise30'
@@ -37,8 +45,11 @@ class Watch(Hook):
         model = runner.model
         self.log = getattr(self, 'log', [])
         self.log.append(
-            (set.union(*self.losses),
-             [m.mixture.weight.clone() for m in model.noise_models]))
+            (
+                set.union(*self.losses),
+                [m.mixture.weight.clone() for m in model.noise_models],
+            )
+        )
 
     priority = 'LOWEST'
 
@@ -47,8 +58,12 @@ class Watch(Hook):
 def test_fits(tmp_path, source):
     watch = Watch()
     cfg = config(
-        tmp_path, model__score_source=source, model__warmup_epochs=2,
-        train_cfg__max_epochs=5, model__refit_interval=2)
+        tmp_path,
+        model__score_source=source,
+        model__warmup_epochs=2,
+        train_cfg__max_epochs=5,
+        model__refit_interval=2,
+    )
     runner = train(cfg, watch)
     with_consistency = ['loss_consistency' in names for names, _ in watch.log]
     assert with_consistency == [False, False, True, True, True]
@@ -56,8 +71,7 @@ def test_fits(tmp_path, source):
     changed = [not torch.equal(a, b) for a, b in zip(weights, weights[1:])]
     assert changed == [True, False, True, False]  # after epochs 2 and 4
     history = json.loads((tmp_path / 'history.json').read_text())
-    assert ['figures' in e for e in history] == [False, True, False, True,
-                                                 False]
+    assert ['figures' in e for e in history] == [False, True, False, True, False]
     figures = history[1]['figures']
     assert figures['samples'] == 96 and figures['fit_taken'] == [True, True]
     assert runner.model._collected is None
@@ -72,8 +86,9 @@ def test_views_of_the_training_set(tmp_path):
     def images(view):
         return torch.stack([view[i]['inputs'] for i in range(96)])
 
-    trained, plain, augmented = map(images, (
-        dataset, evaluation_view(runner), augmented_view(runner)))
+    trained, plain, augmented = map(
+        images, (dataset, evaluation_view(runner), augmented_view(runner))
+    )
     flipped = plain.flip(-1)
     for view in (trained, augmented):
         same = (view == plain).flatten(1).all(1)
@@ -84,19 +99,25 @@ def test_views_of_the_training_set(tmp_path):
     assert torch.equal(images(dataset), trained)
 
 
-@pytest.mark.parametrize('name, source, point, epoch', [
-    ('resup', 'epoch', 'before_train_epoch', 1),
-    ('resup', 'epoch', 'before_val_epoch', 2),
-    ('resup', 'pass', 'before_train_epoch', 2),
-    ('coteaching', 'epoch', 'before_train_epoch', 2),
-    ('jocor', 'augmented_pass', 'before_train_epoch', 1),
-])
+@pytest.mark.parametrize(
+    'name, source, point, epoch',
+    [
+        ('resup', 'epoch', 'before_train_epoch', 1),
+        ('resup', 'epoch', 'before_val_epoch', 2),
+        ('resup', 'pass', 'before_train_epoch', 2),
+        ('coteaching', 'epoch', 'before_train_epoch', 2),
+        ('jocor', 'augmented_pass', 'before_train_epoch', 1),
+    ],
+)
 def test_resume_is_identical(tmp_path, name, source, point, epoch):
 
     def settings(folder, **options):
         return config(
-            tmp_path / folder, f'{name}/{name}_r18_synthfaces_noise30',
-            model__score_source=source, **options)
+            tmp_path / folder,
+            f'{name}/{name}_r18_synthfaces_noise30',
+            model__score_source=source,
+            **options,
+        )
 
     whole = train(settings('whole'))
     with pytest.raises(Stop):
@@ -125,8 +146,8 @@ def test_clean_labels_reach_nothing(tmp_path, monkeypatch):
     ]
     assert tables[0] == tables[1]
     figures = [
-        json.loads((tmp_path / name / 'history.json').read_text())[0]
-        ['figures'] for name in 'ab'
+        json.loads((tmp_path / name / 'history.json').read_text())[0]['figures']
+        for name in 'ab'
     ]
     assert figures[0]['weight_auroc'] != figures[1]['weight_auroc']
     assert figures[0]['noise_rate'] == figures[1]['noise_rate']
@@ -136,37 +157,48 @@ def test_table_and_figures(tmp_path):
     train(config(tmp_path))
     rows = read_scores(tmp_path)
     assert list(rows[0]) == [
-        'sample_id', 'image', 'given_label', 'uncertainty', 'confidence',
-        'clean_probability_1', 'clean_probability_2', 'noise_score',
-        'suggested_label', 'decision', 'clean_label'
+        'sample_id',
+        'image',
+        'given_label',
+        'uncertainty',
+        'confidence',
+        'clean_probability_1',
+        'clean_probability_2',
+        'noise_score',
+        'suggested_label',
+        'decision',
+        'clean_label',
     ]
     columns = {
         name: np.array([float(row[name]) for row in rows])
-        for name in ('clean_probability_1', 'clean_probability_2',
-                     'noise_score', 'given_label', 'clean_label')
+        for name in (
+            'clean_probability_1',
+            'clean_probability_2',
+            'noise_score',
+            'given_label',
+            'clean_label',
+        )
     }
-    mean = (columns['clean_probability_1'] + columns['clean_probability_2'])
+    mean = columns['clean_probability_1'] + columns['clean_probability_2']
     assert columns['noise_score'] == pytest.approx(1 - mean / 2, abs=2e-3)
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['noise_auroc'] == pytest.approx(
-        auroc(columns['noise_score'],
-              columns['given_label'] != columns['clean_label']))
+        auroc(columns['noise_score'], columns['given_label'] != columns['clean_label'])
+    )
 
 
 def test_a_fit_that_is_not_taken_is_logged(tmp_path):
     # A separation that no fit can have.
-    runner = train(
-        config(tmp_path, model__noise_model=dict(min_separation=2.)))
+    runner = train(config(tmp_path, model__noise_model=dict(min_separation=2.0)))
     assert not runner.model.noise_models[0].fitted
-    log, = tmp_path.glob('*/*.log')
+    (log,) = tmp_path.glob('*/*.log')
     text = log.read_text()
     assert 'train longer before (warmup_epochs)' in text
     assert 'fit not taken and fit not taken' in text
     rows = read_scores(tmp_path)
     assert {row['clean_probability_1'] for row in rows} == {'1'}
     assert len({row['noise_score'] for row in rows}) > 10
-    figures = json.loads(
-        (tmp_path / 'history.json').read_text())[-1]['figures']
+    figures = json.loads((tmp_path / 'history.json').read_text())[-1]['figures']
     assert figures['fit_taken'] == [False, False]
     assert figures['noise_rate'] == [None, None]
     assert 'weight_auroc' not in figures
@@ -175,13 +207,15 @@ def test_a_fit_that_is_not_taken_is_logged(tmp_path):
 def test_fits_to_other_data_are_forgotten(tmp_path):
     train(config(tmp_path / 'a'))
     watch = Watch()
-    cfg = config(tmp_path / 'b', model__warmup_epochs=2,
-                 load_from=str(tmp_path / 'a/epoch_3.pth'))
+    cfg = config(
+        tmp_path / 'b',
+        model__warmup_epochs=2,
+        load_from=str(tmp_path / 'a/epoch_3.pth'),
+    )
     runner = Runner.from_cfg(cfg)
     states = []
 
     class Look(Hook):
-
         def before_train_epoch(self, runner):
             states.append(runner.model.noise_models[0].fitted)
 
@@ -202,7 +236,7 @@ def test_with_relabelling(tmp_path, monkeypatch):
     monkeypatch.setattr(noise_model, 'weight_figures', spy)
     hooks = [
         dict(type='NoiseModelHook'),
-        dict(type='RelabelHook', start_epoch=1, fraction=1., threshold=-1e-9)
+        dict(type='RelabelHook', start_epoch=1, fraction=1.0, threshold=-1e-9),
     ]
     dataset = training_set(train(config(tmp_path, custom_hooks=hooks)))
     given = dataset.given_labels != dataset.clean_labels
@@ -214,8 +248,8 @@ def test_with_relabelling(tmp_path, monkeypatch):
 
 def test_wrong_model(tmp_path):
     cfg = tiny_config(
-        tmp_path, 'ce/ce_r18_synthfaces',
-        custom_hooks=[dict(type='NoiseModelHook')])
+        tmp_path, 'ce/ce_r18_synthfaces', custom_hooks=[dict(type='NoiseModelHook')]
+    )
     with pytest.raises(TypeError, match='FERClassifier'):
         train(cfg)
 

@@ -1,22 +1,34 @@
 """A run that was stopped ends like one that was not."""
+
 import pytest
 import torch
-from helpers import (Stop, StopAt, assert_same_state, optimizer_state,
-                     results, tiny_config, train)
+from helpers import (
+    Stop,
+    StopAt,
+    assert_same_state,
+    optimizer_state,
+    results,
+    tiny_config,
+    train,
+)
 
 
-@pytest.mark.parametrize('name, point, epoch, workers', [
-    ('ce', 'before_train_epoch', 1, 0),
-    ('rul', 'before_train_epoch', 2, 0),
-    ('alum', 'before_train_epoch', 1, 0),
-    ('alum', 'before_val_epoch', 2, 0),
-    ('alum', 'before_train_epoch', 2, 2),
-])
+@pytest.mark.parametrize(
+    'name, point, epoch, workers',
+    [
+        ('ce', 'before_train_epoch', 1, 0),
+        ('rul', 'before_train_epoch', 2, 0),
+        ('alum', 'before_train_epoch', 1, 0),
+        ('alum', 'before_val_epoch', 2, 0),
+        ('alum', 'before_train_epoch', 2, 2),
+    ],
+)
 def test_resume_is_identical(tmp_path, name, point, epoch, workers):
     config = f'{name}/{name}_r18_synthfaces_noise30'
     loader = dict(
         train_dataloader__num_workers=workers,
-        train_dataloader__persistent_workers=workers > 0)
+        train_dataloader__persistent_workers=workers > 0,
+    )
     whole = train(tiny_config(tmp_path / 'whole', config, **loader))
     cfg = tiny_config(tmp_path / 'parts', config, **loader)
     with pytest.raises(Stop):
@@ -35,14 +47,11 @@ def test_resume_is_identical(tmp_path, name, point, epoch, workers):
 def test_one_cycle_survives_resume(tmp_path):
     """mmengine's has a function in what it calls its state."""
     schedule = dict(
-        type='OneCycleLR',
-        eta_max=.05,
-        total_steps=3,
-        convert_to_iter_based=True)
+        type='OneCycleLR', eta_max=0.05, total_steps=3, convert_to_iter_based=True
+    )
 
     def config(folder, **options):
-        return tiny_config(
-            tmp_path / folder, param_scheduler=[schedule], **options)
+        return tiny_config(tmp_path / folder, param_scheduler=[schedule], **options)
 
     whole = train(config('whole'))
     with pytest.raises(Stop):
@@ -60,18 +69,18 @@ def test_seed_and_workers(tmp_path):
             tmp_path / 'b',
             train_cfg__max_epochs=1,
             train_dataloader__num_workers=2,
-            train_dataloader__persistent_workers=True))
+            train_dataloader__persistent_workers=True,
+        )
+    )
     third = train(
-        tiny_config(
-            tmp_path / 'c', train_cfg__max_epochs=1, randomness__seed=1))
+        tiny_config(tmp_path / 'c', train_cfg__max_epochs=1, randomness__seed=1)
+    )
     assert_same_state(first.model.state_dict(), second.model.state_dict())
-    assert not torch.equal(first.model.head.fc.weight,
-                           third.model.head.fc.weight)
+    assert not torch.equal(first.model.head.fc.weight, third.model.head.fc.weight)
 
 
 def test_relabelling_survives_resume(tmp_path):
-    hook = dict(
-        type='RelabelHook', start_epoch=1, fraction=1., threshold=-1e-9)
+    hook = dict(type='RelabelHook', start_epoch=1, fraction=1.0, threshold=-1e-9)
 
     def config(folder, **options):
         return tiny_config(tmp_path / folder, custom_hooks=[hook], **options)
@@ -80,9 +89,7 @@ def test_relabelling_survives_resume(tmp_path):
     with pytest.raises(Stop):
         train(config('parts'), StopAt('before_train_epoch', 2))
     resumed = train(config('parts', resume=True))
-    labels = [
-        r.train_dataloader.dataset.get_gt_labels() for r in (whole, resumed)
-    ]
+    labels = [r.train_dataloader.dataset.get_gt_labels() for r in (whole, resumed)]
     assert (labels[0] == labels[1]).all()
     assert (labels[0] != whole.train_dataloader.dataset.given_labels).any()
     assert_same_state(whole.model.state_dict(), resumed.model.state_dict())

@@ -1,4 +1,5 @@
 """Stages are found again by what decides them."""
+
 import json
 import threading
 
@@ -10,9 +11,20 @@ from mmfer.engine.stages import Stages, fingerprint
 
 def test_fingerprint_tells_values_apart():
     values = [
-        1, 1., '1', None, [1], [1, 2], [2, 1], dict(a=1), dict(a=1, b=2),
-        np.arange(3), np.arange(3.), np.arange(4)[:, None],
-        np.arange(4).reshape(2, 2), [np.arange(3)]
+        1,
+        1.0,
+        '1',
+        None,
+        [1],
+        [1, 2],
+        [2, 1],
+        dict(a=1),
+        dict(a=1, b=2),
+        np.arange(3),
+        np.arange(3.0),
+        np.arange(4)[:, None],
+        np.arange(4).reshape(2, 2),
+        [np.arange(3)],
     ]
     prints = [fingerprint(value) for value in values]
     assert len(set(prints)) == len(prints)
@@ -32,19 +44,21 @@ def test_done_once(tmp_path):
         return dict(a=np.arange(3), b=np.array(['x', 'yy']))
 
     stages = Stages(str(tmp_path))
-    settings = dict(rate=.5, labels=np.arange(9))
-    results = [stages.run('one', settings, compute),
-               Stages(str(tmp_path)).run('one', settings, compute)]
+    settings = dict(rate=0.5, labels=np.arange(9))
+    results = [
+        stages.run('one', settings, compute),
+        Stages(str(tmp_path)).run('one', settings, compute),
+    ]
     assert len(calls) == 1
     for result in results:
         assert result['a'].tolist() == [0, 1, 2]
         assert result['b'].tolist() == ['x', 'yy']
-    stages.run('one', dict(settings, rate=.6), compute)
+    stages.run('one', dict(settings, rate=0.6), compute)
     stages.run('one', dict(settings, labels=np.arange(9)[::-1]), compute)
     stages.run('two', settings, compute)
     assert len(set(calls)) == 4
     text = json.loads((tmp_path / calls[0] / 'settings.json').read_text())
-    assert text['rate'] == .5 and text['labels'].startswith('int64 (9,)')
+    assert text['rate'] == 0.5 and text['labels'].startswith('int64 (9,)')
 
 
 def test_failed_stage_is_done_again(tmp_path):
@@ -57,8 +71,11 @@ def test_failed_stage_is_done_again(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         stages.run('one', {}, fail)
     # In the same folder, where it finds what is done.
-    found = stages.run('one', {}, lambda folder: dict(
-        seen=np.array(open(f'{folder}/half').read() == '')))
+    found = stages.run(
+        'one',
+        {},
+        lambda folder: dict(seen=np.array(open(f'{folder}/half').read() == '')),
+    )
     assert found['seen']
 
 
@@ -76,12 +93,11 @@ def test_two_runs_at_one_stage(tmp_path):
         found.append(Stages(str(tmp_path)).run('x', dict(b=1), compute))
 
     first, second = [], []
-    threads = [threading.Thread(target=run, args=(found, ))
-               for found in (first, second)]
+    threads = [threading.Thread(target=run, args=(found,)) for found in (first, second)]
     threads[0].start()
     assert begun.wait(20)
     threads[1].start()
-    threads[1].join(.3)
+    threads[1].join(0.3)
     assert threads[1].is_alive() and len(calls) == 1
     go.set()
     for thread in threads:

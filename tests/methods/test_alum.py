@@ -1,4 +1,5 @@
 """ALUM's equations against loops, its edges and its options."""
+
 import math
 from unittest import mock
 
@@ -23,16 +24,14 @@ def build(num_classes=C, in_channels=D, **options):
     torch.manual_seed(0)
     return MODELS.build(
         dict(
-            type='ALUMHead',
-            num_classes=num_classes,
-            in_channels=in_channels,
-            **options)).double()
+            type='ALUMHead', num_classes=num_classes, in_channels=in_channels, **options
+        )
+    ).double()
 
 
 def features(batch=B, dim=D, seed=1):
     generator = torch.Generator().manual_seed(seed)
-    mean, log_var = torch.randn(
-        2, batch, dim, generator=generator, dtype=torch.float64)
+    mean, log_var = torch.randn(2, batch, dim, generator=generator, dtype=torch.float64)
     return mean.requires_grad_(), log_var.requires_grad_()
 
 
@@ -43,12 +42,15 @@ def samples_of(labels):
 def run(head, mean, log_var, labels=LABELS, anchors=None, shuffled=SHUFFLED):
     """Loss with given anchors and permutations."""
     anchors = [False] * len(labels) if anchors is None else anchors
-    with mock.patch(f'{HEAD}.choose_anchors',
-                    return_value=torch.tensor(anchors)), \
-            mock.patch(
-                f'{HEAD}.random_partners',
-                side_effect=lambda size, count, device: [
-                    torch.tensor(p) for p in shuffled[:count]]):
+    with (
+        mock.patch(f'{HEAD}.choose_anchors', return_value=torch.tensor(anchors)),
+        mock.patch(
+            f'{HEAD}.random_partners',
+            side_effect=lambda size, count, device: [
+                torch.tensor(p) for p in shuffled[:count]
+            ],
+        ),
+    ):
         return head.loss(GaussianFeature(mean, log_var), samples_of(labels))
 
 
@@ -62,8 +64,7 @@ def loop_mine(mean, labels, reading):
     """Eq. 10; None where no image qualifies."""
     rows, partners = mean.tolist(), []
     for i in range(len(rows)):
-        same = [j for j in range(len(rows))
-                if labels[j] == labels[i] and j != i]
+        same = [j for j in range(len(rows)) if labels[j] == labels[i] and j != i]
         other = [j for j in range(len(rows)) if labels[j] != labels[i]]
 
         def similarity(j, i=i):
@@ -76,9 +77,14 @@ def loop_mine(mean, labels, reading):
         measure = dict(
             prose=(similarity, distance),
             similarity=(similarity, similarity),
-            distance=(distance, distance))[reading]
-        partners.append((min(same, key=measure[0]) if same else None,
-                         min(other, key=measure[1]) if other else None))
+            distance=(distance, distance),
+        )[reading]
+        partners.append(
+            (
+                min(same, key=measure[0]) if same else None,
+                min(other, key=measure[1]) if other else None,
+            )
+        )
     return partners
 
 
@@ -90,26 +96,27 @@ def loop_partners(mined, anchors, use=(True, True)):
         for mine, wanted in zip(pair, use, strict=True):
             if wanted:
                 random = next(drawn)[i]
-                row.append(
-                    mine if anchors[i] and mine is not None else random)
+                row.append(mine if anchors[i] and mine is not None else random)
         chosen.append(row or [SHUFFLED[0][i]])
     return chosen
 
 
 def loop_classification(mean, log_var, labels, fc, partners):
     """Eqs. 11 and 13."""
-    total = 0.
+    total = 0.0
     for i in range(len(labels)):
         triplet = [i, *partners[i]]
         mixed = []
         for d in range(mean.shape[1]):
             sigma = [log_var[j, d].exp() for j in triplet]
             mixed.append(
-                sum(s / sum(sigma) * mean[j, d]
-                    for s, j in zip(sigma, triplet, strict=True)))
+                sum(
+                    s / sum(sigma) * mean[j, d]
+                    for s, j in zip(sigma, triplet, strict=True)
+                )
+            )
         logits = [
-            sum(fc.weight[c, d] * mixed[d]
-                for d in range(len(mixed))) + fc.bias[c]
+            sum(fc.weight[c, d] * mixed[d] for d in range(len(mixed))) + fc.bias[c]
             for c in range(len(fc.bias))
         ]
         norm = sum(v.exp() for v in logits)
@@ -122,10 +129,10 @@ def loop_hinge(mean, i, positive, negative, margin):
     """Summand of Eq. 14; 0 for an image without both partners."""
     if positive is None or negative is None:
         return None
-    attraction = sum((mean[i, d] - mean[positive, d])**2
-                     for d in range(mean.shape[1]))
-    repulsion = sum((mean[i, d] - mean[negative, d])**2
-                    for d in range(mean.shape[1]))
+    attraction = sum(
+        (mean[i, d] - mean[positive, d]) ** 2 for d in range(mean.shape[1])
+    )
+    repulsion = sum((mean[i, d] - mean[negative, d]) ** 2 for d in range(mean.shape[1]))
     value = attraction - repulsion + margin
     return value if value > 0 else 0 * value
 
@@ -151,7 +158,8 @@ def test_readings_differ_in_the_printed_sign():
     labels = torch.arange(64) % 3
     prose, similarity, distance = (
         mine_adversarial(mean, labels, name)
-        for name in ('prose', 'similarity', 'distance'))
+        for name in ('prose', 'similarity', 'distance')
+    )
     assert torch.equal(prose.positive, similarity.positive)
     assert torch.equal(prose.negative, distance.negative)
     assert not (prose.positive == distance.positive).any()
@@ -161,9 +169,10 @@ def test_readings_differ_in_the_printed_sign():
 def test_mining_ignores_length():
     mean, _ = features(32)
     labels = torch.arange(32) % 4
-    longer = mean * torch.linspace(.1, 9, 32, dtype=torch.float64)[:, None]
-    for a, b in zip(mine_adversarial(mean, labels),
-                    mine_adversarial(longer, labels), strict=True):
+    longer = mean * torch.linspace(0.1, 9, 32, dtype=torch.float64)[:, None]
+    for a, b in zip(
+        mine_adversarial(mean, labels), mine_adversarial(longer, labels), strict=True
+    ):
         assert torch.equal(a, b)
 
 
@@ -178,7 +187,7 @@ def test_mining_of_a_zero_mean():
 
 # -- p -----------------------------------------------------------------------
 @pytest.mark.parametrize('size', [1, 2, 7, 50, 128])
-@pytest.mark.parametrize('ratio', [0, .1, .2, .5, 1])
+@pytest.mark.parametrize('ratio', [0, 0.1, 0.2, 0.5, 1])
 def test_number_of_anchors(size, ratio):
     anchors = choose_anchors(size, ratio, CPU)
     assert anchors.dtype == torch.bool and len(anchors) == size
@@ -187,12 +196,12 @@ def test_number_of_anchors(size, ratio):
 
 def test_anchors_are_chosen_uniformly():
     torch.manual_seed(0)
-    share = sum(choose_anchors(10, .2, CPU) for _ in range(2000)) / 2000
-    assert ((share - .2).abs() < .04).all()
+    share = sum(choose_anchors(10, 0.2, CPU) for _ in range(2000)) / 2000
+    assert ((share - 0.2).abs() < 0.04).all()
 
 
 def test_non_anchors_get_two_different_permutations():
-    head = build(mine_ratio=0.)
+    head = build(mine_ratio=0.0)
     mean, log_var = features(40)
     labels = torch.arange(40) % 3
     drawn = []
@@ -204,52 +213,60 @@ def test_non_anchors_get_two_different_permutations():
     with mock.patch(f'{HEAD}.random_partners', side_effect=spy):
         mined = mine_adversarial(mean, labels)
         positive, negative = head.choose_partners(
-            mined, torch.zeros(40, dtype=torch.bool))
+            mined, torch.zeros(40, dtype=torch.bool)
+        )
     assert torch.equal(positive, drawn[0][0])
     assert torch.equal(negative, drawn[0][1])
-    assert (positive != negative).float().mean() > .8
+    assert (positive != negative).float().mean() > 0.8
     for index in (positive, negative):
         assert sorted(index.tolist()) == list(range(40))
 
 
-@pytest.mark.parametrize('anchors', [[True] * B, [False] * B,
-                                     [True, False, True, True] + [False] * 3])
-@pytest.mark.parametrize('use', [(True, True), (True, False), (False, True),
-                                 (False, False)])
+@pytest.mark.parametrize(
+    'anchors', [[True] * B, [False] * B, [True, False, True, True] + [False] * 3]
+)
+@pytest.mark.parametrize(
+    'use', [(True, True), (True, False), (False, True), (False, False)]
+)
 def test_partners(use, anchors):
     head = build(positive=use[0], negative=use[1])
     mean, _ = features()
     mined = mine_adversarial(mean, torch.tensor(LABELS))
     with mock.patch(
-            f'{HEAD}.random_partners',
-            side_effect=lambda size, count, device: [
-                torch.tensor(p) for p in SHUFFLED[:count]]):
+        f'{HEAD}.random_partners',
+        side_effect=lambda size, count, device: [
+            torch.tensor(p) for p in SHUFFLED[:count]
+        ],
+    ):
         partners = head.choose_partners(mined, torch.tensor(anchors))
     want = loop_partners(loop_mine(mean, LABELS, 'prose'), anchors, use)
     assert torch.stack(partners, 1).tolist() == want
 
 
 # -- Eqs. 11 to 14 -----------------------------------------------------------
-@pytest.mark.parametrize('use', [(True, True), (True, False), (False, True),
-                                 (False, False)])
+@pytest.mark.parametrize(
+    'use', [(True, True), (True, False), (False, True), (False, False)]
+)
 @pytest.mark.parametrize('reading', ['prose', 'similarity', 'distance'])
 def test_losses_and_gradients(reading, use):
-    weight, margin, anchors = .3, .7, [True, False, True, True, True,
-                                       False, False]
+    weight, margin, anchors = (0.3, 0.7, [True, False, True, True, True, False, False])
     head = build(
         positive=use[0],
         negative=use[1],
         mining=reading,
         margin=margin,
         triplet_weight=weight,
-        triplet_reduction='sum')
+        triplet_reduction='sum',
+    )
     mean, log_var = features()
     losses = run(head, mean, log_var, anchors=anchors)
     mined = loop_mine(mean, LABELS, reading)
-    want_cls = loop_classification(mean, log_var, LABELS, head.fc,
-                                   loop_partners(mined, anchors, use))
-    hinges = [loop_hinge(mean, i, *pair, margin)
-              for i, pair in enumerate(mined) if anchors[i]]
+    want_cls = loop_classification(
+        mean, log_var, LABELS, head.fc, loop_partners(mined, anchors, use)
+    )
+    hinges = [
+        loop_hinge(mean, i, *pair, margin) for i, pair in enumerate(mined) if anchors[i]
+    ]
     assert hinges.count(None) == 1  # image 3 has no positive
     want_triplet = weight * sum(h for h in hinges if h is not None)
     torch.testing.assert_close(losses['loss_cls'], want_cls)
@@ -262,19 +279,21 @@ def test_losses_and_gradients(reading, use):
 
 
 def test_triplet_hinge():
-    mean, positive, negative = torch.tensor(
-        [[0., 0.], [1., 0.]]), torch.tensor([[3., 0.], [1., 1.]]), \
-        torch.tensor([[0., 2.], [5., 0.]])
+    mean, positive, negative = (
+        torch.tensor([[0.0, 0.0], [1.0, 0.0]]),
+        torch.tensor([[3.0, 0.0], [1.0, 1.0]]),
+        torch.tensor([[0.0, 2.0], [5.0, 0.0]]),
+    )
     # 9 - 4 + 1, and 1 - 16 + 1 < 0
-    assert triplet_hinge(mean, positive, negative, 1.).tolist() == [6., 0.]
-    inputs = [torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-              for _ in range(3)]
-    assert torch.autograd.gradcheck(
-        lambda *x: triplet_hinge(*x, 1.), inputs)
+    assert triplet_hinge(mean, positive, negative, 1.0).tolist() == [6.0, 0.0]
+    inputs = [
+        torch.randn(4, 3, dtype=torch.float64, requires_grad=True) for _ in range(3)
+    ]
+    assert torch.autograd.gradcheck(lambda *x: triplet_hinge(*x, 1.0), inputs)
 
 
 def test_reductions():
-    hinges = torch.tensor([1., 2., 4., torch.inf])
+    hinges = torch.tensor([1.0, 2.0, 4.0, torch.inf])
     valid = torch.tensor([True, False, True, False])
     assert reduce_triplets(hinges, valid, 'sum', 25.6) == 5
     assert reduce_triplets(hinges, valid, 'mean', 25.6) == 25.6 * 2.5
@@ -291,8 +310,13 @@ def test_mean_stands_for_the_sum_of_the_paper():
     shuffled = [torch.randperm(128).tolist() for _ in range(2)]
     losses = {
         reduction: run(
-            build(7, 64, triplet_reduction=reduction), mean, log_var, labels,
-            anchors, shuffled)['loss_triplet'].item()
+            build(7, 64, triplet_reduction=reduction),
+            mean,
+            log_var,
+            labels,
+            anchors,
+            shuffled,
+        )['loss_triplet'].item()
         for reduction in ('sum', 'mean')
     }
     assert losses['sum'] > 0
@@ -302,25 +326,25 @@ def test_mean_stands_for_the_sum_of_the_paper():
 def test_scope_of_the_triplets():
     mean, log_var = features()
     anchors = [True, True] + [False] * 5
-    hinges = [loop_hinge(mean, i, *pair, 1.)
-              for i, pair in enumerate(loop_mine(mean, LABELS, 'prose'))]
+    hinges = [
+        loop_hinge(mean, i, *pair, 1.0)
+        for i, pair in enumerate(loop_mine(mean, LABELS, 'prose'))
+    ]
     for name, want in (('mined', hinges[:2]), ('all', hinges)):
-        head = build(
-            triplet_scope=name, triplet_reduction='sum', triplet_weight=1.)
+        head = build(triplet_scope=name, triplet_reduction='sum', triplet_weight=1.0)
         loss = run(head, mean, log_var, anchors=anchors)['loss_triplet']
-        torch.testing.assert_close(
-            loss, sum(h for h in want if h is not None))
+        torch.testing.assert_close(loss, sum(h for h in want if h is not None))
 
 
 def test_no_triplet_term_without_weight():
-    losses = run(build(triplet_weight=0.), *features())
+    losses = run(build(triplet_weight=0.0), *features())
     assert list(losses) == ['loss_cls']
 
 
 def test_mined_partners_get_no_gradient_through_the_choice():
     """Indices are constants, but what they point at is not."""
     mean, log_var = features()
-    head = build(mine_ratio=1.)
+    head = build(mine_ratio=1.0)
     run(head, mean, log_var, anchors=[True] * B)['loss_triplet'].backward()
     assert mean.grad.abs().sum() > 0 and log_var.grad is None
 
@@ -336,21 +360,23 @@ EDGES = {
 }
 
 
-@pytest.mark.parametrize('options', [
-    dict(),
-    dict(triplet_scope='all', triplet_reduction='sum'),
-    dict(positive=False),
-    dict(negative=False),
-    dict(positive=False, negative=False)
-])
-@pytest.mark.parametrize('ratio', [0., 1.])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(triplet_scope='all', triplet_reduction='sum'),
+        dict(positive=False),
+        dict(negative=False),
+        dict(positive=False, negative=False),
+    ],
+)
+@pytest.mark.parametrize('ratio', [0.0, 1.0])
 @pytest.mark.parametrize('edge', EDGES)
 def test_edges_are_finite(edge, ratio, options):
     labels = EDGES[edge]
     head = build(6, mine_ratio=ratio, **options)
     mean, log_var = features(len(labels))
-    losses = head.loss(
-        GaussianFeature(mean, log_var), samples_of(labels))
+    losses = head.loss(GaussianFeature(mean, log_var), samples_of(labels))
     assert all(loss.isfinite() for loss in losses.values())
     mined = loop_mine(mean, labels, 'prose')
     counted = [p for p in mined if None not in p]
@@ -365,13 +391,12 @@ def test_edges_are_finite(edge, ratio, options):
 def test_missing_partners_come_from_the_permutation(edge, labels):
     mean, log_var = features(len(labels))
     size = len(labels)
-    shuffled = [[(i + 1) % size for i in range(size)],
-                list(range(size))[::-1]]
+    shuffled = [[(i + 1) % size for i in range(size)], list(range(size))[::-1]]
     mined = mine_adversarial(mean, torch.tensor(labels))
-    with mock.patch(f'{HEAD}.random_partners',
-                    return_value=[torch.tensor(p) for p in shuffled]):
-        partners = build(6).choose_partners(
-            mined, torch.ones(size, dtype=torch.bool))
+    with mock.patch(
+        f'{HEAD}.random_partners', return_value=[torch.tensor(p) for p in shuffled]
+    ):
+        partners = build(6).choose_partners(mined, torch.ones(size, dtype=torch.bool))
     for i, pair in enumerate(loop_mine(mean, labels, 'prose')):
         for mine, got, random in zip(pair, partners, shuffled, strict=True):
             assert got[i] == (random[i] if mine is None else mine)
@@ -379,10 +404,10 @@ def test_missing_partners_come_from_the_permutation(edge, labels):
 
 def test_partner_counts_with_its_own_label():
     """A shuffled partner's class, not the anchor's, is what Eq. 13 names."""
-    head = build(triplet_weight=0.)
+    head = build(triplet_weight=0.0)
     with torch.no_grad():
         head.fc.weight.zero_()
-        head.fc.bias.copy_(torch.tensor([0., 1., 2.]))
+        head.fc.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
     loss = run(head, *features())['loss_cls'].item()
     norm = math.log(1 + math.e + math.e**2)
     # every label is named three times over two permutations and itself
@@ -406,13 +431,16 @@ def test_float32_within_autocast(shuffle):
         assert torch.equal(got[name], value), name
 
 
-@pytest.mark.parametrize('options,message', [
-    (dict(mine_ratio=1.2), r'mine_ratio must lie in \[0, 1\], got 1.2'),
-    (dict(mine_ratio=-.1), r'mine_ratio must lie in \[0, 1\], got -0.1'),
-    (dict(mining='hard'), "no mining 'hard', only prose, similarity, dist"),
-    (dict(triplet_scope='batch'), "no triplet_scope 'batch', only mined"),
-    (dict(triplet_reduction='max'), "no triplet_reduction 'max', only mean"),
-])
+@pytest.mark.parametrize(
+    'options,message',
+    [
+        (dict(mine_ratio=1.2), r'mine_ratio must lie in \[0, 1\], got 1.2'),
+        (dict(mine_ratio=-0.1), r'mine_ratio must lie in \[0, 1\], got -0.1'),
+        (dict(mining='hard'), "no mining 'hard', only prose, similarity, dist"),
+        (dict(triplet_scope='batch'), "no triplet_scope 'batch', only mined"),
+        (dict(triplet_reduction='max'), "no triplet_reduction 'max', only mean"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)

@@ -1,4 +1,5 @@
 """GAAVE: splitting, vulnerability, thresholds and Eq. 5, one by one."""
+
 import itertools
 
 import numpy as np
@@ -7,25 +8,29 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from mmfer.methods.gaave.annotation import (combine, decide,
-                                            predict_classes)
+from mmfer.methods.gaave.annotation import combine, decide, predict_classes
 from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
-from mmfer.methods.gaave.splitting import (HeadTail, draw_of_each_class,
-                                           plain_subset, proportional_draw,
-                                           refactor, split_head_tail)
+from mmfer.methods.gaave.splitting import (
+    HeadTail,
+    draw_of_each_class,
+    plain_subset,
+    proportional_draw,
+    refactor,
+    split_head_tail,
+)
 from mmfer.methods.gaave.thresholds import find_threshold, separation
 from mmfer.registry import TASK_UTILS
 
 RAFDB = [1290, 281, 717, 4772, 1982, 705, 2524]
 FERPLUS = [10179, 7507, 3545, 3487, 2446, 179, 648, 162]
-LONG_TAIL = [int(5000 * 50**(-k / 9)) for k in range(10)]
+LONG_TAIL = [int(5000 * 50 ** (-k / 9)) for k in range(10)]
 
 
 # -- Dataset Splitting --------------------------------------------------------
-@pytest.mark.parametrize('counts, heads', [
-    (RAFDB, {0, 3, 4, 6}), (FERPLUS, {0, 1, 2, 3, 4}), (LONG_TAIL,
-                                                        set(range(5)))
-])
+@pytest.mark.parametrize(
+    'counts, heads',
+    [(RAFDB, {0, 3, 4, 6}), (FERPLUS, {0, 1, 2, 3, 4}), (LONG_TAIL, set(range(5)))],
+)
 @pytest.mark.parametrize('cut', ['balanced', 'two_means'])
 def test_split_of_known_data_sets(counts, heads, cut):
     split = split_head_tail(counts, cut)
@@ -64,12 +69,15 @@ def test_two_means_cut_is_the_best_partition():
 
         def cost(head, logs=logs):
             mask = np.isin(range(7), head)
-            return sum(((part - part.mean())**2).sum()
-                       for part in (logs[mask], logs[~mask]))
+            return sum(
+                ((part - part.mean()) ** 2).sum() for part in (logs[mask], logs[~mask])
+            )
 
         best = min(
-            cost(head) for size in range(1, 7)
-            for head in itertools.combinations(range(7), size))
+            cost(head)
+            for size in range(1, 7)
+            for head in itertools.combinations(range(7), size)
+        )
         assert cost(split.head) == pytest.approx(best)
 
 
@@ -99,7 +107,7 @@ def test_given_split():
 def test_draw_keeps_the_shares():
     rng = np.random.default_rng(0)
     for size in (0, 1, 5, 99, 100, 400):
-        labels = rng.choice(4, 400, p=[.6, .3, .09, .01])
+        labels = rng.choice(4, 400, p=[0.6, 0.3, 0.09, 0.01])
         drawn = proportional_draw(labels, size, seed=1)
         assert len(drawn) == len(set(drawn.tolist())) == size
         assert (np.diff(drawn) > 0).all()
@@ -112,22 +120,21 @@ def test_draw_keeps_the_shares():
             assert (exact % 1)[up].min() >= (exact % 1)[down].max()
         assert (drawn == proportional_draw(labels, size, seed=1)).all()
     others = proportional_draw(labels, 99, seed=2)
-    assert set(others.tolist()) != set(
-        proportional_draw(labels, 99, seed=1).tolist())
+    assert set(others.tolist()) != set(proportional_draw(labels, 99, seed=1).tolist())
 
 
 def test_draw_of_each_class_leaves_some():
     labels = np.repeat(np.arange(4), [1, 9, 10, 57])
-    drawn = draw_of_each_class(labels, .1, seed=0)
+    drawn = draw_of_each_class(labels, 0.1, seed=0)
     assert np.bincount(labels[drawn], minlength=4).tolist() == [0, 0, 1, 5]
     assert len(set(drawn.tolist())) == 6 and (np.diff(drawn) > 0).all()
-    assert (drawn == draw_of_each_class(labels, .1, seed=0)).all()
-    assert not len(draw_of_each_class(labels[:5], .1, seed=0))
+    assert (drawn == draw_of_each_class(labels, 0.1, seed=0)).all()
+    assert not len(draw_of_each_class(labels[:5], 0.1, seed=0))
 
 
 def test_refactored_subsets():
     rng = np.random.default_rng(0)
-    labels = rng.choice(5, 1000, p=[.04, .4, .06, .4, .1])
+    labels = rng.choice(5, 1000, p=[0.04, 0.4, 0.06, 0.4, 0.1])
     ids = rng.permutation(5000)[:1000]
     split = HeadTail(np.array([3, 1]), np.array([4, 2, 0]))
     head, tail = refactor(ids, labels, split, seed=0)
@@ -177,13 +184,20 @@ def test_plain_subset():
 def make_network(dtype=torch.float64, classes=4):
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.Flatten(), nn.Dropout(), nn.Linear(144, classes))
+        nn.Conv2d(1, 8, 3, 2),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(),
+        nn.Linear(144, classes),
+    )
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -.2, .2)
-            nn.init.uniform_(module.running_var, .05, .2)
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.05, 0.2)
     return network.to(dtype).eval()
 
 
@@ -209,12 +223,12 @@ def reference_steps(network, image, label, attack, recross):
         x.requires_grad_()
         logits = network(x[None])
         right.append(int(logits.argmax()) == int(label))
-        gradient, = torch.autograd.grad(
-            F.cross_entropy(logits, label[None]), x)
+        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, label[None]), x)
         with torch.no_grad():
             x = x + attack.step_size * torch.sign(gradient)
-            x = torch.maximum(torch.minimum(x, x0 + attack.epsilon),
-                              x0 - attack.epsilon)
+            x = torch.maximum(
+                torch.minimum(x, x0 + attack.epsilon), x0 - attack.epsilon
+            )
             x = torch.clamp(x, 0, 1)
     if recross:
         return sum(right)
@@ -233,8 +247,9 @@ def steps_by_id(ids, counts, probability):
 
 
 @pytest.mark.parametrize('recross', [False, True])
-@pytest.mark.parametrize('epsilon, step_size', [(.03, None), (.2, .05),
-                                                (.02, .02)])
+@pytest.mark.parametrize(
+    'epsilon, step_size', [(0.03, None), (0.2, 0.05), (0.02, 0.02)]
+)
 def test_steps_equal_a_plain_loop(epsilon, step_size, recross):
     network = make_network()
     images = make_images(60)
@@ -245,26 +260,26 @@ def test_steps_equal_a_plain_loop(epsilon, step_size, recross):
         for image, label in zip(images, labels)
     ]
     assert len(set(expected)) > 2 and 0 in expected
-    got = attack_steps(network, in_batches(images, labels, 7), attack, 16,
-                       recross)
+    got = attack_steps(network, in_batches(images, labels, 7), attack, 16, recross)
     assert steps_by_id(*got) == expected
     scores = network(images).softmax(1)[torch.arange(60), labels]
-    assert torch.allclose(got.probability[got.sample_ids.argsort()],
-                          scores.detach(), rtol=0, atol=1e-6)
+    assert torch.allclose(
+        got.probability[got.sample_ids.argsort()], scores.detach(), rtol=0, atol=1e-6
+    )
 
 
 def test_probabilities_tell_certain_predictions_apart():
     """In float32 they are all 1."""
-    logits = torch.tensor([[20., 0, 0], [25., 0, 0], [30., 0, 0]])
+    logits = torch.tensor([[20.0, 0, 0], [25.0, 0, 0], [30.0, 0, 0]])
     assert (logits.softmax(1)[:, 0] == 1).all()
-    images = torch.arange(3.).view(3, 1, 1, 1) / 3
+    images = torch.arange(3.0).view(3, 1, 1, 1) / 3
 
     def predict(x):
         return logits[(3 * x[:, 0, 0, 0]).round().long()] + 0 * x.sum()
 
-    found = attack_steps(predict,
-                         in_batches(images, torch.zeros(3).long(), 3),
-                         PGD(1e-9), 3)
+    found = attack_steps(
+        predict, in_batches(images, torch.zeros(3).long(), 3), PGD(1e-9), 3
+    )
     values = found.probability[found.sample_ids.argsort()].tolist()
     assert values[0] < values[1] < values[2] < 1
 
@@ -274,18 +289,22 @@ def test_steps_depend_on_the_image_alone():
     network = make_network(torch.float32)
     images = make_images(60, torch.float32)
     labels = confident_labels(network, images)
-    attack = PGD(.03)
+    attack = PGD(0.03)
     expected = steps_by_id(
-        *attack_steps(network, in_batches(images, labels, 60), attack, 16))
+        *attack_steps(network, in_batches(images, labels, 60), attack, 16)
+    )
     assert len(set(expected)) > 2
     order = torch.randperm(60)
     for read, size in ((1, 16), (25, 16), (60, 1), (60, 7), (60, 100)):
-        got = steps_by_id(*attack_steps(
-            network, in_batches(images, labels, read, order), attack, size))
+        got = steps_by_id(
+            *attack_steps(
+                network, in_batches(images, labels, read, order), attack, size
+            )
+        )
         assert got == expected, (read, size)
     half = steps_by_id(
-        *attack_steps(network, in_batches(images[:30], labels[:30], 30),
-                      attack, 16))
+        *attack_steps(network, in_batches(images[:30], labels[:30], 30), attack, 16)
+    )
     assert half == expected[:30]
 
 
@@ -295,7 +314,7 @@ def test_attack_leaves_the_network_alone():
     labels = confident_labels(network, images)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     original = images.clone()
-    attack_steps(network, in_batches(images, labels, 20), PGD(.1), 8)
+    attack_steps(network, in_batches(images, labels, 20), PGD(0.1), 8)
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
     assert all(p.grad is None for p in network.parameters())
@@ -314,9 +333,8 @@ def test_passes_are_full_and_few():
         sizes.append(len(x))
         return network(x)
 
-    attack = PGD(.03)
-    _, counts, _ = attack_steps(predict, in_batches(images, labels, 9),
-                                attack, 10)
+    attack = PGD(0.03)
+    _, counts, _ = attack_steps(predict, in_batches(images, labels, 9), attack, 10)
     needed = counts.clamp_max(attack.steps).add(1).sum().item()
     assert set(sizes) == {10}
     assert needed / 10 <= len(sizes) < needed / 10 + attack.steps + 1
@@ -325,30 +343,33 @@ def test_passes_are_full_and_few():
 
 class BackAndForth:
     """Another attack: jumps over the boundary and back."""
+
     steps = 4
 
     def step(self, images, start, gradient):
         return 1 - images
 
 
-@pytest.mark.parametrize('recross, expected', [(False, [1, 0]),
-                                               (True, [3, 2])])
+@pytest.mark.parametrize('recross, expected', [(False, [1, 0]), (True, [3, 2])])
 def test_predictions_that_return(recross, expected):
     """Another attack, and the literal sum of Eq. 3."""
 
     def predict(x):
         return torch.stack([x.mean((1, 2, 3)), 1 - x.mean((1, 2, 3))], 1)
 
-    images = torch.tensor([.9, .1]).view(2, 1, 1, 1)
-    got = attack_steps(predict,
-                       in_batches(images, torch.zeros(2).long(), 2),
-                       BackAndForth(), 3, recross)
+    images = torch.tensor([0.9, 0.1]).view(2, 1, 1, 1)
+    got = attack_steps(
+        predict,
+        in_batches(images, torch.zeros(2).long(), 2),
+        BackAndForth(),
+        3,
+        recross,
+    )
     assert steps_by_id(*got) == expected
 
 
 def test_nothing_to_attack():
-    ids, counts, probability = attack_steps(make_network(), iter(()), PGD(),
-                                            4)
+    ids, counts, probability = attack_steps(make_network(), iter(()), PGD(), 4)
     assert not len(ids) and counts.dtype == torch.int64
     assert not len(probability)
 
@@ -356,16 +377,14 @@ def test_nothing_to_attack():
 def test_log_odds_have_the_direction_of_cross_entropy():
     torch.manual_seed(0)
     logits = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
-    labels = torch.randint(0, 5, (6, ))
-    margin, = torch.autograd.grad(
-        log_odds_against(logits, labels).sum(), logits)
+    labels = torch.randint(0, 5, (6,))
+    (margin,) = torch.autograd.grad(log_odds_against(logits, labels).sum(), logits)
     loss = F.cross_entropy(logits, labels, reduction='sum')
-    entropy, = torch.autograd.grad(loss, logits)
+    (entropy,) = torch.autograd.grad(loss, logits)
     wrong = 1 - logits.softmax(1).gather(1, labels[:, None])
     assert torch.allclose(entropy, wrong * margin)
     per_sample = F.cross_entropy(logits, labels, reduction='none')
-    assert torch.allclose(
-        F.softplus(log_odds_against(logits, labels)), per_sample)
+    assert torch.allclose(F.softplus(log_odds_against(logits, labels)), per_sample)
 
 
 def test_certain_predictions_are_attacked():
@@ -381,14 +400,14 @@ def test_certain_predictions_are_attacked():
         sure = certain(images).softmax(1).max(1).values == 1
     assert sure.all()
     plain, certain_steps = [
-        steps_by_id(*attack_steps(
-            predict, in_batches(images, labels, 40), PGD(.03), 40))
+        steps_by_id(
+            *attack_steps(predict, in_batches(images, labels, 40), PGD(0.03), 40)
+        )
         for predict in (network, certain)
     ]
     # Scaled logits have another gradient, but no vanishing one: that of the
     # cross-entropy would leave k at 0 or 9.
-    crossed = [sum(k not in (0, 9) for k in steps)
-               for steps in (plain, certain_steps)]
+    crossed = [sum(k not in (0, 9) for k in steps) for steps in (plain, certain_steps)]
     assert crossed[0] > 5 and abs(crossed[1] - crossed[0]) < 5
 
 
@@ -400,24 +419,29 @@ def test_not_finite():
         return torch.cat([logits[:1], logits[1:] * torch.nan])
 
     with pytest.raises(FloatingPointError, match='2 predictions .* sample 1'):
-        attack_steps(broken,
-                     in_batches(images, torch.zeros(3).long(), 3), PGD(), 3)
+        attack_steps(broken, in_batches(images, torch.zeros(3).long(), 3), PGD(), 3)
 
 
-@pytest.mark.parametrize('epsilon, step_size, steps', [
-    (1 / 255, None, 8), (4 / 255, 1 / 255, 4), (1 / 255, 1 / 255, 1),
-    (1 / 255, 1 / 255 / 32, 32), (.1, .03, 4), (.1, .2, 1)
-])
+@pytest.mark.parametrize(
+    'epsilon, step_size, steps',
+    [
+        (1 / 255, None, 8),
+        (4 / 255, 1 / 255, 4),
+        (1 / 255, 1 / 255, 1),
+        (1 / 255, 1 / 255 / 32, 32),
+        (0.1, 0.03, 4),
+        (0.1, 0.2, 1),
+    ],
+)
 def test_number_of_steps(epsilon, step_size, steps):
     """METHODS: the paper's figure has four steps and k up to five."""
-    attack = TASK_UTILS.build(
-        dict(type='PGD', epsilon=epsilon, step_size=step_size))
+    attack = TASK_UTILS.build(dict(type='PGD', epsilon=epsilon, step_size=step_size))
     assert attack.steps == steps
 
 
-@pytest.mark.parametrize('options', [
-    dict(epsilon=0), dict(epsilon=4), dict(step_size=0), dict(steps=0)
-])
+@pytest.mark.parametrize(
+    'options', [dict(epsilon=0), dict(epsilon=4), dict(step_size=0), dict(steps=0)]
+)
 def test_wrong_attacks(options):
     with pytest.raises(ValueError, match='PGD'):
         PGD(**options)
@@ -432,24 +456,24 @@ def test_threshold_is_the_best():
 
         def within(tau, steps=steps):
             parts = steps[steps <= tau], steps[steps > tau]
-            return sum(((p - p.mean())**2).sum() for p in parts)
+            return sum(((p - p.mean()) ** 2).sum() for p in parts)
 
         costs = {tau: within(tau) for tau in range(steps.min(), steps.max())}
         assert within(found.tau) == pytest.approx(min(costs.values()))
         assert found.separation == pytest.approx(
-            1 - within(found.tau) / (steps.var() * 200))
+            1 - within(found.tau) / (steps.var() * 200)
+        )
 
 
 def test_two_groups_and_one():
     rng = np.random.default_rng(0)
-    two = np.concatenate([rng.binomial(9, .1, 300), rng.binomial(9, .95, 700)])
+    two = np.concatenate([rng.binomial(9, 0.1, 300), rng.binomial(9, 0.95, 700)])
     found = find_threshold(two, 10)
-    assert 2 <= found.tau <= 5 and found.separation > .8
-    one = rng.binomial(9, .5, 1000)
+    assert 2 <= found.tau <= 5 and found.separation > 0.8
+    one = rng.binomial(9, 0.5, 1000)
     assert find_threshold(one, 10).tau == -1
     uniform = np.arange(1000) % 10
-    assert find_threshold(uniform, 10).separation == pytest.approx(.7576,
-                                                                   abs=1e-4)
+    assert find_threshold(uniform, 10).separation == pytest.approx(0.7576, abs=1e-4)
 
 
 @pytest.mark.parametrize('value', [0, 4, 9])
@@ -486,19 +510,41 @@ def test_decisions():
     candidate = np.array([False, True, True, True, False])
     pseudo = np.array([2, 2, 0, -1, -1])
     assert decide(labels, candidate, pseudo).tolist() == [
-        'keep', 'relabel', 'keep', 'drop', 'keep'
+        'keep',
+        'relabel',
+        'keep',
+        'drop',
+        'keep',
     ]
     assert decide(labels, candidate, pseudo, relabel=False).tolist() == [
-        'keep', 'drop', 'keep', 'drop', 'keep'
+        'keep',
+        'drop',
+        'keep',
+        'drop',
+        'keep',
     ]
 
 
 def test_two_models_always_have_an_answer():
     """By hand: Eq. 5, and the likeliest native class where it has none."""
     split = HeadTail(np.array([3, 0]), np.array([2, 1]))
-    head = np.array([[.7, .2, .1], [.1, .2, .7], [.5, .4, .1], [.1, .3, .6],
-                     [.35, .05, .6]])
-    tail = np.array([[.1, .2, .7], [.1, .6, .3], [.3, .6, .1], [.2, .1, .7],
-                     [.4, .05, .55]])
+    head = np.array(
+        [
+            [0.7, 0.2, 0.1],
+            [0.1, 0.2, 0.7],
+            [0.5, 0.4, 0.1],
+            [0.1, 0.3, 0.6],
+            [0.35, 0.05, 0.6],
+        ]
+    )
+    tail = np.array(
+        [
+            [0.1, 0.2, 0.7],
+            [0.1, 0.6, 0.3],
+            [0.3, 0.6, 0.1],
+            [0.2, 0.1, 0.7],
+            [0.4, 0.05, 0.55],
+        ]
+    )
     # Head alone; tail alone; both: tail's .6; neither: head's .3, tail's .4.
     assert predict_classes(head, tail, split).tolist() == [3, 1, 1, 0, 2]

@@ -1,4 +1,5 @@
 """GAAVE as a whole: a hook in front of a training, stage by stage."""
+
 import csv
 import json
 import shutil
@@ -8,16 +9,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import (CONFIGS, Stop, StopAt, assert_same_state,
-                     poison_clean_labels, tiny_config, train)
+from helpers import (
+    CONFIGS,
+    Stop,
+    StopAt,
+    assert_same_state,
+    poison_clean_labels,
+    tiny_config,
+    train,
+)
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 
 from mmfer.datasets import LabelView
 from mmfer.engine import training
-from mmfer.engine.training import PeakHook
-from mmfer.methods.gaave import GAAVE, Judgement
+from mmfer.engine.training import BestEpochHook
+from mmfer.methods.gaave import GAAVE, LabelDecisions
 from mmfer.methods.gaave import cleaning as module
 from mmfer.methods.gaave.pixels import pixels
 from mmfer.registry import TASK_UTILS
@@ -25,8 +33,7 @@ from mmfer.registry import TASK_UTILS
 
 def made_attack(self, model, view):
     """Any k, as models this small have few; it depends on the model."""
-    weight = sum(
-        float(p.detach().double().sum()) for p in model.parameters())
+    weight = sum(float(p.detach().double().sum()) for p in model.parameters())
     steps = (7 * view.sample_ids + int(1e4 * weight)) % 10
     return view.sample_ids, steps, view.sample_ids / 96
 
@@ -41,11 +48,11 @@ def config(work_dir, name='ce/ce_r18_synthfaces_noise30', **gaave):
         work_dir,
         name,
         train_dataloader__batch_size=8,
-        optim_wrapper__optimizer__lr=5e-3)
+        optim_wrapper__optimizer__lr=5e-3,
+    )
     gaave.setdefault('tau', 4)
     gaave.setdefault('head', [2, 4, 6])
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []),
-                        dict(type='GAAVEHook', **gaave)]
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='GAAVEHook', **gaave)]
     return cfg
 
 
@@ -77,26 +84,34 @@ def test_training_follows_the_decisions(tmp_path, monkeypatch):
     def judge_all(self, cfg, dataset, pipeline, root, logger):
         labels = dataset.get_gt_labels()
         zeros = np.zeros(96, dtype=int)
-        judgement = Judgement(
-            np.arange(96), labels, zeros, zeros, zeros, decision != 'keep',
-            np.where(decision == 'keep', labels, suggested), decision,
-            zeros / 9)
-        return judgement, dict(made=1)
+        label_decisions = LabelDecisions(
+            np.arange(96),
+            labels,
+            zeros,
+            zeros,
+            zeros,
+            decision != 'keep',
+            np.where(decision == 'keep', labels, suggested),
+            decision,
+            zeros / 9,
+        )
+        return label_decisions, dict(made=1)
 
     monkeypatch.setattr(GAAVE, '__call__', judge_all)
     cfg = config(tmp_path)
     cfg.train_dataloader.num_workers = 1
     cfg.train_dataloader.persistent_workers = True
     cfg.param_scheduler = dict(
-        type='CosineAnnealingLR', T_max=3, by_epoch=True,
-        convert_to_iter_based=True)
+        type='CosineAnnealingLR', T_max=3, by_epoch=True, convert_to_iter_based=True
+    )
     seen = Seen()
     runner = train(cfg, seen)
     rows = read_table(tmp_path)
     assert [row['decision'] for row in rows] == decision.tolist()
     expected = {
         i: int(rows[i]['given_label']) if decision[i] == 'keep' else i % 7
-        for i in range(96) if decision[i] != 'drop'
+        for i in range(96)
+        if decision[i] != 'drop'
     }
     # drop_last: all but the rest of the last batch.
     for epoch in seen.epochs:
@@ -108,7 +123,7 @@ def test_training_follows_the_decisions(tmp_path, monkeypatch):
     # For the old length it would end above 1e-3.
     assert runner.optim_wrapper.get_lr()['lr'][0] < 1e-4
     summary = json.loads((tmp_path / 'summary.json').read_text())
-    assert summary['noise_auroc'] == .5
+    assert summary['noise_auroc'] == 0.5
 
 
 @pytest.fixture(scope='module')
@@ -125,9 +140,19 @@ def test_table(cleaned):
     rows = read_table(work_dir)
     assert len({row['attack_steps'] for row in rows}) > 3
     assert list(rows[0]) == [
-        'sample_id', 'image', 'given_label', 'uncertainty', 'confidence',
-        'subset', 'attack_steps', 'given_probability', 'candidate',
-        'noise_score', 'suggested_label', 'decision', 'clean_label'
+        'sample_id',
+        'image',
+        'given_label',
+        'uncertainty',
+        'confidence',
+        'subset',
+        'attack_steps',
+        'given_probability',
+        'candidate',
+        'noise_score',
+        'suggested_label',
+        'decision',
+        'clean_label',
     ]
     for row in rows:
         steps = int(row['attack_steps'])
@@ -137,11 +162,11 @@ def test_table(cleaned):
         assert given == pytest.approx(int(row['sample_id']) / 96, abs=1e-5)
         # k counts, and of equal k the probability.
         assert score == pytest.approx(
-            .5 + (4.5 - steps - .99 * (given - .5)) / 21, abs=1e-5)
-        assert (score > .5) == (row['candidate'] == '1')
+            0.5 + (4.5 - steps - 0.99 * (given - 0.5)) / 21, abs=1e-5
+        )
+        assert (score > 0.5) == (row['candidate'] == '1')
         assert row['candidate'] == str(int(steps <= 4))
-        assert row['subset'] == str(int(
-            int(row['given_label']) not in (2, 4, 6)))
+        assert row['subset'] == str(int(int(row['given_label']) not in (2, 4, 6)))
         if row['candidate'] == '0':
             assert row['decision'] == 'keep'
         if row['decision'] == 'keep':
@@ -168,8 +193,10 @@ def test_stages_are_found_again(cleaned, any_steps, tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'train_classifier', refuse)
     second = train(config(tmp_path))
     assert read_table(tmp_path) == read_table(work_dir)
-    summaries = [json.loads((folder / 'summary.json').read_text())
-                 for folder in (tmp_path, work_dir)]
+    summaries = [
+        json.loads((folder / 'summary.json').read_text())
+        for folder in (tmp_path, work_dir)
+    ]
     assert summaries[0]['cleaning'] == summaries[1]['cleaning']
     # Whether stages are read or run leaves no trace in the training.
     assert_same_state(state, second.model.state_dict())
@@ -179,13 +206,13 @@ def test_stages_are_found_again(cleaned, any_steps, tmp_path, monkeypatch):
     folders = sorted(p.name for p in (tmp_path / 'cleaning').iterdir())
     assert sum('vulnerability' in name for name in folders) == 2
     with pytest.raises(AssertionError, match='again'):
-        train(config(tmp_path, attack=dict(epsilon=.2)))
+        train(config(tmp_path, attack=dict(epsilon=0.2)))
 
 
-@pytest.mark.parametrize('stage, point', [
-    (0, 'after_train_epoch'), (2, 'after_val_epoch'), (1, 'trained')])
-def test_killed_in_a_stage(cleaned, any_steps, tmp_path, monkeypatch, stage,
-                           point):
+@pytest.mark.parametrize(
+    'stage, point', [(0, 'after_train_epoch'), (2, 'after_val_epoch'), (1, 'trained')]
+)
+def test_killed_in_a_stage(cleaned, any_steps, tmp_path, monkeypatch, stage, point):
     """It goes on at the epoch where it was, to the same end."""
     work_dir, state = cleaned
     original = module.train_classifier
@@ -198,8 +225,9 @@ def test_killed_in_a_stage(cleaned, any_steps, tmp_path, monkeypatch, stage,
         if point == 'trained':
             original(*args, **kwargs)
             raise Stop
-        hook = PeakHook if point == 'after_val_epoch' \
-            else training.StageProgressHook
+        hook = (
+            BestEpochHook if point == 'after_val_epoch' else training.StageProgressHook
+        )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(hook, point, stop)
             return original(*args, **kwargs)
@@ -224,8 +252,7 @@ def test_killed_in_a_stage(cleaned, any_steps, tmp_path, monkeypatch, stage,
     assert_same_state(state, train_again.model.state_dict())
 
 
-def test_resumed_training_is_that_of_the_cleaned_set(cleaned, any_steps,
-                                                     tmp_path):
+def test_resumed_training_is_that_of_the_cleaned_set(cleaned, any_steps, tmp_path):
     work_dir, state = cleaned
     with pytest.raises(Stop):
         train(config(tmp_path), StopAt('before_train_epoch', 1))
@@ -248,17 +275,21 @@ def test_clean_labels_reach_nothing(cleaned, any_steps, tmp_path, monkeypatch):
     assert tables[0] == tables[1]
 
 
-@pytest.mark.parametrize('name', [
-    pytest.param('alum/alum_r18_synthfaces_noise30', marks=pytest.mark.slow),
-    pytest.param('rul/rul_r18_synthfaces_noise30', marks=pytest.mark.slow),
-    'resup/resup_r18_synthfaces_noise30'
-])
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param('alum/alum_r18_synthfaces_noise30', marks=pytest.mark.slow),
+        pytest.param('rul/rul_r18_synthfaces_noise30', marks=pytest.mark.slow),
+        'resup/resup_r18_synthfaces_noise30',
+    ],
+)
 def test_in_front_of_other_methods(tmp_path, name):
-    """The judgement depends on backbone and schedule, not on the method."""
+    """The label_decisions depends on backbone and schedule, not on the method."""
     runner = train(config(tmp_path, name))
     rows = read_table(tmp_path)
     assert len(runner.train_dataloader.dataset) == sum(
-        row['decision'] != 'drop' for row in rows)
+        row['decision'] != 'drop' for row in rows
+    )
     assert {'attack_steps', 'noise_score'} <= set(rows[0])
 
 
@@ -268,8 +299,9 @@ def said(monkeypatch):
     """What is logged."""
     texts = []
     for level in ('info', 'warning'):
-        monkeypatch.setattr(MMLogger, level,
-                            lambda self, text, *_, **__: texts.append(text))
+        monkeypatch.setattr(
+            MMLogger, level, lambda self, text, *_, **__: texts.append(text)
+        )
     return texts
 
 
@@ -277,73 +309,87 @@ def made_sets(cfg):
     from mmengine.registry import init_default_scope
 
     from mmfer.registry import DATASETS
+
     init_default_scope('mmfer')
-    return [DATASETS.build(cfg[name].dataset)
-            for name in ('train_dataloader', 'val_dataloader')]
+    return [
+        DATASETS.build(cfg[name].dataset)
+        for name in ('train_dataloader', 'val_dataloader')
+    ]
 
 
-def judge(tmp_path, labels=None, **options):
-    """The judgement on a tiny set, and the record."""
+def clean(tmp_path, labels=None, **options):
+    """The label_decisions on a tiny set, and the record."""
     cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
     dataset, other = made_sets(cfg)
     if labels is not None:
         dataset.set_labels(range(len(dataset)), labels)
     logger = MMLogger.get_instance('test_gaave')
-    method = GAAVE(**dict(dict(attack=dict(epsilon=.1)), **options))
+    method = GAAVE(**dict(dict(attack=dict(epsilon=0.1)), **options))
     return method(cfg, dataset, other.pipeline, str(tmp_path), logger)
 
 
 def test_nothing_below_the_threshold(tmp_path, said):
-    found, _ = judge(tmp_path, tau=-1)
+    found, _ = clean(tmp_path, tau=-1)
     assert (found.decision == 'keep').all() and not found.candidate.any()
     assert (found.suggested_label == found.given_label).all()
 
 
 def test_everything_below_the_threshold(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        module.Cleaning, 'attack_all', lambda self, model, view:
-        (view.sample_ids, np.full(len(view), 3), np.ones(len(view))))
+        module.Cleaning,
+        'attack_all',
+        lambda self, model, view: (
+            view.sample_ids,
+            np.full(len(view), 3),
+            np.ones(len(view)),
+        ),
+    )
     with pytest.raises(ValueError, match='smaller tau'):
-        judge(tmp_path, tau=3)
+        clean(tmp_path, tau=3)
 
 
 def test_models_that_learned_nothing(tmp_path, said, monkeypatch):
     def untrained(cfg, view, num_classes, *args, **kwargs):
         from mmfer.registry import MODELS
+
         model = MODELS.build(module.classifier_config(cfg, num_classes))
         torch.nn.init.zeros_(model.head.fc.weight)
         return training.Trained(model.eval(), '', 1, 1)
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
-    found, _ = judge(tmp_path)
+    found, _ = clean(tmp_path)
     assert (found.decision == 'keep').all()
     assert any('learned nothing' in text for text in said)
 
 
 def test_model_that_does_not_fit(tmp_path, said):
-    judge(tmp_path, tau=0, fit='full', split=False)
-    text, = [text for text in said if "fit='full'" in text]
+    clean(tmp_path, tau=0, fit='full', split=False)
+    (text,) = [text for text in said if "fit='full'" in text]
     assert '% of its labels only' in text
 
 
 def test_model_that_fits_less_than_half(tmp_path, said):
     """With fit='peak', too."""
-    found, record = judge(tmp_path, tau=0, split=False)
+    found, record = clean(tmp_path, tau=0, split=False)
     accuracy = record['subsets'][0]['label_accuracy']
-    assert accuracy == (found.attack_steps > 0).mean() < .5
+    assert accuracy == (found.attack_steps > 0).mean() < 0.5
     assert any('most of them are wrong, or' in text for text in said)
 
 
 def test_subset_with_mostly_wrong_labels(tmp_path, said, monkeypatch):
     """A model that predicts few labels, but of both classes, knows much."""
     monkeypatch.setattr(
-        module.Cleaning, 'attack_all', lambda self, model, view:
-        (view.sample_ids, np.where(view.sample_ids % 4 == 0, 9, 0),
-         np.ones(len(view))))
+        module.Cleaning,
+        'attack_all',
+        lambda self, model, view: (
+            view.sample_ids,
+            np.where(view.sample_ids % 4 == 0, 9, 0),
+            np.ones(len(view)),
+        ),
+    )
     labels = (np.arange(96) % 5 == 0).astype(int)
-    found, record = judge(tmp_path, labels=labels, split=False,
-                          annotate=False)
-    assert record['subsets'][0]['label_accuracy'] == .25
+    found, record = clean(tmp_path, labels=labels, split=False, annotate=False)
+    assert record['subsets'][0]['label_accuracy'] == 0.25
     assert (found.candidate == (np.arange(96) % 4 > 0)).all()
     assert not any('learned nothing' in text for text in said)
 
@@ -351,7 +397,7 @@ def test_subset_with_mostly_wrong_labels(tmp_path, said, monkeypatch):
 def test_progress(tmp_path, any_steps, said):
     """All stages are announced, also those that were done before."""
     for _ in range(2):
-        judge(tmp_path, tau=4, head=[2, 4, 6])
+        clean(tmp_path, tau=4, head=[2, 4, 6])
     stages = [text for text in said if text.startswith('GAAVE, stage')]
     numbers = [text.split(':')[0] for text in stages]
     assert numbers[:6] == [f'GAAVE, stage {i} of 6' for i in range(1, 7)]
@@ -370,8 +416,7 @@ def test_record(cleaned):
     for i, subset in enumerate(record['subsets']):
         mine = [r for r in rows if r['subset'] == str(i)]
         steps = np.array([int(r['attack_steps']) for r in mine])
-        assert subset['histogram'] == np.bincount(
-            steps, minlength=10).tolist()
+        assert subset['histogram'] == np.bincount(steps, minlength=10).tolist()
         assert subset['tau'] == 4
         assert subset['candidates'] == (steps <= 4).sum()
         assert sum(subset['classes'].values()) == len(mine)
@@ -390,33 +435,34 @@ def test_updates_while_scoring(tmp_path, monkeypatch):
     def attack(self, model, view):
         seen.append({k: v.clone() for k, v in model.state_dict().items()})
         # 0 to 3, then 2 to 5, then 7 to 10: 3 to 6 in the mean.
-        return (view.sample_ids,
-                view.sample_ids % 4 + (0, 2, 7)[len(seen) % 3],
-                np.full(len(view), len(seen) / 10))
+        return (
+            view.sample_ids,
+            view.sample_ids % 4 + (0, 2, 7)[len(seen) % 3],
+            np.full(len(view), len(seen) / 10),
+        )
 
     monkeypatch.setattr(module.Cleaning, 'attack_all', attack)
-    found, record = judge(tmp_path, tau=4, split=False, updates=3,
-                          annotate=False)
+    found, record = clean(tmp_path, tau=4, split=False, updates=3, annotate=False)
     mean = np.arange(96) % 4 + 3
     assert (found.attack_steps == mean).all()
-    assert np.allclose(found.given_probability, .2)
+    assert np.allclose(found.given_probability, 0.2)
     assert (found.candidate == (mean <= 4)).all()
-    assert ((found.noise_score > .5) == found.candidate).all()
-    none, record_of_none = judge(tmp_path, tau=-1, split=False, updates=3)
+    assert ((found.noise_score > 0.5) == found.candidate).all()
+    none, record_of_none = clean(tmp_path, tau=-1, split=False, updates=3)
     assert record_of_none['subsets'][0]['tau'] == -1
-    assert (none.noise_score < .5).all()
+    assert (none.noise_score < 0.5).all()
     histogram = record['subsets'][0]['histogram']
     assert histogram[3:7] == [24] * 4 and sum(histogram) == 96
     # From the base model's weights on, not from new ones.
-    folder, = (tmp_path / 'whole').parent.glob('vulnerability-whole-set-*')
+    (folder,) = (tmp_path / 'whole').parent.glob('vulnerability-whole-set-*')
     base = torch.load(folder / 'model/peak.pth', weights_only=True)
     name = 'backbone.conv1.weight'
     weights = [base['state_dict'][name], *(s[name] for s in seen)]
     steps = [float((b - a).norm()) for a, b in zip(weights, weights[1:])]
     assert len(steps) == 3 and min(steps) > 0
-    monkeypatch.setattr(module, 'UPDATE_RATE', 1.)
+    monkeypatch.setattr(module, 'UPDATE_RATE', 1.0)
     seen.clear()
-    judge(tmp_path / 'fast', tau=4, split=False, updates=1, annotate=False)
+    clean(tmp_path / 'fast', tau=4, split=False, updates=1, annotate=False)
     fast = float((seen[0][name] - weights[0]).norm())
     # The same first epoch, at a hundred times the rate.
     assert fast > 30 * steps[0]
@@ -426,17 +472,21 @@ def test_another_attack(tmp_path):
     """A class with ``steps`` and ``step`` takes the place of PGD."""
 
     class Darken:
-
         def __init__(self, steps):
             self.steps = steps
 
         def step(self, images, start, gradient):
             assert gradient.shape == images.shape == start.shape
-            return images * .5
+            return images * 0.5
 
     TASK_UTILS.register_module(name='Darken', module=Darken, force=True)
-    found, record = judge(tmp_path, attack=dict(type='Darken', steps=3),
-                          tau=1, split=False, annotate=False)
+    found, record = clean(
+        tmp_path,
+        attack=dict(type='Darken', steps=3),
+        tau=1,
+        split=False,
+        annotate=False,
+    )
     assert set(found.attack_steps) <= {0, 1, 2, 3, 4}
     assert len(record['subsets'][0]['histogram']) == 5
     with pytest.raises(ValueError, match='tau=4'):
@@ -444,13 +494,13 @@ def test_another_attack(tmp_path):
 
 
 def test_without_annotators(tmp_path):
-    found, _ = judge(tmp_path, tau=2, annotate=False)
+    found, _ = clean(tmp_path, tau=2, annotate=False)
     assert set(found.decision[found.candidate]) == {'drop'}
     assert set(found.decision[~found.candidate]) == {'keep'}
 
 
 def test_without_split(tmp_path, said):
-    found, _ = judge(tmp_path, tau=2, split=False)
+    found, _ = clean(tmp_path, tau=2, split=False)
     assert not found.subset.any()
     # One annotator always has an answer.
     assert set(found.decision) <= {'keep', 'relabel'}
@@ -458,33 +508,34 @@ def test_without_split(tmp_path, said):
 
 
 def test_equal_classes_are_not_split(tmp_path, said):
-    found, _ = judge(tmp_path, labels=np.arange(96) % 7, tau=1)
+    found, _ = clean(tmp_path, labels=np.arange(96) % 7, tau=1)
     assert not found.subset.any()
     assert any('equally large: one subset' in text for text in said)
 
 
 def test_two_classes(tmp_path):
     labels = (np.arange(96) % 4 == 0).astype(int)
-    found, _ = judge(tmp_path, labels=labels, tau=1)
+    found, _ = clean(tmp_path, labels=labels, tau=1)
     assert (found.subset == labels).all()
     assert set(found.suggested_label.tolist()) <= {0, 1, -1}
 
 
 def test_one_class(tmp_path):
     with pytest.raises(ValueError, match='same label'):
-        judge(tmp_path, labels=np.full(96, 3))
+        clean(tmp_path, labels=np.full(96, 3))
 
 
 def test_class_with_one_sample(tmp_path, said, monkeypatch):
     trained = []
     original = module.train_classifier
     monkeypatch.setattr(
-        module, 'train_classifier',
-        lambda *args, **kwargs: (trained.append(args),
-                                 original(*args, **kwargs))[1])
+        module,
+        'train_classifier',
+        lambda *args, **kwargs: (trained.append(args), original(*args, **kwargs))[1],
+    )
     labels = np.arange(96) % 3
     labels[5] = 6
-    found, _ = judge(tmp_path, labels=labels, tau=1)
+    found, _ = clean(tmp_path, labels=labels, tau=1)
     assert found.subset[5] == 1 and found.given_label[5] == 6
     # Never held out: it has been learned from.
     assert any(5 in view.sample_ids for _, view, *_ in trained)
@@ -496,9 +547,11 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
     """Base models from all, annotators from those that are no candidates."""
     trained = []
 
-    def untrained(cfg, view, num_classes, folder, seed, what, logger,
-                  held_out, patience):
+    def untrained(
+        cfg, view, num_classes, folder, seed, what, logger, held_out, patience
+    ):
         from mmfer.registry import MODELS
+
         trained.append((what, view, held_out))
         torch.manual_seed(0)
         model = MODELS.build(module.classifier_config(cfg, num_classes))
@@ -507,29 +560,38 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'train_classifier', untrained)
     labels = np.repeat(np.arange(3), [60, 25, 11])
     monkeypatch.setattr(
-        module.Cleaning, 'attack_all', lambda self, model, view:
-        (view.sample_ids, view.sample_ids % 4, np.ones(len(view))))
-    found, _ = judge(tmp_path, labels=labels, tau=1, head=[0])
+        module.Cleaning,
+        'attack_all',
+        lambda self, model, view: (
+            view.sample_ids,
+            view.sample_ids % 4,
+            np.ones(len(view)),
+        ),
+    )
+    found, _ = clean(tmp_path, labels=labels, tau=1, head=[0])
     assert (found.candidate == (np.arange(96) % 4 <= 1)).all()
     seen = {}
     for what, view, held_out in trained:
         assert not set(view.sample_ids) & set(held_out.sample_ids)
         assert held_out.dataset.test_mode and not view.dataset.test_mode
         seen[what] = dict(
-            zip(np.append(view.sample_ids, held_out.sample_ids).tolist(),
-                np.append(view.labels, held_out.labels).tolist()))
+            zip(
+                np.append(view.sample_ids, held_out.sample_ids).tolist(),
+                np.append(view.labels, held_out.labels).tolist(),
+            )
+        )
     assert seen['Base model of the head-set'] == {
         i: int(labels[i] > 0) for i in range(96)
     }
-    tail = {i: y for i, y in seen['Base model of the tail-set'].items()
-            if labels[i]}
+    tail = {i: y for i, y in seen['Base model of the tail-set'].items() if labels[i]}
     assert tail == {i: labels[i] - 1 for i in range(96) if labels[i]}
-    clean = [i for i in range(96) if i % 4 > 1]
+    unsuspected = [i for i in range(96) if i % 4 > 1]
     assert seen['Annotator of the head-set'] == {
-        i: int(labels[i] > 0) for i in clean
+        i: int(labels[i] > 0) for i in unsuspected
     }
-    assert {i: y for i, y in seen['Annotator of the tail-set'].items()
-            if labels[i]} == {i: labels[i] - 1 for i in clean if labels[i]}
+    assert {
+        i: y for i, y in seen['Annotator of the tail-set'].items() if labels[i]
+    } == {i: labels[i] - 1 for i in clean if labels[i]}
 
 
 def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
@@ -538,22 +600,32 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
 
     def untrained(cfg, view, num_classes, *args, **kwargs):
         from mmfer.registry import MODELS
+
         trained.append((cfg, view[0]['inputs'], view.dataset))
         model = MODELS.build(module.classifier_config(cfg, num_classes))
         return training.Trained(model.eval(), '', 1, 1)
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
     monkeypatch.setattr(
-        module.Cleaning, 'attack_all', lambda self, model, view:
-        (view.sample_ids, view.sample_ids % 4, np.ones(len(view))))
-    steps = [dict(type='LoadFERImage', color_type='grayscale'),
-             dict(type='Resize', scale=(32, 32)),
-             dict(type='PackFERInputs')]
+        module.Cleaning,
+        'attack_all',
+        lambda self, model, view: (
+            view.sample_ids,
+            view.sample_ids % 4,
+            np.ones(len(view)),
+        ),
+    )
+    steps = [
+        dict(type='LoadFERImage', color_type='grayscale'),
+        dict(type='Resize', scale=(32, 32)),
+        dict(type='PackFERInputs'),
+    ]
     base = dict(
         train_cfg=dict(max_epochs=9),
         model=dict(backbone=dict(base_channels=4)),
         train_dataloader=dict(dataset=dict(pipeline=steps)),
-        optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=1.)))
+        optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=1.0)),
+    )
     cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
     dataset, other = made_sets(cfg)
     before = cfg.pretty_text
@@ -565,7 +637,7 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
     assert cfg.pretty_text == before
     (plain, cropped, first), (own, resized, second) = trained[::2]
     assert plain.train_cfg.max_epochs == 3 and own.train_cfg.max_epochs == 9
-    assert own.optim_wrapper.optimizer == dict(type='SGD', lr=1.)
+    assert own.optim_wrapper.optimizer == dict(type='SGD', lr=1.0)
     assert own.model.backbone.base_channels == 4
     assert own.val_dataloader == plain.val_dataloader
     # A resized picture is another one than a piece of it.
@@ -573,8 +645,9 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
     assert not torch.equal(cropped, resized)
     assert first is dataset and second.all_labels is dataset.all_labels
     # Another recipe is another stage.
-    names = [{p.name for p in (tmp_path / root).glob('vulnerability*')}
-             for root in 'ab']
+    names = [
+        {p.name for p in (tmp_path / root).glob('vulnerability*')} for root in 'ab'
+    ]
     assert len(names[0] | names[1]) == 2
     with pytest.raises(ValueError, match='only pipeline'):
         GAAVE(base=dict(train_dataloader=dict(dataset=dict(indices=5))))
@@ -599,14 +672,19 @@ def test_hook_acts_once(tmp_path, monkeypatch):
 
 
 def test_a_set_is_cleaned_once(tmp_path):
-    first, _ = judge(tmp_path / 'a', tau=-1)
+    first, _ = clean(tmp_path / 'a', tau=-1)
     cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
     dataset, _ = made_sets(cfg)
-    dataset.judge(first._asdict())
-    method = GAAVE(attack=dict(epsilon=.1))
+    dataset.apply_decisions(first._asdict())
+    method = GAAVE(attack=dict(epsilon=0.1))
     with pytest.raises(ValueError, match='cleaned already'):
-        method(cfg, dataset, dataset.pipeline, str(tmp_path),
-               MMLogger.get_instance('test_gaave'))
+        method(
+            cfg,
+            dataset,
+            dataset.pipeline,
+            str(tmp_path),
+            MMLogger.get_instance('test_gaave'),
+        )
 
 
 def test_preprocessing_of_unknown_scale():
@@ -620,7 +698,8 @@ def test_preprocessing_of_unknown_scale():
 def test_hook_refuses_wrappers_and_no_validation(tmp_path):
     cfg = config(tmp_path)
     cfg.train_dataloader.dataset = dict(
-        type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
+        type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset
+    )
     with pytest.raises(ValueError, match='RepeatDataset'):
         train(cfg)
     cfg = config(tmp_path)
@@ -630,32 +709,40 @@ def test_hook_refuses_wrappers_and_no_validation(tmp_path):
 
 
 def test_wrong_options():
-    for options, text in ((dict(fit='best'), 'fit'),
-                          (dict(held_out=1.), 'held_out'),
-                          (dict(min_separation=7.), 'min_separation'),
-                          (dict(attack=dict(epsilon=4)), 'PGD'),
-                          (dict(tau=9), 'tau=9'), (dict(tau=-2), 'tau'),
-                          (dict(tau=-.5), 'tau=-0.5'),
-                          (dict(tau=dict(heads=1)), 'head and tail'),
-                          (dict(cut='x'), 'balanced, two_means'),
-                          (dict(updates=-1), 'updates'),
-                          (dict(patience=0), 'patience')):
+    for options, text in (
+        (dict(fit='best'), 'fit'),
+        (dict(held_out=1.0), 'held_out'),
+        (dict(min_separation=7.0), 'min_separation'),
+        (dict(attack=dict(epsilon=4)), 'PGD'),
+        (dict(tau=9), 'tau=9'),
+        (dict(tau=-2), 'tau'),
+        (dict(tau=-0.5), 'tau=-0.5'),
+        (dict(tau=dict(heads=1)), 'head and tail'),
+        (dict(cut='x'), 'balanced, two_means'),
+        (dict(updates=-1), 'updates'),
+        (dict(patience=0), 'patience'),
+    ):
         with pytest.raises(ValueError, match=text):
             GAAVE(**options)
 
 
-@pytest.mark.parametrize('values, patience, peak, stop', [
-    ([50, 60, 60, 55], 5, 2, False), ([50, 60, 60, 55], 2, 2, True),
-    ([50, 40, 30], 2, 1, True), ([30, 40, 50], 1, 3, False)
-])
+@pytest.mark.parametrize(
+    'values, patience, peak, stop',
+    [
+        ([50, 60, 60, 55], 5, 2, False),
+        ([50, 60, 60, 55], 2, 2, True),
+        ([50, 40, 30], 2, 1, True),
+        ([30, 40, 50], 1, 3, False),
+    ],
+)
 def test_peak(tmp_path, values, patience, peak, stop):
     """The first of the best epochs; the same after a restart."""
-    hook = PeakHook(patience)
+    hook = BestEpochHook(patience)
     hook.summary = SimpleNamespace(history={})
     loop = SimpleNamespace(stop_training=False)
     runner = SimpleNamespace(
-        work_dir=str(tmp_path), train_loop=loop, epoch=0,
-        model=torch.nn.Linear(1, 1))
+        work_dir=str(tmp_path), train_loop=loop, epoch=0, model=torch.nn.Linear(1, 1)
+    )
     for epoch, value in enumerate(values, 1):
         runner.epoch = epoch
         runner.model.weight.data.fill_(epoch)
@@ -665,50 +752,69 @@ def test_peak(tmp_path, values, patience, peak, stop):
     assert saved['meta']['epoch'] == peak == saved['state_dict']['weight']
     assert loop.stop_training == stop
     with pytest.raises(ValueError, match='patience'):
-        PeakHook(0)
+        BestEpochHook(0)
 
 
-@pytest.mark.parametrize('rates, full', [
-    # Four iterations an epoch.
-    ([1.] * 12, None),
-    ([1.] * 8 + [.1] * 8, 2),
-    ([.1] * 4 + [1.] * 4 + [.4] * 4, 2),
-    # From the third on it ends at .5.
-    (np.linspace(1, 0, 25)[:20], 3),
-])
+@pytest.mark.parametrize(
+    'rates, full',
+    [
+        # Four iterations an epoch.
+        ([1.0] * 12, None),
+        ([1.0] * 8 + [0.1] * 8, 2),
+        ([0.1] * 4 + [1.0] * 4 + [0.4] * 4, 2),
+        # From the third on it ends at .5.
+        (np.linspace(1, 0, 25)[:20], 3),
+    ],
+)
 def test_epochs_before_the_rate_has_fallen(rates, full):
     assert training.epochs_at_full_rate(np.array(rates), 4) == full
 
 
-@pytest.mark.parametrize('schedule, epochs', [
-    (dict(milestones=[2]), 7), (dict(milestones=[6]), 9),
-    (None, 6), (dict(milestones=[3], patience=2), 3)])
+@pytest.mark.parametrize(
+    'schedule, epochs',
+    [
+        (dict(milestones=[2]), 7),
+        (dict(milestones=[6]), 9),
+        (None, 6),
+        (dict(milestones=[3], patience=2), 3),
+    ],
+)
 def test_no_base_model_ends_at_its_full_learning_rate(
-        tmp_path, monkeypatch, schedule, epochs):
+    tmp_path, monkeypatch, schedule, epochs
+):
     """Though it is best after its first epoch."""
-    monkeypatch.setattr(PeakHook, 'peak', lambda self, epoch: 1)
+    monkeypatch.setattr(BestEpochHook, 'peak', lambda self, epoch: 1)
     schedule = schedule and dict(schedule)
     patience = schedule and schedule.pop('patience', None)
-    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30',
-                      train_cfg__max_epochs=9)
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30', train_cfg__max_epochs=9)
     cfg.param_scheduler = schedule and dict(
-        type='MultiStepLR', by_epoch=True, gamma=.1, **schedule)
+        type='MultiStepLR', by_epoch=True, gamma=0.1, **schedule
+    )
     dataset, other = made_sets(cfg)
     views = [
         LabelView(data, data.sample_ids[:32], data.get_gt_labels()[:32], 7)
         for data in (dataset, other)
     ]
     found = training.train_classifier(
-        cfg, views[0], 7, str(tmp_path / 'model'), 0, 'Model',
-        MMLogger.get_instance('test_gaave'), views[1], patience)
+        cfg,
+        views[0],
+        7,
+        str(tmp_path / 'model'),
+        0,
+        'Model',
+        MMLogger.get_instance('test_gaave'),
+        views[1],
+        patience,
+    )
     assert (found.epoch, found.epochs) == (1, epochs)
 
 
 def test_settings_of_the_configs():
     """CIFAR: the whole schedule, as the paper has it. FERPlus: as measured."""
     for path in sorted(Path(CONFIGS).glob('gaave/*.py')):
-        hook, = (h for h in Config.fromfile(path).custom_hooks
-                 if h.type == 'GAAVEHook')
+        (hook,) = (
+            h for h in Config.fromfile(path).custom_hooks if h.type == 'GAAVEHook'
+        )
         method = GAAVE(**{k: v for k, v in hook.items() if k != 'type'})
         assert (method.fit == 'full') == ('_cifar10lt50' in path.stem)
         assert method.patience == (5 if '_ferplus' in path.stem else None)

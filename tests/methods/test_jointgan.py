@@ -1,4 +1,5 @@
 """The joint-distribution GAN: networks, losses, and the game."""
+
 import math
 
 import cv2
@@ -10,19 +11,26 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
-from mmfer.methods.jointgan import (JointGANDecoder, JointGANDiscriminator,
-                                    joint_gan)
-from mmfer.methods.jointgan.discriminator import (MLPBlock, ResidualBlock,
-                                                  SelfAttention)
+from mmfer.methods.jointgan import JointGANDecoder, JointGANDiscriminator, joint_gan
+from mmfer.methods.jointgan.discriminator import MLPBlock, ResidualBlock, SelfAttention
 from mmfer.methods.jointgan.label_sets import LabelSets
 from mmfer.methods.jointgan.latent import sample_latent
-from mmfer.methods.jointgan.losses import (concordance, concordance_loss,
-                                           discriminator_loss,
-                                           generator_loss)
+from mmfer.methods.jointgan.losses import (
+    concordance,
+    concordance_loss,
+    discriminator_loss,
+    generator_loss,
+)
 from mmfer.methods.jointgan.pictures import as_file, frame
-from mmfer.methods.jointgan.samples import (class_agreement, class_labels,
-                                            known_labels, mean_va, settle,
-                                            tile, va_labels)
+from mmfer.methods.jointgan.samples import (
+    class_agreement,
+    class_labels,
+    known_labels,
+    mean_va,
+    recompute_bn_stats,
+    tile,
+    va_labels,
+)
 from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -36,7 +44,8 @@ def preprocessor(size=32, channels=1, classes=7):
         input_shape=(channels, size, size),
         num_classes=classes,
         mean=[127.5] * channels,
-        std=[127.5] * channels)
+        std=[127.5] * channels,
+    )
 
 
 def make_model(label_sets=(7, 'va'), size=32, width=4, **options):
@@ -54,10 +63,16 @@ def make_model(label_sets=(7, 'va'), size=32, width=4, **options):
                         type='MultiTaskHead',
                         label_sets=list(label_sets),
                         hidden_dim=16,
-                        dropout=0.)),
+                        dropout=0.0,
+                    ),
+                ),
                 decoder=dict(base_channels=width),
                 discriminator=dict(base_channels=width),
-                latent_dim=5), **options))
+                latent_dim=5,
+            ),
+            **options,
+        )
+    )
     model.init_weights()
     return model.train()
 
@@ -69,14 +84,12 @@ def make_batch(count=8, size=32, sets=None, va=True, seed=0):
         sample = DataSample()
         sample.set_gt_label(int(rng.integers(7)))
         if va:
-            sample.set_field(
-                rng.uniform(-1, 1, 2).astype(np.float32), 'gt_va')
+            sample.set_field(rng.uniform(-1, 1, 2).astype(np.float32), 'gt_va')
         if sets:
             sample.set_field(rng.integers(0, sets), 'gt_label_sets')
         samples.append(sample)
     images = [
-        torch.from_numpy(
-            rng.integers(0, 256, (1, size, size)).astype(np.uint8))
+        torch.from_numpy(rng.integers(0, 256, (1, size, size)).astype(np.uint8))
         for _ in range(count)
     ]
     return dict(inputs=images, data_samples=samples)
@@ -87,15 +100,17 @@ def make_optimizers(model, **options):
         dict(
             type='JointGANOptimWrapperConstructor',
             optim_wrapper_cfg=dict(
-                type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3),
-                **options)))(model)
+                type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3), **options
+            ),
+        )
+    )(model)
 
 
 # -- networks -----------------------------------------------------------------
-@pytest.mark.parametrize('size, label_sets, hidden, encoder, decoder', [
-    (32, [10, 10, 10], 512, 15.36, 11.09),
-    (64, [7, 'va'], 500, 16.09, 11.20),
-])
+@pytest.mark.parametrize(
+    'size, label_sets, hidden, encoder, decoder',
+    [(32, [10, 10, 10], 512, 15.36, 11.09), (64, [7, 'va'], 500, 16.09, 11.20)],
+)
 def test_sizes_of_the_paper(size, label_sets, hidden, encoder, decoder):
     """Shapes and numbers of parameters, METHODS A1 to A3."""
     init_default_scope('mmfer')
@@ -107,13 +122,15 @@ def test_sizes_of_the_paper(size, label_sets, hidden, encoder, decoder):
                 type='FERClassifier',
                 backbone=dict(type='PlainVGG16'),
                 head=dict(
-                    type='MultiTaskHead',
-                    label_sets=label_sets,
-                    hidden_dim=hidden))))
-    assert millions(model.encoder) == pytest.approx(encoder, rel=.005)
-    assert millions(model.decoder) == pytest.approx(decoder, rel=.005)
+                    type='MultiTaskHead', label_sets=label_sets, hidden_dim=hidden
+                ),
+            ),
+        )
+    )
+    assert millions(model.encoder) == pytest.approx(encoder, rel=0.005)
+    assert millions(model.decoder) == pytest.approx(decoder, rel=0.005)
     stream = model.discriminator.image_stream
-    assert millions(stream) == pytest.approx(14.57, rel=.005)
+    assert millions(stream) == pytest.approx(14.57, rel=0.005)
     dims = model.label_sets.dims
     images = torch.zeros(2, 3, size, size)
     encoding = model(images)
@@ -121,8 +138,7 @@ def test_sizes_of_the_paper(size, label_sets, hidden, encoder, decoder):
     assert encoding.mean.shape == encoding.log_variance.shape == (2, 100)
     made = model.decoder(torch.randn(2, 100 + sum(dims)))
     assert made.shape == images.shape and made.abs().max() <= 1
-    scores = model.discriminator(
-        images, [torch.randn(2, d) for d in [100, *dims]])
+    scores = model.discriminator(images, [torch.randn(2, d) for d in [100, *dims]])
     assert scores.shape == (2, len(dims) + 3)
     assert len(model.score_names) == model.discriminator.num_scores
 
@@ -131,14 +147,13 @@ def test_sizes_of_the_paper(size, label_sets, hidden, encoder, decoder):
 def test_decoder_doubles_from_one_pixel(size, blocks):
     decoder = JointGANDecoder(9, size, out_channels=1, base_channels=2)
     convolutions = [
-        m for m in decoder.modules()
-        if isinstance(m, torch.nn.ConvTranspose2d)
+        m for m in decoder.modules() if isinstance(m, torch.nn.ConvTranspose2d)
     ]
     assert len(convolutions) == blocks
     assert decoder(torch.randn(2, 9)).shape == (2, 1, size, size)
     JointGANDiscriminator([7], 5, True, size, 1, 2)(
-        torch.zeros(2, 1, size, size), [torch.zeros(2, 5),
-                                        torch.zeros(2, 7)])
+        torch.zeros(2, 1, size, size), [torch.zeros(2, 5), torch.zeros(2, 7)]
+    )
 
 
 def test_spectral_norms_are_one():
@@ -147,15 +162,20 @@ def test_spectral_norms_are_one():
     discriminator = JointGANDiscriminator([7, 2], 5, base_channels=2)
     decoder = JointGANDecoder(14, 32, base_channels=2)
     for network, inputs in (
-        (discriminator, (torch.randn(4, 3, 32, 32),
-                         [torch.randn(4, d) for d in (5, 7, 2)])),
-        (decoder, (torch.randn(4, 14), ))):
+        (
+            discriminator,
+            (torch.randn(4, 3, 32, 32), [torch.randn(4, d) for d in (5, 7, 2)]),
+        ),
+        (decoder, (torch.randn(4, 14),)),
+    ):
         for _ in range(60):
             network(*inputs)
         layers = [
-            m for m in network.modules()
-            if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d,
-                              torch.nn.ConvTranspose2d))
+            m
+            for m in network.modules()
+            if isinstance(
+                m, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+            )
         ]
         assert len(layers) > 5
         for layer in layers:
@@ -163,7 +183,7 @@ def test_spectral_norms_are_one():
             if isinstance(layer, torch.nn.ConvTranspose2d):
                 weight = weight.transpose(0, 1)
             norm = torch.linalg.matrix_norm(weight.flatten(1), 2)
-            assert norm == pytest.approx(1, abs=.02)
+            assert norm == pytest.approx(1, abs=0.02)
 
 
 def plain(layer, x):
@@ -192,10 +212,9 @@ def test_blocks_equal_their_formulas():
 
     attention = SelfAttention(16).double().eval()
     assert torch.equal(attention(x), x)  # the gain begins at 0
-    attention.gain.fill_(.7)
+    attention.gain.fill_(0.7)
     query, key, value = [
-        plain(layer, x) for layer in (attention.query, attention.key,
-                                      attention.value)
+        plain(layer, x) for layer in (attention.query, attention.key, attention.value)
     ]
     assert query.shape[1] == key.shape[1] == 2 and value.shape[1] == 8
     want = torch.zeros(3, 8, 8, 8, dtype=torch.float64)
@@ -206,7 +225,7 @@ def test_blocks_equal_their_formulas():
                 logits = torch.einsum('c,chw->hw', query[b, :, i, j], key[b])
                 weights = logits.flatten().softmax(0).view(4, 4)
                 want[b, :, i, j] = (weights * value[b]).sum((1, 2))
-    want = x + .7 * plain(attention.output, want)
+    want = x + 0.7 * plain(attention.output, want)
     assert torch.allclose(attention(x), want)
 
     mlp = MLPBlock(5, 6).double().eval()
@@ -214,8 +233,7 @@ def test_blocks_equal_their_formulas():
     hidden = plain(mlp.linear, vectors)
     want = hidden.clone()
     for branch in mlp.branches:
-        want += plain(branch[2],
-                      plain(branch[0], hidden.clamp(min=0)).clamp(min=0))
+        want += plain(branch[2], plain(branch[0], hidden.clamp(min=0)).clamp(min=0))
     assert len(mlp.branches) == 4
     assert torch.allclose(mlp(vectors), want)
 
@@ -225,20 +243,20 @@ def test_hinge_losses():
     """Eq. 9 and 10 sample by sample, and their means over B and K."""
     rng = np.random.default_rng(0)
     encoder, decoder = rng.normal(0, 2, (2, 6, 5))
-    weights = np.array([1., 0., 2., 1., .5])
-    want_d, want_g = 0., 0.
+    weights = np.array([1.0, 0.0, 2.0, 1.0, 0.5])
+    want_d, want_g = 0.0, 0.0
     for b in range(6):
         for k in range(5):
             e, d = weights[k] * encoder[b, k], weights[k] * decoder[b, k]
             want_d -= min(0, e - 1) + min(0, -d - 1)
             want_g += e - d
     args = [torch.from_numpy(x) for x in (encoder, decoder, weights)]
-    assert discriminator_loss(*args).mean().item() == pytest.approx(
-        want_d / 30)
+    assert discriminator_loss(*args).mean().item() == pytest.approx(want_d / 30)
     assert generator_loss(*args).mean().item() == pytest.approx(want_g / 30)
     unweighted = [torch.from_numpy(x) for x in (encoder, decoder)]
     assert generator_loss(*unweighted).mean().item() == pytest.approx(
-        (encoder - decoder).mean())
+        (encoder - decoder).mean()
+    )
 
 
 def test_concordance():
@@ -248,16 +266,17 @@ def test_concordance():
     for d in range(2):
         a, b = p[:, d], y[:, d]
         cov = sum((x - a.mean()) * (z - b.mean()) for x, z in zip(a, b)) / 20
-        want.append(2 * cov / (a.var() + b.var() + (a.mean() - b.mean())**2))
+        want.append(2 * cov / (a.var() + b.var() + (a.mean() - b.mean()) ** 2))
     got = concordance(torch.from_numpy(p), torch.from_numpy(y))
     assert got.tolist() == pytest.approx(want)
     same = torch.from_numpy(y)
     assert concordance(same, same).tolist() == pytest.approx([1, 1])
-    assert concordance(same, -same + 2 * same.mean(0)).tolist() == \
-        pytest.approx([-1, -1])
+    assert concordance(same, -same + 2 * same.mean(0)).tolist() == pytest.approx(
+        [-1, -1]
+    )
     # The published estimator: (B - 1) / B for equal vectors.
     official = concordance(same, same, official=True)
-    assert official.tolist() == pytest.approx([.95, .95])
+    assert official.tolist() == pytest.approx([0.95, 0.95])
 
 
 def test_missing_values_do_not_count():
@@ -267,11 +286,11 @@ def test_missing_values_do_not_count():
     y[1, 0] = y[4, 1] = math.nan
     known = [0, 2, 3, 5]
     loss = concordance_loss(p, y)
-    torch.testing.assert_close(
-        loss, 1 - concordance(p[known], y[known]).mean())
+    torch.testing.assert_close(loss, 1 - concordance(p[known], y[known]).mean())
     official = concordance_loss(p, y, official=True)
     torch.testing.assert_close(
-        official, 1 - concordance(p[known], y[known], True).mean())
+        official, 1 - concordance(p[known], y[known], True).mean()
+    )
     loss.backward()
     assert p.grad.isfinite().all()
     assert (p.grad[[1, 4]] == 0).all() and (p.grad[known] != 0).all()
@@ -292,16 +311,14 @@ def test_values_that_do_not_vary():
 
 def test_latent_vectors():
     torch.manual_seed(0)
-    mean = torch.tensor([[1., -2.]]).repeat(20000, 1).requires_grad_()
-    log_variance = torch.tensor([[0., math.log(4)]]).repeat(
-        20000, 1).requires_grad_()
+    mean = torch.tensor([[1.0, -2.0]]).repeat(20000, 1).requires_grad_()
+    log_variance = torch.tensor([[0.0, math.log(4)]]).repeat(20000, 1).requires_grad_()
     latent = sample_latent(mean, log_variance)
-    assert torch.allclose(latent.mean(0), mean[0], atol=.05)
-    assert torch.allclose(latent.std(0), torch.tensor([1., 2.]), atol=.05)
+    assert torch.allclose(latent.mean(0), mean[0], atol=0.05)
+    assert torch.allclose(latent.std(0), torch.tensor([1.0, 2.0]), atol=0.05)
     latent.sum().backward()
     assert (mean.grad == 1).all()
-    assert torch.allclose(
-        log_variance.grad, (latent - mean).detach() / 2, atol=1e-5)
+    assert torch.allclose(log_variance.grad, (latent - mean).detach() / 2, atol=1e-5)
 
 
 # -- label sets ---------------------------------------------------------------
@@ -321,8 +338,7 @@ def test_label_sets():
     assert LabelSets.of([3]).complete(samples) is None
 
 
-@pytest.mark.parametrize('entries', [[], [1], ['valence'], ['va', 'va'],
-                                     [7.5]])
+@pytest.mark.parametrize('entries', [[], [1], ['valence'], ['va', 'va'], [7.5]])
 def test_label_sets_that_make_no_sense(entries):
     with pytest.raises(ValueError, match='label_sets'):
         LabelSets.of(entries)
@@ -341,19 +357,19 @@ def test_labels_beyond_the_head():
 
 @pytest.mark.parametrize('entries', [[7], [7, 3], ['va']])
 def test_soft_labels_are_refused(entries):
-    samples = make_batch(2, sets=[7, 3][:len(entries)])['data_samples']
+    samples = make_batch(2, sets=[7, 3][: len(entries)])['data_samples']
     for sample in samples:
-        sample.set_gt_score(torch.full((7, ), 1 / 7))
+        sample.set_gt_score(torch.full((7,), 1 / 7))
     with pytest.raises(ValueError, match='gt_score'):
         LabelSets.of(entries).read(samples, 'cpu')
 
 
 def test_values_alone():
-    model = make_model(('va', )).eval()
+    model = make_model(('va',)).eval()
     assert not model.encoder.head.predicts_classes
     batch = model.data_preprocessor(make_batch(3))
     predictions = model.predict(batch['inputs'], [None] * 3)
-    assert all(p.pred_va.shape == (2, ) for p in predictions)
+    assert all(p.pred_va.shape == (2,) for p in predictions)
     assert 'pred_score' not in predictions[0]
 
 
@@ -363,14 +379,16 @@ def test_mixed_precision():
         dict(
             type='JointGANOptimWrapperConstructor',
             optim_wrapper_cfg=dict(
-                type='AutocastOptimWrapper', dtype='bfloat16',
-                optimizer=dict(type='Adam', lr=1e-3))))(model)
+                type='AutocastOptimWrapper',
+                dtype='bfloat16',
+                optimizer=dict(type='Adam', lr=1e-3),
+            ),
+        )
+    )(model)
     exact = make_model().train_step(make_batch(), make_optimizers(model))
     result = model.train_step(make_batch(), wrappers)
-    assert result['loss_ce'].item() == pytest.approx(
-        exact['loss_ce'].item(), abs=.03)
-    assert all(v.dtype == torch.float32 and v.isfinite()
-               for v in result.values())
+    assert result['loss_ce'].item() == pytest.approx(exact['loss_ce'].item(), abs=0.03)
+    assert all(v.dtype == torch.float32 and v.isfinite() for v in result.values())
 
 
 def test_spectral_norms_move_in_every_update():
@@ -381,16 +399,18 @@ def test_spectral_norms_move_in_every_update():
 
     def noted(*args):
         log = step(*args)
-        vectors.append({k: v.clone() for k, v in
-                        model.discriminator.state_dict().items()})
+        vectors.append(
+            {k: v.clone() for k, v in model.discriminator.state_dict().items()}
+        )
         return log
 
     model.step_discriminator = noted
     model.train_step(make_batch(), make_optimizers(model))
     for name, value in model.discriminator.state_dict().items():
         same = torch.equal(value, vectors[0][name])
-        assert same == ('original' in name or 'bias' in name
-                        or 'gain' in name or value.numel() == 1), name
+        assert same == (
+            'original' in name or 'bias' in name or 'gain' in name or value.numel() == 1
+        ), name
 
 
 def test_samples_of_other_label_sets():
@@ -400,8 +420,7 @@ def test_samples_of_other_label_sets():
     with pytest.raises(ValueError, match='gt_label_sets'):
         sets.read(make_batch(2)['data_samples'], 'cpu')
     with pytest.raises(ValueError, match='gt_va'):
-        LabelSets.of(['va']).read(
-            make_batch(2, va=False)['data_samples'], 'cpu')
+        LabelSets.of(['va']).read(make_batch(2, va=False)['data_samples'], 'cpu')
 
 
 # -- the game -----------------------------------------------------------------
@@ -416,11 +435,17 @@ class Count(OptimWrapper):
         for parameter in self.model.parameters():
             parameter.grad = None
         loss.backward()
-        self.log.append((self.name, {
-            name for name, module in self.model.named_children()
-            for p in module.parameters()
-            if p.grad is not None and p.grad.abs().sum() > 0
-        }))
+        self.log.append(
+            (
+                self.name,
+                {
+                    name
+                    for name, module in self.model.named_children()
+                    for p in module.parameters()
+                    if p.grad is not None and p.grad.abs().sum() > 0
+                },
+            )
+        )
         self.optimizer.step()
         self.optimizer.zero_grad()
 
@@ -439,29 +464,33 @@ def test_updates_and_gradients(order, steps):
     result = model.train_step(make_batch(), counting)
     generator = ('generator', {'encoder', 'decoder'})
     discriminator = [('discriminator', {'discriminator'})] * steps
-    assert log == ([*discriminator, generator] if order == 'official' else
-                   [generator, *discriminator])
+    assert log == (
+        [*discriminator, generator]
+        if order == 'official'
+        else [generator, *discriminator]
+    )
     # One forward of the encoder, not three.
     assert len(encoders) == 1
     assert all(p.requires_grad for p in model.parameters())
     assert set(result) == {
-        'loss', 'loss_ce', 'loss_va', *(f'{p}_{k}' for p in 'dg'
-                                        for k in (*model.score_names, 'loss'))
+        'loss',
+        'loss_ce',
+        'loss_va',
+        *(f'{p}_{k}' for p in 'dg' for k in (*model.score_names, 'loss')),
     }
 
 
 def test_loss_is_the_paper_s():
     """Eq. 9 written out, on the same tuples; dropout is off."""
-    model = make_model(adversarial_weight=.7)
+    model = make_model(adversarial_weight=0.7)
     batch = make_batch()
     tuples = []
     make_tuples = model.make_tuples
-    model.make_tuples = lambda *args: tuples.append(
-        make_tuples(*args)) or tuples[-1]
+    model.make_tuples = lambda *args: tuples.append(make_tuples(*args)) or tuples[-1]
     model.step_discriminator = lambda *args: {}
     discriminator = model.discriminator.eval()
     result = model.train_step(batch, make_optimizers(model))
-    (real, generated), = tuples
+    ((real, generated),) = tuples
     images = torch.stack(batch['inputs']) / 127.5 - 1
     assert torch.allclose(real[0], images, atol=1e-5)
     labels = torch.cat([s.gt_label for s in batch['data_samples']])
@@ -474,11 +503,13 @@ def test_loss_is_the_paper_s():
         scores = [discriminator(t[0], t[1:]) for t in (real, generated)]
     adversarial = (scores[0] - scores[1]).mean()
     assert result['loss'].item() == pytest.approx(
-        (ce + similarity + .7 * adversarial).item(), abs=1e-5)
+        (ce + similarity + 0.7 * adversarial).item(), abs=1e-5
+    )
     for i, name in enumerate(model.score_names):
         if name != 'labels':
             assert result[f'g_{name}'].item() == pytest.approx(
-                (scores[0] - scores[1]).mean(0)[i].item(), abs=1e-5)
+                (scores[0] - scores[1]).mean(0)[i].item(), abs=1e-5
+            )
 
 
 def test_without_the_game():
@@ -487,8 +518,11 @@ def test_without_the_game():
     before = {k: v.clone() for k, v in model.named_parameters()}
     result = model.train_step(make_batch(), make_optimizers(model))
     assert set(result) == {'loss', 'loss_ce', 'loss_va'}
-    moved = {k.split('.')[0] for k, v in model.named_parameters()
-             if not torch.equal(v, before[k])}
+    moved = {
+        k.split('.')[0]
+        for k, v in model.named_parameters()
+        if not torch.equal(v, before[k])
+    }
     assert moved == {'encoder'}
 
 
@@ -501,7 +535,7 @@ def test_without_decoder():
     assert {'d_labels', 'd_joint'} < set(result)
     assert 'd_image' not in result
     with pytest.raises(ValueError, match='no images'):
-        model.generate(torch.zeros(1, 0), (torch.zeros(1).long(), ))
+        model.generate(torch.zeros(1, 0), (torch.zeros(1).long(),))
 
 
 def test_weights_of_scores_keep_their_number():
@@ -510,18 +544,17 @@ def test_weights_of_scores_keep_their_number():
     assert model.score_weights.tolist() == [1] * 5
     joint = make_model(score_weights=dict(image=0, latent=0, labels=0))
     assert joint.score_weights.tolist() == [0, 0, 0, 0, 1]
-    results = [
-        m.train_step(make_batch(), make_optimizers(m))
-        for m in (model, joint)
-    ]
+    results = [m.train_step(make_batch(), make_optimizers(m)) for m in (model, joint)]
     # Every score without weight has a hinge loss of 2.
     assert results[1]['d_image'] == results[1]['d_labels'] == 2
     assert results[1]['d_loss'].item() == pytest.approx(
-        (4 * 2 + results[1]['d_joint'].item()) / 5)
+        (4 * 2 + results[1]['d_joint'].item()) / 5
+    )
     assert results[1]['g_image'] == results[1]['g_latent'] == 0
     assert results[1]['g_labels'] == 0 != results[1]['g_joint']
     assert results[1]['g_loss'].item() == pytest.approx(
-        results[1]['g_joint'].item() / 5)
+        results[1]['g_joint'].item() / 5
+    )
     with pytest.raises(ValueError, match='marginal'):
         make_model(score_weights=dict(marginal=0))
     with pytest.raises(ValueError, match='all score_weights are 0'):
@@ -530,7 +563,7 @@ def test_weights_of_scores_keep_their_number():
 
 def test_mismatched_labels():
     """Each image's own prediction and latent vector, another's labels."""
-    model = make_model(mismatch_weight=.5)
+    model = make_model(mismatch_weight=0.5)
     seen = []
     score = model.score
 
@@ -549,13 +582,18 @@ def test_mismatched_labels():
         assert torch.equal(mismatched[i], real[i][[3, 0, 1, 2]])
     # Only the discriminator has a use for them.
     assert len(by_generator[0]) == 2
-    want = sum(max(0, 1 - x) for x in scores[0][:, -1].tolist()) / 4 + \
-        sum(max(0, 1 + x) for x in scores[2][:, -1].tolist()) / 4
+    want = (
+        sum(max(0, 1 - x) for x in scores[0][:, -1].tolist()) / 4
+        + sum(max(0, 1 + x) for x in scores[2][:, -1].tolist()) / 4
+    )
     assert log['d_mismatch'].item() == pytest.approx(want, rel=1e-5)
-    rest = sum(log[f'd_{kind}'] * count for kind, count in zip(
-        joint_gan.SCORE_KINDS, (1, 1, 2, 1), strict=True))
+    rest = sum(
+        log[f'd_{kind}'] * count
+        for kind, count in zip(joint_gan.SCORE_KINDS, (1, 1, 2, 1), strict=True)
+    )
     assert log['d_loss'].item() == pytest.approx(
-        (rest.item() + .5 * want) / 5, rel=1e-5)
+        (rest.item() + 0.5 * want) / 5, rel=1e-5
+    )
     assert not log['d_loss'].requires_grad
     with pytest.raises(ValueError, match='mismatch_weight'):
         make_model(mismatch_weight=-1)
@@ -568,8 +606,9 @@ def test_samples_without_values_stay_out_of_the_game():
         batch['data_samples'][i].gt_va[:] = np.nan
     seen = []
     score = model.score
-    model.score = lambda d, *tuples: seen.append(
-        [len(part) for part in tuples[0]]) or score(d, *tuples)
+    model.score = lambda d, *tuples: (
+        seen.append([len(part) for part in tuples[0]]) or score(d, *tuples)
+    )
     result = model.train_step(batch, make_optimizers(model))
     assert seen == [[6] * 4] * 3
     assert all(v.isfinite() for v in result.values())
@@ -593,15 +632,20 @@ def test_prediction_is_the_encoder_s():
         assert sample.uncertainty == 1 - scores[i].max()
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(size=48), '48 x 48 .* 32, 64, 128'),
-    (dict(size=48, use_decoder=False), '48 x 48 .* at least 64'),
-    (dict(order='both'), 'order'),
-    (dict(discriminator_steps=0), 'discriminator_steps'),
-    (dict(data_preprocessor=dict(preprocessor(), std=[255.])), '127.5'),
-    (dict(data_preprocessor=dict(preprocessor(), input_shape=(1, 32, 64))),
-     'not square'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(size=48), '48 x 48 .* 32, 64, 128'),
+        (dict(size=48, use_decoder=False), '48 x 48 .* at least 64'),
+        (dict(order='both'), 'order'),
+        (dict(discriminator_steps=0), 'discriminator_steps'),
+        (dict(data_preprocessor=dict(preprocessor(), std=[255.0])), '127.5'),
+        (
+            dict(data_preprocessor=dict(preprocessor(), input_shape=(1, 32, 64))),
+            'not square',
+        ),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         make_model(**options)
@@ -609,10 +653,11 @@ def test_bad_options(options, message):
 
 def test_optimizers():
     model = make_model()
-    wrappers = make_optimizers(
-        model, discriminator=dict(optimizer=dict(lr=4e-3)))
-    assert [w.optimizer.param_groups[0]['lr']
-            for w in wrappers.values()] == [1e-3, 4e-3]
+    wrappers = make_optimizers(model, discriminator=dict(optimizer=dict(lr=4e-3)))
+    assert [w.optimizer.param_groups[0]['lr'] for w in wrappers.values()] == [
+        1e-3,
+        4e-3,
+    ]
     owned = [
         {id(p) for group in w.optimizer.param_groups for p in group['params']}
         for w in wrappers.values()
@@ -636,7 +681,8 @@ def test_grids():
     assert va.view(3, 3, 2)[0].tolist() == [[-1, 1], [0, 1], [1, 1]]
     assert va.view(3, 3, 2)[2, 0].tolist() == [-1, -1]
     images = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones(
-        (6, 2, 2, 1), np.uint8)
+        (6, 2, 2, 1), np.uint8
+    )
     picture = tile(images, 3, gap=1)[..., 0]
     assert picture.shape == (7, 10)
     assert picture[1, [1, 4, 7]].tolist() == [0, 1, 2]
@@ -647,34 +693,35 @@ def test_grids():
 def test_batch_statistics_of_present_weights():
     """After them the decoder makes of labels what training has it make."""
     model = make_model()
-    norms = [m for m in model.decoder.modules()
-             if isinstance(m, torch.nn.BatchNorm2d)]
+    norms = [m for m in model.decoder.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         # As if weights had moved since.
         norm.running_mean.add_(3)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     rng = np.random.default_rng(0)
     labels, va = rng.integers(0, 7, 50), rng.uniform(-1, 1, (50, 2))
-    decoder = settle(model, labels, va, seed=0)
+    decoder = recompute_bn_stats(model, labels, va, seed=0)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not decoder.training
     drawn = rng.integers(0, 50, 1000)
-    given = (torch.from_numpy(labels[drawn]),
-             torch.from_numpy(va[drawn]).float())
+    given = (torch.from_numpy(labels[drawn]), torch.from_numpy(va[drawn]).float())
     latent = torch.randn(1000, model.latent_dim)
     model.decoder.train()
     wanted = model.generate(latent, given, model.decoder)
-    assert (model.generate(latent, given, decoder) - wanted).abs().mean() < \
-        .1 * (model.generate(latent, given) - wanted).abs().mean()
+    assert (model.generate(latent, given, decoder) - wanted).abs().mean() < 0.1 * (
+        model.generate(latent, given) - wanted
+    ).abs().mean()
 
 
 class Labels:
     """A data set of labels."""
 
     def __init__(self, labels, va):
-        self.infos = [dict(gt_label=label, gt_va=value)
-                      for label, value in zip(labels, va, strict=True)]
+        self.infos = [
+            dict(gt_label=label, gt_va=value)
+            for label, value in zip(labels, va, strict=True)
+        ]
 
     def __len__(self):
         return len(self.infos)
@@ -696,7 +743,7 @@ def test_agreement_of_encoder_and_decoder():
         model.encoder.head.labels.weight.zero_()
         model.encoder.head.labels.bias[6] = 1
     share = class_agreement(model, dataset, count=500)
-    assert share == pytest.approx(.2, abs=.06)
+    assert share == pytest.approx(0.2, abs=0.06)
     assert model.training
     everything = Labels([1, 2], np.full((2, 2), np.nan))
     assert len(known_labels(model, everything)[0]) == 2
@@ -710,7 +757,8 @@ def test_words_stand_beside_their_images():
     names = ['anger', 'happiness', 'neutral']
     figure = frame(grid, 2, columns=names, rows=['1', '-1'], ylabel='arousal')
     picture = cv2.imdecode(
-        np.frombuffer(as_file(figure), np.uint8), cv2.IMREAD_GRAYSCALE)
+        np.frombuffer(as_file(figure), np.uint8), cv2.IMREAD_GRAYSCALE
+    )
     whole = np.repeat(np.repeat(grid[..., 0], 2, axis=0), 2, axis=1)
     error = cv2.matchTemplate(picture, whole, cv2.TM_SQDIFF).min()
     assert error / whole.size < 100
@@ -721,9 +769,9 @@ def test_words_stand_beside_their_images():
 
 
 def test_mean_values_of_classes():
-    va = np.array([[1, 0], [0, 1], [np.nan, 5], [.5, .5]])
+    va = np.array([[1, 0], [0, 1], [np.nan, 5], [0.5, 0.5]])
     got = mean_va(np.array([0, 0, 0, 2]), va, 3)
-    assert got.tolist() == [[.5, .5], [0, 0], [.5, .5]]
+    assert got.tolist() == [[0.5, 0.5], [0, 0], [0.5, 0.5]]
 
 
 def test_frozen():

@@ -1,4 +1,5 @@
 """ReSup against loops and its published code."""
+
 import copy
 import json
 import math
@@ -20,9 +21,10 @@ def build(classes=7, **options):
         dict(
             type='ReSup',
             network1=copy.deepcopy(TINY_CLASSIFIER),
-            data_preprocessor=dict(
-                input_shape=(1, 16, 16), num_classes=classes),
-            **options))
+            data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=classes),
+            **options,
+        )
+    )
 
 
 def published():
@@ -36,28 +38,26 @@ def fit_published(model):
 
 def joint(model, logits, labels):
     log_prob = [x.log_softmax(dim=1) for x in logits]
-    return model.joint_loss(log_prob, labels,
-                            model.measure(log_prob, labels))
+    return model.joint_loss(log_prob, labels, model.measure(log_prob, labels))
 
 
 def random_batch(seed, count=12, classes=7):
     generator = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(
-        2, count, classes, generator=generator, dtype=torch.float64)
-    labels = torch.randint(classes, (count, ), generator=generator)
+        2, count, classes, generator=generator, dtype=torch.float64
+    )
+    labels = torch.randint(classes, (count,), generator=generator)
     return logits.requires_grad_(), labels
 
 
 # -- published values ---------------------------------------------------
 def test_published_loss_and_gradients():
     expected = published()['loss']
-    model = build(
-        preset='official', consistency_weight=expected['consistency_weight'])
+    model = build(preset='official', consistency_weight=expected['consistency_weight'])
     fit_published(model)
     model.start_epoch(1)
     logits = [
-        torch.tensor(
-            expected[f'logits{k}'], dtype=torch.float64, requires_grad=True)
+        torch.tensor(expected[f'logits{k}'], dtype=torch.float64, requires_grad=True)
         for k in (1, 2)
     ]
     loss = sum(joint(model, logits, torch.tensor(expected['target'])).values())
@@ -65,8 +65,11 @@ def test_published_loss_and_gradients():
     loss.backward()
     for k, x in enumerate(logits, 1):
         assert torch.allclose(
-            x.grad, torch.tensor(expected[f'grad{k}'], dtype=torch.float64),
-            rtol=0, atol=1e-7)
+            x.grad,
+            torch.tensor(expected[f'grad{k}'], dtype=torch.float64),
+            rtol=0,
+            atol=1e-7,
+        )
 
 
 def test_published_warm_up():
@@ -80,13 +83,14 @@ def test_published_warm_up():
     ]
     losses = joint(model, logits, torch.tensor(expected['loss']['target']))
     assert sum(losses.values()).item() == pytest.approx(
-        expected['warmup_loss'], abs=1e-9)
+        expected['warmup_loss'], abs=1e-9
+    )
 
 
 # -- loops ---------------------------------------------------
 def loss_by_loops(logits, labels, weight_of, exchange, factor, reduction):
     """Eqs. 2, 6, 7 and 8, one sample after another."""
-    total = 0.
+    total = 0.0
     for b, y in enumerate(labels.tolist()):
         probs, weights = [], []
         for k in range(2):
@@ -96,47 +100,48 @@ def loss_by_loops(logits, labels, weight_of, exchange, factor, reduction):
             weights.append(weight_of(k, probs[k][y] / norm))
         for k in range(2):
             weight = dict(
-                swap=weights[1 - k], own=weights[k],
-                mean=(weights[0] + weights[1]) / 2)[exchange]
+                swap=weights[1 - k], own=weights[k], mean=(weights[0] + weights[1]) / 2
+            )[exchange]
             total -= weight * math.log(probs[k][y])
-        total += factor / len(probs[0]) * sum(
-            (p - q)**2 for p, q in zip(*probs))
+        total += factor / len(probs[0]) * sum((p - q) ** 2 for p, q in zip(*probs))
     return total / len(labels) if reduction == 'mean' else total
 
 
 @pytest.mark.parametrize('exchange', ['swap', 'own', 'mean'])
 @pytest.mark.parametrize('reduction', ['mean', 'sum'])
-@pytest.mark.parametrize('factor', [0., 5.])
+@pytest.mark.parametrize('factor', [0.0, 5.0])
 def test_loss_against_loops(exchange, reduction, factor):
-    model = build(
-        exchange=exchange, reduction=reduction, consistency_weight=factor)
+    model = build(exchange=exchange, reduction=reduction, consistency_weight=factor)
     fit_published(model)
     model.start_epoch(3)
 
     def weight_of(k, score):
         # The float32 of the look-up, as the model has it.
-        return model.noise_models[k].weigh(
-            torch.tensor([score], dtype=torch.float64)).item()
+        return (
+            model.noise_models[k]
+            .weigh(torch.tensor([score], dtype=torch.float64))
+            .item()
+        )
 
     for seed in range(100):
         logits, labels = random_batch(seed)
         losses = joint(model, logits, labels)
         assert ('loss_consistency' in losses) == (factor > 0)
         assert sum(losses.values()).item() == pytest.approx(
-            loss_by_loops(logits, labels, weight_of, exchange, factor,
-                          reduction), abs=1e-6)
+            loss_by_loops(logits, labels, weight_of, exchange, factor, reduction),
+            abs=1e-6,
+        )
 
 
 def test_weights_carry_no_gradient_and_consistency_moves_both():
-    model = build(consistency_weight=5.)
+    model = build(consistency_weight=5.0)
     fit_published(model)
     model.start_epoch(1)
     logits, labels = random_batch(0)
     losses = joint(model, logits, labels)
-    first, = torch.autograd.grad(
-        losses['loss_network1'], logits, retain_graph=True)
+    (first,) = torch.autograd.grad(losses['loss_network1'], logits, retain_graph=True)
     assert first[0].abs().sum() > 0 and first[1].abs().sum() == 0
-    both, = torch.autograd.grad(losses['loss_consistency'], logits)
+    (both,) = torch.autograd.grad(losses['loss_consistency'], logits)
     assert both[0].abs().sum() > 0 and both[1].abs().sum() > 0
 
 
@@ -146,8 +151,7 @@ def test_one_step_reaches_both_networks():
     model.init_weights()
     model.start_epoch(0)
     samples = [
-        DataSample(metainfo=dict(sample_id=i)).set_gt_label(i % 7)
-        for i in range(8)
+        DataSample(metainfo=dict(sample_id=i)).set_gt_label(i % 7) for i in range(8)
     ]
     losses = model(torch.randn(8, 1, 16, 16), samples, mode='loss')
     sum(losses.values()).backward()
@@ -157,36 +161,38 @@ def test_one_step_reaches_both_networks():
 
 def test_weights_stay_one_until_a_fit_was_taken():
     """After warm-up, with nothing to weigh by: both losses in full."""
-    model = build(consistency_weight=0.)
+    model = build(consistency_weight=0.0)
     model.start_epoch(4)
     logits, labels = random_batch(0)
     losses = joint(model, logits, labels)
     for k in range(2):
         assert losses[f'loss_network{k + 1}'].item() == pytest.approx(
-            torch.nn.functional.cross_entropy(logits[k], labels).item())
+            torch.nn.functional.cross_entropy(logits[k], labels).item()
+        )
 
 
 def test_judgement():
     model = build()
     fit_published(model)
     scores = torch.softmax(
-        3 * torch.randn(50, 2, 7, generator=torch.Generator().manual_seed(0)),
-        dim=2)
+        3 * torch.randn(50, 2, 7, generator=torch.Generator().manual_seed(0)), dim=2
+    )
     labels = torch.arange(50) % 7
-    table = model.judge_labels(scores, labels)
-    assert list(table) == ['clean_probability_1', 'clean_probability_2',
-                           'noise_score']
+    table = model.score_labels(scores, labels)
+    assert list(table) == ['clean_probability_1', 'clean_probability_2', 'noise_score']
     given = scores[torch.arange(50), :, labels]
     similarity = (given / scores.norm(dim=2)).T
     for k in range(2):
         # A rounding error may fall on another row of the table.
         assert torch.allclose(
             table[f'clean_probability_{k + 1}'],
-            model.noise_models[k].weigh(similarity[k]), atol=.05)
+            model.noise_models[k].weigh(similarity[k]),
+            atol=0.05,
+        )
     mean = (table['clean_probability_1'] + table['clean_probability_2']) / 2
     assert torch.allclose(
-        table['noise_score'],
-        .999 * (1 - mean) + .001 * (1 - given.mean(dim=1)))
+        table['noise_score'], 0.999 * (1 - mean) + 0.001 * (1 - given.mean(dim=1))
+    )
     assert len(table['noise_score'].unique()) == 50  # no two alike
 
 
@@ -195,15 +201,14 @@ def test_judgement_without_a_fit():
     scores = torch.rand(20, 2, 7).softmax(dim=2)
     labels = torch.arange(20) % 7
     given = scores[torch.arange(20), :, labels].mean(dim=1)
-    assert torch.allclose(
-        model.judge_labels(scores, labels)['noise_score'], 1 - given)
+    assert torch.allclose(model.score_labels(scores, labels)['noise_score'], 1 - given)
     # With one of two, that one decides.
-    model.noise_models[1].fit(
-        torch.tensor(published()['mixture'][1]['scores']))
-    table = model.judge_labels(scores, labels)
+    model.noise_models[1].fit(torch.tensor(published()['mixture'][1]['scores']))
+    table = model.score_labels(scores, labels)
     assert torch.allclose(
         table['noise_score'],
-        .999 * (1 - table['clean_probability_2']) + .001 * (1 - given))
+        0.999 * (1 - table['clean_probability_2']) + 0.001 * (1 - given),
+    )
 
 
 def test_without_its_hook_it_does_not_train():
@@ -213,12 +218,15 @@ def test_without_its_hook_it_does_not_train():
         joint(model, logits, labels)
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(exchange='none'), 'no exchange'),
-    (dict(preset='code'), 'no preset'),
-    (dict(reduction='max'), 'reduction'),
-    (dict(consistency_weight=-1.), 'consistency_weight'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(exchange='none'), 'no exchange'),
+        (dict(preset='code'), 'no preset'),
+        (dict(reduction='max'), 'reduction'),
+        (dict(consistency_weight=-1.0), 'consistency_weight'),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
@@ -226,15 +234,14 @@ def test_bad_options(options, message):
 
 def test_presets_yield_to_what_is_given():
     model = build(
-        preset='official', score_source='epoch',
-        noise_model=dict(table_size=50))
+        preset='official', score_source='epoch', noise_model=dict(table_size=50)
+    )
     assert model.score_source == 'epoch'
     for noise_model in model.noise_models:
         assert noise_model.table_size == 50
         assert noise_model.monotone == 'right'
         assert not noise_model.mixture.fix_order
-    model = build(
-        preset='official', noise_model=dict(mixture=dict(iterations=3)))
+    model = build(preset='official', noise_model=dict(mixture=dict(iterations=3)))
     assert model.noise_models[0].mixture.iterations == 3
     assert not model.noise_models[0].mixture.fix_order
     assert build(preset='paper').noise_models[0].table_size is None

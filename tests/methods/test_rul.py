@@ -1,4 +1,5 @@
 """RUL against loops, its published code and supplement G."""
+
 import json
 import math
 from itertools import combinations
@@ -24,26 +25,25 @@ def build(num_classes=C, in_channels=D, **options):
     torch.manual_seed(0)
     return MODELS.build(
         dict(
-            type='RULHead',
-            num_classes=num_classes,
-            in_channels=in_channels,
-            **options)).double()
+            type='RULHead', num_classes=num_classes, in_channels=in_channels, **options
+        )
+    ).double()
 
 
 def features():
     generator = torch.Generator().manual_seed(1)
-    mean, log_var = torch.randn(
-        2, B, D, generator=generator, dtype=torch.float64)
+    mean, log_var = torch.randn(2, B, D, generator=generator, dtype=torch.float64)
     return mean.requires_grad_(), log_var.requires_grad_()
 
 
 def run(head, mean, log_var, labels=LABELS, permutations=PERMUTATIONS):
     with mock.patch(
-            'torch.randperm',
-            side_effect=[torch.tensor(p) for p in permutations]) as drawn:
+        'torch.randperm', side_effect=[torch.tensor(p) for p in permutations]
+    ) as drawn:
         losses = head.loss(
             GaussianFeature(mean, log_var),
-            [DataSample().set_gt_label(y) for y in labels])
+            [DataSample().set_gt_label(y) for y in labels],
+        )
     assert list(losses) == ['loss']
     return losses['loss'], drawn.call_count
 
@@ -54,8 +54,10 @@ def uncertainty(log_var, i):
 
 
 def logits_of(feature, fc):
-    return [sum(fc.weight[c, d] * feature[d] for d in range(D)) + fc.bias[c]
-            for c in range(C)]
+    return [
+        sum(fc.weight[c, d] * feature[d] for d in range(D)) + fc.bias[c]
+        for c in range(C)
+    ]
 
 
 def cross_entropy(logits, label):
@@ -63,9 +65,8 @@ def cross_entropy(logits, label):
 
 
 def loop_group(mean, log_var, group, fc, variant):
-    """One way to put images together; ``group`` lists whom i is mixed with.
-    """
-    total = 0.
+    """One way to put images together; ``group`` lists whom i is mixed with."""
+    total = 0.0
     for i in range(B):
         members = [index[i] for index in group]
         u = [uncertainty(log_var, j) for j in members]
@@ -76,8 +77,7 @@ def loop_group(mean, log_var, group, fc, variant):
             continue
         if variant == 'mix_feature':
             mixed = [
-                sum(s * mean[j, d]
-                    for s, j in zip(share, members, strict=True))
+                sum(s * mean[j, d] for s, j in zip(share, members, strict=True))
                 for d in range(D)
             ]
             logits = logits_of(mixed, fc)
@@ -87,26 +87,24 @@ def loop_group(mean, log_var, group, fc, variant):
                 sum(s * row[c] for s, row in zip(share, each, strict=True))
                 for c in range(C)
             ]
-        total += sum(cross_entropy(logits, LABELS[j])
-                     for j in members) / len(members)
+        total += sum(cross_entropy(logits, LABELS[j]) for j in members) / len(members)
     return total / B
 
 
 def loop_loss(mean, log_var, fc, num_images, pairwise, variant):
-    images = [list(range(B)), *PERMUTATIONS[:num_images - 1]]
+    images = [list(range(B)), *PERMUTATIONS[: num_images - 1]]
     groups = list(combinations(images, 2)) if pairwise else [images]
-    return sum(loop_group(mean, log_var, group, fc, variant)
-               for group in groups) / len(groups)
+    return sum(loop_group(mean, log_var, group, fc, variant) for group in groups) / len(
+        groups
+    )
 
 
-@pytest.mark.parametrize('variant',
-                         ['mix_feature', 'mix_output', 'loss_attention'])
-@pytest.mark.parametrize('num_images,pairwise', [(2, False), (2, True),
-                                                 (3, False), (3, True),
-                                                 (4, False)])
+@pytest.mark.parametrize('variant', ['mix_feature', 'mix_output', 'loss_attention'])
+@pytest.mark.parametrize(
+    'num_images,pairwise', [(2, False), (2, True), (3, False), (3, True), (4, False)]
+)
 def test_loss_and_gradients(num_images, pairwise, variant):
-    head = build(
-        num_images=num_images, pairwise=pairwise, variant=variant)
+    head = build(num_images=num_images, pairwise=pairwise, variant=variant)
     mean, log_var = features()
     inputs = (mean, log_var, head.fc.weight, head.fc.bias)
     got, count = run(head, mean, log_var)
@@ -123,36 +121,37 @@ def test_equals_the_published_code():
     data = json.loads((DATA / 'published_rul_dsu.json').read_text())['rul']
     weight = torch.tensor(data['weight'], dtype=torch.float64)
     head = build(*weight.shape)
-    head.load_state_dict({
-        'fc.weight': weight,
-        'fc.bias': torch.tensor(data['bias'], dtype=torch.float64)
-    })
+    head.load_state_dict(
+        {
+            'fc.weight': weight,
+            'fc.bias': torch.tensor(data['bias'], dtype=torch.float64),
+        }
+    )
     mean, log_var = (
         torch.tensor(data[k], dtype=torch.float64, requires_grad=True)
-        for k in ('mu', 'log_var'))
+        for k in ('mu', 'log_var')
+    )
     partner = torch.tensor(data['permutation'])
     mixed = mix(
         torch.stack([mean, mean[partner]]),
-        scalar_weights(torch.stack([log_var, log_var[partner]])))
-    torch.testing.assert_close(
-        mixed, torch.tensor(data['mixed'], dtype=torch.float64))
+        scalar_weights(torch.stack([log_var, log_var[partner]])),
+    )
+    torch.testing.assert_close(mixed, torch.tensor(data['mixed'], dtype=torch.float64))
     loss, _ = run(head, mean, log_var, data['target'], [data['permutation']])
     assert loss.item() == pytest.approx(data['loss'], rel=1e-12)
     grads = torch.autograd.grad(loss, (mean, log_var))
     for grad, key in zip(grads, ('grad_mu', 'grad_log_var'), strict=True):
         torch.testing.assert_close(
-            grad,
-            torch.tensor(data[key], dtype=torch.float64),
-            rtol=1e-10,
-            atol=1e-13)
+            grad, torch.tensor(data[key], dtype=torch.float64), rtol=1e-10, atol=1e-13
+        )
 
 
 def test_fixed_point_is_plain_cross_entropy():
     head, (mean, log_var) = build(), features()
     loss, _ = run(head, mean, log_var, permutations=[list(range(B))])
-    want = sum(
-        cross_entropy(logits_of(mean[i], head.fc), LABELS[i])
-        for i in range(B)) / B
+    want = (
+        sum(cross_entropy(logits_of(mean[i], head.fc), LABELS[i]) for i in range(B)) / B
+    )
     torch.testing.assert_close(loss, want)
 
 
@@ -170,7 +169,8 @@ def test_small_batches(size):
     mean, log_var = (x[:size] for x in features())
     loss = head.loss(
         GaussianFeature(mean, log_var),
-        [DataSample().set_gt_label(0) for _ in range(size)])['loss']
+        [DataSample().set_gt_label(0) for _ in range(size)],
+    )['loss']
     assert loss.isfinite()
     assert torch.autograd.grad(loss, mean)[0].isfinite().all()
 
@@ -186,17 +186,20 @@ def test_float32_within_autocast():
 
 def test_uncertainty_of_predictions():
     mean, log_var = features()
-    for i, sample in enumerate(
-            build().predict(GaussianFeature(mean, log_var))):
+    for i, sample in enumerate(build().predict(GaussianFeature(mean, log_var))):
         assert sample.uncertainty.item() == pytest.approx(
-            sum(math.exp(v) for v in log_var[i].tolist()) / D)
+            sum(math.exp(v) for v in log_var[i].tolist()) / D
+        )
         assert sample.uncertainty > 0
 
 
-@pytest.mark.parametrize('options,message', [
-    (dict(num_images=1), 'at least 2 images, got 1'),
-    (dict(variant='mix_labels'), "no variant 'mix_labels', only mix_feature"),
-])
+@pytest.mark.parametrize(
+    'options,message',
+    [
+        (dict(num_images=1), 'at least 2 images, got 1'),
+        (dict(variant='mix_labels'), "no variant 'mix_labels', only mix_feature"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)

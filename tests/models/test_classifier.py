@@ -1,4 +1,5 @@
 """The classifier that fits itself to any backbone."""
+
 import random
 
 import numpy as np
@@ -7,7 +8,6 @@ import torch
 from helpers import CONFIGS
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
-
 from torch import nn
 
 from mmfer.models.classifier import accepts
@@ -17,7 +17,8 @@ from mmfer.registry import MODELS
 ALUM = dict(
     neck=dict(type='UncertaintyNeck'),
     head=dict(type='ALUMHead'),
-    latent_compensation=dict(prob=1.))
+    latent_compensation=dict(prob=1.0),
+)
 CE = dict(neck=dict(type='FeaturePooling'), head=dict(type='CEHead'))
 RUL = dict(neck=dict(type='UncertaintyNeck'), head=dict(type='RULHead'))
 
@@ -29,11 +30,11 @@ def build(backbone=None, shape=(3, 32, 32), method=ALUM, **options):
             type='FERClassifier',
             backbone=backbone or dict(type='ResNetSmallStem', depth=18),
             data_preprocessor=dict(
-                type='FERDataPreprocessor', input_shape=shape, num_classes=7),
-            **{
-                **method,
-                **options
-            }))
+                type='FERDataPreprocessor', input_shape=shape, num_classes=7
+            ),
+            **{**method, **options},
+        )
+    )
 
 
 def samples(*labels):
@@ -49,16 +50,14 @@ BACKBONES = {
     'vgg16': (dict(type='VGG', depth=16), 64),
     'efficientnet_b0': (dict(type='EfficientNet', arch='b0'), 64),
     'convnext_tiny': (dict(type='ConvNeXt', arch='tiny'), 64),
-    'swin_tiny_64':
-    (dict(type='SwinTransformer', arch='tiny', pad_small_map=True), 64),
-    'deit_tiny_64':
-    (dict(type='VisionTransformer', arch='deit-tiny', img_size=64), 64),
+    'swin_tiny_64': (dict(type='SwinTransformer', arch='tiny', pad_small_map=True), 64),
+    'deit_tiny_64': (dict(type='VisionTransformer', arch='deit-tiny', img_size=64), 64),
     'deit_tiny': (dict(type='VisionTransformer', arch='deit-tiny'), 224),
     'timm_resnet10': (dict(type='TIMMBackbone', model_name='resnet10t'), 64),
-    'timm_vit': (dict(
-        type='TIMMBackbone',
-        model_name='vit_tiny_patch16_224',
-        img_size=64), 64),
+    'timm_vit': (
+        dict(type='TIMMBackbone', model_name='vit_tiny_patch16_224', img_size=64),
+        64,
+    ),
 }
 # By one override of a config whose images are larger. What mmpretrain's
 # other backbones need stands here; CSPNet is a base class, and SparseResNet
@@ -75,8 +74,7 @@ SLOW = {
     'davit': (dict(type='DaViT', arch='t', pad_small_map=True), 64),
     'deit3': (dict(type='DeiT3', arch='small', img_size=64), 64),
     'densenet_121': (dict(type='DenseNet', arch='121'), 224),
-    'distilled_deit':
-    (dict(type='DistilledVisionTransformer', arch='deit-tiny'), 224),
+    'distilled_deit': (dict(type='DistilledVisionTransformer', arch='deit-tiny'), 224),
     'edgenext': (dict(type='EdgeNeXt'), 64),
     'efficientformer': (dict(type='EfficientFormer'), 224),
     'efficientnet_v2': (dict(type='EfficientNetV2', arch='b0'), 64),
@@ -86,12 +84,15 @@ SLOW = {
     'hrnet_w18': (dict(type='HRNet', arch='w18'), 224),
     'inception_v3': (dict(type='InceptionV3'), 224),
     'levit': (dict(type='LeViT', arch='128s', img_size=64), 64),
-    'mixmim': (dict(
-        type='MixMIMTransformer',
-        img_size=64,
-        window_size=[4, 4, 4, 2],
-        arch=dict(
-            embed_dims=32, depths=[1, 1, 2, 1], num_heads=[2, 2, 4, 4])), 64),
+    'mixmim': (
+        dict(
+            type='MixMIMTransformer',
+            img_size=64,
+            window_size=[4, 4, 4, 2],
+            arch=dict(embed_dims=32, depths=[1, 1, 2, 1], num_heads=[2, 2, 4, 4]),
+        ),
+        64,
+    ),
     'mlp_mixer': (dict(type='MlpMixer', arch='small', img_size=64), 64),
     'mobileone': (dict(type='MobileOne', arch='s0'), 64),
     'mobilevit': (dict(type='MobileViT', arch='xx_small'), 64),
@@ -108,11 +109,15 @@ SLOW = {
     'resnet_cifar': (dict(type='ResNet_CIFAR', depth=18), 64),
     'resnet_v1d': (dict(type='ResNetV1d', depth=50), 64),
     'resnext': (dict(type='ResNeXt', depth=50), 64),
-    'reversible_vit': (dict(
-        type='RevVisionTransformer',
-        arch='deit-tiny',
-        img_size=64,
-        no_custom_backward=True), 64),
+    'reversible_vit': (
+        dict(
+            type='RevVisionTransformer',
+            arch='deit-tiny',
+            img_size=64,
+            no_custom_backward=True,
+        ),
+        64,
+    ),
     'riformer': (dict(type='RIFormer'), 64),
     'sam': (dict(type='ViTSAM', arch='base', img_size=64), 64),
     'se_resnet': (dict(type='SEResNet', depth=50), 64),
@@ -120,28 +125,27 @@ SLOW = {
     'shufflenet_v1': (dict(type='ShuffleNetV1'), 64),
     'shufflenet_v2': (dict(type='ShuffleNetV2'), 64),
     'svt': (dict(type='SVT', arch='small'), 64),
-    'swin_v2':
-    (dict(type='SwinTransformerV2', img_size=64, pad_small_map=True), 64),
+    'swin_v2': (dict(type='SwinTransformerV2', img_size=64, pad_small_map=True), 64),
     't2t_vit': (dict(type='T2T_ViT', img_size=64), 64),
-    'timm_swin': (dict(
-        type='TIMMBackbone',
-        model_name='swin_tiny_patch4_window7_224',
-        img_size=64), 64),
+    'timm_swin': (
+        dict(
+            type='TIMMBackbone', model_name='swin_tiny_patch4_window7_224', img_size=64
+        ),
+        64,
+    ),
     'tiny_vit': (dict(type='TinyViT', img_size=(64, 64)), 64),
     'tnt': (dict(type='TNT', arch='s', img_size=64), 64),
     'van': (dict(type='VAN'), 64),
     'vig': (dict(type='Vig', arch='tiny'), 224),
-    'xcit': (dict(
-        type='XCiT', img_size=64, embed_dims=64, depth=12, num_heads=4), 64),
+    'xcit': (dict(type='XCiT', img_size=64, embed_dims=64, depth=12, num_heads=4), 64),
 }
 # Parameters that these have, but do not use for the feature that is taken.
 UNUSED = dict(deit3='.ln2.', hrnet_w18='stage4.2.fuse_layers')
 
 
-@pytest.mark.parametrize('name', [
-    *BACKBONES, *(pytest.param(name, marks=pytest.mark.slow)
-                  for name in SLOW)
-])
+@pytest.mark.parametrize(
+    'name', [*BACKBONES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def test_any_backbone_trains(name):
     cfg, size = {**BACKBONES, **SLOW}[name]
     if cfg['type'] == 'TIMMBackbone':
@@ -159,8 +163,12 @@ def test_any_backbone_trains(name):
     total.backward()
     for key, parameter in model.named_parameters():
         # Position embeddings of sines, first stages of some backbones.
-        if name in SLOW and not parameter.requires_grad or \
-                name in UNUSED and UNUSED[name] in key:
+        if (
+            name in SLOW
+            and not parameter.requires_grad
+            or name in UNUSED
+            and UNUSED[name] in key
+        ):
             continue
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
@@ -171,20 +179,31 @@ def test_any_backbone_trains(name):
         assert all(p.pred_score.isfinite().all() for p in predictions)
 
 
-@pytest.mark.parametrize('backbone, layers, channels', [
-    (dict(type='DenseNet', arch='121'),
-     ['stem.1', 'stages.0', 'stages.1', 'stages.2'], 1024),
-    (dict(type='ViTEVA02', arch='tiny', img_size=44),
-     ['layers.2', 'layers.5', 'layers.8', 'layers.11'], 192),
-    (dict(type='HRNet', arch='w18'),
-     ['bn1', 'transition1.0', 'stage2', 'stage3', 'stage4'], 144)])
+@pytest.mark.parametrize(
+    'backbone, layers, channels',
+    [
+        (
+            dict(type='DenseNet', arch='121'),
+            ['stem.1', 'stages.0', 'stages.1', 'stages.2'],
+            1024,
+        ),
+        (
+            dict(type='ViTEVA02', arch='tiny', img_size=44),
+            ['layers.2', 'layers.5', 'layers.8', 'layers.11'],
+            192,
+        ),
+        (
+            dict(type='HRNet', arch='w18'),
+            ['bn1', 'transition1.0', 'stage2', 'stage3', 'stage4'],
+            144,
+        ),
+    ],
+)
 def test_one_override_of_a_config(backbone, layers, channels):
     """On grey images of 44 px, which no stride of HRNet divides."""
     cfg = Config.fromfile(f'{CONFIGS}/alum/alum_r18_synthfaces_noise30.py')
-    cfg.merge_from_dict(
-        dict(model=dict(backbone=dict(backbone, _delete_=True))))
-    model = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    cfg.merge_from_dict(dict(model=dict(backbone=dict(backbone, _delete_=True))))
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     assert model.latent_compensation.layers == layers
     assert model.neck.in_channels == channels
     images = torch.randn(4, 1, 44, 44)
@@ -212,17 +231,23 @@ class SideOf(nn.Module):
 
 def test_sides_are_padded_as_little_as_can_be(monkeypatch):
     said = []
-    monkeypatch.setattr('mmfer.models.classifier.print_log',
-                        lambda text, **kwargs: said.append(text))
+    monkeypatch.setattr(
+        'mmfer.models.classifier.print_log', lambda text, **kwargs: said.append(text)
+    )
     images = torch.randn(2, 3, 24, 43)
-    for divisor, padding in ((1, (0, 0, 0, 0)), (8, (2, 3, 0, 0)),
-                             (16, (2, 3, 4, 4)), (32, (10, 11, 4, 4))):
+    for divisor, padding in (
+        (1, (0, 0, 0, 0)),
+        (8, (2, 3, 0, 0)),
+        (16, (2, 3, 4, 4)),
+        (32, (10, 11, 4, 4)),
+    ):
         backbone = SideOf(divisor)
         model = build(backbone, (3, 24, 43), CE)
         assert model.fitting.padding == padding
         torch.testing.assert_close(
             model.extract_feat(images, stage='backbone'),
-            backbone(nn.functional.pad(images, padding)))
+            backbone(nn.functional.pad(images, padding)),
+        )
         said.clear()
         model.init_weights()
         assert len(said) == (divisor > 1)
@@ -236,43 +261,76 @@ def test_grey_images_for_a_network_of_grey_images():
 
 
 def test_what_would_help_is_found_out():
-    tiny = dict(
-        embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    tiny = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
     for cfg, shape, way in (
-        (dict(type='BEiTViT', arch=tiny), (3, 36, 36),
-         r'It can with backbone.img_size=36, or with images of shape '
-         r'\(3, 224, 224\)'),
-        (dict(type='TNT', img_size=32, arch=dict(
-            embed_dims_outer=8, embed_dims_inner=4, num_layers=1,
-            num_heads_outer=1, num_heads_inner=1)), (3, 16, 64),
-         r'It can with backbone.img_size=\(16, 64\)\.'),
-        (dict(type='SwinTransformer', arch=dict(
-            embed_dims=8, depths=[1, 1], num_heads=[1, 1]),
-              out_indices=(1, )), (1, 24, 24),
-         'It can with backbone.pad_small_map=True'),
-        (dict(type='LeNet5'), (3, 32, 32),
-         r'It can with images of shape \(1, 32, 32\)'),
-        (dict(type='SparseResNet', depth=50), (3, 32, 32),
-         "SparseResNet.*'NoneType'.*do not help.*take another backbone")):
+        (
+            dict(type='BEiTViT', arch=tiny),
+            (3, 36, 36),
+            r'It can with backbone.img_size=36, or with images of shape '
+            r'\(3, 224, 224\)',
+        ),
+        (
+            dict(
+                type='TNT',
+                img_size=32,
+                arch=dict(
+                    embed_dims_outer=8,
+                    embed_dims_inner=4,
+                    num_layers=1,
+                    num_heads_outer=1,
+                    num_heads_inner=1,
+                ),
+            ),
+            (3, 16, 64),
+            r'It can with backbone.img_size=\(16, 64\)\.',
+        ),
+        (
+            dict(
+                type='SwinTransformer',
+                arch=dict(embed_dims=8, depths=[1, 1], num_heads=[1, 1]),
+                out_indices=(1,),
+            ),
+            (1, 24, 24),
+            'It can with backbone.pad_small_map=True',
+        ),
+        (
+            dict(type='LeNet5'),
+            (3, 32, 32),
+            r'It can with images of shape \(1, 32, 32\)',
+        ),
+        (
+            dict(type='SparseResNet', depth=50),
+            (3, 32, 32),
+            "SparseResNet.*'NoneType'.*do not help.*take another backbone",
+        ),
+    ):
         with pytest.raises(ValueError, match=way):
             build(cfg, shape)
 
 
 def test_a_module_that_fails_is_named():
     """With the words of its error, whatever kind it is of."""
-    with pytest.raises(ValueError, match=(
+    with pytest.raises(
+        ValueError,
+        match=(
             r'SideOf cannot process images of shape \(3, 20, 20\).*: no '
-            'multiple of 7. Give it other options')) as error:
+            'multiple of 7. Give it other options'
+        ),
+    ) as error:
         build(SideOf(7), (3, 20, 20))
     assert isinstance(error.value.__cause__, TypeError)
 
 
 def test_features_with_channels_in_another_place():
     """An MLP-Mixer returns (B, C, L); pooled are the L places."""
-    cfg = dict(type='MlpMixer', img_size=32, patch_size=16, arch=dict(
-        embed_dims=6, num_layers=1, tokens_mlp_dims=4, channels_mlp_dims=4))
+    cfg = dict(
+        type='MlpMixer',
+        img_size=32,
+        patch_size=16,
+        arch=dict(embed_dims=6, num_layers=1, tokens_mlp_dims=4, channels_mlp_dims=4),
+    )
     model = build(cfg, (3, 32, 32), CE)
-    feature, = model.backbone(torch.randn(2, 3, 32, 32))
+    (feature,) = model.backbone(torch.randn(2, 3, 32, 32))
     assert feature.shape == (2, 6, 4)
     torch.testing.assert_close(model.neck([feature])[0], feature.mean(2))
     assert model.head.in_channels == 6
@@ -282,28 +340,36 @@ def test_features_with_channels_in_another_place():
 
 def test_branches_of_one_stage_are_joined():
     """Class and distillation token; convolution and transformer."""
-    arch = dict(
-        embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
     model = build(
-        dict(type='DistilledVisionTransformer', arch=arch, img_size=32),
-        (3, 32, 32), CE)
+        dict(type='DistilledVisionTransformer', arch=arch, img_size=32), (3, 32, 32), CE
+    )
     assert model.head.in_channels == 16
-    (tokens, ) = model.backbone(torch.randn(2, 3, 32, 32))
-    torch.testing.assert_close(
-        model.neck([tokens])[0], torch.cat(tokens, dim=1))
+    (tokens,) = model.backbone(torch.randn(2, 3, 32, 32))
+    torch.testing.assert_close(model.neck([tokens])[0], torch.cat(tokens, dim=1))
 
 
-@pytest.mark.parametrize('name', [
-    'resnet18', 'mobilenet_v2', 'mobilenet_v3', 'vgg16', 'efficientnet_b0',
-    'convnext_tiny', 'swin_tiny_64', 'deit_tiny_64', 'timm_resnet10'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'resnet18',
+        'mobilenet_v2',
+        'mobilenet_v3',
+        'vgg16',
+        'efficientnet_b0',
+        'convnext_tiny',
+        'swin_tiny_64',
+        'deit_tiny_64',
+        'timm_resnet10',
+    ],
+)
 def test_any_backbone_on_grey_images(name):
     """As one override of a FERPlus or synthfaces config."""
     cfg, size = BACKBONES[name]
     if cfg['type'] == 'TIMMBackbone':
         pytest.importorskip('timm')
     model = build(cfg, (1, size, size))
-    losses = model(
-        torch.randn(4, 1, size, size), samples(0, 1, 0, 1), mode='loss')
+    losses = model(torch.randn(4, 1, size, size), samples(0, 1, 0, 1), mode='loss')
     assert sum(losses.values()).isfinite()
 
 
@@ -311,8 +377,7 @@ def test_any_backbone_on_grey_images(name):
 def test_any_backbone_with_pooling(name):
     cfg, size = BACKBONES[name]
     model = build(cfg, (3, size, size), CE)
-    loss = model(
-        torch.randn(2, 3, size, size), samples(0, 1), mode='loss')['loss']
+    loss = model(torch.randn(2, 3, size, size), samples(0, 1), mode='loss')['loss']
     assert loss.isfinite()
 
 
@@ -344,16 +409,15 @@ def test_building_draws_nothing_but_initial_weights():
     state = torch.get_rng_state(), random.getstate(), np.random.get_state()
     torch.manual_seed(0)
     backbone = MODELS.build(dict(type='ResNetSmallStem', depth=18))
-    neck = MODELS.build(
-        dict(type='UncertaintyNeck', in_channels=512, map_size=(2, 2)))
-    head = MODELS.build(
-        dict(type='ALUMHead', num_classes=7, in_channels=64))
+    neck = MODELS.build(dict(type='UncertaintyNeck', in_channels=512, map_size=(2, 2)))
+    head = MODELS.build(dict(type='ALUMHead', num_classes=7, in_channels=64))
     assert torch.equal(torch.get_rng_state(), state[0])
     assert random.getstate() == state[1]
-    assert all(np.array_equal(a, b)
-               for a, b in zip(np.random.get_state(), state[2], strict=True))
-    for part, name in ((backbone, 'backbone'), (neck, 'neck'),
-                       (head, 'head')):
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(np.random.get_state(), state[2], strict=True)
+    )
+    for part, name in ((backbone, 'backbone'), (neck, 'neck'), (head, 'head')):
         built = getattr(model, name).state_dict()
         for key, value in part.state_dict().items():
             assert torch.equal(value, built[key]), (name, key)
@@ -368,25 +432,27 @@ def test_compensation_adds_no_key():
 
 def test_trainings_alone_say_where_compensation_sits(monkeypatch):
     said = []
-    monkeypatch.setattr('mmfer.models.classifier.print_log',
-                        lambda text, **kwargs: said.append(text))
+    monkeypatch.setattr(
+        'mmfer.models.classifier.print_log', lambda text, **kwargs: said.append(text)
+    )
     model = build()
     assert not said
     model.init_weights()
-    assert said == ['Latent compensation after: ' +
-                    ', '.join(model.latent_compensation.layers)]
+    assert said == [
+        'Latent compensation after: ' + ', '.join(model.latent_compensation.layers)
+    ]
 
 
 def test_compensation_acts_in_training_only():
     model, images = build(), torch.randn(4, 3, 32, 32)
     bare = build(latent_compensation=None)
     model.eval(), bare.eval()
-    assert torch.equal(model.extract_feat(images).mean,
-                       bare.extract_feat(images).mean)
+    assert torch.equal(model.extract_feat(images).mean, bare.extract_feat(images).mean)
     model.train()
     assert not torch.equal(
         model.extract_feat(images, stage='backbone')[0],
-        model.extract_feat(images, stage='backbone')[0])
+        model.extract_feat(images, stage='backbone')[0],
+    )
 
 
 @pytest.mark.parametrize('method', [ALUM, RUL, CE])
@@ -394,13 +460,13 @@ def test_predictions_say_how_sure_they_are(method):
     model = build(method=method)
     model.eval()
     with torch.no_grad():
-        predictions = model(
-            torch.randn(3, 3, 32, 32), samples(0, 1, 2), mode='predict')
+        predictions = model(torch.randn(3, 3, 32, 32), samples(0, 1, 2), mode='predict')
     for sample in predictions:
-        assert sample.pred_score.shape == (7, )
+        assert sample.pred_score.shape == (7,)
         if method is CE:
             assert sample.uncertainty.item() == pytest.approx(
-                1 - sample.pred_score.max().item(), abs=1e-6)
+                1 - sample.pred_score.max().item(), abs=1e-6
+            )
         else:
             assert sample.uncertainty > 0
 
@@ -409,8 +475,7 @@ def test_predictions_say_how_sure_they_are(method):
 def test_trains_within_bfloat16_autocast(method):
     model = build(method=method)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        losses = model(
-            torch.randn(4, 3, 32, 32), samples(0, 1, 0, 1), mode='loss')
+        losses = model(torch.randn(4, 3, 32, 32), samples(0, 1, 0, 1), mode='loss')
     total = sum(losses.values())
     assert total.dtype == torch.float32
     total.backward()
@@ -423,13 +488,15 @@ def test_another_image_size_at_run_time_is_explained():
 
 
 def test_impossible_image_size_is_explained():
-    with pytest.raises(ValueError, match=r'VisionTransformer cannot process '
-                       r'images of shape \(3, 64, 64\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'VisionTransformer cannot process '
+        r'images of shape \(3, 64, 64\)',
+    ):
         build(
-            dict(
-                type='VisionTransformer',
-                arch='deit-tiny',
-                interpolate_mode='none'), (3, 64, 64))
+            dict(type='VisionTransformer', arch='deit-tiny', interpolate_mode='none'),
+            (3, 64, 64),
+        )
 
 
 def test_missing_number_of_classes_is_explained():
@@ -439,14 +506,15 @@ def test_missing_number_of_classes_is_explained():
                 type='FERClassifier',
                 backbone=dict(type='ResNetSmallStem', depth=18),
                 data_preprocessor=dict(input_shape=(3, 32, 32)),
-                **RUL))
+                **RUL,
+            )
+        )
 
 
 def test_grey_images():
     model = build(shape=(1, 28, 28))
     assert model.backbone.conv1.in_channels == 1
-    losses = model(
-        torch.randn(4, 1, 28, 28), samples(0, 1, 0, 1), mode='loss')
+    losses = model(torch.randn(4, 1, 28, 28), samples(0, 1, 0, 1), mode='loss')
     assert sum(losses.values()).isfinite()
 
 
@@ -457,17 +525,16 @@ def test_channels_last_is_only_another_order():
     feature = other.extract_feat(images, stage='backbone')[-1]
     assert feature.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(
-        feature,
-        plain.extract_feat(images, stage='backbone')[-1],
-        rtol=1e-4,
-        atol=1e-4)
+        feature, plain.extract_feat(images, stage='backbone')[-1], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_small_stem():
     images = torch.zeros(2, 3, 44, 44)
     for stride, size in ((1, 6), (2, 3)):
         backbone = MODELS.build(
-            dict(type='ResNetSmallStem', depth=18, stem_stride=stride))
+            dict(type='ResNetSmallStem', depth=18, stem_stride=stride)
+        )
         assert backbone(images)[-1].shape == (2, 512, size, size)
     assert 'maxpool' not in dict(backbone.named_children())
 
@@ -484,8 +551,8 @@ def pretrained(checkpoint):
     return dict(
         type='ResNetSmallStem',
         depth=18,
-        init_cfg=dict(
-            type='Pretrained', checkpoint=checkpoint, prefix='backbone'))
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone'),
+    )
 
 
 def test_missing_weights_are_explained(tmp_path):
@@ -502,22 +569,28 @@ def test_present_weights_are_loaded(tmp_path):
     torch.manual_seed(5)
     weights = MODELS.build(dict(type='ResNetSmallStem', depth=18))
     path = tmp_path / 'weights.pth'
-    torch.save({
-        f'backbone.{key}': value
-        for key, value in weights.state_dict().items()
-    }, path)
+    torch.save(
+        {f'backbone.{key}': value for key, value in weights.state_dict().items()}, path
+    )
     model = build(pretrained(str(path)))
     model.init_weights()
     for key, value in weights.state_dict().items():
         assert torch.equal(model.backbone.state_dict()[key], value), key
 
 
-@pytest.mark.parametrize('init_cfg', [
-    None,
-    dict(type='Kaiming', layer='Conv2d'),
-    [dict(type='Kaiming', layer='Conv2d')],
-])
+@pytest.mark.parametrize(
+    'init_cfg',
+    [
+        None,
+        dict(type='Kaiming', layer='Conv2d'),
+        [dict(type='Kaiming', layer='Conv2d')],
+    ],
+)
 def test_other_initialisations_need_no_file(init_cfg):
-    assert check_pretrained(
-        MODELS.build(dict(type='ResNet', depth=18, init_cfg=init_cfg)),
-        'model.backbone') == {}
+    assert (
+        check_pretrained(
+            MODELS.build(dict(type='ResNet', depth=18, init_cfg=init_cfg)),
+            'model.backbone',
+        )
+        == {}
+    )

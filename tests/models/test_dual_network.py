@@ -1,4 +1,5 @@
 """Two classifiers: parts, predictions, scores and bad input."""
+
 import copy
 
 import numpy as np
@@ -13,9 +14,10 @@ from mmfer.registry import MODELS
 
 OTHER = dict(
     type='FERClassifier',
-    backbone=dict(_delete_=True, type='MobileNetV2', widen_factor=.1),
+    backbone=dict(_delete_=True, type='MobileNetV2', widen_factor=0.1),
     neck=dict(type='FeaturePooling'),
-    head=dict(type='CEHead'))
+    head=dict(type='CEHead'),
+)
 
 
 def build(**options):
@@ -23,7 +25,8 @@ def build(**options):
     settings = dict(
         type='DualNetwork',
         network1=TINY_CLASSIFIER,
-        data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=5))
+        data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=5),
+    )
     model = MODELS.build(copy.deepcopy(dict(settings, **options)))
     model.init_weights()
     return model
@@ -39,15 +42,16 @@ def batch(count=6, classes=5):
 
 
 def test_network2_says_what_is_different():
-    other = dict(
-        backbone=dict(_delete_=True, type='MobileNetV2', widen_factor=.1))
+    other = dict(backbone=dict(_delete_=True, type='MobileNetV2', widen_factor=0.1))
     before = copy.deepcopy(other)
     model = MODELS.build(
         dict(
             type='DualNetwork',
             network1=TINY_CLASSIFIER,
             network2=other,
-            data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=5)))
+            data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=5),
+        )
+    )
     assert other == before
     assert type(model.network2.backbone).__name__ == 'MobileNetV2'
     assert type(model.network2.head).__name__ == 'CEHead'
@@ -62,16 +66,19 @@ def test_each_network_is_a_classifier_of_its_own(network2):
     logits = model(inputs)
     alone = [
         MODELS.build(
-            dict(cfg, data_preprocessor=dict(
-                input_shape=(1, 16, 16), num_classes=5)))
-        for cfg in (TINY_CLASSIFIER,
-                    Config._merge_a_into_b(network2 or {}, TINY_CLASSIFIER))
+            dict(cfg, data_preprocessor=dict(input_shape=(1, 16, 16), num_classes=5))
+        )
+        for cfg in (
+            TINY_CLASSIFIER,
+            Config._merge_a_into_b(network2 or {}, TINY_CLASSIFIER),
+        )
     ]
     for index, classifier in enumerate(alone):
         prefix = f'network{index + 1}.'
         state = {
-            k[len(prefix):]: v
-            for k, v in model.state_dict().items() if k.startswith(prefix)
+            k[len(prefix) :]: v
+            for k, v in model.state_dict().items()
+            if k.startswith(prefix)
         }
         classifier.load_state_dict(state)  # strict
         assert torch.equal(classifier.eval()(inputs), logits[index])
@@ -91,15 +98,14 @@ def test_prediction(chosen):
     with torch.no_grad():
         first, second = (x.softmax(1) for x in model(inputs))
         predictions = model(inputs, samples, mode='predict')
-    expected = dict(
-        network1=first, network2=second, mean=(first + second) / 2)[chosen]
+    expected = dict(network1=first, network2=second, mean=(first + second) / 2)[chosen]
     for i, sample in enumerate(predictions):
         assert torch.allclose(sample.pred_score, expected[i])
         assert sample.pred_label.item() == expected[i].argmax()
         assert sample.uncertainty.item() == pytest.approx(
-            1 - expected[i].max().item(), abs=1e-6)
-        assert torch.allclose(sample.network_scores,
-                              torch.stack([first[i], second[i]]))
+            1 - expected[i].max().item(), abs=1e-6
+        )
+        assert torch.allclose(sample.network_scores, torch.stack([first[i], second[i]]))
         assert sample.sample_id == 10 * i and sample.gt_label.item() == i % 5
     assert len(model(inputs, mode='predict')) == 6
 
@@ -109,24 +115,25 @@ def test_by_itself_it_trains_both_with_cross_entropy():
     inputs, samples = batch()
     losses = model(inputs, samples, mode='loss')
     labels = torch.arange(6) % 5
-    for name, logits in zip(('loss_network1', 'loss_network2'),
-                            model(inputs)):
+    for name, logits in zip(('loss_network1', 'loss_network2'), model(inputs)):
         expected = torch.nn.functional.cross_entropy(logits, labels)
         assert losses[name].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_different_class_counts():
-    with pytest.raises(
-            ValueError, match='network1 has 5 classes and network2 has 7'):
+    with pytest.raises(ValueError, match='network1 has 5 classes and network2 has 7'):
         build(network2=dict(head=dict(num_classes=7)))
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(predict_with='both'), 'predict_with'),
-    (dict(score_source='log'), 'score_source'),
-    (dict(warmup_epochs=0), 'at least 1'),
-    (dict(refit_interval=0), 'at least 1'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(predict_with='both'), 'predict_with'),
+        (dict(score_source='log'), 'score_source'),
+        (dict(warmup_epochs=0), 'at least 1'),
+        (dict(refit_interval=0), 'at least 1'),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
@@ -162,8 +169,7 @@ def test_collection():
     for k in range(2):
         for i in range(2):
             p = probs[k][i]
-            assert values[k, 6 + i] == pytest.approx(
-                (p[i] / p.norm()).item(), rel=1e-5)
+            assert values[k, 6 + i] == pytest.approx((p[i] / p.norm()).item(), rel=1e-5)
     model.start_epoch(1)
     samples = [DataSample().set_gt_label(0) for _ in range(6)]
     with pytest.raises(ValueError, match='PackFERInputs'):
@@ -184,34 +190,34 @@ def test_scores_and_logits_measure_alike(agreement):
     logits = torch.randn(2, 9, 5)
     labels = torch.arange(9) % 5
     from_logits = model.measure(list(logits.log_softmax(2)), labels)
-    from_scores = model.measure_scores(
-        logits.softmax(2).transpose(0, 1), labels)
+    from_scores = model.measure_scores(logits.softmax(2).transpose(0, 1), labels)
     assert torch.allclose(from_logits, from_scores, atol=1e-5)
     # float32 softmax reaches zero
-    sure = torch.tensor([[[1., 0.], [0., 1.]]])
+    sure = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     assert model.measure_scores(sure, torch.tensor([0])).isfinite().all()
 
 
 def test_batch_of_one():
-    model = build(
-        data_preprocessor=dict(input_shape=(1, 32, 32), num_classes=5))
+    model = build(data_preprocessor=dict(input_shape=(1, 32, 32), num_classes=5))
     samples = batch(1)[1]
     losses = model(torch.randn(1, 1, 32, 32), samples, mode='loss')
     assert all(v.isfinite() for v in losses.values())
 
 
 def test_merge_by_sample():
-    parts = [([5, 2, 9], [[.5, .2, .9], [5, 2, 9]]),
-             ([2, 7, 5], [[.25, .7, .55], [20, 7, 50]])]
-    ids, values = merge_by_sample([(np.array(i), np.array(v))
-                                   for i, v in parts])
+    parts = [
+        ([5, 2, 9], [[0.5, 0.2, 0.9], [5, 2, 9]]),
+        ([2, 7, 5], [[0.25, 0.7, 0.55], [20, 7, 50]]),
+    ]
+    ids, values = merge_by_sample([(np.array(i), np.array(v)) for i, v in parts])
     assert ids.tolist() == [2, 5, 7, 9]
-    assert values.tolist() == [[.2, .5, .7, .9], [2, 5, 7, 9]]
+    assert values.tolist() == [[0.2, 0.5, 0.7, 0.9], [2, 5, 7, 9]]
 
 
 def test_missing_weights_are_named_with_their_place_in_the_config():
     lost = dict(type='Pretrained', checkpoint='nowhere/face.pth')
     with pytest.raises(
-            FileNotFoundError,
-            match=r'nowhere/face.pth(?s:.*)model\.network2\.backbone\.init_cfg'):
+        FileNotFoundError,
+        match=r'nowhere/face.pth(?s:.*)model\.network2\.backbone\.init_cfg',
+    ):
         build(network2=dict(backbone=dict(init_cfg=lost)))

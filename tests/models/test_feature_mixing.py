@@ -1,4 +1,5 @@
 """Mixing weights against one-number-at-a-time references."""
+
 import math
 
 import pytest
@@ -16,8 +17,7 @@ K, B, D = 3, 4, 5
 
 def gaussians():
     generator = torch.Generator().manual_seed(0)
-    means, log_var = torch.randn(
-        2, K, B, D, generator=generator, dtype=torch.float64)
+    means, log_var = torch.randn(2, K, B, D, generator=generator, dtype=torch.float64)
     return means, log_var
 
 
@@ -26,8 +26,7 @@ def test_rul_weights():
     weights = scalar_weights(log_var)
     assert weights.shape == (K, B, 1)
     for b in range(B):
-        u = [sum(math.exp(log_var[k, b, d]) for d in range(D)) / D
-             for k in range(K)]
+        u = [sum(math.exp(log_var[k, b, d]) for d in range(D)) / D for k in range(K)]
         for k in range(K):
             assert weights[k, b, 0].item() == pytest.approx(u[k] / sum(u))
 
@@ -41,32 +40,31 @@ def test_alum_weights_and_mixture_eq_11():
         for d in range(D):
             sigma = [math.exp(log_var[k, b, d]) for k in range(K)]
             for k in range(K):
-                assert weights[k, b, d].item() == pytest.approx(
-                    sigma[k] / sum(sigma))
-            assert mixed[b, d].item() == pytest.approx(sum(
-                s / sum(sigma) * means[k, b, d].item()
-                for k, s in enumerate(sigma)))
+                assert weights[k, b, d].item() == pytest.approx(sigma[k] / sum(sigma))
+            assert mixed[b, d].item() == pytest.approx(
+                sum(s / sum(sigma) * means[k, b, d].item() for k, s in enumerate(sigma))
+            )
 
 
 @pytest.mark.parametrize('weigh', [scalar_weights, dimension_weights])
 def test_gradients(weigh):
     means, log_var = (x.requires_grad_() for x in gaussians())
-    assert torch.autograd.gradcheck(
-        lambda m, v: mix(m, weigh(v)), (means, log_var))
+    assert torch.autograd.gradcheck(lambda m, v: mix(m, weigh(v)), (means, log_var))
 
 
 def test_the_less_certain_image_gets_the_larger_share():
-    log_var = torch.tensor([[[0., 2.]], [[1., 0.]]])
-    assert scalar_weights(log_var)[0] > .5
+    log_var = torch.tensor([[[0.0, 2.0]], [[1.0, 0.0]]])
+    assert scalar_weights(log_var)[0] > 0.5
     weights = dimension_weights(log_var)
-    assert weights[0, 0, 0] < .5 < weights[0, 0, 1]
+    assert weights[0, 0, 0] < 0.5 < weights[0, 0, 1]
 
 
 def test_alum_weights_of_extreme_variances():
-    log_var = torch.tensor([500., 499., -500.]).reshape(3, 1, 1)
+    log_var = torch.tensor([500.0, 499.0, -500.0]).reshape(3, 1, 1)
     weights = dimension_weights(log_var).flatten()
     assert weights.tolist() == pytest.approx(
-        [1 / (1 + math.exp(-1)), math.exp(-1) / (1 + math.exp(-1)), 0])
+        [1 / (1 + math.exp(-1)), math.exp(-1) / (1 + math.exp(-1)), 0]
+    )
 
 
 def test_random_partners_are_independent_permutations():
@@ -78,4 +76,4 @@ def test_random_partners_are_independent_permutations():
             assert sorted(index.tolist()) == list(range(10))
         count += (partners[0] == partners[1]).sum().item()
     # one agreement is expected by chance, ten if they were one permutation
-    assert .7 < count / 200 < 1.3
+    assert 0.7 < count / 200 < 1.3

@@ -1,4 +1,5 @@
 """What the heads share: labels, losses, uncertainty of predictions."""
+
 import math
 
 import pytest
@@ -15,14 +16,13 @@ from mmfer.models.uncertainty_neck import GaussianFeature
 
 
 def test_stack_labels():
-    labels = stack_labels(
-        [DataSample().set_gt_label(label) for label in (3, 0, 6)])
+    labels = stack_labels([DataSample().set_gt_label(label) for label in (3, 0, 6)])
     assert labels.dtype == torch.int64 and labels.tolist() == [3, 0, 6]
 
 
 def test_least_confidence():
-    scores = torch.tensor([[.7, .2, .1], [.3, .3, .4]])
-    assert least_confidence(scores).tolist() == pytest.approx([.3, .6])
+    scores = torch.tensor([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+    assert least_confidence(scores).tolist() == pytest.approx([0.3, 0.6])
 
 
 def test_label_cross_entropy_sums_labels_and_averages_the_batch():
@@ -31,12 +31,9 @@ def test_label_cross_entropy_sums_labels_and_averages_the_batch():
     want = 0
     for row, *own in zip(logits.tolist(), *labels, strict=True):
         for label in own:
-            want -= math.log(
-                math.exp(row[label]) / sum(math.exp(v) for v in row))
-    assert label_cross_entropy(logits, labels).item() == pytest.approx(
-        want / 4)
-    assert torch.autograd.gradcheck(
-        lambda x: label_cross_entropy(x, labels), logits)
+            want -= math.log(math.exp(row[label]) / sum(math.exp(v) for v in row))
+    assert label_cross_entropy(logits, labels).item() == pytest.approx(want / 4)
+    assert torch.autograd.gradcheck(lambda x: label_cross_entropy(x, labels), logits)
 
 
 def test_prediction_classifies_the_mean():
@@ -50,11 +47,13 @@ def test_prediction_classifies_the_mean():
         torch.testing.assert_close(sample.pred_score, scores[i])
         assert sample.pred_label.item() == scores[i].argmax().item()
         assert sample.uncertainty.item() == pytest.approx(
-            log_var[i].exp().mean().item())
+            log_var[i].exp().mean().item()
+        )
         # the variance moves the uncertainty and nothing else
         assert torch.equal(sample.pred_score, other.pred_score)
         assert other.uncertainty.item() == pytest.approx(
-            math.e * sample.uncertainty.item())
+            math.e * sample.uncertainty.item()
+        )
 
 
 def test_given_data_samples_are_filled_in():
@@ -67,7 +66,7 @@ def test_given_data_samples_are_filled_in():
 
 def test_soft_labels_are_refused():
     """MixUp on top would train mixed images on unmixed labels."""
-    sample = DataSample().set_gt_label(1).set_gt_score(torch.tensor([.4, .6]))
+    sample = DataSample().set_gt_label(1).set_gt_score(torch.tensor([0.4, 0.6]))
     with pytest.raises(ValueError, match='MixUp'):
         stack_labels([sample])
 
@@ -81,8 +80,9 @@ def test_confidence_instead_of_what_was_learned():
     head = GaussianHead(3, 4, uncertainty='confidence')
     mean, log_var = torch.randn(2, 5, 4)
     for i, sample in enumerate(head.predict(GaussianFeature(mean, log_var))):
-        logits = (head.fc.weight.double() @ mean[i].double() +
-                  head.fc.bias.double()).tolist()
+        logits = (
+            head.fc.weight.double() @ mean[i].double() + head.fc.bias.double()
+        ).tolist()
         top = max(logits)
         expected = 1 - 1 / sum(math.exp(v - top) for v in logits)
         assert sample.uncertainty.item() == pytest.approx(expected, abs=1e-5)

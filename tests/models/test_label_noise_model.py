@@ -1,4 +1,5 @@
 """From agreement to weight: measures, table, edges."""
+
 import json
 import math
 from pathlib import Path
@@ -9,31 +10,32 @@ import torch
 from scipy import stats
 
 from mmfer.models import LabelNoiseModel
-from mmfer.models.label_noise_model import (flatten_tails, quantile,
-                                            similarity)
+from mmfer.models.label_noise_model import flatten_tails, quantile, similarity
 
 DATA = Path(__file__).parents[1] / 'data'
 
 
 def agreements(count=2000, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    clean = 1 - torch.rand(count, generator=generator)**4
-    noisy = torch.rand(count // 2, generator=generator)**4
+    clean = 1 - torch.rand(count, generator=generator) ** 4
+    noisy = torch.rand(count // 2, generator=generator) ** 4
     return torch.cat([clean, noisy])
 
 
 def set_beta(model, alpha, beta, weight):
     """A fitted model with a mixture of our choice."""
-    for name, value in (('alpha', alpha), ('beta', beta), ('weight',
-                                                           weight)):
+    for name, value in (('alpha', alpha), ('beta', beta), ('weight', weight)):
         getattr(model.mixture, name).copy_(torch.tensor(value))
     model.mixture.fitted.fill_(True)
 
 
 def test_similarity_is_the_cosine():
-    logits = torch.randn(
-        40, 6, generator=torch.Generator().manual_seed(0),
-        dtype=torch.float64) * 3
+    logits = (
+        torch.randn(
+            40, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        )
+        * 3
+    )
     labels = torch.arange(40) % 6
     value = similarity(logits.log_softmax(1), labels)
     for i in range(40):
@@ -45,9 +47,9 @@ def test_similarity_is_the_cosine():
 
 
 def test_similarity_of_extreme_predictions():
-    logits = torch.tensor([[200., 0.], [0., 200.], [0., 0.]])
+    logits = torch.tensor([[200.0, 0.0], [0.0, 200.0], [0.0, 0.0]])
     value = similarity(logits.log_softmax(1), torch.zeros(3).long())
-    assert value.tolist() == pytest.approx([1, 0, math.sqrt(.5)])
+    assert value.tolist() == pytest.approx([1, 0, math.sqrt(0.5)])
 
 
 def test_loss_agreement_scales_by_quantiles():
@@ -55,51 +57,51 @@ def test_loss_agreement_scales_by_quantiles():
     log_prob = torch.randn(5, 3).log_softmax(1)
     labels = torch.tensor([0, 2, 1, 1, 0])
     measured = model.measure(log_prob, labels)
-    assert measured.tolist() == [
-        log_prob[i, y].item() for i, y in enumerate(labels)
-    ]
+    assert measured.tolist() == [log_prob[i, y].item() for i, y in enumerate(labels)]
     values = -torch.linspace(0, 10, 101).flip(0)
     values[0] = -1e6  # an outlier
     model.fit(values)
     assert model.mixture.fitted
-    assert model.bounds.tolist() == pytest.approx([-9.5, -.5], abs=.11)
-    assert model.scale(torch.tensor([-20., -5., 0.])).tolist() == \
-        pytest.approx([0, .5, 1], abs=.01)
+    assert model.bounds.tolist() == pytest.approx([-9.5, -0.5], abs=0.11)
+    assert model.scale(torch.tensor([-20.0, -5.0, 0.0])).tolist() == pytest.approx(
+        [0, 0.5, 1], abs=0.01
+    )
 
 
 def test_quantile_against_numpy():
     values = torch.randn(501, generator=torch.Generator().manual_seed(0))
-    for q in (0., .05, .5, .95, 1.):
-        assert quantile(values, q) == np.quantile(
-            values.numpy(), q, method='lower')
+    for q in (0.0, 0.05, 0.5, 0.95, 1.0):
+        assert quantile(values, q) == np.quantile(values.numpy(), q, method='lower')
 
 
 def test_published_table():
     published = json.loads((DATA / 'published_resup.json').read_text())
     for entry in published['mixture']:
         model = LabelNoiseModel(
-            monotone='right', min_separation=None,
-            mixture=dict(fix_order=False))
+            monotone='right', min_separation=None, mixture=dict(fix_order=False)
+        )
         model.fit(torch.tensor(entry['scores'], dtype=torch.float64))
-        assert model.table.tolist() == pytest.approx(
-            entry['table'], abs=1e-6)
+        assert model.table.tolist() == pytest.approx(entry['table'], abs=1e-6)
 
 
-@pytest.mark.parametrize('mode, table, expected', [
-    ('none', [.9, .2, .1, .5, .8], [.9, .2, .1, .5, .8]),
-    ('right', [.9, .2, .1, .5, .8], [.9] * 5),
-    ('both', [.9, .2, .1, .5, .8], [.1, .1, .1, .5, .8]),
-    ('both', [.7, .2, .1, .5, .8], [.1, .1, .1, .5, .8]),
-    # hills: the right end may be lower than the left one, and be reached
-    # before the end
-    ('both', [.2, .5, .9, .4, .3], [.2, .5, .9, .9, .9]),
-    ('both', [.2, .5, .9, .4, .1], [.2, .5, .9, .9, .9]),
-    ('both', [.2, .5, .9, 0., 0.], [.2, .5, .9, .9, .9]),
-    ('right', [.2, .5, .9, .4, .1], [.2, .5, .9, .9, .9]),
-    # slopes
-    ('both', [.1, .2, .3, .4, .5], [.1, .2, .3, .4, .5]),
-    ('both', [0., 0., .3, 1., 1.], [0., 0., .3, 1., 1.]),
-])
+@pytest.mark.parametrize(
+    'mode, table, expected',
+    [
+        ('none', [0.9, 0.2, 0.1, 0.5, 0.8], [0.9, 0.2, 0.1, 0.5, 0.8]),
+        ('right', [0.9, 0.2, 0.1, 0.5, 0.8], [0.9] * 5),
+        ('both', [0.9, 0.2, 0.1, 0.5, 0.8], [0.1, 0.1, 0.1, 0.5, 0.8]),
+        ('both', [0.7, 0.2, 0.1, 0.5, 0.8], [0.1, 0.1, 0.1, 0.5, 0.8]),
+        # hills: the right end may be lower than the left one, and be reached
+        # before the end
+        ('both', [0.2, 0.5, 0.9, 0.4, 0.3], [0.2, 0.5, 0.9, 0.9, 0.9]),
+        ('both', [0.2, 0.5, 0.9, 0.4, 0.1], [0.2, 0.5, 0.9, 0.9, 0.9]),
+        ('both', [0.2, 0.5, 0.9, 0.0, 0.0], [0.2, 0.5, 0.9, 0.9, 0.9]),
+        ('right', [0.2, 0.5, 0.9, 0.4, 0.1], [0.2, 0.5, 0.9, 0.9, 0.9]),
+        # slopes
+        ('both', [0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]),
+        ('both', [0.0, 0.0, 0.3, 1.0, 1.0], [0.0, 0.0, 0.3, 1.0, 1.0]),
+    ],
+)
 def test_flatten_tails(mode, table, expected):
     table = torch.tensor(table)
     before = table.clone()
@@ -115,24 +117,26 @@ def test_a_narrow_clean_hump_over_broad_noise():
     assert model.fit(torch.from_numpy(scores))
     weights = model.weigh(torch.linspace(0, 1, 200))
     assert (weights.diff() >= 0).all()
-    assert weights[0] < .05 and weights[-1] > .7
+    assert weights[0] < 0.05 and weights[-1] > 0.7
 
 
 def test_scores_at_the_ends():
     """float32 reaches 0 and 1; ReSup's code takes them inwards first."""
-    scores = torch.tensor([0., 1e-5, .5, 1 - 1e-5, 1.])
+    scores = torch.tensor([0.0, 1e-5, 0.5, 1 - 1e-5, 1.0])
     assert LabelNoiseModel().scale(scores).tolist() == pytest.approx(
-        [1e-3, 1e-5, .5, 1 - 1e-5, 1 - 1e-3])
-    assert torch.equal(LabelNoiseModel(edge=0.).scale(scores), scores)
+        [1e-3, 1e-5, 0.5, 1 - 1e-5, 1 - 1e-3]
+    )
+    assert torch.equal(LabelNoiseModel(edge=0.0).scale(scores), scores)
 
 
-@pytest.mark.parametrize('options', [
-    dict(), dict(table_size=None, monotone='none'), dict(agreement='loss')])
+@pytest.mark.parametrize(
+    'options', [dict(), dict(table_size=None, monotone='none'), dict(agreement='loss')]
+)
 def test_nan_does_not_stop_the_weighing(options):
     model = LabelNoiseModel(**options)
     model.fit(agreements() if 'agreement' not in options else -agreements())
-    weights = model.weigh(torch.tensor([.5, float('nan')]))
-    assert weights.shape == (2, ) and weights[0].isfinite()
+    weights = model.weigh(torch.tensor([0.5, float('nan')]))
+    assert weights.shape == (2,) and weights[0].isfinite()
 
 
 def test_reset():
@@ -146,14 +150,14 @@ def test_a_maximum_at_the_left_end_does_not_flatten_everything():
     """Noisy Beta(2.5, 1.2), clean Beta(.9, .5): p(clean) is 1 at 0."""
     both, right = (
         LabelNoiseModel(monotone=mode, min_separation=None)
-        for mode in ('both', 'right'))
+        for mode in ('both', 'right')
+    )
     grid = torch.linspace(0, 1, 100, dtype=torch.float64)
     for model in (both, right):
-        set_beta(model, [2.5, .9], [1.2, .5], [.3, .7])
-        model.table.copy_(
-            flatten_tails(model.mixture.posterior(grid), model.monotone))
-    assert right.weigh(torch.tensor([.01, .5, .99])).min() > .99
-    low, middle, high = both.weigh(torch.tensor([.01, .5, .99])).tolist()
+        set_beta(model, [2.5, 0.9], [1.2, 0.5], [0.3, 0.7])
+        model.table.copy_(flatten_tails(model.mixture.posterior(grid), model.monotone))
+    assert right.weigh(torch.tensor([0.01, 0.5, 0.99])).min() > 0.99
+    low, middle, high = both.weigh(torch.tensor([0.01, 0.5, 0.99])).tolist()
     assert low <= middle < high
     assert (both.table.diff() >= 0).all()
 
@@ -163,23 +167,23 @@ def test_weights_are_the_posterior_at_the_grid_point(mode):
     model = LabelNoiseModel(monotone=mode)
     assert model.fit(agreements())
     mixture = model.mixture
-    for score in (.35, .5, .777):
+    for score in (0.35, 0.5, 0.777):
         point = int(score * 100) / 99
         joint = [
-            float(mixture.weight[k]) * stats.beta.pdf(
-                point, float(mixture.alpha[k]), float(mixture.beta[k]))
+            float(mixture.weight[k])
+            * stats.beta.pdf(point, float(mixture.alpha[k]), float(mixture.beta[k]))
             for k in range(2)
         ]
         assert model.weigh(torch.tensor([score])).item() == pytest.approx(
-            joint[1] / sum(joint), abs=1e-6)
+            joint[1] / sum(joint), abs=1e-6
+        )
 
 
 def test_exact_posterior():
-    model = LabelNoiseModel(table_size=None, monotone='none', margin=0.)
+    model = LabelNoiseModel(table_size=None, monotone='none', margin=0.0)
     model.fit(agreements())
     scores = torch.rand(100)
-    assert torch.equal(
-        model.weigh(scores), model.mixture.posterior(scores).float())
+    assert torch.equal(model.weigh(scores), model.mixture.posterior(scores).float())
 
 
 @pytest.mark.parametrize('size', [10, 100, 5000])
@@ -196,11 +200,11 @@ def test_before_the_first_fit_all_weigh_one():
     for options in (dict(), dict(table_size=None, monotone='none')):
         model = LabelNoiseModel(**options)
         assert not model.fitted
-        assert model.weigh(torch.rand(7)).tolist() == [1.] * 7
+        assert model.weigh(torch.rand(7)).tolist() == [1.0] * 7
 
 
 def test_a_fit_that_tells_nothing_is_not_taken():
-    flat = torch.full((500, ), .4) + .001 * torch.rand(500)
+    flat = torch.full((500,), 0.4) + 0.001 * torch.rand(500)
     model = LabelNoiseModel()
     with pytest.warns(UserWarning, match='switched off'):
         assert not model.fit(flat)
@@ -214,27 +218,34 @@ def test_a_fit_that_tells_nothing_is_not_taken():
     assert LabelNoiseModel(min_separation=None).fit(flat)
 
 
-@pytest.mark.parametrize('options', [
-    dict(), dict(agreement='loss'),
-    dict(mixture=dict(type='GaussianMixture')),
-    dict(table_size=None, monotone='none')
-])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(agreement='loss'),
+        dict(mixture=dict(type='GaussianMixture')),
+        dict(table_size=None, monotone='none'),
+    ],
+)
 def test_state_holds_everything(options):
     model, copy = LabelNoiseModel(**options), LabelNoiseModel(**options)
     values = agreements()
     model.fit(values if not options.get('agreement') else -values)
     copy.load_state_dict(model.state_dict())
-    probe = torch.rand(50) - (.5 if options.get('agreement') else 0)
+    probe = torch.rand(50) - (0.5 if options.get('agreement') else 0)
     assert torch.equal(model.weigh(probe), copy.weigh(probe))
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(agreement='margin'), 'no agreement'),
-    (dict(monotone='left'), 'monotone must be'),
-    (dict(table_size=None), 'needs a table'),
-    (dict(table_size=1), 'at least 2'),
-    (dict(margin=.5), 'margin'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(agreement='margin'), 'no agreement'),
+        (dict(monotone='left'), 'monotone must be'),
+        (dict(table_size=None), 'needs a table'),
+        (dict(table_size=1), 'at least 2'),
+        (dict(margin=0.5), 'margin'),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         LabelNoiseModel(**options)

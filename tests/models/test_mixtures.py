@@ -1,4 +1,5 @@
 """Mixtures against scipy, scikit-learn, published values and bad scores."""
+
 import json
 import warnings
 from pathlib import Path
@@ -20,15 +21,15 @@ def draw_betas(parameters, share, count, seed=0):
     rng = np.random.default_rng(seed)
     first = int(share * count)
     return torch.from_numpy(
-        np.concatenate([
-            rng.beta(*parameters[0], first),
-            rng.beta(*parameters[1], count - first)
-        ]))
+        np.concatenate(
+            [rng.beta(*parameters[0], first), rng.beta(*parameters[1], count - first)]
+        )
+    )
 
 
 def fit_by_loops(scores, iterations):
     """EM as in Arazo et al., one sample at a time."""
-    alpha, beta, weight = [1., 2.], [2., 1.], [.5, .5]
+    alpha, beta, weight = [1.0, 2.0], [2.0, 1.0], [0.5, 0.5]
     scores = [min(max(s, 1e-4), 1 - 1e-4) for s in scores]
     for _ in range(iterations):
         shares = []
@@ -41,8 +42,9 @@ def fit_by_loops(scores, iterations):
         for k in range(2):
             total = sum(r[k] for r in shares)
             mean = sum(r[k] * s for r, s in zip(shares, scores)) / total
-            variance = sum(
-                r[k] * (s - mean)**2 for r, s in zip(shares, scores)) / total
+            variance = (
+                sum(r[k] * (s - mean) ** 2 for r, s in zip(shares, scores)) / total
+            )
             alpha[k] = mean * (mean * (1 - mean) / variance - 1)
             beta[k] = alpha[k] * (1 - mean) / mean
             weight[k] = total / len(scores)
@@ -50,95 +52,105 @@ def fit_by_loops(scores, iterations):
 
 
 def test_fit_against_loops():
-    scores = draw_betas([(1.5, 4), (6, 1.5)], .4, 60)
+    scores = draw_betas([(1.5, 4), (6, 1.5)], 0.4, 60)
     mixture = BetaMixture(iterations=7).fit(scores)
     expected = fit_by_loops(scores.tolist(), 7)
     for name, value in zip(('alpha', 'beta', 'weight'), expected):
-        assert getattr(mixture, name).tolist() == pytest.approx(
-            value, rel=1e-9), name
+        assert getattr(mixture, name).tolist() == pytest.approx(value, rel=1e-9), name
 
 
 @pytest.mark.parametrize('index', [0, 1])
 def test_published_values(index):
-    published = json.loads(
-        (DATA / 'published_resup.json').read_text())['mixture'][index]
+    published = json.loads((DATA / 'published_resup.json').read_text())['mixture'][
+        index
+    ]
     mixture = BetaMixture(fix_order=False).fit(
-        torch.tensor(published['scores'], dtype=torch.float64))
+        torch.tensor(published['scores'], dtype=torch.float64)
+    )
     for name in ('alpha', 'beta', 'weight'):
         assert getattr(mixture, name).tolist() == pytest.approx(
-            published[name], rel=1e-9), name
+            published[name], rel=1e-9
+        ), name
     grid = torch.linspace(0, 1, 100, dtype=torch.float64)
     assert mixture.posterior(grid).tolist() == pytest.approx(
-        published['raw_posterior_of_component_1'], abs=1e-6)
+        published['raw_posterior_of_component_1'], abs=1e-6
+    )
 
 
-@pytest.mark.parametrize('parameters, share', [
-    (((2., 8.), (9., 2.)), .3),
-    (((1.2, 6.), (5., 1.1)), .5),
-    (((3., 10.), (12., 4.)), .15),
-])
+@pytest.mark.parametrize(
+    'parameters, share',
+    [
+        (((2.0, 8.0), (9.0, 2.0)), 0.3),
+        (((1.2, 6.0), (5.0, 1.1)), 0.5),
+        (((3.0, 10.0), (12.0, 4.0)), 0.15),
+    ],
+)
 def test_known_parameters_are_recovered(parameters, share):
     scores = draw_betas(parameters, share, 100_000)
     mixture = BetaMixture(iterations=200).fit(scores)
-    assert mixture.noise_rate == pytest.approx(share, abs=.01)
+    assert mixture.noise_rate == pytest.approx(share, abs=0.01)
     for k in range(2):
-        assert mixture.alpha[k].item() == pytest.approx(
-            parameters[k][0], rel=.06)
-        assert mixture.beta[k].item() == pytest.approx(
-            parameters[k][1], rel=.06)
+        assert mixture.alpha[k].item() == pytest.approx(parameters[k][0], rel=0.06)
+        assert mixture.beta[k].item() == pytest.approx(parameters[k][1], rel=0.06)
 
 
 def test_posterior_and_density_against_scipy():
-    mixture = BetaMixture().fit(draw_betas([(2, 7), (8, 2)], .3, 5000))
-    grid = np.linspace(.001, .999, 777)
+    mixture = BetaMixture().fit(draw_betas([(2, 7), (8, 2)], 0.3, 5000))
+    grid = np.linspace(0.001, 0.999, 777)
     joint = [
-        float(mixture.weight[k]) * stats.beta.pdf(
-            grid, float(mixture.alpha[k]), float(mixture.beta[k]))
+        float(mixture.weight[k])
+        * stats.beta.pdf(grid, float(mixture.alpha[k]), float(mixture.beta[k]))
         for k in range(2)
     ]
     total = joint[0] + joint[1]
     scores = torch.from_numpy(grid)
-    assert np.abs(mixture.posterior(scores).numpy() -
-                  joint[1] / total).max() < 1e-6
+    assert np.abs(mixture.posterior(scores).numpy() - joint[1] / total).max() < 1e-6
     assert np.abs(mixture.density(scores).numpy() - total).max() < 1e-6
     area = np.trapezoid(total, grid)
-    assert area == pytest.approx(1, abs=.01)
+    assert area == pytest.approx(1, abs=0.01)
 
 
 def test_gaussian_against_sklearn():
     rng = np.random.default_rng(0)
     scores = np.clip(
-        np.concatenate([rng.normal(.3, .1, 3000), rng.normal(.8, .05, 7000)]),
-        1e-4, 1 - 1e-4)
+        np.concatenate([rng.normal(0.3, 0.1, 3000), rng.normal(0.8, 0.05, 7000)]),
+        1e-4,
+        1 - 1e-4,
+    )
     mixture = GaussianMixture(iterations=10).fit(torch.from_numpy(scores))
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # it did not converge, nor did we
         reference = SklearnMixture(
-            2, max_iter=10, tol=0., reg_covar=0., weights_init=[.5, .5],
+            2,
+            max_iter=10,
+            tol=0.0,
+            reg_covar=0.0,
+            weights_init=[0.5, 0.5],
             means_init=[[1 / 3], [2 / 3]],
-            precisions_init=[[[18.]], [[18.]]]).fit(scores[:, None])
-    assert mixture.center.tolist() == pytest.approx(
-        reference.means_.ravel(), abs=1e-8)
+            precisions_init=[[[18.0]], [[18.0]]],
+        ).fit(scores[:, None])
+    assert mixture.center.tolist() == pytest.approx(reference.means_.ravel(), abs=1e-8)
     assert mixture.variance.tolist() == pytest.approx(
-        reference.covariances_.ravel(), abs=1e-8)
-    assert mixture.weight.tolist() == pytest.approx(
-        reference.weights_, abs=1e-8)
-    grid = np.linspace(.01, .99, 99)
+        reference.covariances_.ravel(), abs=1e-8
+    )
+    assert mixture.weight.tolist() == pytest.approx(reference.weights_, abs=1e-8)
+    grid = np.linspace(0.01, 0.99, 99)
     assert mixture.posterior(torch.from_numpy(grid)).numpy() == pytest.approx(
-        reference.predict_proba(grid[:, None])[:, 1], abs=1e-8)
+        reference.predict_proba(grid[:, None])[:, 1], abs=1e-8
+    )
 
 
 SCORES = {
-    'constant': [.4] * 50,
-    'all 0': [0.] * 50,
-    'all 1': [1.] * 50,
-    '0 and 1': [0.] * 20 + [1.] * 30,
-    'one': [.3],
-    'two': [.2, .9],
-    'two alike': [.5, .5],
-    'one outlier': [.999] * 1000 + [0.],
+    'constant': [0.4] * 50,
+    'all 0': [0.0] * 50,
+    'all 1': [1.0] * 50,
+    '0 and 1': [0.0] * 20 + [1.0] * 30,
+    'one': [0.3],
+    'two': [0.2, 0.9],
+    'two alike': [0.5, 0.5],
+    'one outlier': [0.999] * 1000 + [0.0],
     'one hump': np.random.default_rng(0).beta(50, 50, 500).tolist(),
-    'rounding': [1 - 1e-17, 1e-300, .5, .5 + 1e-16],
+    'rounding': [1 - 1e-17, 1e-300, 0.5, 0.5 + 1e-16],
 }
 
 
@@ -149,7 +161,8 @@ def test_never_nan(family, name, iterations):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         mixture = family(iterations=iterations).fit(
-            torch.tensor(SCORES[name], dtype=torch.float64))
+            torch.tensor(SCORES[name], dtype=torch.float64)
+        )
     for buffer in mixture.buffers():
         assert buffer.isfinite().all()
     assert (mixture.weight > 0).all()
@@ -163,10 +176,9 @@ def test_never_nan(family, name, iterations):
 
 def test_swapped_components():
     """The start can lead EM to call the better agreeing half noisy."""
-    scores = torch.linspace(.05, .95, 19).double()
+    scores = torch.linspace(0.05, 0.95, 19).double()
 
     class Reversed(BetaMixture):
-
         def reset(self):
             super().reset()
             self.alpha.copy_(self.alpha.flip(0))
@@ -176,8 +188,7 @@ def test_swapped_components():
     with pytest.warns(UserWarning, match='swapped'):
         mixture = Reversed().fit(scores)
     assert mixture.separation > 0
-    assert torch.equal(mixture.posterior(scores) > .5,
-                       plain.posterior(scores) > .5)
+    assert torch.equal(mixture.posterior(scores) > 0.5, plain.posterior(scores) > 0.5)
     published = Reversed(fix_order=False).fit(scores)
     assert published.separation < 0
 
@@ -187,18 +198,18 @@ def test_bad_scores(family):
     with pytest.raises(ValueError, match='no scores'):
         family().fit(torch.empty(0))
     with pytest.raises(ValueError, match='2 of 3 scores are not finite'):
-        family().fit(torch.tensor([.5, float('nan'), float('inf')]))
+        family().fit(torch.tensor([0.5, float('nan'), float('inf')]))
     with pytest.raises(ValueError, match='from 0 to 4 instead'):
         family().fit(torch.arange(5))
     with pytest.raises(ValueError, match='iteration'):
         family(iterations=0)
     with pytest.raises(ValueError, match='eps'):
-        family(eps=.5)
+        family(eps=0.5)
 
 
 @BOTH
 def test_state_and_shapes(family):
-    scores = draw_betas([(2, 7), (8, 2)], .3, 500)
+    scores = draw_betas([(2, 7), (8, 2)], 0.3, 500)
     mixture = family().fit(scores.view(50, 10).float())
     assert mixture.posterior(torch.rand(3, 4)).shape == (3, 4)
     assert mixture.density(torch.rand(3, 4)).shape == (3, 4)
@@ -215,7 +226,7 @@ def test_state_and_shapes(family):
 
 @BOTH
 def test_in_a_model_of_lower_precision(family):
-    scores = draw_betas([(2, 7), (8, 2)], .3, 500)
+    scores = draw_betas([(2, 7), (8, 2)], 0.3, 500)
     mixture = family().fit(scores)
     expected = mixture.posterior(torch.linspace(0, 1, 11))
     posterior = mixture.float().posterior(torch.linspace(0, 1, 11))
@@ -226,8 +237,8 @@ def test_in_a_model_of_lower_precision(family):
 
 @BOTH
 def test_components_add_up_to_the_density(family):
-    mixture = family().fit(draw_betas([(2, 7), (8, 2)], .3, 500))
-    at = torch.linspace(.01, .99, 99)
+    mixture = family().fit(draw_betas([(2, 7), (8, 2)], 0.3, 500))
+    at = torch.linspace(0.01, 0.99, 99)
     both = mixture.component_densities(at)
     assert np.allclose(both.sum(dim=0), mixture.density(at))
     posterior = both[1] / both.sum(dim=0)

@@ -1,4 +1,5 @@
 """Parts that are wrapped one by one keep their names."""
+
 import inspect
 
 import pytest
@@ -14,7 +15,6 @@ from mmfer.models import SeparateDataParallel
 
 
 class TwoParts(BaseModel):
-
     def __init__(self):
         super().__init__()
         self.first, self.second = nn.Linear(2, 3), nn.BatchNorm1d(3)
@@ -26,7 +26,8 @@ class TwoParts(BaseModel):
 @pytest.fixture
 def group(tmp_path):
     torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+        'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+    )
     yield
     torch.distributed.destroy_process_group()
 
@@ -45,7 +46,8 @@ def test_names_and_averages(group):
     saved = average.state_dict()
     assert [n for n in saved if n != 'steps'] == [f'module.{n}' for n in names]
     other = ExponentialMovingAverage(
-        SeparateDataParallel(TwoParts(), device_ids=None).module)
+        SeparateDataParallel(TwoParts(), device_ids=None).module
+    )
     other.load_state_dict(saved, strict=True)
     assert torch.equal(other.module.first.module.weight, plain.first.weight)
     # And those of one process.
@@ -56,4 +58,5 @@ def test_it_is_still_needed():
     """Fails when mmengine saves and loads by its own functions."""
     assert 'model.state_dict()' in inspect.getsource(Runner.save_checkpoint)
     assert 'self.ema_model.load_state_dict' in inspect.getsource(
-        EMAHook.after_load_checkpoint)
+        EMAHook.after_load_checkpoint
+    )

@@ -1,11 +1,13 @@
 """The two branches of RUL's code and what may be fed to them."""
+
 import math
 
 import pytest
 import torch
 from torch import nn
 
-from mmfer.models.uncertainty_neck import GaussianFeature, as_map, last_feature
+from mmfer.models.uncertainty_neck import GaussianFeature
+from mmfer.models.utils import as_map, last_feature
 from mmfer.registry import MODELS
 
 
@@ -14,10 +16,11 @@ def build(**options):
     return MODELS.build(
         dict(
             dict(
-                type='UncertaintyNeck',
-                in_channels=3,
-                map_size=(2, 2),
-                out_channels=5), **options))
+                type='UncertaintyNeck', in_channels=3, map_size=(2, 2), out_channels=5
+            ),
+            **options,
+        )
+    )
 
 
 def test_layers_are_those_of_the_published_code():
@@ -25,20 +28,25 @@ def test_layers_are_those_of_the_published_code():
     for branch in (neck.mean, neck.log_var):
         kinds = [type(layer) for layer in branch]
         assert kinds == [
-            nn.BatchNorm2d, nn.Dropout, nn.Flatten, nn.Linear, nn.BatchNorm1d
+            nn.BatchNorm2d,
+            nn.Dropout,
+            nn.Flatten,
+            nn.Linear,
+            nn.BatchNorm1d,
         ]
         assert not branch[0].affine and branch[0].eps == 2e-5
-        assert branch[1].p == .4
+        assert branch[1].p == 0.4
         assert branch[3].in_features == 25088
         assert branch[3].out_features == 64
         assert branch[4].affine and branch[4].eps == 2e-5
     shared = {id(p) for p in neck.mean.parameters()} & {
-        id(p) for p in neck.log_var.parameters()}
+        id(p) for p in neck.log_var.parameters()
+    }
     assert not shared
 
 
 def test_forward_is_normalise_flatten_project_normalise():
-    neck = build(dropout=0.).double()
+    neck = build(dropout=0.0).double()
     x = torch.randn(6, 3, 2, 2, dtype=torch.float64)
     neck.float()
     got = neck(x)
@@ -48,12 +56,11 @@ def test_forward_is_normalise_flatten_project_normalise():
         for c in range(3):
             v = x[:, c]
             v = (v - v.mean()) / (v.var(unbiased=False) + 2e-5).sqrt()
-            flat[:, 4 * c:4 * c + 4] = v.reshape(6, 4)
+            flat[:, 4 * c : 4 * c + 4] = v.reshape(6, 4)
         weight, bias = (p.double() for p in branch[3].parameters())
         y = flat @ weight.T + bias
         y = (y - y.mean(0)) / (y.var(0, unbiased=False) + 2e-5).sqrt()
-        torch.testing.assert_close(
-            value.double(), y, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(value.double(), y, rtol=1e-4, atol=1e-4)
 
 
 def test_dropout_acts_in_training_only():
@@ -64,13 +71,13 @@ def test_dropout_acts_in_training_only():
 
 
 def test_variance_and_uncertainty():
-    log_var = torch.tensor([[0., 1.], [-2., -3.]])
+    log_var = torch.tensor([[0.0, 1.0], [-2.0, -3.0]])
     feature = GaussianFeature(torch.zeros(2, 2), log_var)
     torch.testing.assert_close(feature.variance, log_var.exp())
     assert feature.uncertainty().tolist() == pytest.approx(
-        [(1 + 2.718281828) / 2, (.135335283 + .049787068) / 2])
-    assert GaussianFeature(
-        *torch.full((2, 3, 4), -50.)).uncertainty().min() > 0
+        [(1 + 2.718281828) / 2, (0.135335283 + 0.049787068) / 2]
+    )
+    assert GaussianFeature(*torch.full((2, 3, 4), -50.0)).uncertainty().min() > 0
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
@@ -117,16 +124,21 @@ def test_other_layouts_go_by_the_number_of_channels():
 def test_branches_are_joined():
     vectors = [torch.randn(4, 3), torch.randn(4, 2)]
     assert torch.equal(as_map(vectors)[..., 0, 0], torch.cat(vectors, 1))
-    assert build(in_channels=5, map_size=(1, 1))(
-        [vectors]).mean.shape == (4, 5)
-    with pytest.raises(ValueError, match=r'\(3, 1, 1\), \(2, 5, 1\).*'
-                       'choose one'):
+    assert build(in_channels=5, map_size=(1, 1))([vectors]).mean.shape == (4, 5)
+    with pytest.raises(
+        ValueError,
+        match=r'\(3, 1, 1\), \(2, 5, 1\).*'
+        'choose one',
+    ):
         as_map((vectors[0], torch.zeros(4, 5, 2)))
 
 
 def test_other_image_size_is_explained():
-    with pytest.raises(ValueError, match=r'built for \(2, 2\).*got \(3, 3\)'
-                       '.*another size'):
+    with pytest.raises(
+        ValueError,
+        match=r'built for \(2, 2\).*got \(3, 3\)'
+        '.*another size',
+    ):
         build()(torch.randn(4, 3, 3, 3))
 
 
@@ -143,6 +155,8 @@ def test_geometric_uncertainty_ignores_the_scale_of_dimensions():
     scaled = feature._replace(log_var=feature.log_var + 3 * torch.randn(5))
     first, second = (f.uncertainty('geometric') for f in (feature, scaled))
     assert torch.allclose(first / first[0], second / second[0])
-    by_hand = [math.prod(math.exp(v) for v in row)**(1 / 5)
-               for row in feature.log_var.tolist()]
+    by_hand = [
+        math.prod(math.exp(v) for v in row) ** (1 / 5)
+        for row in feature.log_var.tolist()
+    ]
     assert first.tolist() == pytest.approx(by_hand)

@@ -1,4 +1,5 @@
 """The benchmark of the attack: both loops agree, and the bound is right."""
+
 import json
 import sys
 
@@ -11,17 +12,32 @@ tool = load_tool('benchmarks/attack_speed.py')
 
 
 def test_benchmark(tmp_path, monkeypatch, capsys):
-    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30',
-                      train_dataloader__batch_size=8,
-                      optim_wrapper__optimizer__lr=5e-3)
+    cfg = tiny_config(
+        tmp_path,
+        'ce/ce_r18_synthfaces_noise30',
+        train_dataloader__batch_size=8,
+        optim_wrapper__optimizer__lr=5e-3,
+    )
     train(cfg)
     path = tmp_path / 'tiny.py'
     cfg.dump(path)
-    monkeypatch.setattr(sys, 'argv', [
-        'attack_speed.py', str(path), str(tmp_path / 'epoch_3.pth'),
-        '--samples', '90', '--chunks', '3', '--batch-size', '8',
-        '--epsilon', '.05'
-    ])
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        [
+            'attack_speed.py',
+            str(path),
+            str(tmp_path / 'epoch_3.pth'),
+            '--samples',
+            '90',
+            '--chunks',
+            '3',
+            '--batch-size',
+            '8',
+            '--epsilon',
+            '.05',
+        ],
+    )
     capsys.readouterr()
     tool.main()
     found = json.loads(capsys.readouterr().out)
@@ -32,30 +48,29 @@ def test_benchmark(tmp_path, monkeypatch, capsys):
     passes = (counts * [1, 2, 3, 4, 5, 6, 7, 8, 9, 9]).sum()
     assert found['bound'] == pytest.approx(9 * 90 / passes, abs=1e-3)
     assert found['share_of_bound'] == pytest.approx(
-        found['speedup'] / found['bound'], abs=2e-3)
+        found['speedup'] / found['bound'], abs=2e-3
+    )
     assert min(found['images_per_second'].values()) > 0
 
 
 def test_plain_loop_takes_all_steps():
     """k by hand: a step moves the logit difference by step_size."""
-    attack = tool.PGD(epsilon=.4, step_size=.1)
-    images = torch.tensor([.04, .14, .27, .95]).reshape(4, 1, 1, 1)
+    attack = tool.PGD(epsilon=0.4, step_size=0.1)
+    images = torch.tensor([0.04, 0.14, 0.27, 0.95]).reshape(4, 1, 1, 1)
     calls = []
 
     def predict(images):
         calls.append(len(images))
         x = images.flatten(1)
-        return torch.cat([x, .3 - x], dim=1)
+        return torch.cat([x, 0.3 - x], dim=1)
 
     # Label 1 until x exceeds .15; a step is .1.
-    steps = tool.plain_steps(predict, images, torch.tensor([1, 1, 0, 0]),
-                             attack)
+    steps = tool.plain_steps(predict, images, torch.tensor([1, 1, 0, 0]), attack)
     assert calls == [4] * 5
     assert steps.tolist() == [2, 1, 2, 5]
 
 
 def test_too_few_samples(monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['attack_speed.py', 'a', 'b',
-                                      '--samples', '100'])
+    monkeypatch.setattr(sys, 'argv', ['attack_speed.py', 'a', 'b', '--samples', '100'])
     with pytest.raises(SystemExit):
         tool.parse_args()

@@ -1,4 +1,5 @@
 """The cleaning tool: what it writes trains, and what it keeps it keeps."""
+
 import argparse
 import csv
 import json
@@ -8,13 +9,18 @@ import sys
 import numpy as np
 import pytest
 from helpers import Stop, load_tool, tiny_config, train
-from made_data import (make_affectnet, make_cifar10, make_cifar100,
-                       make_ferplus, make_rafdb, write_image)
-
+from made_data import (
+    make_affectnet,
+    make_cifar10,
+    make_cifar100,
+    make_ferplus,
+    make_rafdb,
+    write_image,
+)
 from mmengine.config import Config, DictAction
 
 from mmfer.datasets import AffectNet, FERPlus
-from mmfer.methods.gaave import Judgement
+from mmfer.methods.gaave import LabelDecisions
 from mmfer.methods.gaave import cleaning as module
 from mmfer.registry import DATASETS
 
@@ -24,19 +30,23 @@ tool = load_tool('clean_labels.py')
 def run(monkeypatch, tmp_path, *options, hook=True):
     """Call the tool on a tiny config."""
     cfg = tiny_config(
-        None, 'ce/ce_r18_synthfaces_noise30', train_dataloader__batch_size=8,
-        optim_wrapper__optimizer__lr=5e-3)
+        None,
+        'ce/ce_r18_synthfaces_noise30',
+        train_dataloader__batch_size=8,
+        optim_wrapper__optimizer__lr=5e-3,
+    )
     cfg.pop('work_dir')
     if hook:
         cfg.custom_hooks = [
-            dict(type='GAAVEHook', tau=2, attack=dict(epsilon=.05),
-                 head=[2, 4, 6])
+            dict(type='GAAVEHook', tau=2, attack=dict(epsilon=0.05), head=[2, 4, 6])
         ]
     path = tmp_path / 'tiny.py'
     cfg.dump(path)
-    monkeypatch.setattr(sys, 'argv', [
-        'clean_labels.py', str(path), '--out', str(tmp_path / 'out'), *options
-    ])
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        ['clean_labels.py', str(path), '--out', str(tmp_path / 'out'), *options],
+    )
     tool.main()
     return cfg
 
@@ -76,19 +86,18 @@ def test_what_it_writes(cleaned):
 def test_training_on_its_decisions_is_that_of_the_hook(cleaned, tmp_path):
     folder, _ = cleaned
     table = folder / 'out/sample_scores.csv'
-    options = dict(train_dataloader__batch_size=8,
-                   optim_wrapper__optimizer__lr=5e-3)
+    options = dict(train_dataloader__batch_size=8, optim_wrapper__optimizer__lr=5e-3)
     with_table = tiny_config(
-        tmp_path / 'a', 'ce/ce_r18_synthfaces_noise30', **options,
-        train_dataloader__dataset__decisions=str(table))
-    with_hook = tiny_config(
-        tmp_path / 'b', 'ce/ce_r18_synthfaces_noise30', **options)
+        tmp_path / 'a',
+        'ce/ce_r18_synthfaces_noise30',
+        **options,
+        train_dataloader__dataset__decisions=str(table),
+    )
+    with_hook = tiny_config(tmp_path / 'b', 'ce/ce_r18_synthfaces_noise30', **options)
     with_hook.custom_hooks = [
-        dict(type='GAAVEHook', tau=2, attack=dict(epsilon=.05),
-             head=[2, 4, 6])
+        dict(type='GAAVEHook', tau=2, attack=dict(epsilon=0.05), head=[2, 4, 6])
     ]
-    models = [train(cfg).model.state_dict()
-              for cfg in (with_table, with_hook)]
+    models = [train(cfg).model.state_dict() for cfg in (with_table, with_hook)]
     for name, value in models[0].items():
         assert (value == models[1][name]).all(), name
 
@@ -109,8 +118,12 @@ def test_started_again(cleaned, monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match='tiny with other settings'):
         run(monkeypatch, tmp_path, hook=False)
     with pytest.raises(SystemExit, match='choose another --out'):
-        run(monkeypatch, tmp_path, '--cfg-options',
-            'train_dataloader.dataset.label_noise.seed=1')
+        run(
+            monkeypatch,
+            tmp_path,
+            '--cfg-options',
+            'train_dataloader.dataset.label_noise.seed=1',
+        )
 
 
 def test_folder_of_something_else(monkeypatch, tmp_path):
@@ -135,27 +148,38 @@ def make_image_folders(root):
     return root / 'set'
 
 
-NOISE = dict(type='SymmetricNoise', rate=.4, seed=1)
+NOISE = dict(type='SymmetricNoise', rate=0.4, seed=1)
 KINDS = {
     'rafdb': (make_rafdb, dict(type='RAFDB', label_noise=NOISE)),
     'ferplus': (make_ferplus, dict(type='FERPlus', label_noise=NOISE)),
     'majority': (make_ferplus, dict(type='FERPlus', protocol='majority')),
-    'affectnet7': (make_affectnet,
-                   dict(type='AffectNet', num_classes=7, label_noise=NOISE)),
-    'affectnet8': (lambda root: make_affectnet(root, 'npy'),
-                   dict(type='AffectNet')),
+    'affectnet7': (
+        make_affectnet,
+        dict(type='AffectNet', num_classes=7, label_noise=NOISE),
+    ),
+    'affectnet8': (lambda root: make_affectnet(root, 'npy'), dict(type='AffectNet')),
     'cifar10': (make_cifar10, dict(type='NoisyCIFAR10', label_noise=NOISE)),
-    'cifar10_lt': (make_cifar10,
-                   dict(type='NoisyCIFAR10', long_tail=3, label_noise=NOISE)),
+    'cifar10_lt': (
+        make_cifar10,
+        dict(type='NoisyCIFAR10', long_tail=3, label_noise=NOISE),
+    ),
     'cifar100': (make_cifar100, dict(type='NoisyCIFAR100')),
-    'list': (make_image_list,
-             dict(type='ImageList', ann_file='list.txt', num_classes=3,
-                  data_prefix='images', label_base=0, label_noise=NOISE)),
-    'folders': (make_image_folders,
-                dict(type='ImageFolders', label_noise=NOISE)),
-    'part': (lambda root: make_image_folders(root).parent,
-             dict(type='ImageFolders', data_prefix='set',
-                  indices=list(range(5, 15)))),
+    'list': (
+        make_image_list,
+        dict(
+            type='ImageList',
+            ann_file='list.txt',
+            num_classes=3,
+            data_prefix='images',
+            label_base=0,
+            label_noise=NOISE,
+        ),
+    ),
+    'folders': (make_image_folders, dict(type='ImageFolders', label_noise=NOISE)),
+    'part': (
+        lambda root: make_image_folders(root).parent,
+        dict(type='ImageFolders', data_prefix='set', indices=list(range(5, 15))),
+    ),
     'part_of_rafdb': (make_rafdb, dict(type='RAFDB', indices=9)),
 }
 
@@ -164,8 +188,7 @@ KINDS = {
 def test_list_trains(tmp_path, monkeypatch, kind):
     """The list, in the data set's own format, and the table say the same."""
     make, cfg = KINDS[kind]
-    cfg = dict(cfg, data_root=str(make(tmp_path)),
-               pipeline=[dict(type='LoadFERImage')])
+    cfg = dict(cfg, data_root=str(make(tmp_path)), pipeline=[dict(type='LoadFERImage')])
     dataset = DATASETS.build(cfg)
     labels, count = dataset.get_gt_labels(), len(dataset)
     rng = np.random.default_rng(0)
@@ -173,30 +196,42 @@ def test_list_trains(tmp_path, monkeypatch, kind):
     suggested = np.where(decision == 'keep', labels, rng.choice(3, count))
     suggested[decision == 'drop'] = -1
     zeros = np.zeros(count, dtype=np.int64)
-    judgement = Judgement(dataset.sample_ids, labels, zeros, zeros, zeros,
-                          decision != 'keep', suggested, decision, zeros / 9)
-    settings = tool.write_results(str(tmp_path), judgement, {}, dataset)
+    label_decisions = LabelDecisions(
+        dataset.sample_ids,
+        labels,
+        zeros,
+        zeros,
+        zeros,
+        decision != 'keep',
+        suggested,
+        decision,
+        zeros / 9,
+    )
+    settings = tool.write_results(str(tmp_path), label_decisions, {}, dataset)
     # Its path holds wherever one stands.
     monkeypatch.chdir('/')
     by_list = DATASETS.build({**cfg, **settings})
-    by_table = DATASETS.build(
-        dict(cfg, decisions=str(tmp_path / 'sample_scores.csv')))
-    assert by_list.get_gt_labels().tolist() == suggested[
-        decision != 'drop'].tolist() == by_table.get_gt_labels().tolist()
+    by_table = DATASETS.build(dict(cfg, decisions=str(tmp_path / 'sample_scores.csv')))
+    assert (
+        by_list.get_gt_labels().tolist()
+        == suggested[decision != 'drop'].tolist()
+        == by_table.get_gt_labels().tolist()
+    )
     assert len(by_list) == (decision != 'drop').sum()
     for i in range(len(by_list)):
         pair = [dataset[i] for dataset in (by_list, by_table)]
         assert (pair[0]['img'] == pair[1]['img']).all()
         if 'gt_va' in pair[1]:
-            assert np.array_equal(pair[0]['gt_va'], pair[1]['gt_va'],
-                                  equal_nan=True)
+            assert np.array_equal(pair[0]['gt_va'], pair[1]['gt_va'], equal_nan=True)
     tool.check_list(dataset)
     # What is printed can be typed in.
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    lines = [line.split() for line in tool.how_to_train(
-        str(tmp_path), settings).splitlines()
-        if line.startswith('--cfg-options')]
+    lines = [
+        line.split()
+        for line in tool.how_to_train(str(tmp_path), settings).splitlines()
+        if line.startswith('--cfg-options')
+    ]
     assert len(lines) == (1 if 'type' in settings else 2)
     for line, expected in zip(lines, (by_table, by_list)):
         typed = Config(dict(train_dataloader=dict(dataset=dict(cfg))))
@@ -210,19 +245,24 @@ def test_list_of_an_awkward_image_list(tmp_path):
     root = make_image_list(tmp_path)
     (tmp_path / 'elsewhere/link').parent.mkdir()
     (tmp_path / 'elsewhere/link').symlink_to(root)
-    rows = [f'0/{i}.png' for i in (0, 3)] + ['./0/6.png',
-                                             str(root / 'images/1/1.png')]
+    rows = [f'0/{i}.png' for i in (0, 3)] + ['./0/6.png', str(root / 'images/1/1.png')]
     (root / 'list.txt').write_text(''.join(f'{r} 0\n' for r in rows))
-    cfg = dict(type='ImageList', data_root=str(tmp_path / 'elsewhere/link'),
-               ann_file='list.txt', data_prefix='images', num_classes=3,
-               label_base=0, pipeline=[])
+    cfg = dict(
+        type='ImageList',
+        data_root=str(tmp_path / 'elsewhere/link'),
+        ann_file='list.txt',
+        data_prefix='images',
+        num_classes=3,
+        label_base=0,
+        pipeline=[],
+    )
     dataset = DATASETS.build(cfg)
-    settings = dataset.write_list(str(tmp_path / 'new.txt'), [0, 2, 3],
-                                  [1, 2, 0])
+    settings = dataset.write_list(str(tmp_path / 'new.txt'), [0, 2, 3], [1, 2, 0])
     again = DATASETS.build(dict(cfg, **settings))
     assert again.get_gt_labels().tolist() == [1, 2, 0]
     assert [again.get_data_info(i)['img_path'] for i in range(3)] == [
-        dataset.get_data_info(i)['img_path'] for i in (0, 2, 3)]
+        dataset.get_data_info(i)['img_path'] for i in (0, 2, 3)
+    ]
 
 
 def test_values_that_were_bytes(tmp_path):
@@ -236,8 +276,7 @@ def test_values_that_were_bytes(tmp_path):
     settings = dataset.write_list(str(tmp_path / 'new.csv'), [1, 2], [3, 4])
     again = DATASETS.build(dict(cfg, **settings))
     assert again.get_gt_labels().tolist() == [3, 4]
-    assert (again.get_data_info(1)['gt_va'] ==
-            dataset.get_data_info(2)['gt_va']).all()
+    assert (again.get_data_info(1)['gt_va'] == dataset.get_data_info(2)['gt_va']).all()
 
 
 def test_soft_labels_cannot_be_cleaned(tmp_path):
@@ -246,7 +285,7 @@ def test_soft_labels_cannot_be_cleaned(tmp_path):
     with pytest.raises(ValueError, match='soft_labels'):
         FERPlus(root, soft_labels=True, decisions='a.csv', pipeline=[])
     with pytest.raises(ValueError, match='soft_labels'):
-        FERPlus(root, soft_labels=True, pipeline=[]).judge({})
+        FERPlus(root, soft_labels=True, pipeline=[]).apply_decisions({})
 
 
 def test_names_that_a_list_cannot_hold(tmp_path):

@@ -1,4 +1,5 @@
 """Tables and curves of any configs against the last of them."""
+
 import json
 import re
 import subprocess
@@ -15,25 +16,33 @@ def summary(last_k=5, **metrics):
     return dict(
         metrics={
             name.replace('__', '/'): {
-                f'last{last_k}_mean': value, 'last': -1, 'best': 99
+                f'last{last_k}_mean': value,
+                'last': -1,
+                'best': 99,
             }
             for name, value in metrics.items()
-        })
+        }
+    )
 
 
 def test_differences_are_paired_by_seed():
     table = tool.markdown(
         dict(
             gan={
-                0: summary(accuracy__top1=60., va__ccc=.70),
-                1: summary(accuracy__top1=64., va__ccc=.80),
+                0: summary(accuracy__top1=60.0, va__ccc=0.70),
+                1: summary(accuracy__top1=64.0, va__ccc=0.80),
                 # No baseline: takes no part in the difference.
-                2: summary(accuracy__top1=10., va__ccc=.10),
+                2: summary(accuracy__top1=10.0, va__ccc=0.10),
             },
             vgg={
-                0: summary(accuracy__top1=50., va__ccc=.60),
-                1: summary(accuracy__top1=58., va__ccc=.65),
-            }), ['accuracy/top1', 'va/ccc'], 'vgg', digits=3)
+                0: summary(accuracy__top1=50.0, va__ccc=0.60),
+                1: summary(accuracy__top1=58.0, va__ccc=0.65),
+            },
+        ),
+        ['accuracy/top1', 'va/ccc'],
+        'vgg',
+        digits=3,
+    )
     head, _, gan, vgg = [
         [cell.strip() for cell in line.strip('|').split('|')]
         for line in table.splitlines()
@@ -47,47 +56,51 @@ def test_differences_are_paired_by_seed():
 
 
 def test_one_config_has_no_differences():
-    table = tool.markdown(dict(vgg={0: summary(a=1.)}), ['a'])
+    table = tool.markdown(dict(vgg={0: summary(a=1.0)}), ['a'])
     assert 'ahead' not in table and '| vgg | 0 | 1.00 |' in table
 
 
 def cells_of(table):
-    head, _, *rows = [[cell.strip() for cell in line.strip('|').split('|')]
-                      for line in table.splitlines()]
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip('|').split('|')]
+        for line in table.splitlines()
+    ]
     return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
 
 
 def test_mean_over_as_many_epochs_as_the_runs_say():
     """The configs on CIFAR average ten epochs."""
-    rows = dict(a={0: summary(10, acc=3.)}, b={0: summary(10, acc=1.)})
+    rows = dict(a={0: summary(10, acc=3.0)}, b={0: summary(10, acc=1.0)})
     table = tool.markdown(rows, ['acc'], 'b')
     assert cells_of(table) == dict(
-        a={'config': 'a', 'seeds': '0', 'acc': '3.00',
-           'acc, ahead by': '2.00'},
-        b={'config': 'b', 'seeds': '0', 'acc': '1.00', 'acc, ahead by': ''})
+        a={'config': 'a', 'seeds': '0', 'acc': '3.00', 'acc, ahead by': '2.00'},
+        b={'config': 'b', 'seeds': '0', 'acc': '1.00', 'acc, ahead by': ''},
+    )
     # Means of different numbers of epochs stand apart.
-    rows['b'] = {0: summary(5, acc=1.)}
+    rows['b'] = {0: summary(5, acc=1.0)}
     found = cells_of(tool.markdown(rows, ['acc'], 'b'))
     assert [found[row]['mean of the last'] for row in 'ab'] == ['10', '5']
     assert found['a']['acc'] == '3.00'
     assert found['a']['acc, ahead by'] == ''
-    rows['b'][1] = summary(10, acc=1.)
+    rows['b'][1] = summary(10, acc=1.0)
     with pytest.raises(ValueError, match='b: .* 5 and 10 epochs .*last_k'):
         tool.markdown(rows, ['acc'], 'b')
 
 
 def test_run_without_a_metric_has_an_empty_cell():
-    rows = dict(a={0: summary(acc=3.)}, b={0: summary(other=1.)})
+    rows = dict(a={0: summary(acc=3.0)}, b={0: summary(other=1.0)})
     found = cells_of(tool.markdown(rows, ['acc'], 'b'))
     assert (found['a']['acc'], found['b']['acc']) == ('3.00', '')
     assert found['a']['acc, ahead by'] == ''
 
 
-def problems_of(tmp_path, *configs, metrics=('accuracy/top1', ), options=(),
-                seeds=(0, ), done=None):
+def problems_of(
+    tmp_path, *configs, metrics=('accuracy/top1',), options=(), seeds=(0,), done=None
+):
     runs = [
-        tool.Run(Path(config).stem, f'{ROOT}/configs/{config}.py', seed,
-                 list(options)) for config in configs for seed in seeds
+        tool.Run(Path(config).stem, f'{ROOT}/configs/{config}.py', seed, list(options))
+        for config in configs
+        for seed in seeds
     ]
     return tool.problems(runs, tmp_path, metrics, done)
 
@@ -97,44 +110,87 @@ CIFAR, FACES = 'ce/ce_cnn7_cifar10', 'ce/ce_r18_synthfaces'
 
 def test_nothing_wrong_is_found_in_what_fits(tmp_path):
     assert problems_of(tmp_path, CIFAR, 'jocor/jocor_cnn7_cifar10') == []
-    assert problems_of(
-        tmp_path, CIFAR, FACES, seeds=(0, 1),
-        options=['default_hooks.summary.last_k=7']) == []
-    assert problems_of(
-        tmp_path, 'jointgan/jointgan_vgg16_synthfaces_noise30',
-        metrics=['accuracy/mean_class', 'rejection/uncertainty_20', 'va/ccc',
-                 'va/mse_arousal', 'rejection/confidence_auroc']) == []
-    assert problems_of(tmp_path, CIFAR, done=dict(
-        old={0: summary(10, a=1.)})) == []
+    assert (
+        problems_of(
+            tmp_path,
+            CIFAR,
+            FACES,
+            seeds=(0, 1),
+            options=['default_hooks.summary.last_k=7'],
+        )
+        == []
+    )
+    assert (
+        problems_of(
+            tmp_path,
+            'jointgan/jointgan_vgg16_synthfaces_noise30',
+            metrics=[
+                'accuracy/mean_class',
+                'rejection/uncertainty_20',
+                'va/ccc',
+                'va/mse_arousal',
+                'rejection/confidence_auroc',
+            ],
+        )
+        == []
+    )
+    assert problems_of(tmp_path, CIFAR, done=dict(old={0: summary(10, a=1.0)})) == []
 
 
-@pytest.mark.parametrize('configs, options, text', [
-    ([CIFAR, FACES], dict(),
-     '5 in ce_r18_synthfaces; 10 in ce_cnn7_cifar10.*last_k=10'),
-    ([FACES], dict(done=dict(old={3: summary(10, a=1.)})),
-     '5 in ce_r18_synthfaces; 10 in old_seed3'),
-    ([FACES], dict(metrics=['accuracy/top1', 'va/ccc']),
-     "no metric 'va/ccc', only accuracy/mean_class, accuracy/top1, reject"),
-    ([FACES], dict(metrics=['accuracy/top2']), "no metric 'accuracy/top2'"),
-    ([FACES], dict(seeds=(1, 1)), 'ce_r18_synthfaces_seed1 .*twice'),
-    (['ce/none'], dict(), 'there is no config .*ce/none.py'),
-    ([FACES], dict(options=['val_evaluator=None']), 'does not validate'),
-    ([FACES], dict(options=['default_hooks.summary=None']), 'no SummaryHook'),
-    ([FACES], dict(options=['train_pipeline.99.type=X']), 'cannot be read'),
-])
+@pytest.mark.parametrize(
+    'configs, options, text',
+    [
+        (
+            [CIFAR, FACES],
+            dict(),
+            '5 in ce_r18_synthfaces; 10 in ce_cnn7_cifar10.*last_k=10',
+        ),
+        (
+            [FACES],
+            dict(done=dict(old={3: summary(10, a=1.0)})),
+            '5 in ce_r18_synthfaces; 10 in old_seed3',
+        ),
+        (
+            [FACES],
+            dict(metrics=['accuracy/top1', 'va/ccc']),
+            "no metric 'va/ccc', only accuracy/mean_class, accuracy/top1, reject",
+        ),
+        ([FACES], dict(metrics=['accuracy/top2']), "no metric 'accuracy/top2'"),
+        ([FACES], dict(seeds=(1, 1)), 'ce_r18_synthfaces_seed1 .*twice'),
+        (['ce/none'], dict(), 'there is no config .*ce/none.py'),
+        ([FACES], dict(options=['val_evaluator=None']), 'does not validate'),
+        ([FACES], dict(options=['default_hooks.summary=None']), 'no SummaryHook'),
+        ([FACES], dict(options=['train_pipeline.99.type=X']), 'cannot be read'),
+    ],
+)
 def test_what_would_fail_after_the_runs_is_said_before(
-        tmp_path, configs, options, text):
-    found, = problems_of(tmp_path, *configs, **options)
+    tmp_path, configs, options, text
+):
+    (found,) = problems_of(tmp_path, *configs, **options)
     assert re.search(text, found), found
 
 
 def test_nothing_is_trained_where_something_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr(tool, 'execute_all', None)
-    monkeypatch.setattr(sys, 'argv', [
-        'compare.py', str(tmp_path / 'none.py'), '--root', str(tmp_path),
-        '--figure', 'curves.txt', '--curves', 'accuracy'])
-    with pytest.raises(SystemExit, match="(?s)no config.*'txt' is of no "
-                       'image.*--curves accuracy.*Nothing was trained'):
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        [
+            'compare.py',
+            str(tmp_path / 'none.py'),
+            '--root',
+            str(tmp_path),
+            '--figure',
+            'curves.txt',
+            '--curves',
+            'accuracy',
+        ],
+    )
+    with pytest.raises(
+        SystemExit,
+        match="(?s)no config.*'txt' is of no "
+        'image.*--curves accuracy.*Nothing was trained',
+    ):
         tool.main()
 
 
@@ -142,70 +198,101 @@ def test_folder_of_another_run_is_found_before_the_first(tmp_path):
     folder = tmp_path / 'ce_r18_synthfaces_seed0'
     folder.mkdir()
     (folder / 'arguments.json').write_text('["other"]')
-    found, = problems_of(tmp_path, FACES)
+    (found,) = problems_of(tmp_path, FACES)
     assert 'other arguments' in found and '--root' in found
 
 
-@pytest.mark.parametrize('name, value', [
-    ('losses.loss_ce*', 2.), ('losses.loss_ce1', 1.), ('train_loss', 7.),
-    ('metrics.va/ccc', .5), ('figures.d_loss', None), ('nothing', None)])
+@pytest.mark.parametrize(
+    'name, value',
+    [
+        ('losses.loss_ce*', 2.0),
+        ('losses.loss_ce1', 1.0),
+        ('train_loss', 7.0),
+        ('metrics.va/ccc', 0.5),
+        ('figures.d_loss', None),
+        ('nothing', None),
+    ],
+)
 def test_values_of_an_epoch(name, value):
     epoch = dict(
-        train_loss=7., losses=dict(loss_ce1=1., loss_ce2=3., loss_va=9.),
-        metrics={'va/ccc': .5})
+        train_loss=7.0,
+        losses=dict(loss_ce1=1.0, loss_ce2=3.0, loss_va=9.0),
+        metrics={'va/ccc': 0.5},
+    )
     assert tool.value_of(epoch, name) == value
 
 
 def test_noise_gets_a_seed_where_the_config_names_none(tmp_path):
     config = tmp_path / 'mine.py'
-    config.write_text('train_dataloader = dict(dataset=dict(label_noise=dict('
-                      'type="SymmetricNoise", rate=.3), va_noise=None))')
+    config.write_text(
+        'train_dataloader = dict(dataset=dict(label_noise=dict('
+        'type="SymmetricNoise", rate=.3), va_noise=None))'
+    )
     run = tool.Run('row', str(config), 7, [])
     assert run.arguments[2:] == [
-        'randomness.seed=7', 'train_dataloader.dataset.label_noise.seed=7']
+        'randomness.seed=7',
+        'train_dataloader.dataset.label_noise.seed=7',
+    ]
 
 
 def test_noise_has_the_seed_of_the_run():
     """Each noise that has one; the annotators of CIFAR-10 keep theirs."""
+
     def seeds(config):
         run = tool.Run('row', f'{ROOT}/configs/{config}.py', 7, ['a=1'])
         return run.arguments[2:]
 
     dataset = 'train_dataloader.dataset'
     assert seeds('jointgan/jointgan_vgg16_synthfaces_noise30') == [
-        'randomness.seed=7', 'a=1', f'{dataset}.label_noise.seed=7',
-        f'{dataset}.va_noise.seed=7']
-    assert seeds('ce/ce_vgg16_cifar10_multinoise') == [
-        'randomness.seed=7', 'a=1']
+        'randomness.seed=7',
+        'a=1',
+        f'{dataset}.label_noise.seed=7',
+        f'{dataset}.va_noise.seed=7',
+    ]
+    assert seeds('ce/ce_vgg16_cifar10_multinoise') == ['randomness.seed=7', 'a=1']
     assert seeds('ce/ce_vgg16_synthfaces') == ['randomness.seed=7', 'a=1']
 
 
 def test_trains_and_compares(tmp_path):
     """Two configs as a user has them, then again from what is there."""
     configs = []
-    for name, lr in (('fast', .01), ('slow', .001)):
+    for name, lr in (('fast', 0.01), ('slow', 0.001)):
         cfg = tiny_config(
-            tmp_path / 'unused', 'ce/ce_r18_synthfaces_noise30',
-            optim_wrapper__optimizer__lr=lr)
+            tmp_path / 'unused',
+            'ce/ce_r18_synthfaces_noise30',
+            optim_wrapper__optimizer__lr=lr,
+        )
         cfg.pop('work_dir'), cfg.pop('experiment_name')
         configs.append(str(tmp_path / f'{name}.py'))
         cfg.dump(configs[-1])
     command = [
-        sys.executable, 'tools/benchmarks/compare.py', *configs, '--seeds',
-        '0', '--root', str(tmp_path / 'runs'), '--curves', 'train_loss',
-        '--figure', str(tmp_path / 'loss.png')
+        sys.executable,
+        'tools/benchmarks/compare.py',
+        *configs,
+        '--seeds',
+        '0',
+        '--root',
+        str(tmp_path / 'runs'),
+        '--curves',
+        'train_loss',
+        '--figure',
+        str(tmp_path / 'loss.png'),
     ]
-    done = subprocess.run(command, cwd=ROOT, env=environment(),
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    found = json.loads(
-        (tmp_path / 'runs/fast_seed0/summary.json').read_text())
+    found = json.loads((tmp_path / 'runs/fast_seed0/summary.json').read_text())
     accuracy = found['metrics']['accuracy/top1']['last5_mean']
     assert f'| fast | 0 | {accuracy:.2f} |' in done.stdout
     assert (tmp_path / 'loss.png').stat().st_size
     again = subprocess.run(
-        [*command, '--table-only'], cwd=ROOT, env=environment(),
-        capture_output=True, text=True)
+        [*command, '--table-only'],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
     assert again.stdout.splitlines() == done.stdout.splitlines()[-4:]
 
 
@@ -214,21 +301,37 @@ def test_another_row_is_no_baseline(tmp_path):
     for name in ('a', 'b'):
         folder = tmp_path / f'{name}_seed0'
         folder.mkdir()
-        (folder / 'summary.json').write_text(
-            json.dumps(summary(accuracy__top1=50.)))
+        (folder / 'summary.json').write_text(json.dumps(summary(accuracy__top1=50.0)))
         (folder / 'history.json').write_text('[]')
     done = subprocess.run(
-        [sys.executable, 'tools/benchmarks/compare.py', 'a.py', 'b.py',
-         'c.py', '--table-only', '--root', str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True)
+        [
+            sys.executable,
+            'tools/benchmarks/compare.py',
+            'a.py',
+            'b.py',
+            'c.py',
+            '--table-only',
+            '--root',
+            str(tmp_path),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert 'baseline c is' in done.stdout and 'ahead' not in done.stdout
 
 
 def test_refusals(tmp_path):
     def said(*arguments):
-        return call_tool('benchmarks/compare.py', *arguments, '--table-only',
-                         '--root', tmp_path, code=1)
+        return call_tool(
+            'benchmarks/compare.py',
+            *arguments,
+            '--table-only',
+            '--root',
+            tmp_path,
+            code=1,
+        )
 
     assert 'the same name' in said('a/x.py', 'b/x.py')
     assert 'no run in' in said(str(Path('a/x.py')))

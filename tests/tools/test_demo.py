@@ -1,4 +1,5 @@
 """The demo says what it sees, and what is wrong."""
+
 import subprocess
 import sys
 
@@ -22,10 +23,17 @@ def demo(monkeypatch, *arguments):
 
 def test_image(work_dir, tmp_path, monkeypatch, capsys):
     face = Image.fromarray(
-        np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8))
+        np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    )
     face.save(tmp_path / 'face.png')
-    demo(monkeypatch, tmp_path / 'face.png', '--model', work_dir, '--out',
-         tmp_path / 'out')
+    demo(
+        monkeypatch,
+        tmp_path / 'face.png',
+        '--model',
+        work_dir,
+        '--out',
+        tmp_path / 'out',
+    )
     line = capsys.readouterr().out.splitlines()[-2]
     assert line.startswith(str(tmp_path / 'face.png'))
     assert 'uncertainty' in line and '%' in line
@@ -36,25 +44,40 @@ def test_folder_with_a_broken_image(work_dir, tmp_path, monkeypatch, capsys):
     """The others are looked at all the same."""
     Image.new('L', (40, 40), 90).save(tmp_path / 'a.png')
     (tmp_path / 'b.png').write_bytes(b'')
-    demo(monkeypatch, tmp_path, '--model', work_dir, '--out',
-         tmp_path / 'out')
+    demo(monkeypatch, tmp_path, '--model', work_dir, '--out', tmp_path / 'out')
     said = capsys.readouterr().out
     a, b = (line for line in said.splitlines() if '.png' in line)
     assert 'uncertainty' in a and 'b.png' in b and 'uncertainty' not in b
 
 
-@pytest.mark.parametrize('content, message', [
-    (None, 'there is no such file'), (b'', 'is empty'),
-    (b'hello', 'not a readable image')])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (None, 'there is no such file'),
+        (b'', 'is empty'),
+        (b'hello', 'not a readable image'),
+    ],
+)
 def test_no_image(work_dir, tmp_path, content, message):
     """A sentence, not a traceback."""
     path = tmp_path / 'x.png'
     if content is not None:
         path.write_bytes(content)
     done = subprocess.run(
-        [sys.executable, 'tools/demo.py', str(path), '--model',
-         str(work_dir), '--out', str(tmp_path / 'out')], cwd=ROOT, text=True,
-        env=environment(), capture_output=True)
+        [
+            sys.executable,
+            'tools/demo.py',
+            str(path),
+            '--model',
+            str(work_dir),
+            '--out',
+            str(tmp_path / 'out'),
+        ],
+        cwd=ROOT,
+        text=True,
+        env=environment(),
+        capture_output=True,
+    )
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert str(path) in last and message in last

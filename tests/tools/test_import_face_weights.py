@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import environment, load_tool
 import torch
 import torchvision
+from helpers import environment, load_tool
 
 from mmfer.registry import MODELS
 
@@ -31,10 +31,10 @@ def networks():
         net = getattr(torchvision.models, f'resnet{depth}')(num_classes=11)
         for module in net.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
-                module.weight.data.uniform_(.5, 1.5)
-                module.bias.data.normal_(0, .1)
-                module.running_mean.normal_(0, .1)
-                module.running_var.uniform_(.5, 1.5)
+                module.weight.data.uniform_(0.5, 1.5)
+                module.bias.data.normal_(0, 0.1)
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
         built[depth] = net.eval()
     return built
 
@@ -56,8 +56,9 @@ def imported(path, depth, images):
         dict(
             type='ResNet',
             depth=depth,
-            init_cfg=dict(
-                type='Pretrained', checkpoint=str(path), prefix='backbone')))
+            init_cfg=dict(type='Pretrained', checkpoint=str(path), prefix='backbone'),
+        )
+    )
     backbone.init_weights()
     backbone.eval()
     return backbone(images)[-1]
@@ -65,8 +66,10 @@ def imported(path, depth, images):
 
 def arrays(net):
     return OrderedDict(
-        (key, value.numpy()) for key, value in net.state_dict().items()
-        if not key.endswith('num_batches_tracked'))
+        (key, value.numpy())
+        for key, value in net.state_dict().items()
+        if not key.endswith('num_batches_tracked')
+    )
 
 
 def run(src, dst, *options):
@@ -83,11 +86,11 @@ def refused(src, dst, *options):
 
 
 @pytest.mark.parametrize('depth', [18, 50])
-@pytest.mark.parametrize('prefix, nested', [('', False), ('module.', False),
-                                            ('module.', True),
-                                            ('module.backbone.', True)])
-def test_round_trip(networks, images, tmp_path, capsys, depth, prefix,
-                    nested):
+@pytest.mark.parametrize(
+    'prefix, nested',
+    [('', False), ('module.', False), ('module.', True), ('module.backbone.', True)],
+)
+def test_round_trip(networks, images, tmp_path, capsys, depth, prefix, nested):
     net = networks[depth]
     content = {prefix + k: v for k, v in net.state_dict().items()}
     if nested:
@@ -111,11 +114,13 @@ def test_round_trip(networks, images, tmp_path, capsys, depth, prefix,
         source_sha256=hashlib.sha256(src.read_bytes()).hexdigest(),
         backbone='ResNet',
         depth=depth,
-        matched=count)
+        matched=count,
+    )
 
 
 class Python2Pickler(pickle._Pickler):
     """Writes text and bytes as Python 2 did: as byte strings."""
+
     dispatch = dict(pickle._Pickler.dispatch)
 
     def save_text(self, text):
@@ -138,11 +143,12 @@ def test_pickle_of_arrays(networks, images, tmp_path, capsys, protocol):
     content = arrays(networks[50])
     src, dst = tmp_path / 'resnet50.pkl', tmp_path / 'trunk.pth'
     src.write_bytes(
-        python2_pickle(content) if protocol == 'python2' else pickle.dumps(
-            content, protocol))
+        python2_pickle(content)
+        if protocol == 'python2'
+        else pickle.dumps(content, protocol)
+    )
     run(src, dst, '--depth', 50)
-    assert torch.equal(
-        imported(dst, 50, images), trunk(networks[50], images))
+    assert torch.equal(imported(dst, 50, images), trunk(networks[50], images))
     out = capsys.readouterr().out
     assert 'matched:        265 of 318' in out
     assert '53 counters num_batches_tracked are absent' in out
@@ -160,18 +166,19 @@ def test_caffe_style_differs(networks, images, tmp_path):
             key.removeprefix('backbone.'): value
             for key, value in torch.load(dst)['state_dict'].items()
         },
-        strict=False)
+        strict=False,
+    )
     assert not loaded.unexpected_keys
     caffe.eval()
     with torch.no_grad():
         assert not torch.allclose(
-            caffe(images)[-1], trunk(networks[50], images), rtol=.1)
+            caffe(images)[-1], trunk(networks[50], images), rtol=0.1
+        )
 
 
 def test_old_byte_order(networks, tmp_path):
     content = arrays(networks[18])
-    swapped = {k: v.astype(v.dtype.newbyteorder('>'))
-               for k, v in content.items()}
+    swapped = {k: v.astype(v.dtype.newbyteorder('>')) for k, v in content.items()}
     src, dst = tmp_path / 'a.pkl', tmp_path / 'b.pth'
     src.write_bytes(pickle.dumps(swapped))
     run(src, dst)
@@ -192,8 +199,9 @@ def test_head_only_is_refused(networks, tmp_path, capsys):
     assert 'classifier:     1 (module.fc.weight)' in out
 
 
-@pytest.mark.parametrize('source, asked', [(50, 18), (18, 50), (34, 18),
-                                           (18, 34), (101, 50)])
+@pytest.mark.parametrize(
+    'source, asked', [(50, 18), (18, 50), (34, 18), (18, 34), (101, 50)]
+)
 def test_wrong_depth_is_refused(tmp_path, source, asked):
     # A shallower network of the same blocks finds all it wants in the file.
     with torch.device('meta'):
@@ -201,8 +209,7 @@ def test_wrong_depth_is_refused(tmp_path, source, asked):
     reference = tool.reference_shapes('ResNet', asked)
     report = tool.convert(net.state_dict(), reference)
     assert not report.ok
-    assert f'--depth {source}' in tool.refusal(report, net.state_dict(),
-                                               asked)
+    assert f'--depth {source}' in tool.refusal(report, net.state_dict(), asked)
 
 
 def test_deeper_file_is_not_written(tmp_path):
@@ -219,8 +226,7 @@ def test_missing_statistics_are_refused(networks, tmp_path, capsys):
     src, dst = tmp_path / 'a.pth', tmp_path / 'trunk.pth'
     torch.save(state, src)
     assert '1 entries are missing' in refused(src, dst)
-    assert 'missing:        1 (layer3.1.bn2.running_var)' in \
-        capsys.readouterr().out
+    assert 'missing:        1 (layer3.1.bn2.running_var)' in capsys.readouterr().out
 
 
 def test_wrong_shape_is_refused(networks, tmp_path, capsys):
@@ -229,31 +235,33 @@ def test_wrong_shape_is_refused(networks, tmp_path, capsys):
     src, dst = tmp_path / 'a.pth', tmp_path / 'trunk.pth'
     torch.save(state, src)
     refused(src, dst)
-    assert 'conv1.weight: (64, 1, 7, 7) instead of (64, 3, 7, 7)' in \
-        capsys.readouterr().out
+    assert (
+        'conv1.weight: (64, 1, 7, 7) instead of (64, 3, 7, 7)'
+        in capsys.readouterr().out
+    )
 
 
 def test_two_trunks_are_refused(networks, images, tmp_path, capsys):
     state = networks[18].state_dict()
     src, dst = tmp_path / 'a.pth', tmp_path / 'trunk.pth'
-    torch.save({
-        **{f'model.{k}': v for k, v in state.items()},
-        **{f'module.{k}': torch.zeros_like(v) for k, v in state.items()}
-    }, src)
+    torch.save(
+        {
+            **{f'model.{k}': v for k, v in state.items()},
+            **{f'module.{k}': torch.zeros_like(v) for k, v in state.items()},
+        },
+        src,
+    )
     message = refused(src, dst)
     assert "'model.' (120 keys), 'module.' (120 keys)" in message
     assert '--prefix' in message
 
     run(src, dst, '--prefix', 'model.')
-    assert torch.equal(
-        imported(dst, 18, images), trunk(networks[18], images))
-    assert 'unexpected:     120 (module.conv1.weight, ' in \
-        capsys.readouterr().out
+    assert torch.equal(imported(dst, 18, images), trunk(networks[18], images))
+    assert 'unexpected:     120 (module.conv1.weight, ' in capsys.readouterr().out
 
 
 def test_prefix_for_other_wrappers(networks, tmp_path):
-    state = {f'encoder.{k}': v
-             for k, v in networks[18].state_dict().items()}
+    state = {f'encoder.{k}': v for k, v in networks[18].state_dict().items()}
     src, dst = tmp_path / 'a.pth', tmp_path / 'trunk.pth'
     torch.save(state, src)
     assert '--prefix' in refused(src, dst)
@@ -262,15 +270,14 @@ def test_prefix_for_other_wrappers(networks, tmp_path):
 
 
 class Trap:
-
     def __init__(self, path):
         self.path = str(path)
 
     def __reduce__(self):
-        return os.mkdir, (self.path, )
+        return os.mkdir, (self.path,)
 
 
-@pytest.mark.parametrize('options', [(), ('--trust-checkpoint', )])
+@pytest.mark.parametrize('options', [(), ('--trust-checkpoint',)])
 def test_malicious_pickle_is_not_executed(networks, tmp_path, options):
     trap = tmp_path / 'trap'
     src, dst = tmp_path / 'a.pkl', tmp_path / 'trunk.pth'
@@ -280,11 +287,14 @@ def test_malicious_pickle_is_not_executed(networks, tmp_path, options):
     assert not trap.exists()
 
 
-@pytest.mark.parametrize('attack', [
-    b'\x80\x04\x8c\x05numpy\x8c\x11ndarray.__class__\x93.',
-    b'cbuiltins\neval\n(S"1"\ntR.',
-    b'c_codecs\nencode\n(S"a"\nS"zlib"\ntR.',
-])
+@pytest.mark.parametrize(
+    'attack',
+    [
+        b'\x80\x04\x8c\x05numpy\x8c\x11ndarray.__class__\x93.',
+        b'cbuiltins\neval\n(S"1"\ntR.',
+        b'c_codecs\nencode\n(S"a"\nS"zlib"\ntR.',
+    ],
+)
 def test_unpickler_allows_listed_names_only(attack):
     with pytest.raises(ValueError, match='it asks for'):
         tool.load_arrays(attack)
@@ -293,16 +303,14 @@ def test_unpickler_allows_listed_names_only(attack):
 def test_torch_objects_need_trust(networks, images, tmp_path):
     trap = tmp_path / 'trap'
     src, dst = tmp_path / 'a.pth', tmp_path / 'trunk.pth'
-    torch.save(
-        dict(state_dict=networks[18].state_dict(), best=Trap(trap)), src)
+    torch.save(dict(state_dict=networks[18].state_dict(), best=Trap(trap)), src)
     message = refused(src, dst)
     assert '--trust-checkpoint' in message
     assert not trap.exists()
     with pytest.warns(UserWarning, match='can run code'):
         run(src, dst, '--trust-checkpoint')
     assert trap.exists()
-    assert torch.equal(
-        imported(dst, 18, images), trunk(networks[18], images))
+    assert torch.equal(imported(dst, 18, images), trunk(networks[18], images))
 
 
 def test_trust_does_not_warn_without_need(networks, tmp_path, recwarn):
@@ -314,18 +322,20 @@ def test_trust_does_not_warn_without_need(networks, tmp_path, recwarn):
 
 def test_whole_network_of_old_torch(networks, tmp_path):
     src, dst = tmp_path / 'a.pth', tmp_path / 'trunk.pth'
-    torch.save(
-        networks[18].state_dict(), src, _use_new_zipfile_serialization=False)
+    torch.save(networks[18].state_dict(), src, _use_new_zipfile_serialization=False)
     run(src, dst)
     assert dst.exists()
 
 
-@pytest.mark.parametrize('content, word', [
-    (b'<!DOCTYPE html>', 'web page'),
-    (b'PK\x03\x04 cut', 'incomplete'),
-    (b'', 'complete'),
-    (pickle.dumps([1]), 'without tensors'),
-])
+@pytest.mark.parametrize(
+    'content, word',
+    [
+        (b'<!DOCTYPE html>', 'web page'),
+        (b'PK\x03\x04 cut', 'incomplete'),
+        (b'', 'complete'),
+        (pickle.dumps([1]), 'without tensors'),
+    ],
+)
 def test_other_files(tmp_path, content, word):
     src, dst = tmp_path / 'a.pth', tmp_path / 'trunk.pth'
     src.write_bytes(content)
@@ -340,8 +350,7 @@ def test_unusable_arguments(networks, tmp_path):
     torch.save(networks[18].state_dict(), src)
     assert '--depth' in refused(src, dst, '--depth', 19)
     assert '--backbone-type' in refused(src, dst, '--backbone-type', 'Rest')
-    assert 'does not match' in refused(src, dst, '--backbone-type',
-                                       'ResNetSmallStem')
+    assert 'does not match' in refused(src, dst, '--backbone-type', 'ResNetSmallStem')
     with pytest.raises(SystemExit, match='overwrite itself'):
         run(src, src)
     assert set(torch.load(src)) == set(networks[18].state_dict())
@@ -364,7 +373,8 @@ def test_exit_code(tmp_path):
         [sys.executable, str(TOOL), str(src), str(dst)],
         env=environment(),
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert done.returncode == 1
     assert 'missing:        100' in done.stdout
     assert 'Nothing was written.' in done.stderr

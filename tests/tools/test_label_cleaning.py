@@ -1,4 +1,5 @@
 """Figures on cleaned labels, the control, and cleanlab beside it."""
+
 import csv
 import json
 import sys
@@ -17,10 +18,23 @@ def made_table():
         clean_label=np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1]),
         given_label=np.array([0, 0, 0, 1, 1, 1, 1, 1, 0, 0]),
         candidate=np.array([0, 1, 1, 1, 1, 0, 0, 0, 1, 0]),
-        noise_score=np.array([.1, .9, .6, .8, .7, .2, .3, .1, .6, .4]),
-        decision=np.array(['keep', 'relabel', 'keep', 'relabel', 'drop',
-                           'keep', 'keep', 'keep', 'relabel', 'keep']),
-        suggested_label=np.array([0, 1, 0, 0, -1, 1, 1, 1, 2, 0]))
+        noise_score=np.array([0.1, 0.9, 0.6, 0.8, 0.7, 0.2, 0.3, 0.1, 0.6, 0.4]),
+        decision=np.array(
+            [
+                'keep',
+                'relabel',
+                'keep',
+                'relabel',
+                'drop',
+                'keep',
+                'keep',
+                'keep',
+                'relabel',
+                'keep',
+            ]
+        ),
+        suggested_label=np.array([0, 1, 0, 0, -1, 1, 1, 1, 2, 0]),
+    )
 
 
 def test_detection():
@@ -35,9 +49,14 @@ def test_detection():
 def test_outcome():
     became = tool.outcome(made_table())
     assert became == dict(
-        samples=10, left=9, wrong_before=.4,
+        samples=10,
+        left=9,
+        wrong_before=0.4,
         # Samples 1 (made wrong), 8 (still wrong) and 9 (missed).
-        wrong_after=3 / 9, right_kept=5 / 6, changed_right=1 / 3)
+        wrong_after=3 / 9,
+        right_kept=5 / 6,
+        changed_right=1 / 3,
+    )
     mine = made_table()['clean_label'] == 1
     became = tool.outcome(made_table(), mine)
     assert became['samples'] == 5 and became['wrong_after'] == 2 / 5
@@ -47,7 +66,7 @@ def test_outcome():
 
 
 def test_folds():
-    labels = np.random.default_rng(0).choice(4, 101, p=[.6, .3, .08, .02])
+    labels = np.random.default_rng(0).choice(4, 101, p=[0.6, 0.3, 0.08, 0.02])
     fold = tool.folds(labels, 3, seed=1)
     sizes = np.bincount(fold)
     assert sizes.max() - sizes.min() <= 1
@@ -99,19 +118,22 @@ def test_tables(monkeypatch, tmp_path, capsys):
 
 
 def test_rescale():
-    cfg = Config(dict(
-        train_cfg=dict(max_epochs=20),
-        param_scheduler=[
-            dict(type='LinearLR', begin=0, end=4),
-            dict(type='MultiStepLR', milestones=[10, 16], gamma=.1),
-            dict(type='OneCycleLR', total_steps=20, eta_max=1.)
-        ]))
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_epochs=20),
+            param_scheduler=[
+                dict(type='LinearLR', begin=0, end=4),
+                dict(type='MultiStepLR', milestones=[10, 16], gamma=0.1),
+                dict(type='OneCycleLR', total_steps=20, eta_max=1.0),
+            ],
+        )
+    )
     tool.rescale(cfg, 10)
     assert cfg.train_cfg.max_epochs == 10
     assert cfg.param_scheduler == [
         dict(type='LinearLR', begin=0, end=2),
-        dict(type='MultiStepLR', milestones=[5, 8], gamma=.1),
-        dict(type='OneCycleLR', total_steps=10, eta_max=1.)
+        dict(type='MultiStepLR', milestones=[5, 8], gamma=0.1),
+        dict(type='OneCycleLR', total_steps=10, eta_max=1.0),
     ]
     tool.rescale(cfg, 1)
     assert cfg.param_scheduler[1].milestones == [1, 1]
@@ -121,19 +143,28 @@ def test_cleanlab(monkeypatch, tmp_path):
     """Every sample is judged by a model that has not seen it; after a kill,
     too."""
     cfg = tiny_config(
-        None, 'ce/ce_r18_synthfaces_noise30', train_dataloader__batch_size=8,
-        optim_wrapper__optimizer__lr=5e-3)
+        None,
+        'ce/ce_r18_synthfaces_noise30',
+        train_dataloader__batch_size=8,
+        optim_wrapper__optimizer__lr=5e-3,
+    )
     cfg.pop('work_dir')
     # Its recipe is that of the models here.
     cfg.custom_hooks = [
-        dict(type='GAAVEHook', base=dict(
-            optim_wrapper=dict(optimizer=dict(lr=7e-3))))
+        dict(type='GAAVEHook', base=dict(optim_wrapper=dict(optimizer=dict(lr=7e-3))))
     ]
     cfg.dump(tmp_path / 'tiny.py')
-    (tmp_path / 'record.json').write_text(json.dumps(
-        dict(subsets=[dict(image_passes=300), dict(image_passes=260)])))
-    options = ('cleanlab', tmp_path / 'tiny.py', '--out', tmp_path / 'out',
-               '--like', tmp_path / 'record.json')
+    (tmp_path / 'record.json').write_text(
+        json.dumps(dict(subsets=[dict(image_passes=300), dict(image_passes=260)]))
+    )
+    options = (
+        'cleanlab',
+        tmp_path / 'tiny.py',
+        '--out',
+        tmp_path / 'out',
+        '--like',
+        tmp_path / 'record.json',
+    )
     original, asked, views = tool.predict_view, [], []
     train = tool.train_classifier
 
@@ -159,7 +190,7 @@ def test_cleanlab(monkeypatch, tmp_path):
     with pytest.raises(Stop):
         call(monkeypatch, *options)
     asked.clear()
-    first, = (tmp_path / 'out').glob('fold0-*/history.json')
+    (first,) = (tmp_path / 'out').glob('fold0-*/history.json')
     before = first.read_text()
     monkeypatch.setattr(tool, 'predict_view', noted)
     call(monkeypatch, *options)

@@ -1,4 +1,5 @@
 """Labels of a model, from its checkpoint to a training on them."""
+
 import subprocess
 import sys
 
@@ -22,12 +23,18 @@ tool = load_tool('machine_labels.py')
 def test_classes_are_matched_by_name():
     shared = tool.match_classes(AFFECTNET, RAFDB)
     assert {AFFECTNET[i]: RAFDB[k] for i, k in shared.items()} == dict(
-        neutral='neutral', happy='happiness', sad='sadness',
-        surprise='surprise', fear='fear', disgust='disgust', anger='anger')
+        neutral='neutral',
+        happy='happiness',
+        sad='sadness',
+        surprise='surprise',
+        fear='fear',
+        disgust='disgust',
+        anger='anger',
+    )
     # Contempt is the likeliest, but RAF-DB has none.
-    scores = np.full((1, 8), .05)
-    scores[0, AFFECTNET.index('contempt')] = .5
-    scores[0, AFFECTNET.index('sad')] = .2
+    scores = np.full((1, 8), 0.05)
+    scores[0, AFFECTNET.index('contempt')] = 0.5
+    scores[0, AFFECTNET.index('sad')] = 0.2
     assert tool.translate(scores, shared) == [RAFDB.index('sadness')]
     with pytest.raises(ValueError, match='same kind'):
         tool.match_classes(AFFECTNET, ['cat', 'dog'])
@@ -48,38 +55,61 @@ def model(tmp_path_factory):
     cfg.dump(folder / 'model.py')
     init_default_scope('mmfer')
     torch.manual_seed(0)
-    network = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    network = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     torch.save(
-        dict(state_dict=network.state_dict(),
-             meta=dict(dataset_meta=dict(classes=AFFECTNET[:7]))),
-        folder / 'model.pth')
+        dict(
+            state_dict=network.state_dict(),
+            meta=dict(dataset_meta=dict(classes=AFFECTNET[:7])),
+        ),
+        folder / 'model.pth',
+    )
     return folder, cfg, network.eval()
 
 
 def run(*args):
-    return subprocess.run([sys.executable, PATH, *map(str, args)], cwd=ROOT,
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, PATH, *map(str, args)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_raf_base(model, tmp_path):
     folder, cfg, network = model
     root = make_rafdb(tmp_path / 'raf')
     data_config = f'{CONFIGS}/ce/ce_vgg16_rafbase.py'
-    done = run(folder / 'model.py', folder / 'model.pth', data_config,
-               '--out', tmp_path / 'lists', '--data-options',
-               f'train_dataloader.dataset.data_root={root}')
+    done = run(
+        folder / 'model.py',
+        folder / 'model.pth',
+        data_config,
+        '--out',
+        tmp_path / 'lists',
+        '--data-options',
+        f'train_dataloader.dataset.data_root={root}',
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert '14 images' in done.stdout
     settings = Config.fromfile(data_config).train_dataloader.dataset
     dataset = DATASETS.build(
-        dict(settings, data_root=str(root), pipeline=[],
-             noisy_list=str(tmp_path / 'lists/labels.txt'), label_base=1,
-             partial_list=True, va_list=str(tmp_path / 'lists/va.txt')))
+        dict(
+            settings,
+            data_root=str(root),
+            pipeline=[],
+            noisy_list=str(tmp_path / 'lists/labels.txt'),
+            label_base=1,
+            partial_list=True,
+            va_list=str(tmp_path / 'lists/va.txt'),
+        )
+    )
     # The same by hand.
     images = DATASETS.build(
-        dict(type='RAFDB', data_root=str(root),
-             pipeline=cfg.val_dataloader.dataset.pipeline))
+        dict(
+            type='RAFDB',
+            data_root=str(root),
+            pipeline=cfg.val_dataloader.dataset.pipeline,
+        )
+    )
     inputs = torch.stack([images[i]['inputs'] for i in range(14)])
     with torch.no_grad():
         logits, va = network(inputs.float() / 127.5 - 1).labels
@@ -90,9 +120,16 @@ def test_raf_base(model, tmp_path):
         assert np.allclose(info['gt_va'], va[i].clamp(-1, 1), atol=1e-5)
     assert (dataset.clean_labels == np.arange(14) % 7).all()
     assert 'not empty' in call_tool(
-        TOOL, folder / 'model.py', folder / 'model.pth', data_config, '--out',
-        tmp_path / 'lists', '--data-options',
-        f'train_dataloader.dataset.data_root={root}', code=1)
+        TOOL,
+        folder / 'model.py',
+        folder / 'model.pth',
+        data_config,
+        '--out',
+        tmp_path / 'lists',
+        '--data-options',
+        f'train_dataloader.dataset.data_root={root}',
+        code=1,
+    )
 
 
 def test_affectnet_base(model, tmp_path):
@@ -101,13 +138,20 @@ def test_affectnet_base(model, tmp_path):
     root = folder / 'affectnet'
     data_config = f'{CONFIGS}/ce/ce_vgg16_affectnetbase.py'
     call_tool(
-        TOOL, folder / 'model.py', folder / 'model.pth', data_config, '--out',
-        tmp_path / 'lists', '--data-options',
-        f'train_dataloader.dataset.data_root={root}')
+        TOOL,
+        folder / 'model.py',
+        folder / 'model.pth',
+        data_config,
+        '--out',
+        tmp_path / 'lists',
+        '--data-options',
+        f'train_dataloader.dataset.data_root={root}',
+    )
     settings = dict(type='AffectNet', data_root=str(root), num_classes=7)
     own = DATASETS.build(settings)
     relabelled = DATASETS.build(
-        dict(settings, table=str(tmp_path / 'lists/labels.csv')))
+        dict(settings, table=str(tmp_path / 'lists/labels.csv'))
+    )
     assert len(own) == len(relabelled)
     assert (own.get_gt_labels() != relabelled.get_gt_labels()).any()
     for i in range(len(own)):
@@ -119,5 +163,11 @@ def test_affectnet_base(model, tmp_path):
 def test_no_checkpoint(model, tmp_path):
     folder, _, _ = model
     assert 'no such checkpoint' in call_tool(
-        TOOL, folder / 'model.py', tmp_path / 'none.pth',
-        f'{CONFIGS}/ce/ce_vgg16_rafbase.py', '--out', tmp_path, code=1)
+        TOOL,
+        folder / 'model.py',
+        tmp_path / 'none.pth',
+        f'{CONFIGS}/ce/ce_vgg16_rafbase.py',
+        '--out',
+        tmp_path,
+        code=1,
+    )

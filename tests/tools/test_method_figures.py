@@ -1,4 +1,5 @@
 """Figures of single methods, drawn by tools."""
+
 import sys
 
 import cv2
@@ -10,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmfer.engine.hooks.sample_scores import format_table
-from mmfer.methods.gaave import Judgement
+from mmfer.methods.gaave import LabelDecisions
 from mmfer.registry import MODELS
 
 
@@ -22,22 +23,30 @@ def call(monkeypatch, tool, *arguments):
 def test_attack_steps(tmp_path, monkeypatch):
     """The table comes back as it was, whatever wrote its numbers."""
     rng = np.random.default_rng(0)
-    candidate = rng.random(50) < .4
-    judgement = Judgement(
-        np.arange(50), rng.integers(0, 7, 50), rng.integers(0, 2, 50),
-        rng.integers(0, 10, 50).astype(float), rng.random(50), candidate,
-        np.where(candidate, -1, 3), np.where(candidate, 'drop', 'keep'),
-        rng.random(50))
+    candidate = rng.random(50) < 0.4
+    label_decisions = LabelDecisions(
+        np.arange(50),
+        rng.integers(0, 7, 50),
+        rng.integers(0, 2, 50),
+        rng.integers(0, 10, 50).astype(float),
+        rng.random(50),
+        candidate,
+        np.where(candidate, -1, 3),
+        np.where(candidate, 'drop', 'keep'),
+        rng.random(50),
+    )
     rows = [
-        {name: value if isinstance(value, str) else f'{float(value):.17g}'
-         for name, value in zip(Judgement._fields, row)}
-        for row in zip(*(column.tolist() for column in judgement))
+        {
+            name: value if isinstance(value, str) else f'{float(value):.17g}'
+            for name, value in zip(LabelDecisions._fields, row)
+        }
+        for row in zip(*(column.tolist() for column in label_decisions))
     ]
     path = tmp_path / 'sample_scores.csv'
     path.write_bytes(format_table(rows))
     tool = load_tool('analysis_tools/attack_steps.py')
-    for name, back in tool.read_judgement(str(path))._asdict().items():
-        expected = getattr(judgement, name)
+    for name, back in tool.read_label_decisions(str(path))._asdict().items():
+        expected = getattr(label_decisions, name)
         assert back.dtype.kind == expected.dtype.kind, name
         np.testing.assert_array_equal(back, expected)
     call(monkeypatch, tool, path, '--out', tmp_path / 'steps.png')
@@ -45,7 +54,7 @@ def test_attack_steps(tmp_path, monkeypatch):
     del rows[0]['subset']
     path.write_text('sample_id,image\n0,a.png\n')
     with pytest.raises(ValueError, match='no column given_label'):
-        tool.read_judgement(str(path))
+        tool.read_label_decisions(str(path))
 
 
 def test_gan_samples(tmp_path, monkeypatch):
@@ -59,26 +68,41 @@ def test_gan_samples(tmp_path, monkeypatch):
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(options)
     init_default_scope('mmfer')
-    model = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'x.pth')
-    call(monkeypatch, load_tool('analysis_tools/gan_samples.py'), config,
-         tmp_path / 'x.pth', '--rows', 3, '--scale', 1, '--out',
-         tmp_path / 'new/x.jpg', '--cfg-options',
-         *(f'{key}={value}' for key, value in options.items()))
+    call(
+        monkeypatch,
+        load_tool('analysis_tools/gan_samples.py'),
+        config,
+        tmp_path / 'x.pth',
+        '--rows',
+        3,
+        '--scale',
+        1,
+        '--out',
+        tmp_path / 'new/x.jpg',
+        '--cfg-options',
+        *(f'{key}={value}' for key, value in options.items()),
+    )
     # Images of 32 pixels, gaps of 2 around and between, and words.
     for name, rows in (('x', 3), ('x_va', 7)):
-        height, width = cv2.imread(
-            str(tmp_path / f'new/{name}.jpg')).shape[:2]
+        height, width = cv2.imread(str(tmp_path / f'new/{name}.jpg')).shape[:2]
         with open(tmp_path / f'new/{name}.jpg', 'rb') as file:
             assert file.read(2) == b'\xff\xd8'
         assert rows * 34 + 2 < height < rows * 34 + 2 + 120
         assert 7 * 34 + 2 < width < 7 * 34 + 2 + 120
     classifier = f'{CONFIGS}/ce/ce_r18_synthfaces.py'
-    model = MODELS.build(dict(
-        Config.fromfile(classifier).model,
-        data_preprocessor=Config.fromfile(classifier).data_preprocessor))
+    model = MODELS.build(
+        dict(
+            Config.fromfile(classifier).model,
+            data_preprocessor=Config.fromfile(classifier).data_preprocessor,
+        )
+    )
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'y.pth')
     with pytest.raises(ValueError, match='is no joint-distribution GAN'):
-        call(monkeypatch, load_tool('analysis_tools/gan_samples.py'),
-             classifier, tmp_path / 'y.pth')
+        call(
+            monkeypatch,
+            load_tool('analysis_tools/gan_samples.py'),
+            classifier,
+            tmp_path / 'y.pth',
+        )

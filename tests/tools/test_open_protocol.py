@@ -1,4 +1,5 @@
 """Plans, tables and curves of the comparison, from made results."""
+
 import json
 from pathlib import Path
 
@@ -10,8 +11,7 @@ tool = load_tool('benchmarks/open_protocol.py')
 
 
 def test_plan():
-    runs = tool.plan(['ce', 'resup'], [0, 1], 'noise30', list(tool.LADDERS),
-                     ['a=1'])
+    runs = tool.plan(['ce', 'resup'], [0, 1], 'noise30', list(tool.LADDERS), ['a=1'])
     names = [run.name for run in runs]
     assert len(set(names)) == len(names)
     assert names[:4] == ['ce_seed0', 'resup_seed0', 'ce_seed1', 'resup_seed1']
@@ -23,22 +23,23 @@ def test_plan():
             assert Config.fromfile(config).model.noise_rate is None
         assert run.options[-1] == 'a=1'
         assert f'randomness.seed={run.seed}' in run.arguments
-        assert ('train_dataloader.dataset.label_noise.seed='
-                f'{run.seed}') in run.arguments
+        assert (
+            f'train_dataloader.dataset.label_noise.seed={run.seed}'
+        ) in run.arguments
 
 
 @pytest.mark.parametrize('method', ['alum', 'resup'])
 def test_rows_of_a_ladder_differ_and_build(method):
     """Each row is another model, and none of its options is a typo."""
     from mmfer.registry import MODELS
+
     texts = set()
     for run in tool.plan([], [0], 'noise30', [method], []):
         cfg = Config.fromfile(Path(ROOT) / run.config)
         options = dict(option.split('=', 1) for option in run.options)
-        cfg.merge_from_dict({
-            key: DictAction._parse_iterable(value)
-            for key, value in options.items()
-        })
+        cfg.merge_from_dict(
+            {key: DictAction._parse_iterable(value) for key, value in options.items()}
+        )
         texts.add(json.dumps(cfg.model.to_dict(), sort_keys=True))
         MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     assert len(texts) == len(tool.LADDERS[method])
@@ -48,43 +49,47 @@ def write_run(root, row, seed, accuracy, weights=None, last_k=5):
     folder = root / f'{row}_seed{seed}'
     folder.mkdir(parents=True)
     metrics = {
-        name: {
-            'last': accuracy, 'best': accuracy + 10,
-            f'last{last_k}_mean': accuracy
-        }
+        name: {'last': accuracy, 'best': accuracy + 10, f'last{last_k}_mean': accuracy}
         for name in tool.COLUMNS
     }
     figures = None if weights is None else dict(weight_auroc=weights)
     (folder / 'summary.json').write_text(
-        json.dumps(dict(metrics=metrics, noise_auroc=.8, figures=figures)))
+        json.dumps(dict(metrics=metrics, noise_auroc=0.8, figures=figures))
+    )
     (folder / 'history.json').write_text(
-        json.dumps([
-            dict(epoch=e, metrics={'accuracy/top1': accuracy + e},
-                 **({} if weights is None or e == 1 else
-                    dict(figures=figures))) for e in (1, 2, 3)
-        ]))
+        json.dumps(
+            [
+                dict(
+                    epoch=e,
+                    metrics={'accuracy/top1': accuracy + e},
+                    **({} if weights is None or e == 1 else dict(figures=figures)),
+                )
+                for e in (1, 2, 3)
+            ]
+        )
+    )
 
 
 def test_published_record_names_configs_that_give_its_results():
     """The methods were not told the noise rate in these runs."""
     record = json.loads(
-        (Path(ROOT) / 'docs/results/open_protocol_noise30.json').read_text())
+        (Path(ROOT) / 'docs/results/open_protocol_noise30.json').read_text()
+    )
     assert set(record) <= set(tool.ROWS)
     for row, runs in record.items():
         for run in runs.values():
             name = run['summary']['config']
-            config = Path(ROOT) / f"configs/{name.split('_')[0]}/{name}.py"
+            config = Path(ROOT) / f'configs/{name.split("_")[0]}/{name}.py'
             model = Config.fromfile(config).model
             assert model.get('noise_rate') is None
             assert row.endswith('_estimated') == ('noise_rate' in model)
 
 
 def test_table(tmp_path):
-    for seed, (ce, resup) in enumerate([(50., 70.), (54., 70.), (52., 76.)]):
-        write_run(tmp_path, 'resup', seed, resup, .9)
+    for seed, (ce, resup) in enumerate([(50.0, 70.0), (54.0, 70.0), (52.0, 76.0)]):
+        write_run(tmp_path, 'resup', seed, resup, 0.9)
         write_run(tmp_path, 'ce', seed, ce)
-    lines = tool.markdown(
-        tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
+    lines = tool.markdown(tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
     head, _, ce, resup = [
         [cell.strip() for cell in line.strip('|').split('|')]
         for line in lines.splitlines()
@@ -103,10 +108,9 @@ def test_table(tmp_path):
 
 
 def test_runs_that_average_other_epochs(tmp_path):
-    write_run(tmp_path, 'ce', 0, 50.)
-    write_run(tmp_path, 'resup', 0, 70., last_k=10)
-    lines = tool.markdown(
-        tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
+    write_run(tmp_path, 'ce', 0, 50.0)
+    write_run(tmp_path, 'resup', 0, 70.0, last_k=10)
+    lines = tool.markdown(tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
     head, _, ce, resup = [
         dict(enumerate(cell.strip() for cell in line.strip('|').split('|')))
         for line in lines.splitlines()
@@ -121,13 +125,13 @@ def test_record_grows(tmp_path):
     """A table of runs of two places is that of one place with them all."""
     record = tmp_path / 'docs/record.json'
     write_run(tmp_path / 'a', 'ce', 1, 50.123456789)
-    write_run(tmp_path / 'a', 'resup', 0, 70., .9)
+    write_run(tmp_path / 'a', 'resup', 0, 70.0, 0.9)
     tool.update_record(record, tmp_path / 'a')
-    write_run(tmp_path / 'b', 'ce', 0, 60.)
+    write_run(tmp_path / 'b', 'ce', 0, 60.0)
     # Run again: the new result counts.
-    write_run(tmp_path / 'b', 'resup', 0, 75., .9)
+    write_run(tmp_path / 'b', 'resup', 0, 75.0, 0.9)
     # Not done yet.
-    write_run(tmp_path / 'b', 'alum', 0, 75.)
+    write_run(tmp_path / 'b', 'alum', 0, 75.0)
     (tmp_path / 'b/alum_seed0/summary.json').unlink()
     before = record.read_text().splitlines()
     summaries, histories = tool.update_record(record, tmp_path / 'b')
@@ -146,17 +150,20 @@ def test_record_grows(tmp_path):
     assert again == (summaries, histories)
 
 
-@pytest.mark.parametrize('value, rows', [('accuracy', 2),
-                                         ('weight_auroc', 1)])
+@pytest.mark.parametrize('value, rows', [('accuracy', 2), ('weight_auroc', 1)])
 def test_curves(tmp_path, monkeypatch, value, rows):
     for seed in range(2):
-        write_run(tmp_path, 'ce', seed, 50. + seed)
-        write_run(tmp_path, 'resup', seed, 70. + seed, .9)
+        write_run(tmp_path, 'ce', seed, 50.0 + seed)
+        write_run(tmp_path, 'resup', seed, 70.0 + seed, 0.9)
     from matplotlib import pyplot as plt
+
     out = tmp_path / 'curves.png'
     tool.plot(
         tool.in_order(tool.read_runs(tmp_path, 'history.json'), []),
-        getattr(tool, value), 'y', out)
+        getattr(tool, value),
+        'y',
+        out,
+    )
     axes = plt.gcf().axes[0]
     assert out.is_file() and len(axes.lines) == rows
     if value == 'accuracy':

@@ -1,4 +1,5 @@
 """What is given away is the weights, and thresholds that hold."""
+
 import numpy as np
 import pytest
 import torch
@@ -16,18 +17,22 @@ HELD_OUT = 40
 def work_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp('work_dir')
     cfg = tiny_config(
-        folder, train_dataloader__dataset__indices=160,
-        train_dataloader__dataset__num_samples=200, image_size=(36, 36))
+        folder,
+        train_dataloader__dataset__indices=160,
+        train_dataloader__dataset__num_samples=200,
+        image_size=(36, 36),
+    )
     train(cfg)
     return folder
 
 
 def publish(work_dir, monkeypatch, out, *options):
-    config, = work_dir.glob('*.py')
-    checkpoint, = work_dir.glob('*.pth')
+    (config,) = work_dir.glob('*.py')
+    (checkpoint,) = work_dir.glob('*.pth')
     tool = load_tool('model_converters/publish_model.py')
-    monkeypatch.setattr('sys.argv', ['x', str(config), str(checkpoint),
-                                     str(out), *map(str, options)])
+    monkeypatch.setattr(
+        'sys.argv', ['x', str(config), str(checkpoint), str(out), *map(str, options)]
+    )
     tool.main()
     return config, checkpoint
 
@@ -35,8 +40,7 @@ def publish(work_dir, monkeypatch, out, *options):
 @pytest.fixture
 def published(work_dir, tmp_path, monkeypatch):
     out = tmp_path / 'new/published.pth'
-    config, _ = publish(work_dir, monkeypatch, out, '--half', '--held-out',
-                        HELD_OUT)
+    config, _ = publish(work_dir, monkeypatch, out, '--half', '--held-out', HELD_OUT)
     return config, out
 
 
@@ -44,7 +48,7 @@ def test_weights_alone(work_dir, published):
     config, out = published
     content = torch.load(out, weights_only=True)
     assert set(content) == {'meta', 'state_dict'}
-    checkpoint, = work_dir.glob('*.pth')
+    (checkpoint,) = work_dir.glob('*.pth')
     before = torch.load(checkpoint, weights_only=True)['state_dict']
     after = content['state_dict']
     assert set(after) == set(before)
@@ -52,7 +56,8 @@ def test_weights_alone(work_dir, published):
         if before[name].is_floating_point():
             assert value.dtype == torch.float16
             torch.testing.assert_close(
-                value.float(), before[name], rtol=1e-3, atol=1e-6)
+                value.float(), before[name], rtol=1e-3, atol=1e-6
+            )
         else:
             assert torch.equal(value, before[name])
     # Where it was trained is nobody's business.
@@ -62,15 +67,15 @@ def test_weights_alone(work_dir, published):
 
 def test_predictions_stay(work_dir, published):
     config, out = published
-    faces = list(np.random.default_rng(0).integers(
-        0, 256, (20, 36, 36), np.uint8))
+    faces = list(np.random.default_rng(0).integers(0, 256, (20, 36, 36), np.uint8))
     before = FERInferencer(str(work_dir), device='cpu')(faces)
     after = FERInferencer(str(config), str(out), device='cpu')(faces)
     for one, other in zip(before, after):
-        np.testing.assert_allclose(
-            one['pred_scores'], other['pred_scores'], atol=5e-3)
-        assert one['pred_class'] == other['pred_class'] or \
-            np.diff(np.sort(one['pred_scores'])[-2:]) < .01
+        np.testing.assert_allclose(one['pred_scores'], other['pred_scores'], atol=5e-3)
+        assert (
+            one['pred_class'] == other['pred_class']
+            or np.diff(np.sort(one['pred_scores'])[-2:]) < 0.01
+        )
 
 
 def test_thresholds_hold_on_held_out_images(published):
@@ -82,11 +87,11 @@ def test_thresholds_hold_on_held_out_images(published):
     settings = dict(cfg.train_dataloader.dataset, indices=None)
     dataset = DATASETS.build(settings)
     dataset.full_init()
-    infos = [dataset.get_data_info(i)
-             for i in range(200 - HELD_OUT, 200)]
+    infos = [dataset.get_data_info(i) for i in range(200 - HELD_OUT, 200)]
     found = fer([info['img'] for info in infos])
-    wrong = np.array([r['pred_label'] != info['gt_label']
-                      for r, info in zip(found, infos)])
+    wrong = np.array(
+        [r['pred_label'] != info['gt_label'] for r, info in zip(found, infos)]
+    )
     uncertainty = np.array([r['uncertainty'] for r in found])
     table = fer.model.rejection
     assert table['images'] == HELD_OUT
@@ -105,25 +110,28 @@ def test_thresholds_hold_on_held_out_images(published):
             fer.rejection_threshold(lowest / 2)
     else:
         with pytest.raises(ValueError, match='none does'):
-            fer.rejection_threshold(.01)
+            fer.rejection_threshold(0.01)
 
 
 def test_a_known_table(fer_with_table):
     """The most that a target allows, not the nearest."""
     fer = fer_with_table
-    assert fer.rejection_threshold(.05) == .2
-    assert fer.rejection_threshold(.07) == .2
-    assert fer.rejection_threshold(.1) == .5
-    assert fer.rejection_threshold(.9) == .5
+    assert fer.rejection_threshold(0.05) == 0.2
+    assert fer.rejection_threshold(0.07) == 0.2
+    assert fer.rejection_threshold(0.1) == 0.5
+    assert fer.rejection_threshold(0.9) == 0.5
     with pytest.raises(ValueError, match='reached is 5.0%'):
-        fer.rejection_threshold(.01)
+        fer.rejection_threshold(0.01)
 
 
 @pytest.fixture
 def fer_with_table(work_dir):
     fer = FERInferencer(str(work_dir), device='cpu')
-    fer.model.rejection = dict(images=100, error=.2, thresholds=[
-        [.01, float('-inf'), 0.], [.05, .2, .4], [.1, .5, .7]])
+    fer.model.rejection = dict(
+        images=100,
+        error=0.2,
+        thresholds=[[0.01, float('-inf'), 0.0], [0.05, 0.2, 0.4], [0.1, 0.5, 0.7]],
+    )
     return fer
 
 
@@ -131,12 +139,19 @@ def test_images_of_the_training_are_refused(work_dir, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match='leaves out 40 of 200'):
         publish(work_dir, monkeypatch, tmp_path / 'x.pth', '--held-out', 41)
     with pytest.raises(ValueError, match='leaves out 0 of 200'):
-        publish(work_dir, monkeypatch, tmp_path / 'x.pth', '--held-out', 1,
-                '--cfg-options', 'train_dataloader.dataset.indices=None')
+        publish(
+            work_dir,
+            monkeypatch,
+            tmp_path / 'x.pth',
+            '--held-out',
+            1,
+            '--cfg-options',
+            'train_dataloader.dataset.indices=None',
+        )
     assert not (tmp_path / 'x.pth').exists()
 
 
 def test_without_thresholds(work_dir):
     fer = FERInferencer(str(work_dir), device='cpu')
     with pytest.raises(ValueError, match='publish_model.py'):
-        fer.rejection_threshold(.1)
+        fer.rejection_threshold(0.1)

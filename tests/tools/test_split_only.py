@@ -1,4 +1,5 @@
 """The row of Table 3 without an attack."""
+
 import json
 import sys
 
@@ -12,14 +13,21 @@ tool = load_tool('benchmarks/split_only.py')
 
 
 def run(monkeypatch, tmp_path, **options):
-    cfg = tiny_config(None, 'ce/ce_r18_synthfaces',
-                      train_dataloader__batch_size=8, **options)
+    cfg = tiny_config(
+        None, 'ce/ce_r18_synthfaces', train_dataloader__batch_size=8, **options
+    )
     cfg.pop('work_dir')
     cfg.dump(tmp_path / 'tiny.py')
-    monkeypatch.setattr(sys, 'argv', [
-        'split_only.py', str(tmp_path / 'tiny.py'), '--work-dir',
-        str(tmp_path / 'out')
-    ])
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        [
+            'split_only.py',
+            str(tmp_path / 'tiny.py'),
+            '--work-dir',
+            str(tmp_path / 'out'),
+        ],
+    )
     tool.main()
     return cfg
 
@@ -47,22 +55,27 @@ def test_both_models_predict(monkeypatch, tmp_path, capsys):
     run(monkeypatch, tmp_path, train_dataloader__dataset__imbalance=20)
     found = json.loads(capsys.readouterr().out)
     assert len(found['head']) + len(found['tail']) == 7
-    assert [n for n, _ in trained] == [len(found['head']) + 1,
-                                       len(found['tail']) + 1]
+    assert [n for n, _ in trained] == [len(found['head']) + 1, len(found['tail']) + 1]
     assert trained[0][1] == 96 and asked == [50, 50]
     # Another seed is another run, in the same work dir.
     asked.clear()
     folders = set((tmp_path / 'out').glob('*-set-*'))
-    run(monkeypatch, tmp_path, train_dataloader__dataset__imbalance=20,
-        randomness__seed=1)
+    run(
+        monkeypatch,
+        tmp_path,
+        train_dataloader__dataset__imbalance=20,
+        randomness__seed=1,
+    )
     assert len(set((tmp_path / 'out').glob('*-set-*')) - folders) == 2
     # One class is predicted throughout.
-    assert found['mean_class_accuracy'] == pytest.approx(100 / 7, abs=.01)
+    assert found['mean_class_accuracy'] == pytest.approx(100 / 7, abs=0.01)
 
 
 def test_nothing_to_split(monkeypatch, tmp_path):
     from mmfer.datasets import SyntheticFaces
-    monkeypatch.setattr(SyntheticFaces, 'get_gt_labels',
-                        lambda self: np.arange(len(self)) % 7)
+
+    monkeypatch.setattr(
+        SyntheticFaces, 'get_gt_labels', lambda self: np.arange(len(self)) % 7
+    )
     with pytest.raises(SystemExit, match='nothing to split'):
         run(monkeypatch, tmp_path)

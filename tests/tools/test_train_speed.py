@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import environment, load_tool
 import torch
+from helpers import environment, load_tool
 from mmengine.registry import DefaultScope, init_default_scope
 
 ROOT = Path(__file__).parents[2]
@@ -22,14 +22,29 @@ tool = load_tool('benchmarks/train_speed.py')
 def result():
     done = subprocess.run(
         [
-            sys.executable, str(TOOL), '--pairs', '2', '--px', '32',
-            '--batch-size', '4', '--small-px', '16', '--small-batch-size',
-            '4', '--memory-steps', '1', '--threads', '1',
-            '--device', 'cpu'
+            sys.executable,
+            str(TOOL),
+            '--pairs',
+            '2',
+            '--px',
+            '32',
+            '--batch-size',
+            '4',
+            '--small-px',
+            '16',
+            '--small-batch-size',
+            '4',
+            '--memory-steps',
+            '1',
+            '--threads',
+            '1',
+            '--device',
+            'cpu',
         ],
         env=environment(),
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert 'rounds' in done.stderr
     assert done.stdout.count('\n') == 1
@@ -46,8 +61,9 @@ def test_machine_is_described(result):
     assert list(result['settings']) == ['r18', 'small']
 
 
-@pytest.mark.parametrize('setting, px, precision', [
-    ('r18', 32, 'float32'), ('small', 16, 'bfloat16')])
+@pytest.mark.parametrize(
+    'setting, px, precision', [('r18', 32, 'float32'), ('small', 16, 'bfloat16')]
+)
 def test_numbers_follow_from_the_times(result, setting, px, precision):
     numbers = result['settings'][setting]
     assert (numbers['px'], numbers['batch_size']) == (px, 4)
@@ -57,13 +73,13 @@ def test_numbers_follow_from_the_times(result, setting, px, precision):
     for method in METHODS:
         assert len(seconds[method]) == 2
         assert numbers['images_per_second'][method] == pytest.approx(
-            4 / np.median(seconds[method]), rel=1e-3)
+            4 / np.median(seconds[method]), rel=1e-3
+        )
     assert list(numbers['time_ratio']) == RATIOS
     for name, ratio in numbers['time_ratio'].items():
         a, b = name.split('/')
         rounds = np.divide(seconds[a], seconds[b])
-        assert ratio['median'] == pytest.approx(
-            np.median(rounds), rel=1e-3)
+        assert ratio['median'] == pytest.approx(np.median(rounds), rel=1e-3)
         assert ratio['q1'] <= ratio['median'] <= ratio['q3']
 
 
@@ -93,19 +109,22 @@ def test_methods_take_turns():
         {name: lambda name=name: order.append(name) for name in 'abc'},
         rounds=3,
         repeat=2,
-        synchronize=lambda: None)
+        synchronize=lambda: None,
+    )
     assert ''.join(order) == 'aabbcc' * 3
-    assert {name: len(values) for name, values in seconds.items()} == \
-        dict(a=3, b=3, c=3)
+    assert {name: len(values) for name, values in seconds.items()} == dict(
+        a=3, b=3, c=3
+    )
 
 
 def test_ratios_pair_within_rounds():
     # The machine is ten times as slow in the second round.
     ratios = tool.time_ratios(
-        dict(ce=[1., 10., 1.], rul=[2., 20., 3.], alum=[2.2, 22., 3.3]))
+        dict(ce=[1.0, 10.0, 1.0], rul=[2.0, 20.0, 3.0], alum=[2.2, 22.0, 3.3])
+    )
     assert ratios == {
-        'rul/ce': dict(median=2., q1=2., q3=2.5),
-        'alum/rul': dict(median=1.1, q1=1.1, q3=1.1)
+        'rul/ce': dict(median=2.0, q1=2.0, q3=2.5),
+        'alum/rul': dict(median=1.1, q1=1.1, q3=1.1),
     }
 
 
@@ -138,8 +157,7 @@ def test_growth_finds_what_autograd_keeps():
         weight.grad = None
 
     size = weight.numel() * 4
-    difference = tool.cpu_growth(lambda: step(12)) - tool.cpu_growth(
-        lambda: step(4))
+    difference = tool.cpu_growth(lambda: step(12)) - tool.cpu_growth(lambda: step(4))
     assert difference == 8 * size
 
 
@@ -156,24 +174,30 @@ def test_configs(scope):
     setting = tool.Setting('{method}/{method}_r18_ferplus.py', 16, 4)
     probs = {
         method: tool.load_config(
-            method, setting, 'config').model.latent_compensation.prob
+            method, setting, 'config'
+        ).model.latent_compensation.prob
         for method in ('alum', 'alum_gate1')
     }
-    assert probs == dict(alum=.5, alum_gate1=1.)
+    assert probs == dict(alum=0.5, alum_gate1=1.0)
     for precision in ('float32', 'bfloat16'):
-        trainer = tool.Trainer('ce', setting, precision,
-                               torch.device('cpu'))
+        trainer = tool.Trainer('ce', setting, precision, torch.device('cpu'))
         assert trainer.precision == precision
         before = [p.clone() for p in trainer.model.parameters()]
         trainer.step()
         assert any(
             not torch.equal(a, b)
-            for a, b in zip(before, trainer.model.parameters(), strict=True))
+            for a, b in zip(before, trainer.model.parameters(), strict=True)
+        )
 
 
-@pytest.mark.parametrize('options, word', [
-    (['--pairs', '0'], '--pairs'), (['--batch-size', '1'], '--batch-size'),
-    (['--methods', 'scn'], '--methods')])
+@pytest.mark.parametrize(
+    'options, word',
+    [
+        (['--pairs', '0'], '--pairs'),
+        (['--batch-size', '1'], '--batch-size'),
+        (['--methods', 'scn'], '--methods'),
+    ],
+)
 def test_bad_options(capsys, options, word):
     with pytest.raises(SystemExit) as error:
         tool.parse_args(options)

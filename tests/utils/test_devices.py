@@ -1,4 +1,5 @@
 """The best device there is, and one sentence on those that are not."""
+
 import argparse
 import importlib
 from pathlib import Path
@@ -8,18 +9,24 @@ import torch
 from helpers import load_tool
 
 from mmfer.utils import devices
-from mmfer.utils.devices import (add_device_argument, choose_device,
-                                 synchronize)
+from mmfer.utils.devices import add_device_argument, choose_device, synchronize
 
-TOOLS = ['benchmarks/train_speed.py', 'benchmarks/attack_speed.py',
-         'benchmarks/inference_speed.py', 'demo.py']
+TOOLS = [
+    'benchmarks/train_speed.py',
+    'benchmarks/attack_speed.py',
+    'benchmarks/inference_speed.py',
+    'demo.py',
+]
 
 
 def test_the_best_one_is_the_default(monkeypatch):
     monkeypatch.setattr(devices, 'get_device', lambda: 'cuda')
     assert choose_device() == torch.device('cuda')
-    assert choose_device('cpu') == choose_device(torch.device('cpu')) == \
-        torch.device('cpu')
+    assert (
+        choose_device('cpu')
+        == choose_device(torch.device('cpu'))
+        == torch.device('cpu')
+    )
     parser = argparse.ArgumentParser()
     add_device_argument(parser)
     assert parser.parse_args([]).device == torch.device('cuda')

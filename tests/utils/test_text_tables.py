@@ -1,4 +1,5 @@
 """The one reader of text files."""
+
 import codecs
 import csv
 import io
@@ -22,8 +23,7 @@ from mmfer.utils.text_tables import (
     whole_number,
 )
 
-NAMES = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger',
-         'neutral']
+NAMES = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral']
 
 
 @pytest.fixture
@@ -31,16 +31,14 @@ def save(tmp_path):
 
     def save(text, name='file.txt', encoding='utf-8'):
         path = tmp_path / name
-        path.write_bytes(
-            text if isinstance(text, bytes) else text.encode(encoding))
+        path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
         return path
 
     return save
 
 
 # -- class names -------------------------------------------------------------
-@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16',
-                                      'utf-32'])
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-32'])
 @pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
 @pytest.mark.parametrize('tail', ['', '\n', '\n\n \t\n'])
 def test_class_names(save, encoding, end, tail):
@@ -58,14 +56,16 @@ def test_class_names_in_quotes_and_with_inner_space(save):
     assert read_class_names(path) == ['very happy', 'not "so" happy', 'a "b"']
 
 
-@pytest.mark.parametrize('text', [
-    'a,\nb,\n', 'a;\nb;\n;\n', 'a\t\nb\t\n', 'a\nb\n,\n,,\n', '"a";\n"b";\n'])
+@pytest.mark.parametrize(
+    'text', ['a,\nb,\n', 'a;\nb;\n;\n', 'a\t\nb\t\n', 'a\nb\n,\n,,\n', '"a";\n"b";\n']
+)
 def test_class_names_of_a_spreadsheet(save, text):
     assert read_class_names(save(text)) == ['a', 'b']
 
 
-@pytest.mark.parametrize('text', [
-    '0,a b\n1,"c"\n', '1;a b\n2;c\n', '0\ta b\n1\tc\n', '"0", a b\n"1", c\n'])
+@pytest.mark.parametrize(
+    'text', ['0,a b\n1,"c"\n', '1;a b\n2;c\n', '0\ta b\n1\tc\n', '"0", a b\n"1", c\n']
+)
 def test_numbers_in_front_of_class_names(save, text):
     assert read_class_names(save(text)) == ['a b', 'c']
 
@@ -80,22 +80,25 @@ def test_separators_in_class_names_stay(save):
     assert read_class_names(save('a, b\nc;d\n')) == ['a, b', 'c;d']
 
 
-@pytest.mark.parametrize('text, parts', [
-    ('a\nb\na\n', ['line 3', "'a'", 'line 1']),
-    ('a\nb\n a \n', ['line 3', 'line 1']),
-    ('a\n\nb\n', ['line 2', "''"]),
-    ('\na\nb\n', ['line 1']),
-    ('a\n""\nb\n', ['line 2']),
-    ('', ['no class name', '0 bytes']),
-    ('\n \n', ['no class name']),
-    ('fear,anger,neutral\n', ['line 1', 'one name per line']),
-    ('a\nfr\xf6hlich\n'.encode('latin-1'), ['line 2', '0xf6', 'UTF-8']),
-    ('a\nb\n'.encode('utf-16-le'), ['line 1', 'UTF-16', 'UTF-8']),
-    ('a\nb\n'.encode('utf-16')[:-1], ['line 2', 'UTF-16']),
-    ('a\nb\0\n', ['line 2', 'zero byte']),
-    ('a\nb\0\n'.encode('utf-16'), ['line 2', 'NUL']),
-    ('a\n\ufeffb\n', ['line 2', 'byte order mark inside']),
-])
+@pytest.mark.parametrize(
+    'text, parts',
+    [
+        ('a\nb\na\n', ['line 3', "'a'", 'line 1']),
+        ('a\nb\n a \n', ['line 3', 'line 1']),
+        ('a\n\nb\n', ['line 2', "''"]),
+        ('\na\nb\n', ['line 1']),
+        ('a\n""\nb\n', ['line 2']),
+        ('', ['no class name', '0 bytes']),
+        ('\n \n', ['no class name']),
+        ('fear,anger,neutral\n', ['line 1', 'one name per line']),
+        ('a\nfr\xf6hlich\n'.encode('latin-1'), ['line 2', '0xf6', 'UTF-8']),
+        ('a\nb\n'.encode('utf-16-le'), ['line 1', 'UTF-16', 'UTF-8']),
+        ('a\nb\n'.encode('utf-16')[:-1], ['line 2', 'UTF-16']),
+        ('a\nb\0\n', ['line 2', 'zero byte']),
+        ('a\nb\0\n'.encode('utf-16'), ['line 2', 'NUL']),
+        ('a\n\ufeffb\n', ['line 2', 'byte order mark inside']),
+    ],
+)
 def test_bad_class_files(save, text, parts):
     path = save(text)
     with pytest.raises(ValueError) as caught:
@@ -107,9 +110,14 @@ def test_bad_class_files(save, text, parts):
 def test_class_names_of_a_list():
     assert check_class_names(('a', 'b')) == ['a', 'b']
     assert check_class_names([1, 2]) == ['1', '2']
-    for names, part in (((), 'no class name'), (['a', 'b', 'a'], 'name 3'),
-                        (['a', ''], 'name 2'), (['a', ' '], 'name 2'),
-                        (['a', None], 'None'), (['a', True], 'True')):
+    for names, part in (
+        ((), 'no class name'),
+        (['a', 'b', 'a'], 'name 3'),
+        (['a', ''], 'name 2'),
+        (['a', ' '], 'name 2'),
+        (['a', None], 'None'),
+        (['a', True], 'True'),
+    ):
         with pytest.raises(ValueError, match=part):
             check_class_names(names)
 
@@ -120,16 +128,19 @@ def test_missing_file(tmp_path):
 
 
 # -- lines -------------------------------------------------------------------
-@pytest.mark.parametrize('text, lines, newline, final', [
-    ('a\nb\n', ['a', 'b'], 'LF', True),
-    ('a\r\nb', ['a', 'b'], 'CRLF', False),
-    ('a\rb\r', ['a', 'b'], 'CR', True),
-    ('a\r\rb', ['a', '', 'b'], 'CR', False),
-    ('a\nb\r\nc\r', ['a', 'b', 'c'], 'mixed', True),
-    ('a\u2028b\x0bc\n', ['a\u2028b\x0bc'], 'LF', True),
-    ('', [], 'LF', False),
-    ('a', ['a'], 'LF', False),
-])
+@pytest.mark.parametrize(
+    'text, lines, newline, final',
+    [
+        ('a\nb\n', ['a', 'b'], 'LF', True),
+        ('a\r\nb', ['a', 'b'], 'CRLF', False),
+        ('a\rb\r', ['a', 'b'], 'CR', True),
+        ('a\r\rb', ['a', '', 'b'], 'CR', False),
+        ('a\nb\r\nc\r', ['a', 'b', 'c'], 'mixed', True),
+        ('a\u2028b\x0bc\n', ['a\u2028b\x0bc'], 'LF', True),
+        ('', [], 'LF', False),
+        ('a', ['a'], 'LF', False),
+    ],
+)
 def test_lines(save, text, lines, newline, final):
     found = read_text(save(text))
     assert (found.lines, found.newline) == (lines, newline)
@@ -137,13 +148,32 @@ def test_lines(save, text, lines, newline, final):
 
 
 # -- fields ------------------------------------------------------------------
-@pytest.mark.parametrize('text, value', [
-    ('3', 3), (' 3 ', 3), ('+3', 3), ('-3', -3), ('3.0', 3), ('3.', 3),
-    ('03', 3), ('3.5', None), ('1e3', None), ('1_000', None), ('nan', None),
-    ('inf', None), ('', None), ('\u0663', None), ('\uff13', None),
-    ('\u00b2', None), ('0x3', None), ('True', None), ('3 0', None),
-    ('3,0', None), ('9' * 5000, None),
-])
+@pytest.mark.parametrize(
+    'text, value',
+    [
+        ('3', 3),
+        (' 3 ', 3),
+        ('+3', 3),
+        ('-3', -3),
+        ('3.0', 3),
+        ('3.', 3),
+        ('03', 3),
+        ('3.5', None),
+        ('1e3', None),
+        ('1_000', None),
+        ('nan', None),
+        ('inf', None),
+        ('', None),
+        ('\u0663', None),
+        ('\uff13', None),
+        ('\u00b2', None),
+        ('0x3', None),
+        ('True', None),
+        ('3 0', None),
+        ('3,0', None),
+        ('9' * 5000, None),
+    ],
+)
 def test_whole_number(text, value):
     assert whole_number(text) == value
 
@@ -151,16 +181,27 @@ def test_whole_number(text, value):
 def test_decimal_comma():
     assert whole_number('3,0', decimal_comma=True) == 3
     assert whole_number('3,5', decimal_comma=True) is None
-    assert number('0,25', decimal_comma=True) == .25
-    assert number('-1,5e-3', decimal_comma=True) == -.0015
+    assert number('0,25', decimal_comma=True) == 0.25
+    assert number('-1,5e-3', decimal_comma=True) == -0.0015
     assert number('0,25') is None
     assert number('1,000,5', decimal_comma=True) is None
 
 
-@pytest.mark.parametrize('text, value', [
-    ('0.5', .5), ('.5', .5), ('-1e-3', -.001), ('7', 7.), ('inf', np.inf),
-    ('1_0', None), ('\u0663', None), ('', None), ('x', None), ('1,5', None),
-])
+@pytest.mark.parametrize(
+    'text, value',
+    [
+        ('0.5', 0.5),
+        ('.5', 0.5),
+        ('-1e-3', -0.001),
+        ('7', 7.0),
+        ('inf', np.inf),
+        ('1_0', None),
+        ('\u0663', None),
+        ('', None),
+        ('x', None),
+        ('1,5', None),
+    ],
+)
 def test_number(text, value):
     assert number(text) == value
 
@@ -169,12 +210,26 @@ def test_number_nan():
     assert np.isnan(number('NaN'))
 
 
-@pytest.mark.parametrize('text, value', [
-    ('True', True), ('TRUE ', True), ('1', True), ('1.0', True),
-    ('yes', True), ('false', False), ('0', False), ('0.0', False),
-    ('No', False), ('', None), ('WAHR', None), ('2', None), ('nan', None),
-    ('None', None), ('y', None),
-])
+@pytest.mark.parametrize(
+    'text, value',
+    [
+        ('True', True),
+        ('TRUE ', True),
+        ('1', True),
+        ('1.0', True),
+        ('yes', True),
+        ('false', False),
+        ('0', False),
+        ('0.0', False),
+        ('No', False),
+        ('', None),
+        ('WAHR', None),
+        ('2', None),
+        ('nan', None),
+        ('None', None),
+        ('y', None),
+    ],
+)
 def test_flag(text, value):
     assert flag(text) is value
 
@@ -190,9 +245,10 @@ def test_class_index():
     assert "Did you mean 'very happy'?" in nearest('very hapy', classes)
 
 
-@pytest.mark.parametrize('path', [
-    'd/a.jpg', './d/a.jpg', 'd//a.jpg', 'd\\a.jpg', 'e/../d/a.jpg',
-    '.\\d\\.\\a.jpg'])
+@pytest.mark.parametrize(
+    'path',
+    ['d/a.jpg', './d/a.jpg', 'd//a.jpg', 'd\\a.jpg', 'e/../d/a.jpg', '.\\d\\.\\a.jpg'],
+)
 def test_path_key(path):
     assert path_key(path) == 'd/a.jpg'
 
@@ -226,8 +282,12 @@ def read(path, **kwargs):
 @pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
 @pytest.mark.parametrize('separator', [',', ';', '\t'])
 def test_table(save, encoding, end, separator):
-    rows = [['Name', 'vote', 'note'], ['a "b".jpg', '3', ''],
-            [f'c{separator}d.jpg', '4.0', 'x'], ['gr\xfcn', '5', '']]
+    rows = [
+        ['Name', 'vote', 'note'],
+        ['a "b".jpg', '3', ''],
+        [f'c{separator}d.jpg', '4.0', 'x'],
+        ['gr\xfcn', '5', ''],
+    ]
     text = io.StringIO(newline='')
     csv.writer(text, delimiter=separator, lineterminator=end).writerows(rows)
     table = read(save(text.getvalue(), encoding=encoding))
@@ -239,19 +299,22 @@ def test_table(save, encoding, end, separator):
     assert table.index is None and len(table) == 3
 
 
-@pytest.mark.parametrize('text', [
-    'vote,name\n3,a\n4,b\n',
-    'more,vote,name\nx,3,a\ny,4,b\n',
-    'VOTE , Image\n3,a\n4,b\n',
-    'name,vote,\na,3,\nb,4,\n',
-    'name,vote\na,3\nb,4,,\n',
-    'name,vote\n\na,3\n,\nb,4\n,\n ,\n',
-    '"name","vote"\n"a","3"\n"b","4"\n',
-    'sep=;\nname;vote\na;3\nb;4\n',
-    '"sep=\t"\nname\tvote\na\t3\nb\t4\n',
-    # A spreadsheet leaves out what is empty at the end.
-    'name,vote,note\na,3\nb,4\n',
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'vote,name\n3,a\n4,b\n',
+        'more,vote,name\nx,3,a\ny,4,b\n',
+        'VOTE , Image\n3,a\n4,b\n',
+        'name,vote,\na,3,\nb,4,\n',
+        'name,vote\na,3\nb,4,,\n',
+        'name,vote\n\na,3\n,\nb,4\n,\n ,\n',
+        '"name","vote"\n"a","3"\n"b","4"\n',
+        'sep=;\nname;vote\na;3\nb;4\n',
+        '"sep=\t"\nname\tvote\na\t3\nb\t4\n',
+        # A spreadsheet leaves out what is empty at the end.
+        'name,vote,note\na,3\nb,4\n',
+    ],
+)
 def test_forms_of_a_table(save, text):
     table = read(save(text))
     assert table.columns['name'] == ['a', 'b']
@@ -259,15 +322,18 @@ def test_forms_of_a_table(save, text):
     assert table.index is None
 
 
-@pytest.mark.parametrize('text', [
-    ',name,vote\n7,a,3\n5,b,4\n',
-    'Unnamed: 0,name,vote\n7,a,3\n5,b,4\n',
-    'index;name;vote\n7;a;3\n5;b;4\n',
-    '\tname\tvote\n7\ta\t3\n5\tb\t4\n',
-    # R has no header for the names of rows, and may separate by spaces.
-    'name,vote\n7,a,3\n5,b,4\n',
-    '"name" "vote"\n"7" "a" 3\n"5" "b" 4\n',
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        ',name,vote\n7,a,3\n5,b,4\n',
+        'Unnamed: 0,name,vote\n7,a,3\n5,b,4\n',
+        'index;name;vote\n7;a;3\n5;b;4\n',
+        '\tname\tvote\n7\ta\t3\n5\tb\t4\n',
+        # R has no header for the names of rows, and may separate by spaces.
+        'name,vote\n7,a,3\n5,b,4\n',
+        '"name" "vote"\n"7" "a" 3\n"5" "b" 4\n',
+    ],
+)
 def test_index_column(save, text):
     table = read(save(text))
     assert table.columns['name'] == ['a', 'b']
@@ -278,8 +344,7 @@ def test_index_column(save, text):
 def test_unknown_columns(save):
     path = save('name,age,vote\na,9,3\n')
     assert read(path).others == {}
-    assert read(path, others='keep').others == dict(name=['a'], age=['9'],
-                                                    vote=['3'])
+    assert read(path, others='keep').others == dict(name=['a'], age=['9'], vote=['3'])
     with pytest.raises(ValueError, match="line 1: .*column 'age'"):
         read(path, others='refuse')
 
@@ -296,25 +361,28 @@ def test_table_without_header(save):
         read(save('a,3\n'), **kwargs)
 
 
-@pytest.mark.parametrize('text, parts', [
-    ('', ['empty', 'no column name, vote', 'table of votes']),
-    ('name|vote\na|3\n', ['line 1', 'no column name, vote', "'name|vote'"]),
-    ('name,votes\na,3\n', ['line 1', 'no column vote', "'name', 'votes'"]),
-    ('name,vote,vote\na,3,3\n', ["'vote' (number 2)", '(number 3)']),
-    ('name,image,vote\na,b,3\n', ["'name'", "'image'"]),
-    ('name,vote,x,X\na,3,1,2\n', ["'X' is there twice"]),
-    ('name,vote\na,3\nb\n', ['line 3', '1 comma-separated', 'of 2']),
-    ('name,vote\na,3\nb,3,4\n', ['line 3', '3 comma-separated', 'of 2']),
-    ('name;vote\na;3\nb,3\n', ['line 3', '1 semicolon-separated']),
-    ('name,vote\n"a\nb",3\n', ['line 2', 'line break']),
-    ('name,vote\na,3\n"b,3\nc,4\n', ['line 3', 'line break']),
-    ('name,vote\n"a"b,3\n', ['line 2', 'closing quote']),
-    ('name,vote\n' + 'a' * 200000 + ',3\n', ['line 2', 'longer than']),
-    ('name,vote\na,3\nb\0,3\n', ['line 3', 'zero byte']),
-    ('name,vote\na,3\n\xfc,3\n'.encode('latin-1'), ['line 3', '0xfc']),
-    ('name,vote\na,3\n'.encode('utf-16-be'), ['line 1', 'UTF-16']),
-    (b'\x89PNG\r\n\x1a\n\0\0', ['line', 'UTF-8']),
-])
+@pytest.mark.parametrize(
+    'text, parts',
+    [
+        ('', ['empty', 'no column name, vote', 'table of votes']),
+        ('name|vote\na|3\n', ['line 1', 'no column name, vote', "'name|vote'"]),
+        ('name,votes\na,3\n', ['line 1', 'no column vote', "'name', 'votes'"]),
+        ('name,vote,vote\na,3,3\n', ["'vote' (number 2)", '(number 3)']),
+        ('name,image,vote\na,b,3\n', ["'name'", "'image'"]),
+        ('name,vote,x,X\na,3,1,2\n', ["'X' is there twice"]),
+        ('name,vote\na,3\nb\n', ['line 3', '1 comma-separated', 'of 2']),
+        ('name,vote\na,3\nb,3,4\n', ['line 3', '3 comma-separated', 'of 2']),
+        ('name;vote\na;3\nb,3\n', ['line 3', '1 semicolon-separated']),
+        ('name,vote\n"a\nb",3\n', ['line 2', 'line break']),
+        ('name,vote\na,3\n"b,3\nc,4\n', ['line 3', 'line break']),
+        ('name,vote\n"a"b,3\n', ['line 2', 'closing quote']),
+        ('name,vote\n' + 'a' * 200000 + ',3\n', ['line 2', 'longer than']),
+        ('name,vote\na,3\nb\0,3\n', ['line 3', 'zero byte']),
+        ('name,vote\na,3\n\xfc,3\n'.encode('latin-1'), ['line 3', '0xfc']),
+        ('name,vote\na,3\n'.encode('utf-16-be'), ['line 1', 'UTF-16']),
+        (b'\x89PNG\r\n\x1a\n\0\0', ['line', 'UTF-8']),
+    ],
+)
 def test_bad_tables(save, text, parts):
     path = save(text)
     with pytest.raises(ValueError) as caught:
@@ -323,18 +391,22 @@ def test_bad_tables(save, text, parts):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize('vote', ['1e3', 'nan', '\u0663', '1_000', '', 'x',
-                                  '2.5'])
+@pytest.mark.parametrize('vote', ['1e3', 'nan', '\u0663', '1_000', '', 'x', '2.5'])
 def test_votes_that_are_not_whole(save, vote):
     table = read(save(f'name,vote\n\na,3\nb,{vote}\n'))
     with pytest.raises(ValueError) as caught:
         table.whole_numbers('vote')
-    for part in (table.path, 'line 4', repr(f'b,{vote}'), f'vote is {vote!r}',
-                 'whole number'):
+    for part in (
+        table.path,
+        'line 4',
+        repr(f'b,{vote}'),
+        f'vote is {vote!r}',
+        'whole number',
+    ):
         assert part in str(caught.value)
 
 
 def test_decimal_commas_of_a_table(save):
-    assert read(save('name;vote\na;0,5\nb;2,0\n')).numbers('vote') == [.5, 2]
+    assert read(save('name;vote\na;0,5\nb;2,0\n')).numbers('vote') == [0.5, 2]
     with pytest.raises(ValueError, match='no number'):
         read(save('name,vote\na,"0,5"\n')).numbers('vote')

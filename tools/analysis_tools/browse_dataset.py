@@ -5,6 +5,7 @@
 Each row is one image, several times through the pipeline. A label that was
 planted is followed by the clean one.
 """
+
 import argparse
 
 import numpy as np
@@ -18,15 +19,13 @@ from mmfer.registry import DATASETS
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config')
     parser.add_argument('--count', type=int, default=8, help='of images')
-    parser.add_argument('--times', type=int, default=6,
-                        help='through the pipeline')
+    parser.add_argument('--times', type=int, default=6, help='through the pipeline')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--split', choices=('train', 'val', 'test'),
-                        default='train')
+    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     parser.add_argument('--out', default='browse_dataset.png')
     args = parser.parse_args()
@@ -34,11 +33,10 @@ def main() -> None:
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope('mmfer')
-    dataset = DATASETS.build(
-        dict(cfg[f'{args.split}_dataloader'].dataset))
+    dataset = DATASETS.build(dict(cfg[f'{args.split}_dataloader'].dataset))
     dataset.full_init()
     rng = np.random.default_rng(args.seed)
-    chosen = rng.permutation(len(dataset))[:args.count]
+    chosen = rng.permutation(len(dataset))[: args.count]
     names = dataset.metainfo['classes']
     images, labels = [], []
     for i in chosen:
@@ -50,8 +48,7 @@ def main() -> None:
         info = dataset.get_data_info(i)
         text = names[info['gt_label']]
         clean = dataset.clean_labels
-        if clean is not None and clean[info['sample_id']] != \
-                info['gt_label']:
+        if clean is not None and clean[info['sample_id']] != info['gt_label']:
             text += f'\n(is {names[clean[info["sample_id"]]]})'
         labels.append(text)
     save_figure(browse_figure(images, labels), args.out)

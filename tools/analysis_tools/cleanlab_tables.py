@@ -17,6 +17,7 @@ may know by heart; cleanlab asks for ones of models that have not seen them:
 train on parts (``train_dataloader.dataset.indices``), or let
 ``tools/benchmarks/label_cleaning.py cleanlab`` do it.
 """
+
 import argparse
 import io
 
@@ -27,12 +28,12 @@ from mmengine.registry import init_default_scope
 from mmfer.analysis.label_issues import from_label_issues, to_label_issues
 from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
-from mmfer.compat import write_atomic
 from mmfer.datasets import unaugmented
 from mmfer.datasets.decisions import read_score_rows
 from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.scoring import predict_samples
 from mmfer.registry import DATASETS
+from mmfer.utils.files import write_atomic
 
 
 def export(args: argparse.Namespace) -> None:
@@ -50,29 +51,34 @@ def bring_in(args: argparse.Namespace) -> None:
     rows = from_label_issues(args.table, dataset, args.decision)
     write_atomic(args.out, format_table(rows))
     changed = sum(row['decision'] != 'keep' for row in rows)
-    print(f'{args.out}: {len(rows)} samples, {args.decision} {changed}. Train '
-          f'with --cfg-options train_dataloader.dataset.decisions={args.out}')
+    print(
+        f'{args.out}: {len(rows)} samples, {args.decision} {changed}. Train '
+        f'with --cfg-options train_dataloader.dataset.decisions={args.out}'
+    )
 
 
 def pred_probs(args: argparse.Namespace) -> None:
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     dataset = unaugmented(
         DATASETS.build(cfg.train_dataloader.dataset),
-        DATASETS.build(cfg.val_dataloader.dataset).pipeline)
+        DATASETS.build(cfg.val_dataloader.dataset).pipeline,
+    )
     result = predict_samples(model, dataset, cfg.val_dataloader)
     buffer = io.BytesIO()
     np.savez_compressed(
-        buffer, sample_id=result['sample_id'],
+        buffer,
+        sample_id=result['sample_id'],
         pred_probs=result['pred_score'],
-        labels=dataset.given_labels[result['sample_id']])
+        labels=dataset.given_labels[result['sample_id']],
+    )
     write_atomic(args.out, buffer.getvalue())
     print(f'{args.out}: pred_probs of {len(result["sample_id"])} samples')
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser('export')
     command.add_argument('table')
@@ -81,8 +87,12 @@ def main() -> None:
     command = commands.add_parser('import')
     command.add_argument('config')
     command.add_argument('table')
-    command.add_argument('--decision', choices=('drop', 'relabel'),
-                         default='drop', help='what is done with issues')
+    command.add_argument(
+        '--decision',
+        choices=('drop', 'relabel'),
+        default='drop',
+        help='what is done with issues',
+    )
     command.add_argument('--cfg-options', nargs='+', action=DictAction)
     command.add_argument('--out', default='sample_scores.csv')
     command.set_defaults(run=bring_in)

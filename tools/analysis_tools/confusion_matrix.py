@@ -5,6 +5,7 @@
 A run is a work dir with ``predictions.pkl``, or such a file, written by
 ``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``.
 """
+
 import argparse
 
 from mmfer.analysis.figures import confusion_figure
@@ -14,8 +15,8 @@ from mmfer.cli import run_tool, save_figure
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('run')
     parser.add_argument('--out', default='confusion_matrix.png')
     args = parser.parse_args()

@@ -4,25 +4,28 @@
 
 reads ``history.json``, also of trainings that are still going on.
 """
+
 import argparse
 
 from mmfer.analysis.figures import learning_figure
 from mmfer.analysis.runs import read_jsons
 from mmfer.cli import run_tool, save_figure
 
-DEFAULT = ['accuracy/top1', 'training/given_accuracy',
-           'training/clean_accuracy']
+DEFAULT = ['accuracy/top1', 'training/given_accuracy', 'training/clean_accuracy']
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('work_dirs', nargs='+')
     parser.add_argument(
-        '--metrics', nargs='+', default=DEFAULT,
+        '--metrics',
+        nargs='+',
+        default=DEFAULT,
         help='accuracy on test images, and on training images where it is '
-        'noted (default_hooks.sample_scores.interval=1)')
+        'noted (default_hooks.sample_scores.interval=1)',
+    )
     parser.add_argument('--out', default='learning_curves.png')
     args = parser.parse_args()
     histories = read_jsons(args.work_dirs, 'history.json')

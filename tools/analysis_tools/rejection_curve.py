@@ -7,6 +7,7 @@ A run is a work dir with ``predictions.pkl``, or such a file, written by
 has a solid line by its learned uncertainty, and a dashed one by plain
 confidence, unless they are the same.
 """
+
 import argparse
 
 from mmfer.analysis.figures import rejection_figure
@@ -16,18 +17,17 @@ from mmfer.cli import run_tool, save_figure
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('runs', nargs='+')
-    parser.add_argument('--highest', type=float, default=50,
-                        help='largest share rejected, per cent')
+    parser.add_argument(
+        '--highest', type=float, default=50, help='largest share rejected, per cent'
+    )
     parser.add_argument('--out', default='rejection_curve.png')
     args = parser.parse_args()
     if not 0 < args.highest < 100:
-        raise ValueError(f'--highest must lie between 0 and 100, got '
-                         f'{args.highest}')
-    runs = {name: run.predictions for name, run in open_runs(
-        args.runs).items()}
+        raise ValueError(f'--highest must lie between 0 and 100, got {args.highest}')
+    runs = {name: run.predictions for name, run in open_runs(args.runs).items()}
     save_figure(rejection_figure(runs, args.highest / 100), args.out)
 
 

@@ -5,6 +5,7 @@
 A run is a work dir with ``predictions.pkl``, or such a file, written by
 ``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``.
 """
+
 import argparse
 
 from mmfer.analysis.figures import reliability_figure
@@ -14,14 +15,13 @@ from mmfer.cli import run_tool, save_figure
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('runs', nargs='+')
     parser.add_argument('--bins', type=int, default=15)
     parser.add_argument('--out', default='reliability.png')
     args = parser.parse_args()
-    runs = {name: run.predictions for name, run in open_runs(
-        args.runs).items()}
+    runs = {name: run.predictions for name, run in open_runs(args.runs).items()}
     save_figure(reliability_figure(runs, args.bins), args.out)
 
 

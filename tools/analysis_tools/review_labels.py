@@ -10,6 +10,7 @@ and drop, and a click downloads the corrected list in the data set's own
 format, or a table for ``train_dataloader.dataset.decisions``. Labels of images
 that are not on the page are those that the table decides.
 """
+
 import argparse
 import os.path as osp
 
@@ -26,19 +27,23 @@ TABLE = 'sample_scores.csv'
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('work_dir', help='with sample_scores.csv and a config')
     parser.add_argument(
-        '--table', help='another table than sample_scores.csv of the folder')
+        '--table', help='another table than sample_scores.csv of the folder'
+    )
     parser.add_argument('--out', help='the page, WORK_DIR/review.html')
     parser.add_argument(
-        '--max-images', type=int, default=10000,
-        help='the most suspicious ones; 10000')
+        '--max-images', type=int, default=10000, help='the most suspicious ones; 10000'
+    )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
         help='overrides of the config, as where the images are: '
-        'train_dataloader.dataset.data_root=...')
+        'train_dataloader.dataset.data_root=...',
+    )
     return parser.parse_args()
 
 
@@ -49,7 +54,8 @@ def main() -> None:
         raise SystemExit(
             f'{table} is not there. Trainings write it when they end '
             '(SampleScoresHook, in all configs here), and so does '
-            'python tools/clean_labels.py CONFIG --out DIR.')
+            'python tools/clean_labels.py CONFIG --out DIR.'
+        )
     cfg = Config.fromfile(find_config(args.work_dir))
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
@@ -63,8 +69,10 @@ def main() -> None:
     out = args.out or osp.join(args.work_dir, 'review.html')
     title = osp.basename(osp.abspath(args.work_dir))
     done = write_page(out, dataset, table, title, args.max_images)
-    print(f'{out}: {done["shown"]} of {done["samples"]} images, '
-          f'{done["bytes"] / 1e6:.1f} MB. Open it in a browser.')
+    print(
+        f'{out}: {done["shown"]} of {done["samples"]} images, '
+        f'{done["bytes"] / 1e6:.1f} MB. Open it in a browser.'
+    )
 
 
 if __name__ == '__main__':

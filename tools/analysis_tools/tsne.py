@@ -5,6 +5,7 @@
 A feature is the last map of the backbone, averaged over its places. Needs
 scikit-learn.
 """
+
 import argparse
 
 import numpy as np
@@ -16,18 +17,19 @@ from mmfer.analysis.figures import tsne_figure
 from mmfer.analysis.runs import open_model
 from mmfer.apis.images import in_chunks
 from mmfer.cli import run_tool, save_figure
-from mmfer.models.uncertainty_neck import as_map, last_feature
+from mmfer.models.utils import as_map, last_feature
 from mmfer.registry import DATASETS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config')
     parser.add_argument('checkpoint')
-    parser.add_argument('--count', type=int, default=2000,
-                        help='images, drawn at random; 2000')
+    parser.add_argument(
+        '--count', type=int, default=2000, help='images, drawn at random; 2000'
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     parser.add_argument('--out', default='tsne.png')
@@ -35,20 +37,24 @@ def main() -> None:
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     rng = np.random.default_rng(args.seed)
-    chosen = np.sort(rng.permutation(len(dataset))[:args.count])
+    chosen = np.sort(rng.permutation(len(dataset))[: args.count])
     features = []
     for chunk in in_chunks(chosen.tolist(), 128):
-        data = model.data_preprocessor(
-            default_collate([dataset[i] for i in chunk]))
+        data = model.data_preprocessor(default_collate([dataset[i] for i in chunk]))
         with torch.no_grad():
-            maps = as_map(last_feature(
-                model.extract_feat(data['inputs'], stage='backbone')))
+            maps = as_map(
+                last_feature(model.extract_feat(data['inputs'], stage='backbone'))
+            )
         features.append(maps.mean(dim=(2, 3)).cpu().numpy())
     save_figure(
         tsne_figure(
             np.concatenate(features),
-            dataset.get_gt_labels()[chosen], dataset.metainfo['classes'],
-            args.seed), args.out)
+            dataset.get_gt_labels()[chosen],
+            dataset.metainfo['classes'],
+            args.seed,
+        ),
+        args.out,
+    )
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@
 A run is a work dir with ``predictions.pkl``, or such a file, written by
 ``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``.
 """
+
 import argparse
 
 import numpy as np
@@ -16,8 +17,8 @@ from mmfer.cli import run_tool, save_figure
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('run')
     parser.add_argument('--count', type=int, default=24, help='of each kind')
     parser.add_argument('--columns', type=int, default=8)
@@ -26,8 +27,15 @@ def main() -> None:
     run = open_run(args.run)
     shown = extremes(run.predictions.uncertainty, args.count)
     save_figure(
-        uncertain_figure(run.predictions, run.images(np.concatenate(shown)),
-                         shown, run.classes, args.columns), args.out)
+        uncertain_figure(
+            run.predictions,
+            run.images(np.concatenate(shown)),
+            shown,
+            run.classes,
+            args.columns,
+        ),
+        args.out,
+    )
 
 
 if __name__ == '__main__':

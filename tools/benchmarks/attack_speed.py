@@ -15,6 +15,7 @@ chunk, so that what slows the machine slows both. Prints one line of JSON:
 - ``images_per_second`` of both, and at a half of the samples, for a cost that
   is linear in their number
 """
+
 import argparse
 import json
 import sys
@@ -47,16 +48,17 @@ def plain_steps(predict, images, labels, attack):
         alive &= logits.argmax(dim=1) == labels
         survived += alive
         if not last:
-            gradient, = torch.autograd.grad(
-                log_odds_against(logits, labels).sum(), moving)
+            (gradient,) = torch.autograd.grad(
+                log_odds_against(logits, labels).sum(), moving
+            )
             images = attack.step(images, start, gradient)
     return survived
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='of a classifier, with its data set')
     parser.add_argument('checkpoint')
     parser.add_argument('--samples', type=int, default=12288)
@@ -67,8 +69,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--threads', type=int)
     args = parser.parse_args()
     if args.samples < args.chunks * args.batch_size:
-        parser.error('--samples must be at least --chunks x --batch-size, so '
-                     'that passes can be full')
+        parser.error(
+            '--samples must be at least --chunks x --batch-size, so '
+            'that passes can be full'
+        )
     return args
 
 
@@ -82,8 +86,7 @@ def measure(args: argparse.Namespace) -> dict:
     cfg = Config.fromfile(args.config)
     train_set = DATASETS.build(cfg.train_dataloader.dataset)
     pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
-    model = MODELS.build(
-        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
     model.to(args.device).eval()
     for parameter in model.parameters():
@@ -91,10 +94,13 @@ def measure(args: argparse.Namespace) -> dict:
     predict = pixel_classifier(model)
     attack = PGD(args.epsilon)
 
-    ids = train_set.sample_ids[:args.samples]
+    ids = train_set.sample_ids[: args.samples]
     view = LabelView(
-        unaugmented(train_set, pipeline), ids,
-        train_set.get_gt_labels()[:args.samples], train_set.num_classes)
+        unaugmented(train_set, pipeline),
+        ids,
+        train_set.get_gt_labels()[: args.samples],
+        train_set.num_classes,
+    )
     images = pixels(torch.stack([view[i]['inputs'] for i in range(len(view))]))
     images = images.to(args.device)
     labels = torch.from_numpy(view.labels).to(args.device)
@@ -104,9 +110,9 @@ def measure(args: argparse.Namespace) -> dict:
             yield piece, images[piece], labels[piece]
 
     def plain(part):
-        return torch.cat([
-            plain_steps(predict, x, y, attack) for _, x, y in batches(part)
-        ]).cpu()
+        return torch.cat(
+            [plain_steps(predict, x, y, attack) for _, x, y in batches(part)]
+        ).cpu()
 
     def compact(part):
         found = attack_steps(predict, batches(part), attack, args.batch_size)
@@ -122,8 +128,8 @@ def measure(args: argparse.Namespace) -> dict:
     rows = torch.arange(len(ids), device=args.device)
     chunks = rows.chunk(args.chunks)
     # Warm-up of both.
-    plain(chunks[0][:args.batch_size])
-    compact(chunks[0][:args.batch_size])
+    plain(chunks[0][: args.batch_size])
+    compact(chunks[0][: args.batch_size])
     seconds, steps, differing = [], [], 0
     for i, part in enumerate(chunks):
         print(f'chunk {i + 1} of {len(chunks)}', file=sys.stderr, flush=True)
@@ -132,7 +138,7 @@ def measure(args: argparse.Namespace) -> dict:
         differing += int((first != second).sum())
         seconds.append((a, b))
         steps.append(second)
-    _, half = timed(compact, rows[:len(ids) // 2])
+    _, half = timed(compact, rows[: len(ids) // 2])
     _, whole = timed(compact, rows)
     steps = torch.cat(steps).numpy()
     seconds = np.array(seconds)
@@ -140,17 +146,24 @@ def measure(args: argparse.Namespace) -> dict:
     bound = float((attack.steps + 1) / passes.mean())
     speedup = float(np.median(seconds[:, 0] / seconds[:, 1]))
     return dict(
-        device=str(args.device), samples=len(ids),
-        batch_size=args.batch_size, epsilon=args.epsilon,
-        steps=attack.steps, threads=torch.get_num_threads(),
+        device=str(args.device),
+        samples=len(ids),
+        batch_size=args.batch_size,
+        epsilon=args.epsilon,
+        steps=attack.steps,
+        threads=torch.get_num_threads(),
         k=np.bincount(steps, minlength=attack.steps + 2).tolist(),
-        differing=differing, speedup=round(speedup, 3),
-        bound=round(bound, 3), share_of_bound=round(speedup / bound, 3),
+        differing=differing,
+        speedup=round(speedup, 3),
+        bound=round(bound, 3),
+        share_of_bound=round(speedup / bound, 3),
         images_per_second=dict(
             plain=round(len(ids) / seconds[:, 0].sum(), 1),
             compact=round(len(ids) / seconds[:, 1].sum(), 1),
             compact_half=round(len(ids) // 2 / half, 1),
-            compact_whole=round(len(ids) / whole, 1)))
+            compact_whole=round(len(ids) / whole, 1),
+        ),
+    )
 
 
 def main() -> None:

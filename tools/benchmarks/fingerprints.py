@@ -11,6 +11,7 @@ change what is computed leaves the file as it is:
         ../before.csv)
     python tools/benchmarks/fingerprints.py after.csv && cmp before.csv after.csv
 """
+
 import argparse
 import csv
 import hashlib
@@ -25,17 +26,23 @@ import torch
 ROOT = Path(__file__).parents[2]
 # Columns that were added for people; all others are compared.
 NAMES_OF_CLASSES = ('given_class', 'suggested_class', 'clean_class')
-OPTIONS = ('train_cfg.max_epochs=2', 'train_dataloader.dataset.num_samples=512',
-           'val_dataloader.dataset.num_samples=128')
+OPTIONS = (
+    'train_cfg.max_epochs=2',
+    'train_dataloader.dataset.num_samples=512',
+    'val_dataloader.dataset.num_samples=128',
+)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Hash the weights and score tables of short runs')
+        description='Hash the weights and score tables of short runs'
+    )
     parser.add_argument('out', help='CSV file to write')
     parser.add_argument(
-        'configs', nargs='*',
-        help='configs on drawn faces; defaults to every *_synthfaces_noise30')
+        'configs',
+        nargs='*',
+        help='configs on drawn faces; defaults to every *_synthfaces_noise30',
+    )
     return parser.parse_args()
 
 
@@ -45,8 +52,9 @@ def hash_weights(path: str) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(state['state_dict'].items()):
         digest.update(name.encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8)
-                      .numpy().tobytes())
+        digest.update(
+            tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
     return digest.hexdigest()
 
 
@@ -57,8 +65,15 @@ def hash_scores(path: Path) -> str:
     digest = hashlib.sha256()
     with open(path, newline='', encoding='utf-8') as file:
         for row in csv.DictReader(file):
-            digest.update(repr([(name, value) for name, value in row.items()
-                                if name not in NAMES_OF_CLASSES]).encode())
+            digest.update(
+                repr(
+                    [
+                        (name, value)
+                        for name, value in row.items()
+                        if name not in NAMES_OF_CLASSES
+                    ]
+                ).encode()
+            )
     return digest.hexdigest()
 
 
@@ -69,22 +84,36 @@ def fingerprint(config: Path) -> dict:
         options.append('train_cfg.warmup_epochs=1')
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, 'tools/train.py', str(config), '--work-dir',
-             folder, '--cfg-options', *options], cwd=ROOT,
-            env=dict(os.environ, OMP_NUM_THREADS='1'), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            [
+                sys.executable,
+                'tools/train.py',
+                str(config),
+                '--work-dir',
+                folder,
+                '--cfg-options',
+                *options,
+            ],
+            cwd=ROOT,
+            env=dict(os.environ, OMP_NUM_THREADS='1'),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         if done.returncode:
             raise SystemExit(f'{config}: the run failed.\n{done.stdout}')
         last = Path(folder, 'last_checkpoint').read_text().strip()
-        return dict(config=config.stem, weights=hash_weights(last),
-                    scores=hash_scores(Path(folder, 'sample_scores.csv')))
+        return dict(
+            config=config.stem,
+            weights=hash_weights(last),
+            scores=hash_scores(Path(folder, 'sample_scores.csv')),
+        )
 
 
 def main() -> None:
     args = parse_args()
     configs = [Path(c) for c in args.configs] or sorted(
-        p.relative_to(ROOT)
-        for p in ROOT.glob('configs/*/*_synthfaces_noise30.py'))
+        p.relative_to(ROOT) for p in ROOT.glob('configs/*/*_synthfaces_noise30.py')
+    )
     rows = []
     for config in configs:
         rows.append(fingerprint(config))

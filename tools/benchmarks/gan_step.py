@@ -10,6 +10,7 @@ counts ``discriminator_steps`` times. Step and parts take turns in one process,
 and ``ratio`` is the median over the rounds of the step by the sum of its
 parts; ``encoder_forwards`` is how often the encoder runs in a step.
 """
+
 import argparse
 import json
 import os.path as osp
@@ -30,8 +31,11 @@ from mmfer.registry import MODELS
 from mmfer.utils.devices import synchronize
 
 CONFIG = osp.join(
-    osp.dirname(osp.abspath(__file__)), osp.pardir, osp.pardir,
-    'configs/jointgan/jointgan_vgg16_synthfaces_noise30.py')
+    osp.dirname(osp.abspath(__file__)),
+    osp.pardir,
+    osp.pardir,
+    'configs/jointgan/jointgan_vgg16_synthfaces_noise30.py',
+)
 
 
 def random_batch(model, batch_size: int) -> dict:
@@ -48,7 +52,8 @@ def random_batch(model, batch_size: int) -> dict:
         samples.append(sample)
     shape = model.data_preprocessor.input_shape
     images = torch.from_numpy(
-        rng.integers(0, 256, (batch_size, *shape), dtype=np.uint8))
+        rng.integers(0, 256, (batch_size, *shape), dtype=np.uint8)
+    )
     return dict(inputs=images, data_samples=samples)
 
 
@@ -58,17 +63,20 @@ class Parts:
     def __init__(self, cfg: Config, batch_size: int):
         torch.manual_seed(0)
         self.model = MODELS.build(
-            dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+            dict(cfg.model, data_preprocessor=cfg.data_preprocessor)
+        )
         self.model.to(get_device()).train()
         self.wrappers = build_optim_wrapper(self.model, cfg.optim_wrapper)
         self.batch = random_batch(self.model, batch_size)
         data = self.model.data_preprocessor(self.batch, True)
         self.images = data['inputs']
-        self.labels = self.model.label_sets.read(data['data_samples'],
-                                                 self.images.device)
+        self.labels = self.model.label_sets.read(
+            data['data_samples'], self.images.device
+        )
         with torch.no_grad():
             self.tuples = self.model.make_tuples(
-                self.images, self.model.encoder(self.images), self.labels)
+                self.images, self.model.encoder(self.images), self.labels
+            )
 
     def step(self) -> None:
         """All that a training does with a batch."""
@@ -82,8 +90,10 @@ class Parts:
             losses = model.encoder.head.task_losses(encoding, self.labels)
             tuples = model.make_tuples(self.images, encoding, self.labels)
             scores = model.score(model.discriminator, *tuples)
-        total = sum(losses.values()) + \
-            model.adversarial_weight * generator_loss(*scores).mean()
+        total = (
+            sum(losses.values())
+            + model.adversarial_weight * generator_loss(*scores).mean()
+        )
         wrapper.update_params(total)
 
     def discriminator(self) -> None:
@@ -112,15 +122,15 @@ def measure(args: argparse.Namespace) -> dict:
     cfg = Config.fromfile(args.config)
     parts = Parts(cfg, args.batch_size or cfg.train_dataloader.batch_size)
     forwards = []
-    hook = parts.model.encoder.register_forward_hook(
-        lambda *_: forwards.append(1))
+    hook = parts.model.encoder.register_forward_hook(lambda *_: forwards.append(1))
     parts.step()
     hook.remove()
     functions = (parts.step, parts.generator, parts.discriminator)
     for function in functions:
         function()
-    times = np.array([[seconds(function) for function in functions]
-                      for _ in range(args.rounds)])
+    times = np.array(
+        [[seconds(function) for function in functions] for _ in range(args.rounds)]
+    )
     steps = parts.model.discriminator_steps
     ratios = times[:, 0] / (times[:, 1] + steps * times[:, 2])
     medians = np.median(times, axis=0)
@@ -132,16 +142,17 @@ def measure(args: argparse.Namespace) -> dict:
         discriminator_steps=steps,
         encoder_forwards=len(forwards),
         ratio=round(float(np.median(ratios)), 4),
-        ratio_quartiles=np.quantile(ratios, [.25, .75]).round(4).tolist(),
+        ratio_quartiles=np.quantile(ratios, [0.25, 0.75]).round(4).tolist(),
         step_ms=round(1e3 * float(medians[0]), 2),
         generator_ms=round(1e3 * float(medians[1]), 2),
-        discriminator_ms=round(1e3 * float(medians[2]), 2))
+        discriminator_ms=round(1e3 * float(medians[2]), 2),
+    )
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', nargs='?', default=CONFIG)
     parser.add_argument('--rounds', type=int, default=20)
     parser.add_argument('--batch-size', type=int)

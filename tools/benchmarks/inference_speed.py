@@ -8,6 +8,7 @@ turns, batch by batch, because machines that are shared change their speed
 within seconds. Figures are medians; the share of the throughput is the median
 over pairs of neighbours.
 """
+
 import argparse
 import time
 from typing import Callable, List
@@ -28,28 +29,28 @@ def seconds(call: Callable, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def take_turns(first: Callable, second: Callable, rounds: int,
-               device: torch.device) -> List[List[float]]:
+def take_turns(
+    first: Callable, second: Callable, rounds: int, device: torch.device
+) -> List[List[float]]:
     """Times of both, (rounds, 2); who begins alternates."""
     times = []
     for number in range(rounds):
         pair = [first, second]
-        found = [seconds(c, device)
-                 for c in (pair[::-1] if number % 2 else pair)]
+        found = [seconds(c, device) for c in (pair[::-1] if number % 2 else pair)]
         times.append(found[::-1] if number % 2 else found)
     return times
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('model', nargs='?', default='alum_tiny_ferplus')
-    parser.add_argument('--untrained', action='store_true',
-                        help='of a model without weights')
+    parser.add_argument(
+        '--untrained', action='store_true', help='of a model without weights'
+    )
     parser.add_argument('--batch-size', type=int, default=128)
-    parser.add_argument('--rounds', type=int, default=400,
-                        help='batches of each')
+    parser.add_argument('--rounds', type=int, default=400, help='batches of each')
     parser.add_argument('--threads', type=int, help='of torch')
     add_device_argument(parser)
     args = parser.parse_args()
@@ -74,16 +75,18 @@ def main() -> None:
 
     take_turns(batch, lambda: bare(ready), 10, args.device)
     print(f'{args.model}, {args.device}, {torch.get_num_threads()} threads')
-    times = take_turns(lambda: fer(faces[0]), lambda: bare(one), args.rounds,
-                       args.device)
+    times = take_turns(
+        lambda: fer(faces[0]), lambda: bare(one), args.rounds, args.device
+    )
     latency, alone = 1000 * np.median(times, axis=0)
     print(f'one face: {latency:.1f} ms, model alone {alone:.1f} ms')
-    times = np.array(
-        take_turns(batch, lambda: bare(ready), args.rounds, args.device))
+    times = np.array(take_turns(batch, lambda: bare(ready), args.rounds, args.device))
     speed, alone = len(faces) / np.median(times, axis=0)
     share = np.median(times[:, 1] / times[:, 0])
-    print(f'batches of {len(faces)}: {speed:.0f} images/s, model alone '
-          f'{alone:.0f} images/s; {share:.1%} of its throughput')
+    print(
+        f'batches of {len(faces)}: {speed:.0f} images/s, model alone '
+        f'{alone:.0f} images/s; {share:.1%} of its throughput'
+    )
 
 
 if __name__ == '__main__':

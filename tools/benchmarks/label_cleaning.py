@@ -22,6 +22,7 @@ A TABLE is a ``sample_scores.csv`` with decisions and clean labels, as of
   with ``--like`` so is the number of images that go through the models, as
   near as whole epochs allow. A run that was killed goes on where it was.
 """
+
 import argparse
 import json
 import os
@@ -31,19 +32,24 @@ from typing import Dict, List
 import numpy as np
 from mmengine.config import Config
 
-from mmfer.cli import (add_runner_arguments, build_runner,
-                       checkpoint_loading, finish_config,
-                       load_training_config)
-from mmfer.compat import merge_options, write_atomic
+from mmfer.cli import (
+    add_runner_arguments,
+    build_runner,
+    checkpoint_loading,
+    finish_config,
+    load_training_config,
+)
 from mmfer.datasets import LabelView, unaugmented, with_pipeline
 from mmfer.datasets.decisions import read_score_rows
 from mmfer.engine.hooks.sample_scores import format_table
-from mmfer.engine.hooks.summary import config_hash
+from mmfer.engine.provenance import config_hash
 from mmfer.engine.scoring import predict_view
 from mmfer.engine.stages import fingerprint
 from mmfer.engine.training import train_classifier
 from mmfer.evaluation.functional import auroc
 from mmfer.methods.gaave.splitting import draw_of_each_class
+from mmfer.utils.config import merge_options
+from mmfer.utils.files import write_atomic
 
 
 # -- pure computation ---------------------------------------------------------
@@ -63,7 +69,8 @@ def detection(table: Dict[str, np.ndarray]) -> dict:
         auroc=auroc(table['noise_score'], wrong),
         precision=float(precision),
         recall=float(recall),
-        f1=float(2 * precision * recall / max(precision + recall, 1e-12)))
+        f1=float(2 * precision * recall / max(precision + recall, 1e-12)),
+    )
 
 
 def outcome(table: Dict[str, np.ndarray], mine=None) -> dict:
@@ -84,8 +91,9 @@ def outcome(table: Dict[str, np.ndarray], mine=None) -> dict:
     decision, clean = table['decision'], table['clean_label']
     wrong = table['given_label'] != clean
     left = decision != 'drop'
-    label = np.where(decision == 'relabel', table['suggested_label'],
-                     table['given_label'])
+    label = np.where(
+        decision == 'relabel', table['suggested_label'], table['given_label']
+    )
 
     def share(what, of):
         return float(what[of].mean()) if of.any() else float('nan')
@@ -96,14 +104,15 @@ def outcome(table: Dict[str, np.ndarray], mine=None) -> dict:
         wrong_before=share(wrong, np.ones_like(wrong)),
         wrong_after=share(label != clean, left),
         right_kept=share(decision == 'keep', ~wrong),
-        changed_right=share(label == clean, decision == 'relabel'))
+        changed_right=share(label == clean, decision == 'relabel'),
+    )
 
 
 def random_drops(decision: np.ndarray, seed: int) -> np.ndarray:
     """Decisions that drop as many samples, but random ones."""
     drawn = np.random.default_rng(seed).permutation(len(decision))
     control = np.full(len(decision), 'keep', dtype='<U7')
-    control[drawn[:(decision == 'drop').sum()]] = 'drop'
+    control[drawn[: (decision == 'drop').sum()]] = 'drop'
     return control
 
 
@@ -124,8 +133,10 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 def read_rows(path: str) -> List[dict]:
     rows = read_score_rows(path)
     if 'clean_label' not in rows[0]:
-        raise SystemExit(f'{path} has no clean_label: it must be the '
-                         'sample_scores.csv of a config with label_noise.')
+        raise SystemExit(
+            f'{path} has no clean_label: it must be the '
+            'sample_scores.csv of a config with label_noise.'
+        )
     return rows
 
 
@@ -137,8 +148,8 @@ def columns(rows: List[dict]) -> Dict[str, np.ndarray]:
     table['decision'] = np.array([row['decision'] for row in rows])
     table['noise_score'] = np.array([float(r['noise_score']) for r in rows])
     table['candidate'] = np.array(
-        [int(float(r.get('candidate') or r['decision'] != 'keep'))
-         for r in rows])
+        [int(float(r.get('candidate') or r['decision'] != 'keep')) for r in rows]
+    )
     return table
 
 
@@ -156,54 +167,84 @@ def figures(args) -> None:
     names = [osp.basename(osp.dirname(osp.abspath(p))) for p in args.tables]
     if len(set(names)) < len(names):
         names = args.tables
-    tables = {
-        name: columns(read_rows(path))
-        for name, path in zip(names, args.tables)
-    }
+    tables = {name: columns(read_rows(path)) for name, path in zip(names, args.tables)}
     lines, results = [], []
     for name, table in tables.items():
         found, became = detection(table), outcome(table)
         area = '' if found['auroc'] is None else f'{found["auroc"]:.3f}'
-        lines.append([
-            name, found['candidates'], area,
-            *(f'{found[k]:.3f}' for k in ('precision', 'recall', 'f1'))
-        ])
-        results.append([
-            name, became['left'],
-            *(percent(became[k]) for k in ('wrong_before', 'wrong_after',
-                                           'right_kept', 'changed_right'))
-        ])
-    print(markdown(['', 'candidates', 'AUROC', 'precision', 'recall', 'F1'],
-                   lines) + '\n')
-    head = ['', 'samples left', 'wrong before, %', 'wrong after, %',
-            'right ones kept, %', 'right among changed, %']
+        lines.append(
+            [
+                name,
+                found['candidates'],
+                area,
+                *(f'{found[k]:.3f}' for k in ('precision', 'recall', 'f1')),
+            ]
+        )
+        results.append(
+            [
+                name,
+                became['left'],
+                *(
+                    percent(became[k])
+                    for k in (
+                        'wrong_before',
+                        'wrong_after',
+                        'right_kept',
+                        'changed_right',
+                    )
+                ),
+            ]
+        )
+    print(
+        markdown(['', 'candidates', 'AUROC', 'precision', 'recall', 'F1'], lines) + '\n'
+    )
+    head = [
+        '',
+        'samples left',
+        'wrong before, %',
+        'wrong after, %',
+        'right ones kept, %',
+        'right among changed, %',
+    ]
     print(markdown(head, results))
     for name, table in tables.items():
         # Of a class: samples that really are of it.
         print(f'\n{name}, by clean label\n')
-        print(markdown(head, [[
-            label, *(v if isinstance(v, int) else percent(v)
-                     for v in list(outcome(
-                         table, table['clean_label'] == label).values())[1:])
-        ] for label in np.unique(table['clean_label']).tolist()]))
+        print(
+            markdown(
+                head,
+                [
+                    [
+                        label,
+                        *(
+                            v if isinstance(v, int) else percent(v)
+                            for v in list(
+                                outcome(table, table['clean_label'] == label).values()
+                            )[1:]
+                        ),
+                    ]
+                    for label in np.unique(table['clean_label']).tolist()
+                ],
+            )
+        )
 
 
 def control(args) -> None:
     if osp.exists(args.out):
         raise SystemExit(f'{args.out} is there already; choose another --out.')
     rows = read_rows(args.table)
-    decisions = random_drops(np.array([r['decision'] for r in rows]),
-                             args.seed)
+    decisions = random_drops(np.array([r['decision'] for r in rows]), args.seed)
     for row, decision in zip(rows, decisions):
         row['decision'] = str(decision)
-        row['suggested_label'] = -1 if decision == 'drop' else \
-            row['given_label']
+        row['suggested_label'] = -1 if decision == 'drop' else row['given_label']
     folder = osp.dirname(args.out)
     if folder:
         os.makedirs(folder, exist_ok=True)
     write_atomic(args.out, format_table(rows))
-    print(f'{args.out}: {(decisions == "drop").sum()} of {len(rows)} samples '
-          'dropped at random.')
+    print(
+        f'{args.out}: {(decisions == "drop").sum()} of {len(rows)} samples '
+        'dropped at random.'
+    )
 
 
 # -- cleanlab -----------------------------------------------------------------
@@ -212,8 +253,7 @@ def rescale(cfg: Config, epochs: int) -> None:
     factor = epochs / cfg.train_cfg.max_epochs
     cfg.train_cfg.max_epochs = epochs
     schedulers = cfg.get('param_scheduler') or []
-    for scheduler in [schedulers] if isinstance(schedulers, dict) else \
-            schedulers:
+    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
         for key in ('T_max', 'total_steps', 'begin', 'end', 'milestones'):
             value = scheduler.get(key)
             if isinstance(value, list):
@@ -235,23 +275,30 @@ def judge_with_cleanlab(args) -> None:
     from mmengine.registry import init_default_scope
 
     from mmfer.registry import DATASETS
+
     args.work_dir = args.out
     cfg = finish_config(load_training_config(args.config, args), args)
-    recipe = next((hook.get('base') for hook in cfg.get('custom_hooks', [])
-                   if hook['type'] in ('GAAVEHook', 'mmfer.GAAVEHook')), None)
+    recipe = next(
+        (
+            hook.get('base')
+            for hook in cfg.get('custom_hooks', [])
+            if hook['type'] in ('GAAVEHook', 'mmfer.GAAVEHook')
+        ),
+        None,
+    )
     cfg.custom_hooks = []
     cfg = Config(merge_options(cfg.to_dict(), recipe))
     if osp.isfile(osp.join(args.out, 'run.json')):
-        raise SystemExit(f'{args.out} holds results of tools/clean_labels.py; '
-                         'choose another --out.')
+        raise SystemExit(
+            f'{args.out} holds results of tools/clean_labels.py; choose another --out.'
+        )
     init_default_scope('mmfer')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
     still = unaugmented(dataset, pipeline)
     augmented = dataset
     if 'train_dataloader' in (recipe or {}):
-        augmented = with_pipeline(dataset,
-                                  cfg.train_dataloader.dataset.pipeline)
+        augmented = with_pipeline(dataset, cfg.train_dataloader.dataset.pipeline)
     ids, labels = dataset.sample_ids, dataset.get_gt_labels()
     epochs = args.epochs
     if args.like:
@@ -262,31 +309,41 @@ def judge_with_cleanlab(args) -> None:
     rescale(cfg, epochs)
     # For its log file and its seeds; nothing is trained by it.
     logger = build_runner(cfg).logger
-    logger.info(f'{args.folds} folds, {epochs} epochs each: '
-                f'{epochs * (args.folds - 1) * len(ids)} image passes')
+    logger.info(
+        f'{args.folds} folds, {epochs} epochs each: '
+        f'{epochs * (args.folds - 1) * len(ids)} image passes'
+    )
     seed = cfg.get('randomness', {}).get('seed') or 0
     # What another run left is not taken for this one's.
-    key = fingerprint(
-        dict(config=config_hash(cfg), labels=labels, folds=args.folds))[:8]
+    key = fingerprint(dict(config=config_hash(cfg), labels=labels, folds=args.folds))[
+        :8
+    ]
     fold = folds(labels, args.folds, seed)
     scores = np.zeros((len(ids), dataset.num_classes))
     for i in range(args.folds):
         mine = np.flatnonzero(fold != i)
         held = np.zeros(len(mine), dtype=bool)
-        held[draw_of_each_class(labels[mine], .1, seed)] = True
+        held[draw_of_each_class(labels[mine], 0.1, seed)] = True
 
         def view(base, rows):
-            return LabelView(base, ids[rows], labels[rows],
-                             dataset.num_classes)
+            return LabelView(base, ids[rows], labels[rows], dataset.num_classes)
 
         trained = train_classifier(
-            cfg, view(augmented, mine[~held]), dataset.num_classes,
-            osp.join(args.out, f'fold{i}-{key}'), seed, f'Fold {i + 1}',
-            logger, view(still, mine[held]), patience=epochs)
+            cfg,
+            view(augmented, mine[~held]),
+            dataset.num_classes,
+            osp.join(args.out, f'fold{i}-{key}'),
+            seed,
+            f'Fold {i + 1}',
+            logger,
+            view(still, mine[held]),
+            patience=epochs,
+        )
         asked = np.flatnonzero(fold == i)
         asked = asked[ids[asked].argsort()]
         _, scores[asked] = predict_view(
-            trained.model, view(still, asked), cfg.val_dataloader)
+            trained.model, view(still, asked), cfg.val_dataloader
+        )
     issue = find_label_issues(labels, scores)
     quality = get_label_quality_scores(labels, scores)
     clean = dataset.clean_labels
@@ -299,7 +356,8 @@ def judge_with_cleanlab(args) -> None:
             noise_score=f'{1 - quality[i]:.6g}',
             suggested_label=-1 if issue[i] else int(labels[i]),
             decision='drop' if issue[i] else 'keep',
-            clean_label='' if clean is None else int(clean[ids[i]]))
+            clean_label='' if clean is None else int(clean[ids[i]]),
+        )
         for i in range(len(ids))
     ]
     path = osp.join(args.out, 'sample_scores.csv')
@@ -309,8 +367,8 @@ def judge_with_cleanlab(args) -> None:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser('figures')
     command.add_argument('tables', nargs='+')
@@ -325,8 +383,10 @@ def parse_args() -> argparse.Namespace:
     command.add_argument('--out', required=True)
     command.add_argument('--folds', type=int, default=3)
     command.add_argument('--epochs', type=int, default=10)
-    command.add_argument('--like', help='record.json to take the number of '
-                         'image passes from, instead of --epochs')
+    command.add_argument(
+        '--like',
+        help='record.json to take the number of image passes from, instead of --epochs',
+    )
     add_runner_arguments(command)
     command.set_defaults(run=cleanlab)
     return parser.parse_args()

@@ -1,4 +1,5 @@
 """Trainings of a comparison: run them, read what they wrote, plot it."""
+
 import argparse
 import json
 import os
@@ -7,8 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
-                    Set)
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ Results = Dict[str, Dict[int, Any]]
 
 class Run(NamedTuple):
     """One training of a comparison."""
+
     row: str
     config: str
     seed: int
@@ -44,8 +45,7 @@ class Run(NamedTuple):
             settings = dataset.get(noise)
             # Annotators have a seed each, which stays.
             if settings and settings.type != 'Annotators':
-                options.append(
-                    f'train_dataloader.dataset.{noise}.seed={self.seed}')
+                options.append(f'train_dataloader.dataset.{noise}.seed={self.seed}')
         return [self.config, '--cfg-options', *options]
 
     @property
@@ -60,8 +60,12 @@ class Run(NamedTuple):
 
 
 # -- before the trainings -----------------------------------------------------
-def problems(runs: Sequence[Run], root: Path, metrics: Sequence[str],
-             done: Optional[Results] = None) -> List[str]:
+def problems(
+    runs: Sequence[Run],
+    root: Path,
+    metrics: Sequence[str],
+    done: Optional[Results] = None,
+) -> List[str]:
     """Find problems that would show only after the trainings.
 
     Args:
@@ -88,15 +92,17 @@ def problems(runs: Sequence[Run], root: Path, metrics: Sequence[str],
         try:
             cfg = run.settings
         except Exception as error:
-            found.append(f'{run.row}: {run.config} with {run.options} cannot '
-                         f'be read: {type(error).__name__}: {error}')
+            found.append(
+                f'{run.row}: {run.config} with {run.options} cannot '
+                f'be read: {type(error).__name__}: {error}'
+            )
             continue
         found += lacking(run.row, cfg, metrics)
         summary = (cfg.get('default_hooks') or {}).get('summary')
         if summary:
-            lengths.setdefault(
-                summary.get('last_k', SummaryHook().last_k), []).append(
-                    run.row)
+            lengths.setdefault(summary.get('last_k', SummaryHook().last_k), []).append(
+                run.row
+            )
     for run in runs:
         held = other_arguments(run, root) if Path(run.config).is_file() else ''
         if held:
@@ -108,24 +114,30 @@ def problems(runs: Sequence[Run], root: Path, metrics: Sequence[str],
                 lengths.setdefault(epochs, []).append(f'{row}_seed{seed}')
     if len(lengths) > 1:
         found.append(
-            'the runs average different numbers of last epochs: ' + '; '.join(
+            'the runs average different numbers of last epochs: '
+            + '; '.join(
                 f'{epochs} in {", ".join(dict.fromkeys(rows))}'
-                for epochs, rows in sorted(lengths.items())) +
-            '. Give them one number, as with --cfg-options '
+                for epochs, rows in sorted(lengths.items())
+            )
+            + '. Give them one number, as with --cfg-options '
             f'default_hooks.summary.last_k={max(lengths)}, or compare them in '
-            'separate folders (--root).')
+            'separate folders (--root).'
+        )
     return found
 
 
 def lacking(row: str, cfg: Config, metrics: Sequence[str]) -> List[str]:
     """Say what a config lacks for a table of ``metrics``."""
     if not (cfg.get('default_hooks') or {}).get('summary'):
-        return [f'{row} has no SummaryHook (default_hooks.summary), which '
-                'writes what the table shows.']
+        return [
+            f'{row} has no SummaryHook (default_hooks.summary), which '
+            'writes what the table shows.'
+        ]
     evaluators = cfg.get('val_evaluator')
     if not evaluators or not cfg.get('val_dataloader'):
-        return [f'{row} does not validate: it has no val_evaluator or no '
-                'val_dataloader.']
+        return [
+            f'{row} does not validate: it has no val_evaluator or no val_dataloader.'
+        ]
     if isinstance(evaluators, dict):
         evaluators = [evaluators]
     init_default_scope('mmfer')
@@ -133,14 +145,15 @@ def lacking(row: str, cfg: Config, metrics: Sequence[str]) -> List[str]:
     for evaluator in evaluators:
         metric = METRICS.build(evaluator)
         names = metric_names(
-            metric, cfg.get('data_preprocessor', {}).get('num_classes') or 10)
+            metric, cfg.get('data_preprocessor', {}).get('num_classes') or 10
+        )
         if names is None:
             prefixes.add(prefix_of(metric))
         else:
             known |= names
     return [
-        f'{row} has no metric {name!r}, only '
-        f'{", ".join(sorted(known | prefixes))}.' for name in metrics
+        f'{row} has no metric {name!r}, only {", ".join(sorted(known | prefixes))}.'
+        for name in metrics
         if name not in known and not name.startswith(tuple(prefixes))
     ]
 
@@ -158,10 +171,13 @@ def metric_names(metric, num_classes: int) -> Optional[Set[str]]:
     scores = torch.eye(num_classes)[[0, 0, 1, 1]]
     samples = [
         dict(
-            pred_score=score, pred_label=score.argmax(keepdim=True),
-            gt_label=torch.tensor([i % 2]), uncertainty=i / 4,
+            pred_score=score,
+            pred_label=score.argmax(keepdim=True),
+            gt_label=torch.tensor([i % 2]),
+            uncertainty=i / 4,
             pred_va=torch.tensor([i / 4, -i / 4]),
-            gt_va=np.array([i / 4, -i / 4]))
+            gt_va=np.array([i / 4, -i / 4]),
+        )
         for i, score in enumerate(scores)
     ]
     try:
@@ -180,14 +196,16 @@ def prefix_of(metric) -> str:
 def other_arguments(run: Run, root: Path) -> str:
     """Say that a work dir holds another run; '' if it does not."""
     record = root / run.name / 'arguments.json'
-    if not record.is_file() or \
-            json.loads(record.read_text()) == run.arguments:
+    if not record.is_file() or json.loads(record.read_text()) == run.arguments:
         return ''
-    return (f'{run.name}: {record.parent} holds a run with other arguments '
-            f'({record.read_text()}); choose another --root')
+    return (
+        f'{run.name}: {record.parent} holds a run with other arguments '
+        f'({record.read_text()}); choose another --root'
+    )
 
 
 # -- the trainings ------------------------------------------------------------
+
 
 def execute(run: Run, root: Path, threads: int) -> int:
     """Train one run, or go on with it; its output goes to a log."""
@@ -204,15 +222,20 @@ def execute(run: Run, root: Path, threads: int) -> int:
         return 0
     record.write_text(json.dumps(run.arguments))
     command = [
-        sys.executable, 'tools/train.py', *run.arguments, '--work-dir',
-        str(work_dir), '--resume'
+        sys.executable,
+        'tools/train.py',
+        *run.arguments,
+        '--work-dir',
+        str(work_dir),
+        '--resume',
     ]
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     start = time.time()
     print(f'{run.name}: started', flush=True)
     with open(work_dir / 'output.log', 'a') as log:
         code = subprocess.call(
-            command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment
+        )
     minutes = (time.time() - start) / 60
     state = 'done' if code == 0 else f'FAILED, see {work_dir}/output.log'
     print(f'{run.name}: {state} after {minutes:.0f} min', flush=True)
@@ -223,9 +246,7 @@ def execute_all(runs: List[Run], root: Path, jobs: int) -> int:
     """Train them, ``jobs`` at a time; how many failed."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ThreadPoolExecutor(jobs) as pool:
-        return sum(
-            map(bool, pool.map(lambda run: execute(run, root, threads),
-                               runs)))
+        return sum(map(bool, pool.map(lambda run: execute(run, root, threads), runs)))
 
 
 def read_runs(root: Path, file: str) -> Results:
@@ -242,23 +263,28 @@ def read_runs(root: Path, file: str) -> Results:
     return found
 
 
-def differences(runs: Dict[int, Any], baseline: Dict[int, Any],
-                value: Callable[[Any], Optional[float]]) -> List[float]:
+def differences(
+    runs: Dict[int, Any],
+    baseline: Dict[int, Any],
+    value: Callable[[Any], Optional[float]],
+) -> List[float]:
     """Subtract a baseline from runs with the same seeds.
 
     Pairs without a value, or whose values are means of different numbers of
     last epochs, take no part.
     """
     return [
-        value(run) - value(baseline[seed]) for seed, run in runs.items()
-        if seed in baseline and None not in (value(run), value(baseline[seed]))
+        value(run) - value(baseline[seed])
+        for seed, run in runs.items()
+        if seed in baseline
+        and None not in (value(run), value(baseline[seed]))
         and tail_epochs(run) == tail_epochs(baseline[seed])
     ]
 
 
-def plot(histories: Results,
-         value: Callable[[dict], Optional[float]], label: str,
-         out: Path) -> None:
+def plot(
+    histories: Results, value: Callable[[dict], Optional[float]], label: str, out: Path
+) -> None:
     """Course of a value, a line per row, a band over seeds.
 
     Args:
@@ -268,12 +294,20 @@ def plot(histories: Results,
         out (Path): Image to write.
     """
     import matplotlib
+
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
     # Okabe and Ito's colours, told apart by the colour-blind.
-    colours = ('#000000', '#E69F00', '#0072B2', '#009E73', '#CC79A7',
-               '#56B4E9', '#D55E00')
+    colours = (
+        '#000000',
+        '#E69F00',
+        '#0072B2',
+        '#009E73',
+        '#CC79A7',
+        '#56B4E9',
+        '#D55E00',
+    )
     figure, axes = plt.subplots(figsize=(6.4, 4), layout='constrained')
     styles = [(c, s) for s in ('-', '--', ':') for c in colours]
     drawn = 0
@@ -292,14 +326,23 @@ def plot(histories: Results,
         colour, style = styles[drawn % len(styles)]
         drawn += 1
         axes.plot(
-            epochs, values.mean(0), style, color=colour,
-            label=f'{row} ({len(values)} seed{"s" * (len(values) > 1)})')
+            epochs,
+            values.mean(0),
+            style,
+            color=colour,
+            label=f'{row} ({len(values)} seed{"s" * (len(values) > 1)})',
+        )
         if len(values) > 1:
             axes.fill_between(
-                epochs, values.min(0), values.max(0), color=colour, alpha=.2,
-                linewidth=0)
+                epochs,
+                values.min(0),
+                values.max(0),
+                color=colour,
+                alpha=0.2,
+                linewidth=0,
+            )
     axes.set(xlabel='epoch', ylabel=label)
-    axes.grid(alpha=.3)
+    axes.grid(alpha=0.3)
     if drawn:
         axes.legend(frameon=False)
     else:

@@ -34,6 +34,7 @@ allocator, and the running sum has a maximum: the same quantity as on CUDA,
 and the same in each run. Not in it are work spaces that oneDNN allocates for
 itself.
 """
+
 import argparse
 import gc
 import json
@@ -63,17 +64,18 @@ from mmfer.registry import MODELS
 from mmfer.utils.devices import add_device_argument, synchronize
 
 CONFIGS = osp.join(
-    osp.dirname(osp.abspath(__file__)), osp.pardir, osp.pardir, 'configs')
+    osp.dirname(osp.abspath(__file__)), osp.pardir, osp.pardir, 'configs'
+)
 # Method: folder of its configs and what is changed in them.
 METHODS = dict(
     ce=('ce', {}),
     rul=('rul', {}),
     alum=('alum', {}),
-    alum_gate1=('alum', {'model.latent_compensation.prob': 1.}),
-    resup=('resup', {}))
+    alum_gate1=('alum', {'model.latent_compensation.prob': 1.0}),
+    resup=('resup', {}),
+)
 # Slower one first.
-RATIOS = (('rul', 'ce'), ('alum', 'rul'), ('alum_gate1', 'rul'),
-          ('resup', 'ce'))
+RATIOS = (('rul', 'ce'), ('alum', 'rul'), ('alum_gate1', 'rul'), ('resup', 'ce'))
 WARMUP_STEPS = 2
 MIB = 2**20
 
@@ -87,6 +89,7 @@ class Setting:
         px (int): Side of an image.
         batch_size (int): Images per step.
     """
+
     config: str
     px: int
     batch_size: int
@@ -95,8 +98,7 @@ class Setting:
 def load_config(method: str, setting: Setting, precision: str) -> Config:
     """The training config of a method, without pretrained weights."""
     folder, changes = METHODS[method]
-    cfg = Config.fromfile(
-        osp.join(CONFIGS, setting.config.format(method=folder)))
+    cfg = Config.fromfile(osp.join(CONFIGS, setting.config.format(method=folder)))
     cfg.merge_from_dict(changes)
     for network in networks_of(cfg.model):
         network.backbone.init_cfg = None
@@ -118,15 +120,15 @@ def networks_of(model: dict) -> List[dict]:
 class Trainer:
     """A model, its optimizer and a batch, ready to step."""
 
-    def __init__(self, method: str, setting: Setting, precision: str,
-                 device: torch.device):
+    def __init__(
+        self, method: str, setting: Setting, precision: str, device: torch.device
+    ):
         cfg = load_config(method, setting, precision)
         torch.manual_seed(0)
         self.model = MODELS.build(cfg.model)
         self.model.init_weights()
         self.model.to(device).train()
-        self.optim_wrapper = build_optim_wrapper(self.model,
-                                                 cfg.optim_wrapper)
+        self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
         if hasattr(self.optim_wrapper, 'device_type'):
             # It takes the best device there is, not the one asked for.
             self.optim_wrapper.device_type = device.type
@@ -135,8 +137,7 @@ class Trainer:
             # Past the warm-up, with something to weigh by.
             self.model.start_epoch(self.model.warmup_epochs)
             self.model.fit_noise_models(random_agreements(1000))
-        self.batch = random_batch(cfg.data_preprocessor, setting.batch_size,
-                                  device)
+        self.batch = random_batch(cfg.data_preprocessor, setting.batch_size, device)
 
     def step(self) -> None:
         """Forward, backward and update."""
@@ -151,8 +152,7 @@ class Trainer:
     def resident_bytes(self) -> int:
         """Bytes held between two steps: weights, moments, images."""
         tensors = [*self.model.parameters(), *self.model.buffers()]
-        tensors += [p.grad for p in self.model.parameters()
-                    if p.grad is not None]
+        tensors += [p.grad for p in self.model.parameters() if p.grad is not None]
         for state in self.optim_wrapper.optimizer.state.values():
             tensors += [v for v in state.values() if torch.is_tensor(v)]
         tensors.append(self.batch['inputs'])
@@ -163,37 +163,41 @@ def random_batch(cfg: dict, batch_size: int, device: torch.device) -> dict:
     """Random images and labels, as a data loader collates them."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randint(
-        256, (batch_size, *cfg.input_shape),
-        dtype=torch.uint8,
-        generator=generator)
-    labels = torch.randint(
-        cfg.num_classes, (batch_size, ), generator=generator)
+        256, (batch_size, *cfg.input_shape), dtype=torch.uint8, generator=generator
+    )
+    labels = torch.randint(cfg.num_classes, (batch_size,), generator=generator)
     return dict(
         inputs=inputs.to(device),
         data_samples=[
-            DataSample(metainfo=dict(sample_id=i)).set_gt_label(label).to(
-                device) for i, label in enumerate(labels)
-        ])
+            DataSample(metainfo=dict(sample_id=i)).set_gt_label(label).to(device)
+            for i, label in enumerate(labels)
+        ],
+    )
 
 
 def random_agreements(count: int) -> torch.Tensor:
     """Similarities of two networks, some clean and some noisy, (2, N)."""
     generator = torch.Generator().manual_seed(0)
     share = torch.rand(2, count, generator=generator)
-    wrong = torch.rand(2, count, generator=generator) < .3
+    wrong = torch.rand(2, count, generator=generator) < 0.3
     return torch.where(wrong, share**4, 1 - share**4)
 
 
-def seconds_of(work: Callable[[], None], repeat: int,
-               synchronize: Callable[[], None]) -> float:
+def seconds_of(
+    work: Callable[[], None], repeat: int, synchronize: Callable[[], None]
+) -> float:
     """Median time of several calls."""
     seconds = interleave(dict(work=work), repeat, 1, synchronize)
     return float(np.median(seconds['work']))
 
 
-def resup_shares(trainer: Trainer, batch_size: int, step: float,
-                 samples: int,
-                 synchronize: Callable[[], None]) -> Dict[str, float]:
+def resup_shares(
+    trainer: Trainer,
+    batch_size: int,
+    step: float,
+    samples: int,
+    synchronize: Callable[[], None],
+) -> Dict[str, float]:
     """Cost of weighing and of a refit, beside the steps.
 
     Args:
@@ -204,10 +208,10 @@ def resup_shares(trainer: Trainer, batch_size: int, step: float,
         synchronize (Callable): Waits until the device is done.
     """
     model = trainer.model
-    labels = torch.arange(batch_size, device=trainer.device) % \
-        model.num_classes
+    labels = torch.arange(batch_size, device=trainer.device) % model.num_classes
     log_prob = torch.randn(
-        2, batch_size, model.num_classes, device=trainer.device).log_softmax(2)
+        2, batch_size, model.num_classes, device=trainer.device
+    ).log_softmax(2)
     agreements = random_agreements(samples).numpy()
     ids = np.random.default_rng(0).permutation(samples)
 
@@ -221,12 +225,16 @@ def resup_shares(trainer: Trainer, batch_size: int, step: float,
     epoch = step * samples / batch_size
     return dict(
         weighing=float(f'{seconds_of(weigh, 50, synchronize) / step:.3g}'),
-        refit=float(f'{seconds_of(refit, 5, synchronize) / epoch:.3g}'))
+        refit=float(f'{seconds_of(refit, 5, synchronize) / epoch:.3g}'),
+    )
 
 
-def interleave(steps: Mapping[str, Callable[[], None]], rounds: int,
-               repeat: int,
-               synchronize: Callable[[], None]) -> Dict[str, List[float]]:
+def interleave(
+    steps: Mapping[str, Callable[[], None]],
+    rounds: int,
+    repeat: int,
+    synchronize: Callable[[], None],
+) -> Dict[str, List[float]]:
     """Let all take turns and time them.
 
     Args:
@@ -259,12 +267,12 @@ def quartiles(values: Sequence[float]) -> Dict[str, float]:
     }
 
 
-def time_ratios(
-        seconds: Mapping[str, List[float]]) -> Dict[str, Dict[str, float]]:
+def time_ratios(seconds: Mapping[str, List[float]]) -> Dict[str, Dict[str, float]]:
     """Quotients of the times of one round, over the rounds."""
     return {
         f'{a}/{b}': quartiles(np.divide(seconds[a], seconds[b]))
-        for a, b in RATIOS if a in seconds and b in seconds
+        for a, b in RATIOS
+        if a in seconds and b in seconds
     }
 
 
@@ -275,29 +283,30 @@ def allocation_peak(changes: Sequence[int]) -> int:
 
 def cpu_growth(step: Callable[[], None]) -> int:
     """Bytes by which tensors on the CPU grow at most during a step."""
-    with profile(
-            activities=[ProfilerActivity.CPU], profile_memory=True) as run:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as run:
         step()
     events = [
-        event for event in run.profiler.kineto_results.events()
+        event
+        for event in run.profiler.kineto_results.events()
         if event.name() == '[memory]'
     ]
     events.sort(key=lambda event: event.start_ns())
     if not events:
         raise RuntimeError(
             "torch's profiler reports no allocations, so memory cannot be "
-            'measured on this CPU; leave it out with --memory-steps 0.')
+            'measured on this CPU; leave it out with --memory-steps 0.'
+        )
     return allocation_peak([event.nbytes() for event in events])
 
 
-def peak_memory(build: Callable[[], Trainer], steps: int,
-                device: torch.device) -> Optional[int]:
+def peak_memory(
+    build: Callable[[], Trainer], steps: int, device: torch.device
+) -> Optional[int]:
     """Bytes that a method needs in training; None without steps."""
     if not steps:
         return None
     gc.collect()
-    before = torch.cuda.memory_allocated(
-        device) if device.type == 'cuda' else 0
+    before = torch.cuda.memory_allocated(device) if device.type == 'cuda' else 0
     trainer = build()
     for _ in range(WARMUP_STEPS):
         trainer.step()
@@ -325,7 +334,8 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict:
     for method in args.methods:
         progress(f'{setting.px} px: memory of {method}')
         memory[method] = peak_memory(
-            lambda method=method: build(method), args.memory_steps, device)
+            lambda method=method: build(method), args.memory_steps, device
+        )
     trainers = {method: build(method) for method in args.methods}
     for method, trainer in trainers.items():
         progress(f'{setting.px} px: warm-up of {method}')
@@ -334,7 +344,10 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict:
     progress(f'{setting.px} px: {args.pairs} rounds')
     seconds = interleave(
         {method: trainer.step for method, trainer in trainers.items()},
-        args.pairs, args.steps, partial(synchronize, device))
+        args.pairs,
+        args.steps,
+        partial(synchronize, device),
+    )
     medians = {m: float(np.median(values)) for m, values in seconds.items()}
     result = dict(
         px=setting.px,
@@ -348,21 +361,27 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict:
         seconds_per_step={
             method: [float(f'{value:.5g}') for value in values]
             for method, values in seconds.items()
-        })
+        },
+    )
     if 'resup' in trainers:
         result['resup_share'] = resup_shares(
-            trainers['resup'], setting.batch_size, medians['resup'],
-            args.samples, partial(synchronize, device))
+            trainers['resup'],
+            setting.batch_size,
+            medians['resup'],
+            args.samples,
+            partial(synchronize, device),
+        )
     if args.memory_steps:
         result.update(
             peak_memory_mib={
-                method: round(value / MIB, 2)
-                for method, value in memory.items()
+                method: round(value / MIB, 2) for method, value in memory.items()
             },
             memory_ratio={
                 f'{a}/{b}': float(f'{memory[a] / memory[b]:.5g}')
-                for a, b in RATIOS if a in memory and b in memory
-            })
+                for a, b in RATIOS
+                if a in memory and b in memory
+            },
+        )
     return result
 
 
@@ -373,7 +392,8 @@ def describe_machine(device: torch.device) -> dict:
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
-        device=str(device))
+        device=str(device),
+    )
     if hasattr(os, 'getloadavg'):
         # Ratios from a busy machine are worth less; let readers see it.
         machine['load_before'] = round(os.getloadavg()[0], 2)
@@ -398,67 +418,76 @@ def progress(text: str) -> None:
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Compare training speed and memory of methods')
+        description='Compare training speed and memory of methods'
+    )
     parser.add_argument(
         '--methods',
         nargs='+',
         choices=METHODS,
         default=list(METHODS),
-        help='methods to compare')
+        help='methods to compare',
+    )
     parser.add_argument(
         '--settings',
         nargs='+',
         choices=['r18', 'small'],
         default=['r18', 'small'],
-        help='networks: ResNet-18 at 224 px, the small one at 44 px')
+        help='networks: ResNet-18 at 224 px, the small one at 44 px',
+    )
     parser.add_argument(
         '--pairs',
         type=int,
         default=30,
-        help='rounds in which every method takes its turn')
-    parser.add_argument(
-        '--steps', type=int, default=1, help='training steps per turn')
+        help='rounds in which every method takes its turn',
+    )
+    parser.add_argument('--steps', type=int, default=1, help='training steps per turn')
     parser.add_argument(
         '--memory-steps',
         type=int,
         default=3,
-        help='steps of which the largest memory counts; 0 leaves it out')
+        help='steps of which the largest memory counts; 0 leaves it out',
+    )
     parser.add_argument(
         '--samples',
         type=int,
         default=28153,
-        help="images of an epoch, for ReSup's refit; FERPlus by default")
-    parser.add_argument(
-        '--px', type=int, default=224, help='image size of r18')
+        help="images of an epoch, for ReSup's refit; FERPlus by default",
+    )
+    parser.add_argument('--px', type=int, default=224, help='image size of r18')
     parser.add_argument(
         '--batch-size',
         type=int,
-        help='batch size of r18; 16 on a CPU and 128 on CUDA by default')
+        help='batch size of r18; 16 on a CPU and 128 on CUDA by default',
+    )
+    parser.add_argument('--small-px', type=int, default=44, help='image size of small')
     parser.add_argument(
-        '--small-px', type=int, default=44, help='image size of small')
-    parser.add_argument(
-        '--small-batch-size',
-        type=int,
-        default=128,
-        help='batch size of small')
+        '--small-batch-size', type=int, default=128, help='batch size of small'
+    )
     parser.add_argument(
         '--precision',
         choices=['config', 'float32', 'bfloat16'],
         default='config',
-        help="of the forward pass; by default each config's own")
+        help="of the forward pass; by default each config's own",
+    )
     add_device_argument(parser)
     parser.add_argument(
-        '--threads', type=int, help="CPU threads; torch's choice by default")
+        '--threads', type=int, help="CPU threads; torch's choice by default"
+    )
     args = parser.parse_args(argv)
     if args.batch_size is None:
         args.batch_size = 16 if args.device.type == 'cpu' else 128
     # Batch statistics of one image are undefined.
-    for name, least in (('pairs', 1), ('steps', 1), ('memory_steps', 0),
-                        ('px', 8), ('small_px', 8), ('batch_size', 2),
-                        ('small_batch_size', 2)):
+    for name, least in (
+        ('pairs', 1),
+        ('steps', 1),
+        ('memory_steps', 0),
+        ('px', 8),
+        ('small_px', 8),
+        ('batch_size', 2),
+        ('small_batch_size', 2),
+    ):
         if getattr(args, name) < least:
-            parser.error(
-                f'--{name.replace("_", "-")} must be at least {least}')
+            parser.error(f'--{name.replace("_", "-")} must be at least {least}')
     return args
 
 
@@ -470,17 +499,17 @@ def run(args: argparse.Namespace) -> dict:
     # A line for each parameter of each model would drown the progress.
     MMLogger.get_instance('mmengine', log_level='WARNING')
     settings = dict(
-        r18=Setting('{method}/{method}_r18_rafdb.py', args.px,
-                    args.batch_size),
-        small=Setting('{method}/{method}_r18_ferplus.py', args.small_px,
-                      args.small_batch_size))
+        r18=Setting('{method}/{method}_r18_rafdb.py', args.px, args.batch_size),
+        small=Setting(
+            '{method}/{method}_r18_ferplus.py', args.small_px, args.small_batch_size
+        ),
+    )
     return dict(
         machine=describe_machine(args.device),
         pairs=args.pairs,
         steps=args.steps,
-        settings={
-            name: measure(settings[name], args) for name in args.settings
-        })
+        settings={name: measure(settings[name], args) for name in args.settings},
+    )
 
 
 def main(argv: Optional[List[str]] = None) -> None:

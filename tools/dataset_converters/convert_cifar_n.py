@@ -11,6 +11,7 @@ batches. ``KEY`` chooses the labels: ``aggre_label``, ``random_label1`` to
 
 The file is loaded without running anything that is in it.
 """
+
 import argparse
 import hashlib
 import io
@@ -23,7 +24,7 @@ from typing import Dict, List, Optional
 import numpy as np
 import torch
 
-from mmfer.compat import write_atomic
+from mmfer.utils.files import write_atomic
 
 INTEGERS = ('int8', 'int16', 'int32', 'int64', 'uint8')
 
@@ -34,9 +35,11 @@ def numpy_globals() -> list:
     reconstruct = np.zeros(1).__reduce__()[0]
     dtypes = {type(np.dtype(name)) for name in INTEGERS}
     return [
-        np.ndarray, np.dtype, *dtypes,
+        np.ndarray,
+        np.dtype,
+        *dtypes,
         (reconstruct, 'numpy.core.multiarray._reconstruct'),
-        (reconstruct, 'numpy._core.multiarray._reconstruct')
+        (reconstruct, 'numpy._core.multiarray._reconstruct'),
     ]
 
 
@@ -55,18 +58,21 @@ def load_label_sets(data: bytes) -> Dict[str, np.ndarray]:
     try:
         with torch.serialization.safe_globals(numpy_globals()):
             content = torch.load(
-                io.BytesIO(data), map_location='cpu', weights_only=True)
+                io.BytesIO(data), map_location='cpu', weights_only=True
+            )
     except pickle.UnpicklingError:
         # torch's own message advises to load such a file regardless.
         raise ValueError(
             'it holds something else than arrays of integers, and loading '
             'that could run code. Download CIFAR-10_human.pt or '
-            'CIFAR-100_human.pt from its publisher again.') from None
+            'CIFAR-100_human.pt from its publisher again.'
+        ) from None
     # Loading what torch did not save can raise nearly anything.
     except Exception as error:
         raise ValueError(
             f'it is not a whole torch file ({type(error).__name__}). Download '
-            'it from its publisher again.') from error
+            'it from its publisher again.'
+        ) from error
     found = {}
     for key, value in content.items() if isinstance(content, dict) else ():
         value = np.asarray(value)
@@ -76,7 +82,8 @@ def load_label_sets(data: bytes) -> Dict[str, np.ndarray]:
         raise ValueError(
             f'it holds a {type(content).__name__} without label arrays, '
             'where CIFAR-N has a dict of them. Is it CIFAR-10_human.pt or '
-            'CIFAR-100_human.pt?')
+            'CIFAR-100_human.pt?'
+        )
     return found
 
 
@@ -94,23 +101,25 @@ def format_list(labels: np.ndarray, source: str) -> str:
 def convert(args: argparse.Namespace) -> None:
     """Load, choose, check, write, report."""
     if not osp.isfile(args.src):
-        raise ValueError('there is no such file. Download it from its '
-                         'publisher first.')
+        raise ValueError('there is no such file. Download it from its publisher first.')
     if osp.exists(args.dst) and osp.samefile(args.src, args.dst):
         raise ValueError('it would overwrite itself: choose another DST.')
     with open(args.src, 'rb') as file:
         data = file.read()
     label_sets = load_label_sets(data)
     if args.key not in label_sets:
-        raise ValueError(f'it has no {args.key!r}. Choose --key from '
-                         f'{", ".join(label_sets)}.')
+        raise ValueError(
+            f'it has no {args.key!r}. Choose --key from {", ".join(label_sets)}.'
+        )
     labels = label_sets[args.key]
     if labels.min() < 0:
-        raise ValueError(f'{args.key!r} has the label {labels.min()}; they '
-                         'count from 0.')
+        raise ValueError(
+            f'{args.key!r} has the label {labels.min()}; they count from 0.'
+        )
     digest = hashlib.sha256(data).hexdigest()
     text = format_list(
-        labels, f'{args.key} of {osp.basename(args.src)}, sha256 {digest}')
+        labels, f'{args.key} of {osp.basename(args.src)}, sha256 {digest}'
+    )
     write_atomic(args.dst, text.encode())
     print(f'{args.dst}: {len(labels)} labels')
     clean = label_sets.get('clean_label')
@@ -120,11 +129,11 @@ def convert(args: argparse.Namespace) -> None:
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Turn a label set of CIFAR-N into a plain list')
+        description='Turn a label set of CIFAR-N into a plain list'
+    )
     parser.add_argument('src', metavar='SRC', help='the published file')
     parser.add_argument('dst', metavar='DST', help='the list to write')
-    parser.add_argument(
-        '--key', required=True, help='which labels, e.g. worse_label')
+    parser.add_argument('--key', required=True, help='which labels, e.g. worse_label')
     return parser.parse_args(argv)
 
 
@@ -135,7 +144,8 @@ def main(argv: Optional[List[str]] = None) -> None:
     except (ValueError, OSError) as error:
         sys.stdout.flush()
         raise SystemExit(
-            f'{args.src}: {error}{os.linesep}Nothing was written.') from None
+            f'{args.src}: {error}{os.linesep}Nothing was written.'
+        ) from None
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ writes ``train/*.png`` and ``test/*.png``, ``train.txt`` with wrong labels
 labels of your own look like to ``ImageList``. ``train_clean.txt`` is for
 comparison only.
 """
+
 import argparse
 import os
 import os.path as osp
@@ -15,21 +16,22 @@ import cv2
 from mmengine.registry import init_default_scope
 
 from mmfer.cli import run_tool
-from mmfer.compat import write_atomic
 from mmfer.datasets.lists import write_label_list
 from mmfer.registry import DATASETS
+from mmfer.utils.files import write_atomic
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--out', default='data/faces', help='a new folder')
     parser.add_argument('--train', type=int, default=4000, metavar='N')
     parser.add_argument('--test', type=int, default=1000, metavar='N')
     parser.add_argument('--size', type=int, default=48, help='in pixels')
-    parser.add_argument('--noise', type=float, default=0.3,
-                        help='share of wrong training labels')
+    parser.add_argument(
+        '--noise', type=float, default=0.3, help='share of wrong training labels'
+    )
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     if osp.exists(args.out) and os.listdir(args.out):
@@ -43,9 +45,11 @@ def main() -> None:
                 num_samples=count,
                 size=args.size,
                 seed=args.seed,
-                label_noise=dict(
-                    type='SymmetricNoise', rate=args.noise, seed=args.seed)
-                if split == 'train' else None))
+                label_noise=dict(type='SymmetricNoise', rate=args.noise, seed=args.seed)
+                if split == 'train'
+                else None,
+            )
+        )
         dataset.full_init()
         os.makedirs(osp.join(args.out, split))
         names = []
@@ -58,8 +62,8 @@ def main() -> None:
             lists['train_clean'] = dataset.clean_labels
         for name, labels in lists.items():
             write_label_list(
-                osp.join(args.out, f'{name}.txt'), names, labels,
-                by_path=True)
+                osp.join(args.out, f'{name}.txt'), names, labels, by_path=True
+            )
         print(f'{args.out}/{split}: {count} images')
     classes = '\n'.join(dataset.metainfo['classes'])
     write_atomic(osp.join(args.out, 'classes.txt'), f'{classes}\n'.encode())

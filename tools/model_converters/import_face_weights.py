@@ -14,6 +14,7 @@ prefix='backbone')``. It is written when the whole trunk matches and not
 otherwise: loaders that skip what does not match train from scratch without
 a word.
 """
+
 import argparse
 import hashlib
 import io
@@ -32,8 +33,8 @@ import torch
 from mmpretrain.models.backbones.resnet import Bottleneck, ResNet
 from torch import Tensor
 
-from mmfer.compat import write_atomic
 from mmfer.registry import MODELS
+from mmfer.utils.files import write_atomic
 
 CONTAINERS = ('state_dict', 'model_state_dict', 'model')
 WRAPPERS = re.compile(r'(?:(?:module|backbone|model)\.)*')
@@ -60,6 +61,7 @@ class Report:
         classifier (list[str]): Source keys of a classifier, left out.
         unexpected (list[str]): All other source keys, left out.
     """
+
     prefix: str
     total: int
     state_dict: Dict[str, Tensor] = field(default_factory=dict)
@@ -84,11 +86,14 @@ class Report:
             ('wrong shape', self.mismatched),
             ('not in trunk', self.foreign),
             ('classifier', self.classifier),
-            ('unexpected', self.unexpected)):
+            ('unexpected', self.unexpected),
+        ):
             lines.append(f'{title + ":":<15} {len(names)}{shorten(names)}')
         if self.optional:
-            lines.append(f'{len(self.optional)} counters {OPTIONAL} are '
-                         'absent, which does no harm.')
+            lines.append(
+                f'{len(self.optional)} counters {OPTIONAL} are '
+                'absent, which does no harm.'
+            )
         return '\n'.join(lines)
 
 
@@ -102,9 +107,9 @@ def shorten(names: List[str], limit: int = 6) -> str:
     return f' ({text})'
 
 
-def convert(state_dict: Mapping[str, Tensor],
-            reference: Shapes,
-            prefix: Optional[str] = None) -> Report:
+def convert(
+    state_dict: Mapping[str, Tensor], reference: Shapes, prefix: Optional[str] = None
+) -> Report:
     """Match a torchvision-keyed state dict with a backbone.
 
     torchvision's ResNets and mmpretrain's of the depths 18 to 152 have the
@@ -128,15 +133,15 @@ def convert(state_dict: Mapping[str, Tensor],
     report = Report(prefix, len(reference))
     trunk = {key.partition('.')[0] for key in reference}
     for name, value in state_dict.items():
-        key = name[len(prefix):] if name.startswith(prefix) else None
-        bare = name[WRAPPERS.match(name).end():]
+        key = name[len(prefix) :] if name.startswith(prefix) else None
+        bare = name[WRAPPERS.match(name).end() :]
         if key in reference:
             if tuple(value.shape) == tuple(reference[key]):
                 report.state_dict[key] = value
             else:
                 report.mismatched.append(
-                    f'{key}: {tuple(value.shape)} instead of '
-                    f'{tuple(reference[key])}')
+                    f'{key}: {tuple(value.shape)} instead of {tuple(reference[key])}'
+                )
         elif key is not None and key.partition('.')[0] in trunk:
             report.foreign.append(name)
         elif bare.partition('.')[0] in CLASSIFIERS:
@@ -145,8 +150,7 @@ def convert(state_dict: Mapping[str, Tensor],
             report.unexpected.append(name)
     for key in reference:
         if prefix + key not in state_dict:
-            (report.optional
-             if key.endswith(OPTIONAL) else report.missing).append(key)
+            (report.optional if key.endswith(OPTIONAL) else report.missing).append(key)
     return report
 
 
@@ -155,13 +159,14 @@ def find_prefix(names: Iterable[str], reference: Shapes) -> str:
     found = Counter()
     for name in names:
         prefix = WRAPPERS.match(name).group()
-        if name[len(prefix):] in reference:
+        if name[len(prefix) :] in reference:
             found[prefix] += 1
     if len(found) > 1:
         counts = ', '.join(f'{p!r} ({n} keys)' for p, n in found.items())
         raise ValueError(
             f'the file holds more than one trunk, under {counts}. Choose '
-            'one with --prefix.')
+            'one with --prefix.'
+        )
     return next(iter(found), '')
 
 
@@ -191,7 +196,8 @@ class ArrayUnpickler(pickle.Unpickler):
         except KeyError:
             raise pickle.UnpicklingError(
                 f'it asks for {module}.{name}, and weights consist of numpy '
-                'arrays alone') from None
+                'arrays alone'
+            ) from None
 
 
 def latin1_bytes(text: str, encoding: str = 'latin1') -> bytes:
@@ -215,30 +221,33 @@ ALLOWED = {
 
 def is_torch_file(data: bytes) -> bool:
     """Whether torch wrote this: a zip archive, or its older pickle."""
-    return data.startswith(b'PK\x03\x04') or \
-        b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19' in data[:32]
+    return (
+        data.startswith(b'PK\x03\x04')
+        or b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19' in data[:32]
+    )
 
 
 def load_torch(data: bytes, trust: bool) -> Any:
     """Content of a torch file; arbitrary objects only with ``trust``."""
     try:
-        return torch.load(
-            io.BytesIO(data), map_location='cpu', weights_only=True)
+        return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         if not trust:
             raise ValueError(
                 'it holds Python objects and cannot be loaded safely. If '
                 'you trust whoever made it, pass --trust-checkpoint. '
-                f'{str(error).splitlines()[0]}') from None
+                f'{str(error).splitlines()[0]}'
+            ) from None
     except (RuntimeError, EOFError) as error:
         raise ValueError(
             'torch cannot read it, so the download may be incomplete: get '
-            f'it again. {str(error).splitlines()[0]}') from None
+            f'it again. {str(error).splitlines()[0]}'
+        ) from None
     warnings.warn(
         'loading a checkpoint that can run code, as --trust-checkpoint asks',
-        stacklevel=2)
-    return torch.load(
-        io.BytesIO(data), map_location='cpu', weights_only=False)
+        stacklevel=2,
+    )
+    return torch.load(io.BytesIO(data), map_location='cpu', weights_only=False)
 
 
 def load_arrays(data: bytes) -> Any:
@@ -251,7 +260,8 @@ def load_arrays(data: bytes) -> Any:
             'it is neither a torch checkpoint nor a pickle of numpy arrays '
             f'({error}). Check that the download is complete and is not a '
             'web page, and convert other formats to a torch state dict '
-            'first.') from None
+            'first.'
+        ) from None
 
 
 def extract_state_dict(content: Any) -> Dict[str, Tensor]:
@@ -270,15 +280,15 @@ def extract_state_dict(content: Any) -> Dict[str, Tensor]:
                 value = np.asarray(value)
             if isinstance(value, np.ndarray) and value.dtype.kind in 'biuf':
                 # Of the machine's byte order, and owned by nobody else.
-                value = torch.from_numpy(
-                    value.astype(value.dtype.newbyteorder('=')))
+                value = torch.from_numpy(value.astype(value.dtype.newbyteorder('=')))
             if isinstance(value, Tensor):
                 tensors[str(name)] = value.detach()
     if not tensors:
         raise ValueError(
             f'it holds a {type(content).__name__} without tensors, where a '
             'state dict is expected. Save the state_dict() of the network '
-            'in a file of its own.')
+            'in a file of its own.'
+        )
     return tensors
 
 
@@ -287,16 +297,15 @@ def reference_shapes(backbone_type: str, depth: int) -> Shapes:
     if MODELS.get(backbone_type) is None:
         raise ValueError(
             f'--backbone-type: there is no backbone {backbone_type!r} in '
-            "mmfer or mmpretrain; 'ResNet' fits torchvision's names.")
+            "mmfer or mmpretrain; 'ResNet' fits torchvision's names."
+        )
     try:
         backbone = MODELS.build(dict(type=backbone_type, depth=depth))
     except (KeyError, TypeError) as error:
-        raise ValueError(f'--depth: {backbone_type} of depth {depth} cannot '
-                         f'be built ({error}).') from None
-    return {
-        key: tuple(value.shape)
-        for key, value in backbone.state_dict().items()
-    }
+        raise ValueError(
+            f'--depth: {backbone_type} of depth {depth} cannot be built ({error}).'
+        ) from None
+    return {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
 
 
 def refusal(report: Report, names: Iterable[str], depth: int) -> str:
@@ -305,23 +314,30 @@ def refusal(report: Report, names: Iterable[str], depth: int) -> str:
     if guess not in (None, depth):
         advice = f'Its blocks are those of a ResNet-{guess}: --depth {guess}.'
     elif not report.state_dict:
-        advice = ("No name matches torchvision's. If only a wrapper stands "
-                  'before the names, give it with --prefix.')
+        advice = (
+            "No name matches torchvision's. If only a wrapper stands "
+            'before the names, give it with --prefix.'
+        )
     else:
-        advice = ("Only whole ResNets of torchvision's design can be "
-                  'imported: compare the names above with --backbone-type '
-                  'and --depth.')
-    return ('its trunk does not match: '
-            f'{len(report.missing)} entries are missing, '
-            f'{len(report.mismatched)} have another shape, '
-            f'{len(report.foreign)} have no place. {advice}')
+        advice = (
+            "Only whole ResNets of torchvision's design can be "
+            'imported: compare the names above with --backbone-type '
+            'and --depth.'
+        )
+    return (
+        'its trunk does not match: '
+        f'{len(report.missing)} entries are missing, '
+        f'{len(report.mismatched)} have another shape, '
+        f'{len(report.foreign)} have no place. {advice}'
+    )
 
 
 def import_weights(args: argparse.Namespace) -> None:
     """Read, match, report, write."""
     if not osp.isfile(args.src):
-        raise ValueError('there is no such file. Download the weights from '
-                         'their publisher first.')
+        raise ValueError(
+            'there is no such file. Download the weights from their publisher first.'
+        )
     if osp.exists(args.dst) and osp.samefile(args.src, args.dst):
         raise ValueError('it would overwrite itself: choose another DST.')
     reference = reference_shapes(args.backbone_type, args.depth)
@@ -329,8 +345,8 @@ def import_weights(args: argparse.Namespace) -> None:
         data = file.read()
     torch_file = is_torch_file(data)
     state_dict = extract_state_dict(
-        load_torch(data, args.trust_checkpoint)
-        if torch_file else load_arrays(data))
+        load_torch(data, args.trust_checkpoint) if torch_file else load_arrays(data)
+    )
     report = convert(state_dict, reference, args.prefix)
     print(report)
     if not report.ok:
@@ -341,8 +357,7 @@ def import_weights(args: argparse.Namespace) -> None:
         dict(
             # A tensor that is part of a larger one would bring all of it.
             state_dict={
-                f'backbone.{key}': value.clone(
-                    memory_format=torch.contiguous_format)
+                f'backbone.{key}': value.clone(memory_format=torch.contiguous_format)
                 for key, value in report.state_dict.items()
             },
             meta=dict(
@@ -350,37 +365,47 @@ def import_weights(args: argparse.Namespace) -> None:
                 source_sha256=hashlib.sha256(data).hexdigest(),
                 backbone=args.backbone_type,
                 depth=args.depth,
-                matched=len(report.state_dict))), buffer)
+                matched=len(report.state_dict),
+            ),
+        ),
+        buffer,
+    )
     write_atomic(args.dst, buffer.getvalue())
     print(f'written:        {args.dst}')
     if not torch_file and 'layer1.0.conv3.weight' in reference:
         # Nothing in names or shapes tells the two kinds of bottleneck apart.
-        print("Note: VGGFace2's published ResNet-50 comes from Caffe, with "
-              'the stride in the first 1x1 convolution of a block. Its '
-              "backbone is dict(type='ResNet', depth=50, style='caffe').")
+        print(
+            "Note: VGGFace2's published ResNet-50 comes from Caffe, with "
+            'the stride in the first 1x1 convolution of a block. Its '
+            "backbone is dict(type='ResNet', depth=50, style='caffe')."
+        )
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Import torchvision-keyed ResNet weights')
+        description='Import torchvision-keyed ResNet weights'
+    )
     parser.add_argument('src', metavar='SRC', help='the published file')
     parser.add_argument(
-        'dst', metavar='DST', help='file to write, as named by the configs')
-    parser.add_argument(
-        '--depth', type=int, default=18, help='depth of the ResNet')
+        'dst', metavar='DST', help='file to write, as named by the configs'
+    )
+    parser.add_argument('--depth', type=int, default=18, help='depth of the ResNet')
     parser.add_argument(
         '--backbone-type',
         default='ResNet',
-        help='class of the backbone that will load the file')
+        help='class of the backbone that will load the file',
+    )
     parser.add_argument(
         '--prefix',
         help="wrapper before the trunk's names, with its dot; needed only "
-        'where it is not module., backbone. or model.')
+        'where it is not module., backbone. or model.',
+    )
     parser.add_argument(
         '--trust-checkpoint',
         action='store_true',
         help='load a torch file that torch refuses to load safely; loading '
-        'it can run code that it contains')
+        'it can run code that it contains',
+    )
     return parser.parse_args(argv)
 
 
@@ -391,7 +416,8 @@ def main(argv: Optional[List[str]] = None) -> None:
     except (ValueError, OSError) as error:
         sys.stdout.flush()
         raise SystemExit(
-            f'{args.src}: {error}{os.linesep}Nothing was written.') from None
+            f'{args.src}: {error}{os.linesep}Nothing was written.'
+        ) from None
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ N training images, which the config must leave out of the training
 (``train_dataloader.dataset.indices``): they are what
 ``FERInferencer.rejection_threshold`` returns.
 """
+
 import argparse
 import io
 import os
@@ -21,11 +22,11 @@ from mmengine.config import Config, DictAction
 
 from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
-from mmfer.compat import write_atomic
 from mmfer.datasets import FERDataset, unaugmented
 from mmfer.engine.scoring import predict_samples
 from mmfer.evaluation.functional import rejection_threshold
 from mmfer.registry import DATASETS
+from mmfer.utils.files import write_atomic
 from mmfer.version import __version__
 
 # Shares of errors for which thresholds are found.
@@ -53,11 +54,12 @@ def held_out_part(cfg: Config, number: int) -> FERDataset:
             f'{len(whole)} training images, the last ones, and thresholds '
             'found on images of the training would promise too much. Set '
             f'train_dataloader.dataset.indices={len(whole) - number} and '
-            'train anew.')
+            'train anew.'
+        )
     settings['indices'] = -number
     return unaugmented(
-        DATASETS.build(settings),
-        DATASETS.build(cfg.val_dataloader.dataset).pipeline)
+        DATASETS.build(settings), DATASETS.build(cfg.val_dataloader.dataset).pipeline
+    )
 
 
 def threshold_table(correct: np.ndarray, uncertainty: np.ndarray) -> dict:
@@ -75,22 +77,28 @@ def threshold_table(correct: np.ndarray, uncertainty: np.ndarray) -> dict:
     return dict(
         images=len(correct),
         error=float(1 - correct.mean()),
-        thresholds=[[t, *rejection_threshold(correct, uncertainty, t)]
-                    for t in TARGETS])
+        thresholds=[
+            [t, *rejection_threshold(correct, uncertainty, t)] for t in TARGETS
+        ],
+    )
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('out')
-    parser.add_argument('--half', action='store_true',
-                        help='store weights in half precision')
     parser.add_argument(
-        '--held-out', type=int, metavar='N',
-        help='find thresholds on the last N training images')
+        '--half', action='store_true', help='store weights in half precision'
+    )
+    parser.add_argument(
+        '--held-out',
+        type=int,
+        metavar='N',
+        help='find thresholds on the last N training images',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     return parser.parse_args()
 
@@ -99,8 +107,7 @@ def main() -> None:
     args = parse_args()
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     state = {
-        name: (value.half() if args.half and value.is_floating_point()
-               else value).cpu()
+        name: (value.half() if args.half and value.is_floating_point() else value).cpu()
         for name, value in model.state_dict().items()
     }
     # Thresholds are those of the weights as they are given away.
@@ -108,25 +115,31 @@ def main() -> None:
     meta = dict(
         config=osp.splitext(osp.basename(args.config))[0],
         mmfer_version=__version__,
-        dataset_meta=dict(classes=list(model._dataset_meta['classes'])))
+        dataset_meta=dict(classes=list(model._dataset_meta['classes'])),
+    )
     if args.held_out is not None:
         part = held_out_part(cfg, args.held_out)
         result = predict_samples(model, part, cfg.val_dataloader)
-        correct = result['pred_score'].argmax(axis=1) == \
-            part.given_labels[result['sample_id']]
+        correct = (
+            result['pred_score'].argmax(axis=1)
+            == part.given_labels[result['sample_id']]
+        )
         meta['rejection'] = threshold_table(correct, result['uncertainty'])
-        print(f'{100 * correct.mean():.2f} % of {len(correct)} held-out '
-              'images are predicted as labelled.')
+        print(
+            f'{100 * correct.mean():.2f} % of {len(correct)} held-out '
+            'images are predicted as labelled.'
+        )
         for target, threshold, kept in meta['rejection']['thresholds']:
             if kept and round(target * 200) % 10 == 0:
-                print(f'    {target:.0%} errors: reject above '
-                      f'{threshold:.4g}, {kept:.0%} are kept')
+                print(
+                    f'    {target:.0%} errors: reject above '
+                    f'{threshold:.4g}, {kept:.0%} are kept'
+                )
     buffer = io.BytesIO()
     torch.save(dict(meta=meta, state_dict=state), buffer)
     os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
     write_atomic(args.out, buffer.getvalue())
-    print(f'{args.out}: {len(state)} tensors, '
-          f'{osp.getsize(args.out) / 1e6:.2f} MB')
+    print(f'{args.out}: {len(state)} tensors, {osp.getsize(args.out) / 1e6:.2f} MB')
 
 
 if __name__ == '__main__':

@@ -8,7 +8,9 @@ train_dataloader = dict(
         data_root=data_root,
         split='train',
         num_classes=8,
-        pipeline={{_base_.train_pipeline}}))
+        pipeline={{_base_.train_pipeline}},
+    )
+)
 val_dataloader = dict(
     batch_size=96,
     dataset=dict(
@@ -17,5 +19,7 @@ val_dataloader = dict(
         data_root=data_root,
         split='val',
         num_classes=8,
-        pipeline={{_base_.test_pipeline}}))
+        pipeline={{_base_.test_pipeline}},
+    ),
+)
 test_dataloader = val_dataloader

@@ -11,11 +11,13 @@ train_dataloader = dict(
         split='train',
         num_classes=7,
         table='data/affectnetbase/labels.csv',
-        pipeline={{_base_.train_pipeline}}))
+        pipeline={{_base_.train_pipeline}},
+    )
+)
 test_pipeline = [
     dict(type='LoadFERImage'),
     dict(type='Resize', scale=(64, 64)),
-    dict(type='PackFERInputs', algorithm_keys=('gt_va', ))
+    dict(type='PackFERInputs', algorithm_keys=('gt_va',)),
 ]
 val_dataloader = dict(
     dataset=dict(
@@ -24,12 +26,14 @@ val_dataloader = dict(
         data_root=data_root,
         split='val',
         num_classes=7,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    )
+)
 val_evaluator = [
-    dict(type='Accuracy', topk=(1, )),
+    dict(type='Accuracy', topk=(1,)),
     dict(type='MeanClassAccuracy'),
     dict(type='RejectionAccuracy'),
-    dict(type='ValenceArousal')
+    dict(type='ValenceArousal'),
 ]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -5,9 +5,10 @@ data_preprocessor = dict(
     type='FERDataPreprocessor',
     input_shape=(3, 32, 32),
     num_classes=10,
-    mean=[0., 0., 0.],
-    std=[255., 255., 255.],
-    to_rgb=True)
+    mean=[0.0, 0.0, 0.0],
+    std=[255.0, 255.0, 255.0],
+    to_rgb=True,
+)
 
 image_size = (32, 32)
 pipeline = [dict(type='LoadFERImage'), dict(type='PackFERInputs')]
@@ -19,9 +20,11 @@ train_dataloader = dict(
         data_root=data_root,
         split='train',
         cache_images=True,
-        pipeline=pipeline),
+        pipeline=pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True)
+    drop_last=True,
+)
 val_dataloader = dict(
     batch_size=128,
     num_workers=0,
@@ -30,12 +33,14 @@ val_dataloader = dict(
         data_root=data_root,
         split='test',
         cache_images=True,
-        pipeline=pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        pipeline=pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 val_evaluator = [
-    dict(type='Accuracy', topk=(1, )),
+    dict(type='Accuracy', topk=(1,)),
     dict(type='MeanClassAccuracy'),
-    dict(type='RejectionAccuracy')
+    dict(type='RejectionAccuracy'),
 ]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

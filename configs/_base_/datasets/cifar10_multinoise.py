@@ -7,21 +7,22 @@ train_dataloader = dict(
         label_noise=dict(
             type='Annotators',
             generators=[
-                dict(
-                    type='BernoulliUniformNoise',
-                    rate=0.2,
-                    official=True,
-                    seed=100),
+                dict(type='BernoulliUniformNoise', rate=0.2, official=True, seed=100),
                 dict(
                     type='BernoulliUniformNoise',
                     rate=0.3,
                     official=True,
                     preceding_rates=[0.2],
-                    seed=100),
+                    seed=100,
+                ),
                 dict(
                     type='BernoulliUniformNoise',
                     rate=0.4,
                     official=True,
                     preceding_rates=[0.2, 0.3],
-                    seed=100)
-            ])))
+                    seed=100,
+                ),
+            ],
+        )
+    )
+)

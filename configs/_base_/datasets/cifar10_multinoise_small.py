@@ -3,9 +3,8 @@
 _base_ = './cifar10_multinoise.py'
 train_pipeline = [
     dict(type='LoadFERImage'),
-    dict(type='PackFERInputs', algorithm_keys=('gt_label_sets', ))
+    dict(type='PackFERInputs', algorithm_keys=('gt_label_sets',)),
 ]
 train_dataloader = dict(
-    batch_size=64,
-    num_workers=0,
-    dataset=dict(indices=5000, pipeline=train_pipeline))
+    batch_size=64, num_workers=0, dataset=dict(indices=5000, pipeline=train_pipeline)
+)

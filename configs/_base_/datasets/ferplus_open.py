@@ -7,7 +7,8 @@ data_preprocessor = dict(
     input_shape=(1, 44, 44),
     num_classes=8,
     mean=[132.4],
-    std=[62.5])
+    std=[62.5],
+)
 
 # Height and width to which faces are brought first.
 image_size = (48, 48)
@@ -17,13 +18,13 @@ train_pipeline = [
     dict(type='Resize', scale=image_size[::-1], interpolation='area'),
     dict(type='CenterCrop', crop_size=44),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackFERInputs')
+    dict(type='PackFERInputs'),
 ]
 test_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
     dict(type='Resize', scale=image_size[::-1], interpolation='area'),
     dict(type='CenterCrop', crop_size=44),
-    dict(type='PackFERInputs')
+    dict(type='PackFERInputs'),
 ]
 train_dataloader = dict(
     batch_size=128,
@@ -33,9 +34,11 @@ train_dataloader = dict(
         data_root=data_root,
         split='train',
         cache_images=True,
-        pipeline=train_pipeline),
+        pipeline=train_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True)
+    drop_last=True,
+)
 val_dataloader = dict(
     batch_size=256,
     num_workers=0,
@@ -44,12 +47,14 @@ val_dataloader = dict(
         data_root=data_root,
         split='valid',
         cache_images=True,
-        pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        pipeline=test_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 val_evaluator = [
-    dict(type='Accuracy', topk=(1, )),
+    dict(type='Accuracy', topk=(1,)),
     dict(type='MeanClassAccuracy'),
-    dict(type='RejectionAccuracy')
+    dict(type='RejectionAccuracy'),
 ]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

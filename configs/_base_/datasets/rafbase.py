@@ -9,7 +9,8 @@ data_preprocessor = dict(
     num_classes=7,
     mean=[127.5, 127.5, 127.5],
     std=[127.5, 127.5, 127.5],
-    to_rgb=False)
+    to_rgb=False,
+)
 
 train_pipeline = [
     dict(type='LoadFERImage'),
@@ -20,15 +21,16 @@ train_pipeline = [
         degrees=10,
         translate=(10 / 64, 10 / 64),
         scale=(0.9, 1.1),
-        interpolation='bilinear'),
+        interpolation='bilinear',
+    ),
     dict(type='PILToNumpy'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackFERInputs', algorithm_keys=('gt_va', ))
+    dict(type='PackFERInputs', algorithm_keys=('gt_va',)),
 ]
 test_pipeline = [
     dict(type='LoadFERImage'),
     dict(type='Resize', scale=(64, 64)),
-    dict(type='PackFERInputs')
+    dict(type='PackFERInputs'),
 ]
 train_dataloader = dict(
     batch_size=128,
@@ -40,22 +42,23 @@ train_dataloader = dict(
         noisy_list='data/rafbase/labels.txt',
         label_base=1,
         va_list='data/rafbase/va.txt',
-        pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+        pipeline=train_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
 val_dataloader = dict(
     batch_size=250,
     num_workers=4,
     dataset=dict(
-        type='RAFDB',
-        data_root=data_root,
-        split='test',
-        pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        type='RAFDB', data_root=data_root, split='test', pipeline=test_pipeline
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 # RAF-DB has no valence and arousal to measure against.
 val_evaluator = [
-    dict(type='Accuracy', topk=(1, )),
+    dict(type='Accuracy', topk=(1,)),
     dict(type='MeanClassAccuracy'),
-    dict(type='RejectionAccuracy')
+    dict(type='RejectionAccuracy'),
 ]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -7,7 +7,8 @@ data_preprocessor = dict(
     num_classes=7,
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
-    to_rgb=True)
+    to_rgb=True,
+)
 
 train_pipeline = [
     dict(type='LoadFERImage'),
@@ -17,10 +18,13 @@ train_pipeline = [
         transforms=[
             dict(
                 type='RandomChoice',
-                transforms=[[
-                    dict(type='RandomFlip', prob=1., direction='horizontal')
-                ], [dict(type='GaussianNoise', variance=30)]])
-        ]),
+                transforms=[
+                    [dict(type='RandomFlip', prob=1.0, direction='horizontal')],
+                    [dict(type='GaussianNoise', variance=30)],
+                ],
+            )
+        ],
+    ),
     dict(type='Resize', scale=(224, 224)),
     dict(
         type='RandomErasing',
@@ -28,37 +32,36 @@ train_pipeline = [
         min_area_ratio=0.02,
         max_area_ratio=0.25,
         mode='const',
-        fill_color=(103.53, 116.28, 123.675)),
-    dict(type='PackFERInputs')
+        fill_color=(103.53, 116.28, 123.675),
+    ),
+    dict(type='PackFERInputs'),
 ]
 test_pipeline = [
     dict(type='LoadFERImage'),
     dict(type='Resize', scale=(224, 224)),
-    dict(type='PackFERInputs')
+    dict(type='PackFERInputs'),
 ]
 train_dataloader = dict(
     batch_size=64,
     num_workers=4,
     dataset=dict(
-        type='RAFDB',
-        data_root=data_root,
-        split='train',
-        pipeline=train_pipeline),
+        type='RAFDB', data_root=data_root, split='train', pipeline=train_pipeline
+    ),
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True)
+    drop_last=True,
+)
 val_dataloader = dict(
     batch_size=64,
     num_workers=4,
     dataset=dict(
-        type='RAFDB',
-        data_root=data_root,
-        split='test',
-        pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        type='RAFDB', data_root=data_root, split='test', pipeline=test_pipeline
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 val_evaluator = [
-    dict(type='Accuracy', topk=(1, )),
+    dict(type='Accuracy', topk=(1,)),
     dict(type='MeanClassAccuracy'),
-    dict(type='RejectionAccuracy')
+    dict(type='RejectionAccuracy'),
 ]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

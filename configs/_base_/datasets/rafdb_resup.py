@@ -7,15 +7,16 @@ train_pipeline = [
     dict(
         type='RandomApply',
         prob=0.2,
-        transforms=[dict(type='RandomCrop', crop_size=224, padding=32)]),
+        transforms=[dict(type='RandomCrop', crop_size=224, padding=32)],
+    ),
     dict(
         type='RandomErasing',
         erase_prob=0.5,
         min_area_ratio=0.02,
         max_area_ratio=0.25,
         mode='const',
-        fill_color=(103.53, 116.28, 123.675)),
-    dict(type='PackFERInputs')
+        fill_color=(103.53, 116.28, 123.675),
+    ),
+    dict(type='PackFERInputs'),
 ]
-train_dataloader = dict(
-    batch_size=96, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=96, dataset=dict(pipeline=train_pipeline))

@@ -7,15 +7,14 @@ train_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
     dict(type='Resize', scale=image_size[::-1], interpolation='area'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackFERInputs', algorithm_keys=('gt_va', ))
+    dict(type='PackFERInputs', algorithm_keys=('gt_va',)),
 ]
 test_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
     dict(type='Resize', scale=image_size[::-1], interpolation='area'),
-    dict(type='PackFERInputs', algorithm_keys=('gt_va', ))
+    dict(type='PackFERInputs', algorithm_keys=('gt_va',)),
 ]
-train_dataloader = dict(
-    batch_size=64, dataset=dict(size=32, pipeline=train_pipeline))
+train_dataloader = dict(batch_size=64, dataset=dict(size=32, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(size=32, pipeline=test_pipeline))
 val_evaluator = _base_.val_evaluator + [dict(type='ValenceArousal')]
 test_dataloader = val_dataloader

@@ -6,8 +6,10 @@ model = dict(
         type='ResNetSmallStem',
         depth=18,
         stem_channels=32,
-        base_channels=32),
+        base_channels=32,
+    ),
     # From scratch at a high learning rate raw distances are satisfied by
     # shrinking all means, see configs/alum/README.md.
     head=dict(triplet_space='unit'),
-    channels_last=True)
+    channels_last=True,
+)

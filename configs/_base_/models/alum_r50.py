@@ -6,4 +6,6 @@ model = dict(
     backbone=dict(
         depth=50,
         style='caffe',
-        init_cfg=dict(checkpoint='checkpoints/vggface2_r50.pth')))
+        init_cfg=dict(checkpoint='checkpoints/vggface2_r50.pth'),
+    )
+)

@@ -7,6 +7,9 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='checkpoints/msceleb_r18.pth',
-            prefix='backbone')),
+            prefix='backbone',
+        ),
+    ),
     neck=dict(type='FeaturePooling'),
-    head=dict(type='CEHead'))
+    head=dict(type='CEHead'),
+)

@@ -4,4 +4,5 @@ model = dict(
     type='FERClassifier',
     backbone=dict(type='ResNet_CIFAR', depth=18),
     neck=dict(type='FeaturePooling'),
-    head=dict(type='CEHead'))
+    head=dict(type='CEHead'),
+)

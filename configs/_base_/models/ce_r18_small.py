@@ -6,5 +6,7 @@ model = dict(
         type='ResNetSmallStem',
         depth=18,
         stem_channels=32,
-        base_channels=32),
-    channels_last=True)
+        base_channels=32,
+    ),
+    channels_last=True,
+)

@@ -11,16 +11,21 @@ model = dict(
             init_cfg=dict(
                 type='Pretrained',
                 checkpoint='checkpoints/msceleb_r18.pth',
-                prefix='backbone')),
+                prefix='backbone',
+            ),
+        ),
         neck=dict(type='FeaturePooling'),
-        head=dict(type='CEHead')),
+        head=dict(type='CEHead'),
+    ),
     network2=dict(
         type='FERClassifier',
         backbone=dict(
             type='ResNet',
             depth=18,
-            init_cfg=dict(
-                type='Pretrained', checkpoint='torchvision://resnet18')),
+            init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18'),
+        ),
         neck=dict(type='FeaturePooling'),
-        head=dict(type='CEHead')))
+        head=dict(type='CEHead'),
+    ),
+)
 custom_hooks = [dict(type='NoiseModelHook')]

@@ -6,11 +6,11 @@ model = dict(
     network1=dict(
         type='FERClassifier',
         backbone=dict(
-            type='ResNetSmallStem',
-            depth=18,
-            stem_channels=32,
-            base_channels=32),
+            type='ResNetSmallStem', depth=18, stem_channels=32, base_channels=32
+        ),
         neck=dict(type='FeaturePooling'),
         head=dict(type='CEHead'),
-        channels_last=True))
+        channels_last=True,
+    ),
+)
 custom_hooks = [dict(type='NoiseModelHook')]

@@ -4,7 +4,8 @@ model = dict(
     encoder=dict(
         type='FERClassifier',
         backbone=dict(type='PlainVGG16'),
-        head=dict(type='MultiTaskHead')))
+        head=dict(type='MultiTaskHead'),
+    ),
+)
 # For several processes: each player has gradients at other times.
-model_wrapper_cfg = dict(
-    type='SeparateDataParallel', find_unused_parameters=True)
+model_wrapper_cfg = dict(type='SeparateDataParallel', find_unused_parameters=True)

@@ -3,4 +3,5 @@ model = dict(
     _scope_='mmfer',
     type='FERClassifier',
     backbone=dict(type='PlainVGG16'),
-    head=dict(type='MultiTaskHead'))
+    head=dict(type='MultiTaskHead'),
+)

@@ -1,4 +1,5 @@
 _base_ = './ce_r18.py'
 model = dict(
     neck=dict(_delete_=True, type='UncertaintyNeck', out_channels=64),
-    head=dict(_delete_=True, type='RULHead'))
+    head=dict(_delete_=True, type='RULHead'),
+)

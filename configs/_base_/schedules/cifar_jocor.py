@@ -1,20 +1,16 @@
 # JoCoR's code: Adam, from epoch 80 of 200 the rate falls linearly to 0 and the
 # first momentum is .1.
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
 param_scheduler = [
     dict(
         type='LinearLR',
         by_epoch=True,
         begin=80,
         end=201,
-        start_factor=1.,
-        end_factor=0.),
-    dict(
-        type='MultiStepMomentum',
-        by_epoch=True,
-        milestones=[80],
-        gamma=1 / 9)
+        start_factor=1.0,
+        end_factor=0.0,
+    ),
+    dict(type='MultiStepMomentum', by_epoch=True, milestones=[80], gamma=1 / 9),
 ]
 train_cfg = dict(by_epoch=True, max_epochs=200, val_interval=1)
 val_cfg = dict()

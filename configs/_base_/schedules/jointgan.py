@@ -5,4 +5,5 @@ train_cfg = dict(
     type='JointGANTrainLoop',
     max_epochs=100,
     val_interval=1,
-    warmup_epochs=1)
+    warmup_epochs=1,
+)

@@ -1,9 +1,8 @@
 # The optimizer of the joint-distribution GAN, for its baselines. The paper
 # gives no number of epochs.
 optim_wrapper = dict(
-    type='AutocastOptimWrapper',
-    dtype='auto',
-    optimizer=dict(type='Adam', lr=1e-4))
+    type='AutocastOptimWrapper', dtype='auto', optimizer=dict(type='Adam', lr=1e-4)
+)
 param_scheduler = None
 train_cfg = dict(by_epoch=True, max_epochs=100, val_interval=1)
 val_cfg = dict()

@@ -3,7 +3,8 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=2e-4, weight_decay=1e-4),
-    paramwise_cfg=dict(custom_keys={'head.fc': dict(lr_mult=10)}))
+    paramwise_cfg=dict(custom_keys={'head.fc': dict(lr_mult=10)}),
+)
 param_scheduler = dict(type='ExponentialLR', by_epoch=True, gamma=0.9)
 train_cfg = dict(by_epoch=True, max_epochs=60, val_interval=1)
 val_cfg = dict()

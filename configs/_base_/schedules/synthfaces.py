@@ -1,10 +1,10 @@
 # Small batches: with few images, the number of steps is what counts.
 optim_wrapper = dict(
-    type='AutocastOptimWrapper',
-    dtype='auto',
-    optimizer=dict(type='Adam', lr=2e-3))
+    type='AutocastOptimWrapper', dtype='auto', optimizer=dict(type='Adam', lr=2e-3)
+)
 param_scheduler = dict(
-    type='MultiStepLR', by_epoch=True, milestones=[10, 14], gamma=0.1)
+    type='MultiStepLR', by_epoch=True, milestones=[10, 14], gamma=0.1
+)
 train_cfg = dict(by_epoch=True, max_epochs=16, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()

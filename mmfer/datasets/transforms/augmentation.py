@@ -1,4 +1,5 @@
 """Augmentations of the published FER pipelines that mmcv lacks."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -14,7 +15,7 @@ class GaussianNoise(BaseTransform):
             Defaults to 30, the published value.
     """
 
-    def __init__(self, variance: float = 30.):
+    def __init__(self, variance: float = 30.0):
         if variance < 0:
             raise ValueError(f'variance must not be negative, got {variance}')
         self.variance = variance
@@ -22,7 +23,7 @@ class GaussianNoise(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Change ``img`` (uint8, any shape)."""
         image = results['img']
-        noise = np.random.normal(0, self.variance**.5, image.shape)
+        noise = np.random.normal(0, self.variance**0.5, image.shape)
         results['img'] = np.clip(image + noise, 0, 255).astype(image.dtype)
         return results
 

@@ -1,4 +1,5 @@
 """Packing samples for the model."""
+
 from mmpretrain.datasets import PackInputs
 
 from mmfer.registry import TRANSFORMS
@@ -14,8 +15,5 @@ class PackFERInputs(PackInputs):
 
     DEFAULT_META_KEYS = ('sample_id', 'img_path')
 
-    def __init__(self,
-                 input_key='img',
-                 algorithm_keys=(),
-                 meta_keys=DEFAULT_META_KEYS):
+    def __init__(self, input_key='img', algorithm_keys=(), meta_keys=DEFAULT_META_KEYS):
         super().__init__(input_key, algorithm_keys, meta_keys)

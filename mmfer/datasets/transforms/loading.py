@@ -1,4 +1,5 @@
 """Reading images so that a broken file is noticed."""
+
 import mmcv
 from mmcv.transforms import LoadImageFromFile
 
@@ -30,16 +31,20 @@ class LoadFERImage(LoadImageFromFile):
 
     def __init__(self, color_type: str = 'color'):
         if color_type not in ('color', 'grayscale'):
-            raise ValueError("color_type must be 'color' or 'grayscale', got "
-                             f'{color_type!r}')
+            raise ValueError(
+                f"color_type must be 'color' or 'grayscale', got {color_type!r}"
+            )
         super().__init__(color_type=color_type)
 
     def transform(self, results: dict) -> dict:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         if 'img' in results:
             image = results['img']
-            if self.color_type == 'grayscale' and image.ndim == 3 and \
-                    image.shape[2] == 3:
+            if (
+                self.color_type == 'grayscale'
+                and image.ndim == 3
+                and image.shape[2] == 3
+            ):
                 results['img'] = mmcv.bgr2gray(image)
             return results
         path = results['img_path']

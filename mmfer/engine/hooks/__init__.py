@@ -9,7 +9,13 @@ from .stop_on_nan import StopOnNaNHook
 from .summary import SummaryHook
 
 __all__ = [
-    'LinearRampHook', 'NoiseModelHook', 'PreflightHook', 'RelabelHook',
-    'ReproducibilityHook', 'SafeCheckpointHook', 'SampleScoresHook',
-    'StopOnNaNHook', 'SummaryHook'
+    'LinearRampHook',
+    'NoiseModelHook',
+    'PreflightHook',
+    'RelabelHook',
+    'ReproducibilityHook',
+    'SafeCheckpointHook',
+    'SampleScoresHook',
+    'StopOnNaNHook',
+    'SummaryHook',
 ]

@@ -1,12 +1,14 @@
 """Checkpoints that load safely and are whole or absent."""
+
 from mmengine.dist import is_main_process
 from mmengine.fileio import join_path
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import BaseLoop, Runner
 
-from mmfer.compat import from_plain, to_plain, write_atomic
+from mmfer.compat import from_plain, to_plain
+from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
-from ..utils import bare_model
+from mmfer.utils.files import write_atomic
 
 
 @HOOKS.register_module()
@@ -31,8 +33,7 @@ class SafeCheckpointHook(CheckpointHook):
         super().__init__(**kwargs)
         self.strict_shapes = strict_shapes
 
-    def before_save_checkpoint(self, runner: Runner,
-                               checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Replace what only an unsafe load could read."""
         for key in ('meta', 'message_hub', 'param_schedulers'):
             if key in checkpoint:
@@ -45,14 +46,15 @@ class SafeCheckpointHook(CheckpointHook):
         if self.strict_shapes:
             # Fine-tuning may start from a part of a model.
             fine_tuning = not runner._resume and isinstance(
-                runner._train_loop, BaseLoop)
+                runner._train_loop, BaseLoop
+            )
             check_fit(
                 checkpoint.get('state_dict', checkpoint),
-                bare_model(runner).state_dict(),
-                allow_missing=fine_tuning)
+                unwrap_model(runner.model).state_dict(),
+                allow_missing=fine_tuning,
+            )
 
-    def _save_checkpoint_with_step(self, runner: Runner, step: int,
-                                   meta: dict) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save, then point to the new file, then remove old ones.
 
         mmengine's order is the reverse, which leaves no checkpoint at all
@@ -61,11 +63,10 @@ class SafeCheckpointHook(CheckpointHook):
         outdated = []
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             steps = [*self.keep_ckpt_ids, step]
-            outdated = steps[:-self.max_keep_ckpts]
+            outdated = steps[: -self.max_keep_ckpts]
             # A deque of this length: appending drops the oldest.
             self.keep_ckpt_ids.append(step)
-            runner.message_hub.update_info('keep_ckpt_ids',
-                                           list(self.keep_ckpt_ids))
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         name = self.filename_tmpl.format(step)
         self.last_ckpt = join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
@@ -77,12 +78,13 @@ class SafeCheckpointHook(CheckpointHook):
             meta=meta,
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
-            **self.args)
+            **self.args,
+        )
         if not is_main_process():
             return
         write_atomic(
-            join_path(runner.work_dir, 'last_checkpoint'),
-            self.last_ckpt.encode())
+            join_path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode()
+        )
         for old in outdated:
             path = join_path(self.out_dir, self.filename_tmpl.format(old))
             if self.file_backend.isfile(path):
@@ -98,14 +100,18 @@ def check_fit(loaded: dict, expected: dict, allow_missing: bool) -> None:
         allow_missing (bool): Whether the checkpoint may lack tensors.
     """
     loaded = {name.removeprefix('module.'): v for name, v in loaded.items()}
-    missing = [name for name in expected
-               if name not in loaded and 'num_batches_tracked' not in name]
+    missing = [
+        name
+        for name in expected
+        if name not in loaded and 'num_batches_tracked' not in name
+    ]
     if missing and not allow_missing:
         raise ValueError(
             f'the checkpoint is for another model, it lacks {len(missing)} '
             f'of {len(expected)} tensors: {", ".join(missing[:5])}, ... '
             'Use the config it was trained with (same method, neck and '
-            'backbone).')
+            'backbone).'
+        )
     wrong = [
         f'{name}: {tuple(loaded[name].shape)} in the checkpoint, '
         f'{tuple(value.shape)} in the model'
@@ -115,8 +121,10 @@ def check_fit(loaded: dict, expected: dict, allow_missing: bool) -> None:
     if wrong:
         raise ValueError(
             f'the checkpoint is for another model, {len(wrong)} tensor(s) '
-            'differ in shape:\n  ' + '\n  '.join(wrong[:5]) +
-            '\nUse the config it was trained with (same classes, neck and '
+            'differ in shape:\n  '
+            + '\n  '.join(wrong[:5])
+            + '\nUse the config it was trained with (same classes, neck and '
             'backbone). To start a training from those of its weights that '
             'do fit, pass --cfg-options '
-            'default_hooks.checkpoint.strict_shapes=False')
+            'default_hooks.checkpoint.strict_shapes=False'
+        )

@@ -1,4 +1,5 @@
 """Fit the label noise models of two networks between epochs."""
+
 import warnings
 from typing import List, Tuple
 
@@ -10,13 +11,14 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.evaluation.functional import auroc
 from mmfer.models.dual_network import DualNetwork
+from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
+
 from ..scoring import predict_training_set, training_set
-from ..utils import bare_model
 
 
 def merge_by_sample(
-        parts: List[Tuple[np.ndarray, np.ndarray]]
+    parts: List[Tuple[np.ndarray, np.ndarray]],
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Join what the processes measured, every sample once, in one order.
 
@@ -57,7 +59,8 @@ def weight_figures(weights: np.ndarray, wrong: np.ndarray) -> dict:
         weight_auroc_1=auroc(-weights[0], wrong),
         weight_auroc_2=auroc(-weights[1], wrong),
         mean_weight_right=float(mean[~wrong].mean()),
-        mean_weight_wrong=float(mean[wrong].mean()))
+        mean_weight_wrong=float(mean[wrong].mean()),
+    )
 
 
 @HOOKS.register_module()
@@ -75,19 +78,22 @@ class NoiseModelHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that model, loop and data fit together."""
-        model = bare_model(runner)
+        model = unwrap_model(runner.model)
         if not isinstance(model, DualNetwork):
             raise TypeError(
                 'NoiseModelHook serves ReSup, CoTeaching, JoCoR and other '
                 f'DualNetwork models, not {type(model).__name__}: remove it '
-                'from custom_hooks.')
+                'from custom_hooks.'
+            )
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
-            raise ValueError('NoiseModelHook needs training by epoch: set '
-                             'train_cfg.by_epoch=True.')
+            raise ValueError(
+                'NoiseModelHook needs training by epoch: set train_cfg.by_epoch=True.'
+            )
         if model.score_source == 'pass' and runner._val_loop is None:
             raise ValueError(
                 "score_source='pass' predicts with the validation pipeline: "
-                "switch validation on, or take 'epoch'.")
+                "switch validation on, or take 'epoch'."
+            )
         model.check_schedule(runner.max_epochs)
         training_set(runner)
         if not runner.epoch:
@@ -96,11 +102,11 @@ class NoiseModelHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Warm-up, forget rate and collection depend on the epoch."""
-        bare_model(runner).start_epoch(runner.epoch)
+        unwrap_model(runner.model).start_epoch(runner.epoch)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Fit, if it is time to."""
-        model = bare_model(runner)
+        model = unwrap_model(runner.model)
         if not model.refit_due(runner.epoch):
             return
         ids, agreements = self._agreements(runner)
@@ -114,20 +120,21 @@ class NoiseModelHook(Hook):
         figures = dict(
             samples=len(ids),
             fit_taken=taken,
-            noise_rate=[
-                m.noise_rate if t else None for m, t in zip(mixtures, taken)
-            ],
-            separation=[
-                m.separation if t else None for m, t in zip(mixtures, taken)
-            ])
+            noise_rate=[m.noise_rate if t else None for m, t in zip(mixtures, taken)],
+            separation=[m.separation if t else None for m, t in zip(mixtures, taken)],
+        )
         rates = ' and '.join(
             'fit not taken' if rate is None else f'{rate:.1%}'
-            for rate in figures['noise_rate'])
-        runner.logger.info('Noisy labels by the noise models of both '
-                           f'networks, {len(ids)} samples: {rates}.')
+            for rate in figures['noise_rate']
+        )
+        runner.logger.info(
+            'Noisy labels by the noise models of both '
+            f'networks, {len(ids)} samples: {rates}.'
+        )
         dataset = training_set(runner)
         if dataset.clean_labels is not None and any(
-                m.fitted for m in model.noise_models):
+            m.fitted for m in model.noise_models
+        ):
             weights = model.clean_probability(values).cpu().numpy()
             # A hook may have changed labels since they were given.
             wrong = dataset.all_labels.numpy() != dataset.clean_labels
@@ -136,11 +143,12 @@ class NoiseModelHook(Hook):
 
     def _agreements(self, runner: Runner) -> Tuple[np.ndarray, np.ndarray]:
         """Of all training samples seen: ids (N, ) and values (2, N)."""
-        model = bare_model(runner)
+        model = unwrap_model(runner.model)
         if model.score_source == 'epoch':
             return merge_by_sample(all_gather_object(model.take_collected()))
         result = predict_training_set(
-            runner, augment=model.score_source == 'augmented_pass')
+            runner, augment=model.score_source == 'augmented_pass'
+        )
         ids = result['sample_id']
         labels = training_set(runner).all_labels[torch.from_numpy(ids)]
         scores = torch.from_numpy(result['network_scores'])

@@ -1,11 +1,16 @@
 """Find contradictions before the first iteration."""
+
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
 from mmfer.registry import HOOKS
 
-from ..preflight import (check_batches, check_checkpoint, check_evaluation,
-                         check_training)
+from ..preflight import (
+    check_batches,
+    check_checkpoint,
+    check_evaluation,
+    check_training,
+)
 
 
 @HOOKS.register_module()
@@ -41,8 +46,9 @@ class PreflightHook(Hook):
         for name in ('val', 'test'):
             loop = getattr(runner, f'_{name}_loop')
             if isinstance(loop, BaseLoop) and self._first_time(loop):
-                check_evaluation(runner, f'{name}_dataloader',
-                                 loop.dataloader, self.strict)
+                check_evaluation(
+                    runner, f'{name}_dataloader', loop.dataloader, self.strict
+                )
 
     def check_training(self, runner: Runner) -> None:
         """Check a training, once.
@@ -58,8 +64,10 @@ class PreflightHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check again if a hook has built another loader since."""
-        if self.train_dataloader is not None and \
-                runner.train_dataloader is not self.train_dataloader:
+        if (
+            self.train_dataloader is not None
+            and runner.train_dataloader is not self.train_dataloader
+        ):
             check_batches(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -70,9 +78,12 @@ class PreflightHook(Hook):
         for name in ('train', 'val', 'test'):
             loop = getattr(runner, f'_{name}_loop')
             if isinstance(loop, BaseLoop):
-                check_checkpoint(f'{name}_dataloader',
-                                 loop.dataloader.dataset, checkpoint,
-                                 self.strict)
+                check_checkpoint(
+                    f'{name}_dataloader',
+                    loop.dataloader.dataset,
+                    checkpoint,
+                    self.strict,
+                )
 
     def _first_time(self, loop) -> bool:
         seen = any(loop is other for other in self.checked)

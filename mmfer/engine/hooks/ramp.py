@@ -1,11 +1,12 @@
 """Move one number of the model during training."""
+
 from operator import attrgetter
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
-from ..utils import bare_model
 
 
 @HOOKS.register_module()
@@ -24,11 +25,7 @@ class LinearRampHook(Hook):
         start (float): Value at the first iteration. Defaults to 0.
     """
 
-    def __init__(self,
-                 attribute: str,
-                 end: float,
-                 epochs: float,
-                 start: float = 0.):
+    def __init__(self, attribute: str, end: float, epochs: float, start: float = 0.0):
         if epochs <= 0:
             raise ValueError(f'epochs must be positive, got {epochs}')
         self.owner, _, self.name = attribute.rpartition('.')
@@ -37,15 +34,14 @@ class LinearRampHook(Hook):
 
     def value(self, progress: float) -> float:
         """The value after ``progress`` epochs."""
-        share = min(progress / self.epochs, 1.)
+        share = min(progress / self.epochs, 1.0)
         return self.start + share * (self.end - self.start)
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Set the attribute."""
-        model = bare_model(runner)
+        model = unwrap_model(runner.model)
         owner = attrgetter(self.owner)(model) if self.owner else model
         if not hasattr(owner, self.name):
-            raise AttributeError(
-                f'LinearRampHook: the model has no {self.attribute!r}')
+            raise AttributeError(f'LinearRampHook: the model has no {self.attribute!r}')
         progress = runner.iter / len(runner.train_dataloader)
         setattr(owner, self.name, self.value(progress))

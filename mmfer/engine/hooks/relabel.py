@@ -1,4 +1,5 @@
 """Relabelling during training, as in SCN and RUL's supplement."""
+
 from typing import Tuple
 
 import numpy as np
@@ -6,13 +7,19 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmfer.models.utils import predicts_classes, unwrap_model
 from mmfer.registry import HOOKS
+
 from ..scoring import predict_training_set, training_set
-from ..utils import bare_model, predicts_classes
 
 
-def relabel(scores: np.ndarray, uncertainty: np.ndarray, labels: np.ndarray,
-            fraction: float, threshold: float) -> Tuple[np.ndarray, ...]:
+def relabel(
+    scores: np.ndarray,
+    uncertainty: np.ndarray,
+    labels: np.ndarray,
+    fraction: float,
+    threshold: float,
+) -> Tuple[np.ndarray, ...]:
     """Which samples get which new label (SCN; RUL supplement B).
 
     Args:
@@ -50,14 +57,18 @@ class RelabelHook(Hook):
         interval (int): Epochs between passes. Defaults to 1.
     """
 
-    def __init__(self,
-                 start_epoch: int,
-                 fraction: float = 0.5,
-                 threshold: float = 0.2,
-                 interval: int = 1):
+    def __init__(
+        self,
+        start_epoch: int,
+        fraction: float = 0.5,
+        threshold: float = 0.2,
+        interval: int = 1,
+    ):
         if start_epoch < 1:
-            raise ValueError('start_epoch must be at least 1: an untrained '
-                             'model cannot correct labels.')
+            raise ValueError(
+                'start_epoch must be at least 1: an untrained '
+                'model cannot correct labels.'
+            )
         if not 0 < fraction <= 1:
             raise ValueError(f'fraction must lie in (0, 1], got {fraction}')
         self.start_epoch = start_epoch
@@ -71,14 +82,16 @@ class RelabelHook(Hook):
         if runner._val_loop is None:
             raise ValueError(
                 'RelabelHook predicts with the validation pipeline; switch '
-                'validation on (drop --no-validate).')
-        if not predicts_classes(bare_model(runner)):
-            raise ValueError('RelabelHook: the model predicts no classes; '
-                             'remove the hook from custom_hooks.')
+                'validation on (drop --no-validate).'
+            )
+        if not predicts_classes(unwrap_model(runner.model)):
+            raise ValueError(
+                'RelabelHook: the model predicts no classes; '
+                'remove the hook from custom_hooks.'
+            )
         if runner._resume and self._resumed is not None:
             dataset = training_set(runner)
-            dataset.set_labels(dataset.sample_ids,
-                               self._resumed[dataset.sample_ids])
+            dataset.set_labels(dataset.sample_ids, self._resumed[dataset.sample_ids])
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Relabel."""
@@ -88,18 +101,22 @@ class RelabelHook(Hook):
         dataset = training_set(runner)
         result = predict_training_set(runner)
         labels = dataset.get_gt_labels()
-        rows, new = relabel(result['pred_score'], result['uncertainty'],
-                            labels, self.fraction, self.threshold)
+        rows, new = relabel(
+            result['pred_score'],
+            result['uncertainty'],
+            labels,
+            self.fraction,
+            self.threshold,
+        )
         dataset.set_labels(dataset.sample_ids[rows], new)
         runner.logger.info(
             f'Relabelled {len(rows)} of {len(labels)} training samples '
-            f'before epoch {runner.epoch + 1}.')
+            f'before epoch {runner.epoch + 1}.'
+        )
 
-    def before_save_checkpoint(self, runner: Runner,
-                               checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store the labels in use, by ``sample_id``."""
-        checkpoint['training_labels'] = training_set(
-            runner).all_labels.clone()
+        checkpoint['training_labels'] = training_set(runner).all_labels.clone()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the stored labels until the data set exists."""

@@ -1,25 +1,14 @@
 """Randomness as a function of where the training is."""
-import os
-import random
 
-import numpy as np
+import os
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.datasets import fer_datasets
 from mmfer.registry import HOOKS
-
-
-def seed_everything(*entropy: int) -> None:
-    """Seed ``random``, ``numpy.random`` and ``torch`` from ``entropy``."""
-    words = np.random.SeedSequence(entropy).generate_state(3)
-    random.seed(int(words[0]))
-    np.random.seed(words[1])
-    # torch.manual_seed queues a slow call while CUDA is not in use.
-    torch.default_generator.manual_seed(int(words[2]))
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(int(words[2]))
+from mmfer.utils.random import seed_everything
 
 
 @HOOKS.register_module()

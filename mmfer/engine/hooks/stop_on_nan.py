@@ -1,4 +1,5 @@
 """Stop when the loss is no number."""
+
 import math
 from typing import Optional
 
@@ -15,16 +16,22 @@ class StopOnNaNHook(Hook):
     The last checkpoint is from before it.
     """
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Check the loss of the batch just processed."""
-        losses = {name: outputs[name] for name in ('loss', 'd_loss')
-                  if name in (outputs or {})}
-        broken = [name for name, value in losses.items()
-                  if not math.isfinite(value.item())]
+        losses = {
+            name: outputs[name]
+            for name in ('loss', 'd_loss')
+            if name in (outputs or {})
+        }
+        broken = [
+            name for name, value in losses.items() if not math.isfinite(value.item())
+        ]
         if not broken:
             return
         loss = losses[broken[0]]
@@ -39,4 +46,5 @@ class StopOnNaNHook(Hook):
             f'{ids}. Look at these images first; otherwise lower '
             'optim_wrapper.optimizer.lr or clip gradients with '
             'optim_wrapper.clip_grad.max_norm=5. The last checkpoint is '
-            'from before this batch.')
+            'from before this batch.'
+        )

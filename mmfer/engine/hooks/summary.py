@@ -1,65 +1,23 @@
 """What came out of a training: summary.json and a short table."""
+
 import hashlib
 import json
 import os
 import os.path as osp
 import time
-from importlib import metadata
 from typing import Dict, List, Optional
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmfer.compat import write_atomic
 from mmfer.datasets import fer_datasets
+from mmfer.engine.provenance import config_hash, package_versions
 from mmfer.registry import HOOKS
+from mmfer.utils.files import write_atomic
 
-RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json',
-           'history.json')
-# Where a run takes place and how it is started, which does not decide what
-# comes out of it.
-CIRCUMSTANCES = ('work_dir', 'resume', 'launcher', 'data_root',
-                 'experiment_name', 'num_workers', 'pin_memory',
-                 'persistent_workers', 'log_level', 'env_cfg', 'visualizer',
-                 'vis_backends', 'model_wrapper_cfg', 'preflight')
-PACKAGES = ('mmfer', 'mmengine', 'mmpretrain', 'mmcv', 'mmcv-lite', 'torch',
-            'torchvision', 'numpy')
-
-
-def package_versions() -> Dict[str, str]:
-    """Versions of what a result depends on, where installed."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def deciding(cfg):
-    """The part of a config that decides the result, as plain types."""
-    if isinstance(cfg, dict):
-        return {
-            key: deciding(value)
-            for key, value in cfg.items() if key not in CIRCUMSTANCES
-        }
-    if isinstance(cfg, (list, tuple)):
-        return [deciding(value) for value in cfg]
-    return cfg
-
-
-def config_hash(cfg: Config) -> str:
-    """SHA-256 of :func:`deciding`, the same on every machine."""
-    settings = deciding(cfg.to_dict())
-    if cfg.get('resume'):
-        # Then it names a part of this run, not the weights it began with.
-        settings['load_from'] = None
-    text = json.dumps(settings, sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()
+RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json', 'history.json')
 
 
 def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
@@ -81,7 +39,7 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
         metrics[name] = {
             'last': values[-1],
             'best': best(values),
-            f'last{last_k}_mean': float(np.mean(values[-last_k:]))
+            f'last{last_k}_mean': float(np.mean(values[-last_k:])),
         }
     return metrics
 
@@ -97,14 +55,15 @@ def cleaning_record(dataset) -> Optional[dict]:
         and samples in use; None without a cleaning.
     """
     for inner in fer_datasets(dataset):
-        if inner.judgement is not None:
+        if inner.label_decisions is not None:
             names, counts = np.unique(
-                inner.judgement['decision'], return_counts=True)
+                inner.label_decisions['decision'], return_counts=True
+            )
             used = hashlib.sha256(inner.sample_ids.astype('<i8').tobytes())
             used.update(inner.get_gt_labels().astype('<i8').tobytes())
             return dict(
-                zip(names.tolist(), counts.tolist()),
-                used_sha256=used.hexdigest())
+                zip(names.tolist(), counts.tolist()), used_sha256=used.hexdigest()
+            )
     return None
 
 
@@ -144,18 +103,19 @@ class SummaryHook(Hook):
         if runner.epoch and osp.isfile(self.path):
             with open(self.path) as file:
                 stored = {e['epoch']: e for e in json.load(file)}
-            self.history = {
-                k: v
-                for k, v in stored.items() if k <= runner.epoch
-            }
+            self.history = {k: v for k, v in stored.items() if k <= runner.epoch}
         self._write_noise_manifest(runner)
         loop = runner.train_loop
-        if (runner.epoch and runner._val_loop is not None
-                and runner.epoch >= loop.val_begin
-                and runner.epoch % loop.val_interval == 0
-                and 'metrics' not in self.history.get(runner.epoch, {})):
-            runner.logger.info(f'Epoch {runner.epoch} was saved but not '
-                               'validated; validating it now.')
+        if (
+            runner.epoch
+            and runner._val_loop is not None
+            and runner.epoch >= loop.val_begin
+            and runner.epoch % loop.val_interval == 0
+            and 'metrics' not in self.history.get(runner.epoch, {})
+        ):
+            runner.logger.info(
+                f'Epoch {runner.epoch} was saved but not validated; validating it now.'
+            )
             runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -167,15 +127,14 @@ class SummaryHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Note time and number of images."""
         loader = runner.train_dataloader
-        entry = self.history.setdefault(runner.epoch + 1,
-                                        dict(epoch=runner.epoch + 1))
+        entry = self.history.setdefault(runner.epoch + 1, dict(epoch=runner.epoch + 1))
         entry['seconds'] = time.time() - self._start
-        images = len(loader) * loader.batch_size \
-            if loader.drop_last else len(loader.sampler)
+        images = (
+            len(loader) * loader.batch_size if loader.drop_last else len(loader.sampler)
+        )
         entry['images'] = images * get_world_size()
         scalars = runner.message_hub.log_scalars
-        entry['train_loss'] = float(
-            scalars['train/loss'].mean(len(loader)))
+        entry['train_loss'] = float(scalars['train/loss'].mean(len(loader)))
         parts = {
             name.removeprefix('train/'): float(buffer.mean(len(loader)))
             for name, buffer in scalars.items()
@@ -192,14 +151,11 @@ class SummaryHook(Hook):
             entry['figures'] = figures
         self._save()
 
-    def after_val_epoch(self,
-                        runner: Runner,
-                        metrics: Optional[dict] = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Note the metrics."""
         if not hasattr(self, 'path') or not metrics:
             return
-        entry = self.history.setdefault(runner.epoch,
-                                        dict(epoch=runner.epoch))
+        entry = self.history.setdefault(runner.epoch, dict(epoch=runner.epoch))
         entry['metrics'] = {k: float(v) for k, v in metrics.items()}
         self._save()
 
@@ -214,7 +170,8 @@ class SummaryHook(Hook):
             if manifest is not None and is_main_process():
                 write_atomic(
                     osp.join(runner.work_dir, 'label_noise.json'),
-                    json.dumps(manifest, indent=1).encode())
+                    json.dumps(manifest, indent=1).encode(),
+                )
 
     # -- reporting ---------------------------------------------------------
     def after_train(self, runner: Runner) -> None:
@@ -241,7 +198,8 @@ class SummaryHook(Hook):
         if len(validated) < min(self.last_k, len(entries)):
             runner.logger.warning(
                 f'only {len(validated)} epochs were validated in this work '
-                f'dir; last{self.last_k}_mean is their mean.')
+                f'dir; last{self.last_k}_mean is their mean.'
+            )
         return dict(
             config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0]
             or runner.experiment_name,
@@ -254,14 +212,13 @@ class SummaryHook(Hook):
             epochs=runner.epoch,
             seconds=seconds,
             images_per_second=images / seconds if seconds else None,
-            skipped_images=[
-                name for d in self._datasets(runner) for name in d.skipped
-            ],
+            skipped_images=[name for d in self._datasets(runner) for name in d.skipped],
             averaged_epochs=min(self.last_k, len(validated)),
             figures=next(
-                (e['figures'] for e in reversed(entries) if 'figures' in e),
-                None),
-            metrics=summarize(validated, self.last_k))
+                (e['figures'] for e in reversed(entries) if 'figures' in e), None
+            ),
+            metrics=summarize(validated, self.last_k),
+        )
 
     def _datasets(self, runner: Runner) -> list:
         loaders = [runner.train_dataloader]
@@ -275,7 +232,7 @@ class SummaryHook(Hook):
         minutes, seconds = divmod(round(summary['seconds']), 60)
         speed = summary['images_per_second'] or 0
         lines = [
-            f"{summary['config']}: {summary['epochs']} epochs in {minutes} "
+            f'{summary["config"]}: {summary["epochs"]} epochs in {minutes} '
             f'min {seconds} s, {speed:.0f} images/s'
         ]
         metrics = summary['metrics']
@@ -283,46 +240,51 @@ class SummaryHook(Hook):
         def line(label, name):
             if name in metrics:
                 m = metrics[name]
-                lines.append(f"{label:<34}{m['last']:>8.2f}{m[tail]:>13.2f}"
-                             f"{m['best']:>9.2f}")
+                lines.append(
+                    f'{label:<34}{m["last"]:>8.2f}{m[tail]:>13.2f}{m["best"]:>9.2f}'
+                )
 
         def block(title, source):
             names = [
-                n for n in metrics if n.startswith(f'rejection/{source}_')
-                and not n.endswith('auroc')
+                n
+                for n in metrics
+                if n.startswith(f'rejection/{source}_') and not n.endswith('auroc')
             ]
             if names:
                 lines.append(f'{title}')
                 line('    0 %', 'accuracy/top1')
                 for name in names:
-                    line(f"{name.rsplit('_', 1)[1]:>5} %", name)
+                    line(f'{name.rsplit("_", 1)[1]:>5} %', name)
 
         def measures(title, prefix):
             found = [n for n in metrics if n.startswith(prefix)]
             if found:
-                lines.append(f"{title:<34}{'last':>8}"
-                             f"{f'last-{self.last_k} mean':>13}{'best':>9}")
+                lines.append(
+                    f'{title:<34}{"last":>8}{f"last-{self.last_k} mean":>13}{"best":>9}'
+                )
             for name in found:
                 m = metrics[name]
-                lines.append(f"    {name[len(prefix):].replace('_', ', '):<30}"
-                             f"{m['last']:>8.4f}{m[tail]:>13.4f}"
-                             f"{m['best']:>9.4f}")
+                lines.append(
+                    f'    {name[len(prefix) :].replace("_", ", "):<30}'
+                    f'{m["last"]:>8.4f}{m[tail]:>13.4f}'
+                    f'{m["best"]:>9.4f}'
+                )
 
         if metrics:
-            lines.append(f"{'validation, %':<34}{'last':>8}"
-                         f"{f'last-{self.last_k} mean':>13}{'best':>9}")
+            lines.append(
+                f'{"validation, %":<34}{"last":>8}'
+                f'{f"last-{self.last_k} mean":>13}{"best":>9}'
+            )
             line('accuracy', 'accuracy/top1')
             line('mean-class accuracy', 'accuracy/mean_class')
-            block('accuracy after rejecting the most uncertain,',
-                  'uncertainty')
-            block('    ... by one minus the largest probability',
-                  'confidence')
+            block('accuracy after rejecting the most uncertain,', 'uncertainty')
+            block('    ... by one minus the largest probability', 'confidence')
             measures('valence and arousal', 'va/')
         if summary['noise_auroc'] is not None:
-            lines.append('AUROC of noise_score against the planted noise: '
-                         f"{summary['noise_auroc']:.3f}")
-        files = [
-            f for f in RESULTS if osp.isfile(osp.join(work_dir, f))
-        ]
+            lines.append(
+                'AUROC of noise_score against the planted noise: '
+                f'{summary["noise_auroc"]:.3f}'
+            )
+        files = [f for f in RESULTS if osp.isfile(osp.join(work_dir, f))]
         lines.append(f'files in {work_dir}: {", ".join(files)}, checkpoints')
         return '\n'.join(lines)

@@ -1,4 +1,5 @@
 """Checks of a runner: facts are gathered, compared and reported."""
+
 import copy
 import logging
 from typing import Any, Dict, List, Optional, Sequence
@@ -12,16 +13,37 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmfer.datasets import FERDataset, fer_datasets, with_pipeline
+from mmfer.models.utils import predicts_classes, unwrap_model
+from mmfer.utils.random import random_state_kept
 
-from ..utils import bare_model, predicts_classes, random_state_kept
-from .comparisons import (check_batch_count, check_crops, check_image_size,
-                          check_loop, check_narrow_views, check_one_class,
-                          check_shapes, check_single_samples, compare_classes,
-                          compare_labels, compare_one_hot, compare_outputs,
-                          smallest_batch)
-from .facts import (ModelFacts, class_sets, classes_of_config, largest_label,
-                    model_facts, output_settings, prepared_images, resizes,
-                    stacks, stated_classes, stated_input_shape)
+from .comparisons import (
+    check_batch_count,
+    check_crops,
+    check_image_size,
+    check_loop,
+    check_narrow_views,
+    check_one_class,
+    check_shapes,
+    check_single_samples,
+    compare_classes,
+    compare_labels,
+    compare_one_hot,
+    compare_outputs,
+    smallest_batch,
+)
+from .facts import (
+    ModelFacts,
+    class_sets,
+    classes_of_config,
+    largest_label,
+    model_facts,
+    output_settings,
+    prepared_images,
+    resizes,
+    stacks,
+    stated_classes,
+    stated_input_shape,
+)
 
 
 class PreflightError(ValueError):
@@ -41,8 +63,7 @@ class Findings:
 
     def warn(self, *sentences: Optional[str]) -> None:
         """Add those that are not None, each once."""
-        self.warnings += [s for s in sentences
-                          if s and s not in self.warnings]
+        self.warnings += [s for s in sentences if s and s not in self.warnings]
 
     def report(self, strict: bool = True) -> None:
         """Log the warnings; raise if there are errors.
@@ -88,18 +109,21 @@ def check_training(runner: Runner, strict: bool = True) -> None:
         findings.report(strict)
         raise
     if isinstance(loop, IterBasedTrainLoop) and any(
-            getattr(hook, 'needs_epochs', False) for hook in runner.hooks):
+        getattr(hook, 'needs_epochs', False) for hook in runner.hooks
+    ):
         findings.error(check_loop(loop.max_iters, len(loop.dataloader)))
-    facts = check_model(findings, runner, loaders,
-                        check_loaders(findings, runner, loaders))
+    facts = check_model(
+        findings, runner, loaders, check_loaders(findings, runner, loaders)
+    )
     findings.error(batch_problem(loop.dataloader, facts.batch_norms))
     # A training on one class is of no use, but possible.
     findings.warn(one_class_problem(runner))
     findings.report(strict)
 
 
-def check_evaluation(runner: Runner, where: str, loader: DataLoader,
-                     strict: bool = True) -> None:
+def check_evaluation(
+    runner: Runner, where: str, loader: DataLoader, strict: bool = True
+) -> None:
     """Compare what a test or a validation alone states in several places.
 
     Args:
@@ -113,8 +137,7 @@ def check_evaluation(runner: Runner, where: str, loader: DataLoader,
     """
     findings = Findings()
     loaders = {where: loader}
-    check_model(findings, runner, loaders,
-                check_loaders(findings, runner, loaders))
+    check_model(findings, runner, loaders, check_loaders(findings, runner, loaders))
     findings.report(strict)
 
 
@@ -126,13 +149,13 @@ def check_batches(runner: Runner) -> None:
             cannot train on.
     """
     findings = Findings()
-    findings.error(
-        batch_problem(runner.train_dataloader, lone_layers(runner)))
+    findings.error(batch_problem(runner.train_dataloader, lone_layers(runner)))
     findings.report()
 
 
-def check_checkpoint(where: str, dataset: Any, checkpoint: dict,
-                     strict: bool = True) -> None:
+def check_checkpoint(
+    where: str, dataset: Any, checkpoint: dict, strict: bool = True
+) -> None:
     """Compare the classes of a data set with those of a checkpoint.
 
     Args:
@@ -151,14 +174,17 @@ def check_checkpoint(where: str, dataset: Any, checkpoint: dict,
         return
     findings = Findings()
     findings.error(
-        compare_classes(where, stated_classes(dataset), 'the checkpoint',
-                        known))
+        compare_classes(where, stated_classes(dataset), 'the checkpoint', known)
+    )
     findings.report(strict)
 
 
-def check_cleaning(runner: Runner, dataset: FERDataset,
-                   base: Optional[dict] = None,
-                   strict: bool = True) -> None:
+def check_cleaning(
+    runner: Runner,
+    dataset: FERDataset,
+    base: Optional[dict] = None,
+    strict: bool = True,
+) -> None:
     """Compare what a cleaning states in several places, before its hours.
 
     Args:
@@ -176,15 +202,19 @@ def check_cleaning(runner: Runner, dataset: FERDataset,
         raise PreflightError(
             'val_dataloader: cleaning looks at the training images through '
             'the validation pipeline, and validation is switched off. Give '
-            'the config a val_dataloader, val_cfg and val_evaluator.')
+            'the config a val_dataloader, val_cfg and val_evaluator.'
+        )
     base = base or {}
-    pipeline = base.get('train_dataloader', {}).get('dataset', {}).get(
-        'pipeline')
+    pipeline = base.get('train_dataloader', {}).get('dataset', {}).get('pipeline')
     if pipeline is None:
         return
     findings = Findings()
-    check_images(findings, runner, 'train_dataloader with the pipeline of '
-                 'the cleaning (base)', with_pipeline(dataset, pipeline))
+    check_images(
+        findings,
+        runner,
+        'train_dataloader with the pipeline of the cleaning (base)',
+        with_pipeline(dataset, pipeline),
+    )
     findings.report(strict)
 
 
@@ -203,19 +233,25 @@ def check_parts(findings: Findings, where: str, cfg: Any) -> None:
     stated = [classes_of_config(part) for part in cfg['datasets']]
     for i, classes in enumerate(stated[1:], 1):
         findings.error(
-            compare_classes(f'{where} (part {i})', classes,
-                            f'{where} (part 0)', stated[0]))
+            compare_classes(
+                f'{where} (part {i})', classes, f'{where} (part 0)', stated[0]
+            )
+        )
 
 
-def check_loaders(findings: Findings, runner: Runner,
-                  loaders: Dict[str, DataLoader]) -> Optional[Tensor]:
+def check_loaders(
+    findings: Findings, runner: Runner, loaders: Dict[str, DataLoader]
+) -> Optional[Tensor]:
     """Compare classes of all data sets; check batches and images of each.
 
     Returns:
         Tensor, optional: A prepared image of the first, (C, H, W).
     """
-    stated = [found for where, loader in loaders.items()
-              for found in class_sets(where, loader.dataset)]
+    stated = [
+        found
+        for where, loader in loaders.items()
+        for found in class_sets(where, loader.dataset)
+    ]
     if 'train_dataloader' in loaders:
         test = (runner.cfg.get('test_dataloader') or {}).get('dataset')
         val = (runner.cfg.get('val_dataloader') or {}).get('dataset')
@@ -227,15 +263,15 @@ def check_loaders(findings: Findings, runner: Runner,
     for where, loader in loaders.items():
         findings.error(batch_problem(loader, (), where))
     examples = [
-        check_images(findings, runner, where, loader.dataset,
-                     stacks(loader.collate_fn))
+        check_images(findings, runner, where, loader.dataset, stacks(loader.collate_fn))
         for where, loader in loaders.items()
     ]
     return examples[0]
 
 
-def check_images(findings: Findings, runner: Runner, where: str,
-                 dataset: Any, stacked: bool = True) -> Optional[Tensor]:
+def check_images(
+    findings: Findings, runner: Runner, where: str, dataset: Any, stacked: bool = True
+) -> Optional[Tensor]:
     """Look at what the pipeline makes of some images; return the first.
 
     Args:
@@ -253,8 +289,7 @@ def check_images(findings: Findings, runner: Runner, where: str,
     if isinstance(image_size, int):
         image_size = (image_size, image_size)
     input_shape = stated_input_shape(runner)
-    cropped = check_crops(
-        where, images, image_size or input_shape and input_shape[1:])
+    cropped = check_crops(where, images, image_size or input_shape and input_shape[1:])
     findings.error(cropped)
     if stacked or input_shape is not None:
         findings.error(check_shapes(where, images, input_shape))
@@ -264,32 +299,35 @@ def check_images(findings: Findings, runner: Runner, where: str,
     return images[0].inputs
 
 
-def check_model(findings: Findings, runner: Runner,
-                loaders: Dict[str, DataLoader],
-                example: Optional[Tensor]) -> ModelFacts:
+def check_model(
+    findings: Findings,
+    runner: Runner,
+    loaders: Dict[str, DataLoader],
+    example: Optional[Tensor],
+) -> ModelFacts:
     """Compare the model's outputs with the classes of the first data set."""
     where, loader = next(iter(loaders.items()))
-    model = bare_model(runner)
+    model = unwrap_model(runner.model)
     with random_state_kept():
         facts = model_facts(model, example)
     classes = stated_classes(loader.dataset)
     if classes is None:
         findings.error(
-            compare_labels(where, largest_label(loader.dataset),
-                           facts.outputs))
+            compare_labels(where, largest_label(loader.dataset), facts.outputs)
+        )
         return facts
-    settings = [] if facts.outputs is None else output_settings(
-        runner.cfg, facts.outputs)
-    findings.error(
-        compare_outputs(where, len(classes), facts.outputs, settings))
+    settings = (
+        [] if facts.outputs is None else output_settings(runner.cfg, facts.outputs)
+    )
+    findings.error(compare_outputs(where, len(classes), facts.outputs, settings))
     if facts.outputs == len(classes):
-        findings.error(
-            compare_one_hot(where, len(classes), model.data_preprocessor))
+        findings.error(compare_one_hot(where, len(classes), model.data_preprocessor))
     return facts
 
 
-def batch_problem(loader: DataLoader, layers: Sequence[str],
-                  where: str = 'train_dataloader') -> Optional[str]:
+def batch_problem(
+    loader: DataLoader, layers: Sequence[str], where: str = 'train_dataloader'
+) -> Optional[str]:
     """Say what is wrong with the batches of a loader, None if nothing is.
 
     Args:
@@ -301,50 +339,51 @@ def batch_problem(loader: DataLoader, layers: Sequence[str],
         # Its batches do not end.
         return None
     # A batch sampler of one's own has its own sizes.
-    batch_size = loader.batch_size or getattr(
-        loader.batch_sampler, 'batch_size', None)
+    batch_size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
     try:
         batches = len(loader)
-        sampler = loader.sampler if loader.batch_size else \
-            loader.batch_sampler.sampler
+        sampler = loader.sampler if loader.batch_size else loader.batch_sampler.sampler
         samples = len(sampler)
     except (AttributeError, TypeError):
         return None
-    problem = check_batch_count(where, batches, samples, batch_size,
-                                get_world_size())
+    problem = check_batch_count(where, batches, samples, batch_size, get_world_size())
     if problem or not batch_size:
         return problem
     return check_single_samples(
-        where, samples, batch_size,
-        getattr(loader.batch_sampler, 'drop_last', loader.drop_last), layers)
+        where,
+        samples,
+        batch_size,
+        getattr(loader.batch_sampler, 'drop_last', loader.drop_last),
+        layers,
+    )
 
 
 def one_class_problem(runner: Runner) -> Optional[str]:
     """Say that all training samples have one label, None if they do not."""
     datasets = list(fer_datasets(runner.train_dataloader.dataset))
-    if len(datasets) != 1 or not predicts_classes(bare_model(runner)):
+    if len(datasets) != 1 or not predicts_classes(unwrap_model(runner.model)):
         return None
-    dataset, = datasets
-    counts = np.bincount(dataset.get_gt_labels(),
-                         minlength=dataset.num_classes)
-    cause = f' after {dataset.decisions} has dropped or relabelled the ' \
-        'others' if dataset.decisions is not None else ''
-    return check_one_class('train_dataloader', counts, dataset.CLASSES,
-                           cause)
+    (dataset,) = datasets
+    counts = np.bincount(dataset.get_gt_labels(), minlength=dataset.num_classes)
+    cause = (
+        f' after {dataset.decisions} has dropped or relabelled the others'
+        if dataset.decisions is not None
+        else ''
+    )
+    return check_one_class('train_dataloader', counts, dataset.CLASSES, cause)
 
 
 def lone_layers(runner: Runner) -> List[str]:
     """BatchNorm layers of the model that need two images."""
     with random_state_kept():
         example = None
-        if not hasattr(bare_model(runner).data_preprocessor, 'input_shape'):
+        if not hasattr(unwrap_model(runner.model).data_preprocessor, 'input_shape'):
             images = prepared_images(runner.train_dataloader.dataset)
             example = images[0].inputs if images else None
-        return model_facts(bare_model(runner), example).batch_norms
+        return model_facts(unwrap_model(runner.model), example).batch_norms
 
 
-def build_fitting_loop(runner: Runner, loader: dict, loop: dict,
-                       what: str) -> None:
+def build_fitting_loop(runner: Runner, loader: dict, loop: dict, what: str) -> None:
     """Build a train loop, with batches that suit what is left of a set.
 
     Hours of cleaning are not thrown away for a batch that is too large: it
@@ -372,17 +411,23 @@ def build_fitting_loop(runner: Runner, loader: dict, loop: dict,
         changes['batch_size'] = samples
         print_log(
             f'{what}: {samples} samples are left, fewer than a batch of '
-            f'{built.batch_size}; batches are made of {samples}.', 'current',
-            level=logging.WARNING)
+            f'{built.batch_size}; batches are made of {samples}.',
+            'current',
+            level=logging.WARNING,
+        )
         built = build(**changes)
-    if samples > 1 and smallest_batch(
-            samples, built.batch_size, built.drop_last) == 1 and \
-            built.batch_size > 1:
+    if (
+        samples > 1
+        and smallest_batch(samples, built.batch_size, built.drop_last) == 1
+        and built.batch_size > 1
+    ):
         layers = lone_layers(runner)
         if layers:
             print_log(
                 f'{what}: {samples} samples in batches of '
                 f'{built.batch_size} would end with a batch of one image, '
                 f'and {layers[0]} needs two; the last batch is dropped.',
-                'current', level=logging.WARNING)
+                'current',
+                level=logging.WARNING,
+            )
             build(**changes, drop_last=True)

@@ -1,8 +1,8 @@
 """Facts about models, data sets and configs, for the comparisons."""
+
 import copy
 import logging
-from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Sequence,
-                    Tuple)
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmfer.datasets import FERDataset
 from mmfer.models.classifier import blank_images
 from mmfer.models.predictions import predict_batch
+from mmfer.models.utils import predicts_classes
 
 from ..pipeline_probe import PreparedImage, prepare_image, spread_positions
-from ..utils import predicts_classes
 
 # Images of a data set that are looked at.
 MAX_IMAGES = 32
@@ -36,6 +36,7 @@ class ModelFacts(NamedTuple):
             value per channel of each image, so that a batch of one image has
             no statistics.
     """
+
     outputs: Optional[int]
     batch_norms: List[str]
 
@@ -48,8 +49,7 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
         example (Tensor, optional): A prepared image (C, H, W), whose shape
             is taken where the data preprocessor states none.
     """
-    facts = ModelFacts(getattr(getattr(model, 'head', None), 'num_classes',
-                               None), [])
+    facts = ModelFacts(getattr(getattr(model, 'head', None), 'num_classes', None), [])
     if not predicts_classes(model):
         return ModelFacts(None, [])
     preprocessor = model.data_preprocessor
@@ -62,14 +62,17 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
     modes = {module: module.training for module in model.modules()}
     # Some stay in eval mode when the model trains.
     model.train()
-    norms = {module: name for name, module in model.named_modules()
-             if isinstance(module, _BatchNorm) and module.training}
+    norms = {
+        module: name
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and module.training
+    }
     seen: Dict[str, None] = {}
 
     def note(module, inputs):
-        if inputs[0].numel() == inputs[0].shape[0] * inputs[0].shape[1] and \
-                not (isinstance(module, nn.SyncBatchNorm)
-                     and get_world_size() > 1):
+        if inputs[0].numel() == inputs[0].shape[0] * inputs[0].shape[1] and not (
+            isinstance(module, nn.SyncBatchNorm) and get_world_size() > 1
+        ):
             seen[f'{norms[module]} ({type(module).__name__})'] = None
 
     handles = [module.register_forward_pre_hook(note) for module in norms]
@@ -82,8 +85,11 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
             facts = ModelFacts(scores.shape[1], [])
     except Exception as error:
         # A model of another kind; what is wrong with it training will say.
-        print_log(f'preflight: the model could not be run ({error}).',
-                  'current', level=logging.DEBUG)
+        print_log(
+            f'preflight: the model could not be run ({error}).',
+            'current',
+            level=logging.DEBUG,
+        )
     finally:
         for handle in handles:
             handle.remove()
@@ -92,8 +98,9 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
     return facts._replace(batch_norms=list(seen))
 
 
-def class_sets(where: str, dataset: Any
-               ) -> Iterator[Tuple[str, Optional[Sequence[str]]]]:
+def class_sets(
+    where: str, dataset: Any
+) -> Iterator[Tuple[str, Optional[Sequence[str]]]]:
     """Classes as a data set states them, and those of its parts.
 
     Args:
@@ -146,15 +153,17 @@ def classes_of_config(cfg: dict) -> Optional[Sequence[str]]:
     """
     try:
         dataset = DATASETS.build(dict(copy.deepcopy(cfg), lazy_init=True))
-        if stated_classes(dataset) is None and isinstance(
-                dataset, FERDataset):
+        if stated_classes(dataset) is None and isinstance(dataset, FERDataset):
             # Folders are classes: list them, but decode nothing.
             dataset.cache_images, dataset.on_bad_image = False, 'raise'
             dataset.full_init()
         return stated_classes(dataset)
     except Exception as error:
-        print_log(f'preflight: classes of {cfg.get("type")} are not known '
-                  f'({error}).', 'current', level=logging.DEBUG)
+        print_log(
+            f'preflight: classes of {cfg.get("type")} are not known ({error}).',
+            'current',
+            level=logging.DEBUG,
+        )
         return None
 
 
@@ -170,7 +179,8 @@ def largest_label(dataset: Any) -> Optional[int]:
 def image_datasets(dataset: Any) -> Iterator[Any]:
     """Data sets with a pipeline and annotations, inside any wrappers."""
     if hasattr(dataset, 'get_data_info') and hasattr(
-            getattr(dataset, 'pipeline', None), 'transforms'):
+        getattr(dataset, 'pipeline', None), 'transforms'
+    ):
         yield dataset
         return
     parts = getattr(dataset, 'datasets', None)
@@ -189,18 +199,24 @@ def prepared_images(dataset: Any) -> List[PreparedImage]:
     inner = list(image_datasets(dataset))
     images = []
     for part in inner:
-        for position in spread_positions(
-                len(part), max(4, MAX_IMAGES // len(inner))):
+        for position in spread_positions(len(part), max(4, MAX_IMAGES // len(inner))):
             try:
                 info = part.get_data_info(position)
                 path = info.get('img_path')
-                name = f'sample {position}' if path is None else \
-                    part.image_name(path) if isinstance(part, FERDataset) \
+                name = (
+                    f'sample {position}'
+                    if path is None
+                    else part.image_name(path)
+                    if isinstance(part, FERDataset)
                     else str(path)
+                )
                 image = prepare_image(part.pipeline.transforms, info, name)
             except Exception as error:
-                print_log(f'preflight: image {position} was not looked at '
-                          f'({error}).', 'current', level=logging.DEBUG)
+                print_log(
+                    f'preflight: image {position} was not looked at ({error}).',
+                    'current',
+                    level=logging.DEBUG,
+                )
                 continue
             if image is not None:
                 images.append(image)
@@ -210,9 +226,9 @@ def prepared_images(dataset: Any) -> List[PreparedImage]:
 def resizes(dataset: Any) -> bool:
     """Return whether every pipeline in a data set has a step that resizes."""
     return all(
-        any('Resize' in type(step).__name__
-            for step in part.pipeline.transforms)
-        for part in image_datasets(dataset))
+        any('Resize' in type(step).__name__ for step in part.pipeline.transforms)
+        for part in image_datasets(dataset)
+    )
 
 
 def stacks(collate_fn: Any) -> bool:
@@ -241,8 +257,10 @@ def output_settings(cfg: Any, outputs: int) -> List[str]:
 
 def stated_input_shape(runner: Runner) -> Optional[Tuple[int, ...]]:
     """``input_shape`` of the data preprocessor, if the config states it."""
-    for cfg in (runner.cfg.get('data_preprocessor'),
-                (runner.cfg.get('model') or {}).get('data_preprocessor')):
+    for cfg in (
+        runner.cfg.get('data_preprocessor'),
+        (runner.cfg.get('model') or {}).get('data_preprocessor'),
+    ):
         if isinstance(cfg, dict) and 'input_shape' in cfg:
             return tuple(cfg['input_shape'])
     return None

@@ -5,6 +5,7 @@ from the batch; the trunk is regularised by latent compensation (Eqs. 2 to 8,
 :mod:`mmfer.models.latent_compensation`). Where the paper is silent this
 follows RUL's published code.
 """
+
 from typing import List, Optional
 
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from mmfer.models.feature_mixing import dimension_weights, mix, random_partners
 from mmfer.models.heads import GaussianHead, label_cross_entropy, stack_labels
-from mmfer.models.uncertainty_neck import GaussianFeature, full_precision
+from mmfer.models.uncertainty_neck import GaussianFeature
+from mmfer.models.utils import full_precision
 from mmfer.registry import MODELS
 
 from .losses import reduce_triplets, triplet_hinge
@@ -59,33 +61,36 @@ class ALUMHead(GaussianHead):
             Defaults to ``'geometric'``.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 positive: bool = True,
-                 negative: bool = True,
-                 mine_ratio: float = 0.2,
-                 mining: str = 'prose',
-                 margin: float = 1.,
-                 triplet_weight: float = 0.003,
-                 triplet_space: str = 'raw',
-                 triplet_scope: str = 'mined',
-                 triplet_reduction: str = 'mean',
-                 triplet_count: float = 25.6,
-                 uncertainty: str = 'geometric',
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        positive: bool = True,
+        negative: bool = True,
+        mine_ratio: float = 0.2,
+        mining: str = 'prose',
+        margin: float = 1.0,
+        triplet_weight: float = 0.003,
+        triplet_space: str = 'raw',
+        triplet_scope: str = 'mined',
+        triplet_reduction: str = 'mean',
+        triplet_count: float = 25.6,
+        uncertainty: str = 'geometric',
+        init_cfg: Optional[dict] = None,
+    ):
         super().__init__(num_classes, in_channels, uncertainty, init_cfg)
         if not 0 <= mine_ratio <= 1:
-            raise ValueError(f'mine_ratio must lie in [0, 1], got '
-                             f'{mine_ratio}')
+            raise ValueError(f'mine_ratio must lie in [0, 1], got {mine_ratio}')
         for name, value, choices in (
             ('mining', mining, READINGS),
             ('triplet_space', triplet_space, ('raw', 'unit')),
             ('triplet_scope', triplet_scope, ('mined', 'all')),
-            ('triplet_reduction', triplet_reduction, ('mean', 'sum'))):
+            ('triplet_reduction', triplet_reduction, ('mean', 'sum')),
+        ):
             if value not in choices:
-                raise ValueError(f'ALUMHead has no {name} {value!r}, only '
-                                 f'{", ".join(choices)}.')
+                raise ValueError(
+                    f'ALUMHead has no {name} {value!r}, only {", ".join(choices)}.'
+                )
         self.positive = positive
         self.negative = negative
         self.mine_ratio = mine_ratio
@@ -97,8 +102,9 @@ class ALUMHead(GaussianHead):
         self.triplet_reduction = triplet_reduction
         self.triplet_count = triplet_count
 
-    def loss(self, feats: GaussianFeature, data_samples: List[DataSample],
-             **kwargs) -> dict:
+    def loss(
+        self, feats: GaussianFeature, data_samples: List[DataSample], **kwargs
+    ) -> dict:
         """The two terms of Eq. 12.
 
         Args:
@@ -116,10 +122,13 @@ class ALUMHead(GaussianHead):
             mined = mine_adversarial(feats.mean, labels, self.mining)
             losses = dict(
                 loss_cls=self.classification_loss(
-                    feats, labels, self.choose_partners(mined, anchors)))
+                    feats, labels, self.choose_partners(mined, anchors)
+                )
+            )
             if self.triplet_weight:
-                losses['loss_triplet'] = self.triplet_weight * \
-                    self.triplet_loss(feats.mean, mined, anchors)
+                losses['loss_triplet'] = self.triplet_weight * self.triplet_loss(
+                    feats.mean, mined, anchors
+                )
         return losses
 
     def choose_partners(self, mined: Mined, anchors: Tensor) -> List[Tensor]:
@@ -136,8 +145,7 @@ class ALUMHead(GaussianHead):
             wanted.append((mined.positive, mined.has_positive))
         if self.negative:
             wanted.append((mined.negative, mined.has_negative))
-        shuffled = random_partners(
-            len(anchors), max(len(wanted), 1), anchors.device)
+        shuffled = random_partners(len(anchors), max(len(wanted), 1), anchors.device)
         if not wanted:
             return shuffled
         return [
@@ -145,27 +153,28 @@ class ALUMHead(GaussianHead):
             for (index, valid), random in zip(wanted, shuffled, strict=True)
         ]
 
-    def classification_loss(self, feats: GaussianFeature, labels: Tensor,
-                            partners: List[Tensor]) -> Tensor:
+    def classification_loss(
+        self, feats: GaussianFeature, labels: Tensor, partners: List[Tensor]
+    ) -> Tensor:
         """Mix by Eq. 11 and recognise every label in it, Eq. 13.
 
         A partner counts with its own label, mined or not.
         """
         own = torch.arange(len(labels), device=labels.device)
         index = torch.stack([own, *partners])
-        mixed = mix(feats.mean[index],
-                    dimension_weights(feats.log_var[index]))
+        mixed = mix(feats.mean[index], dimension_weights(feats.log_var[index]))
         return label_cross_entropy(self.fc(mixed), tuple(labels[index]))
 
-    def triplet_loss(self, mean: Tensor, mined: Mined,
-                     anchors: Tensor) -> Tensor:
+    def triplet_loss(self, mean: Tensor, mined: Mined, anchors: Tensor) -> Tensor:
         """L_T of Eq. 14 over the triplets in scope."""
         if self.triplet_space == 'unit':
             mean = F.normalize(mean, dim=1)
-        hinges = triplet_hinge(mean, mean[mined.positive],
-                               mean[mined.negative], self.margin)
+        hinges = triplet_hinge(
+            mean, mean[mined.positive], mean[mined.negative], self.margin
+        )
         valid = mined.has_positive & mined.has_negative
         if self.triplet_scope == 'mined':
             valid = valid & anchors
-        return reduce_triplets(hinges, valid, self.triplet_reduction,
-                               self.triplet_count)
+        return reduce_triplets(
+            hinges, valid, self.triplet_reduction, self.triplet_count
+        )

@@ -1,10 +1,12 @@
 """Losses of ALUM: Eqs. 12 to 14. Eq. 11 is in models/feature_mixing.py."""
+
 import torch
 from torch import Tensor
 
 
-def triplet_hinge(mean: Tensor, positive: Tensor, negative: Tensor,
-                  margin: float) -> Tensor:
+def triplet_hinge(
+    mean: Tensor, positive: Tensor, negative: Tensor, margin: float
+) -> Tensor:
     """Hinge of each triplet, the summand of ALUM Eq. 14.
 
     Args:
@@ -21,8 +23,9 @@ def triplet_hinge(mean: Tensor, positive: Tensor, negative: Tensor,
     return (attraction - repulsion + margin).clamp(min=0)
 
 
-def reduce_triplets(hinges: Tensor, valid: Tensor, reduction: str,
-                    count: float) -> Tensor:
+def reduce_triplets(
+    hinges: Tensor, valid: Tensor, reduction: str, count: float
+) -> Tensor:
     """Reduce the hinges of a batch to the L_T that lambda multiplies.
 
     The paper sums, which ties the effective lambda to batch size, p and the
@@ -39,7 +42,7 @@ def reduce_triplets(hinges: Tensor, valid: Tensor, reduction: str,
     Returns:
         Tensor: Scalar; 0 when no triplet is valid.
     """
-    total = torch.where(valid, hinges, 0.).sum()
+    total = torch.where(valid, hinges, 0.0).sum()
     if reduction == 'sum':
         return total
     return total * count / valid.sum().clamp(min=1)

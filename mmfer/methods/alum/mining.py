@@ -1,4 +1,5 @@
 """Adversarial examples mined from the batch: ALUM Eq. 10."""
+
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ class Mined(NamedTuple):
         has_positive (Tensor): Whether another image has the same label.
         has_negative (Tensor): Whether an image has another label.
     """
+
     positive: Tensor
     negative: Tensor
     has_positive: Tensor
@@ -23,14 +25,11 @@ class Mined(NamedTuple):
 
 # What the printed equation leaves open: whether D is larger for closer or
 # for farther pairs. Each entry says whether x+ and x- are the hard ones.
-READINGS = dict(prose=(True, True), similarity=(True, False),
-                distance=(False, True))
+READINGS = dict(prose=(True, True), similarity=(True, False), distance=(False, True))
 
 
 @torch.no_grad()
-def mine_adversarial(mean: Tensor,
-                     labels: Tensor,
-                     reading: str = 'prose') -> Mined:
+def mine_adversarial(mean: Tensor, labels: Tensor, reading: str = 'prose') -> Mined:
     """Find each image's adversarial positive and negative, ALUM Eq. 10.
 
     Args:
@@ -61,11 +60,11 @@ def mine_adversarial(mean: Tensor,
         positive=extreme(positives, largest=not hard_positive),
         negative=extreme(~same, largest=hard_negative),
         has_positive=positives.any(dim=1),
-        has_negative=(~same).any(dim=1))
+        has_negative=(~same).any(dim=1),
+    )
 
 
-def choose_anchors(batch_size: int, ratio: float,
-                   device: torch.device) -> Tensor:
+def choose_anchors(batch_size: int, ratio: float, device: torch.device) -> Tensor:
     """Choose which images use mined partners, the p of ALUM Sec. 3.3.
 
     Args:
@@ -77,5 +76,5 @@ def choose_anchors(batch_size: int, ratio: float,
     """
     anchors = torch.zeros(batch_size, dtype=torch.bool, device=device)
     order = torch.randperm(batch_size, device=device)
-    anchors[order[:round(ratio * batch_size)]] = True
+    anchors[order[: round(ratio * batch_size)]] = True
     return anchors

@@ -1,4 +1,5 @@
 """Plain cross-entropy, the baseline of every table."""
+
 from typing import Dict
 
 from mmpretrain.models.heads import LinearClsHead

@@ -1,4 +1,5 @@
 """Co-teaching (NeurIPS'18): each network picks samples for the other."""
+
 from typing import Dict, List
 
 import torch.nn.functional as F
@@ -19,12 +20,14 @@ class CoTeaching(SmallLossNetwork):
         **kwargs: See :class:`SmallLossNetwork`.
     """
 
-    def joint_loss(self, log_prob: List[Tensor], labels: Tensor,
-                   agreements: Tensor) -> Dict[str, Tensor]:
+    def joint_loss(
+        self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
+    ) -> Dict[str, Tensor]:
         """Cross-entropy over what the other network picked."""
         losses = [F.nll_loss(x, labels, reduction='none') for x in log_prob]
         count = num_kept(len(labels), self.forget_rate)
         picked = [smallest(x, count) for x in losses]
         return dict(
             loss_network1=losses[0][picked[1]].mean(),
-            loss_network2=losses[1][picked[0]].mean())
+            loss_network2=losses[1][picked[0]].mean(),
+        )

@@ -1,6 +1,6 @@
 from .attack import PGD, attack_steps
 from .gaave import GAAVE
 from .hook import GAAVEHook
-from .judgement import Judgement
+from .label_decisions import LabelDecisions
 
-__all__ = ['GAAVE', 'GAAVEHook', 'Judgement', 'PGD', 'attack_steps']
+__all__ = ['GAAVE', 'GAAVEHook', 'LabelDecisions', 'PGD', 'attack_steps']

@@ -1,4 +1,5 @@
 """The pseudo-labels of two self-annotators: GAAVE (AAAI'23), Eq. 5."""
+
 import numpy as np
 
 from .splitting import HeadTail
@@ -6,8 +7,9 @@ from .splitting import HeadTail
 DROP = -1
 
 
-def combine(head_prediction: np.ndarray, tail_prediction: np.ndarray,
-            split: HeadTail) -> np.ndarray:
+def combine(
+    head_prediction: np.ndarray, tail_prediction: np.ndarray, split: HeadTail
+) -> np.ndarray:
     """Eq. 5: one annotator names a class, the other says *not mine*.
 
     Args:
@@ -23,14 +25,15 @@ def combine(head_prediction: np.ndarray, tail_prediction: np.ndarray,
     head = np.append(split.head, DROP)[head_prediction]
     tail = np.append(split.tail, DROP)[tail_prediction]
     # -1 is the extra class: a pseudo-label needs exactly one of them.
-    return np.where((head == DROP) != (tail == DROP), np.maximum(head, tail),
-                    DROP)
+    return np.where((head == DROP) != (tail == DROP), np.maximum(head, tail), DROP)
 
 
-def decide(labels: np.ndarray,
-           candidate: np.ndarray,
-           pseudo_labels: np.ndarray,
-           relabel: bool = True) -> np.ndarray:
+def decide(
+    labels: np.ndarray,
+    candidate: np.ndarray,
+    pseudo_labels: np.ndarray,
+    relabel: bool = True,
+) -> np.ndarray:
     """What becomes of each sample.
 
     Args:
@@ -49,8 +52,9 @@ def decide(labels: np.ndarray,
     return np.where(candidate & (pseudo_labels != labels), changed, 'keep')
 
 
-def predict_classes(head_scores: np.ndarray, tail_scores: np.ndarray,
-                    split: HeadTail) -> np.ndarray:
+def predict_classes(
+    head_scores: np.ndarray, tail_scores: np.ndarray, split: HeadTail
+) -> np.ndarray:
     """Prediction of two subset models for any image.
 
     Eq. 5; where it gives no label, the class with the highest probability
@@ -65,9 +69,7 @@ def predict_classes(head_scores: np.ndarray, tail_scores: np.ndarray,
     Returns:
         np.ndarray: Classes of the data set, int64 (N, ).
     """
-    labels = combine(
-        head_scores.argmax(axis=1), tail_scores.argmax(axis=1), split)
-    native = np.concatenate([head_scores[:, :-1], tail_scores[:, :-1]],
-                            axis=1)
+    labels = combine(head_scores.argmax(axis=1), tail_scores.argmax(axis=1), split)
+    native = np.concatenate([head_scores[:, :-1], tail_scores[:, :-1]], axis=1)
     likeliest = np.concatenate(split)[native.argmax(axis=1)]
     return np.where(labels == DROP, likeliest, labels)

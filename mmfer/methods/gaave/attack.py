@@ -1,4 +1,5 @@
 """Geometry aware adversarial vulnerability: GAAVE (AAAI'23), Eqs. 1 to 3."""
+
 import math
 from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
 
@@ -40,21 +41,25 @@ class PGD:
             of the common setting. (Eq. 3 prints alpha as their number.)
     """
 
-    def __init__(self,
-                 epsilon: float = 1 / 255,
-                 step_size: Optional[float] = None,
-                 steps: Optional[int] = None):
+    def __init__(
+        self,
+        epsilon: float = 1 / 255,
+        step_size: Optional[float] = None,
+        steps: Optional[int] = None,
+    ):
         if not 0 < epsilon <= 1:
-            raise ValueError('PGD: epsilon is a distance of pixels in [0, 1] '
-                             f'and must lie in (0, 1], got {epsilon}')
+            raise ValueError(
+                'PGD: epsilon is a distance of pixels in [0, 1] '
+                f'and must lie in (0, 1], got {epsilon}'
+            )
         self.epsilon = epsilon
         self.step_size = epsilon / 8 if step_size is None else step_size
         if not self.step_size > 0:
-            raise ValueError(
-                f'PGD: step_size must be positive, got {step_size}')
+            raise ValueError(f'PGD: step_size must be positive, got {step_size}')
         # 1/255 / (1/255/8) may be a little more than 8.
-        self.steps = math.ceil(epsilon / self.step_size - 1e-6) \
-            if steps is None else steps
+        self.steps = (
+            math.ceil(epsilon / self.step_size - 1e-6) if steps is None else steps
+        )
         if self.steps < 1:
             raise ValueError(f'PGD: steps must be at least 1, got {steps}')
 
@@ -71,12 +76,12 @@ class PGD:
             Tensor: x^(s+1), in [0, 1].
         """
         moved = images + self.step_size * gradient.sign()
-        return moved.clamp(start - self.epsilon,
-                           start + self.epsilon).clamp(0, 1)
+        return moved.clamp(start - self.epsilon, start + self.epsilon).clamp(0, 1)
 
 
 class _Pool(NamedTuple):
     """Images under attack."""
+
     sample_ids: Tensor
     labels: Tensor
     start: Tensor
@@ -104,6 +109,7 @@ class Attacked(NamedTuple):
             unchanged image is not predicted as its label.
         probability (Tensor): Of the label on the unchanged image, float64.
     """
+
     sample_ids: Tensor
     steps: Tensor
     probability: Tensor
@@ -111,15 +117,24 @@ class Attacked(NamedTuple):
 
 def _fresh(sample_ids: Tensor, images: Tensor, labels: Tensor) -> _Pool:
     zeros = torch.zeros_like(labels)
-    return _Pool(sample_ids, labels, images, images, zeros, zeros,
-                 torch.zeros_like(labels, dtype=torch.float32))
+    return _Pool(
+        sample_ids,
+        labels,
+        images,
+        images,
+        zeros,
+        zeros,
+        torch.zeros_like(labels, dtype=torch.float32),
+    )
 
 
-def attack_steps(predict: Callable[[Tensor], Tensor],
-                 batches: Iterable[Batch],
-                 attack: PGD,
-                 batch_size: int,
-                 recross: bool = False) -> Attacked:
+def attack_steps(
+    predict: Callable[[Tensor], Tensor],
+    batches: Iterable[Batch],
+    attack: PGD,
+    batch_size: int,
+    recross: bool = False,
+) -> Attacked:
     """Geometric value k of adversarial vulnerability, Eq. 3.
 
     Only images whose prediction still is their label go on; their places
@@ -176,14 +191,13 @@ def attack_steps(predict: Callable[[Tensor], Tensor],
             survived = pool.survived + right
             against = log_odds_against(logits, pool.labels[places])
             # Of the unchanged images, for which it is the first time.
-            first = torch.where(pool.step == 0, against[:size].detach(),
-                                pool.against)
+            first = torch.where(pool.step == 0, against[:size].detach(), pool.against)
             done = pool.step == attack.steps
             if not recross:
                 done = done | ~right
             gradient = None
             if not done.all():
-                gradient, = torch.autograd.grad(against.sum(), images)
+                (gradient,) = torch.autograd.grad(against.sum(), images)
         ids.append(pool.sample_ids[done].cpu())
         counts.append(survived[done].cpu())
         odds.append(first[done].cpu())
@@ -194,14 +208,15 @@ def attack_steps(predict: Callable[[Tensor], Tensor],
             images=attack.step(pool.images, pool.start, gradient[:size]),
             step=pool.step + 1,
             survived=survived,
-            against=first).choose(~done)
+            against=first,
+        ).choose(~done)
     if not ids:
         empty = torch.zeros(0, dtype=torch.int64)
         return Attacked(empty, empty.clone(), empty.double())
     # In float64, which tells probabilities near 1 apart.
     return Attacked(
-        torch.cat(ids), torch.cat(counts),
-        (-torch.cat(odds).double()).sigmoid())
+        torch.cat(ids), torch.cat(counts), (-torch.cat(odds).double()).sigmoid()
+    )
 
 
 def _size(pool: Optional[_Pool]) -> int:
@@ -209,8 +224,10 @@ def _size(pool: Optional[_Pool]) -> int:
 
 
 def _split(pool: _Pool, size: int) -> Tuple[_Pool, _Pool]:
-    return (_Pool(*(field[:size] for field in pool)),
-            _Pool(*(field[size:] for field in pool)))
+    return (
+        _Pool(*(field[:size] for field in pool)),
+        _Pool(*(field[size:] for field in pool)),
+    )
 
 
 def _check_finite(logits: Tensor, sample_ids: Tensor) -> None:
@@ -219,4 +236,5 @@ def _check_finite(logits: Tensor, sample_ids: Tensor) -> None:
         raise FloatingPointError(
             f'{int(bad.sum())} predictions are not finite, the first that of '
             f'sample {int(sample_ids[bad][0])}: look at its image, and train '
-            'the model with a lower learning rate.')
+            'the model with a lower learning rate.'
+        )

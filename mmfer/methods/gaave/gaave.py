@@ -1,16 +1,17 @@
 """GAAVE (AAAI'23): from a training set to what becomes of its labels."""
+
 from typing import Callable, List, Optional, Tuple
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from mmfer.compat import merge_options
 from mmfer.datasets import FERDataset
 from mmfer.engine.stages import Stages
 from mmfer.registry import TASK_UTILS
+from mmfer.utils.config import merge_options
 
 from .cleaning import Cleaning
-from .judgement import Judgement
+from .label_decisions import LabelDecisions
 from .splitting import CUTS
 
 
@@ -42,7 +43,7 @@ class GAAVE:
         patience (int, optional): Epochs after the best one. Defaults to
             None: it goes with the schedule, and none is cut off before the
             learning rate has fallen, see
-            :class:`~mmfer.engine.training.PeakHook`.
+            :class:`~mmfer.engine.training.BestEpochHook`.
         annotate (bool): Relabel candidates. False: drop them (Table 3
             without SA). Defaults to True.
         relabel (bool): Give candidates the label of the annotators. False:
@@ -61,33 +62,34 @@ class GAAVE:
             default.
     """
 
-    def __init__(self,
-                 split: bool = True,
-                 cut: str = 'balanced',
-                 head: Optional[List[int]] = None,
-                 min_imbalance: float = 1.5,
-                 attack: Optional[dict] = None,
-                 recross: bool = False,
-                 tau=None,
-                 min_separation: float = 0.75,
-                 fit: str = 'peak',
-                 held_out: float = 0.1,
-                 patience: Optional[int] = None,
-                 annotate: bool = True,
-                 relabel: bool = True,
-                 updates: int = 0,
-                 base: Optional[dict] = None,
-                 seed: Optional[int] = None):
+    def __init__(
+        self,
+        split: bool = True,
+        cut: str = 'balanced',
+        head: Optional[List[int]] = None,
+        min_imbalance: float = 1.5,
+        attack: Optional[dict] = None,
+        recross: bool = False,
+        tau=None,
+        min_separation: float = 0.75,
+        fit: str = 'peak',
+        held_out: float = 0.1,
+        patience: Optional[int] = None,
+        annotate: bool = True,
+        relabel: bool = True,
+        updates: int = 0,
+        base: Optional[dict] = None,
+        seed: Optional[int] = None,
+    ):
         if fit not in ('peak', 'full'):
             raise ValueError(f"fit must be 'peak' or 'full', got {fit!r}")
-        for name, value in (('held_out', held_out), ('min_separation',
-                                                     min_separation)):
+        for name, value in (('held_out', held_out), ('min_separation', min_separation)):
             if not 0 < value < 1:
-                raise ValueError(f'{name} is a share and must lie in (0, 1), '
-                                 f'got {value}')
+                raise ValueError(
+                    f'{name} is a share and must lie in (0, 1), got {value}'
+                )
         if cut not in CUTS:
-            raise ValueError(f'cut must be one of {", ".join(CUTS)}, got '
-                             f'{cut!r}')
+            raise ValueError(f'cut must be one of {", ".join(CUTS)}, got {cut!r}')
         if patience is not None and patience < 1:
             raise ValueError(f'patience must be at least 1, got {patience}')
         if updates < 0:
@@ -103,11 +105,13 @@ class GAAVE:
         given = tau if isinstance(tau, dict) else dict(head=tau, tail=tau)
         for name, value in given.items():
             if name not in self.tau or not (
-                    value in (None, -1) or 0 <= value <= self.attack.steps):
+                value in (None, -1) or 0 <= value <= self.attack.steps
+            ):
                 raise ValueError(
                     f'tau={tau}: give a number in [0, {self.attack.steps}], '
                     'or -1 for no candidates, or one for each of head and '
-                    'tail, or None.')
+                    'tail, or None.'
+                )
             self.tau[name] = value
         self.min_separation = min_separation
         self.fit = fit
@@ -120,13 +124,20 @@ class GAAVE:
             raise ValueError(
                 f'GAAVE: base={base} is to change how models are trained, not '
                 'on which samples: of train_dataloader.dataset only pipeline '
-                'can be given.')
+                'can be given.'
+            )
         self.updates = updates
         self.base = base
         self.seed = seed
 
-    def __call__(self, cfg: Config, dataset: FERDataset, pipeline: Callable,
-                 root: str, logger: MMLogger) -> Tuple[Judgement, dict]:
+    def __call__(
+        self,
+        cfg: Config,
+        dataset: FERDataset,
+        pipeline: Callable,
+        root: str,
+        logger: MMLogger,
+    ) -> Tuple[LabelDecisions, dict]:
         """Judge the labels of a training set; it is left as it is.
 
         Args:
@@ -137,25 +148,28 @@ class GAAVE:
             logger (MMLogger): Told what happens.
 
         Returns:
-            tuple[Judgement, dict]: And a record of how it came about, to be
+            tuple[LabelDecisions, dict]: And a record of how it came about, to be
             written as JSON: of each subset its classes, histogram of k,
             threshold and base model.
         """
-        if dataset.judgement is not None:
+        if dataset.label_decisions is not None:
             raise ValueError(
                 'GAAVE: this data set has been cleaned already (decisions= '
-                'or a GAAVEHook); clean it once, from the labels as given.')
+                'or a GAAVEHook); clean it once, from the labels as given.'
+            )
         cfg = Config(merge_options(cfg.to_dict(), self.base))
         if not cfg.train_cfg.get('by_epoch', True):
-            raise ValueError('GAAVE: base models are trained by epoch: set '
-                             'train_cfg.by_epoch=True.')
+            raise ValueError(
+                'GAAVE: base models are trained by epoch: set train_cfg.by_epoch=True.'
+            )
         if getattr(dataset, 'soft_labels', False):
             raise ValueError(
                 'GAAVE: the data set trains on soft labels, which it cannot '
-                'judge or change: leave soft_labels out.')
+                'judge or change: leave soft_labels out.'
+            )
         if self.updates and 'lr' not in cfg.optim_wrapper.optimizer:
             raise ValueError(
                 'GAAVE: updates lower the learning rate of the optimizer; '
-                'write it into the config, optim_wrapper.optimizer.lr.')
-        return Cleaning(self, cfg, dataset, pipeline, Stages(root),
-                        logger).run()
+                'write it into the config, optim_wrapper.optimizer.lr.'
+            )
+        return Cleaning(self, cfg, dataset, pipeline, Stages(root), logger).run()

@@ -1,4 +1,5 @@
 """Models as functions of pixels in [0, 1]."""
+
 from typing import Callable
 
 import torch
@@ -17,7 +18,8 @@ def pixels(inputs) -> Tensor:
         raise ValueError(
             f'GAAVE attacks pixels in [0, 1], but the validation pipeline '
             f'gives {kind}: let it end with 8-bit images of one size, and '
-            'have data_preprocessor normalise them.')
+            'have data_preprocessor normalise them.'
+        )
     return inputs.float() / 255
 
 
@@ -34,4 +36,5 @@ def pixel_classifier(model: nn.Module) -> Callable[[Tensor], Tensor]:
 def exact():
     """Full float32, and the same in each run, on GPUs too."""
     return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )

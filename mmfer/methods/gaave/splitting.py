@@ -1,4 +1,5 @@
 """Dataset splitting and subset refactoring of GAAVE (AAAI'23)."""
+
 from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ def subset_names(count: int) -> Sequence[str]:
     Args:
         count (int): 1, or 2 of a set that is split.
     """
-    return ('head-set', 'tail-set') if count == 2 else ('whole set', )
+    return ('head-set', 'tail-set') if count == 2 else ('whole set',)
 
 
 class HeadTail(NamedTuple):
@@ -21,6 +22,7 @@ class HeadTail(NamedTuple):
         tail (np.ndarray): Rare classes, most frequent first, int64. Empty
             when the data set is not split.
     """
+
     head: np.ndarray
     tail: np.ndarray
 
@@ -38,6 +40,7 @@ class Subset(NamedTuple):
         native (np.ndarray): Whether a sample belongs to the subset, not to
             its extra class, bool (N, ).
     """
+
     classes: np.ndarray
     num_classes: int
     sample_ids: np.ndarray
@@ -72,8 +75,7 @@ def balanced_cut(counts: np.ndarray) -> int:
     def cost(cut):
         head, tail = counts[:cut], counts[cut:]
         refactored = np.append(head, tail.sum())
-        return (tail.sum() > head[0],
-                max(imbalance(refactored), imbalance(tail)))
+        return (tail.sum() > head[0], max(imbalance(refactored), imbalance(tail)))
 
     return min(range(1, len(counts)), key=cost)
 
@@ -88,8 +90,8 @@ def two_means_cut(counts: np.ndarray) -> int:
 
     def cost(cut):
         return sum(
-            np.square(part - part.mean()).sum()
-            for part in (logs[:cut], logs[cut:]))
+            np.square(part - part.mean()).sum() for part in (logs[:cut], logs[cut:])
+        )
 
     return min(range(1, len(counts)), key=cost)
 
@@ -97,10 +99,12 @@ def two_means_cut(counts: np.ndarray) -> int:
 CUTS = dict(balanced=balanced_cut, two_means=two_means_cut)
 
 
-def split_head_tail(counts: Sequence[int],
-                    cut: str = 'balanced',
-                    head: Optional[Sequence[int]] = None,
-                    min_imbalance: float = 1.5) -> HeadTail:
+def split_head_tail(
+    counts: Sequence[int],
+    cut: str = 'balanced',
+    head: Optional[Sequence[int]] = None,
+    min_imbalance: float = 1.5,
+) -> HeadTail:
     """Dataset Splitting: divide the classes by their size.
 
     Classes without a sample belong to neither set.
@@ -124,16 +128,20 @@ def split_head_tail(counts: Sequence[int],
     order = order[counts[order] > 0]
     if head is not None:
         given = np.asarray(head, dtype=np.int64)
-        if len(set(given.tolist())) != len(given) or not set(
-                given.tolist()) < set(order.tolist()):
+        if len(set(given.tolist())) != len(given) or not set(given.tolist()) < set(
+            order.tolist()
+        ):
             raise ValueError(
                 f'head={list(head)} must name different classes of '
                 f'{sorted(order.tolist())}, those with samples, and leave '
-                'at least one for the tail.')
+                'at least one for the tail.'
+            )
         chosen = np.isin(order, given)
         if not chosen.any():
-            raise ValueError('head must name at least one class; with '
-                             'min_imbalance=inf there is no split.')
+            raise ValueError(
+                'head must name at least one class; with '
+                'min_imbalance=inf there is no split.'
+            )
         return HeadTail(order[chosen], order[~chosen])
     if len(order) < 2 or imbalance(counts[order]) < min_imbalance:
         return HeadTail(order, order[:0])
@@ -141,8 +149,7 @@ def split_head_tail(counts: Sequence[int],
     return HeadTail(order[:size], order[size:])
 
 
-def proportional_draw(labels: np.ndarray, size: int,
-                      seed: int) -> np.ndarray:
+def proportional_draw(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Draw samples so that classes keep their shares.
 
     The quotas are rounded to the largest remainder; ties go to the class
@@ -165,14 +172,16 @@ def proportional_draw(labels: np.ndarray, size: int,
     quotas[np.argsort(-remainders, kind='stable')[:missing]] += 1
     rng = np.random.default_rng(seed)
     return np.sort(
-        np.concatenate([
-            rng.choice(np.flatnonzero(labels == c), quota, replace=False)
-            for c, quota in zip(classes, quotas)
-        ]))
+        np.concatenate(
+            [
+                rng.choice(np.flatnonzero(labels == c), quota, replace=False)
+                for c, quota in zip(classes, quotas)
+            ]
+        )
+    )
 
 
-def draw_of_each_class(labels: np.ndarray, share: float,
-                       seed: int) -> np.ndarray:
+def draw_of_each_class(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Draw a share of each class, rounded down.
 
     Args:
@@ -191,8 +200,9 @@ def draw_of_each_class(labels: np.ndarray, share: float,
     return np.sort(np.concatenate(drawn))
 
 
-def plain_subset(sample_ids: np.ndarray, labels: np.ndarray,
-                 classes: np.ndarray) -> Subset:
+def plain_subset(
+    sample_ids: np.ndarray, labels: np.ndarray, classes: np.ndarray
+) -> Subset:
     """Samples of some classes, without an extra class.
 
     Args:
@@ -203,8 +213,9 @@ def plain_subset(sample_ids: np.ndarray, labels: np.ndarray,
     return _subset(sample_ids, labels, classes)
 
 
-def refactor(sample_ids: np.ndarray, labels: np.ndarray, split: HeadTail,
-             seed: int) -> tuple:
+def refactor(
+    sample_ids: np.ndarray, labels: np.ndarray, split: HeadTail, seed: int
+) -> tuple:
     """Subset Refactoring: each subset gets the other one as a class.
 
     The head-set gets all of the tail-set; the tail-set a draw from the
@@ -225,21 +236,23 @@ def refactor(sample_ids: np.ndarray, labels: np.ndarray, split: HeadTail,
     tail_counts = np.unique(labels[in_tail], return_counts=True)[1]
     size = tail_counts.max() if len(tail_counts) else 0
     drawn = proportional_draw(labels[in_head], size, seed)
-    return (_subset(sample_ids, labels, split.head, sample_ids[in_tail]),
-            _subset(sample_ids, labels, split.tail,
-                    sample_ids[in_head][drawn]))
+    return (
+        _subset(sample_ids, labels, split.head, sample_ids[in_tail]),
+        _subset(sample_ids, labels, split.tail, sample_ids[in_head][drawn]),
+    )
 
 
-def _subset(sample_ids: np.ndarray,
-            labels: np.ndarray,
-            classes: np.ndarray,
-            extra: Optional[np.ndarray] = None) -> Subset:
+def _subset(
+    sample_ids: np.ndarray,
+    labels: np.ndarray,
+    classes: np.ndarray,
+    extra: Optional[np.ndarray] = None,
+) -> Subset:
     """Samples of ``classes``, and with ``extra`` those as one more class."""
     classes = np.asarray(classes, dtype=np.int64)
     native = np.isin(labels, classes)
     chosen = native if extra is None else native | np.isin(sample_ids, extra)
-    local = np.full(max(labels.max(initial=0), classes.max()) + 1,
-                    len(classes))
+    local = np.full(max(labels.max(initial=0), classes.max()) + 1, len(classes))
     local[classes] = np.arange(len(classes))
     order = np.argsort(sample_ids[chosen], kind='stable')
     return Subset(
@@ -247,4 +260,5 @@ def _subset(sample_ids: np.ndarray,
         num_classes=len(classes) + (extra is not None),
         sample_ids=sample_ids[chosen][order],
         labels=local[labels[chosen]][order],
-        native=native[chosen][order])
+        native=native[chosen][order],
+    )

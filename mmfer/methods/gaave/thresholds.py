@@ -1,4 +1,5 @@
 """Thresholds on the vulnerability: Criterion 1 of GAAVE (AAAI'23)."""
+
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -12,6 +13,7 @@ class Threshold(NamedTuple):
         separation (float): Share of the variance of k that lies between
             candidates and others, in [0, 1]; 0 without a division.
     """
+
     tau: int
     separation: float
 
@@ -28,15 +30,15 @@ def separation(counts: np.ndarray, tau: int) -> float:
     counts = np.asarray(counts, dtype=np.float64)
     values = np.arange(len(counts))
     total = counts.sum()
-    low = counts[:tau + 1].sum()
+    low = counts[: tau + 1].sum()
     if not 0 < low < total:
-        return 0.
+        return 0.0
     mean = counts @ values / total
-    variance = counts @ (values - mean)**2 / total
-    mean_low = counts[:tau + 1] @ values[:tau + 1] / low
-    mean_high = counts[tau + 1:] @ values[tau + 1:] / (total - low)
+    variance = counts @ (values - mean) ** 2 / total
+    mean_low = counts[: tau + 1] @ values[: tau + 1] / low
+    mean_high = counts[tau + 1 :] @ values[tau + 1 :] / (total - low)
     share = low / total
-    return float(share * (1 - share) * (mean_high - mean_low)**2 / variance)
+    return float(share * (1 - share) * (mean_high - mean_low) ** 2 / variance)
 
 
 def otsu_threshold(counts: np.ndarray, min_separation: float) -> Threshold:
@@ -53,14 +55,16 @@ def otsu_threshold(counts: np.ndarray, min_separation: float) -> Threshold:
     shares = [separation(counts, tau) for tau in range(len(counts) - 1)]
     tau = int(np.argmax(shares)) if shares else -1
     if not shares or not shares[tau] or shares[tau] < min_separation:
-        return Threshold(-1, shares[tau] if shares else 0.)
+        return Threshold(-1, shares[tau] if shares else 0.0)
     return Threshold(tau, shares[tau])
 
 
-def find_threshold(steps: np.ndarray,
-                   num_values: int,
-                   tau: Optional[int] = None,
-                   min_separation: float = 0.75) -> Threshold:
+def find_threshold(
+    steps: np.ndarray,
+    num_values: int,
+    tau: Optional[int] = None,
+    min_separation: float = 0.75,
+) -> Threshold:
     """Threshold of a subset.
 
     Args:
@@ -79,5 +83,6 @@ def find_threshold(steps: np.ndarray,
     if not -1 <= tau < num_values - 1:
         raise ValueError(
             f'tau must lie in [-1, {num_values - 2}], as k lies in '
-            f'[0, {num_values - 1}]; got {tau}')
+            f'[0, {num_values - 1}]; got {tau}'
+        )
     return Threshold(tau, separation(counts, tau))

@@ -1,4 +1,5 @@
 """JoCoR (CVPR'20): one joint loss decides and is minimised."""
+
 from typing import Dict, List
 
 import torch.nn.functional as F
@@ -27,17 +28,19 @@ class JoCoR(SmallLossNetwork):
 
     def __init__(self, agreement_weight: float = 0.9, **kwargs):
         if not 0 <= agreement_weight < 1:
-            raise ValueError('JoCoR: agreement_weight must lie in [0, 1), got '
-                             f'{agreement_weight}')
+            raise ValueError(
+                f'JoCoR: agreement_weight must lie in [0, 1), got {agreement_weight}'
+            )
         super().__init__(**kwargs)
         self.agreement_weight = agreement_weight
 
-    def joint_loss(self, log_prob: List[Tensor], labels: Tensor,
-                   agreements: Tensor) -> Dict[str, Tensor]:
+    def joint_loss(
+        self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
+    ) -> Dict[str, Tensor]:
         """Mean of the smallest joint losses (Eqs. 1 and 5)."""
-        supervised = sum(
-            F.nll_loss(x, labels, reduction='none') for x in log_prob)
-        joint = (1 - self.agreement_weight) * supervised + \
-            self.agreement_weight * symmetric_kl(*log_prob)
+        supervised = sum(F.nll_loss(x, labels, reduction='none') for x in log_prob)
+        joint = (
+            1 - self.agreement_weight
+        ) * supervised + self.agreement_weight * symmetric_kl(*log_prob)
         count = num_kept(len(labels), self.forget_rate)
         return dict(loss=joint[smallest(joint, count)].mean())

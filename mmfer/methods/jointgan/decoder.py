@@ -1,4 +1,5 @@
 """The decoder G_X: an image from labels and a latent vector."""
+
 from typing import Optional
 
 import torch.nn as nn
@@ -10,11 +11,7 @@ from mmfer.registry import MODELS
 
 # Widths behind each transposed convolution but the last, by image size, in
 # multiples of ``base_channels``.
-WIDTHS = {
-    32: (8, 8, 4, 2),
-    64: (8, 8, 4, 2, 1),
-    128: (8, 8, 8, 4, 2, 1),
-}
+WIDTHS = {32: (8, 8, 4, 2), 64: (8, 8, 4, 2, 1), 128: (8, 8, 8, 4, 2, 1)}
 
 
 @MODELS.register_module()
@@ -35,12 +32,14 @@ class JointGANDecoder(BaseModule):
         ValueError: There is no decoder for this size.
     """
 
-    def __init__(self,
-                 in_features: int,
-                 image_size: int,
-                 out_channels: int = 3,
-                 base_channels: int = 64,
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        in_features: int,
+        image_size: int,
+        out_channels: int = 3,
+        base_channels: int = 64,
+        init_cfg: Optional[dict] = None,
+    ):
         super().__init__(init_cfg)
         if image_size not in WIDTHS:
             raise ValueError(
@@ -48,17 +47,19 @@ class JointGANDecoder(BaseModule):
                 f'{image_size} pixels, only for '
                 f'{", ".join(map(str, WIDTHS))}. Resize or crop the images '
                 'in all pipelines, and say so in '
-                'data_preprocessor.input_shape.')
+                'data_preprocessor.input_shape.'
+            )
         width = 8 * base_channels
         self.linear = nn.Sequential(
             spectral_norm(nn.Linear(in_features, width), eps=1e-12),
-            nn.ReLU(inplace=True))
+            nn.ReLU(inplace=True),
+        )
         layers = []
         for factor in WIDTHS[image_size]:
             layers += [
                 upsampling(width, factor * base_channels),
                 nn.BatchNorm2d(factor * base_channels),
-                nn.ReLU(inplace=True)
+                nn.ReLU(inplace=True),
             ]
             width = factor * base_channels
         layers += [upsampling(width, out_channels), nn.Tanh()]
@@ -72,4 +73,5 @@ class JointGANDecoder(BaseModule):
 def upsampling(in_channels: int, out_channels: int) -> nn.Module:
     """A transposed convolution that doubles height and width."""
     return spectral_norm(
-        nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1), eps=1e-12)
+        nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1), eps=1e-12
+    )

@@ -1,4 +1,5 @@
 """The discriminator D: marginal scores, and one of all together."""
+
 from typing import List, Optional, Sequence
 
 import torch
@@ -28,17 +29,21 @@ class ResidualBlock(nn.Module):
         first (bool): Leave out the ReLU in front, as for images.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 downsample: bool = True,
-                 first: bool = False):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        downsample: bool = True,
+        first: bool = False,
+    ):
         super().__init__()
         self.conv1 = normed(nn.Conv2d(in_channels, out_channels, 3, padding=1))
-        self.conv2 = normed(
-            nn.Conv2d(out_channels, out_channels, 3, padding=1))
-        self.skip = normed(nn.Conv2d(in_channels, out_channels, 1)) \
-            if downsample or in_channels != out_channels else nn.Identity()
+        self.conv2 = normed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.skip = (
+            normed(nn.Conv2d(in_channels, out_channels, 1))
+            if downsample or in_channels != out_channels
+            else nn.Identity()
+        )
         self.downsample = downsample
         self.first = first
 
@@ -78,8 +83,7 @@ class SelfAttention(nn.Module):
         value = F.max_pool2d(self.value(x), 2).flatten(2)
         attention = (query.transpose(1, 2) @ key).softmax(dim=2)
         attended = (attention @ value.transpose(1, 2)).transpose(1, 2)
-        return x + self.gain * self.output(
-            attended.unflatten(2, x.shape[2:]))
+        return x + self.gain * self.output(attended.unflatten(2, x.shape[2:]))
 
 
 class MLPBlock(nn.Module):
@@ -94,9 +98,12 @@ class MLPBlock(nn.Module):
         self.linear = normed(nn.Linear(in_features, out_features))
         self.branches = nn.ModuleList(
             nn.Sequential(
-                normed(nn.Linear(out_features, out_features)), nn.ReLU(),
-                normed(nn.Linear(out_features, out_features)))
-            for _ in range(MLP_BRANCHES))
+                normed(nn.Linear(out_features, out_features)),
+                nn.ReLU(),
+                normed(nn.Linear(out_features, out_features)),
+            )
+            for _ in range(MLP_BRANCHES)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """From (B, in_features) to (B, out_features)."""
@@ -121,14 +128,19 @@ class ImageStream(nn.Module):
             raise ValueError(
                 f'the discriminator halves images of {image_size} x '
                 f'{image_size} pixels more often than they can be: take 32, '
-                'or at least 64.')
+                'or at least 64.'
+            )
         self.halve = image_size > 32
         c = base_channels
         self.blocks = nn.Sequential(
-            ResidualBlock(in_channels, c, first=True), SelfAttention(c),
-            ResidualBlock(c, 2 * c), ResidualBlock(2 * c, 4 * c),
-            ResidualBlock(4 * c, 8 * c), ResidualBlock(8 * c, 8 * c),
-            ResidualBlock(8 * c, 8 * c, downsample=False))
+            ResidualBlock(in_channels, c, first=True),
+            SelfAttention(c),
+            ResidualBlock(c, 2 * c),
+            ResidualBlock(2 * c, 4 * c),
+            ResidualBlock(4 * c, 8 * c),
+            ResidualBlock(8 * c, 8 * c),
+            ResidualBlock(8 * c, 8 * c, downsample=False),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """From (B, C, H, W) to (B, 8 * base_channels)."""
@@ -156,25 +168,25 @@ class JointGANDiscriminator(BaseModule):
             vectors of 8 times as many. Defaults to 64.
     """
 
-    def __init__(self,
-                 label_dims: Sequence[int],
-                 latent_dim: int = 100,
-                 image_score: bool = True,
-                 image_size: int = 32,
-                 in_channels: int = 3,
-                 base_channels: int = 64,
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        label_dims: Sequence[int],
+        latent_dim: int = 100,
+        image_score: bool = True,
+        image_size: int = 32,
+        in_channels: int = 3,
+        base_channels: int = 64,
+        init_cfg: Optional[dict] = None,
+    ):
         super().__init__(init_cfg)
         width = 8 * base_channels
-        self.image_stream = ImageStream(in_channels, image_size,
-                                        base_channels)
+        self.image_stream = ImageStream(in_channels, image_size, base_channels)
         dims = ([latent_dim] if latent_dim else []) + list(label_dims)
-        self.vector_streams = nn.ModuleList(
-            MLPBlock(dim, width) for dim in dims)
+        self.vector_streams = nn.ModuleList(MLPBlock(dim, width) for dim in dims)
         self.image_score = image_score
         self.marginal_scores = nn.ModuleList(
-            normed(nn.Linear(width, 1))
-            for _ in range(image_score + len(dims)))
+            normed(nn.Linear(width, 1)) for _ in range(image_score + len(dims))
+        )
         self.joint_stream = MLPBlock((1 + len(dims)) * width, 2 * width)
         self.joint_score = normed(nn.Linear(2 * width, 1))
 
@@ -193,14 +205,16 @@ class JointGANDiscriminator(BaseModule):
                 the same order as ``label_dims``.
         """
         features = [self.image_stream(images)] + [
-            stream(vector) for stream, vector in zip(
-                self.vector_streams, vectors, strict=True)
+            stream(vector)
+            for stream, vector in zip(self.vector_streams, vectors, strict=True)
         ]
         scores = [
-            score(feature) for score, feature in zip(
+            score(feature)
+            for score, feature in zip(
                 self.marginal_scores,
                 features if self.image_score else features[1:],
-                strict=True)
+                strict=True,
+            )
         ]
         joint = self.joint_stream(torch.cat(features, dim=1))
         return torch.cat([*scores, self.joint_score(joint)], dim=1)

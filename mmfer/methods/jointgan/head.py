@@ -1,4 +1,5 @@
 """A head for several label sets, of classes and of valence and arousal."""
+
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch.nn as nn
@@ -8,8 +9,7 @@ from torch import Tensor
 
 from mmfer.models.heads import least_confidence
 from mmfer.models.predictions import BatchPrediction
-from mmfer.models.uncertainty_neck import (as_map, full_precision,
-                                           last_feature)
+from mmfer.models.utils import as_map, full_precision, last_feature
 from mmfer.registry import MODELS
 
 from .label_sets import VA, LabelSets
@@ -47,40 +47,49 @@ class MultiTaskHead(BatchPrediction, ClsHead):
             :func:`concordance`. Defaults to ``'default'``.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 map_size: Tuple[int, int],
-                 label_sets: Optional[Sequence[Union[int, str]]] = None,
-                 latent_dim: int = 0,
-                 hidden_dim: int = 512,
-                 dropout: float = 0.5,
-                 pool: bool = False,
-                 va_weight: float = 1.,
-                 ccc: str = 'default',
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        map_size: Tuple[int, int],
+        label_sets: Optional[Sequence[Union[int, str]]] = None,
+        latent_dim: int = 0,
+        hidden_dim: int = 512,
+        dropout: float = 0.5,
+        pool: bool = False,
+        va_weight: float = 1.0,
+        ccc: str = 'default',
+        init_cfg: Optional[dict] = None,
+    ):
         super().__init__(init_cfg=init_cfg)
         if ccc not in ('default', 'official'):
-            raise ValueError("MultiTaskHead: ccc must be 'default' or "
-                             f"'official', got {ccc!r}")
+            raise ValueError(
+                f"MultiTaskHead: ccc must be 'default' or 'official', got {ccc!r}"
+            )
         self.label_sets = LabelSets.of(
-            [num_classes] if label_sets is None else label_sets)
+            [num_classes] if label_sets is None else label_sets
+        )
         for i in self.label_sets.discrete[:1]:
             if self.label_sets.entries[i] != num_classes:
                 raise ValueError(
                     f'MultiTaskHead: label_sets={list(label_sets)!r}, but the '
                     f'data set has {num_classes} classes '
                     '(data_preprocessor.num_classes): the first discrete set '
-                    'is that of its labels.')
+                    'is that of its labels.'
+                )
         self.latent_dim = latent_dim
         self.pool = pool
         self.va_weight = va_weight
         self.official_ccc = ccc == 'official'
         size = 1 if pool else map_size[0] * map_size[1]
         self.hidden = nn.Sequential(
-            nn.Linear(in_channels * size, hidden_dim), nn.ReLU(inplace=True),
-            nn.Dropout(dropout), nn.Linear(hidden_dim, hidden_dim),
-            nn.ReLU(inplace=True), nn.Dropout(dropout))
+            nn.Linear(in_channels * size, hidden_dim),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden_dim, hidden_dim),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+        )
         self.labels = nn.Linear(hidden_dim, sum(self.label_sets.dims))
         if latent_dim:
             self.mean = nn.Linear(hidden_dim, latent_dim)
@@ -102,15 +111,17 @@ class MultiTaskHead(BatchPrediction, ClsHead):
             return Encoding(labels)
         return Encoding(labels, self.mean(hidden), self.log_variance(hidden))
 
-    def loss(self, feats, data_samples: List[DataSample],
-             **kwargs) -> Dict[str, Tensor]:
+    def loss(
+        self, feats, data_samples: List[DataSample], **kwargs
+    ) -> Dict[str, Tensor]:
         """Those of :meth:`task_losses`."""
         encoding = self(feats)
         labels = self.label_sets.read(data_samples, encoding.labels[0].device)
         return self.task_losses(encoding, labels)
 
-    def task_losses(self, encoding: Encoding,
-                    labels: Sequence[Tensor]) -> Dict[str, Tensor]:
+    def task_losses(
+        self, encoding: Encoding, labels: Sequence[Tensor]
+    ) -> Dict[str, Tensor]:
         """f of Eq. 10.
 
         Args:
@@ -125,15 +136,17 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         many = len(self.label_sets.discrete) > 1
         with full_precision(encoding.labels[0]):
             for entry, output, label in zip(
-                    self.label_sets.entries, encoding.labels, labels,
-                    strict=True):
+                self.label_sets.entries, encoding.labels, labels, strict=True
+            ):
                 if entry == VA:
                     losses['loss_va'] = self.va_weight * concordance_loss(
-                        output.float(), label, self.official_ccc)
+                        output.float(), label, self.official_ccc
+                    )
                 else:
                     number = sum('loss_ce' in name for name in losses) + 1
-                    losses[f'loss_ce{number if many else ""}'] = \
-                        classification_loss(output.float(), label)
+                    losses[f'loss_ce{number if many else ""}'] = classification_loss(
+                        output.float(), label
+                    )
         return losses
 
     def predict_batch(self, feats) -> Dict[str, Tensor]:
@@ -143,8 +156,7 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         if self.label_sets.discrete:
             logits = encoding.labels[self.label_sets.discrete[0]].float()
             scores = logits.softmax(dim=1)
-            predictions.update(
-                pred_score=scores, uncertainty=least_confidence(scores))
+            predictions.update(pred_score=scores, uncertainty=least_confidence(scores))
         if VA in self.label_sets.entries:
             values = encoding.labels[self.label_sets.entries.index(VA)]
             predictions['pred_va'] = values.float()

@@ -1,4 +1,5 @@
 """The joint-distribution GAN: a classifier, and a game that regularises it."""
+
 from contextlib import contextmanager
 from typing import Dict, List, Optional, Tuple
 
@@ -6,7 +7,6 @@ import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.dist import all_reduce, get_world_size
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
@@ -15,7 +15,7 @@ from torch import Tensor
 from mmfer.models.classifier import blank_images, build_data_preprocessor
 from mmfer.models.predictions import BatchPrediction, predict_batch
 from mmfer.models.pretrained import CheckedPretrained
-from mmfer.models.uncertainty_neck import full_precision
+from mmfer.models.utils import full_precision, unwrap_model
 from mmfer.registry import MODELS
 
 from .latent import Encoding, sample_latent
@@ -83,49 +83,59 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             decoder for their size, or an option is out of range.
     """
 
-    def __init__(self,
-                 encoder: dict,
-                 decoder: Optional[dict] = None,
-                 use_decoder: bool = True,
-                 discriminator: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 latent_dim: int = 100,
-                 adversarial_weight: float = 0.4,
-                 discriminator_steps: int = 2,
-                 order: str = 'official',
-                 score_weights: Optional[dict] = None,
-                 mismatch_weight: float = 0.,
-                 channels_last: bool = False,
-                 init_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        encoder: dict,
+        decoder: Optional[dict] = None,
+        use_decoder: bool = True,
+        discriminator: Optional[dict] = None,
+        data_preprocessor: Optional[dict] = None,
+        latent_dim: int = 100,
+        adversarial_weight: float = 0.4,
+        discriminator_steps: int = 2,
+        order: str = 'official',
+        score_weights: Optional[dict] = None,
+        mismatch_weight: float = 0.0,
+        channels_last: bool = False,
+        init_cfg: Optional[dict] = None,
+    ):
         if order not in ORDERS:
-            raise ValueError(f'JointGAN: order must be one of '
-                             f'{", ".join(ORDERS)}, got {order!r}')
+            raise ValueError(
+                f'JointGAN: order must be one of {", ".join(ORDERS)}, got {order!r}'
+            )
         if discriminator_steps < 1:
-            raise ValueError('JointGAN: discriminator_steps must be at least '
-                             f'1, got {discriminator_steps}')
+            raise ValueError(
+                'JointGAN: discriminator_steps must be at least '
+                f'1, got {discriminator_steps}'
+            )
         unknown = set(score_weights or ()) - set(SCORE_KINDS)
         if unknown:
             raise ValueError(
                 f'JointGAN: score_weights has {", ".join(sorted(unknown))}; '
-                f'there are scores of {", ".join(SCORE_KINDS)}.')
+                f'there are scores of {", ".join(SCORE_KINDS)}.'
+            )
         if mismatch_weight < 0:
-            raise ValueError('JointGAN: mismatch_weight must not be '
-                             f'negative, got {mismatch_weight}')
+            raise ValueError(
+                f'JointGAN: mismatch_weight must not be negative, got {mismatch_weight}'
+            )
         super().__init__(
             init_cfg=init_cfg,
-            data_preprocessor=build_data_preprocessor(data_preprocessor))
+            data_preprocessor=build_data_preprocessor(data_preprocessor),
+        )
         check_range(self.data_preprocessor)
-        channels, height, width = blank_images(
-            self.data_preprocessor).shape[1:]
+        channels, height, width = blank_images(self.data_preprocessor).shape[1:]
         if height != width:
             raise ValueError(
                 f'JointGAN: images of {height} x {width} pixels are not '
                 'square; resize or crop them in all pipelines, and set '
-                'data_preprocessor.input_shape.')
+                'data_preprocessor.input_shape.'
+            )
         self.latent_dim = latent_dim if use_decoder else 0
         encoder = dict(
-            encoder, head=dict(encoder['head'], latent_dim=self.latent_dim),
-            data_preprocessor=self.data_preprocessor)
+            encoder,
+            head=dict(encoder['head'], latent_dim=self.latent_dim),
+            data_preprocessor=self.data_preprocessor,
+        )
         self.encoder = MODELS.build(encoder)
         self.encoder.config_path = 'model.encoder'
         self.label_sets = self.encoder.head.label_sets
@@ -138,7 +148,11 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
                         type='JointGANDecoder',
                         in_features=latent_dim + sum(dims),
                         image_size=height,
-                        out_channels=channels), **(decoder or {})))
+                        out_channels=channels,
+                    ),
+                    **(decoder or {}),
+                )
+            )
         self.discriminator = MODELS.build(
             dict(
                 dict(
@@ -147,7 +161,11 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
                     latent_dim=self.latent_dim,
                     image_score=use_decoder,
                     image_size=height,
-                    in_channels=channels), **(discriminator or {})))
+                    in_channels=channels,
+                ),
+                **(discriminator or {}),
+            )
+        )
         if channels_last:
             for player in (self.decoder, self.discriminator):
                 if player is not None:
@@ -160,26 +178,32 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         # Names of the K scores, and what they are multiplied by.
         self.score_names = [
             *(['image', 'latent'] if use_decoder else []),
-            *['labels'] * len(dims), 'joint'
+            *['labels'] * len(dims),
+            'joint',
         ]
-        weights = dict(dict.fromkeys(SCORE_KINDS, 1.), **(score_weights or {}))
+        weights = dict(dict.fromkeys(SCORE_KINDS, 1.0), **(score_weights or {}))
         self.register_buffer(
             'score_weights',
             torch.tensor([float(weights[n]) for n in self.score_names]),
-            persistent=False)
+            persistent=False,
+        )
         if not self.score_weights.any():
-            raise ValueError('JointGAN: all score_weights are 0; for the '
-                             'encoder alone train a FERClassifier.')
+            raise ValueError(
+                'JointGAN: all score_weights are 0; for the '
+                'encoder alone train a FERClassifier.'
+            )
         # Set by the loop: without the game the encoder learns alone.
         self.in_game = True
         # Steps in which there was a game, for the loop.
         self.game_steps = 0
 
     # -- the classifier ----------------------------------------------------
-    def forward(self,
-                inputs: Tensor,
-                data_samples: Optional[List[DataSample]] = None,
-                mode: str = 'tensor'):
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[List[DataSample]] = None,
+        mode: str = 'tensor',
+    ):
         """That of the encoder.
 
         Args:
@@ -188,33 +212,36 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             mode (str): ``'tensor'``: an :class:`Encoding`; ``'loss'``: those
                 of the label sets; ``'predict'``: a list of data samples.
         """
-        return bare(self.encoder)(inputs, data_samples, mode)
+        return unwrap_model(self.encoder)(inputs, data_samples, mode)
 
     def extract_feat(self, inputs: Tensor, **kwargs):
         """Features of the encoder."""
-        return bare(self.encoder).extract_feat(inputs, **kwargs)
+        return unwrap_model(self.encoder).extract_feat(inputs, **kwargs)
 
     def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:
         """Losses of the label sets, without the game."""
-        return bare(self.encoder).loss(inputs, data_samples)
+        return unwrap_model(self.encoder).loss(inputs, data_samples)
 
     def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
         """Predictions of the encoder."""
-        return predict_batch(bare(self.encoder), inputs)
+        return predict_batch(unwrap_model(self.encoder), inputs)
 
     # -- the game ----------------------------------------------------------
     def players(self) -> Dict[str, nn.ModuleDict]:
         """What each optimizer moves."""
-        generator = nn.ModuleDict(dict(encoder=bare(self.encoder)))
+        generator = nn.ModuleDict(dict(encoder=unwrap_model(self.encoder)))
         if self.decoder is not None:
-            generator['decoder'] = bare(self.decoder)
+            generator['decoder'] = unwrap_model(self.decoder)
         return dict(
             generator=generator,
             discriminator=nn.ModuleDict(
-                dict(discriminator=bare(self.discriminator))))
+                dict(discriminator=unwrap_model(self.discriminator))
+            ),
+        )
 
-    def train_step(self, data: dict,
-                   optim_wrapper: OptimWrapperDict) -> Dict[str, Tensor]:
+    def train_step(
+        self, data: dict, optim_wrapper: OptimWrapperDict
+    ) -> Dict[str, Tensor]:
         """One update of encoder and decoder, ``discriminator_steps`` of D.
 
         Encoder and decoder run once; all updates are on these tuples.
@@ -232,10 +259,14 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         generator = optim_wrapper['generator']
         with generator.optim_context(self):
             encoding = self.encoder(images)
-            losses = bare(self.encoder).head.task_losses(encoding, labels)
-            tuples = self.make_tuples(
-                images, encoding, labels, self.label_sets.complete(samples)) \
-                if self.in_game else None
+            losses = unwrap_model(self.encoder).head.task_losses(encoding, labels)
+            tuples = (
+                self.make_tuples(
+                    images, encoding, labels, self.label_sets.complete(samples)
+                )
+                if self.in_game
+                else None
+            )
         log = {name: value.detach() for name, value in losses.items()}
         self.game_steps += tuples is not None
         if tuples is not None and self.order == 'official':
@@ -244,11 +275,11 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         if tuples is not None:
             with generator.optim_context(self), frozen(self.discriminator):
                 parts = generator_loss(
-                    *self.score(bare(self.discriminator), *tuples),
-                    self.score_weights)
+                    *self.score(unwrap_model(self.discriminator), *tuples),
+                    self.score_weights,
+                )
             total = total + self.adversarial_weight * parts.mean()
-            log.update(g_loss=parts.mean().detach(),
-                       **self.by_kind('g', parts))
+            log.update(g_loss=parts.mean().detach(), **self.by_kind('g', parts))
         generator.update_params(total)
         if tuples is not None and self.order == 'paper':
             log.update(self.step_discriminator(*tuples, optim_wrapper))
@@ -259,7 +290,7 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         images: Tensor,
         encoding: Encoding,
         labels: Tuple[Tensor, ...],
-        complete: Optional[np.ndarray] = None
+        complete: Optional[np.ndarray] = None,
     ) -> Optional[Tuple[List[Tensor], List[Tensor]]]:
         """Tuples of the encoder and of the decoder (Eq. 5).
 
@@ -283,31 +314,36 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
                 return None
             known = torch.from_numpy(complete).to(images.device)
             images = images[known]
-            encoding = Encoding(*[
-                None if x is None else
-                tuple(y[known] for y in x) if isinstance(x, tuple) else
-                x[known] for x in encoding
-            ])
+            encoding = Encoding(
+                *[
+                    None
+                    if x is None
+                    else tuple(y[known] for y in x)
+                    if isinstance(x, tuple)
+                    else x[known]
+                    for x in encoding
+                ]
+            )
             labels = tuple(x[known] for x in labels)
         vectors = self.label_sets.vectors(labels)
         if self.decoder is None:
             return [images, *encoding.labels], [images, *vectors]
-        latent = torch.randn(
-            len(images), self.latent_dim, device=images.device)
+        latent = torch.randn(len(images), self.latent_dim, device=images.device)
         generated = self.decoder(torch.cat([latent, *vectors], dim=1))
         with full_precision(images):
-            inferred = sample_latent(encoding.mean.float(),
-                                     encoding.log_variance.float())
-        return ([images, inferred, *encoding.labels],
-                [generated, latent, *vectors])
+            inferred = sample_latent(
+                encoding.mean.float(), encoding.log_variance.float()
+            )
+        return ([images, inferred, *encoding.labels], [generated, latent, *vectors])
 
     def exchange_labels(self, real: List[Tensor]) -> List[Tensor]:
         """Tuples of the encoder, each with the labels of the one before."""
         first = len(real) - len(self.label_sets.dims)
         return real[:first] + [labels.roll(1, 0) for labels in real[first:]]
 
-    def score(self, discriminator: nn.Module,
-              *tuples: List[Tensor]) -> Tuple[Tensor, ...]:
+    def score(
+        self, discriminator: nn.Module, *tuples: List[Tensor]
+    ) -> Tuple[Tensor, ...]:
         """Scores of each kind of tuples, float32, (B, K).
 
         In one forward: spectral normalisation makes one power iteration.
@@ -320,10 +356,12 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             image = image.contiguous(memory_format=torch.channels_last)
         return discriminator(image, vectors).float().chunk(len(tuples))
 
-    def step_discriminator(self, real: List[Tensor],
-                           generated: List[Tensor],
-                           optim_wrapper: OptimWrapperDict
-                           ) -> Dict[str, Tensor]:
+    def step_discriminator(
+        self,
+        real: List[Tensor],
+        generated: List[Tensor],
+        optim_wrapper: OptimWrapperDict,
+    ) -> Dict[str, Tensor]:
         """Update the discriminator; the losses are those of the last step."""
         tuples = [detach(real), detach(generated)]
         if self.mismatch_weight:
@@ -337,8 +375,9 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             log = dict(d_loss=loss, **self.by_kind('d', parts))
             if self.mismatch_weight:
                 # A hinge on both sides, or one answer to all would do.
-                mismatch = discriminator_loss(
-                    scores[0], scores[2], self.score_weights)[-1]
+                mismatch = discriminator_loss(scores[0], scores[2], self.score_weights)[
+                    -1
+                ]
                 loss = loss + self.mismatch_weight * mismatch / len(parts)
                 log.update(d_loss=loss, d_mismatch=mismatch)
             wrapper.update_params(loss)
@@ -353,24 +392,31 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         """
         parts = parts.detach()
         return {
-            f'{prefix}_{kind}': torch.stack([
-                part for part, name in zip(
-                    parts, self.score_names, strict=True) if name == kind
-            ]).mean()
+            f'{prefix}_{kind}': torch.stack(
+                [
+                    part
+                    for part, name in zip(parts, self.score_names, strict=True)
+                    if name == kind
+                ]
+            ).mean()
             for kind in dict.fromkeys(self.score_names)
         }
 
     # -- pictures ----------------------------------------------------------
     @torch.no_grad()
-    def generate(self, latent: Tensor, labels: Tuple[Tensor, ...],
-                 decoder: Optional[nn.Module] = None) -> Tensor:
+    def generate(
+        self,
+        latent: Tensor,
+        labels: Tuple[Tensor, ...],
+        decoder: Optional[nn.Module] = None,
+    ) -> Tensor:
         """Images that the decoder makes.
 
         Args:
             latent (Tensor): (B, L).
             labels (tuple[Tensor]): See :meth:`LabelSets.read`.
             decoder (nn.Module, optional): A copy of the decoder, in the mode
-                that it is in, see :func:`~.pictures.settle`. By default the
+                that it is in, see :func:`~.pictures.recompute_bn_stats`. By default the
                 decoder itself in eval mode.
 
         Returns:
@@ -380,12 +426,13 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             ValueError: There is no decoder.
         """
         if self.decoder is None:
-            raise ValueError('JointGAN: a model with use_decoder=False makes '
-                             'no images.')
+            raise ValueError(
+                'JointGAN: a model with use_decoder=False makes no images.'
+            )
         inputs = torch.cat([latent, *self.label_sets.vectors(labels)], dim=1)
         if decoder is not None:
             return decoder(inputs)
-        decoder = bare(self.decoder)
+        decoder = unwrap_model(self.decoder)
         training = decoder.training
         decoder.eval()
         try:
@@ -401,11 +448,6 @@ def fewest_of_all(count: int) -> int:
     smallest = torch.tensor(count)
     all_reduce(smallest, 'min')
     return int(smallest)
-
-
-def bare(module: nn.Module) -> nn.Module:
-    """A module without a wrapper for DDP."""
-    return module.module if is_model_wrapper(module) else module
 
 
 def detach(tensors: List[Tensor]) -> List[Tensor]:
@@ -428,15 +470,17 @@ def frozen(module: nn.Module):
 
 def check_range(data_preprocessor: nn.Module) -> None:
     """Raise unless pixels of 0 and 255 become -1 and 1."""
-    mean, std = 0., 1.
+    mean, std = 0.0, 1.0
     if data_preprocessor._enable_normalize:
         mean, std = data_preprocessor.mean, data_preprocessor.std
-    ends = [(torch.as_tensor(end) - mean) / std for end in (0., 255.)]
+    ends = [(torch.as_tensor(end) - mean) / std for end in (0.0, 255.0)]
     if not all(
-            torch.allclose(end, torch.full_like(end, sign))
-            for end, sign in zip(ends, (-1., 1.), strict=True)):
+        torch.allclose(end, torch.full_like(end, sign))
+        for end, sign in zip(ends, (-1.0, 1.0), strict=True)
+    ):
         raise ValueError(
             'JointGAN: the decoder makes images in [-1, 1], but '
             'data_preprocessor brings real ones to '
             f'[{ends[0].min():.3g}, {ends[1].max():.3g}]; set its mean and '
-            'std to 127.5, for each channel.')
+            'std to 127.5, for each channel.'
+        )

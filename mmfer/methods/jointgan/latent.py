@@ -1,4 +1,5 @@
 """What an encoder says of images, and the latent vectors drawn from it."""
+
 from typing import NamedTuple, Optional, Tuple
 
 import torch
@@ -14,6 +15,7 @@ class Encoding(NamedTuple):
         mean (Tensor, optional): Of the latent vector, (B, L).
         log_variance (Tensor, optional): Of the latent vector, (B, L).
     """
+
     labels: Tuple[Tensor, ...]
     mean: Optional[Tensor] = None
     log_variance: Optional[Tensor] = None

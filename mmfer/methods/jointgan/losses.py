@@ -1,4 +1,5 @@
 """The losses of the joint-distribution GAN (WACV'21)."""
+
 from typing import Optional
 
 import torch
@@ -6,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def discriminator_loss(encoder_scores: Tensor, decoder_scores: Tensor,
-                       weights: Optional[Tensor] = None) -> Tensor:
+def discriminator_loss(
+    encoder_scores: Tensor, decoder_scores: Tensor, weights: Optional[Tensor] = None
+) -> Tensor:
     """Eq. 9 and 10, what D minimises: hinge losses, of each score, (K, ).
 
     -g of the encoder's tuples and -h of the decoder's, means over the batch.
@@ -26,8 +28,9 @@ def discriminator_loss(encoder_scores: Tensor, decoder_scores: Tensor,
     return (F.relu(1 - encoder_scores) + F.relu(1 + decoder_scores)).mean(0)
 
 
-def generator_loss(encoder_scores: Tensor, decoder_scores: Tensor,
-                   weights: Optional[Tensor] = None) -> Tensor:
+def generator_loss(
+    encoder_scores: Tensor, decoder_scores: Tensor, weights: Optional[Tensor] = None
+) -> Tensor:
     """Eq. 9 and 10, what G_X and G_Y minimise, of each score, (K, ).
 
     Args:
@@ -38,9 +41,12 @@ def generator_loss(encoder_scores: Tensor, decoder_scores: Tensor,
     return difference if weights is None else weights * difference
 
 
-def concordance(prediction: Tensor, target: Tensor,
-                official: bool = False,
-                known: Optional[Tensor] = None) -> Tensor:
+def concordance(
+    prediction: Tensor,
+    target: Tensor,
+    official: bool = False,
+    known: Optional[Tensor] = None,
+) -> Tensor:
     """Concordance correlation coefficient of each dimension, (D, ).
 
     2 cov(p, y) / (var p + var y + (mean p - mean y)^2), with moments of N
@@ -67,8 +73,7 @@ def concordance(prediction: Tensor, target: Tensor,
 
     mean_p, mean_y = mean(prediction), mean(target)
     covariance = mean((prediction - mean_p) * (target - mean_y))
-    variances = mean((prediction - mean_p).square()) + \
-        mean((target - mean_y).square())
+    variances = mean((prediction - mean_p).square()) + mean((target - mean_y).square())
     if official:
         variances = variances * count / (count - 1).clamp_min(1)
     spread = variances + (mean_p - mean_y).square()
@@ -76,8 +81,9 @@ def concordance(prediction: Tensor, target: Tensor,
     return 2 * covariance / spread.clamp_min(torch.finfo(spread.dtype).tiny)
 
 
-def concordance_loss(prediction: Tensor, target: Tensor,
-                     official: bool = False) -> Tensor:
+def concordance_loss(
+    prediction: Tensor, target: Tensor, official: bool = False
+) -> Tensor:
     """1 - the mean CCC over the dimensions, L_sim of Eq. 10; a scalar.
 
     Args:
@@ -88,8 +94,12 @@ def concordance_loss(prediction: Tensor, target: Tensor,
         official (bool): See :func:`concordance`.
     """
     known = target.isfinite().all(dim=1)
-    loss = 1 - concordance(
-        prediction, target.where(known[:, None], 0), official, known).mean()
+    loss = (
+        1
+        - concordance(
+            prediction, target.where(known[:, None], 0), official, known
+        ).mean()
+    )
     return torch.where(known.sum() < 2, 0 * prediction.sum(), loss)
 
 

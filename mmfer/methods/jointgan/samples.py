@@ -1,4 +1,5 @@
 """Images that the decoder makes of labels."""
+
 import copy
 from typing import Dict, Tuple
 
@@ -9,15 +10,18 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .joint_gan import JointGAN, bare
+from mmfer.models.utils import unwrap_model
+
+from .joint_gan import JointGAN
 from .label_sets import VA, LabelSets
 
 # Of samples for batch statistics.
 BATCHES, BATCH_SIZE = 16, 64
 
 
-def class_labels(label_sets: LabelSets, classes: int, rows: int,
-                 va: np.ndarray) -> Tuple[Tensor, ...]:
+def class_labels(
+    label_sets: LabelSets, classes: int, rows: int, va: np.ndarray
+) -> Tuple[Tensor, ...]:
     """Labels of a grid with a column for each class.
 
     All discrete sets agree on the class.
@@ -34,12 +38,14 @@ def class_labels(label_sets: LabelSets, classes: int, rows: int,
     """
     label = torch.arange(classes).repeat(rows)
     return tuple(
-        torch.as_tensor(va, dtype=torch.float32)[label] if entry == VA else
-        label % entry for entry in label_sets.entries)
+        torch.as_tensor(va, dtype=torch.float32)[label]
+        if entry == VA
+        else label % entry
+        for entry in label_sets.entries
+    )
 
 
-def va_labels(label_sets: LabelSets, label: int,
-              steps: int) -> Tuple[Tensor, ...]:
+def va_labels(label_sets: LabelSets, label: int, steps: int) -> Tuple[Tensor, ...]:
     """Labels of a grid along valence (rightwards) and arousal (upwards).
 
     Args:
@@ -54,8 +60,9 @@ def va_labels(label_sets: LabelSets, label: int,
     arousal, valence = torch.meshgrid(scale.flip(0), scale, indexing='ij')
     pairs = torch.stack([valence, arousal], dim=2).flatten(0, 1)
     return tuple(
-        pairs if entry == VA else torch.full((len(pairs), ), label)
-        for entry in label_sets.entries)
+        pairs if entry == VA else torch.full((len(pairs),), label)
+        for entry in label_sets.entries
+    )
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
@@ -69,12 +76,10 @@ def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     Returns:
         np.ndarray: uint8 (height, width, C).
     """
-    padded = np.pad(
-        images, ((0, 0), (gap, 0), (gap, 0), (0, 0)), constant_values=255)
+    padded = np.pad(images, ((0, 0), (gap, 0), (gap, 0), (0, 0)), constant_values=255)
     n, h, w, c = padded.shape
     grid = padded.reshape(n // columns, columns, h, w, c)
-    grid = grid.transpose(0, 2, 1, 3, 4).reshape(n // columns * h,
-                                                 columns * w, c)
+    grid = grid.transpose(0, 2, 1, 3, 4).reshape(n // columns * h, columns * w, c)
     return np.pad(grid, ((0, gap), (0, gap), (0, 0)), constant_values=255)
 
 
@@ -90,15 +95,19 @@ def mean_va(labels: np.ndarray, va: np.ndarray, classes: int) -> np.ndarray:
         np.ndarray: float64 (classes, 2).
     """
     known = np.isfinite(va).all(axis=1)
-    return np.stack([
-        va[known & (labels == c)].mean(axis=0)
-        if (known & (labels == c)).any() else np.zeros(2)
-        for c in range(classes)
-    ])
+    return np.stack(
+        [
+            va[known & (labels == c)].mean(axis=0)
+            if (known & (labels == c)).any()
+            else np.zeros(2)
+            for c in range(classes)
+        ]
+    )
 
 
-def sample_grids(model: JointGAN, dataset, rows: int = 8, va_steps: int = 7,
-                 seed: int = 0) -> Dict[str, np.ndarray]:
+def sample_grids(
+    model: JointGAN, dataset, rows: int = 8, va_steps: int = 7, seed: int = 0
+) -> Dict[str, np.ndarray]:
     """What the decoder makes of labels.
 
     Args:
@@ -118,24 +127,23 @@ def sample_grids(model: JointGAN, dataset, rows: int = 8, va_steps: int = 7,
     """
     sets, grids = model.label_sets, {}
     labels, va = known_labels(model, dataset)
-    decoder = settle(model, labels, va, seed)
+    decoder = recompute_bn_stats(model, labels, va, seed)
     if sets.discrete:
         classes = sets.entries[sets.discrete[0]]
-        wanted = class_labels(sets, classes, rows,
-                              mean_va(labels, va, classes))
-        grids['classes'] = draw_grid(
-            model, decoder, wanted, rows, classes, seed)
+        wanted = class_labels(sets, classes, rows, mean_va(labels, va, classes))
+        grids['classes'] = draw_grid(model, decoder, wanted, rows, classes, seed)
     if VA in sets.entries:
         names = [name.lower() for name in dataset.metainfo['classes']]
         neutral = names.index('neutral') if 'neutral' in names else 0
         grids['va'] = draw_grid(
-            model, decoder, va_labels(sets, neutral, va_steps), 1, va_steps,
-            seed)
+            model, decoder, va_labels(sets, neutral, va_steps), 1, va_steps, seed
+        )
     return grids
 
 
-def class_agreement(model: JointGAN, dataset, count: int = 1024,
-                    seed: int = 0) -> float:
+def class_agreement(
+    model: JointGAN, dataset, count: int = 1024, seed: int = 0
+) -> float:
     """How often the encoder sees the class that the decoder was to draw.
 
     Args:
@@ -148,17 +156,18 @@ def class_agreement(model: JointGAN, dataset, count: int = 1024,
         float: Share, in [0, 1].
     """
     labels, va = known_labels(model, dataset)
-    decoder = settle(model, labels, va, seed)
+    decoder = recompute_bn_stats(model, labels, va, seed)
     generator = torch.Generator().manual_seed(seed + 2)
     training, hits = model.training, 0
     model.eval()
     for start in range(0, count, BATCH_SIZE):
         latent, given = draw_labels(
-            model, labels, va, min(BATCH_SIZE, count - start), generator)
+            model, labels, va, min(BATCH_SIZE, count - start), generator
+        )
         images = model.generate(latent, given, decoder)
         first = model.label_sets.discrete[0]
         with torch.no_grad():
-            said = bare(model.encoder)(images).labels[first].argmax(dim=1)
+            said = unwrap_model(model.encoder)(images).labels[first].argmax(dim=1)
         hits += int((said == given[first]).sum())
     model.train(training)
     return hits / count
@@ -181,9 +190,13 @@ def known_labels(model: JointGAN, dataset) -> Tuple[np.ndarray, np.ndarray]:
     return labels[known], va[known]
 
 
-def draw_labels(model: JointGAN, labels: np.ndarray, va: np.ndarray,
-                count: int, generator: torch.Generator
-                ) -> Tuple[Tensor, Tuple[Tensor, ...]]:
+def draw_labels(
+    model: JointGAN,
+    labels: np.ndarray,
+    va: np.ndarray,
+    count: int,
+    generator: torch.Generator,
+) -> Tuple[Tensor, Tuple[Tensor, ...]]:
     """Latent vectors, and labels as often as a data set has them.
 
     Args:
@@ -194,17 +207,19 @@ def draw_labels(model: JointGAN, labels: np.ndarray, va: np.ndarray,
         generator (torch.Generator): By which they are drawn.
     """
     device = next(model.parameters()).device
-    rows = torch.randint(len(labels), (count, ), generator=generator)
+    rows = torch.randint(len(labels), (count,), generator=generator)
     latent = torch.randn(count, model.latent_dim, generator=generator)
     label = torch.as_tensor(labels)[rows]
     values = torch.as_tensor(va, dtype=torch.float32)[rows]
     return latent.to(device), tuple(
         (values if entry == VA else label % entry).to(device)
-        for entry in model.label_sets.entries)
+        for entry in model.label_sets.entries
+    )
 
 
-def settle(model: JointGAN, labels: np.ndarray, va: np.ndarray,
-           seed: int) -> nn.Module:
+def recompute_bn_stats(
+    model: JointGAN, labels: np.ndarray, va: np.ndarray, seed: int
+) -> nn.Module:
     """The decoder with batch statistics of its present weights.
 
     The running ones are of weights that have changed since, and of an
@@ -221,7 +236,7 @@ def settle(model: JointGAN, labels: np.ndarray, va: np.ndarray,
         nn.Module: A copy in eval mode.
     """
     # What one process draws must not wait for the others.
-    decoder = revert_sync_batchnorm(copy.deepcopy(bare(model.decoder)))
+    decoder = revert_sync_batchnorm(copy.deepcopy(unwrap_model(model.decoder)))
     for module in decoder.modules():
         if isinstance(module, _BatchNorm):
             module.reset_running_stats()
@@ -229,14 +244,18 @@ def settle(model: JointGAN, labels: np.ndarray, va: np.ndarray,
     generator = torch.Generator().manual_seed(seed + 1)
     decoder.train()
     for _ in range(BATCHES):
-        model.generate(
-            *draw_labels(model, labels, va, BATCH_SIZE, generator), decoder)
+        model.generate(*draw_labels(model, labels, va, BATCH_SIZE, generator), decoder)
     return decoder.eval()
 
 
-def draw_grid(model: JointGAN, decoder: nn.Module,
-              labels: Tuple[Tensor, ...], latents: int, columns: int,
-              seed: int) -> np.ndarray:
+def draw_grid(
+    model: JointGAN,
+    decoder: nn.Module,
+    labels: Tuple[Tensor, ...],
+    latents: int,
+    columns: int,
+    seed: int,
+) -> np.ndarray:
     """One grid; ``latents`` parts of it have equal latent vectors."""
     device = next(model.parameters()).device
     count = len(labels[0])
@@ -245,7 +264,8 @@ def draw_grid(model: JointGAN, decoder: nn.Module,
     latent = torch.randn(latents, model.latent_dim, generator=generator)
     latent = latent.repeat_interleave(count // latents, dim=0)
     images = model.generate(
-        latent.to(device), tuple(x.to(device) for x in labels), decoder)
+        latent.to(device), tuple(x.to(device) for x in labels), decoder
+    )
     pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
     pixels = pixels.byte().permute(0, 2, 3, 1).numpy()
     picture = tile(pixels, columns)

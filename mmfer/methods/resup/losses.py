@@ -1,4 +1,5 @@
 """The loss of ReSup (arXiv 2305.17895), one function for each equation."""
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,8 +23,7 @@ def exchange_weights(weights: Tensor, exchange: str) -> Tensor:
     return weights
 
 
-def weighted_cross_entropy(log_prob: Tensor, labels: Tensor,
-                           weights: Tensor) -> Tensor:
+def weighted_cross_entropy(log_prob: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """One term of Eq. 7, per sample, (B, ).
 
     Args:

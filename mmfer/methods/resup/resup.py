@@ -1,12 +1,13 @@
 """ReSup: two networks that weigh each other's samples."""
+
 from typing import Dict, List, Optional
 
 import torch
 from torch import Tensor
 
-from mmfer.compat import merge_options
 from mmfer.models.dual_network import DualNetwork
 from mmfer.registry import MODELS
+from mmfer.utils.config import merge_options
 
 from .losses import consistency, exchange_weights, weighted_cross_entropy
 
@@ -15,26 +16,22 @@ EXCHANGES = ('swap', 'own', 'mean')
 # table, no clipping and no repair of the posterior, and sums over a batch;
 # the code repairs the right end only and fits to a second, augmented pass.
 PRESETS = dict(
-    default=dict(
-        score_source='epoch',
-        reduction='mean',
-        noise_model=dict()),
+    default=dict(score_source='epoch', reduction='mean', noise_model=dict()),
     official=dict(
         score_source='augmented_pass',
         reduction='mean',
         noise_model=dict(
-            monotone='right',
-            min_separation=None,
-            mixture=dict(fix_order=False))),
+            monotone='right', min_separation=None, mixture=dict(fix_order=False)
+        ),
+    ),
     paper=dict(
         score_source='pass',
         reduction='sum',
         noise_model=dict(
-            table_size=None,
-            monotone='none',
-            edge=0.,
-            margin=0.,
-            min_separation=None)))
+            table_size=None, monotone='none', edge=0.0, margin=0.0, min_separation=None
+        ),
+    ),
+)
 
 
 @MODELS.register_module()
@@ -64,51 +61,60 @@ class ReSup(DualNetwork):
             ``network2``, ``predict_with``, ``warmup_epochs``, ...
     """
 
-    def __init__(self,
-                 consistency_weight: float = 5.,
-                 exchange: str = 'swap',
-                 preset: str = 'default',
-                 reduction: Optional[str] = None,
-                 noise_model: Optional[dict] = None,
-                 score_source: Optional[str] = None,
-                 **kwargs):
+    def __init__(
+        self,
+        consistency_weight: float = 5.0,
+        exchange: str = 'swap',
+        preset: str = 'default',
+        reduction: Optional[str] = None,
+        noise_model: Optional[dict] = None,
+        score_source: Optional[str] = None,
+        **kwargs,
+    ):
         if exchange not in EXCHANGES:
-            raise ValueError(f'ReSup has no exchange {exchange!r}, only '
-                             f'{", ".join(EXCHANGES)}.')
+            raise ValueError(
+                f'ReSup has no exchange {exchange!r}, only {", ".join(EXCHANGES)}.'
+            )
         if preset not in PRESETS:
-            raise ValueError(f'ReSup has no preset {preset!r}, only '
-                             f'{", ".join(PRESETS)}.')
+            raise ValueError(
+                f'ReSup has no preset {preset!r}, only {", ".join(PRESETS)}.'
+            )
         if consistency_weight < 0:
-            raise ValueError('consistency_weight must not be negative, got '
-                             f'{consistency_weight}')
+            raise ValueError(
+                f'consistency_weight must not be negative, got {consistency_weight}'
+            )
         chosen = PRESETS[preset]
         reduction = reduction or chosen['reduction']
         if reduction not in ('mean', 'sum'):
-            raise ValueError(f"reduction must be 'mean' or 'sum', got "
-                             f'{reduction!r}')
+            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
         super().__init__(
             noise_model=merge_options(chosen['noise_model'], noise_model),
             score_source=score_source or chosen['score_source'],
-            **kwargs)
+            **kwargs,
+        )
         self.consistency_weight = consistency_weight
         self.exchange = exchange
         self.reduction = reduction
 
-    def joint_loss(self, log_prob: List[Tensor], labels: Tensor,
-                   agreements: Tensor) -> Dict[str, Tensor]:
+    def joint_loss(
+        self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
+    ) -> Dict[str, Tensor]:
         """Eq. 6; plain cross-entropy in the warm-up epochs."""
         if self.warming_up:
             weights = torch.ones_like(agreements)
         else:
             weights = exchange_weights(
-                self.clean_probability(agreements), self.exchange)
+                self.clean_probability(agreements), self.exchange
+            )
         reduce = getattr(torch, self.reduction)
         losses = {
             f'loss_network{k + 1}': reduce(
-                weighted_cross_entropy(log_prob[k], labels, weights[k]))
+                weighted_cross_entropy(log_prob[k], labels, weights[k])
+            )
             for k in range(2)
         }
         if not self.warming_up and self.consistency_weight:
             losses['loss_consistency'] = self.consistency_weight * reduce(
-                consistency(*log_prob))
+                consistency(*log_prob)
+            )
         return losses

@@ -13,15 +13,9 @@ Whatever a person, a spreadsheet or another program has saved comes in here:
 names, :func:`~mmfer.utils.text_lists.read_list` lists of images with or
 without a header.
 """
+
 from .class_names import check_class_names, class_index, read_class_names
-from .fields import (
-    flag,
-    is_number_like,
-    nearest,
-    number,
-    unquoted,
-    whole_number,
-)
+from .fields import flag, is_number_like, nearest, number, unquoted, whole_number
 from .paths import has_suffix, is_foreign_path, join_listed, path_key
 from .tables import (
     IMAGE_COLUMNS,
@@ -42,10 +36,32 @@ from .tables import (
 )
 
 __all__ = [
-    'Header', 'IMAGE_COLUMNS', 'LABEL_COLUMNS', 'SEPARATORS', 'TextTable',
-    'check_class_names', 'class_index', 'column_key', 'find_header',
-    'first_fields', 'fit_rows', 'flag', 'has_suffix', 'is_foreign_path',
-    'is_number_like', 'iterate_fields', 'join_listed', 'known_columns',
-    'match_columns', 'nearest', 'number', 'path_key', 'read_class_names',
-    'read_table', 'split_fields', 'take_separator', 'unquoted', 'whole_number'
+    'Header',
+    'IMAGE_COLUMNS',
+    'LABEL_COLUMNS',
+    'SEPARATORS',
+    'TextTable',
+    'check_class_names',
+    'class_index',
+    'column_key',
+    'find_header',
+    'first_fields',
+    'fit_rows',
+    'flag',
+    'has_suffix',
+    'is_foreign_path',
+    'is_number_like',
+    'iterate_fields',
+    'join_listed',
+    'known_columns',
+    'match_columns',
+    'nearest',
+    'number',
+    'path_key',
+    'read_class_names',
+    'read_table',
+    'split_fields',
+    'take_separator',
+    'unquoted',
+    'whole_number',
 ]

@@ -1,4 +1,5 @@
 """Reading and checking of class names."""
+
 import numbers
 import os
 import re
@@ -41,11 +42,13 @@ def read_class_names(path: PathLike) -> List[str]:
         raise ValueError(
             f'{text.path}: there is no class name in this file of '
             f'{text.size} bytes. Write one name per line, in the order of '
-            'the labels.')
+            'the labels.'
+        )
     if len(names) == 1 and any(d in names[0] for d in ',;\t'):
         raise ValueError(
             f'{text.path}, line 1: {names[0]!r} is all there is. Are these '
-            'several classes? Write one name per line.')
+            'several classes? Write one name per line.'
+        )
     return check_class_names(names, text.path)
 
 
@@ -56,19 +59,18 @@ def without_numbers(lines: Sequence[str]) -> List[str]:
         lines (Sequence[str]): All lines; they stay as they are unless their
             numbers ascend by one, from 0 or 1.
     """
-    rows = [re.fullmatch(r'"?([0-9]{1,9})"?\s*[,;\t]\s*(.+)', line)
-            for line in lines]
+    rows = [re.fullmatch(r'"?([0-9]{1,9})"?\s*[,;\t]\s*(.+)', line) for line in lines]
     if len(rows) < 2 or not all(rows):
         return list(lines)
     first = int(rows[0][1])
-    if first > 1 or any(
-            int(row[1]) != i for i, row in enumerate(rows, start=first)):
+    if first > 1 or any(int(row[1]) != i for i, row in enumerate(rows, start=first)):
         return list(lines)
     return [row[2] for row in rows]
 
 
-def check_class_names(names: Sequence[str],
-                      path: Optional[PathLike] = None) -> List[str]:
+def check_class_names(
+    names: Sequence[str], path: Optional[PathLike] = None
+) -> List[str]:
     """Check class names for empty and repeated ones.
 
     Args:
@@ -89,8 +91,10 @@ def check_class_names(names: Sequence[str],
     else:
         place, lines = os.fspath(path), 'line'
     if not len(names):
-        raise ValueError(f'{place}: there is no class name. Name the classes '
-                         'in the order of the labels.')
+        raise ValueError(
+            f'{place}: there is no class name. Name the classes '
+            'in the order of the labels.'
+        )
     seen, checked = {}, []
     for number, name in enumerate(names, start=1):
         if isinstance(name, numbers.Integral) and not isinstance(name, bool):
@@ -99,13 +103,15 @@ def check_class_names(names: Sequence[str],
             raise ValueError(
                 f'{place}, {lines} {number}: {name!r} is no class name. '
                 'Remove it, or write the name of the class: with it, all '
-                'classes behind it have a label of one more.')
+                'classes behind it have a label of one more.'
+            )
         first = seen.setdefault(name.strip(), number)
         if first != number:
             raise ValueError(
                 f'{place}, {lines} {number}: the class name {name!r} is '
                 f'already in {lines} {first}. A label would not tell the two '
-                'apart; rename or remove one.')
+                'apart; rename or remove one.'
+            )
         checked.append(name)
     return checked
 
@@ -120,8 +126,7 @@ def class_index(text: str, classes: Sequence[str]) -> Optional[int]:
     """
     text = text.strip()
     for change in (str.strip, lambda name: name.strip().casefold()):
-        found = [i for i, name in enumerate(classes)
-                 if change(name) == change(text)]
+        found = [i for i, name in enumerate(classes) if change(name) == change(text)]
         if found:
             return found[0] if len(found) == 1 else None
     return None

@@ -1,4 +1,5 @@
 """Fields of tables and lists: numbers, flags and names."""
+
 import csv
 import difflib
 import re
@@ -9,9 +10,10 @@ _WHOLE = re.compile(r'([+-]?[0-9]{1,40})(?:\.0*)?')
 _WHOLE_COMMA = re.compile(r'([+-]?[0-9]{1,40})(?:[.,]0*)?')
 _NUMBER = re.compile(
     r'[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?nan|'
-    r'[+-]?inf(?:inity)?', re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(
-    r'[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?', re.IGNORECASE)
+    r'[+-]?inf(?:inity)?',
+    re.IGNORECASE,
+)
+_DECIMAL_COMMA = re.compile(r'[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?', re.IGNORECASE)
 _TRUE = ('true', '1', '1.0', 'yes')
 _FALSE = ('false', '0', '0.0', 'no')
 

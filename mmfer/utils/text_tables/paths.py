@@ -1,4 +1,5 @@
 """Paths as tables and lists write them."""
+
 import os
 import posixpath
 import re
@@ -47,5 +48,4 @@ def is_foreign_path(path: str) -> bool:
     Args:
         path (str): A path as a list has it.
     """
-    return os.name != 'nt' and re.match(
-        r'[A-Za-z]:[\\/]|\\\\', path) is not None
+    return os.name != 'nt' and re.match(r'[A-Za-z]:[\\/]|\\\\', path) is not None

@@ -1,4 +1,5 @@
 """Reading of tables with a header, whose columns go by their names."""
+
 import csv
 import os
 import re
@@ -17,34 +18,61 @@ from typing import (
     Tuple,
 )
 
-from ..text_files import (
-    Line,
-    PathLike,
-    filled_lines,
-    iterate_lines,
-    line_error,
-)
+from ..text_files import Line, PathLike, filled_lines, iterate_lines, line_error
 from .fields import number, whole_number
 
 SEPARATORS = {';': 'semicolon', '\t': 'tab', ',': 'comma', ' ': 'space'}
 """Separators of fields, and their names in messages."""
 
-IMAGE_COLUMNS = ('image', 'path', 'file', 'filename', 'image_path',
-                 'images', 'img', 'paths', 'files', 'file_name', 'filepath',
-                 'file_path', 'img_path', 'image_file', 'image_filename',
-                 'image_name', 'img_name', 'name', 'picture', 'photo')
+IMAGE_COLUMNS = (
+    'image',
+    'path',
+    'file',
+    'filename',
+    'image_path',
+    'images',
+    'img',
+    'paths',
+    'files',
+    'file_name',
+    'filepath',
+    'file_path',
+    'img_path',
+    'image_file',
+    'image_filename',
+    'image_name',
+    'img_name',
+    'name',
+    'picture',
+    'photo',
+)
 """Names that lists give the column of images."""
 
-LABEL_COLUMNS = ('label', 'emotion', 'expression', 'class', 'class_name',
-                 'labels', 'gt_label', 'noisy_label', 'emotions', 'classes',
-                 'class_id', 'label_id', 'category', 'target', 'y')
+LABEL_COLUMNS = (
+    'label',
+    'emotion',
+    'expression',
+    'class',
+    'class_name',
+    'labels',
+    'gt_label',
+    'noisy_label',
+    'emotions',
+    'classes',
+    'class_id',
+    'label_id',
+    'category',
+    'target',
+    'y',
+)
 """Names that lists give the column of labels."""
 
 _INDEX_NAME = re.compile(r'unnamed:_[0-9]+(_level_[0-9]+)?|index|')
 
 
-def iterate_fields(path: PathLike, lines: Iterable[Line],
-                   separator: str) -> Iterator[Tuple[Line, List[str]]]:
+def iterate_fields(
+    path: PathLike, lines: Iterable[Line], separator: str
+) -> Iterator[Tuple[Line, List[str]]]:
     """Split lines into fields, by the rules of CSV.
 
     Args:
@@ -68,15 +96,15 @@ def iterate_fields(path: PathLike, lines: Iterable[Line],
             taken.append(line)
             yield line.raw if tab else line.text
 
-    reader = csv.reader(texts(), delimiter=separator,
-                        skipinitialspace=not tab, strict=True)
+    reader = csv.reader(
+        texts(), delimiter=separator, skipinitialspace=not tab, strict=True
+    )
     while True:
         taken.clear()
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            raise _quote_error(path, taken[0], separator,
-                               str(error)) from None
+            raise _quote_error(path, taken[0], separator, str(error)) from None
         if fields is None:
             return
         if len(taken) > 1:
@@ -84,29 +112,39 @@ def iterate_fields(path: PathLike, lines: Iterable[Line],
         yield taken[0], [field.strip() for field in fields]
 
 
-def _quote_error(path: PathLike, line: Line, separator: str,
-                 reason: str = '') -> ValueError:
+def _quote_error(
+    path: PathLike, line: Line, separator: str, reason: str = ''
+) -> ValueError:
     """Make the error for a line that csv does not read as one row."""
     if 'expected after' in reason:
         return line_error(
-            path, line.number, line.text,
+            path,
+            line.number,
+            line.text,
             f'a {SEPARATORS[separator]} must follow a closing quote',
-            'Put quotes around the whole field, and write a quote inside of '
-            'it twice.')
+            'Put quotes around the whole field, and write a quote inside of it twice.',
+        )
     if 'limit' in reason:
         return line_error(
-            path, line.number, line.text,
+            path,
+            line.number,
+            line.text,
             f'a field is longer than {csv.field_size_limit()} characters',
-            'Is a quote missing, or is this another kind of file?')
+            'Is a quote missing, or is this another kind of file?',
+        )
     return line_error(
-        path, line.number, line.text,
+        path,
+        line.number,
+        line.text,
         'a quote opens here that this line does not close, so a field would '
         'hold a line break',
-        'Close the quote, or take the line break out of the field.')
+        'Close the quote, or take the line break out of the field.',
+    )
 
 
-def split_fields(path: PathLike, lines: Iterable[Line],
-                 separator: str) -> List[List[str]]:
+def split_fields(
+    path: PathLike, lines: Iterable[Line], separator: str
+) -> List[List[str]]:
     """Return the fields of lines; see :func:`iterate_fields`.
 
     Args:
@@ -146,8 +184,7 @@ class Header(NamedTuple):
     others: List[str]
 
 
-def match_columns(names: Sequence[str],
-                  columns: Mapping[str, Sequence[str]]) -> Header:
+def match_columns(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Header:
     """Find known columns among the fields of a header.
 
     Args:
@@ -159,8 +196,7 @@ def match_columns(names: Sequence[str],
         ValueError: Two fields have one name, or stand for one column. The
             message is for :func:`line_error`.
     """
-    role = {alias: name for name, aliases in columns.items()
-            for alias in aliases}
+    role = {alias: name for name, aliases in columns.items() for alias in aliases}
     keys = [column_key(name) for name in names]
     position: Dict[str, int] = {}
     for place, key in enumerate(keys):
@@ -170,13 +206,20 @@ def match_columns(names: Sequence[str],
                 raise ValueError(
                     f'the columns {names[first]!r} (number {first + 1}) and '
                     f'{names[place]!r} (number {place + 1}) are both '
-                    f'{role[key]!r}')
+                    f'{role[key]!r}'
+                )
         elif key and key in keys[:place]:
             raise ValueError(f'the column {names[place]!r} is there twice')
-    index = 0 if (0 not in position.values() and keys
-                  and _INDEX_NAME.fullmatch(keys[0])) else None
-    others = [name for place, name in enumerate(names)
-              if place != index and place not in position.values()]
+    index = (
+        0
+        if (0 not in position.values() and keys and _INDEX_NAME.fullmatch(keys[0]))
+        else None
+    )
+    others = [
+        name
+        for place, name in enumerate(names)
+        if place != index and place not in position.values()
+    ]
     return Header(list(names), position, index, others)
 
 
@@ -238,8 +281,10 @@ class TextTable:
         if None in values:
             row = values.index(None)
             raise self.error(
-                row, f'{name} is {fields[row]!r}, which is no {wanted}',
-                'Correct the row.')
+                row,
+                f'{name} is {fields[row]!r}, which is no {wanted}',
+                'Correct the row.',
+            )
         return values
 
     def where(self, row: int) -> str:
@@ -264,12 +309,14 @@ class TextTable:
         return line_error(self.path, number, found, reason, way_out)
 
 
-def read_table(path: PathLike,
-               columns: Mapping[str, Sequence[str]],
-               kind: str,
-               optional: Sequence[str] = (),
-               others: str = 'skip',
-               headless: Optional[Sequence[str]] = None) -> TextTable:
+def read_table(
+    path: PathLike,
+    columns: Mapping[str, Sequence[str]],
+    kind: str,
+    optional: Sequence[str] = (),
+    others: str = 'skip',
+    headless: Optional[Sequence[str]] = None,
+) -> TextTable:
     """Read a table whose first line says what its columns are.
 
     Args:
@@ -300,11 +347,15 @@ def read_table(path: PathLike,
     if not first:
         raise ValueError(
             f'{path}: the file is empty, so it has no column '
-            f'{", ".join(wanted)}; it must be a {kind}.')
+            f'{", ".join(wanted)}; it must be a {kind}.'
+        )
     first, stated = take_separator(first)
     separator, header = find_header(path, first[0], columns, wanted, stated)
-    if header is None and headless is not None and not known_columns(
-            first_fields(first[0], separator), columns):
+    if (
+        header is None
+        and headless is not None
+        and not known_columns(first_fields(first[0], separator), columns)
+    ):
         for tried in [stated] if stated else (',', ';', '\t'):
             if len(split_fields(path, first[:1], tried)[0]) == len(headless):
                 separator = tried
@@ -317,30 +368,45 @@ def read_table(path: PathLike,
         found = known_columns(fields, columns)
         missing = ', '.join(name for name in wanted if name not in found)
         raise line_error(
-            path, first[0].number, first[0].text,
+            path,
+            first[0].number,
+            first[0].text,
             f'the header has no column {missing}; split at every '
             f'{SEPARATORS[separator]}, its columns are '
-            f'{", ".join(map(repr, fields))}', f'It must be a {kind}.')
+            f'{", ".join(map(repr, fields))}',
+            f'It must be a {kind}.',
+        )
     if header.others and others == 'refuse':
         raise line_error(
-            path, first[0].number, first[0].text,
+            path,
+            first[0].number,
+            first[0].text,
             f'nothing is known of the column {header.others[0]!r}',
             f'A {kind} has the columns {", ".join(columns)}. Correct the '
-            'name, or remove the column.')
+            'name, or remove the column.',
+        )
     rows = fit_rows(
         path,
-        iterate_fields(
-            path, chain(first if headless else first[1:], lines), separator),
-        separator, header, len(header.names) if others == 'refuse' else
-        1 + max(header.position[name] for name in wanted))
-    table = TextTable(path, separator, {name: [] for name in header.position},
-                      {}, None, [])
-    taken = [(header.position[name], fields.append)
-             for name, fields in table.columns.items()]
+        iterate_fields(path, chain(first if headless else first[1:], lines), separator),
+        separator,
+        header,
+        len(header.names)
+        if others == 'refuse'
+        else 1 + max(header.position[name] for name in wanted),
+    )
+    table = TextTable(
+        path, separator, {name: [] for name in header.position}, {}, None, []
+    )
+    taken = [
+        (header.position[name], fields.append) for name, fields in table.columns.items()
+    ]
     if others == 'keep':
         table.others.update((name, []) for name in header.names if name)
-        taken += [(place, table.others[name].append)
-                  for place, name in enumerate(header.names) if name]
+        taken += [
+            (place, table.others[name].append)
+            for place, name in enumerate(header.names)
+            if name
+        ]
     index: List[str] = []
     for line, index_field, fields in rows:
         table.line_numbers.append(line.number)
@@ -351,8 +417,7 @@ def read_table(path: PathLike,
     return replace(table, index=index) if index else table
 
 
-def take_separator(
-        lines: List[Line]) -> Tuple[List[Line], Optional[str]]:
+def take_separator(lines: List[Line]) -> Tuple[List[Line], Optional[str]]:
     """Take off the line ``sep=;`` that Excel knows.
 
     Args:
@@ -362,8 +427,7 @@ def take_separator(
         tuple: The lines without it, and the separator that it states; None
         if there is none.
     """
-    match = re.fullmatch(r'"?sep=(.)"?', lines[0].raw.strip(' '),
-                         re.IGNORECASE)
+    match = re.fullmatch(r'"?sep=(.)"?', lines[0].raw.strip(' '), re.IGNORECASE)
     if match is None or match[1] not in SEPARATORS or len(lines) < 2:
         return lines, None
     return lines[1:], match[1]
@@ -388,8 +452,9 @@ def first_fields(line: Line, separator: str) -> List[str]:
     return fields
 
 
-def known_columns(fields: Sequence[str],
-                  columns: Mapping[str, Sequence[str]]) -> List[str]:
+def known_columns(
+    fields: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> List[str]:
     """Return the columns that some fields of a header stand for.
 
     Args:
@@ -397,14 +462,16 @@ def known_columns(fields: Sequence[str],
         columns (Mapping[str, Sequence[str]]): See :func:`read_table`.
     """
     keys = set(map(column_key, fields))
-    return [name for name, aliases in columns.items()
-            if keys.intersection(aliases)]
+    return [name for name, aliases in columns.items() if keys.intersection(aliases)]
 
 
 def find_header(
-        path: PathLike, line: Line, columns: Mapping[str, Sequence[str]],
-        wanted: Sequence[str],
-        separator: Optional[str] = None) -> Tuple[str, Optional[Header]]:
+    path: PathLike,
+    line: Line,
+    columns: Mapping[str, Sequence[str]],
+    wanted: Sequence[str],
+    separator: Optional[str] = None,
+) -> Tuple[str, Optional[Header]]:
     """Find what separates the columns of a header, and what they are.
 
     Args:
@@ -435,16 +502,23 @@ def find_header(
         header = match_columns(fields[best], columns)
     except ValueError as error:
         raise line_error(
-            path, line.number, line.text, str(error),
-            'Give each column one name of its own, or remove one.') from None
+            path,
+            line.number,
+            line.text,
+            str(error),
+            'Give each column one name of its own, or remove one.',
+        ) from None
     if all(name in header.position for name in wanted):
         return best, header
     return best, None
 
 
 def fit_rows(
-    path: PathLike, rows: Iterable[Tuple[Line, List[str]]], separator: str,
-    header: Header, needed: int
+    path: PathLike,
+    rows: Iterable[Tuple[Line, List[str]]],
+    separator: str,
+    header: Header,
+    needed: int,
 ) -> Iterator[Tuple[Line, Optional[str], List[str]]]:
     """Check the number of fields of rows, and find their index.
 
@@ -473,18 +547,29 @@ def fit_rows(
         if not any(row):
             continue
         if extra is None:
-            extra = int(header.index is None and len(row) == width + 1
-                        and bool(row[-1])
-                        and whole_number(row[0]) is not None)
-        index = row.pop(0) if extra else \
-            None if header.index is None else row[header.index]
-        if len(row) < needed or any(row[width:]) or \
-                extra and whole_number(index) is None:
+            extra = int(
+                header.index is None
+                and len(row) == width + 1
+                and bool(row[-1])
+                and whole_number(row[0]) is not None
+            )
+        index = (
+            row.pop(0) if extra else None if header.index is None else row[header.index]
+        )
+        if (
+            len(row) < needed
+            or any(row[width:])
+            or extra
+            and whole_number(index) is None
+        ):
             raise line_error(
-                path, line.number, line.text,
+                path,
+                line.number,
+                line.text,
                 f'{len(row) + extra} {SEPARATORS[separator]}-separated '
                 f'fields instead of {width + extra}',
                 f'Are all rows separated by {SEPARATORS[separator]}s, and '
                 'was the file copied completely? A field that holds a '
-                f'{SEPARATORS[separator]} is put in quotes.')
+                f'{SEPARATORS[separator]} is put in quotes.',
+            )
         yield line, index, row[:width] + [''] * (width - len(row))

@@ -1,10 +1,11 @@
 """What GAAVE says of each sample."""
+
 from typing import NamedTuple
 
 import numpy as np
 
 
-class Judgement(NamedTuple):
+class LabelDecisions(NamedTuple):
     """What GAAVE says of each sample, arrays (N, ) in one order.
 
     Attributes:
@@ -23,6 +24,7 @@ class Judgement(NamedTuple):
             subset, float64 in (0, 1); above one half for candidates. Of
             equal k that with the lower ``given_probability`` is higher.
     """
+
     sample_id: np.ndarray
     given_label: np.ndarray
     subset: np.ndarray

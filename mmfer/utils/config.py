@@ -1,0 +1,54 @@
+"""Merging options into configs."""
+
+import copy
+from typing import Optional
+
+from mmengine.config import Config
+
+
+# mmengine 0.10 merges config files with a private method only; use a public
+# one once it exists.
+def merge_options(base: dict, options: Optional[dict]) -> dict:
+    """``base`` overridden by ``options``, in depth, with ``_delete_`` keys.
+
+    An ``init_cfg`` is one unit: one that names another ``type`` or
+    ``checkpoint`` replaces the old one whole, so that the ``prefix`` of one
+    file is never asked of another. A dict also replaces what is no dict, such
+    as None. Neither argument is changed.
+    """
+    options = _with_units(base, copy.deepcopy(options or {}))
+    return _without_delete(Config._merge_a_into_b(options, base))
+
+
+def _with_units(base: dict, options: dict) -> dict:
+    """Mark the dicts in ``options`` that replace those of ``base`` whole."""
+    for key, value in options.items():
+        if not isinstance(value, dict) or value.get('_delete_'):
+            continue
+        old = base.get(key)
+        if not isinstance(old, dict):
+            value['_delete_'] = True
+        elif key == 'init_cfg' and any(
+            name in value and value[name] != old.get(name)
+            for name in ('type', 'checkpoint')
+        ):
+            value.setdefault('type', 'Pretrained')
+            value['_delete_'] = True
+        else:
+            _with_units(old, value)
+    return options
+
+
+def _without_delete(value):
+    """Drop ``_delete_`` keys for which there was nothing to delete."""
+    if isinstance(value, dict):
+        return type(value)(
+            {
+                key: _without_delete(item)
+                for key, item in value.items()
+                if key != '_delete_'
+            }
+        )
+    if type(value) in (list, tuple):
+        return type(value)(map(_without_delete, value))
+    return value
