@@ -2,9 +2,8 @@
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object
 
-from mmfer.engine.hooks.noise_model import merge_by_sample
+from mmfer.engine.scoring import merge_by_id
 from mmfer.models import LabelNoiseModel
 
 
@@ -16,7 +15,7 @@ def scores(count=1001):
 
 
 def fit(ids, values, path):
-    ids, values = merge_by_sample(all_gather_object((ids, values)))
+    ids, values = merge_by_id(ids, values, axis=1)
     models = [LabelNoiseModel() for _ in range(2)]
     for model, row in zip(models, values, strict=True):
         model.fit(torch.from_numpy(row))

@@ -1,4 +1,5 @@
 from .hooks import (
+    BestEpochHook,
     LinearRampHook,
     NoiseModelHook,
     PreflightHook,
@@ -6,6 +7,7 @@ from .hooks import (
     ReproducibilityHook,
     SafeCheckpointHook,
     SampleScoresHook,
+    StageProgressHook,
     StopOnNaNHook,
     SummaryHook,
 )
@@ -13,6 +15,7 @@ from .optim_wrapper import AutocastOptimWrapper
 
 __all__ = [
     'AutocastOptimWrapper',
+    'BestEpochHook',
     'LinearRampHook',
     'NoiseModelHook',
     'PreflightHook',
@@ -20,6 +23,7 @@ __all__ = [
     'ReproducibilityHook',
     'SafeCheckpointHook',
     'SampleScoresHook',
+    'StageProgressHook',
     'StopOnNaNHook',
     'SummaryHook',
 ]

@@ -16,7 +16,6 @@ from mmfer.datasets.synthetic_renderer import EXPRESSIONS
 from mmfer.engine.hooks.relabel import relabel
 from mmfer.engine.hooks.sample_scores import score_rows
 from mmfer.engine.hooks.summary import summarize
-from mmfer.engine.provenance import config_hash
 from mmfer.evaluation import auroc
 
 
@@ -119,20 +118,6 @@ def test_summary_of_a_training(trained):
     manifest = json.loads((work_dir / 'label_noise.json').read_text())
     assert manifest['noisy_sha256'] == summary['labels_sha256']
     assert manifest['num_changed'] == round(0.3 * 96)
-
-
-def test_config_hash_tells_fine_tuning_from_resuming(tmp_path):
-    same = dict(experiment_name='same')
-    plain, tuned, resumed, moved = (
-        config_hash(tiny_config(tmp_path, **options))
-        for options in (
-            same,
-            dict(same, load_from='a.pth'),
-            dict(same, load_from='a.pth', resume=True),
-            dict(same, train_dataloader__num_workers=3),
-        )
-    )
-    assert plain == resumed == moved != tuned
 
 
 def test_summary_hashes_follow_what_decides(tmp_path):

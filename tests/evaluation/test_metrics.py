@@ -162,7 +162,7 @@ def test_valence_and_arousal_over_the_whole_set():
 def test_no_valence_and_arousal():
     evaluator = Evaluator([ValenceArousal()])
     evaluator.process(va_samples(np.zeros((3, 2)), np.full((3, 2), np.nan)))
-    with pytest.raises(ValueError, match='not one sample'):
+    with pytest.raises(ValueError, match='no sample of the evaluation set'):
         evaluator.evaluate(3)
     (sample,) = va_samples(np.zeros((1, 2)), np.zeros((1, 2)))
     sample.pop('gt_va')
