@@ -14,6 +14,7 @@ from mmengine.utils import ProgressBar
 
 from mmfer.datasets import FERDataset, fer_datasets, pipeline_of, unaugmented
 from mmfer.models.heads import least_confidence
+from mmfer.models.protocols import Classifier
 
 # Epoch offset of the second augmentation stream, larger than any run.
 SECOND_STREAM_OFFSET = 1 << 20
@@ -135,7 +136,7 @@ def predict_view(
         tuple[np.ndarray, np.ndarray]: Ascending sample ids, int64 (N, ), and
         probabilities, float32 (N, C); the same in every process.
     """
-    classifier = cast(BaseModel, model)
+    classifier = cast(Classifier, model)
     ids, scores = [], []
     for batch in batches_in_order(
         view,
@@ -202,8 +203,8 @@ def predict_training_set(
         - ``sample_id``: int64 (N, ), ascending.
         - ``pred_score``: float32 (N, C).
         - ``uncertainty``: float32 (N, ).
-        - ``network_scores``: float32 (N, 2, C), only if the model has two
-          networks.
+        - Further fields that the model predicts, float32 (N, ...), such as
+          ``network_scores`` (N, 2, C) of two networks.
     """
     if dataset is not None:
         view = unaugmented(dataset, validation_pipeline(runner))
@@ -251,26 +252,25 @@ def predict_samples(
             uncertainty = sample.get('uncertainty')
             if uncertainty is None:
                 uncertainty = least_confidence(score[None])
-            of_networks = sample.get('network_scores')
+            fields = {
+                name: value.float().cpu().numpy()
+                for name, value in sample.items()
+                if isinstance(value, torch.Tensor)
+                and not name.startswith('gt_')
+                and name not in ('pred_label', 'pred_score', 'uncertainty')
+            }
             rows.append(
-                (
-                    int(sample.sample_id),
-                    score.cpu().numpy(),
-                    float(uncertainty),
-                    None if of_networks is None else of_networks.float().cpu().numpy(),
-                )
+                (int(sample.sample_id), score.cpu().numpy(), float(uncertainty), fields)
             )
     model.train(was_training)
     # The sampler repeats samples to fill the last processes; a dict keeps
     # each of them once.
     merged = {row[0]: row for part in all_gather_object(rows) for row in part}
     ordered = [merged[key] for key in sorted(merged)]
-    ids, scores, uncertainty, of_networks = zip(*ordered)
-    result = dict(
+    ids, scores, uncertainty, fields = zip(*ordered)
+    return dict(
         sample_id=np.array(ids),
         pred_score=np.stack(scores),
         uncertainty=np.array(uncertainty, dtype=np.float32),
+        **{name: np.stack([row[name] for row in fields]) for name in fields[0]},
     )
-    if of_networks[0] is not None:
-        result['network_scores'] = np.stack(of_networks)
-    return result
