@@ -267,10 +267,10 @@ def predict_samples(
     # each of them once.
     merged = {row[0]: row for part in all_gather_object(rows) for row in part}
     ordered = [merged[key] for key in sorted(merged)]
-    ids, scores, uncertainty, fields = zip(*ordered)
+    ids, scores, uncertainties, further = zip(*ordered)
     return dict(
         sample_id=np.array(ids),
         pred_score=np.stack(scores),
-        uncertainty=np.array(uncertainty, dtype=np.float32),
-        **{name: np.stack([row[name] for row in fields]) for name in fields[0]},
+        uncertainty=np.array(uncertainties, dtype=np.float32),
+        **{name: np.stack([row[name] for row in further]) for name in further[0]},
     )
