@@ -99,7 +99,7 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
 
 
 def load_training_config(path: str, args: argparse.Namespace) -> Config:
-    """:func:`load_config` for tools that train, with ``--amp``."""
+    """Read the config of a training, see :func:`load_config`; apply ``--amp``."""
     cfg = load_config(path, args)
     if args.amp:
         cfg.optim_wrapper.pop('loss_scale', None)

@@ -1,4 +1,4 @@
-"""What the processes of test_ddp do; a spawned one must be able to import it."""
+"""Functions that the processes of test_ddp import and run."""
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ def fit_a_part(rank, world_size, folder):
         'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
     )
     order = np.random.default_rng(0).permutation(1001)
-    # As the sampler does: the first ones again, until it comes out even.
+    # Like the sampler, repeat the first ones until the parts are equal.
     ids = np.concatenate([order, order[:1]])[rank::world_size]
     fit(ids, scores()[:, ids], f'{folder}/{rank}.pth')
     torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Work-arounds: they work, and they are still needed."""
+"""The work-arounds work, and are still needed."""
 
 import importlib.util
 import math
@@ -19,7 +19,7 @@ from mmfer import compat
 
 
 def test_inference_begins_without_words():
-    """Nor does mmcv-lite warn of a layer that it does not have."""
+    """mmcv-lite does not warn about a layer that it does not have."""
     found = subprocess.run(
         [sys.executable, '-c', 'from mmfer import FERInferencer'],
         capture_output=True,
@@ -104,7 +104,7 @@ def test_old_dependency_is_explained(monkeypatch):
 
 
 def test_amp_optim_wrapper_still_refuses_the_cpu():
-    """Fails when it does not: then drop ``AutocastOptimWrapper``."""
+    """Fails when it accepts the CPU: then drop ``AutocastOptimWrapper``."""
     if torch.cuda.is_available():
         pytest.skip('needs a machine without an accelerator')
     from mmengine.optim import AmpOptimWrapper
@@ -115,7 +115,7 @@ def test_amp_optim_wrapper_still_refuses_the_cpu():
 
 
 def test_launcher_still_wants_cuda(monkeypatch):
-    """Fails when mmengine's launcher knows CPUs: drop the process group."""
+    """Fails when mmengine's launcher supports CPUs: drop the process group."""
     if torch.cuda.is_available():
         pytest.skip('on a machine with CUDA it has what it wants')
     for name, value in dict(
@@ -174,7 +174,7 @@ print(plain, faults())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='glibc has the option')
 def test_freed_memory_is_kept():
-    """The second round touches no new page, and without the option it does."""
+    """With the option the second round touches no new page."""
     found = subprocess.run(
         [sys.executable, '-c', FAULTS], capture_output=True, text=True, check=True
     )

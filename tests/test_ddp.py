@@ -1,4 +1,4 @@
-"""Two processes over gloo: train, score, resume, and fit as one does."""
+"""Two processes with gloo train, score, resume and fit like one."""
 
 import csv
 import shutil
@@ -92,7 +92,7 @@ def test_train_score_and_resume(tmp_path, name, options):
 
 
 def test_two_processes_judge_as_one(tmp_path, monkeypatch):
-    """With the same models, the attack shared out gives the same decisions.
+    """An attack by two processes leads to the same decisions as by one.
 
     The last batches have other sizes in one process and in two, so that
     probabilities agree up to float noise only.
@@ -121,9 +121,9 @@ def test_two_processes_judge_as_one(tmp_path, monkeypatch):
     for result in (tmp_path / 'one/cleaning').glob('*/result.npz'):
         result.unlink()
     cfg.work_dir = str(tmp_path / 'one')
-    # Models of two processes are others than those of one; take them over.
+    # Two processes train other models than one; copy theirs.
     monkeypatch.setattr(cleaning, 'get_world_size', lambda: 2)
-    # The two ran on CPUs.
+    # The two processes ran on CPUs.
     monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
     train(cfg)
     for result in results:

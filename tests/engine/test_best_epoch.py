@@ -26,7 +26,7 @@ from mmfer.registry import DATASETS
     ],
 )
 def test_best_epoch(tmp_path, values, patience, peak, stop):
-    """The first of the best epochs; the same after a restart."""
+    """Of equal epochs, the first is the best one."""
     hook = BestEpochHook(patience)
     hook.summary = SimpleNamespace(history={})
     loop = SimpleNamespace(stop_training=False)
@@ -48,11 +48,11 @@ def test_best_epoch(tmp_path, values, patience, peak, stop):
 @pytest.mark.parametrize(
     'rates, full',
     [
-        # Four iterations an epoch.
+        # An epoch has four iterations.
         ([1.0] * 12, None),
         ([1.0] * 8 + [0.1] * 8, 2),
         ([0.1] * 4 + [1.0] * 4 + [0.4] * 4, 2),
-        # From the third on it ends at .5.
+        # The fourth epoch is the first that ends at 0.5 or less.
         (np.linspace(1, 0, 25)[:20], 3),
     ],
 )
@@ -72,7 +72,7 @@ def test_epochs_before_the_rate_has_fallen(rates, full):
 def test_no_base_model_ends_at_its_full_learning_rate(
     tmp_path, monkeypatch, schedule, epochs
 ):
-    """Though it is best after its first epoch."""
+    """It does not stop there although its first epoch is the best."""
     monkeypatch.setattr(BestEpochHook, 'peak', lambda self, epoch: 1)
     schedule = schedule and dict(schedule)
     patience = schedule and schedule.pop('patience', None)

@@ -1,4 +1,4 @@
-"""The best device there is, and one sentence on those that are not."""
+"""The best device is the default; unknown ones are refused."""
 
 import argparse
 import importlib

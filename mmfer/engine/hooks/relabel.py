@@ -96,7 +96,7 @@ class RelabelHook(Hook):
             dataset.set_labels(dataset.sample_ids, self._resumed[dataset.sample_ids])
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Relabel, if it is time to."""
+        """Relabel every ``interval`` epochs, from ``start_epoch`` on."""
         since = runner.epoch - self.start_epoch
         if since < 0 or since % self.interval:
             return

@@ -21,7 +21,6 @@ from mmfer.engine.preflight import PreflightError, build_fitting_loop
 from mmfer.methods.gaave import LabelDecisions
 
 
-# -- runners -----------------------------------------------------------------
 def small(tmp_path, **options):
     return tiny_config(
         tmp_path,
@@ -72,7 +71,7 @@ TURNED = dict(classes=EXPRESSIONS[::-1])
     ],
 )
 def test_refused(options, said, tmp_path):
-    """Before anything is trained, also with hooks of one's own."""
+    """Refused before anything is trained, also with further hooks."""
     cfg = small(tmp_path, custom_hooks=[dict(type='EMAHook')], **options)
     with pytest.raises(PreflightError, match=said):
         Runner.from_cfg(cfg).train()
@@ -119,7 +118,7 @@ class RandomSize:
 
 
 def test_crops_without_a_resize(tmp_path):
-    """All that is wrong is said at once; images are not loaded in vain."""
+    """All errors are reported at once."""
     cfg = small(
         tmp_path,
         train_dataloader__dataset__size=80,
@@ -144,7 +143,7 @@ def test_crops_without_a_resize(tmp_path):
 
 
 def test_parts_of_other_classes(tmp_path):
-    """mmengine refuses them, but does not say what differs."""
+    """mmengine refuses them, but does not name the difference."""
     cfg = small(tmp_path)
     part = dict(cfg.train_dataloader.dataset)
     joined = dict(type='ConcatDataset', datasets=[part, dict(part, metainfo=TURNED)])
@@ -157,7 +156,8 @@ def test_parts_of_other_classes(tmp_path):
 
 def test_tools_add_the_hook_and_say_one_sentence(tmp_path):
     cfg = small(tmp_path, train_dataloader__dataset__num_samples=20)
-    # A schedule that cannot be built on no batch comes after the check.
+    # The check comes before the schedule, which cannot be built without a
+    # batch.
     cfg.param_scheduler = dict(
         type='OneCycleLR', eta_max=0.1, total_steps=1, convert_to_iter_based=True
     )
@@ -172,7 +172,7 @@ def test_tools_add_the_hook_and_say_one_sentence(tmp_path):
 
 
 def test_nothing_is_changed_by_the_checks(tmp_path):
-    """Weights after a training are those without checks, bit for bit."""
+    """Checks do not change the weights after a training, bit for bit."""
     with_checks = train(small(tmp_path / 'with'))
     cfg = small(tmp_path / 'without')
     del cfg.default_hooks['preflight']
@@ -181,7 +181,7 @@ def test_nothing_is_changed_by_the_checks(tmp_path):
         with_checks.model.parameters(), without.model.parameters(), strict=True
     ):
         assert torch.equal(one, other)
-    # A second run of the same runner is checked, too.
+    # A second run of the same runner is checked as well.
     cfg = small(tmp_path / 'test', load_from=str(tmp_path / 'with/epoch_1.pth'))
     cfg.test_dataloader.dataset.metainfo = TURNED
     runner = Runner.from_cfg(cfg)
@@ -196,7 +196,7 @@ def test_nothing_is_changed_by_the_checks(tmp_path):
         Runner.from_cfg(resumed).train()
 
 
-# -- what a cleaning leaves --------------------------------------------------
+# -- data sets that a cleaning has made smaller ------------------------------
 def decide(dataset, dropped):
     """A cleaning that drops the samples of a mask."""
     ids = np.sort(dataset.sample_ids)
@@ -250,7 +250,7 @@ class Cleaner:
 
 
 def test_few_samples_are_left(cleaned):
-    """The hours of cleaning are not lost: the batch becomes smaller."""
+    """The batch becomes smaller, so that hours of cleaning are not lost."""
     runner, (epoch,) = cleaned(lambda ids, labels: ids >= 20)
     assert runner.train_dataloader.batch_size == epoch['images'] == 20
 
@@ -289,7 +289,7 @@ def test_decisions_that_leave_one_class(tmp_path, monkeypatch):
 
 
 def test_other_hooks_that_drop_samples(tmp_path):
-    """Any hook may; what is left is checked before it is trained on."""
+    """The remaining samples are checked before training on them."""
 
     class Drop(Hook):
         def before_run(self, runner):
@@ -310,7 +310,7 @@ def test_fitting_loop_leaves_what_fits(tmp_path):
 
 
 def test_fitting_loop_leaves_batch_samplers_alone(tmp_path):
-    """They state no batch size, which was compared after the cleaning."""
+    """They state no batch size that could be compared."""
     cfg = small(tmp_path)
     cfg.train_dataloader.batch_sampler = dict(type='BatchSampler', drop_last=True)
     cfg.train_dataloader.pop('drop_last', None)
@@ -326,7 +326,7 @@ def test_fitting_loop_leaves_batch_samplers_alone(tmp_path):
 
 
 def test_what_is_meant_is_only_logged(tmp_path, monkeypatch):
-    """A crop that leaves little of a photo may be one around a face."""
+    """``strict=False`` allows a crop that leaves little of a photo."""
     said = []
     monkeypatch.setattr(
         'mmfer.engine.preflight.findings.print_log',

@@ -21,7 +21,6 @@ from mmfer.registry import MODELS
 ABC = ('a', 'b', 'c')
 
 
-# -- comparisons -------------------------------------------------------------
 @pytest.mark.parametrize(
     'classes, other',
     [
@@ -114,7 +113,7 @@ def test_no_batch():
 
 @pytest.mark.parametrize('drop_last', [True, False])
 def test_last_batches_are_those_of_torch(drop_last):
-    """And the batch size that is proposed leaves none of one."""
+    """The proposed batch size leaves no batch of one image."""
     for samples in range(1, 40):
         for size in range(1, samples + 1):
             sizes = [len(b) for b in BatchSampler(range(samples), size, drop_last)]

@@ -53,7 +53,7 @@ def test_classes_in_wrappers():
     ]
     assert list(image_datasets(joined)) == joined.datasets
     assert len(prepared_images(joined)) == 28
-    # Of other libraries, or of none.
+    # Data sets of other libraries.
     plain = [(torch.zeros(3, 8, 8), 1)]
     assert list(class_sets('train', plain)) == [('train', None)]
     assert prepared_images(plain) == []
@@ -141,7 +141,7 @@ def test_facts_of_models(model, outputs, norms):
 
 
 def test_facts_of_a_model_of_mmpretrain():
-    """Its data preprocessor knows no shape: that of an image is taken."""
+    """Its data preprocessor states no shape; that of an image is taken."""
     model = ROOT_MODELS.build(
         dict(
             type='mmpretrain.ImageClassifier',
@@ -160,9 +160,9 @@ def test_facts_of_a_model_of_mmpretrain():
             'backbone.layer4.1.bn2 (BatchNorm2d)',
         ],
     )
-    # Maps of 2 x 2 pixels have statistics.
+    # Statistics of maps of 2 x 2 pixels are possible.
     assert model_facts(model, torch.zeros(3, 64, 64, dtype=torch.uint8)) == (5, [])
-    # What cannot be run is asked.
+    # A model that cannot be run is asked for its number of classes.
     assert model_facts(model, torch.zeros(1, 64, 64)) == (5, [])
     assert model_facts(model, None) == (5, [])
 

@@ -9,7 +9,6 @@ from mmfer.registry import TRANSFORMS
 from mmfer.utils.random import random_state_kept
 
 
-# -- what a pipeline leaves of an image --------------------------------------
 def look(size, *steps, channels=()):
     image = np.random.default_rng(0).integers(0, 256, (*size, *channels), np.uint8)
     transforms = [TRANSFORMS.build(dict(step)) for step in steps]
@@ -92,7 +91,7 @@ def test_whole_faces_are_let_through(size, steps):
 
 
 def test_small_random_crops_in_a_row_are_no_narrow_view():
-    """mmpretrain's default sees 8 % to all; an epoch of it sees the face."""
+    """mmpretrain's default shows 8 % to 100 %, so over time the whole face."""
     with random_state_kept():
         np.random.seed(0)
         found = [
@@ -109,7 +108,7 @@ def test_small_random_crops_in_a_row_are_no_narrow_view():
 
 
 def test_panoramas_are_warned_of_only():
-    """What a resize to the shorter edge leaves is meant for photos."""
+    """A resize of the shorter edge cuts panoramas, but suits photos."""
     found = look((50, 300), dict(type='ResizeEdge', scale=48, edge='short'), CROP, PACK)
     assert check_crops('train', [found]) is None
     assert 'of x.png (50 x 300 pixels)' in check_narrow_views('t', [found])
