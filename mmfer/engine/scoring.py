@@ -117,7 +117,8 @@ def join_parts(
     ids = np.concatenate([part[0] for part in parts])
     values = np.concatenate([part[1] for part in parts], axis=axis)
     ids, first = np.unique(ids, return_index=True)
-    return ids, np.take(values, first, axis=axis)
+    # np.take would return another memory layout, and sums of torch depend on it.
+    return ids, values[(slice(None),) * axis + (first,)]
 
 
 @torch.inference_mode()
