@@ -130,7 +130,7 @@ def concordance(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
 def expected_calibration_error(
     confidence: np.ndarray, correct: np.ndarray, bins: int = 15
 ) -> Tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    """Expected calibration error (Guo et al., ICML 2017).
+    """Compute the expected calibration error (Guo et al., ICML 2017).
 
     Args:
         confidence (np.ndarray): Probabilities of the predicted classes, in

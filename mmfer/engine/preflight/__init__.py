@@ -23,63 +23,17 @@ from .checks import (
     check_evaluation,
     check_training,
 )
-from .compare_batches import (
-    check_batch_count,
-    check_loop,
-    check_single_samples,
-    smallest_batch,
-)
-from .compare_classes import (
-    check_one_class,
-    compare_classes,
-    compare_labels,
-    compare_one_hot,
-    compare_outputs,
-)
-from .compare_images import (
-    check_crops,
-    check_image_size,
-    check_narrow_views,
-    check_shapes,
-)
-from .facts import (
-    ModelFacts,
-    class_sets,
-    classes_of_config,
-    image_datasets,
-    model_facts,
-    prepared_images,
-    stated_classes,
-)
+from .compare_classes import check_one_class
 from .findings import Findings, PreflightError
 
 __all__ = [
     'Findings',
-    'ModelFacts',
     'PreflightError',
     'build_fitting_loop',
-    'check_batch_count',
     'check_batches',
     'check_checkpoint',
     'check_cleaning',
-    'check_crops',
     'check_evaluation',
-    'check_image_size',
-    'check_loop',
-    'check_narrow_views',
     'check_one_class',
-    'check_shapes',
-    'check_single_samples',
     'check_training',
-    'class_sets',
-    'classes_of_config',
-    'compare_classes',
-    'compare_labels',
-    'compare_one_hot',
-    'compare_outputs',
-    'image_datasets',
-    'model_facts',
-    'prepared_images',
-    'smallest_batch',
-    'stated_classes',
 ]

@@ -3,18 +3,19 @@
 import pytest
 from torch.utils.data import BatchSampler
 
-from mmfer.engine.preflight import (
+from mmfer.engine.preflight import check_one_class
+from mmfer.engine.preflight.compare_batches import (
     check_batch_count,
-    check_image_size,
-    check_one_class,
-    check_shapes,
     check_single_samples,
+    smallest_batch,
+)
+from mmfer.engine.preflight.compare_classes import (
     compare_classes,
     compare_labels,
     compare_one_hot,
     compare_outputs,
-    smallest_batch,
 )
+from mmfer.engine.preflight.compare_images import check_image_size, check_shapes
 from mmfer.engine.preflight.pipeline_probe import PreparedImage
 from mmfer.registry import MODELS
 

@@ -12,7 +12,7 @@ from torch.utils.data import ConcatDataset
 
 from mmfer.datasets import SyntheticFaces
 from mmfer.datasets.synthetic_renderer import EXPRESSIONS
-from mmfer.engine.preflight import (
+from mmfer.engine.preflight.facts import (
     class_sets,
     classes_of_config,
     image_datasets,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmfer.engine.preflight import check_crops, check_narrow_views
+from mmfer.engine.preflight.compare_images import check_crops, check_narrow_views
 from mmfer.engine.preflight.pipeline_probe import prepare_image, spread_positions
 from mmfer.registry import TRANSFORMS
 from mmfer.utils.random import random_state_kept
