@@ -34,12 +34,15 @@ class ChildRegistry(Registry):
         Raises:
             KeyError: ``key`` is an old name, see :data:`RENAMED`.
         """
-        new = RENAMED.get(key.rpartition('.')[2]) if isinstance(key, str) else None
-        # A class of the user may have the name that ours had.
-        if new and key.rpartition('.')[2] not in self._module_dict:
-            raise KeyError(
-                f'{key} is now called {new}. Change the name in the config that has it.'
-            )
+        if isinstance(key, str):
+            scope, name = self.split_scope_key(key)
+            # A class of the user may have an old name of ours.
+            ours = scope in (None, self.scope) and name not in self._module_dict
+            if ours and name in RENAMED:
+                raise KeyError(
+                    f'{key} is now called {RENAMED[name]}. Change the name in the '
+                    'config that has it.'
+                )
         return super().get(key)
 
     def build(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
