@@ -60,12 +60,12 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
 def load_config(path: str, args: argparse.Namespace) -> Config:
     """Read a config and set the work dir and the launcher.
 
-    The work dir is the first of these that is given: ``--work-dir``, the
-    ``work_dir`` of the config, ``work_dirs/<name of the config>``.
+    The work dir is, in this order, that of the command line, of the config,
+    or ``work_dirs/<name of the config>``.
     """
     if not osp.isfile(path):
         raise SystemExit(
-            f'{path}: there is no such config. The configs are in '
+            f'{path}: there is no such config. The configs lie in '
             'configs/<method>/; their names are '
             '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
         )
@@ -99,7 +99,7 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
 
 
 def load_training_config(path: str, args: argparse.Namespace) -> Config:
-    """Read the config of a training, see :func:`load_config`; apply ``--amp``."""
+    """Read the config of a training; apply ``--amp``. See :func:`load_config`."""
     cfg = load_config(path, args)
     if args.amp:
         cfg.optim_wrapper.pop('loss_scale', None)
