@@ -16,6 +16,7 @@ from mmfer.utils import text_tables
 from mmfer.utils.files import write_atomic
 
 from .base import FERDataset
+from .checks import missing_root
 from .va_noise import MISSING_VA
 
 EMOTIONS = (
@@ -119,6 +120,7 @@ class AffectNet(FERDataset):
     """
 
     METAINFO = dict(classes=EMOTIONS)
+    splits = tuple(SPLITS)
     list_suffix = '.csv'
 
     def __init__(
@@ -129,27 +131,21 @@ class AffectNet(FERDataset):
         table: Optional[str] = None,
         **kwargs,
     ):
-        if split not in SPLITS:
-            raise ValueError(
-                f'AffectNet has no split {split!r}, only {", ".join(SPLITS)}.'
-            )
         if num_classes not in (7, 8):
             raise ValueError(
                 f'AffectNet: num_classes={num_classes!r}, but there are 8 '
                 'classes, or 7 without contempt.'
             )
-        if table is not None and split != 'train':
-            raise ValueError(
-                f'AffectNet: table={table!r} for an evaluation, which takes '
-                'the labels of the release. Remove it here; it belongs to the '
-                'training set.'
-            )
-        self.split = split
         self.table = table
         self._num_emotions = num_classes
         kwargs.setdefault('classes', EMOTIONS[:num_classes])
-        test_mode = kwargs.pop('test_mode', False) or split != 'train'
-        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
+        super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def check_options(self) -> None:
+        """Refuse a table for an evaluation."""
+        super().check_options()
+        if self.split != 'train':
+            self.refuse_in_evaluation('table', 'It takes the labels of the release.')
 
     def load_samples(self) -> List[dict]:
         """Read the table or the annotations of all images."""
@@ -239,7 +235,8 @@ class AffectNet(FERDataset):
         elif osp.isdir(images) and osp.isdir(annotations):
             return images, self._read_annotations(annotations)
         states = {True: 'found', False: 'not there'}
-        raise self.missing_root(
+        raise missing_root(
+            self.name,
             [
                 f'{" or ".join(tables)} ({states[table is not None]}) with '
                 f'{table_images} ({states[osp.isdir(table_images)]})',

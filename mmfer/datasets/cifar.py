@@ -29,7 +29,8 @@ from mmfer.utils.text_tables import (
     whole_number,
 )
 
-from .base import FERDataset
+from .base import NOISE_REASON, FERDataset
+from .checks import check_label_range, missing_root
 from .label_noise import labels_sha256
 from .lists import read_label_list
 
@@ -128,6 +129,7 @@ class NoisyCIFAR10(FERDataset):
     """
 
     METAINFO = dict(classes=CIFAR10_CATEGORIES)
+    splits = ('train', 'test')
     LAYOUT = Layout(
         folder='cifar-10-batches-py',
         archive='cifar-10-python.tar.gz',
@@ -146,38 +148,28 @@ class NoisyCIFAR10(FERDataset):
         partial_list: bool = False,
         **kwargs,
     ):
-        name = type(self).__name__
-        if split not in ('train', 'test'):
-            raise ValueError(f'{name} has no split {split!r}, only train, test.')
-        test_mode = kwargs.pop('test_mode', False) or split != 'train'
-        if noisy_list is not None:
-            if test_mode:
-                raise ValueError(
-                    f'{name}: noisy_list={noisy_list!r} for an evaluation: '
-                    'wrong labels would measure the noise, not the model. '
-                    'Remove noisy_list here; it belongs to the training set.'
-                )
-            if kwargs.get('label_noise') is not None:
-                raise ValueError(
-                    f'{name}: noisy_list and label_noise are two sources of '
-                    'wrong labels; choose one.'
-                )
-            noisy_list = osp.expanduser(noisy_list)
         if long_tail is not None:
             check_long_tail(long_tail, long_tail_seed)
-            if split != 'train':
-                raise ValueError(
-                    f'{name}: long_tail={long_tail!r} for the test split, '
-                    'which stays balanced in all papers. Remove it here; it '
-                    'belongs to the training set.'
-                )
-        self.split = split
-        self.noisy_list = noisy_list
+        self.noisy_list = None if noisy_list is None else osp.expanduser(noisy_list)
         self.long_tail = long_tail
         self.long_tail_seed = long_tail_seed
         self.partial_list = partial_list
         self._noisy_sha256: Optional[str] = None
-        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
+        super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def check_options(self) -> None:
+        """Refuse a noisy list and a long tail for an evaluation."""
+        super().check_options()
+        self.refuse_in_evaluation('noisy_list', NOISE_REASON)
+        if self.noisy_list is not None and self.label_noise is not None:
+            raise ValueError(
+                f'{self.name}: noisy_list and label_noise are two sources of '
+                'wrong labels. Choose one of the two.'
+            )
+        if self.split != 'train':
+            self.refuse_in_evaluation(
+                'long_tail', 'The test split stays balanced in all papers.'
+            )
 
     def load_samples(self) -> List[dict]:
         """Read either layout, then cut the tail, then take noisy labels."""
@@ -217,7 +209,8 @@ class NoisyCIFAR10(FERDataset):
         folder = osp.join(self.data_root, self.split)
         if osp.isfile(table) and osp.isdir(folder):
             return *read_numbered_list(table, folder, self.num_classes), None
-        raise self.missing_root(
+        raise missing_root(
+            self.name,
             [
                 f'{" or ".join(folders)} with '
                 f'{", ".join(getattr(self.LAYOUT, self.split))}',
@@ -244,7 +237,7 @@ class NoisyCIFAR10(FERDataset):
         labels, images = zip(*batches)
         labels = np.concatenate(labels)
         # The long tail counts classes before the base class checks labels.
-        self._check_labels(labels)
+        check_label_range(labels, self.num_classes, self.name)
         return labels, np.concatenate(images)
 
     def _read_noisy_labels(self, labels: np.ndarray) -> np.ndarray:
@@ -275,7 +268,7 @@ class NoisyCIFAR10(FERDataset):
         """Rows ``index label`` in the original order, for ``noisy_list``."""
         rows = [
             f'{info["original_index"]} {label}\n'
-            for info, label in zip(self._infos_of(sample_ids), labels, strict=True)
+            for info, label in zip(self.infos_of(sample_ids), labels, strict=True)
         ]
         write_atomic(path, ''.join(rows).encode())
         return dict(noisy_list=osp.abspath(path), partial_list=True, long_tail=None)
@@ -292,7 +285,7 @@ class NoisyCIFAR10(FERDataset):
         """
         manifest = super().noise_manifest()
         if self.noisy_list is not None:
-            clean, noisy = self._clean_labels, self._given_labels
+            clean, noisy = self._labels.clean, self._labels.given
             changed = int((clean != noisy).sum())
             manifest = dict(
                 noisy_list=osp.basename(self.noisy_list),
@@ -308,11 +301,6 @@ class NoisyCIFAR10(FERDataset):
                 long_tail=float(self.long_tail), long_tail_seed=int(self.long_tail_seed)
             )
         return manifest
-
-    def _check_files(self, samples: List[dict]) -> None:
-        # What lies in memory has names, but no files.
-        if self._images is None:
-            super()._check_files(samples)
 
 
 @DATASETS.register_module()

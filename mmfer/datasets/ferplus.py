@@ -13,6 +13,7 @@ from mmfer.utils.files import write_atomic
 from mmfer.utils.text_tables import TextTable, join_listed, path_key, read_table
 
 from .base import FERDataset
+from .checks import missing_root
 
 EMOTIONS = (
     'neutral',
@@ -116,6 +117,7 @@ class FERPlus(FERDataset):
     """
 
     METAINFO = dict(classes=EMOTIONS)
+    splits = tuple(SPLITS)
     list_suffix = '.csv'
 
     def __init__(
@@ -127,33 +129,27 @@ class FERPlus(FERDataset):
         table: str = TABLE,
         **kwargs,
     ):
-        if split not in SPLITS:
-            raise ValueError(
-                f'FERPlus has no split {split!r}, only {", ".join(SPLITS)}.'
-            )
         if protocol not in PROTOCOLS:
             raise ValueError(
                 f'FERPlus has no protocol {protocol!r}, only {", ".join(PROTOCOLS)}.'
             )
-        if soft_labels and kwargs.get('label_noise') is not None:
-            raise ValueError(
-                'FERPlus: soft_labels=True hands the true vote distribution '
-                'to the loss and so undoes label_noise; choose one.'
-            )
-        if soft_labels and kwargs.get('decisions') is not None:
-            raise ValueError(SOFT_DECISIONS)
-        if table != TABLE and split != 'train':
-            raise ValueError(
-                f'FERPlus: table={table!r} for an evaluation, which takes the '
-                f'votes of {TABLE}. Remove it here; it belongs to the '
-                'training set.'
-            )
-        self.split = split
         self.protocol = protocol
         self.table = table
         self.soft_labels = soft_labels
-        test_mode = kwargs.pop('test_mode', False) or split != 'train'
-        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
+        super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def check_options(self) -> None:
+        """Refuse soft labels with noise, and another table for an evaluation."""
+        super().check_options()
+        if self.soft_labels and self.label_noise is not None:
+            raise ValueError(
+                'FERPlus: soft_labels=True gives the true vote distribution '
+                'to the loss, which undoes label_noise. Choose one of the two.'
+            )
+        if self.soft_labels and self.decisions is not None:
+            raise ValueError(SOFT_DECISIONS)
+        if self.split != 'train' and self.table != TABLE:
+            self.refuse_in_evaluation('table', f'It takes the votes of {TABLE}.')
 
     def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
         """See :meth:`FERDataset.apply_decisions`; not with soft labels."""
@@ -172,7 +168,8 @@ class FERPlus(FERDataset):
                 f'to {self.data_root!r} unless it starts at the root.'
             )
         if not (osp.isfile(table) and osp.isdir(images)):
-            raise self.missing_root(
+            raise missing_root(
+                self.name,
                 [table, images],
                 "the FERPlus page (labels) and Kaggle's FER2013 page (images)",
             )

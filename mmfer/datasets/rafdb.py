@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
 
-from .base import FERDataset
+from .base import NOISE_REASON, FERDataset
+from .checks import missing_root
 from .label_noise import labels_sha256
 from .lists import (
     RAFDB_LIST_NAMES,
@@ -70,6 +71,7 @@ class RAFDB(FERDataset):
     """
 
     METAINFO = dict(classes=EMOTIONS)
+    splits = ('train', 'test')
 
     def __init__(
         self,
@@ -81,39 +83,29 @@ class RAFDB(FERDataset):
         va_list: Optional[str] = None,
         **kwargs,
     ):
-        if split not in ('train', 'test'):
-            raise ValueError(f'RAFDB has no split {split!r}, only train, test.')
-        test_mode = kwargs.pop('test_mode', False) or split != 'train'
-        if noisy_list is not None:
-            if test_mode:
-                raise ValueError(
-                    f'RAFDB: noisy_list={noisy_list!r} for an evaluation: '
-                    'published noisy lists have wrong test labels too, and '
-                    'wrong labels would measure the noise, not the model. '
-                    'Remove noisy_list here; it belongs to the training set.'
-                )
-            if kwargs.get('label_noise') is not None:
-                raise ValueError(
-                    'RAFDB: noisy_list and label_noise are two sources of '
-                    'wrong labels; choose one.'
-                )
-            noisy_list = osp.expanduser(noisy_list)
-        if va_list is not None:
-            if test_mode:
-                raise ValueError(
-                    f'RAFDB: va_list={va_list!r} for an evaluation: its rows '
-                    'of test images are what a model says, nothing to '
-                    'evaluate on. Remove it here.'
-                )
-            va_list = osp.expanduser(va_list)
-        self.split = split
-        self.va_list = va_list
-        self.noisy_list = noisy_list
+        self.va_list = None if va_list is None else osp.expanduser(va_list)
+        self.noisy_list = None if noisy_list is None else osp.expanduser(noisy_list)
         self.label_base = label_base
         self.partial_list = partial_list
         self._noisy: Optional[LabelList] = None
         self._noisy_sha256: Optional[str] = None
-        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
+        super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def check_options(self) -> None:
+        """Refuse lists for an evaluation, and two sources of wrong labels."""
+        super().check_options()
+        self.refuse_in_evaluation(
+            'noisy_list',
+            f'Published noisy lists have wrong test labels, too. {NOISE_REASON}',
+        )
+        self.refuse_in_evaluation(
+            'va_list', 'Its rows of test images are the output of a model.'
+        )
+        if self.noisy_list is not None and self.label_noise is not None:
+            raise ValueError(
+                'RAFDB: noisy_list and label_noise are two sources of wrong '
+                'labels. Choose one of the two.'
+            )
 
     def load_samples(self) -> List[dict]:
         """Read RAF-DB's own list and join the noisy one by image name."""
@@ -127,7 +119,8 @@ class RAFDB(FERDataset):
         table = next(filter(osp.isfile, tables), None)
         images = next(filter(osp.isdir, folders), None)
         if table is None or images is None:
-            raise self.missing_root(
+            raise missing_root(
+                self.name,
                 [
                     f'{" or ".join(tables)} '
                     f'({"not there" if table is None else "found"})',
@@ -209,7 +202,7 @@ class RAFDB(FERDataset):
 
         RAF-DB's own format, without the test images.
         """
-        infos = self._infos_of(sample_ids)
+        infos = self.infos_of(sample_ids)
         write_label_list(
             path,
             [f'{rafdb_key(info["img_path"])}.jpg' for info in infos],
@@ -229,7 +222,7 @@ class RAFDB(FERDataset):
         """
         if self._noisy is None:
             return super().noise_manifest()
-        clean, noisy = self._clean_labels, self._given_labels
+        clean, noisy = self._labels.clean, self._labels.given
         changed = int((clean != noisy).sum())
         return dict(
             noisy_list=osp.basename(self.noisy_list),

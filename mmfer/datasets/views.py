@@ -1,7 +1,7 @@
 """A part of a data set with the labels of another task."""
 
 import copy
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Callable, List, Sequence
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -72,27 +72,6 @@ def with_pipeline(dataset: FERDataset, pipeline: List[dict]) -> FERDataset:
     view = copy.copy(dataset)
     view.pipeline = Compose([TRANSFORMS.build(step) for step in pipeline])
     return view
-
-
-def pipeline_of(dataset: Any) -> Optional[Callable]:
-    """Return the pipeline of a data set, None if it has none.
-
-    Args:
-        dataset: Any data set. Of several in one, such as mmengine's
-            ``ConcatDataset``, the first counts.
-    """
-    while dataset is not None:
-        attributes = getattr(dataset, '__dict__', {})
-        if attributes.get('pipeline') is not None:
-            return attributes['pipeline']
-        parts = attributes.get('datasets')
-        if isinstance(parts, (list, tuple)) and parts:
-            dataset = parts[0]
-        else:
-            # Not truth values: those of a data set ask for its length.
-            inner = attributes.get('dataset')
-            dataset = attributes.get('_dataset') if inner is None else inner
-    return None
 
 
 def unaugmented(dataset: FERDataset, pipeline: Callable) -> FERDataset:

@@ -145,7 +145,7 @@ def test_manifest_tells_what_was_read(root, noisy_list):
 
 def test_poisoned_sidecar_changes_no_sample(root, noisy_list):
     dataset = RAFDB(str(root), noisy_list=noisy_list('eac'))
-    dataset._clean_labels[:] = 0
+    dataset._labels.clean[:] = 0
     assert one_based(dataset.get_gt_labels()) == NOISY
     assert [dataset.get_data_info(i)['gt_label'] + 1 for i in range(10)] == NOISY
 
@@ -174,7 +174,7 @@ def test_test_split_never_takes_a_noisy_list(root, noisy_list):
 
 
 def test_noisy_list_and_label_noise_exclude_each_other(root, noisy_list):
-    with pytest.raises(ValueError, match='choose one'):
+    with pytest.raises(ValueError, match='Choose one'):
         RAFDB(
             str(root),
             noisy_list=noisy_list('eac'),
