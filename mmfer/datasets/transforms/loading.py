@@ -5,9 +5,7 @@ from mmcv.transforms import LoadImageFromFile
 
 from mmfer.registry import TRANSFORMS
 
-from ..images import UnreadableImageError, decode_image, read_file
-
-__all__ = ['LoadFERImage', 'UnreadableImageError']
+from ..images import decode_image, read_file
 
 
 @TRANSFORMS.register_module()
