@@ -42,9 +42,9 @@ class FERDataset(LabelledDataset):
 
     Args:
         data_root (str): Root of the data set. Defaults to ''.
-        split (str, optional): One of :attr:`splits`. The first is for
-            training; the others are for evaluation and set ``test_mode``.
-            Defaults to None, for data sets without splits.
+        split (str): One of :attr:`splits`. The first is for training; the
+            others are for evaluation and set ``test_mode``. Defaults to '',
+            for data sets without splits.
         label_noise (dict | LabelNoise, optional): A generator of
             :mod:`mmfer.datasets.label_noise`. Refused in ``test_mode``, and
             for labels that are already known to be noisy. With
@@ -89,7 +89,7 @@ class FERDataset(LabelledDataset):
     def __init__(
         self,
         data_root: str = '',
-        split: Optional[str] = None,
+        split: str = '',
         label_noise: Union[dict, LabelNoise, None] = None,
         va_noise: Union[dict, GaussianVANoise, None] = None,
         cache_images: bool = False,
@@ -106,7 +106,7 @@ class FERDataset(LabelledDataset):
             )
         checks.check_split(split, self.splits, self.name)
         self.split = split
-        self.test_mode = test_mode or split not in (None, *self.splits[:1])
+        self.test_mode = test_mode or split not in ('', *self.splits[:1])
         self.label_noise: Any = label_noise
         self.va_noise: Any = va_noise
         self.decisions = decisions

@@ -51,17 +51,17 @@ def merge_classes(
     return {**metainfo, 'classes': tuple(names)}
 
 
-def check_split(split: Optional[str], splits: Sequence[str], owner: str) -> None:
+def check_split(split: str, splits: Sequence[str], owner: str) -> None:
     """Raise ``ValueError`` for a split that the data set does not have.
 
     Args:
-        split (str, optional): The split asked for.
-        splits (Sequence[str]): Those there are, or none.
-        owner (str): Name of the data set, for messages.
+        split (str): The split asked for, '' for none.
+        splits (Sequence[str]): Names of all splits; empty if there are none.
+        owner (str): Name of the data set, for the message.
     """
     if splits and split not in splits:
         raise ValueError(f'{owner} has no split {split!r}, only {", ".join(splits)}.')
-    if split is not None and not splits:
+    if split and not splits:
         raise ValueError(
             f'{owner}: split={split!r}, but this data set has no splits. '
             'Remove split; test_mode=True makes a set one for evaluation.'

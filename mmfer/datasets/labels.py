@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 import torch
 from mmengine.dataset import force_full_init
+from numpy.typing import ArrayLike
 
 from . import checks
 from .label_noise import LabelNoise, labels_sha256
@@ -67,18 +68,18 @@ class LabelStore:
             return cls(noise(clean, num_classes), clean)
         return cls(sets[:, 0].copy(), clean, sets)
 
-    def of(self, sample_ids: Sequence[int]) -> np.ndarray:
+    def of(self, sample_ids: ArrayLike) -> np.ndarray:
         """Labels in use of some samples, int64 (n,)."""
-        return self.current.numpy()[sample_ids]
+        return self.current.numpy()[np.asarray(sample_ids)]
 
-    def change(self, sample_ids: Sequence[int], labels: Sequence[int]) -> None:
+    def change(self, sample_ids: ArrayLike, labels: ArrayLike) -> None:
         """Give samples new labels, also in running workers.
 
         Args:
-            sample_ids (Sequence[int]): Rows in the full list.
-            labels (Sequence[int]): Their new labels.
+            sample_ids (array-like): Rows in the full list, int (n,).
+            labels (array-like): Their new labels, int (n,).
         """
-        self.current.numpy()[sample_ids] = labels
+        self.current.numpy()[np.asarray(sample_ids)] = labels
 
     def sets_of(self, sample_id: int) -> Optional[np.ndarray]:
         """Labels of all annotators of one sample, int64 (A,).

@@ -61,7 +61,7 @@ class NumberedDataset(BaseDataset):
             start = end
 
     def infos_of(self, sample_ids: Sequence[int]) -> List[dict]:
-        """Stored annotations of samples of this (sub)set, in this order."""
+        """Return the stored annotations of samples of this (sub)set, in order."""
         infos = {info['sample_id']: info for info in self.stored_infos()}
         return [infos[int(sample_id)] for sample_id in sample_ids]
 
