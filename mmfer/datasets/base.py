@@ -9,6 +9,7 @@ import torch
 from mmengine.logging import print_log
 
 from mmfer.registry import TASK_UTILS
+from mmfer.utils.checks import choices
 from mmfer.utils.random import seeded_random_state
 
 from . import checks
@@ -100,10 +101,7 @@ class FERDataset(LabelledDataset):
         test_mode: bool = False,
         **kwargs,
     ):
-        if on_bad_image not in ('raise', 'skip'):
-            raise ValueError(
-                f"on_bad_image must be 'raise' or 'skip', got {on_bad_image!r}"
-            )
+        choices(self, 'on_bad_image', on_bad_image, ('raise', 'skip'))
         checks.check_split(split, self.splits, self.name)
         self.split = split
         self.test_mode = test_mode or split not in ('', *self.splits[:1])

@@ -123,9 +123,9 @@ class RAFDB(FERDataset):
                 self.name,
                 [
                     f'{" or ".join(tables)} '
-                    f'({"not there" if table is None else "found"})',
+                    f'({"missing" if table is None else "found"})',
                     f'{" or ".join(folders)} '
-                    f'({"not there" if images is None else "found"})',
+                    f'({"missing" if images is None else "found"})',
                 ],
                 'the RAF-DB page of its authors (whdeng.cn, free for '
                 'research on request)',

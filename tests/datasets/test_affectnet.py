@@ -434,7 +434,7 @@ def test_missing_root(tmp_path):
         'Manually_Annotated_Images',
         'train_set/images',
         'train_set/annotations',
-        'not there',
+        '(missing)',
         'mohammadmahoor.com',
         'free for research',
         'data_root',
@@ -450,7 +450,7 @@ def test_missing_root(tmp_path):
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="no split 'test', only train, val"):
         AffectNet(split='test')
-    with pytest.raises(ValueError, match='num_classes=10, but there are 8'):
+    with pytest.raises(ValueError, match='num_classes must be 7 or 8, got 10'):
         AffectNet(num_classes=10)
 
 

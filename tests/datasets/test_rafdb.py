@@ -232,7 +232,7 @@ def test_half_of_the_root_is_missing(root):
     with pytest.raises(FileNotFoundError) as caught:
         RAFDB(str(root))
     lines = str(caught.value).split('\n')
-    assert '(not there)' in lines[1] and 'EmoLabel' in lines[1]
+    assert '(missing)' in lines[1] and 'EmoLabel' in lines[1]
     assert '(found)' in lines[2] and 'aligned' in lines[2]
 
 
