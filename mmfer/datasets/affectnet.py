@@ -16,7 +16,7 @@ from mmfer.utils import text_tables
 from mmfer.utils.files import write_atomic
 
 from .base import FERDataset
-from .va_noise import MISSING_VA
+from .noise import MISSING_VA
 
 EMOTIONS = (
     'neutral',

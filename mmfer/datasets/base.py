@@ -20,9 +20,8 @@ from mmfer.utils.text_tables import check_class_names, read_class_names
 
 from .decisions import read_decisions
 from .images import UnreadableImageError, check_image_file, looks_complete
-from .label_noise import labels_sha256
 from .lists import write_label_list
-from .va_noise import check_va
+from .noise import check_va, labels_sha256
 
 # Classes that a message lists by name.
 MAX_NAMED = 10
@@ -49,11 +48,11 @@ class FERDataset(BaseDataset):
     Args:
         data_root (str): Root of the data set. Defaults to ''.
         label_noise (dict | LabelNoise, optional): A generator of
-            :mod:`mmfer.datasets.label_noise`. Refused in ``test_mode``, and
+            :mod:`mmfer.datasets.noise`. Refused in ``test_mode``, and
             on labels that are already known to be noisy. With
             ``Annotators``, samples have ``gt_label_sets``, too.
         va_noise (dict, optional): A generator of
-            :mod:`mmfer.datasets.va_noise`, for data sets with valence and
+            :mod:`mmfer.datasets.noise`, for data sets with valence and
             arousal. Refused in ``test_mode``.
         cache_images (bool): Keep decoded images in memory. The first
             transform must then be ``LoadFERImage``. Defaults to False.

@@ -1,6 +1,5 @@
 """RAF-DB: seven basic expressions, with any published noisy list."""
 
-import hashlib
 import os.path as osp
 from typing import List, Optional, Sequence
 
@@ -11,18 +10,16 @@ from mmengine.logging import print_log
 from mmfer.registry import DATASETS
 
 from .base import FERDataset
-from .label_noise import labels_sha256
 from .lists import (
     RAFDB_LIST_NAMES,
-    LabelList,
-    merge_rafdb_train_labels,
     rafdb_key,
     rafdb_split_rows,
     read_label_list,
     read_va_list,
     write_label_list,
 )
-from .va_noise import MISSING_VA
+from .noise import MISSING_VA
+from .noisy_list import NoisyList, check_noisy_list
 
 EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
 # Beyond, a list of valence and arousal has another scale.
@@ -85,19 +82,9 @@ class RAFDB(FERDataset):
             raise ValueError(f'RAFDB has no split {split!r}, only train, test.')
         test_mode = kwargs.pop('test_mode', False) or split != 'train'
         if noisy_list is not None:
-            if test_mode:
-                raise ValueError(
-                    f'RAFDB: noisy_list={noisy_list!r} for an evaluation: '
-                    'published noisy lists have wrong test labels too, and '
-                    'wrong labels would measure the noise, not the model. '
-                    'Remove noisy_list here; it belongs to the training set.'
-                )
-            if kwargs.get('label_noise') is not None:
-                raise ValueError(
-                    'RAFDB: noisy_list and label_noise are two sources of '
-                    'wrong labels; choose one.'
-                )
-            noisy_list = osp.expanduser(noisy_list)
+            noisy_list = check_noisy_list(
+                'RAFDB', noisy_list, test_mode, kwargs.get('label_noise')
+            )
         if va_list is not None:
             if test_mode:
                 raise ValueError(
@@ -111,8 +98,7 @@ class RAFDB(FERDataset):
         self.noisy_list = noisy_list
         self.label_base = label_base
         self.partial_list = partial_list
-        self._noisy: Optional[LabelList] = None
-        self._noisy_sha256: Optional[str] = None
+        self._noisy: Optional[NoisyList] = None
         super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
 
     def load_samples(self) -> List[dict]:
@@ -149,19 +135,10 @@ class RAFDB(FERDataset):
             for row in rows
         ]
         if self.noisy_list is not None:
-            self._noisy = read_label_list(
-                self.noisy_list,
-                self.num_classes,
-                label_base=self.label_base,
-                classes=self.CLASSES,
+            self._noisy = NoisyList.by_name(
+                self.noisy_list, own, self.label_base, self.partial_list, self.CLASSES
             )
-            with open(self.noisy_list, 'rb') as file:
-                self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
-            noisy = merge_rafdb_train_labels(own, self._noisy, self.partial_list)
-            for sample, label in zip(samples, noisy.tolist(), strict=True):
-                sample['clean_label'] = sample['gt_label']
-                sample['gt_label'] = label
-            samples = [s for s in samples if s['gt_label'] >= 0]
+            samples = self._noisy.apply(samples)
         if self.va_list is not None:
             self._add_va(samples)
         return samples
@@ -229,16 +206,4 @@ class RAFDB(FERDataset):
         """
         if self._noisy is None:
             return super().noise_manifest()
-        clean, noisy = self._clean_labels, self._given_labels
-        changed = int((clean != noisy).sum())
-        return dict(
-            noisy_list=osp.basename(self.noisy_list),
-            format=self._noisy.format,
-            label_base=self._noisy.label_base,
-            list_sha256=self._noisy_sha256,
-            num_samples=len(noisy),
-            num_changed=changed,
-            changed_share=changed / len(noisy),
-            noisy_sha256=labels_sha256(noisy),
-            given_sha256=labels_sha256(clean),
-        )
+        return self._noisy.manifest(self._clean_labels, self._given_labels)

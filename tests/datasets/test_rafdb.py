@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmfer.datasets import RAFDB
-from mmfer.datasets.label_noise import labels_sha256
+from mmfer.datasets.noise import labels_sha256
 
 PIPELINE = [dict(type='LoadFERImage'), dict(type='PackFERInputs')]
 TRAIN = [f'train_{i:05d}' for i in range(1, 11)]
