@@ -1,10 +1,11 @@
 """Long-tailed subsets: class sizes that fall exponentially."""
 
-import numbers
 import zlib
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from mmfer.utils.checks import in_range, whole_number
 
 
 def check_long_tail(ratio: float, seed: int) -> None:
@@ -17,17 +18,12 @@ def check_long_tail(ratio: float, seed: int) -> None:
     Raises:
         ValueError: One of the two is out of range or not a number.
     """
-    if not isinstance(ratio, numbers.Real) or not 1 <= ratio < np.inf:
-        raise ValueError(
-            f'long_tail={ratio!r} is no imbalance ratio, which is the size '
-            'of the largest class divided by that of the smallest. Give a '
-            'number of at least 1, such as 50.'
-        )
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(
-            f'long_tail_seed={seed!r} is not an integer of at '
-            'least 0. Give one, e.g. long_tail_seed=0.'
-        )
+    hint = (
+        'It is the imbalance ratio, the size of the largest class divided by '
+        'that of the smallest, such as 50.'
+    )
+    in_range('', 'long_tail', ratio, 1, hint=hint)
+    whole_number('', 'long_tail_seed', seed, 0)
 
 
 def long_tail_counts(counts: ArrayLike, ratio: float) -> np.ndarray:

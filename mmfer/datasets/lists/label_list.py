@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from mmfer.utils.files import write_atomic
 from mmfer.utils.text_files import Line, PathLike, line_error
-from mmfer.utils.text_lists import read_list
+from mmfer.utils.text_lists import ImageRows, read_list
 from mmfer.utils.text_tables import IMAGE_COLUMNS, LABEL_COLUMNS, join_listed, unquoted
 
 from .formats import check_format, detect_format
@@ -104,18 +104,7 @@ def read_label_list(
             line, reason and a way out.
     """
     path = os.fspath(path)
-    rows = read_list(
-        path,
-        dict(image=IMAGE_COLUMNS, label=LABEL_COLUMNS),
-        'label list',
-        '"train_00001.jpg 5"',
-        (
-            'there is no label after the image name',
-            'A row is the image, a space and the label, e.g. "train_00001.jpg 5".',
-        ),
-        classes,
-        None if root is None else lambda name: os.path.isfile(join_listed(root, name)),
-    )
+    rows = _read_rows(path, classes, root)
     written, by_name = parse_labels(rows, num_classes, classes, label_base)
     lines = [row.line for row in rows.rows]
     paths = [row.fields[0] for row in rows.rows]
@@ -141,6 +130,24 @@ def read_label_list(
         newline=rows.file.newline,
         final_newline=rows.file.final_newline,
         by_name=by_name,
+    )
+
+
+def _read_rows(
+    path: str, classes: Optional[Sequence[str]], root: Optional[str]
+) -> ImageRows:
+    """Read the rows image and label; see :func:`read_label_list`."""
+    return read_list(
+        path,
+        dict(image=IMAGE_COLUMNS, label=LABEL_COLUMNS),
+        'label list',
+        '"train_00001.jpg 5"',
+        (
+            'there is no label after the image name',
+            'A row is the image, a space and the label, e.g. "train_00001.jpg 5".',
+        ),
+        classes,
+        None if root is None else lambda name: os.path.isfile(join_listed(root, name)),
     )
 
 

@@ -17,15 +17,16 @@ therefore a generator with its own name, which a data-set config gives::
 
 - `functional`: each definition as a function; labels and a random generator
   in, new labels out.
-- `generators`: the components around these functions, and `Annotators`.
+- `generators`: the components around these functions.
+- `annotators`: several annotators, each with their own generator.
 - `valence_arousal`: noise on valence and arousal.
 - `checks`: checks of rates, seeds, labels and class mappings.
 """
 
+from .annotators import Annotators
 from .checks import check_seed
 from .functional import CIFAR10_CONFUSIONS, labels_sha256
 from .generators import (
-    Annotators,
     AsymmetricNoise,
     BernoulliSymmetricNoise,
     BernoulliUniformNoise,

@@ -1,12 +1,13 @@
 """Checks of the arguments of label noise: rates, seeds, labels, mappings."""
 
-import numbers
 import operator
 from collections.abc import Mapping
 from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from mmfer.utils.checks import in_range, whole_number
 
 ClassMapping = Union[Mapping[int, int], Sequence[Sequence[int]]]
 """Source class to target class, as a dict or as pairs."""
@@ -22,13 +23,11 @@ def check_rate(rate: float, name: str = 'rate') -> float:
     Raises:
         ValueError: The rate is not a number in [0, 1).
     """
-    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
-        raise ValueError(
-            f'{name}={rate!r} is not a number in [0, 1). It is the share of '
-            'samples that are picked, and some samples must keep their '
-            f'label. For 30 % write {name}=0.3.'
-        )
-    return float(rate)
+    hint = (
+        'It is the share of samples that are picked, and some samples must '
+        f'keep their label. For 30 % write {name}=0.3.'
+    )
+    return float(in_range('', name, rate, 0, 1, open_high=True, hint=hint))
 
 
 def check_seed(seed: int) -> int:
@@ -40,12 +39,8 @@ def check_seed(seed: int) -> int:
     Raises:
         ValueError: The seed is negative or not an integer.
     """
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(
-            f'seed={seed!r} is not an integer of at least 0. Without a fixed '
-            'seed the noise cannot be reproduced. Give one, e.g. seed=0.'
-        )
-    return int(seed)
+    hint = 'Without a fixed seed the noise cannot be reproduced.'
+    return int(whole_number('', 'seed', seed, 0, hint=hint))
 
 
 def check_labels(labels: ArrayLike, num_classes: int) -> np.ndarray:
@@ -62,12 +57,11 @@ def check_labels(labels: ArrayLike, num_classes: int) -> np.ndarray:
         ValueError: There are fewer than two classes; or labels are not
             one-dimensional, not integers, or outside 0..num_classes - 1.
     """
-    if not isinstance(num_classes, numbers.Integral) or num_classes < 2:
-        raise ValueError(
-            f'num_classes={num_classes!r}: label noise needs at least two '
-            'classes, because a single class has no wrong label. Give the '
-            'number of classes of the data set.'
-        )
+    hint = (
+        'With a single class there is no wrong label. Give the number of '
+        'classes of the data set.'
+    )
+    whole_number('label noise', 'num_classes', num_classes, 2, hint=hint)
     array = np.asarray(labels)
     if array.dtype.kind not in 'iu':
         raise ValueError(

@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.registry import TASK_UTILS
+from mmfer.utils.checks import in_range
 
 from .checks import check_seed
 
@@ -62,12 +63,7 @@ class GaussianVANoise:
     """
 
     def __init__(self, std: float, seed: int = 0) -> None:
-        if not 0 <= std < np.inf:
-            raise ValueError(
-                f'GaussianVANoise: std={std} is negative or not finite, but it is '
-                'the standard deviation of the noise. Give 0 or more, e.g. std=0.1.'
-            )
-        self.std = std
+        self.std = in_range(self, 'std', std, 0)
         self.seed = check_seed(seed)
 
     def manifest(self) -> dict:

@@ -1,8 +1,5 @@
 """Parameters of a schematic face: names, units and data type."""
 
-import operator
-from typing import Any, Optional
-
 import numpy as np
 
 #: Class names in the order of the labels, which is that of RAF-DB.
@@ -112,26 +109,3 @@ FACE_DTYPE = np.dtype(
     ]
     + [(name, np.float32) for name in ACTIONS + APPEARANCE]
 )
-
-
-def as_int(value: Any, name: str, low: int, high: Optional[int] = None) -> int:
-    """Check that a value is an integer in a range, and return it as an int.
-
-    Args:
-        value (Any): The value.
-        name (str): Name of the argument, for messages.
-        low (int): Smallest value that is allowed.
-        high (int, optional): Largest value that is allowed.
-
-    Raises:
-        TypeError: The value is not an integer.
-        ValueError: The value is out of range.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f'{name} must be an integer, got {value!r}') from None
-    if number < low or (high is not None and number > high):
-        bound = f'at least {low}' if high is None else f'in [{low}, {high}]'
-        raise ValueError(f'{name} must be {bound}, got {number}')
-    return number

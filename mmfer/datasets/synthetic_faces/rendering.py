@@ -7,8 +7,10 @@ from typing import Any, Tuple
 import cv2
 import numpy as np
 
+from mmfer.utils.checks import whole_number
+
 from .drawing import Face, draw_face
-from .parameters import FACE_DTYPE, as_int
+from .parameters import FACE_DTYPE
 
 _MIN_SIZE, _MAX_SIZE = 16, 512
 # A face is drawn at this multiple of its size, then reduced.
@@ -30,13 +32,12 @@ def render_face(params_i: np.void, size: int = 48) -> np.ndarray:
 
     Raises:
         TypeError: ``params_i`` is not of
-            :data:`~mmfer.datasets.synthetic_faces.FACE_DTYPE`, or ``size`` is
-            not an integer.
-        ValueError: ``size`` is out of range, or ``params_i`` holds more than
-            one face.
+            :data:`~mmfer.datasets.synthetic_faces.FACE_DTYPE`.
+        ValueError: ``size`` is out of range or not an integer, or
+            ``params_i`` has more than one face.
     """
     _check_params(params_i)
-    size = as_int(size, 'size', _MIN_SIZE, _MAX_SIZE)
+    size = int(whole_number('', 'size', size, _MIN_SIZE, _MAX_SIZE))
     if np.ndim(params_i):
         raise ValueError(
             'render_face draws one face, got an array of shape '
@@ -61,13 +62,12 @@ def render_faces(params: np.ndarray, size: int = 48) -> np.ndarray:
 
     Raises:
         TypeError: ``params`` is not of
-            :data:`~mmfer.datasets.synthetic_faces.FACE_DTYPE`, or ``size`` is
-            not an integer.
-        ValueError: ``size`` is out of range, or ``params`` is not
-            one-dimensional.
+            :data:`~mmfer.datasets.synthetic_faces.FACE_DTYPE`.
+        ValueError: ``size`` is out of range or not an integer, or ``params``
+            is not one-dimensional.
     """
     _check_params(params)
-    size = as_int(size, 'size', _MIN_SIZE, _MAX_SIZE)
+    size = int(whole_number('', 'size', size, _MIN_SIZE, _MAX_SIZE))
     if params.ndim != 1:
         raise ValueError(
             f'params must have one dimension, one face per element, got shape '

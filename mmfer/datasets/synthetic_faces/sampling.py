@@ -5,7 +5,9 @@ from typing import Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
-from .parameters import ACTIONS, EXPRESSIONS, FACE_DTYPE, as_int
+from mmfer.utils.checks import in_range, whole_number
+
+from .parameters import ACTIONS, EXPRESSIONS, FACE_DTYPE
 
 _PROTOTYPES = dict(
     surprise=dict(
@@ -119,10 +121,7 @@ def _class_shares(
 ) -> np.ndarray:
     """Return the share of each class, (7,) in sum 1; see :func:`sample_faces`."""
     if class_counts is None:
-        if not 1 <= imbalance < math.inf:
-            raise ValueError(
-                f'imbalance must be finite and at least 1, got {imbalance}'
-            )
+        in_range('', 'imbalance', imbalance, 1)
         weights = float(imbalance) ** (-np.arange(_NUM_CLASSES) / (_NUM_CLASSES - 1))
         return weights / weights.sum()
 
@@ -136,7 +135,10 @@ def _class_shares(
             f'class_counts needs {_NUM_CLASSES} entries, one per class, got '
             f'{len(class_counts)}'
         )
-    counts = [as_int(c, 'every class count', 0) for c in class_counts]
+    counts = [
+        int(whole_number('', f'class_counts[{i}]', count, 0))
+        for i, count in enumerate(class_counts)
+    ]
     if sum(counts) != num:
         raise ValueError(f'class_counts sum to {sum(counts)}, but num is {num}')
     return np.array(counts) / max(num, 1)
@@ -212,17 +214,15 @@ def sample_faces(
           intensity like the face itself; the person's variation adds to them.
 
     Raises:
-        TypeError: ``num``, ``seed`` or a class count is not an integer.
-        ValueError: An argument is out of its range; ``class_counts`` does not
-            have seven entries or does not sum to ``num``; or it is given
-            together with ``imbalance``.
+        ValueError: An argument is out of its range; ``num``, ``seed`` or a
+            class count is not an integer; ``class_counts`` does not have
+            seven entries or does not sum to ``num``; or it is given together
+            with ``imbalance``.
     """
-    num = as_int(num, 'num', 0)
-    seed = as_int(seed, 'seed', 0, _MAX_SEED)
-    if not 0 <= ambiguity <= 1:
-        raise ValueError(f'ambiguity must be in [0, 1], got {ambiguity}')
-    if not 0 <= nuisance <= 2:
-        raise ValueError(f'nuisance must be in [0, 2], got {nuisance}')
+    num = int(whole_number('', 'num', num, 0))
+    seed = int(whole_number('', 'seed', seed, 0, _MAX_SEED))
+    in_range('', 'ambiguity', ambiguity, 0, 1)
+    in_range('', 'nuisance', nuisance, 0, 2)
     shares = _class_shares(num, class_counts, imbalance)
     labels = _draw_labels(num, seed, shares)
     noise_seed, uniforms, normals = _draw_numbers(num, seed)

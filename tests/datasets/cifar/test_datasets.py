@@ -298,10 +298,13 @@ def test_seed_of_the_long_tail(root):
 @pytest.mark.parametrize(
     'settings, part',
     [
-        (dict(long_tail=0.02), 'long_tail=0.02 is no imbalance ratio'),
-        (dict(long_tail=float('inf')), 'long_tail=inf'),
-        (dict(long_tail='50'), "long_tail='50'"),
-        (dict(long_tail=50, long_tail_seed=-1), 'long_tail_seed=-1'),
+        (
+            dict(long_tail=0.02),
+            'long_tail must be .* at least 1, got 0.02. .*imbalance',
+        ),
+        (dict(long_tail=float('inf')), 'long_tail must be .* got inf'),
+        (dict(long_tail='50'), "long_tail must be .* got '50'"),
+        (dict(long_tail=50, long_tail_seed=-1), 'long_tail_seed must be .* got -1'),
         (dict(long_tail=50, split='test'), 'stays balanced'),
     ],
 )

@@ -38,6 +38,24 @@ def test_same_seed_same_faces_whatever_the_global_state(drawn):
     )
 
 
+def test_draws_stay_the_same_over_releases():
+    """Another order of draws would change every result on synthfaces."""
+    params, labels, va = sample_faces(14, seed=5)
+    assert labels.tolist() == [1, 2, 0, 6, 5, 4, 3, 1, 0, 3, 2, 6, 5, 4]
+    assert params['noise_seed'][:2].tolist() == [3264680677, 904269971]
+    # From each step of the sampling, the last draw included.
+    drawn = {
+        'lip_corner_pull': -0.10321,
+        'jaw_drop': -0.07904,
+        'yaw': -0.10985,
+        'skin': 169.70555,
+        'patch_grey': 147.72215,
+    }
+    for name, value in drawn.items():
+        assert params[name][3] == pytest.approx(value, rel=1e-4)
+    assert va[3].tolist() == pytest.approx([-0.04954, -0.05863], rel=1e-3)
+
+
 def test_seeds_give_unrelated_faces(drawn):
     params, labels, _ = sample_faces(2100, seed=4)
     assert np.mean(labels == drawn[1]) < 0.3
@@ -183,28 +201,30 @@ def test_no_nuisance_means_frontal_clean_faces():
 
 
 @pytest.mark.parametrize(
-    'kwargs, error, message',
+    'kwargs, message',
     [
-        (dict(num=-1), ValueError, 'num must be at least 0'),
-        (dict(num=2.5), TypeError, 'num must be an integer'),
-        (dict(seed=-1), ValueError, 'seed must be in'),
-        (dict(seed=2**32), ValueError, 'seed must be in'),
-        (dict(seed=None), TypeError, 'seed must be an integer'),
-        (dict(imbalance=0.5), ValueError, 'imbalance must be finite'),
-        (dict(imbalance=float('nan')), ValueError, 'imbalance must be finite'),
-        (dict(ambiguity=1.2), ValueError, 'ambiguity must be in'),
-        (dict(nuisance=-0.1), ValueError, 'nuisance must be in'),
+        (dict(num=-1), 'num must be .* at least 0'),
+        (dict(num=2.5), 'num must be a whole number'),
+        (dict(seed=-1), 'seed must be .* from 0 to'),
+        (dict(seed=2**32), 'seed must be .* from 0 to'),
+        (dict(seed=None), 'seed must be a whole number'),
+        (dict(imbalance=0.5), 'imbalance must be a number of at least 1'),
+        (dict(imbalance=float('nan')), 'imbalance must be a number of at least 1'),
+        (dict(ambiguity=1.2), 'ambiguity must lie in'),
+        (dict(nuisance=-0.1), 'nuisance must lie in'),
         (
             dict(class_counts=(7, -1, 1, 0, 0, 0, 0)),
-            ValueError,
-            'class count must be at least 0',
+            r'class_counts\[1\] must be .* at least 0',
         ),
-        (dict(class_counts=(7.0,) + (0,) * 6), TypeError, 'class count'),
-        (dict(class_counts=(7, 0)), ValueError, 'class_counts needs 7'),
-        (dict(class_counts=(2,) * 7), ValueError, 'sum to 14, but num is 7'),
-        (dict(class_counts=(1,) * 7, imbalance=2.0), ValueError, 'not both'),
+        (
+            dict(class_counts=(7.0,) + (0,) * 6),
+            r'class_counts\[0\] must be a whole number',
+        ),
+        (dict(class_counts=(7, 0)), 'class_counts needs 7'),
+        (dict(class_counts=(2,) * 7), 'sum to 14, but num is 7'),
+        (dict(class_counts=(1,) * 7, imbalance=2.0), 'not both'),
     ],
 )
-def test_bad_arguments_of_sampling(kwargs, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_arguments_of_sampling(kwargs, message):
+    with pytest.raises(ValueError, match=message):
         sample_faces(**dict(dict(num=7, seed=0), **kwargs))
