@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from mmfer.utils import text_tables
 
-from .va_noise import MISSING_VA
+from .noise import MISSING_VA
 
 EMOTIONS = (
     'neutral',

@@ -15,9 +15,8 @@ from mmfer.utils.random import seeded_random_state
 from . import checks
 from .decisions import read_decisions
 from .images import UnreadableImageError
-from .label_noise import LabelNoise
 from .labels import LabelledDataset
-from .va_noise import GaussianVANoise
+from .noise import GaussianVANoise, LabelNoise
 
 # Why an evaluation set takes no noise.
 NOISE_REASON = 'Wrong labels would measure the noise, not the model.'
@@ -47,11 +46,11 @@ class FERDataset(LabelledDataset):
             others are for evaluation and set ``test_mode``. Defaults to '',
             for data sets without splits.
         label_noise (dict | LabelNoise, optional): A generator of
-            :mod:`mmfer.datasets.label_noise`. Refused in ``test_mode``, and
-            for labels that are already known to be noisy. With
-            ``Annotators``, samples also have ``gt_label_sets``.
+            :mod:`mmfer.datasets.noise`. Refused in ``test_mode``, and for
+            labels that are already known to be noisy. With ``Annotators``,
+            samples also have ``gt_label_sets``.
         va_noise (dict | GaussianVANoise, optional): A generator of
-            :mod:`mmfer.datasets.va_noise`, for data sets with valence and
+            :mod:`mmfer.datasets.noise`, for data sets with valence and
             arousal. Refused in ``test_mode``.
         cache_images (bool): Keep decoded images in memory. The first
             transform must then be ``LoadFERImage``. Defaults to False.

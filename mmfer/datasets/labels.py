@@ -10,10 +10,9 @@ from mmengine.dataset import force_full_init
 from numpy.typing import ArrayLike
 
 from . import checks
-from .label_noise import LabelNoise, labels_sha256
 from .lists import write_label_list
+from .noise import GaussianVANoise, LabelNoise, check_va, labels_sha256
 from .storage import NumberedDataset
-from .va_noise import GaussianVANoise, check_va
 
 
 class LabelStore:

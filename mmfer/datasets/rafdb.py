@@ -1,6 +1,5 @@
 """RAF-DB: seven basic expressions, with any published noisy list."""
 
-import hashlib
 import os.path as osp
 from typing import List, Optional, Sequence
 
@@ -10,20 +9,18 @@ from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
 
-from .base import NOISE_REASON, FERDataset
+from .base import FERDataset
 from .checks import missing_root
-from .label_noise import labels_sha256
 from .lists import (
     RAFDB_LIST_NAMES,
-    LabelList,
-    merge_rafdb_train_labels,
     rafdb_key,
     rafdb_split_rows,
     read_label_list,
     read_va_list,
     write_label_list,
 )
-from .va_noise import MISSING_VA
+from .noise import MISSING_VA
+from .noisy_list import NoisyList, check_noisy_list
 
 EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
 # Largest size of a value in a list of valence and arousal. Larger values have
@@ -88,28 +85,22 @@ class RAFDB(FERDataset):
         **kwargs,
     ):
         self.va_list = None if va_list is None else osp.expanduser(va_list)
-        self.noisy_list = None if noisy_list is None else osp.expanduser(noisy_list)
+        self.noisy_list = noisy_list
         self.label_base = label_base
         self.partial_list = partial_list
-        self._noisy: Optional[LabelList] = None
-        self._noisy_sha256: Optional[str] = None
+        self._noisy: Optional[NoisyList] = None
         super().__init__(data_root=data_root, split=split, **kwargs)
 
     def check_options(self) -> None:
         """Refuse lists for an evaluation, and two sources of wrong labels."""
         super().check_options()
-        self.refuse_in_evaluation(
-            'noisy_list',
-            f'Published noisy lists have wrong test labels, too. {NOISE_REASON}',
-        )
+        if self.noisy_list is not None:
+            self.noisy_list = check_noisy_list(
+                self.name, self.noisy_list, self.test_mode, self.label_noise
+            )
         self.refuse_in_evaluation(
             'va_list', 'Its rows of test images are the output of a model.'
         )
-        if self.noisy_list is not None and self.label_noise is not None:
-            raise ValueError(
-                'RAFDB: noisy_list and label_noise are two sources of wrong '
-                'labels. Choose one of the two.'
-            )
 
     def load_samples(self) -> List[dict]:
         """Read RAF-DB's own list and join the noisy one by image name."""
@@ -146,19 +137,10 @@ class RAFDB(FERDataset):
             for row in rows
         ]
         if self.noisy_list is not None:
-            self._noisy = read_label_list(
-                self.noisy_list,
-                self.num_classes,
-                label_base=self.label_base,
-                classes=self.CLASSES,
+            self._noisy = NoisyList.by_name(
+                self.noisy_list, own, self.label_base, self.partial_list, self.CLASSES
             )
-            with open(self.noisy_list, 'rb') as file:
-                self._noisy_sha256 = hashlib.sha256(file.read()).hexdigest()
-            noisy = merge_rafdb_train_labels(own, self._noisy, self.partial_list)
-            for sample, label in zip(samples, noisy.tolist(), strict=True):
-                sample['clean_label'] = sample['gt_label']
-                sample['gt_label'] = label
-            samples = [s for s in samples if s['gt_label'] >= 0]
+            samples = self._noisy.apply(samples)
         if self.va_list is not None:
             self._add_va(samples)
         return samples
@@ -228,16 +210,5 @@ class RAFDB(FERDataset):
         """
         if self._noisy is None:
             return super().noise_manifest()
-        clean, noisy = self._labels.clean, self._labels.given
-        changed = int((clean != noisy).sum())
-        return dict(
-            noisy_list=osp.basename(self.noisy_list),
-            format=self._noisy.format,
-            label_base=self._noisy.label_base,
-            list_sha256=self._noisy_sha256,
-            num_samples=len(noisy),
-            num_changed=changed,
-            changed_share=changed / len(noisy),
-            noisy_sha256=labels_sha256(noisy),
-            given_sha256=labels_sha256(clean),
-        )
+        assert self._labels.clean is not None
+        return self._noisy.manifest(self._labels.clean, self._labels.given)

@@ -257,7 +257,7 @@ def test_written_table_is_that_of_the_publisher(root, tmp_path):
         ),
         (
             lambda text: text.replace('NF', 'NF,age', 1).replace('0\n', '0,3\n'),
-            "line 1: .*nothing is known of the column 'age'",
+            "line 1: .*column 'age' is unknown",
         ),
         (lambda text: text.replace('fear', 'anger', 1), "'anger'.*number 7"),
         (

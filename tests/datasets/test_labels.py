@@ -9,8 +9,8 @@ import torch
 from dataset_helpers import AUGMENT, NOISE, PIPELINE, labels_of, loader, same_sample
 
 from mmfer.datasets import ImageList
-from mmfer.datasets.label_noise import Annotators
 from mmfer.datasets.labels import LabelStore
+from mmfer.datasets.noise import Annotators
 
 
 def test_noise_is_planted_and_the_truth_kept_aside(image_list):

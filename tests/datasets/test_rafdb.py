@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmfer.datasets import RAFDB
-from mmfer.datasets.label_noise import labels_sha256
+from mmfer.datasets.noise import labels_sha256
 
 PIPELINE = [dict(type='LoadFERImage'), dict(type='PackFERInputs')]
 TRAIN = [f'train_{i:05d}' for i in range(1, 11)]
@@ -174,7 +174,7 @@ def test_test_split_never_takes_a_noisy_list(root, noisy_list):
 
 
 def test_noisy_list_and_label_noise_exclude_each_other(root, noisy_list):
-    with pytest.raises(ValueError, match='Choose one'):
+    with pytest.raises(ValueError, match='choose one'):
         RAFDB(
             str(root),
             noisy_list=noisy_list('eac'),

@@ -369,7 +369,7 @@ def test_table_without_header(save):
         ('name,votes\na,3\n', ['line 1', 'no column vote', "'name', 'votes'"]),
         ('name,vote,vote\na,3,3\n', ["'vote' (number 2)", '(number 3)']),
         ('name,image,vote\na,b,3\n', ["'name'", "'image'"]),
-        ('name,vote,x,X\na,3,1,2\n', ["'X' is there twice"]),
+        ('name,vote,x,X\na,3,1,2\n', ["'X' appears twice"]),
         ('name,vote\na,3\nb\n', ['line 3', '1 comma-separated', 'of 2']),
         ('name,vote\na,3\nb,3,4\n', ['line 3', '3 comma-separated', 'of 2']),
         ('name;vote\na;3\nb,3\n', ['line 3', '1 semicolon-separated']),

@@ -1,4 +1,4 @@
-"""Valence and arousal: checks, and noise of known size."""
+"""Valence and arousal: checks, and noise of a known standard deviation."""
 
 import logging
 import zlib
@@ -7,25 +7,26 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.registry import TASK_UTILS
+from mmfer.utils.checks import in_range
 
-from .label_noise import check_seed
+from .checks import check_seed
 
-# What AffectNet writes where there is none.
 MISSING_VA = -2
+"""Value with which AffectNet marks missing valence and arousal."""
 
 
 def check_va(va: np.ndarray, name: str) -> np.ndarray:
-    """Valence and arousal of a data set, with NaN for what is missing.
+    """Check valence and arousal and replace missing values by NaN.
 
     Args:
-        va (np.ndarray): As annotated, (N, 2); -2 or NaN for missing.
-        name (str): Of the data set, for messages.
+        va (np.ndarray): Annotated values, (N, 2); -2 or NaN where missing.
+        name (str): Name of the data set, for messages.
 
     Returns:
         np.ndarray: float32 (N, 2), in [-1, 1] or NaN.
 
     Raises:
-        ValueError: A value is outside of [-1, 1] and not -2.
+        ValueError: A value is outside [-1, 1] and not -2.
     """
     va = np.array(va, dtype=np.float32)
     va[va == MISSING_VA] = np.nan
@@ -35,14 +36,14 @@ def check_va(va: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(
             f'{name}: {int(wrong.any(axis=1).sum())} samples have '
             f'{("valence", "arousal")[column]} outside of [-1, 1], first '
-            f'{va[row, column]:g} in row {row}. Scale them, or clip them if '
-            'they come from a model; -2 says that there is none.'
+            f'{va[row, column]:g} in row {row}. Scale the values, or clip '
+            'them if a model predicted them; -2 marks a missing value.'
         )
     missing = int(np.isnan(va).any(axis=1).sum())
     if missing:
         print_log(
             f'{name}: {missing} of {len(va)} samples lack valence or '
-            'arousal; they count for classes only.',
+            'arousal; they are used for classification only.',
             'current',
             level=logging.WARNING if missing == len(va) else logging.INFO,
         )
@@ -56,20 +57,28 @@ class GaussianVANoise:
     Args:
         std (float): Standard deviation before clipping, at least 0.
         seed (int): At least 0. Defaults to 0.
+
+    Raises:
+        ValueError: ``std`` is negative or not finite, or the seed is refused.
     """
 
-    def __init__(self, std: float, seed: int = 0):
-        if not 0 <= std < np.inf:
-            raise ValueError(f'GaussianVANoise: std must not be negative, got {std}')
-        self.std = std
+    def __init__(self, std: float, seed: int = 0) -> None:
+        self.std = in_range(self, 'std', std, 0)
         self.seed = check_seed(seed)
 
     def manifest(self) -> dict:
-        """How to do it again."""
+        """Describe the noise so that it can be reproduced."""
         return dict(generator=type(self).__name__, std=self.std, seed=self.seed)
 
     def __call__(self, va: np.ndarray) -> np.ndarray:
-        """From and to float32 (N, 2); NaN stays."""
+        """Return noisy valence and arousal; NaN stays NaN.
+
+        Args:
+            va (np.ndarray): float32 (N, 2).
+
+        Returns:
+            np.ndarray: float32 (N, 2), in [-1, 1] or NaN.
+        """
         rng = np.random.default_rng(
             [self.seed, zlib.crc32(type(self).__name__.encode())]
         )

@@ -1,13 +1,15 @@
-"""SyntheticFaces: the data set that needs no data."""
+"""SyntheticFaces: a data set that needs no files."""
 
 from typing import List
 
+from mmfer.datasets.base import FERDataset
 from mmfer.registry import DATASETS
 
-from .base import FERDataset
-from .synthetic_renderer import EXPRESSIONS, render_faces, sample_faces
+from .parameters import EXPRESSIONS
+from .rendering import render_faces
+from .sampling import sample_faces
 
-# Any two different numbers: the renderer's seeds give unrelated faces.
+# Different seeds give unrelated faces, so train and test share none.
 SPLIT_SEEDS = dict(train=0, test=1)
 
 
@@ -15,17 +17,18 @@ SPLIT_SEEDS = dict(train=0, test=1)
 class SyntheticFaces(FERDataset):
     """Schematic faces of seven expressions, drawn in memory.
 
-    No files, no download, a second or two to draw. Some faces are blends
-    that nobody could label for sure, so that methods can differ: a small
-    ResNet-18 with correct labels ends at about 85 %.
+    The data set needs no files and no download, and takes a second or two to
+    draw. Some faces are blends of two expressions whose label cannot be told
+    for sure, so that methods can differ: a small ResNet-18 trained on correct
+    labels ends at about 85 %.
 
-    Samples also carry ``gt_va``, valence and arousal in [-1, 1].
+    Samples also have ``gt_va``, valence and arousal in [-1, 1].
 
     Args:
         split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
         num_samples (int): Number of faces. Defaults to 4000.
-        size (int): Side of the grey pictures in pixels. Defaults to 48.
-        seed (int): Which faces; train and test never share any.
+        size (int): Side of the grey images in pixels. Defaults to 48.
+        seed (int): Seed of the faces; train and test never share faces.
             Defaults to 0.
         imbalance (float): Ratio of the most frequent class to the rarest.
             Defaults to 1.
@@ -36,7 +39,7 @@ class SyntheticFaces(FERDataset):
 
     METAINFO = dict(classes=EXPRESSIONS)
     splits = tuple(SPLIT_SEEDS)
-    # There are no files that it could name.
+    # The images are not files, so no list can name them.
     list_suffix = None
 
     def __init__(
@@ -48,7 +51,7 @@ class SyntheticFaces(FERDataset):
         imbalance: float = 1.0,
         ambiguity: float = 0.3,
         **kwargs,
-    ):
+    ) -> None:
         self.num_samples = num_samples
         self.size = size
         self.seed = seed
@@ -57,7 +60,7 @@ class SyntheticFaces(FERDataset):
         super().__init__(split=split, **kwargs)
 
     def load_samples(self) -> List[dict]:
-        """Draw the faces."""
+        """Draw the faces and keep their images in memory."""
         params, labels, va = sample_faces(
             self.num_samples,
             seed=2 * self.seed + SPLIT_SEEDS[self.split],
@@ -75,5 +78,5 @@ class SyntheticFaces(FERDataset):
         ]
 
     def where_it_looked(self) -> str:
-        """A sentence on where the samples were expected."""
+        """Return a sentence that says why there are no samples."""
         return f'num_samples is {self.num_samples}; ask for at least 1.'
