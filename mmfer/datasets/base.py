@@ -116,10 +116,11 @@ class FERDataset(LabelledDataset):
         self.on_bad_image = on_bad_image
         self.check_files = check_files
         self.skipped: List[str] = []
-        # By sample_id, like all that subsets share.
+        # Decoded images, by sample_id.
         self._images: Union[Dict[int, np.ndarray], np.ndarray, None] = None
-        # Workers start once and live long, so they read this in shared
-        # memory. Negative: not set; augmentation draws from the global states.
+        # Seed and epoch. Workers start once and live long, so they read them
+        # in shared memory. Negative values mean that they are not set, and
+        # augmentation draws from the global random states.
         self._random_state = torch.full((2,), -1).share_memory_()
         self._loader = 'val_dataloader' if self.test_mode else 'train_dataloader'
         super().__init__(
@@ -295,12 +296,12 @@ class FERDataset(LabelledDataset):
     def __setstate__(self, state: dict) -> None:
         """Restore a deep copy or an unpickled data set."""
         super().__setstate__(state)
-        # Its tensor is private, and a worker would not see changes.
+        # Unpickled tensors are private, and workers would not see changes.
         self._random_state.share_memory_()
 
     def _unreadable(
         self, error: UnreadableImageError, path: str
     ) -> UnreadableImageError:
-        """Make the error for an unreadable image; see :mod:`checks`."""
+        """Make the error for an unreadable image of this data set."""
         paths = (info['img_path'] for info in self.stored_infos())
         return checks.unreadable_error(error, path, paths, self.name, self._loader)

@@ -129,8 +129,8 @@ class LabelledDataset(NumberedDataset):
     """Data set with a :class:`LabelStore`: read, change and write labels.
 
     Training code and tables reach all labels through this class. Valence and
-    arousal stay in the samples as ``gt_va``; without noise they are kept
-    here only.
+    arousal are in the samples as ``gt_va``. If they are noisy, the values
+    before noise are kept here and in no sample.
     """
 
     # Suffix of the file that write_list writes; None: there is no list format.
@@ -141,10 +141,10 @@ class LabelledDataset(NumberedDataset):
 
     label_noise: Optional[LabelNoise] = None
     va_noise: Optional[GaussianVANoise] = None
-    # What apply_decisions was given, and the data set before it.
+    # The argument of apply_decisions, and the data set before that call.
     label_decisions: Optional[Dict[str, np.ndarray]] = None
     uncleaned: Optional['LabelledDataset'] = None
-    # Exists once the list is loaded.
+    # The store exists once the list is loaded.
     _labels: LabelStore
     _clean_va: Optional[np.ndarray] = None
 
@@ -266,8 +266,8 @@ class LabelledDataset(NumberedDataset):
     def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
         """Relabel and drop samples as a cleaning method decided.
 
-        The set is changed in place. A set of all its samples from before
-        stays in :attr:`uncleaned`, for tables.
+        This changes the data set in place. :attr:`uncleaned` becomes a set
+        of all samples that it had before, for tables.
 
         Args:
             label_decisions (dict[str, np.ndarray]): Arrays (N,) by name, of
@@ -336,7 +336,7 @@ class LabelledDataset(NumberedDataset):
     def _warn_of_empty_classes(
         self, labels: np.ndarray, before: Optional[np.ndarray] = None, cause: str = ''
     ) -> None:
-        """Warn of classes without a sample; see :mod:`checks`."""
+        """Log a warning that names the classes without a sample."""
         place = f' of {self.data_root!r}' if self.data_root else ''
         checks.warn_of_empty_classes(
             labels, self.CLASSES, self.name + place, before, cause

@@ -1,4 +1,4 @@
-"""Numbered samples, and what subsets and copies of a data set share."""
+"""Storage of samples: their numbers, and what subsets and copies share."""
 
 import copy
 import pickle
@@ -13,8 +13,8 @@ class NumberedDataset(BaseDataset):
     """Data set of mmpretrain whose samples keep their number in subsets.
 
     Every stored annotation has a ``sample_id``, its row in the full list.
-    Arrays that are kept by ``sample_id`` hold for every subset, so subsets
-    share them.
+    Subsets share all arrays that are indexed by ``sample_id``, because these
+    are valid for every subset.
     """
 
     # Attributes that a subset shares with the set it is taken from.
@@ -23,7 +23,7 @@ class NumberedDataset(BaseDataset):
     SHARED_WITH_COPIES: Tuple[str, ...] = ('data_bytes', 'data_address')
 
     _sample_ids: Optional[np.ndarray] = None
-    # The rows of which _sample_ids are the numbers.
+    # The stored rows that _sample_ids was gathered from.
     _sample_ids_of: Optional[Sequence] = None
 
     @property
@@ -66,13 +66,13 @@ class NumberedDataset(BaseDataset):
         return [infos[int(sample_id)] for sample_id in sample_ids]
 
     def _share(self, names: Sequence[str], memo: dict) -> None:
-        """Enter attributes into ``memo``, so that they are not copied."""
+        """Add attributes to the memo of a deep copy, so that it shares them."""
         for name in names:
             value = getattr(self, name, None)
             memo[id(value)] = value
 
     def _copy_without_annotation(self, memo: Optional[dict] = None):
-        """Make the set that a subset starts from."""
+        """Copy this set without its samples, as the start of a subset."""
         # mmengine's default memo is one dict for all calls: the second
         # subset of a data set would get the first one's attributes.
         memo = {} if memo is None else memo
