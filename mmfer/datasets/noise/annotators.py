@@ -68,7 +68,7 @@ class Annotators(LabelNoise):
 
     @property
     def requested_rate(self) -> list:
-        """list: The rate of each annotator."""
+        """Requested rate of each annotator."""
         return [generator.requested_rate for generator in self.generators]
 
     def annotate(self, labels: ArrayLike, num_classes: int) -> Optional[np.ndarray]:

@@ -45,7 +45,7 @@ class TextTable:
 
     @property
     def decimal_comma(self) -> bool:
-        """bool: Whether a comma can stand in a number."""
+        """Whether a number can contain a comma."""
         return self.separator != ','
 
     def whole_numbers(self, name: str) -> List[int]:
