@@ -42,7 +42,7 @@ class NoisyCIFAR10(FERDataset):
 
     It is not called ``CIFAR10``, because that name belongs to mmpretrain's
     data set. Configs of this package can use that one too, but it lacks what
-    :class:`FERDataset` adds.
+    :class:`~mmfer.datasets.FERDataset` adds.
 
     Two layouts are read. The first is the published one, as torchvision
     unpacks it; the batch files may also lie in ``data_root`` itself::
@@ -92,7 +92,7 @@ class NoisyCIFAR10(FERDataset):
         partial_list (bool): Whether to drop images that ``noisy_list`` does
             not have, e.g. after a cleaning. Defaults to False: such a list
             is refused.
-        **kwargs: See :class:`FERDataset`.
+        **kwargs: See :class:`~mmfer.datasets.FERDataset`.
 
     Raises:
         FileNotFoundError: The data, some of the batch files, listed images
@@ -246,7 +246,7 @@ class NoisyCIFAR10(FERDataset):
 
         Returns:
             dict, optional: The manifest of the generator, or of the list
-            (:meth:`NoisyList.manifest`). With a long tail it also has
+            (:meth:`~mmfer.datasets.noisy_list.NoisyList.manifest`). With a long tail it also has
             ``long_tail`` and ``long_tail_seed``, and the hashes are those of
             the samples that are left.
         """
