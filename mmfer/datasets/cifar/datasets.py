@@ -245,10 +245,10 @@ class NoisyCIFAR10(FERDataset):
         """Describe the label noise, or the list that the labels come from.
 
         Returns:
-            dict, optional: The manifest of the generator, or of the list
-            (:meth:`~mmfer.datasets.noisy_list.NoisyList.manifest`). With a long tail it also has
-            ``long_tail`` and ``long_tail_seed``, and the hashes are those of
-            the samples that are left.
+            dict, optional: The manifest of the generator, or of the
+            :class:`~mmfer.datasets.noisy_list.NoisyList`. With a long tail
+            it also has ``long_tail`` and ``long_tail_seed``, and the hashes
+            are those of the samples that are left.
         """
         manifest = super().noise_manifest()
         if self._noisy is not None:
