@@ -1,4 +1,5 @@
 import gc
+import sys
 
 import cv2
 import numpy as np
@@ -15,6 +16,18 @@ def small_heap():
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the data sets log."""
+    texts = []
+    for name, module in list(sys.modules.items()):
+        if name.startswith('mmfer.datasets.') and hasattr(module, 'print_log'):
+            monkeypatch.setattr(
+                module, 'print_log', lambda text, *_, **__: texts.append(text)
+            )
+    return texts
 
 
 @pytest.fixture

@@ -286,7 +286,7 @@ def test_order_of_folders_can_be_given(folders, monkeypatch):
     assert paths(dataset) == ['c/1.png', 'a/1.png']
     assert dataset.get_gt_labels().tolist() == [0, 1]
     # What is left out is said.
-    assert len(said) == 1 and 'left out: b.' in said[0]
+    assert len(said) == 1 and 'not name: b.' in said[0]
 
 
 def test_left_out_folders_are_logged_without_error(folders):

@@ -145,7 +145,7 @@ def test_manifest_tells_what_was_read(root, noisy_list):
 
 def test_poisoned_sidecar_changes_no_sample(root, noisy_list):
     dataset = RAFDB(str(root), noisy_list=noisy_list('eac'))
-    dataset._clean_labels[:] = 0
+    dataset._labels.clean[:] = 0
     assert one_based(dataset.get_gt_labels()) == NOISY
     assert [dataset.get_data_info(i)['gt_label'] + 1 for i in range(10)] == NOISY
 
@@ -232,7 +232,7 @@ def test_half_of_the_root_is_missing(root):
     with pytest.raises(FileNotFoundError) as caught:
         RAFDB(str(root))
     lines = str(caught.value).split('\n')
-    assert '(not there)' in lines[1] and 'EmoLabel' in lines[1]
+    assert '(missing)' in lines[1] and 'EmoLabel' in lines[1]
     assert '(found)' in lines[2] and 'aligned' in lines[2]
 
 

@@ -121,9 +121,9 @@ def test_two_ranks_share_one_draw(monkeypatch):
 def test_length_of_an_epoch(monkeypatch):
     made = ranks(monkeypatch, 3, Labelled(TAIL), seed=0, epoch_size=10)
     assert [len(list(s)) for s in made] == [len(s) for s in made] == [4] * 3
-    with pytest.raises(ValueError, match='epoch of 0 draws'):
+    with pytest.raises(ValueError, match='epoch_size must be'):
         BalancedSampler(Labelled(TAIL), epoch_size=0)
-    with pytest.raises(ValueError, match='at least one'):
+    with pytest.raises(ValueError, match='must not be 0'):
         BalancedSampler(Labelled([]))
 
 

@@ -176,7 +176,7 @@ def test_gaussian_noise_of_nothing_and_less():
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)
     same = GaussianNoise(0)(dict(img=image))['img']
     np.testing.assert_array_equal(same, image)
-    with pytest.raises(ValueError, match='negative'):
+    with pytest.raises(ValueError, match='at least 0'):
         GaussianNoise(-1)
 
 

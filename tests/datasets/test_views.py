@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from mmfer.datasets import LabelView, SyntheticFaces, unaugmented
-from mmfer.datasets import base as base_module
 from mmfer.datasets.decisions import read_decisions, read_score_rows
 from mmfer.engine.hooks.sample_scores import format_table
 
@@ -225,11 +224,7 @@ def test_suggestion_by_name(faces, tmp_path):
         SyntheticFaces(**settings)
 
 
-def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr(
-        base_module, 'print_log', lambda text, *_, **__: said.append(text)
-    )
+def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path, said):
     labels = faces.get_gt_labels()
     gone = np.flatnonzero(labels == 3).tolist()
     for new, left in (('drop', 30 - len(gone)), ('relabel', 30)):
@@ -352,7 +347,7 @@ def test_decisions_belong_to_training(tmp_path):
         SyntheticFaces(
             num_samples=30, size=20, pipeline=[], decisions=str(tmp_path / 'none.csv')
         )
-    with pytest.raises(ValueError, match='evaluation split'):
+    with pytest.raises(ValueError, match='for an evaluation'):
         SyntheticFaces(
             num_samples=30, size=20, pipeline=[], split='test', decisions='a.csv'
         )

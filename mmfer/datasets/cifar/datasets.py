@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORIES
 
 from mmfer.datasets.base import FERDataset
+from mmfer.datasets.checks import check_label_range, missing_root
 from mmfer.datasets.noisy_list import NoisyList, check_noisy_list
 from mmfer.registry import DATASETS
 from mmfer.utils.files import write_atomic
@@ -103,6 +104,7 @@ class NoisyCIFAR10(FERDataset):
     """
 
     METAINFO = dict(classes=CIFAR10_CATEGORIES)
+    splits = ('train', 'test')
     LAYOUT = Layout(
         folder='cifar-10-batches-py',
         archive='cifar-10-python.tar.gz',
@@ -121,29 +123,26 @@ class NoisyCIFAR10(FERDataset):
         partial_list: bool = False,
         **kwargs,
     ):
-        name = type(self).__name__
-        if split not in ('train', 'test'):
-            raise ValueError(f'{name} has no split {split!r}, only train, test.')
-        test_mode = kwargs.pop('test_mode', False) or split != 'train'
-        if noisy_list is not None:
-            noisy_list = check_noisy_list(
-                name, noisy_list, test_mode, kwargs.get('label_noise')
-            )
         if long_tail is not None:
             check_long_tail(long_tail, long_tail_seed)
-            if split != 'train':
-                raise ValueError(
-                    f'{name}: long_tail={long_tail!r} is given for the test '
-                    'split, which stays balanced in all papers. Remove it '
-                    'here; it belongs to the training set.'
-                )
-        self.split = split
         self.noisy_list = noisy_list
         self.long_tail = long_tail
         self.long_tail_seed = long_tail_seed
         self.partial_list = partial_list
         self._noisy: Optional[NoisyList] = None
-        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
+        super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def check_options(self) -> None:
+        """Refuse a noisy list and a long tail for an evaluation."""
+        super().check_options()
+        if self.noisy_list is not None:
+            self.noisy_list = check_noisy_list(
+                self.name, self.noisy_list, self.test_mode, self.label_noise
+            )
+        if self.split != 'train':
+            self.refuse_in_evaluation(
+                'long_tail', 'The test split stays balanced in all papers.'
+            )
 
     def load_samples(self) -> List[dict]:
         """Read either layout, cut the tail, then apply noisy labels."""
@@ -184,7 +183,8 @@ class NoisyCIFAR10(FERDataset):
         folder = osp.join(self.data_root, self.split)
         if osp.isfile(table) and osp.isdir(folder):
             return *read_numbered_list(table, folder, self.num_classes), None
-        raise self.missing_root(
+        raise missing_root(
+            self.name,
             [
                 f'{" or ".join(folders)} with '
                 f'{", ".join(getattr(self.LAYOUT, self.split))}',
@@ -199,7 +199,7 @@ class NoisyCIFAR10(FERDataset):
         missing = [name for name in names if not osp.isfile(osp.join(folder, name))]
         if missing:
             raise FileNotFoundError(
-                f'{type(self).__name__}: {len(missing)} of {len(names)} '
+                f'{self.name}: {len(missing)} of {len(names)} '
                 f'batch files of split {self.split!r} are missing in '
                 f'{folder!r}: {", ".join(missing)}. Unpack '
                 f'{self.LAYOUT.archive} from {PAGE} again: '
@@ -210,7 +210,7 @@ class NoisyCIFAR10(FERDataset):
         ]
         labels = np.concatenate([batch_labels for batch_labels, _ in batches])
         # The long tail counts classes before the base class checks labels.
-        self._check_labels(labels)
+        check_label_range(labels, self.num_classes, self.name)
         return labels, np.concatenate([pixels for _, pixels in batches])
 
     def _read_noisy_list(self, path: str, labels: np.ndarray) -> NoisyList:
@@ -221,7 +221,7 @@ class NoisyCIFAR10(FERDataset):
         correct = (noisy.labels == labels)[noisy.labels >= 0].mean()
         if correct <= 1.5 / self.num_classes:
             print_log(
-                f'{type(self).__name__}: only {correct:.1%} of the labels in '
+                f'{self.name}: only {correct:.1%} of the labels in '
                 f'{path} are correct, which is what chance would give. Is the '
                 'list in the order of the original batches?',
                 'current',
@@ -235,7 +235,7 @@ class NoisyCIFAR10(FERDataset):
         """Write rows ``index label`` in the original order, for ``noisy_list``."""
         rows = [
             f'{info["original_index"]} {label}\n'
-            for info, label in zip(self._infos_of(sample_ids), labels, strict=True)
+            for info, label in zip(self.infos_of(sample_ids), labels, strict=True)
         ]
         write_atomic(path, ''.join(rows).encode())
         return dict(noisy_list=osp.abspath(path), partial_list=True, long_tail=None)
@@ -252,18 +252,13 @@ class NoisyCIFAR10(FERDataset):
         """
         manifest = super().noise_manifest()
         if self._noisy is not None:
-            assert self._clean_labels is not None and self._given_labels is not None
-            manifest = self._noisy.manifest(self._clean_labels, self._given_labels)
+            assert self._labels.clean is not None
+            manifest = self._noisy.manifest(self._labels.clean, self._labels.given)
         if manifest is not None and self.long_tail is not None:
             manifest.update(
                 long_tail=float(self.long_tail), long_tail_seed=int(self.long_tail_seed)
             )
         return manifest
-
-    def _check_files(self, samples: List[dict]) -> None:
-        # Images in memory have names, but no files.
-        if self._images is None:
-            super()._check_files(samples)
 
 
 @DATASETS.register_module()

@@ -38,6 +38,7 @@ class SyntheticFaces(FERDataset):
     """
 
     METAINFO = dict(classes=EXPRESSIONS)
+    splits = tuple(SPLIT_SEEDS)
     # The images are not files, so no list can name them.
     list_suffix = None
 
@@ -51,18 +52,12 @@ class SyntheticFaces(FERDataset):
         ambiguity: float = 0.3,
         **kwargs,
     ) -> None:
-        if split not in SPLIT_SEEDS:
-            raise ValueError(
-                f'SyntheticFaces has no split {split!r}, only {", ".join(SPLIT_SEEDS)}.'
-            )
-        self.split = split
         self.num_samples = num_samples
         self.size = size
         self.seed = seed
         self.imbalance = imbalance
         self.ambiguity = ambiguity
-        test_mode = kwargs.pop('test_mode', False) or split != 'train'
-        super().__init__(check_files=False, test_mode=test_mode, **kwargs)
+        super().__init__(split=split, **kwargs)
 
     def load_samples(self) -> List[dict]:
         """Draw the faces and keep their images in memory."""

@@ -99,7 +99,9 @@ def test_values_of_raf_db(tmp_path):
         else:
             assert pair == pytest.approx([np.clip(valence, -1, 1), 0.5])
     rows[5] = (rows[5][0], 7, 5)
-    with pytest.raises(ValueError, match='train_00006.jpg is 7 .* scale'):
+    with pytest.raises(
+        ValueError, match='train_00006.jpg has the absolute value 7.* scale'
+    ):
         RAFDB(str(root), va_list=write_va(tmp_path / 'c.txt', rows))
     with pytest.raises(ValueError, match='1 of 14 .* train_00014'):
         RAFDB(str(root), va_list=write_va(tmp_path / 'b.txt', rows[:-1]))
