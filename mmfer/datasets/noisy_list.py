@@ -7,6 +7,9 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
+from mmfer.utils.checks import exclusive
+
+from .checks import evaluation_error
 from .lists import (
     LabelList,
     merge_rafdb_train_labels,
@@ -29,16 +32,19 @@ def check_noisy_list(dataset: str, path: str, test_mode: bool, label_noise: Any)
         ValueError: The data set is for evaluation, or has ``label_noise``.
     """
     if test_mode:
-        raise ValueError(
-            f'{dataset}: noisy_list={path!r} is given for an evaluation, but '
-            'wrong test labels would measure the noise, not the model. Remove '
-            'noisy_list here; it belongs to the training set.'
+        raise evaluation_error(
+            dataset,
+            'noisy_list',
+            path,
+            'Published lists can have wrong test labels, which would measure '
+            'the noise, not the model.',
         )
-    if label_noise is not None:
-        raise ValueError(
-            f'{dataset}: noisy_list and label_noise are two sources of '
-            'wrong labels; choose one.'
-        )
+    exclusive(
+        dataset,
+        'Both are sources of wrong labels; choose one.',
+        noisy_list=path,
+        label_noise=label_noise,
+    )
     return osp.expanduser(path)
 
 
