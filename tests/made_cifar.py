@@ -4,12 +4,12 @@ import os
 
 LABELS = [i % 10 for i in range(50)]
 
-# Eight wrong ones, not the same in every image of a class.
+# Eight labels are wrong, but not those of all images of a class.
 NOISY = [(i % 10 + (i % 7 == 0)) % 10 for i in range(50)]
 
 
 class Poison:
-    """Would make a file if it were unpickled without care."""
+    """Object that makes a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path

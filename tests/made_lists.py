@@ -8,7 +8,7 @@ TRAIN = [f'train_{i:05d}.jpg' for i in range(1, 8)]
 
 TEST = [f'test_{i:04d}.jpg' for i in range(1, 4)]
 
-# 1-based, as RAF-DB writes them.
+# Labels are 1-based, as in RAF-DB.
 CLEAN = [5, 5, 4, 1, 7, 2, 3]
 
 NOISY = [5, 1, 4, 1, 7, 6, 3]
@@ -22,7 +22,7 @@ def rows(names, labels, end='\n', final=True):
 
 
 def complete_rafdb(flip=0.0, splits=('train', 'test'), seed=0):
-    """Rows of the size and class counts of RAF-DB, 1-based."""
+    """Return rows with the size and class counts of RAF-DB, 1-based."""
     rng = np.random.default_rng(seed)
     names, labels = [], []
     for split, digits in (('train', 5), ('test', 4)):

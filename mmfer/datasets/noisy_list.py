@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
+from mmengine.dataset import force_full_init
 
+from mmfer.utils.checks import exclusive
+
+from .base import FERDataset
 from .lists import (
     LabelList,
     merge_rafdb_train_labels,
@@ -14,32 +18,6 @@ from .lists import (
     read_label_list,
 )
 from .noise.functional import describe_change
-
-
-def check_noisy_list(dataset: str, path: str, test_mode: bool, label_noise: Any) -> str:
-    """Check that a noisy list may be used, and return its expanded path.
-
-    Args:
-        dataset (str): Name of the data set, for messages.
-        path (str): The file; ``~`` is expanded.
-        test_mode (bool): Whether the data set is an evaluation split.
-        label_noise (Any): The ``label_noise`` of the data set, or None.
-
-    Raises:
-        ValueError: The data set is for evaluation, or has ``label_noise``.
-    """
-    if test_mode:
-        raise ValueError(
-            f'{dataset}: noisy_list={path!r} is given for an evaluation, but '
-            'wrong test labels would measure the noise, not the model. Remove '
-            'noisy_list here; it belongs to the training set.'
-        )
-    if label_noise is not None:
-        raise ValueError(
-            f'{dataset}: noisy_list and label_noise are two sources of '
-            'wrong labels; choose one.'
-        )
-    return osp.expanduser(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +145,61 @@ class NoisyList:
             list_sha256=self.sha256,
             **describe_change(clean, noisy),
         )
+
+
+class NoisyListDataset(FERDataset):
+    """Base of the data sets whose training labels may come from a noisy list.
+
+    A subclass sets :attr:`_noisy` in ``load_samples`` if :attr:`noisy_list`
+    is given.
+
+    Args:
+        noisy_list (str, optional): A published list of noisy training labels;
+            ``~`` is expanded. Not together with ``label_noise``.
+        partial_list (bool): Whether to drop images that ``noisy_list`` does
+            not have. Defaults to False: such a list is refused.
+        **kwargs: See :class:`~mmfer.datasets.FERDataset`.
+
+    Raises:
+        ValueError: ``noisy_list`` is given for an evaluation, or together
+            with ``label_noise``.
+    """
+
+    def __init__(
+        self, noisy_list: Optional[str] = None, partial_list: bool = False, **kwargs
+    ) -> None:
+        self.noisy_list = None if noisy_list is None else osp.expanduser(noisy_list)
+        self.partial_list = partial_list
+        self._noisy: Optional[NoisyList] = None
+        super().__init__(**kwargs)
+
+    def check_options(self) -> None:
+        """Refuse a noisy list for an evaluation, or beside ``label_noise``."""
+        super().check_options()
+        self.refuse_in_evaluation(
+            'noisy_list',
+            'Published lists can have wrong test labels, which would measure '
+            'the noise, not the model.',
+        )
+        exclusive(
+            self.name,
+            'Both are sources of wrong labels; choose one.',
+            noisy_list=self.noisy_list,
+            label_noise=self.label_noise,
+        )
+
+    @force_full_init
+    def noise_manifest(self) -> Optional[dict]:
+        """Describe the label noise, or the list that the labels come from.
+
+        Returns:
+            dict, optional: The manifest of the generator, or of the list, see
+            :class:`NoisyList`; None without noise.
+        """
+        if self._noisy is None:
+            return super().noise_manifest()
+        assert self._labels.clean is not None
+        return self._noisy.manifest(self._labels.clean, self._labels.given)
 
 
 def _sha256(path: str) -> str:

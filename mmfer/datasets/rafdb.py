@@ -4,12 +4,10 @@ import os.path as osp
 from typing import List, Optional, Sequence
 
 import numpy as np
-from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
 
-from .base import FERDataset
 from .checks import missing_root
 from .lists import (
     RAFDB_LIST_NAMES,
@@ -20,7 +18,7 @@ from .lists import (
     write_label_list,
 )
 from .noise import MISSING_VA
-from .noisy_list import NoisyList, check_noisy_list
+from .noisy_list import NoisyList, NoisyListDataset
 
 EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
 # Largest size of a value in a list of valence and arousal. Larger values have
@@ -29,7 +27,7 @@ LARGEST_VA = 1.5
 
 
 @DATASETS.register_module()
-class RAFDB(FERDataset):
+class RAFDB(NoisyListDataset):
     """RAF-DB (basic) in its published layout, 12,271 and 3,068 images.
 
     ::
@@ -85,19 +83,18 @@ class RAFDB(FERDataset):
         **kwargs,
     ):
         self.va_list = None if va_list is None else osp.expanduser(va_list)
-        self.noisy_list = noisy_list
         self.label_base = label_base
-        self.partial_list = partial_list
-        self._noisy: Optional[NoisyList] = None
-        super().__init__(data_root=data_root, split=split, **kwargs)
+        super().__init__(
+            data_root=data_root,
+            split=split,
+            noisy_list=noisy_list,
+            partial_list=partial_list,
+            **kwargs,
+        )
 
     def check_options(self) -> None:
-        """Refuse lists for an evaluation, and two sources of wrong labels."""
+        """Refuse ``va_list`` for an evaluation, see also the base classes."""
         super().check_options()
-        if self.noisy_list is not None:
-            self.noisy_list = check_noisy_list(
-                self.name, self.noisy_list, self.test_mode, self.label_noise
-            )
         self.refuse_in_evaluation(
             'va_list', 'Its rows of test images are the output of a model.'
         )
@@ -198,17 +195,3 @@ class RAFDB(FERDataset):
             label_base=1,
         )
         return dict(noisy_list=osp.abspath(path), label_base=1, partial_list=True)
-
-    @force_full_init
-    def noise_manifest(self) -> Optional[dict]:
-        """Describe the noise of the labels, or the list that they come from.
-
-        Returns:
-            dict, optional: For a list: ``noisy_list`` (base name), ``format``
-            and ``label_base`` as read, ``list_sha256`` (of the file), and
-            ``num_samples`` to ``given_sha256`` as for a generator.
-        """
-        if self._noisy is None:
-            return super().noise_manifest()
-        assert self._labels.clean is not None
-        return self._noisy.manifest(self._labels.clean, self._labels.given)

@@ -64,7 +64,7 @@ class TextFile(NamedTuple):
 
     @property
     def filled(self) -> List[Line]:
-        """list[Line]: The lines that are not blank."""
+        """Lines that are not blank."""
         return list(filled_lines(self.lines))
 
 

@@ -50,7 +50,7 @@ class ImageRows(NamedTuple):
 
     @property
     def decimal_comma(self) -> bool:
-        """bool: Whether a number can contain a comma."""
+        """Whether a number can contain a comma."""
         return self.separator != ','
 
     def error(self, row: int, reason: str, way_out: str) -> ValueError:

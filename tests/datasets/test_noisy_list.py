@@ -3,9 +3,10 @@ import hashlib
 import numpy as np
 import pytest
 
+from mmfer.datasets import RAFDB, NoisyCIFAR10
 from mmfer.datasets.lists import read_label_list
 from mmfer.datasets.noise import labels_sha256
-from mmfer.datasets.noisy_list import NoisyList, check_noisy_list
+from mmfer.datasets.noisy_list import NoisyList
 
 NAMES = [f'train_{i:05d}.jpg' for i in range(1, 6)]
 CLEAN = [0, 1, 2, 3, 6]
@@ -87,11 +88,17 @@ def test_rows_of_a_subset(write):
         noisy.apply(samples(), rows)
 
 
-def test_where_a_noisy_list_may_be_used(monkeypatch):
+@pytest.mark.parametrize('kind', [RAFDB, NoisyCIFAR10])
+def test_where_a_noisy_list_may_be_used(kind, monkeypatch):
     monkeypatch.setenv('HOME', '/home/someone')
-    path = check_noisy_list('RAFDB', '~/noisy.txt', False, None)
-    assert path == '/home/someone/noisy.txt'
-    with pytest.raises(ValueError, match="RAFDB: noisy_list='~/noisy.txt'.*evaluation"):
-        check_noisy_list('RAFDB', '~/noisy.txt', True, None)
-    with pytest.raises(ValueError, match='RAFDB: noisy_list and label_noise'):
-        check_noisy_list('RAFDB', '~/noisy.txt', False, object())
+    options = dict(noisy_list='~/noisy.txt', lazy_init=True)
+    dataset = kind(**options)
+    assert dataset.noisy_list == '/home/someone/noisy.txt'
+    assert not dataset.partial_list and not dataset.test_mode
+    name = kind.__name__
+    for evaluation in (dict(split='test'), dict(test_mode=True)):
+        with pytest.raises(ValueError, match=f'{name}: noisy_list=.*evaluation'):
+            kind(**options, **evaluation)
+    noise = dict(type='SymmetricNoise', rate=0.3)
+    with pytest.raises(ValueError, match=f'{name}: noisy_list and label_noise'):
+        kind(**options, label_noise=noise)

@@ -9,9 +9,8 @@ from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORIES
 
-from mmfer.datasets.base import FERDataset
 from mmfer.datasets.checks import check_label_range, missing_root
-from mmfer.datasets.noisy_list import NoisyList, check_noisy_list
+from mmfer.datasets.noisy_list import NoisyList, NoisyListDataset
 from mmfer.registry import DATASETS
 from mmfer.utils.files import write_atomic
 
@@ -38,12 +37,12 @@ class Layout(NamedTuple):
 
 
 @DATASETS.register_module()
-class NoisyCIFAR10(FERDataset):
+class NoisyCIFAR10(NoisyListDataset):
     """CIFAR-10 with noisy labels or a long tail, 50,000 and 10,000 images.
 
     It is not called ``CIFAR10``, because that name belongs to mmpretrain's
     data set. Configs of this package can use that one too, but it lacks what
-    :class:`FERDataset` adds.
+    :class:`~mmfer.datasets.FERDataset` adds.
 
     Two layouts are read. The first is the published one, as torchvision
     unpacks it; the batch files may also lie in ``data_root`` itself::
@@ -93,7 +92,7 @@ class NoisyCIFAR10(FERDataset):
         partial_list (bool): Whether to drop images that ``noisy_list`` does
             not have, e.g. after a cleaning. Defaults to False: such a list
             is refused.
-        **kwargs: See :class:`FERDataset`.
+        **kwargs: See :class:`~mmfer.datasets.FERDataset`.
 
     Raises:
         FileNotFoundError: The data, some of the batch files, listed images
@@ -125,20 +124,19 @@ class NoisyCIFAR10(FERDataset):
     ):
         if long_tail is not None:
             check_long_tail(long_tail, long_tail_seed)
-        self.noisy_list = noisy_list
         self.long_tail = long_tail
         self.long_tail_seed = long_tail_seed
-        self.partial_list = partial_list
-        self._noisy: Optional[NoisyList] = None
-        super().__init__(data_root=data_root, split=split, **kwargs)
+        super().__init__(
+            data_root=data_root,
+            split=split,
+            noisy_list=noisy_list,
+            partial_list=partial_list,
+            **kwargs,
+        )
 
     def check_options(self) -> None:
-        """Refuse a noisy list and a long tail for an evaluation."""
+        """Refuse a long tail for an evaluation, see also the base classes."""
         super().check_options()
-        if self.noisy_list is not None:
-            self.noisy_list = check_noisy_list(
-                self.name, self.noisy_list, self.test_mode, self.label_noise
-            )
         if self.split != 'train':
             self.refuse_in_evaluation(
                 'long_tail', 'The test split stays balanced in all papers.'
@@ -245,15 +243,11 @@ class NoisyCIFAR10(FERDataset):
         """Describe the label noise, or the list that the labels come from.
 
         Returns:
-            dict, optional: The manifest of the generator, or of the list
-            (:meth:`NoisyList.manifest`). With a long tail it also has
-            ``long_tail`` and ``long_tail_seed``, and the hashes are those of
-            the samples that are left.
+            dict, optional: The manifest of the generator or the list. With a
+            long tail it also has ``long_tail`` and ``long_tail_seed``, and
+            the hashes are those of the samples that are left.
         """
         manifest = super().noise_manifest()
-        if self._noisy is not None:
-            assert self._labels.clean is not None
-            manifest = self._noisy.manifest(self._labels.clean, self._labels.given)
         if manifest is not None and self.long_tail is not None:
             manifest.update(
                 long_tail=float(self.long_tail), long_tail_seed=int(self.long_tail_seed)

@@ -25,7 +25,7 @@ class VAList(NamedTuple):
 
     @property
     def value_range(self) -> Tuple[float, float]:
-        """tuple[float, float]: Smallest and largest value."""
+        """Smallest and largest value."""
         return float(self.va.min()), float(self.va.max())
 
 

@@ -20,7 +20,7 @@ class Annotators(LabelNoise):
     The samples of a data set with this noise have one label per annotator,
     ``gt_label_sets``; ``gt_label`` is the label of the first annotator. The
     three annotators of the joint GAN's CIFAR-10 are
-    :class:`BernoulliUniformNoise` with ``official=True``.
+    :class:`~mmfer.datasets.noise.BernoulliUniformNoise` with ``official=True``.
 
     Args:
         generators (Sequence[dict]): Config of each annotator's generator, at
@@ -68,7 +68,7 @@ class Annotators(LabelNoise):
 
     @property
     def requested_rate(self) -> list:
-        """list: The rate of each annotator."""
+        """Requested rate of each annotator."""
         return [generator.requested_rate for generator in self.generators]
 
     def annotate(self, labels: ArrayLike, num_classes: int) -> Optional[np.ndarray]:

@@ -57,7 +57,8 @@ def symmetric_noise(
         np.ndarray: New labels, int64 (N,). The input is not modified.
 
     Raises:
-        ValueError: See :func:`check_labels` and :func:`check_rate`.
+        ValueError: The labels or the rate are refused, see
+            :mod:`mmfer.datasets.noise.checks`.
     """
     noisy = check_labels(labels, num_classes)
     count = _share(check_rate(rate), noisy.size)
@@ -106,8 +107,8 @@ def asymmetric_noise(
         np.ndarray: New labels, int64 (N,). The input is not modified.
 
     Raises:
-        ValueError: See :func:`check_labels`, :func:`check_rate` and
-            :func:`check_mapping`.
+        ValueError: The labels, the rate or the mapping are refused, see
+            :mod:`mmfer.datasets.noise.checks`.
     """
     noisy = check_labels(labels, num_classes)
     rate = check_rate(rate)
@@ -159,8 +160,8 @@ def class_dependent_noise(
         np.ndarray: New labels, int64 (N,). The input is not modified.
 
     Raises:
-        ValueError: See :func:`check_labels`, :func:`check_rates` and
-            :func:`check_transition`.
+        ValueError: The labels, the rates or the transition matrix are
+            refused, see :mod:`mmfer.datasets.noise.checks`.
     """
     noisy = check_labels(labels, num_classes)
     rates = check_rates(rates, num_classes)
@@ -231,7 +232,8 @@ def official_bernoulli_uniform_noise(
         np.ndarray: New labels, int64 (N,). The input is not modified.
 
     Raises:
-        ValueError: See :func:`check_labels` and :func:`check_rate`.
+        ValueError: The labels or the rate are refused, see
+            :mod:`mmfer.datasets.noise.checks`.
     """
     noisy = check_labels(labels, num_classes)
     rate = check_rate(rate)

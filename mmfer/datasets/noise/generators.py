@@ -70,12 +70,12 @@ class LabelNoise:
 
     @property
     def name(self) -> str:
-        """str: Name of the generator, as a config gives it."""
+        """Name of the generator, as given in a config."""
         return type(self).__name__
 
     @property
     def requested_rate(self) -> Any:
-        """Float or list[float]: The requested rate, one or one per class."""
+        """Requested rate: one number, or a list with one per class."""
         return self.parameters.get('rate')
 
     def annotate(self, labels: ArrayLike, num_classes: int) -> Optional[np.ndarray]:
@@ -298,7 +298,7 @@ class ClassDependentNoise(FunctionNoise):
 
     @property
     def requested_rate(self) -> List[float]:
-        """list[float]: (C,) the rate of each class."""
+        """Requested rate of each class, (C,)."""
         return self.parameters['rates']
 
 

@@ -34,7 +34,7 @@ class SyntheticFaces(FERDataset):
             Defaults to 1.
         ambiguity (float): Probability that a face is a blend of two
             expressions. Defaults to 0.3.
-        **kwargs: See :class:`FERDataset`.
+        **kwargs: See :class:`~mmfer.datasets.FERDataset`.
     """
 
     METAINFO = dict(classes=EXPRESSIONS)

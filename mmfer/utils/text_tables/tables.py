@@ -45,7 +45,7 @@ class TextTable:
 
     @property
     def decimal_comma(self) -> bool:
-        """bool: Whether a comma can stand in a number."""
+        """Whether a number can contain a comma."""
         return self.separator != ','
 
     def whole_numbers(self, name: str) -> List[int]:
@@ -119,7 +119,7 @@ def read_table(
     Args:
         path (str or os.PathLike): The file.
         columns (Mapping[str, Sequence[str]]): Names that each column may
-            have, in the form of :func:`column_key`.
+            have, in the form of :func:`~mmfer.utils.text_tables.column_key`.
         kind (str): Kind of the file, for messages.
         optional (Sequence[str]): Columns that may be missing.
         others (str): What happens to unknown columns: ``'skip'``, ``'keep'``
@@ -136,7 +136,7 @@ def read_table(
         FileNotFoundError: There is no such file.
         ValueError: The file cannot be decoded; it has no header with these
             columns, or one with a column twice; a row has too few or too
-            many fields; see also :func:`iterate_fields`.
+            many fields; see also :func:`~mmfer.utils.text_tables.iterate_fields`.
     """
     path = os.path.expanduser(os.fspath(path))
     lines = filled_lines(iterate_lines(path, kind))

@@ -25,7 +25,7 @@ FOLDER = 'cifar-10-batches-py'
 
 
 def rgb(count, seed=0):
-    """Made images as (N, 3, 32, 32), the channels R, G, B."""
+    """Return made images as (N, 3, 32, 32), the channels R, G, B."""
     return cifar_planes(count, seed).reshape(-1, 3, 32, 32)
 
 
@@ -40,7 +40,7 @@ def test_pixels_and_labels_are_in_place(root):
     assert dataset.CLASSES[:3] == ('airplane', 'automobile', 'bird')
     wanted = rgb(50)
     for i in (0, 9, 10, 49):
-        # BGR, as image files come out of LoadFERImage.
+        # Pixels are BGR, as LoadFERImage gives them for image files.
         image = dataset[i]['inputs']
         assert image.dtype == torch.uint8
         np.testing.assert_array_equal(image.numpy(), wanted[i][::-1])
@@ -133,7 +133,7 @@ def test_planted_noise(root):
         label_noise=dict(type='AsymmetricNoise', rate=0.4, mapping=CIFAR10_CONFUSIONS),
     )
     moved = dataset.given_labels != dataset.clean_labels
-    # Two of five in each of the five mapped classes.
+    # Two of five samples change in each of the five mapped classes.
     assert moved.sum() == 10
     assert {
         (int(a), int(b))
@@ -165,7 +165,7 @@ def test_unknown_split(batches):
 
 
 def test_name_of_mmpretrain_is_left_alone():
-    """A config that says CIFAR10 gets what it gets in mmpretrain."""
+    """A config with CIFAR10 gets mmpretrain's data set."""
     assert DATASETS.get('CIFAR10') is CIFAR10
     assert DATASETS.get('NoisyCIFAR10') is NoisyCIFAR10
 
@@ -275,7 +275,7 @@ def test_long_tail_before_noise(root):
     assert manifest['num_samples'] == counts.sum()
     assert tail.noise_manifest() is None
 
-    # Samples are numbered anew; the old number is kept beside.
+    # Samples are numbered again; the original number is kept too.
     assert tail.sample_ids.tolist() == list(range(counts.sum()))
     for i, info in enumerate(infos_of(tail)):
         row = info['original_index']
@@ -337,7 +337,7 @@ def test_noisy_list(root, noisy_list):
 
 
 def test_noisy_list_with_a_long_tail(root, noisy_list):
-    """The list counts original images; the tail is cut by true labels."""
+    """The list counts original images; correct labels decide the tail."""
     dataset = NoisyCIFAR10(root, noisy_list=noisy_list, long_tail=5.0)
     plain = NoisyCIFAR10(root, long_tail=5.0)
     assert dataset.clean_labels.tolist() == plain.get_gt_labels().tolist()

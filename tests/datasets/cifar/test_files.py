@@ -26,7 +26,7 @@ def test_poisoned_batch_is_refused(batches, tmp_path):
         assert str(path) in str(caught.value)
         assert 'mkdir' in str(caught.value)
         assert not mark.exists()
-    # Nor by another name of what may be used.
+    # An attribute of an allowed class is refused too.
     path.write_bytes(b'\x80\x04\x8c\x05numpy\x8c\x0fndarray.tobytes\x93.')
     with pytest.raises(ValueError, match='asks for numpy.ndarray.tobytes'):
         NoisyCIFAR10(str(batches))

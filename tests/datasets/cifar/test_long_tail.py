@@ -14,7 +14,7 @@ def test_counts_of_a_long_tail_in_general():
     assert long_tail_counts([700] * 3, 7)[[0, -1]].tolist() == [700, 100]
     assert long_tail_counts([10000] * 3, 100).tolist() == [10000, 1000, 100]
     assert long_tail_counts([5] * 4, 1).tolist() == [5] * 4
-    # Nobody gets more than there is, and nobody vanishes.
+    # No class gets more samples than it has, and none gets empty.
     assert long_tail_counts([10, 3, 0, 9], 1000).tolist() == [10, 1, 0, 1]
     assert long_tail_counts([4, 100, 50], 2).tolist() == [4, 70, 50]
 
@@ -28,5 +28,5 @@ def test_rows_of_a_long_tail():
     assert set(few) < set(many)
     assert few.tolist() == long_tail_rows(labels, 10, 20, seed=0).tolist()
     assert few.tolist() != long_tail_rows(labels, 10, 20, seed=1).tolist()
-    # Not just the first of each class.
+    # The rows are not just the first ones of each class.
     assert few.max() > 100

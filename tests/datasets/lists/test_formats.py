@@ -95,7 +95,7 @@ def test_format_can_be_given(save):
 
 
 def test_rafdb_names_in_another_form_are_plain(save):
-    # 0-based with test rows: nobody's published form, and not evaluated on.
+    # No published list is 0-based with test rows; it is not evaluated on.
     found = read_label_list(save(rows(TRAIN + TEST, range(10))), 10)
     assert found.format == 'plain'
     with pytest.raises(ValueError, match='cannot be evaluated on'):

@@ -169,7 +169,7 @@ def test_hash_in_front(save, tmp_path, monkeypatch):
     assert level == logging.WARNING
     for part in (str(path), '2 line(s)', 'line 2', '#a.jpg 1', './'):
         assert part in text
-    # The image is there, so the line is its row.
+    # The image exists, so the line is its row.
     (tmp_path / '#a.jpg').write_text('')
     found = read_label_list(path, 3, by_path=True, root=str(tmp_path))
     assert found.paths == ('#a.jpg', 'b.jpg', './#c.jpg')
@@ -263,7 +263,7 @@ def test_write_replaces_and_is_readable_by_others(tmp_path):
     path.write_text('old\n')
     write_label_list(str(path), ['a.jpg', 'b.jpg'], [0, 1])
     assert path.read_bytes() == b'a.jpg 0\nb.jpg 1\n'
-    # The rights of any new file, not those of a private temporary one.
+    # The file has the permissions of any new file, not of a temporary one.
     (tmp_path / 'other').write_text('')
     assert path.stat().st_mode == (tmp_path / 'other').stat().st_mode
 
@@ -310,7 +310,7 @@ def test_write_refuses_other_bases(tmp_path):
 
 
 def test_header_of_a_labelling_program(tmp_path):
-    """Columns that are known among others: the one that lacks is named."""
+    """A header with some known columns: the message names the missing one."""
     path = tmp_path / 'list.csv'
     path.write_text('annotation_id,choice,id,image\n1,happy,7,a.png\n')
     with pytest.raises(
@@ -319,7 +319,7 @@ def test_header_of_a_labelling_program(tmp_path):
         "label; its columns are 'annotation_id', 'choice'",
     ):
         read_label_list(path, 2, classes=['happy', 'sad'])
-    # A row of names that a header may have is still a row.
+    # A row that consists of possible column names is still a row.
     path.write_text('name,happy\nimage,sad\n')
     rows = read_label_list(path, 2, classes=['happy', 'sad'])
     assert rows.names == ('name', 'image')

@@ -16,7 +16,7 @@ def test_classes_that_are_numbers(save):
     for labels, result in (
         ([1, 7], [0, 6]),
         ([0, 6], [0, 6]),
-        # By name, as they fit 0 as well as 1.
+        # These fit 0 as well as 1, so they are read as names.
         ([1, 3], [0, 2]),
     ):
         path = save(rows('ab', labels))

@@ -47,7 +47,7 @@ def test_not_a_rafdb_name(name):
 
 @pytest.fixture
 def clean(save):
-    # Test rows first: rows are found by name, not by position.
+    # Test rows come first here, because rows are found by name.
     return read_label_list(save(rows(TEST + TRAIN, [1, 7, 4] + CLEAN), OWN), 7)
 
 
@@ -107,7 +107,7 @@ def test_merge_joins_by_name(save, clean, format):
     merged = merge_rafdb_train_labels(clean, noisy)
     assert merged.dtype == np.int64
     assert merged.tolist() == [y - 1 for y in NOISY]
-    # The test labels of the clean list are as they were.
+    # The test labels of the clean list are unchanged.
     test = rafdb_split_rows(clean, 'test')
     assert clean.labels[test].tolist() == [0, 6, 3]
 

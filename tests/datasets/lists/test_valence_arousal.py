@@ -34,7 +34,7 @@ def test_va_list(save, end):
     names, va = read_va_list(save(text))
     assert names == ('train_00001.jpg', 'my face.jpg', 'test_0001.jpg')
     assert va.dtype == np.float32 and va.shape == (3, 2)
-    # As written, not clipped.
+    # Values are returned as written, not clipped.
     assert va == pytest.approx(
         np.array([[-0.341475, -0.129231], [1.2, 1], [-1.09, 0.5]]), abs=1e-6
     )

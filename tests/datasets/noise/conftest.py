@@ -3,7 +3,7 @@ import pytest
 
 NUM_CLASSES = 7
 
-# Unequal class sizes, so that a share per class differs from one overall.
+# Unequal class sizes, so that a share per class differs from an overall share.
 COUNTS = (1290, 281, 717, 4772, 1982, 705, 2524)
 
 

@@ -40,12 +40,12 @@ def test_majority_vote():
         counts = Counter(row.tolist())
         most = max(counts.values())
         assert vote == next(x for x in row.tolist() if counts[x] == most)
-    # All different: that of the first annotator.
+    # If all labels differ, the first annotator decides.
     assert majority_vote(np.array([[2, 0, 1]]), 3) == [2]
 
 
 def test_published_annotators_of_cifar():
-    """Wrong shares of the sets and of their majority vote (METHODS A7)."""
+    """The label sets and their majority vote have the expected error rates."""
     labels = np.random.default_rng(0).integers(0, 10, 50000)
     noise = TASK_UTILS.build(annotators())
     sets = noise.annotate(labels, 10)
@@ -99,7 +99,7 @@ def test_data_set_with_several_label_sets():
         sets != dataset.clean_labels[:, None]
     ).mean(0).tolist()
     assert manifest['label_sets'][0]['noisy_sha256'] == manifest['noisy_sha256']
-    # The first set is that of gt_label, also after it was changed.
+    # The first label set follows gt_label, also after a change.
     dataset.set_labels([17], [3])
     assert dataset[17]['data_samples'].gt_label_sets.tolist() == [3, *sets[17, 1:]]
     for other in (dataset.get_subset([5, 17]), copy.deepcopy(dataset)):

@@ -12,7 +12,7 @@ from mmfer.datasets.noise.functional import (
 
 NUM_CLASSES = 7
 
-# Unequal class sizes, so that a share per class differs from one overall.
+# Unequal class sizes, so that a share per class differs from an overall share.
 COUNTS = (1290, 281, 717, 4772, 1982, 705, 2524)
 
 
@@ -34,16 +34,16 @@ def test_symmetric_changes_the_exact_share(labels, rate):
 def test_symmetric_spreads_over_samples_and_other_classes(labels):
     noisy = symmetric_noise(labels, NUM_CLASSES, 0.4, rng())
     changed = noisy != labels
-    # Each class is hit at the same rate: 7 classes, 99.9 % quantile 22.5.
+    # Each class is changed at the same rate: 7 classes, 99.9 % quantile 22.5.
     hit = np.bincount(labels[changed], minlength=NUM_CLASSES)
     assert chi_square(hit, 0.4 * np.array(COUNTS)) < 22.5
-    # And goes to the six others alike: 5 degrees of freedom, 20.5.
+    # The six other classes are equally likely: 5 degrees of freedom, 20.5.
     for label in range(NUM_CLASSES):
         to = np.bincount(noisy[changed & (labels == label)], minlength=NUM_CLASSES)
         assert to[label] == 0
         to = np.delete(to, label)
         assert chi_square(to, to.mean()) < 20.5
-    # Neither the front nor the back of the list is preferred.
+    # No part of the list is preferred.
     assert abs(changed[:6000].mean() - 0.4) < 0.03
 
 
@@ -58,7 +58,7 @@ def test_uniform_includes_the_own_class(labels):
     noisy = uniform_noise(labels, NUM_CLASSES, rate, rng())
     picked = round(rate * labels.size)
     wrong = (noisy != labels).sum()
-    # One in seven of the picked ones keeps its label: 5 sigma.
+    # One in seven of the picked samples keeps its label: 5 sigma.
     expected = picked * (1 - 1 / NUM_CLASSES)
     assert wrong < picked
     assert abs(wrong - expected) < 5 * (expected / NUM_CLASSES) ** 0.5
@@ -89,7 +89,7 @@ def test_asymmetric_changes_the_mapped_classes_only():
 
 
 def test_asymmetric_swap_uses_given_labels():
-    # Were 5 -> 3 applied to what 3 -> 5 has made, counts would be off.
+    # If 5 -> 3 were applied to the result of 3 -> 5, counts would differ.
     labels = np.repeat([3, 5], 100)
     noisy = asymmetric_noise(labels, 10, 0.5, {3: 5, 5: 3}, rng())
     assert (noisy[:100] == 5).sum() == 50
@@ -117,7 +117,7 @@ def test_class_dependent_follows_a_transition_without_its_diagonal():
     first, second, third = (
         np.bincount(noisy[labels == c], minlength=3) for c in range(3)
     )
-    # The rate says how many; the row only where to: .4 and .1 as 4 to 1.
+    # The rate gives the number of changes, the row only their targets: .4 to .1.
     assert first[0] == 5000
     assert abs(first[1] - 4000) < 5 * (5000 * 0.8 * 0.2) ** 0.5
     assert second.tolist() == [0, 10000, 0]

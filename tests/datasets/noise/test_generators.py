@@ -86,7 +86,7 @@ def test_bernoulli_symmetric_goes_to_all_others(labels):
 
 
 def test_official_draws():
-    # Values of Python's random, seeded 100, drawn in the order of the
+    # Values of Python's random with seed 100, drawn in the order of the
     # noisyFER data set: 20 samples, then 20 again at the next rate.
     labels = np.arange(20) % 10
     first = BernoulliUniformNoise(0.2, seed=100, official=True)
@@ -148,7 +148,7 @@ def test_official_sets_have_the_published_wrong_shares():
     ]
     wrong = [(x != labels).mean() for x in sets]
     assert wrong == pytest.approx([0.177, 0.269, 0.360], abs=0.005)
-    # Independent sets: with shared draws the vote would be 18 % wrong.
+    # The sets are independent; with shared draws the vote would be 18 % wrong.
     first, second, third = sets
     vote = np.where((second == third) & (second != first), second, first)
     assert (vote != labels).mean() == pytest.approx(0.102, abs=0.004)
@@ -215,18 +215,18 @@ def test_seed_decides(name, labels):
 
 
 def test_generators_with_one_seed_share_no_draws():
-    # Pair and asymmetric noise do the same here, from different draws.
+    # Pair and asymmetric noise have the same effect here, from different draws.
     labels = np.tile([0, 1], 1000)
     pair = PairNoise(0.3, seed=5)(labels, 2) != labels
     other = AsymmetricNoise(0.3, {0: 1, 1: 0}, seed=5)(labels, 2) != labels
     both = (pair & other).sum()
-    # Independent picks overlap in .09 of 2000: hypergeometric, 5 sigma.
+    # Independent picks share .09 of 2000 samples: hypergeometric, 5 sigma.
     assert abs(both - 180) < 5 * (180 * 0.7 * 0.7) ** 0.5
 
 
 def test_draws_stay_the_same_over_releases():
-    # A change here changes every data set that names this generator. It is
-    # one if NumPy changed its streams, too: the manifest tells.
+    # A change here changes every data set with this generator. If NumPy
+    # changes its streams, this test fails too; the manifest has its version.
     noisy = SymmetricNoise(0.5, seed=0)(np.zeros(12, np.int64), 7)
     assert noisy.tolist() == [0, 6, 5, 2, 0, 0, 2, 0, 2, 0, 3, 0]
 
@@ -258,7 +258,7 @@ def test_manifest_names_rate_and_hash(labels):
     generator = ClassDependentNoise(rates)
     manifest = generator.manifest(labels, generator(labels, 7))
     assert manifest['requested_rate'] == rates
-    # Of 0, 1, 2 as little-endian int64, computed by sha256sum.
+    # Hash of 0, 1, 2 as little-endian int64, computed by sha256sum.
     expected = 'ab25350e3e65efebe24584461683ecda68725576e825e550038b90e7b1479946'
     assert labels_sha256([0, 1, 2]) == expected
     assert labels_sha256(np.array([0, 1, 2], '>i4')) == expected

@@ -68,7 +68,7 @@ def test_noise_without_values(tmp_path):
 
 
 def test_missing_values_of_affectnet(tmp_path):
-    """-2 for missing reaches the model as NaN, and noise leaves it."""
+    """A missing value, -2, reaches the model as NaN, also with noise."""
     root = make_affectnet(tmp_path)
     table = root / 'Manually_Annotated_file_lists/training.csv'
     rows = table.read_text().splitlines()
@@ -85,7 +85,7 @@ def write_va(path, rows):
 
 
 def test_values_of_raf_db(tmp_path):
-    """As published: joined by name, test rows passed over, clipped."""
+    """The published list is joined by name and clipped; test rows are ignored."""
     root = make_rafdb(tmp_path / 'raf')
     rows = [(f'train_{i + 1:05d}.jpg', i / 10 - 1.05, 0.5) for i in range(14)]
     rows[2] = (rows[2][0], -2, -2)

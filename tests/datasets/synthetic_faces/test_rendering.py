@@ -12,7 +12,7 @@ from mmfer.datasets.synthetic_faces import (
 
 
 def plain_face(**fields):
-    """A face of expression neutral without light, noise and occluders."""
+    """Make a neutral face without light, noise and occluders."""
     params, _, _ = sample_faces(
         1, seed=0, class_counts=(0, 0, 0, 0, 0, 0, 1), nuisance=0, ambiguity=0
     )
@@ -30,7 +30,7 @@ def test_render_shape_and_determinism(drawn, size):
     images = render_faces(params, size)
     assert images.shape == (6, size, size) and images.dtype == np.uint8
     assert images.std(axis=(1, 2)).min() > 5
-    # Neither the place in the list nor what was drawn before matters.
+    # An image depends neither on its place nor on earlier images.
     for i in (5, 0):
         np.testing.assert_array_equal(render_face(params[i], size), images[i])
     assert len(np.unique(images.reshape(6, -1), axis=0)) == 6
@@ -39,7 +39,7 @@ def test_render_shape_and_determinism(drawn, size):
 def test_faces_stay_the_same_over_releases():
     images = render_faces(sample_faces(7, seed=5)[0], 48)
     means = [112.3, 135.0, 116.21, 159.99, 115.04, 126.12, 147.28]
-    # The exact pixels are a matter of OpenCV's version.
+    # The exact pixels may depend on the version of OpenCV.
     np.testing.assert_allclose(images.mean(axis=(1, 2)), means, atol=0.5)
 
 
@@ -57,8 +57,8 @@ def test_sizes_show_the_same_face_in_the_same_place():
         moved = cv2.resize(moved, (48, 48), interpolation=cv2.INTER_AREA)
         return np.abs(moved - small)[2:-2, 2:-2].mean()
 
-    # Edges are a little wider in the small picture. A picture off by half a
-    # small pixel (two large ones) would fit better in some direction.
+    # Edges are a little wider in the small image. If it were shifted by half
+    # a small pixel (two large ones), some shift would fit better.
     assert difference(0, 0) < 7
     for x, y in ((2, 0), (-2, 0), (0, 2), (0, -2)):
         assert difference(x, y) > difference(0, 0) + 1
@@ -79,7 +79,7 @@ def test_every_field_changes_the_picture():
         light_strength=0.2,
         noise=2,
         asymmetry=0.2,
-        # At rest, nothing is asymmetric.
+        # A face at rest is symmetric.
         inner_brow_raise=0.3,
     )
     image = render_face(base, 96)
@@ -108,10 +108,10 @@ def test_shift_moves_the_face_by_the_stated_length():
     faces = [plain_face(shift_x=x, background=255) for x in (-0.1, 0.1)]
     centres = []
     for face in faces:
-        # Ears, neck and hair move along: everything darker than the ground.
+        # Everything darker than the background moves: ears, neck and hair too.
         weight = 255.0 - render_face(face, 64)[20:40]
         centres.append((weight * np.arange(64)).sum() / weight.sum())
-    # The picture is 2.06 face units wide.
+    # The image is 2.06 face units wide.
     assert centres[1] - centres[0] == pytest.approx(0.2 * 64 / 2.06, rel=0.1)
 
 
@@ -120,7 +120,7 @@ def test_turned_head_is_the_mirror_image_of_the_head_turned_back():
         render_face(plain_face(yaw=angle, roll=angle / 2), 64).astype(int)
         for angle in (-0.3, 0.3)
     )
-    # Only the shadow of the nose has a fixed side.
+    # Only the shadow of the nose is always on the same side.
     difference = np.abs(left - right[:, ::-1])
     assert (difference > 8).mean() < 0.03
     assert np.abs(left - right).mean() > 4 * difference.mean()
@@ -136,7 +136,7 @@ def test_turned_head_carries_the_mouth_farther_than_the_outline():
         image = render_face(
             plain_face(jaw_drop=1, yaw=yaw, hair=120, background=255), 96
         )
-        # Down there, nothing is as dark as the open mouth.
+        # In this part of the face, only the open mouth is so dark.
         mouth.append(centre(image[60:] < 40))
         head.append(centre(image < 200))
     assert mouth[1] - mouth[0] > head[1] - head[0] + 3 > 3
@@ -159,7 +159,7 @@ def test_noise_has_the_stated_strength():
 
 
 def ridge_is_correct(params, labels, num_train):
-    """Learn a linear classifier; return where it is right on the rest."""
+    """Fit a linear classifier; return where it is correct on the rest."""
     images = render_faces(params, 24).reshape(len(params), -1).astype(float)
     images -= images.mean(axis=1, keepdims=True)
     images /= images.std(axis=1, keepdims=True)

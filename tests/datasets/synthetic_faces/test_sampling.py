@@ -43,7 +43,7 @@ def test_draws_stay_the_same_over_releases():
     params, labels, va = sample_faces(14, seed=5)
     assert labels.tolist() == [1, 2, 0, 6, 5, 4, 3, 1, 0, 3, 2, 6, 5, 4]
     assert params['noise_seed'][:2].tolist() == [3264680677, 904269971]
-    # From each step of the sampling, the last draw included.
+    # One parameter or two from each step, the last draw included.
     drawn = {
         'lip_corner_pull': -0.10321,
         'jaw_drop': -0.07904,
@@ -126,7 +126,7 @@ def test_valence_and_arousal_of_the_classes(drawn):
     others = max(arousal[name] for name in ('disgust', 'happiness'))
     calm = max(arousal[name] for name in ('sadness', 'neutral'))
     assert excited > others + 0.1 > calm + 0.2
-    # Continuous within a class, not one value per label.
+    # Values vary within a class; there is not one value per label.
     for k in range(7):
         assert len(np.unique(va[labels == k, 0])) > 200
         assert va[labels == k].std(axis=0).min() > 0.04
@@ -179,7 +179,7 @@ def test_pose_light_and_occluders_vary(drawn):
         ('light_strength', 0.08),
     ):
         assert params[name].std() > spread, name
-        # The class must not be readable off a nuisance.
+        # A nuisance must not reveal the class.
         means = [params[name][labels == k].mean() for k in range(7)]
         assert np.ptp(means) < 0.5 * params[name].std(), name
     for name, low, high in (
