@@ -1,4 +1,4 @@
-"""Pipelines and look-ups that several tests of data sets share."""
+"""Pipelines and small functions that tests of several modules share."""
 
 import torch
 from mmengine.dataset import pseudo_collate
@@ -17,7 +17,7 @@ AUGMENT = [
     ),
     dict(type='PackFERInputs'),
 ]
-# Writes into the image that it is given.
+# This transform writes into the image that it is given.
 ERASE = [
     dict(type='LoadFERImage'),
     dict(type='RandomErasing', erase_prob=1.0, mode='const'),
@@ -53,7 +53,7 @@ def loader(dataset, workers):
 
 
 def samples_of(dataset, workers):
-    """The samples of one epoch, by a loader."""
+    """Return the samples of one epoch from a loader."""
     found = []
     for batch in loader(dataset, workers):
         found += [

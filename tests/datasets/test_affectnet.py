@@ -17,7 +17,7 @@ PIPELINE = [
 ]
 TABLES = 'Manually_Annotated_file_lists'
 RELEASES = ('csv', 'npy')
-# Rows of the made training split that show an expression, by release.
+# Rows of the made training split that have an expression, by release.
 ROWS = dict(csv=[i for i in range(22) if i % 11 < 8], npy=list(range(22)))
 LABELS = dict(csv=[i % 11 for i in ROWS['csv']], npy=[i % 8 for i in ROWS['npy']])
 
@@ -48,7 +48,7 @@ def va_of(dataset):
 
 
 def edit_table(root, change, name='training'):
-    """Replace the lines of a table, its header aside."""
+    """Replace the lines of a table below its header."""
     path = root / TABLES / f'{name}.csv'
     header, *rows = path.read_text().splitlines()
     path.write_text('\n'.join([header, *change(rows)]) + '\n')
@@ -117,7 +117,7 @@ def test_seven_classes_have_no_contempt(root, release):
     assert dataset.num_classes == 7 and 'contempt' not in dataset.CLASSES
     kept = [(i, y) for i, y in zip(ROWS[release], LABELS[release]) if y < 7]
     assert dataset.get_gt_labels().tolist() == [y for _, y in kept]
-    # Values are those of the images that are left.
+    # The values belong to the images that are left.
     np.testing.assert_allclose(va_of(dataset), [[i / 100, -i / 100] for i, _ in kept])
     assert dataset.sample_ids.tolist() == list(range(len(kept)))
 
@@ -152,7 +152,7 @@ def test_missing_image(root, release):
 
 
 def test_class_without_a_sample_is_named(root, release, said):
-    """Training goes on, but not without a word."""
+    """Training goes on, with a warning."""
     keep = {i for i, y in zip(ROWS[release], LABELS[release]) if y not in (2, 5)}
     if release == 'csv':
         edit_table(root, lambda rows: [rows[i] for i in sorted(keep)])
@@ -197,7 +197,7 @@ def test_columns_are_found_by_the_header(csv_root):
     dataset = AffectNet(str(csv_root))
     assert dataset.get_gt_labels().tolist() == LABELS['csv']
     assert dataset.get_data_info(3)['gt_va'].tolist() == pytest.approx([0.03, -0.03])
-    # Those that are not looked at may be missing, or others be there.
+    # Columns that are not read may be missing, and there may be others.
     wanted = [
         i
         for i, name in enumerate(rows[0])
@@ -263,7 +263,7 @@ def test_image_twice(csv_root, said, again):
 
 
 def test_decisions_on_an_image_that_is_there_twice(csv_root, said, tmp_path):
-    """Samples keep their own labels, in what is written, too."""
+    """Samples keep their own labels, also in a written table."""
     row = '1/training0.jpg,1,2,15,16,1.5;2.5,0,0.5,0.5'
     edit_table(csv_root, lambda rows: [*rows, row])
     dataset = AffectNet(str(csv_root))
@@ -275,7 +275,7 @@ def test_decisions_on_an_image_that_is_there_twice(csv_root, said, tmp_path):
     again = AffectNet(str(csv_root), table=path)
     assert again.get_gt_labels().tolist() == labels.tolist()
     assert '1 of them with another expression' in said[0]
-    # Without repeats there is nothing more to say.
+    # Without repeats the table has no sample_id.
     dataset.write_list(path, dataset.sample_ids[:-1], labels[:-1])
     assert Path(path).read_text().splitlines()[0] == (
         'subDirectory_filePath,expression,valence,arousal'
@@ -370,7 +370,7 @@ def test_truncated_table(csv_root):
 # -- the per-image release ---------------------------------------------------
 @pytest.fixture
 def notes(tmp_path):
-    """Folder of annotations of a per-image release."""
+    """Folder with the annotations of a per-image release."""
     return make_affectnet(tmp_path, 'npy') / 'train_set/annotations'
 
 

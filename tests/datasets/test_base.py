@@ -33,7 +33,7 @@ def test_augmentation_is_a_function_of_seed_epoch_and_sample(image_list):
     assert all(map(same_sample, reference, epoch(0, 3, workers=2)))
     assert not any(map(same_sample, reference, epoch(0, 4)))
     assert not any(map(same_sample, reference, epoch(1, 3)))
-    # Whatever else was drawn, and in whatever order samples are asked for.
+    # Other draws and the order of the samples do not matter.
     random.seed(9), np.random.seed(9), torch.manual_seed(9)
     dataset.set_random_state(0, 3)
     assert same_sample(dataset[7], reference[7])
@@ -69,7 +69,7 @@ def test_global_random_states_are_left_alone(image_list, test_mode):
 
 
 def test_augmentation_varies_where_nobody_sets_the_epoch(image_list):
-    """In loops that are not by epoch, or in a loop of one's own."""
+    """Loops without epochs, and users' own loops, do not set it."""
     dataset = ImageList(pipeline=AUGMENT, **image_list())
     torch.manual_seed(0), np.random.seed(0)
     images = [dataset[0]['inputs'] for _ in range(20)]
@@ -128,7 +128,7 @@ def test_image_names_in_tables(tmp_path, write_image):
     dataset = ImageFolders(data_root=str(tmp_path / 'root'))
     path = dataset.get_data_info(0)['img_path']
     assert dataset.image_name(path) == os.path.join('happy', 'a.png')
-    # Not a way up and out of the root.
+    # A path outside of the root is kept, not written with '..'.
     outside = str(tmp_path / 'b.png')
     assert dataset.image_name(outside) == outside
     inside = str(tmp_path / 'root' / '..b.png')

@@ -59,7 +59,7 @@ def test_bad_image_in_a_worker(image_list, tmp_path):
     try:
         dataset[1]
     except UnreadableImageError:
-        # How a DataLoader carries errors over; real workers take 5 s to end.
+        # A DataLoader passes errors on like this; real workers take 5 s to end.
         carried = ExceptionWrapper(where='in DataLoader worker process 0')
     with pytest.raises(UnreadableImageError, match=r'001\.png.*1 of 12'):
         carried.reraise()
@@ -79,7 +79,7 @@ def test_skip_leaves_bad_images_out_and_says_so(image_list, tmp_path, said):
         assert f'{name}.png' in text
     assert '3 unreadable' in dataset.skipped_report()
     assert dataset.skipped_report() in said
-    # Labels belong to rows, so the noise of the others is what it was.
+    # Labels belong to rows, so the noise of the other images is unchanged.
     np.testing.assert_array_equal(
         dataset.get_gt_labels(), reference.given_labels[dataset.sample_ids]
     )
@@ -172,7 +172,7 @@ def test_labels_out_of_range(image_list):
     ],
 )
 def test_classes_without_a_sample_are_named(image_list, said, classes, named):
-    """Before noise, which may fill a class with wrong labels."""
+    """Labels are counted before noise, which may fill an empty class."""
     options = image_list()
     dataset = ImageList(
         **dict(options, classes=[f'c{i}' for i in range(classes)], label_noise=NOISE)
@@ -202,7 +202,7 @@ def test_first_split_is_for_training_the_others_for_evaluation():
     for split in ('val', 'test'):
         dataset = WithSplits(split=split, **options)
         assert dataset.split == split and dataset.test_mode
-        # Whatever the config says: these labels are for evaluation.
+        # A config cannot make an evaluation split a training set.
         assert WithSplits(split=split, test_mode=False, **options).test_mode
         for name in ('label_noise', 'va_noise'):
             with pytest.raises(ValueError, match=f'{name}=.*measure the noise'):
@@ -221,7 +221,7 @@ def test_splits_that_do_not_exist(image_list):
 
 @pytest.mark.parametrize('name', sorted(datasets.__all__))
 def test_no_data_set_decides_by_itself_what_an_evaluation_is(name):
-    """One preamble serves all data sets; a config may name any split."""
+    """The base class turns the split into test_mode for all data sets."""
     cls = getattr(datasets, name)
     if isinstance(cls, type) and issubclass(cls, FERDataset) and cls.splits:
         assert cls.splits[0] == 'train' and len(cls.splits) > 1

@@ -24,7 +24,7 @@ def test_noise_is_planted_and_the_truth_kept_aside(image_list):
     manifest = noisy.noise_manifest()
     assert manifest['num_changed'] == 30 and manifest['seed'] == 0
 
-    # A second one has the same, a subset the same rows of it.
+    # A second data set has the same labels, and a subset some of them.
     again = ImageList(label_noise=NOISE, **image_list(60))
     np.testing.assert_array_equal(again.given_labels, noisy.given_labels)
     some = ImageList(label_noise=NOISE, indices=[50, 3], **image_list(60))
@@ -41,7 +41,7 @@ def test_given_labels_outlive_relabelling(image_list):
 
 
 class WithCleanLabels(ImageList):
-    """As a published noisy list: the truth beside the given label."""
+    """Data set with the true label beside the given one, as in a noisy list."""
 
     def load_samples(self):
         samples = super().load_samples()
@@ -168,7 +168,7 @@ def test_store_with_annotators_follows_the_label_in_use():
     np.testing.assert_array_equal(store.given, store.sets[:, 0])
     store.change([7], [3])
     assert store.sets_of(7).tolist() == [3, store.sets[7, 1]]
-    # The arrays of the store itself stay.
+    # The arrays of the store have not changed.
     assert store.sets[7, 0] == store.given[7]
     manifest = store.manifest(noise)
     shares = [entry['changed_share'] for entry in manifest['label_sets']]

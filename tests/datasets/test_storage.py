@@ -24,7 +24,7 @@ def test_sample_id_is_the_row_in_the_full_list(image_list, serialize):
     assert ids_of(part) == part.sample_ids.tolist() == [10, 3, 4]
     again = part.get_subset([2, 0])
     assert ids_of(again) == again.sample_ids.tolist() == [4, 10]
-    # The sets they were taken from are as they were.
+    # The sets that the subsets were taken from have not changed.
     assert part.sample_ids.tolist() == [10, 3, 4]
     assert full.sample_ids.tolist() == list(range(12))
 

@@ -17,7 +17,7 @@ from mmfer.datasets.images import UnreadableImageError, decoder, limits, read_im
 
 @pytest.fixture
 def picture():
-    """BGR, smooth, so that JPEG changes little."""
+    """Smooth picture in BGR, which JPEG hardly changes."""
     y, x = np.mgrid[:40, :60]
     return (
         np.stack([4 * x, 6 * y, 255 - 2 * x - 3 * y], axis=2)
@@ -63,7 +63,7 @@ def test_kinds_of_sources(picture, tmp_path):
 
 
 def test_turned_by_exif(picture):
-    """A camera held upright: the file lies on its side and says so."""
+    """A file of a turned camera lies on its side and states it."""
     turned = np.rot90(picture)
     exif = Image.Exif()
     exif[0x0112] = 6  # To be turned by 90 degrees, clockwise.
@@ -106,7 +106,7 @@ def test_cmyk(picture):
 
 
 def huge_png():
-    """A head that promises 40,000 x 40,000 pixels."""
+    """Return a PNG whose header states 40,000 x 40,000 pixels."""
 
     def chunk(kind, data):
         return (
@@ -166,7 +166,7 @@ def test_refusals(source, error, word):
 
 @pytest.fixture
 def hidden():
-    """Red left, transparent right with black below, RGBA."""
+    """RGBA picture: red on the left, transparent black on the right."""
     pixels = np.zeros((20, 40, 4), np.uint8)
     pixels[:, :20] = 255, 0, 0, 255
     return Image.fromarray(pixels)
@@ -191,7 +191,7 @@ def palette(image):
     ],
 )
 def test_what_is_hidden_stays_hidden(hidden, tmp_path, suffix, convert, options):
-    """However the image comes."""
+    """Hidden pixels become white in every format and as PIL image."""
     image = convert(hidden) if convert else hidden
     path = tmp_path / f'a.{suffix.lower()}'
     image.save(path, suffix, **options)
@@ -209,7 +209,7 @@ def test_alpha_and_orientation(hidden, tmp_path):
     hidden.save(path, exif=exif)
     found = read_image(path)
     assert found.shape == (40, 20, 3)
-    # Turned to the right, left is up.
+    # After a turn to the right, the left side is up.
     assert found[5, 10].tolist() == [0, 0, 255]
     np.testing.assert_array_equal(read_image(Image.open(path)), found)
 
@@ -231,7 +231,7 @@ def test_the_limit_of_pil_stays(picture):
 
 
 def test_lazy_images_are_checked_too(picture, monkeypatch):
-    """PIL opens what it cannot decode, and what is too large."""
+    """PIL opens images that are damaged or too large without an error."""
     data = encoded(picture, 'png')
     broken = Image.open(io.BytesIO(data[: len(data) // 2]))
     with pytest.raises(UnreadableImageError, match='of PIL.* not a readable'):
@@ -244,13 +244,13 @@ def test_lazy_images_are_checked_too(picture, monkeypatch):
 def test_files_that_are_none(tmp_path):
     path = tmp_path / 'large.png'
     with open(path, 'wb') as file:
-        # Sparse: nothing of it is on the disk, nor must be in memory.
+        # The file is sparse: it takes no disk, and must not take memory.
         file.truncate(limits.MAX_BYTES + 1)
     with pytest.raises(UnreadableImageError, match='more than 500'):
         read_image(path)
     with pytest.raises(UnreadableImageError, match='/dev/zero'):
         read_image('/dev/zero')
-    # OpenCV raises its own error of a head as this.
+    # OpenCV raises its own error for such a header.
     head = b'#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 40000 +X 40000\n'
     with pytest.raises(UnreadableImageError, match='bytes'):
         read_image(head)
@@ -259,7 +259,7 @@ def test_files_that_are_none(tmp_path):
 # -- kinds of files ----------------------------------------------------------
 @pytest.mark.parametrize('name', KINDS)
 def test_kinds_of_files(name, tmp_path):
-    """What the file shows is seen, everywhere the same."""
+    """Every kind of file gives the right picture, from every source."""
     kind = KINDS[name]
     path = tmp_path / f'x{kind.ending}'
     path.write_bytes(kind.data)
@@ -309,7 +309,7 @@ def test_kinds_of_files(name, tmp_path):
     [('color', cv2.IMREAD_COLOR), ('grayscale', cv2.IMREAD_GRAYSCALE)],
 )
 def test_ordinary_files_are_what_opencv_makes_of_them(name, color_type, flag):
-    """Results were measured with these pixels."""
+    """Published results were measured with these pixels."""
     data = KINDS[name].data
     np.testing.assert_array_equal(
         read_image(data, color_type), cv2.imdecode(np.frombuffer(data, np.uint8), flag)
@@ -318,7 +318,7 @@ def test_ordinary_files_are_what_opencv_makes_of_them(name, color_type, flag):
 
 @pytest.mark.parametrize('name', ['WebP alpha', 'GIF', 'BMP'])
 def test_opencv_may_lack_a_format(name, monkeypatch):
-    """Builds differ; what OpenCV cannot read, Pillow reads."""
+    """Builds of OpenCV differ; Pillow reads what OpenCV cannot."""
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: None)
     kind = KINDS[name]
     np.testing.assert_allclose(read_image(kind.data).astype(int), kind.expected, atol=1)
@@ -370,11 +370,11 @@ def test_open_files(tmp_path):
     with open(path, 'rb') as file, spooled:
         for source in (io.BytesIO(data), written, file, spooled):
             np.testing.assert_array_equal(read_image(source), picture)
-            # Again, as when results are drawn on it.
+            # It is read again, as when results are drawn on it.
             np.testing.assert_array_equal(read_image(source), picture)
 
     class Stream:
-        """Like the answer of a server: in pieces, cannot be rewound."""
+        """Stream like a server's answer: it comes in parts, without rewind."""
 
         def __init__(self):
             self.file = io.BytesIO(data)

@@ -9,7 +9,7 @@ from mmfer.datasets.images.formats import PILLOW_FORMATS
 
 
 def test_there_is_one_list_of_endings():
-    """Every ending is that of a format that the decoder may open."""
+    """Every ending belongs to a format that the decoder may open."""
     assert ImageFolders.__init__.__defaults__[-1] is IMAGE_EXTENSIONS
     Image.init()
     known = Image.registered_extensions()

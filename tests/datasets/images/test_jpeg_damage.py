@@ -25,7 +25,7 @@ JPEGS = {
 
 @pytest.fixture(scope='module')
 def busy():
-    """A picture of 160 x 128 pixels that has detail everywhere."""
+    """Picture of 160 x 128 pixels that has detail everywhere."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (16, 20, 3), np.uint8)
     smooth = cv2.resize(coarse, (160, 128), interpolation=cv2.INTER_CUBIC)
@@ -34,13 +34,13 @@ def busy():
 
 
 def scan_of(data):
-    """Where the compressed data of a JPEG begins and ends."""
+    """Return start and end of the compressed data of a JPEG."""
     start = data.index(b'\xff\xda')
     return start + 2 + int.from_bytes(data[start + 2 : start + 4], 'big'), len(data) - 2
 
 
 def with_hole(data, share, kind):
-    """A JPEG whose both ends are whole."""
+    """Damage a JPEG in the middle; both its ends stay intact."""
     start, end = scan_of(data)
     middle = int(start + share * (end - start))
     size = (end - start) // 6
@@ -107,7 +107,7 @@ def test_structure_around_the_image_does_not_matter(busy):
     start = data.index(b'\xff\xda')
     filled = data[:start] + b'\xff\xff' + data[start:-2] + b'\xff\xff\xd9'
     assert find_damage(read_structure(filled)) is None
-    # Further tables may stand between scans, those of arithmetic codes, too.
+    # Tables may be between scans, also those of arithmetic codes.
     several = saved(busy, 'JPEG', progressive=True)
     second = several.index(b'\xff\xda', several.index(b'\xff\xda') + 2)
     between = several[:second] + b'\xff\xcc\0\4\0\x10' + several[second:]
@@ -116,12 +116,12 @@ def test_structure_around_the_image_does_not_matter(busy):
 
 
 def test_one_scan_for_each_component(busy):
-    """As some scanners write them: not progressive, but several scans."""
+    """Some scanners write several scans that are not progressive."""
     planes = [saved(plane, 'JPEG') for plane in busy.convert('YCbCr').split()]
     parts = [data[slice(*scan_of(data))] for data in planes]
     head = planes[0][: planes[0].index(b'\xff\xda')]
     frame = head.index(b'\xff\xc0')
-    # Three components of one block each, all with the same tables.
+    # There are three components of one block each, with the same tables.
     head = (
         head[:frame]
         + b'\xff\xc0\0\x11'
@@ -150,7 +150,7 @@ def test_one_scan_for_each_component(busy):
 
 
 def test_check_without_a_pillow_that_decodes_while_it_reads(busy, monkeypatch):
-    """The slower way finds the same."""
+    """The slower check finds the same damage."""
     monkeypatch.setattr(
         'mmfer.datasets.images.jpeg_damage._pillow_streams', lambda: False
     )
