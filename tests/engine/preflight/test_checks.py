@@ -15,7 +15,7 @@ from torch.utils.data import BatchSampler
 
 from mmfer.cli import preflight_of, run_tool, with_preflight
 from mmfer.datasets import SyntheticFaces
-from mmfer.datasets.synthetic_renderer import EXPRESSIONS
+from mmfer.datasets.synthetic_faces import EXPRESSIONS
 from mmfer.engine import PreflightHook
 from mmfer.engine.preflight import PreflightError, build_fitting_loop
 from mmfer.methods.gaave import LabelDecisions

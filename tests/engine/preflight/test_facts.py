@@ -11,7 +11,7 @@ from mmpretrain.datasets import KFoldDataset
 from torch.utils.data import ConcatDataset
 
 from mmfer.datasets import SyntheticFaces
-from mmfer.datasets.synthetic_renderer import EXPRESSIONS
+from mmfer.datasets.synthetic_faces import EXPRESSIONS
 from mmfer.engine.preflight.facts import (
     class_sets,
     classes_of_config,
