@@ -15,10 +15,10 @@ from mmengine.utils import track_iter_progress
 from mmpretrain.datasets import BaseDataset
 
 from mmfer.registry import TASK_UTILS
+from mmfer.score_table import read_decisions
 from mmfer.utils.random import seeded_random_state
 from mmfer.utils.text_tables import check_class_names, read_class_names
 
-from .decisions import read_decisions
 from .images import UnreadableImageError, check_image_file, looks_complete
 from .label_noise import labels_sha256
 from .lists import write_label_list

@@ -21,10 +21,10 @@ from made_data import (
     write_image,
 )
 
-from mmfer.analysis import review
-from mmfer.datasets.decisions import COLUMNS
-from mmfer.engine.hooks.sample_scores import format_table
+from mmfer.analysis import review, thumbnails
+from mmfer.analysis.review_files import pack
 from mmfer.registry import DATASETS
+from mmfer.score_table import write_score_table
 
 
 def make_list(root):
@@ -123,25 +123,10 @@ def decide(dataset, seed=0):
 
 def write_table(path, dataset, label_decisions):
     names = review.image_names(dataset)
-    path.write_bytes(
-        format_table(
-            [
-                dict(zip(COLUMNS, (int(i), names[i], int(g), f'{s:.6g}', int(new), d)))
-                for i, g, s, new, d in zip(
-                    *(
-                        label_decisions[k]
-                        for k in (
-                            'sample_id',
-                            'given_label',
-                            'noise_score',
-                            'suggested_label',
-                            'decision',
-                        )
-                    )
-                )
-            ]
-        )
+    table = dict(
+        label_decisions, image=np.array([names[i] for i in label_decisions['sample_id']])
     )
+    write_score_table(str(path), table, dataset.CLASSES)
     return str(path)
 
 
@@ -248,12 +233,12 @@ def decode(text):
 
 @pytest.mark.parametrize('enough', [8, 200])
 def test_thumbnails_fit(monkeypatch, enough):
-    monkeypatch.setattr(review, 'ENOUGH', enough)
+    monkeypatch.setattr(thumbnails, 'NUM_ESTIMATED', enough)
     images = some_images()
     images[7] = None
     sides = []
     for budget in (900_000, 200_000, 100_000):
-        found = review.encode_images(iter(images), 50, budget)
+        found = thumbnails.encode_images(iter(images), 50, budget)
         assert budget / 3 < sum(map(len, found)) <= budget
         assert [i for i, text in enumerate(found) if not text] == [7]
         largest = {max(decode(text).shape) for text in found if text}
@@ -261,17 +246,17 @@ def test_thumbnails_fit(monkeypatch, enough):
         sides += largest
     assert sides == sorted(set(sides), reverse=True) and sides[0] == 96
     with pytest.raises(ValueError, match='of 50 images .* --max-images'):
-        review.encode_images(iter(images), 50, 20_000)
+        thumbnails.encode_images(iter(images), 50, 20_000)
 
 
 def test_small_images_are_encoded_once():
     """To shrink the others must not cost those that are small anyway."""
     small, large = some_images(10, (30, 30, 3)), some_images(10)
     images = [image for pair in zip(small, large) for image in pair]
-    found = review.encode_images(iter(images), 20, 45_000)
+    found = thumbnails.encode_images(iter(images), 20, 45_000)
     assert max(decode(found[1]).shape) < 96
     for image, text in zip(small, found[::2]):
-        assert base64.b64decode(text) == review.thumbnail(image, 96)
+        assert base64.b64decode(text) == thumbnails.thumbnail(image, 96)
 
 
 def test_images_are_not_kept():
@@ -285,7 +270,7 @@ def test_images_are_not_kept():
             del image
             assert sum(x() is not None for x in alive) <= 1
 
-    assert len(review.encode_images(read(), 30, 10**6)) == 30
+    assert len(thumbnails.encode_images(read(), 30, 10**6)) == 30
 
 
 def test_page_is_within_the_limit(tmp_path, monkeypatch):
@@ -322,7 +307,7 @@ def test_lists_of_large_sets():
         lines=[],
         order=[],
     )
-    assert len(review.pack(text)) / 2000 * 287651 < 20e6
+    assert len(pack(text)) / 2000 * 287651 < 20e6
 
 
 @pytest.mark.parametrize('score', ['nan', 'inf', '-inf'])
@@ -336,7 +321,7 @@ def test_scores_that_are_no_numbers(tmp_path, score):
         ValueError,
         match=re.escape(
             f'{table}: noise_score of sample 3 (03 a,b.png) is {score}, and '
-            'so for 2 of 12'
+            '2 of 12'
         ),
     ):
         review.write_page(str(page), dataset, table, 'x')

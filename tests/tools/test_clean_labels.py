@@ -68,7 +68,11 @@ def test_what_it_writes(cleaned):
     folder, _ = cleaned
     out = folder / 'out'
     rows = read_table(out / 'sample_scores.csv')
-    assert len(rows) == 96 and list(rows[0])[-1] == 'clean_label'
+    assert len(rows) == 96 and list(rows[0])[-3:] == [
+        'clean_label',
+        'given_class',
+        'suggested_class',
+    ]
     # Drawn faces have no files that a list could name.
     assert not list(out.glob('cleaned_list*'))
     text = (out / 'report.txt').read_text()

@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 
 from mmfer.cli import run_tool, save_figure
-from mmfer.datasets.decisions import read_decision_column
+from mmfer.score_table import read_decision_column
 from mmfer.methods.gaave import LabelDecisions
 from mmfer.methods.gaave.report import plot_steps
 from mmfer.utils.text_tables import read_table
