@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from mmfer.datasets import FERDataset, fer_datasets
 from mmfer.evaluation.functional import auroc
+from mmfer.models.predictions import score_labels
 from mmfer.models.utils import predicts_classes, unwrap_model
 from mmfer.registry import HOOKS
 from mmfer.score_table import (
@@ -52,7 +53,7 @@ class SampleScoresHook(Hook):
     are saved: those of an ``EMAHook``, if there is one. Two kinds of methods
     give their own ``noise_score``, and columns with what it is made from:
 
-    - a model with its own notion of label noise (``score_labels``);
+    - a model or head with its own notion of label noise (``score_labels``);
     - a method that cleaned the set before the training. The table then has its
       decisions, too.
 
@@ -173,13 +174,17 @@ class SampleScoresHook(Hook):
             result['uncertainty'],
             self.threshold,
         )
-        score_labels = getattr(unwrap_model(runner.model), 'score_labels', None)
-        if callable(score_labels):
-            measured = score_labels(
-                torch.from_numpy(result['network_scores']), torch.from_numpy(labels)
-            )
+        measured = score_labels(
+            unwrap_model(runner.model),
+            {
+                name: torch.from_numpy(values)
+                for name, values in result.items()
+                if name != 'sample_id'
+            },
+            torch.from_numpy(labels),
+        )
+        if measured:
             table = insert_measurements(
-                table,
-                {name: torch.as_tensor(v).cpu().numpy() for name, v in measured.items()},
+                table, {name: v.cpu().numpy() for name, v in measured.items()}
             )
         return table
