@@ -235,9 +235,7 @@ def format_table(
 
 
 def write_score_table(
-    path: str,
-    table: Mapping[str, np.ndarray],
-    classes: Optional[Sequence[str]] = None,
+    path: str, table: Mapping[str, np.ndarray], classes: Optional[Sequence[str]] = None
 ) -> None:
     """Write a table as CSV; see :func:`format_table`.
 

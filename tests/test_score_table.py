@@ -129,7 +129,9 @@ def test_control_renames_what_it_suggests(tmp_path):
         table, np.array(['drop', 'keep', 'relabel']), np.array([-1, 1, 2])
     )
     assert after['suggested_class'].tolist() == ['', 'y', 'z']
-    assert format_table(replace_decisions(table, table['decision'], np.array([0, 0, 2])))
+    assert format_table(
+        replace_decisions(table, table['decision'], np.array([0, 0, 2]))
+    )
     assert list(after) == list(table)
 
 
@@ -224,7 +226,10 @@ def test_class_names_that_agree(tmp_path, change):
             replaced(3, 'anger,3', 'anger,fear'),
             "line 4: .*suggested_class is 'fear', but suggested_label is 2.*'3'",
         ),
-        (replaced(1, 'fear,fear', 'sadness,fear'), "line 2: .*given_class is 'sadness'"),
+        (
+            replaced(1, 'fear,fear', 'sadness,fear'),
+            "line 2: .*given_class is 'sadness'",
+        ),
     ],
 )
 def test_class_names_that_contradict_numbers(tmp_path, change, message):

@@ -31,7 +31,7 @@ class Predictions(NamedTuple):
 
     @property
     def correct(self) -> np.ndarray:
-        """bool (N, )."""
+        """Bool (N, )."""
         return self.predicted == self.labels
 
     @property

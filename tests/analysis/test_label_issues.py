@@ -56,13 +56,10 @@ def test_table_of_cleanlab(dataset, tmp_path):
         rows['noise_score'], 1 - issues['label_quality'], rtol=1e-12
     )
     relabelled = from_label_issues(str(path), dataset, 'relabel')
-    assert (
-        (relabelled['decision'] == 'relabel').tolist()
-        == issues['is_label_issue'].tolist()
-    )
-    assert (
-        relabelled['suggested_label'].tolist() == issues['predicted_label'].tolist()
-    )
+    assert (relabelled['decision'] == 'relabel').tolist() == issues[
+        'is_label_issue'
+    ].tolist()
+    assert relabelled['suggested_label'].tolist() == issues['predicted_label'].tolist()
 
     table = tmp_path / 'sample_scores.csv'
     write_score_table(str(table), rows, dataset.CLASSES)

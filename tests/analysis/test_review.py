@@ -124,7 +124,8 @@ def decide(dataset, seed=0):
 def write_table(path, dataset, label_decisions):
     names = review.image_names(dataset)
     table = dict(
-        label_decisions, image=np.array([names[i] for i in label_decisions['sample_id']])
+        label_decisions,
+        image=np.array([names[i] for i in label_decisions['sample_id']]),
     )
     write_score_table(str(path), table, dataset.CLASSES)
     return str(path)
@@ -320,8 +321,7 @@ def test_scores_that_are_no_numbers(tmp_path, score):
     with pytest.raises(
         ValueError,
         match=re.escape(
-            f'{table}: noise_score of sample 3 (03 a,b.png) is {score}, and '
-            '2 of 12'
+            f'{table}: noise_score of sample 3 (03 a,b.png) is {score}, and 2 of 12'
         ),
     ):
         review.write_page(str(page), dataset, table, 'x')

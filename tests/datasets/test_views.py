@@ -302,14 +302,14 @@ def test_tables_that_do_not_fit(faces, tmp_path, change, message):
 def test_table_of_other_labels(faces, tmp_path):
     path = write(tmp_path, table_of(faces, {}))
     noise = dict(type='SymmetricNoise', rate=0.5, seed=0)
-    with pytest.raises(ValueError, match='made of other labels'):
+    with pytest.raises(ValueError, match='made from other labels'):
         SyntheticFaces(
             num_samples=30, size=20, decisions=path, pipeline=[], label_noise=noise
         )
 
 
 def test_decisions_belong_to_training(tmp_path):
-    with pytest.raises(FileNotFoundError, match='sample_scores.csv in'):
+    with pytest.raises(FileNotFoundError, match='sample_scores.csv from'):
         SyntheticFaces(
             num_samples=30, size=20, pipeline=[], decisions=str(tmp_path / 'none.csv')
         )

@@ -19,7 +19,9 @@ from made_data import (
 )
 from mmengine.config import Config, DictAction
 
+from mmfer.analysis.cleaning import check_list, how_to_train, write_results
 from mmfer.datasets import AffectNet, FERPlus
+from mmfer.engine.preflight import PreflightError
 from mmfer.methods.gaave import LabelDecisions
 from mmfer.methods.gaave import cleaning as module
 from mmfer.registry import DATASETS
@@ -119,9 +121,9 @@ def test_started_again(cleaned, monkeypatch, tmp_path):
     monkeypatch.setattr(module, 'train_classifier', refuse)
     run(monkeypatch, tmp_path)
     assert (tmp_path / 'out/sample_scores.csv').read_bytes() == before
-    with pytest.raises(SystemExit, match='tiny with other settings'):
+    with pytest.raises(PreflightError, match='tiny with other settings'):
         run(monkeypatch, tmp_path, hook=False)
-    with pytest.raises(SystemExit, match='choose another --out'):
+    with pytest.raises(PreflightError, match='choose another --out'):
         run(
             monkeypatch,
             tmp_path,
@@ -133,7 +135,7 @@ def test_started_again(cleaned, monkeypatch, tmp_path):
 def test_folder_of_something_else(monkeypatch, tmp_path):
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out/thesis.tex').write_text('mine')
-    with pytest.raises(SystemExit, match='not empty'):
+    with pytest.raises(PreflightError, match='not empty'):
         run(monkeypatch, tmp_path)
     assert [p.name for p in (tmp_path / 'out').iterdir()] == ['thesis.tex']
 
@@ -211,7 +213,7 @@ def test_list_trains(tmp_path, monkeypatch, kind):
         decision,
         zeros / 9,
     )
-    settings = tool.write_results(str(tmp_path), label_decisions, {}, dataset)
+    settings = write_results(str(tmp_path), label_decisions, {}, dataset)
     # Its path holds wherever one stands.
     monkeypatch.chdir('/')
     by_list = DATASETS.build({**cfg, **settings})
@@ -227,13 +229,13 @@ def test_list_trains(tmp_path, monkeypatch, kind):
         assert (pair[0]['img'] == pair[1]['img']).all()
         if 'gt_va' in pair[1]:
             assert np.array_equal(pair[0]['gt_va'], pair[1]['gt_va'], equal_nan=True)
-    tool.check_list(dataset)
+    check_list(dataset)
     # What is printed can be typed in.
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     lines = [
         line.split()
-        for line in tool.how_to_train(str(tmp_path), settings).splitlines()
+        for line in how_to_train(str(tmp_path), settings).splitlines()
         if line.startswith('--cfg-options')
     ]
     assert len(lines) == (1 if 'type' in settings else 2)
@@ -297,10 +299,10 @@ def test_names_that_a_list_cannot_hold(tmp_path):
     write_image(tmp_path / 'a/1.png', 8, 0)
     write_image(tmp_path / '#b/1.png', 8, 0)
     cfg = dict(type='ImageFolders', data_root=str(tmp_path), pipeline=[])
-    tool.check_list(DATASETS.build(cfg))
+    check_list(DATASETS.build(cfg))
     write_image(tmp_path / 'c\td/1.png', 8, 0)
     with pytest.raises(ValueError, match=r"'c\\td/1.png'"):
-        tool.check_list(DATASETS.build(cfg))
+        check_list(DATASETS.build(cfg))
 
 
 def test_lists_for_training_alone(tmp_path):

@@ -9,6 +9,8 @@ import pytest
 from helpers import Stop, load_tool, tiny_config
 from mmengine.config import Config
 
+from mmfer.score_table import read_score_table
+
 tool = load_tool('benchmarks/label_cleaning.py')
 
 
@@ -108,9 +110,8 @@ def test_tables(monkeypatch, tmp_path, capsys):
     call(monkeypatch, 'figures', table, other)
     text = capsys.readouterr().out
     assert f'| {table} | 5 |' in text and f'| {other} | 5 |' in text
-    rows = tool.read_rows(tmp_path / 'new/random.csv')
-    assert [r['decision'] for r in rows].count('drop') == 1
-    assert [r['decision'] for r in rows].count('keep') == 9
+    decision = read_score_table(tmp_path / 'new/random.csv')['decision'].tolist()
+    assert decision.count('drop') == 1 and decision.count('keep') == 9
     without = {k: v for k, v in made_table().items() if k != 'clean_label'}
     write(table, without)
     with pytest.raises(SystemExit, match='no clean_label'):
@@ -198,9 +199,8 @@ def test_cleanlab(monkeypatch, tmp_path):
     assert sorted(judged.tolist()) == list(range(96))
     # Seconds would differ, had it been trained again.
     assert first.read_text() == before
-    rows = tool.read_rows(tmp_path / 'out/sample_scores.csv')
-    assert len(rows) == 96
-    found = {row['candidate'] for row in rows}
-    assert found == {'0', '1'}
-    scores = np.array([float(row['noise_score']) for row in rows])
+    table = read_score_table(tmp_path / 'out/sample_scores.csv')
+    assert len(table['clean_label']) == 96
+    assert set(table['candidate']) == {'0', '1'}
+    scores = table['noise_score']
     assert ((scores >= 0) & (scores <= 1)).all() and len(set(scores)) > 50

@@ -25,7 +25,6 @@ A TABLE is a ``sample_scores.csv`` with decisions and clean labels, as of
 
 import argparse
 import json
-import os
 import os.path as osp
 from typing import Dict, List
 
@@ -40,16 +39,21 @@ from mmfer.cli import (
     load_training_config,
 )
 from mmfer.datasets import LabelView, unaugmented, with_pipeline
-from mmfer.datasets.decisions import read_score_rows
-from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.provenance import config_hash
 from mmfer.engine.scoring import predict_view
 from mmfer.engine.stages import fingerprint
 from mmfer.engine.training import train_classifier
 from mmfer.evaluation.functional import auroc
 from mmfer.methods.gaave.splitting import draw_of_each_class
+from mmfer.score_table import (
+    FILE_NAME,
+    ScoreTable,
+    apply_decisions,
+    read_score_table,
+    replace_decisions,
+    write_score_table,
+)
 from mmfer.utils.config import merge_options
-from mmfer.utils.files import write_atomic
 
 
 # -- pure computation ---------------------------------------------------------
@@ -90,10 +94,7 @@ def outcome(table: Dict[str, np.ndarray], mine=None) -> dict:
         table = {k: v[mine] for k, v in table.items()}
     decision, clean = table['decision'], table['clean_label']
     wrong = table['given_label'] != clean
-    left = decision != 'drop'
-    label = np.where(
-        decision == 'relabel', table['suggested_label'], table['given_label']
-    )
+    left, label = apply_decisions(table)
 
     def share(what, of):
         return float(what[of].mean()) if of.any() else float('nan')
@@ -130,27 +131,39 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 # -- tables -------------------------------------------------------------------
-def read_rows(path: str) -> List[dict]:
-    rows = read_score_rows(path)
-    if 'clean_label' not in rows[0]:
+def read_clean_table(path: str) -> ScoreTable:
+    """Read a score table with clean labels.
+
+    Args:
+        path (str): The table.
+
+    Raises:
+        SystemExit: The table has no clean labels.
+    """
+    table = read_score_table(path)
+    if 'clean_label' not in table:
         raise SystemExit(
             f'{path} has no clean_label: it must be the '
             'sample_scores.csv of a config with label_noise.'
         )
-    return rows
-
-
-def columns(rows: List[dict]) -> Dict[str, np.ndarray]:
-    table = {
-        name: np.array([int(row[name]) for row in rows])
-        for name in ('given_label', 'suggested_label', 'clean_label')
-    }
-    table['decision'] = np.array([row['decision'] for row in rows])
-    table['noise_score'] = np.array([float(r['noise_score']) for r in rows])
-    table['candidate'] = np.array(
-        [int(float(r.get('candidate') or r['decision'] != 'keep')) for r in rows]
-    )
     return table
+
+
+def with_candidates(table: ScoreTable) -> ScoreTable:
+    """Add ``candidate``, int (N,): by default every label that is not kept.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns (N,); not changed.
+    """
+    candidate = (table['decision'] != 'keep').astype(int)
+    if 'candidate' in table:
+        candidate = np.array(
+            [
+                int(float(text)) if text else default
+                for text, default in zip(table['candidate'], candidate.tolist())
+            ]
+        )
+    return dict(table, candidate=candidate)
 
 
 def markdown(head: List[str], lines: List[list]) -> str:
@@ -167,7 +180,10 @@ def figures(args) -> None:
     names = [osp.basename(osp.dirname(osp.abspath(p))) for p in args.tables]
     if len(set(names)) < len(names):
         names = args.tables
-    tables = {name: columns(read_rows(path)) for name, path in zip(names, args.tables)}
+    tables = {
+        name: with_candidates(read_clean_table(path))
+        for name, path in zip(names, args.tables)
+    }
     lines, results = [], []
     for name, table in tables.items():
         found, became = detection(table), outcome(table)
@@ -232,19 +248,14 @@ def figures(args) -> None:
 def control(args) -> None:
     if osp.exists(args.out):
         raise SystemExit(f'{args.out} is there already; choose another --out.')
-    rows = read_rows(args.table)
-    decisions = random_drops(np.array([r['decision'] for r in rows]), args.seed)
-    for row, decision in zip(rows, decisions):
-        row['decision'] = str(decision)
-        row['suggested_label'] = -1 if decision == 'drop' else row['given_label']
-    folder = osp.dirname(args.out)
-    if folder:
-        os.makedirs(folder, exist_ok=True)
-    write_atomic(args.out, format_table(rows))
-    print(
-        f'{args.out}: {(decisions == "drop").sum()} of {len(rows)} samples '
-        'dropped at random.'
+    table = read_clean_table(args.table)
+    decisions = random_drops(table['decision'], args.seed)
+    dropped = decisions == 'drop'
+    table = replace_decisions(
+        table, decisions, np.where(dropped, -1, table['given_label'])
     )
+    write_score_table(args.out, table)
+    print(f'{args.out}: {dropped.sum()} of {len(dropped)} samples dropped at random.')
 
 
 # -- cleanlab -----------------------------------------------------------------
@@ -346,22 +357,25 @@ def judge_with_cleanlab(args) -> None:
         )
     issue = find_label_issues(labels, scores)
     quality = get_label_quality_scores(labels, scores)
-    clean = dataset.clean_labels
-    rows = [
-        dict(
-            sample_id=int(ids[i]),
-            image=dataset.image_name(dataset.get_data_info(i)['img_path']),
-            given_label=int(labels[i]),
-            candidate=int(issue[i]),
-            noise_score=f'{1 - quality[i]:.6g}',
-            suggested_label=-1 if issue[i] else int(labels[i]),
-            decision='drop' if issue[i] else 'keep',
-            clean_label='' if clean is None else int(clean[ids[i]]),
-        )
-        for i in range(len(ids))
-    ]
-    path = osp.join(args.out, 'sample_scores.csv')
-    write_atomic(path, format_table(rows))
+    table = dict(
+        sample_id=ids,
+        image=np.array(
+            [
+                dataset.image_name(dataset.get_data_info(i)['img_path'])
+                for i in range(len(ids))
+            ],
+            dtype=object,
+        ),
+        given_label=labels,
+        candidate=issue,
+        noise_score=1 - quality,
+        suggested_label=np.where(issue, -1, labels),
+        decision=np.where(issue, 'drop', 'keep'),
+    )
+    if dataset.clean_labels is not None:
+        table['clean_label'] = dataset.clean_labels[ids]
+    path = osp.join(args.out, FILE_NAME)
+    write_score_table(path, table, dataset.CLASSES)
     logger.info(f'{issue.sum()} issues, see {path}')
 
 
