@@ -1,9 +1,8 @@
 """Figures on predictions; arrays in, figures out."""
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -270,81 +269,6 @@ def browse_figure(
             )
             axes.set(xticks=[], yticks=[])
         places[0].set_ylabel(label, rotation=0, ha='right', va='center', fontsize=9)
-    return figure
-
-
-def mixture_figure(
-    panels: Dict[str, Tuple[np.ndarray, Any]],
-    wrong: Optional[np.ndarray] = None,
-    label: str = 'score',
-    bins: int = 50,
-) -> Figure:
-    """Histograms of scores, and the mixtures fitted to them.
-
-    Args:
-        panels (dict): By title, scores in [0, 1], (N, ), and a fitted
-            :class:`TwoComponentMixture` or None.
-        wrong (np.ndarray, optional): Which labels are wrong, bool (N, ),
-            where that is known.
-        label (str): What the scores are.
-        bins (int): Defaults to 50.
-    """
-    figure = Figure(figsize=(6 * len(panels), 4), layout='constrained')
-    grid = figure.subplots(1, len(panels), squeeze=False)[0]
-    edges = np.linspace(0, 1, bins + 1)
-    # Where U-shaped components are finite.
-    at = np.linspace(0, 1, 501)[1:-1]
-    for axes, (title, (scores, mixture)) in zip(grid, panels.items()):
-        groups = [scores] if wrong is None else [scores[~wrong], scores[wrong]]
-        names = ['samples'] if wrong is None else ['right labels', 'wrong labels']
-        heights = axes.hist(
-            groups,
-            edges,
-            stacked=True,
-            label=names,
-            color=['#bbbbbb'] if wrong is None else [COLOURS[5], COLOURS[4]],
-        )[0]
-        if mixture is not None:
-            parts = (
-                mixture.component_densities(torch.from_numpy(at)).cpu().numpy()
-                * len(scores)
-                / bins
-            )
-            axes.plot(
-                at,
-                parts[0],
-                '--',
-                color=COLOURS[1],
-                label=f'noisy, {float(mixture.weight[0]):.0%}',
-            )
-            axes.plot(
-                at,
-                parts[1],
-                '-.',
-                color=COLOURS[0],
-                label=f'clean, {float(mixture.weight[1]):.0%}',
-            )
-            axes.plot(at, parts.sum(axis=0), color='black', label='mixture')
-        # The ends tower above all else: cut off, with their heights.
-        bars = np.atleast_2d(heights)[-1]
-        top = np.sort(bars)
-        highest = 1.2 * max(top[-1] if top[-1] < 4 * top[-3] else 1.5 * top[-3], 1)
-        axes.set(
-            xlabel=label, ylabel='samples', title=title, xlim=(0, 1), ylim=(0, highest)
-        )
-        for left, bar in zip(edges, bars):
-            if bar > highest:
-                middle = left > 0.5
-                axes.annotate(
-                    f'{bar:.0f}',
-                    (left + (not middle) / bins, highest),
-                    (-6 if middle else 6, -4),
-                    textcoords='offset points',
-                    ha='right' if middle else 'left',
-                    va='top',
-                    fontsize=9,
-                )
-        finish(axes)
     return figure
 
 
