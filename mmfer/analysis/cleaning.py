@@ -190,7 +190,7 @@ def warn_of_lost_classes(
     dataset._warn_of_empty_classes(left, dataset.get_gt_labels(), 'the cleaning')
     problem = check_one_class(
         'The cleaned set',
-        np.bincount(left, minlength=dataset.num_classes),
+        np.bincount(left, minlength=dataset.num_classes).tolist(),
         dataset.CLASSES,
     )
     if problem:

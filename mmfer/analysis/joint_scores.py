@@ -41,6 +41,8 @@ def exchanged_scores(
     Returns:
         list[TupleScores]: For both networks, unchanged tuples first.
     """
+    decoder = model.decoder
+    assert decoder is not None, 'without a decoder there are no joint scores'
     generator = torch.Generator().manual_seed(seed)
     count = len(images)
     # The shift is at least one, so that no image keeps its own part.
@@ -53,7 +55,7 @@ def exchanged_scores(
     encoding = model.encoder(images)
     inferred = sample_latent(encoding.mean, encoding.log_variance)
     predicted = list(encoding.labels)
-    generated = model.decoder(torch.cat([latent, *given], dim=1))
+    generated = decoder(torch.cat([latent, *given], dim=1))
 
     def joint(image: Tensor, y0: Tensor, sets: List[Tensor]) -> Tensor:
         return model.discriminator(image, [y0, *sets])[:, -1]

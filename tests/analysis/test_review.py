@@ -461,7 +461,7 @@ def test_progress_and_odd_names(tmp_path, browser):
     page.click('#keep')
     page.keyboard.press('d')
     page.click('#undo')
-    says(page, '6 looked at')
+    says(page, '6 reviewed')
 
     def check(found):
         assert found.read_text(encoding='utf-8') == compose(
@@ -477,7 +477,7 @@ def test_progress_and_odd_names(tmp_path, browser):
 
     check(save(page, '#list', tmp_path / 'list.txt'))
     page.reload()
-    says(page, '6 looked at')
+    says(page, '6 reviewed')
     says(page, '6 decisions restored from an earlier visit.')
     check(save(page, '#list', tmp_path / 'list.txt'))
     assert not problems
@@ -485,12 +485,12 @@ def test_progress_and_odd_names(tmp_path, browser):
     assert len(json.loads(progress.read_text(encoding='utf-8'))) == 6
 
     page.click('#restart')
-    says(page, '0 looked at')
-    assert len(problems) == 1 and 'Forget' in problems.pop()
+    says(page, '0 reviewed')
+    assert len(problems) == 1 and 'Delete all' in problems.pop()
     page.reload()
     page.wait_for_selector('.card')
     assert 'restored' not in page.text_content('#count')
-    assert '0 looked at' in page.text_content('#count')
+    assert '0 reviewed' in page.text_content('#count')
 
     # What must not get into a list.
     bad = tmp_path / 'bad.json'
@@ -529,7 +529,7 @@ def test_progress_and_odd_names(tmp_path, browser):
     page.set_input_files('#file', str(progress))
     says(page, '6 decisions restored from progress.json.')
     page.click('#restart')
-    assert 'Forget' in problems.pop()
+    assert 'Delete all' in problems.pop()
 
     # Without storage.
     page.add_init_script(
@@ -539,7 +539,7 @@ def test_progress_and_odd_names(tmp_path, browser):
     page.reload()
     says(page, 'save your progress before you leave')
     page.keyboard.press('d')
-    says(page, '1 looked at')
+    says(page, '1 reviewed')
     check_before = save(page, '#save', progress)
     assert list(json.loads(check_before.read_text(encoding='utf-8')).values()) == [
         ['drop']
@@ -646,7 +646,7 @@ def test_in_a_browser(tmp_path, browser):
     page.focus('#sort')
     page.select_option('#sort', 'least')
     page.keyboard.press('Enter')
-    assert focus() == 'scroll' and '5 looked at' in page.inner_text('#count')
+    assert focus() == 'scroll' and '5 reviewed' in page.inner_text('#count')
     mine = [i for i in range(count) if data['given'][i] == 2]
     page.wait_for_function(
         f'document.querySelector("#count").textContent.startsWith('
@@ -665,7 +665,7 @@ def test_in_a_browser(tmp_path, browser):
     page.keyboard.press('Enter')
     assert focus() == 'scroll' and cards()
     page.select_option('#state', 'decided')
-    assert '6 looked at' in page.inner_text('#count')
+    assert '6 reviewed' in page.inner_text('#count')
 
     list_path = save(page, '#list', tmp_path / 'list.csv')
     table_path = save(page, '#table', tmp_path / 'table.csv')
@@ -675,7 +675,7 @@ def test_in_a_browser(tmp_path, browser):
     page = browser.new_page()
     page.goto(page_path.as_uri())
     page.set_input_files('#file', str(progress))
-    says(page, '6 looked at')
+    says(page, '6 reviewed')
     again = save(page, '#list', tmp_path / 'again.csv')
     assert again.read_bytes() == list_path.read_bytes()
     assert not problems
