@@ -33,7 +33,7 @@ from mmfer.cli import run_tool
 from mmfer.datasets import unaugmented
 from mmfer.engine.scoring import predict_samples
 from mmfer.registry import DATASETS
-from mmfer.score_table import read_score_table, write_score_table
+from mmfer.score_table import FILE_NAME, read_score_table, write_score_table
 from mmfer.utils.files import write_atomic
 
 
@@ -84,27 +84,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser('export')
-    command.add_argument('table')
-    command.add_argument('--out', default='label_issues.csv')
+    command = commands.add_parser('export', help="write cleanlab's table")
+    command.add_argument('table', help='sample_scores.csv')
+    command.add_argument('--out', default='label_issues.csv', help='file to write')
     command.set_defaults(run=export)
-    command = commands.add_parser('import')
-    command.add_argument('config')
-    command.add_argument('table')
+    command = commands.add_parser('import', help='write a sample-score table')
+    command.add_argument('config', help='config of the data set')
+    command.add_argument('table', help='CSV file of label issues')
     command.add_argument(
         '--decision',
         choices=('drop', 'relabel'),
         default='drop',
-        help='what becomes of issues; drop',
+        help='what becomes of issues (default: drop)',
     )
     command.add_argument('--cfg-options', nargs='+', action=DictAction)
-    command.add_argument('--out', default='sample_scores.csv')
+    command.add_argument('--out', default=FILE_NAME, help='file to write')
     command.set_defaults(run=import_issues)
-    command = commands.add_parser('pred-probs')
-    command.add_argument('config')
-    command.add_argument('checkpoint')
+    command = commands.add_parser('pred-probs', help='write predicted probabilities')
+    command.add_argument('config', help='path of the training config')
+    command.add_argument('checkpoint', help='path of the weights')
     command.add_argument('--cfg-options', nargs='+', action=DictAction)
-    command.add_argument('--out', default='pred_probs.npz')
+    command.add_argument('--out', default='pred_probs.npz', help='file to write')
     command.set_defaults(run=pred_probs)
     args = parser.parse_args()
     args.run(args)
