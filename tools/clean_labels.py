@@ -27,6 +27,7 @@ import os.path as osp
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
+from mmfer import cli
 from mmfer.analysis.cleaning import (
     STAGES_FOLDER,
     build_training_set,
@@ -38,16 +39,6 @@ from mmfer.analysis.cleaning import (
     warn_of_lost_classes,
     write_results,
     write_run_file,
-)
-from mmfer.cli import (
-    add_runner_arguments,
-    build_runner,
-    checkpoint_loading,
-    finish_config,
-    load_training_config,
-    preflight_of,
-    process_group,
-    run_tool,
 )
 from mmfer.datasets import pipeline_of
 from mmfer.engine.preflight import PreflightError, check_cleaning
@@ -65,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         help='folder of the stages (default: OUT/cleaning); runs with other '
         'options can share it, and then repeat only the stages that differ',
     )
-    add_runner_arguments(parser)
+    cli.add_runner_arguments(parser)
     return parser.parse_args()
 
 
@@ -78,10 +69,10 @@ def clean(args: argparse.Namespace, cfg: Config, method: GAAVE, options: dict) -
         claim_folder(args.out, settings)
         check_list(dataset)
     # The runner provides log file, processes and seeds; it trains nothing.
-    runner = build_runner(cfg)
+    runner = cli.build_runner(cfg)
     # Reuse the data set instead of reading it a second time.
     runner._train_dataloader = dict(runner._train_dataloader, dataset=dataset)
-    preflight = preflight_of(runner)
+    preflight = cli.preflight_of(runner)
     assert preflight is not None, 'build_runner adds a PreflightHook'
     check_cleaning(runner, dataset, method.base, preflight.strict)
     preflight.check_training(runner)
@@ -101,12 +92,12 @@ def clean(args: argparse.Namespace, cfg: Config, method: GAAVE, options: dict) -
 def main() -> None:
     args = parse_args()
     args.work_dir = args.out
-    cfg = finish_config(load_training_config(args.config, args), args)
+    cfg = cli.finish_config(cli.load_training_config(args.config, args), args)
     options = take_gaave_options(cfg)
     method = GAAVE(**options)
-    with process_group(cfg), checkpoint_loading(None, args.trust_checkpoint):
+    with cli.process_group(cfg), cli.checkpoint_loading(None, args.trust_checkpoint):
         clean(args, cfg, method, options)
 
 
 if __name__ == '__main__':
-    run_tool(main, PreflightError)
+    cli.run_tool(main, PreflightError)

@@ -209,7 +209,9 @@ def write_labels(
         + ', '.join(f'{k}={v!r}' for k, v in changes.items() if v is not None)
     ]
     if found.va is not None:
-        names = [osp.basename(info['img_path']) for info in dataset._infos_of(ids.tolist())]
+        names = [
+            osp.basename(info['img_path']) for info in dataset._infos_of(ids.tolist())
+        ]
         path = osp.join(out, 'va.txt')
         write_va_list(path, names, found.va)
         outside = (np.abs(found.va) > 1).any(axis=1).mean()

@@ -25,6 +25,7 @@ from mmfer.analysis import review, thumbnails
 from mmfer.analysis.review_files import pack
 from mmfer.registry import DATASETS
 from mmfer.score_table import write_score_table
+from mmfer.utils import palette
 
 
 def make_list(root):
@@ -309,6 +310,17 @@ def test_lists_of_large_sets():
         order=[],
     )
     assert len(pack(text)) / 2000 * 287651 < 20e6
+
+
+def test_places_are_filled_once():
+    """A title or a name may read like a place to fill."""
+    with open(review.TEMPLATE, encoding='utf-8') as file:
+        template = file.read()
+    page = review.fill(template, '/*DATA*/', dict(a='/*COLOURS*/<')).decode()
+    assert '<title>/*DATA*/: labels' in page
+    assert '{"a":"/*COLOURS*/\\u003c"}' in page
+    assert f'--keep: {palette.DECISIONS["keep"]};' in page
+    assert page.count('/*COLOURS*/') == 1
 
 
 @pytest.mark.parametrize('score', ['nan', 'inf', '-inf'])

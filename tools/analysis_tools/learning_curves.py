@@ -18,7 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('work_dirs', nargs='+', help='work dirs of trainings')
+    parser.add_argument(
+        'work_dirs', nargs='+', help='work dirs of trainings, also running ones'
+    )
     parser.add_argument(
         '--metrics',
         nargs='+',

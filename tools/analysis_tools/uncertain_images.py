@@ -32,7 +32,7 @@ def main() -> None:
     save_figure(
         uncertain_figure(
             run.predictions,
-            run.images(np.concatenate(shown)),
+            run.images(np.concatenate(shown).tolist()),
             shown,
             run.classes,
             args.columns,
