@@ -3,13 +3,11 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 
 import mmengine
 import numpy as np
 import pytest
-from helpers import ROOT, call_tool, environment, tiny_config, train
+from helpers import call_tool, tiny_config, train
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
@@ -138,23 +136,15 @@ def work_dir(tmp_path_factory):
     train(cfg)
     (config,) = folder.glob('*.py')
     (checkpoint,) = folder.glob('*.pth')
-    done = subprocess.run(
-        [
-            sys.executable,
-            'tools/test.py',
-            str(config),
-            str(checkpoint),
-            '--work-dir',
-            str(folder / 'test'),
-            '--out',
-            str(folder / 'predictions.pkl'),
-        ],
-        cwd=ROOT,
-        text=True,
-        env=environment(),
-        capture_output=True,
+    call_tool(
+        'test.py',
+        config,
+        checkpoint,
+        '--work-dir',
+        folder / 'test',
+        '--out',
+        folder / 'predictions.pkl',
     )
-    assert done.returncode == 0, done.stderr
     return folder
 
 
