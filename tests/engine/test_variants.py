@@ -1,5 +1,6 @@
 """``--noise`` and ``--clean``: a config in, the config of a file that was."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from mmfer.engine.variants import (
 from mmfer.registry import TASK_UTILS
 
 
+@functools.cache
 def config(name):
     return Config.fromfile(f'{CONFIGS}/{name}.py')
 
