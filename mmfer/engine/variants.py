@@ -344,15 +344,19 @@ def _renamed(cfg: Config, rename: Callable[[str], str]) -> Config:
     return cfg
 
 
-def replacement(path: str) -> Optional[str]:
-    """Return the command line that stands for a config that does not exist.
+def find_variant(path: str) -> Optional[Tuple[str, List[str]]]:
+    """Find the config file and the flags that a name of a config stands for.
 
     Args:
         path (str): As ``configs/gaave/gaave_ce_r18_rafdb_pair10.py``.
 
     Returns:
-        str, optional: None if no existing config and flags give this name.
+        tuple[str, list[str]], optional: ``configs/ce/ce_r18_rafdb.py`` and
+        ``['--noise', 'pair:0.1', '--clean', 'gaave']``; of a file that exists the
+        file without flags; None if no file and flags give this name.
     """
+    if osp.isfile(path):
+        return path, []
     folder, name = osp.split(path)
     root, stem = osp.dirname(folder), osp.splitext(name)[0]
     flags: List[str] = []
@@ -370,9 +374,33 @@ def replacement(path: str) -> Optional[str]:
     if file is None and match is not None and match.end() == len(stem):
         file = existing(stem[: match.start()])
         flags = ['--noise', _flag_of(match), *flags]
-    if file is None or not flags:
+    return None if file is None or not flags else (file, flags)
+
+
+def replacement(path: str) -> Optional[str]:
+    """Return the command line that stands for a config that does not exist.
+
+    See :func:`find_variant`; None if there is no such line.
+    """
+    found = find_variant(path)
+    if found is None:
         return None
+    file, flags = found
     return ' '.join(['python tools/train.py', file, *flags])
+
+
+def read_variant(path: str) -> Config:
+    """Read the config that a name stands for, see :func:`find_variant`.
+
+    Raises:
+        FileNotFoundError: The name stands for nothing.
+    """
+    found = find_variant(path)
+    if found is None:
+        raise FileNotFoundError(f'{path}: there is no such config.')
+    file, flags = found
+    given = dict(zip(flags[::2], flags[1::2]))
+    return derive(Config.fromfile(file), given.get('--noise'), given.get('--clean'))
 
 
 def _flag_of(match: re.Match) -> str:

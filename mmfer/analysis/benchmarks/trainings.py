@@ -1,4 +1,4 @@
-"""Trainings of a comparison: run them, read what they wrote, plot it."""
+"""Trainings of a comparison: check them, run them, read what they wrote."""
 
 import argparse
 import json
@@ -17,14 +17,23 @@ from mmengine.registry import init_default_scope
 
 from mmfer.analysis.tables import tail_epochs
 from mmfer.engine.hooks.summary import SummaryHook
+from mmfer.engine.variants import find_variant, read_variant
 from mmfer.registry import METRICS
 
-# Something of each run, by row and seed.
+# A value of each run, by row and seed.
 Results = Dict[str, Dict[int, Any]]
 
 
 class Run(NamedTuple):
-    """One training of a comparison."""
+    """One training of a comparison.
+
+    Attributes:
+        row (str): Row of the table.
+        config (str): Config file, or the name of one that flags stand for, see
+            :func:`~mmfer.engine.variants.find_variant`.
+        seed (int): Seed of the training and of planted noise.
+        options (list[str]): Overrides, as ``key=value``.
+    """
 
     row: str
     config: str
@@ -33,33 +42,33 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of its work dir."""
+        """str: Name of its work dir."""
         return f'{self.row}_seed{self.seed}'
 
     @property
     def arguments(self) -> List[str]:
-        """Config and overrides: what decides the result."""
+        """list[str]: Config, flags and overrides, which decide the result."""
         options = [f'randomness.seed={self.seed}', *self.options]
-        dataset = Config.fromfile(self.config).train_dataloader.dataset
+        file, flags = find_variant(self.config) or (self.config, [])
+        dataset = read_variant(self.config).train_dataloader.dataset
         for noise in ('label_noise', 'va_noise'):
             settings = dataset.get(noise)
-            # Annotators have a seed each, which stays.
+            # Each annotator keeps its own seed.
             if settings and settings.type != 'Annotators':
                 options.append(f'train_dataloader.dataset.{noise}.seed={self.seed}')
-        return [self.config, '--cfg-options', *options]
+        return [file, *flags, '--cfg-options', *options]
 
     @property
     def settings(self) -> Config:
         """Config: the settings with their overrides."""
-        cfg = Config.fromfile(self.config)
+        cfg = read_variant(self.config)
         parser = argparse.ArgumentParser()
         parser.add_argument('--cfg-options', nargs='*', action=DictAction)
-        options = parser.parse_args(self.arguments[1:]).cfg_options
+        options = parser.parse_known_args(self.arguments)[0].cfg_options
         cfg.merge_from_dict(options)
         return cfg
 
 
-# -- before the trainings -----------------------------------------------------
 def problems(
     runs: Sequence[Run],
     root: Path,
@@ -71,13 +80,16 @@ def problems(
     Args:
         runs (Sequence[Run]): What is to be trained.
         root (Path): Folder of the work dirs.
-        metrics (Sequence[str]): Those that the table has.
+        metrics (Sequence[str]): Metrics of the table.
         done (dict, optional): ``summary.json`` of further runs of the table.
 
     Returns:
         list[str]: A sentence each; none if all is well.
     """
-    found, lengths, checked = [], {}, set()
+    found: List[str] = []
+    # Rows by the number of last epochs that they average.
+    lengths: Dict[int, List[str]] = {}
+    checked = set()
     names = [run.name for run in runs]
     for name in sorted({name for name in names if names.count(name) > 1}):
         found.append(f'{name} is asked for twice: a seed stands for one run.')
@@ -86,7 +98,7 @@ def problems(
         if key in checked:
             continue
         checked.add(key)
-        if not Path(run.config).is_file():
+        if find_variant(run.config) is None:
             found.append(f'{run.row}: there is no config {run.config}.')
             continue
         try:
@@ -104,7 +116,7 @@ def problems(
                 run.row
             )
     for run in runs:
-        held = other_arguments(run, root) if Path(run.config).is_file() else ''
+        held = other_arguments(run, root) if find_variant(run.config) else ''
         if held:
             found.append(held)
     for row, others in (done or {}).items():
@@ -163,10 +175,10 @@ def metric_names(metric, num_classes: int) -> Optional[Set[str]]:
 
     Args:
         metric (BaseMetric): The metric.
-        num_classes (int): Of the predictions.
+        num_classes (int): Number of classes of the predictions.
 
     Returns:
-        set[str], optional: None if it cannot do with these.
+        set[str], optional: None if it fails on such predictions.
     """
     scores = torch.eye(num_classes)[[0, 0, 1, 1]]
     samples = [
@@ -204,14 +216,11 @@ def other_arguments(run: Run, root: Path) -> str:
     )
 
 
-# -- the trainings ------------------------------------------------------------
-
-
 def execute(run: Run, root: Path, threads: int) -> int:
-    """Train one run, or go on with it; its output goes to a log."""
+    """Train one run or resume it; its output goes to a log file."""
     work_dir = root / run.name
     work_dir.mkdir(parents=True, exist_ok=True)
-    # What lies in the folder must be this run, not one like it.
+    # The folder must hold this run, not one with other arguments.
     record = work_dir / 'arguments.json'
     held = other_arguments(run, root)
     if held:
@@ -243,14 +252,14 @@ def execute(run: Run, root: Path, threads: int) -> int:
 
 
 def execute_all(runs: List[Run], root: Path, jobs: int) -> int:
-    """Train them, ``jobs`` at a time; how many failed."""
+    """Train the runs, ``jobs`` at a time, and return how many failed."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ThreadPoolExecutor(jobs) as pool:
         return sum(map(bool, pool.map(lambda run: execute(run, root, threads), runs)))
 
 
 def read_runs(root: Path, file: str) -> Results:
-    """A JSON file of every run that has it, by row and seed.
+    """Read a JSON file of every run that has it, by row and seed.
 
     Args:
         root (Path): Folder of the work dirs.
@@ -270,82 +279,14 @@ def differences(
 ) -> List[float]:
     """Subtract a baseline from runs with the same seeds.
 
-    Pairs without a value, or whose values are means of different numbers of
-    last epochs, take no part.
+    Left out are pairs without a value, and pairs whose values are means over
+    different numbers of epochs.
     """
-    return [
-        value(run) - value(baseline[seed])
-        for seed, run in runs.items()
-        if seed in baseline
-        and None not in (value(run), value(baseline[seed]))
-        and tail_epochs(run) == tail_epochs(baseline[seed])
-    ]
-
-
-def plot(
-    histories: Results, value: Callable[[dict], Optional[float]], label: str, out: Path
-) -> None:
-    """Course of a value, a line per row, a band over seeds.
-
-    Args:
-        histories (dict): ``history.json`` of the runs, by row and seed.
-        value (Callable): The value of an epoch's entry, or None.
-        label (str): What is plotted.
-        out (Path): Image to write.
-    """
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
-
-    # Okabe and Ito's colours, told apart by the colour-blind.
-    colours = (
-        '#000000',
-        '#E69F00',
-        '#0072B2',
-        '#009E73',
-        '#CC79A7',
-        '#56B4E9',
-        '#D55E00',
-    )
-    figure, axes = plt.subplots(figsize=(6.4, 4), layout='constrained')
-    styles = [(c, s) for s in ('-', '--', ':') for c in colours]
-    drawn = 0
-    for row, runs in histories.items():
-        curves = [
-            {e['epoch']: value(e) for e in history if value(e) is not None}
-            for history in runs.values()
-        ]
-        # A run that is still going on is left out.
-        longest = max(map(len, curves))
-        if not longest:
+    found = []
+    for seed, run in runs.items():
+        if seed not in baseline or tail_epochs(run) != tail_epochs(baseline[seed]):
             continue
-        curves = [c for c in curves if len(c) == longest]
-        epochs = sorted(curves[0])
-        values = np.array([[c[e] for e in epochs] for c in curves])
-        colour, style = styles[drawn % len(styles)]
-        drawn += 1
-        axes.plot(
-            epochs,
-            values.mean(0),
-            style,
-            color=colour,
-            label=f'{row} ({len(values)} seed{"s" * (len(values) > 1)})',
-        )
-        if len(values) > 1:
-            axes.fill_between(
-                epochs,
-                values.min(0),
-                values.max(0),
-                color=colour,
-                alpha=0.2,
-                linewidth=0,
-            )
-    axes.set(xlabel='epoch', ylabel=label)
-    axes.grid(alpha=0.3)
-    if drawn:
-        axes.legend(frameon=False)
-    else:
-        print(f'{out}: no history has {label!r}, so there is no curve.')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110)
+        mine, other = value(run), value(baseline[seed])
+        if mine is not None and other is not None:
+            found.append(mine - other)
+    return found

@@ -4,14 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, load_tool
+from helpers import CONFIGS, ROOT
 from mmengine.config import Config, DictAction
 
-tool = load_tool('benchmarks/open_protocol.py')
+from mmfer.analysis.benchmarks import curves
+from mmfer.analysis.benchmarks import open_protocol as tool
+from mmfer.analysis.benchmarks.trainings import read_runs
+
+PROTOCOL = tool.Protocol(Path(CONFIGS))
 
 
-def test_plan():
-    runs = tool.plan(['ce', 'resup'], [0, 1], 'noise30', list(tool.LADDERS), ['a=1'])
+def test_plan(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    ladders = list(PROTOCOL.ladders)
+    runs = PROTOCOL.plan(['ce', 'resup'], [0, 1], ladders, ['a=1'])
     names = [run.name for run in runs]
     assert len(set(names)) == len(names)
     assert names[:4] == ['ce_seed0', 'resup_seed0', 'ce_seed1', 'resup_seed1']
@@ -34,7 +40,7 @@ def test_rows_of_a_ladder_differ_and_build(method):
     from mmfer.registry import MODELS
 
     texts = set()
-    for run in tool.plan([], [0], 'noise30', [method], []):
+    for run in PROTOCOL.plan([], [0], [method], []):
         cfg = Config.fromfile(Path(ROOT) / run.config)
         options = dict(option.split('=', 1) for option in run.options)
         cfg.merge_from_dict(
@@ -42,7 +48,40 @@ def test_rows_of_a_ladder_differ_and_build(method):
         )
         texts.add(json.dumps(cfg.model.to_dict(), sort_keys=True))
         MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    assert len(texts) == len(tool.LADDERS[method])
+    assert len(texts) == len(PROTOCOL.ladders[method])
+
+
+def test_methods_are_found():
+    """A folder with a config of this network is enough, and no list names it."""
+    assert PROTOCOL.methods[0] == 'ce'
+    assert set(PROTOCOL.methods) == {
+        path.parent.name for path in Path(CONFIGS).glob('*/[!g]*_r18_ferplus.py')
+    }
+    assert 'ce_onecycle' in PROTOCOL.rows and 'jocor_estimated' in PROTOCOL.rows
+
+
+def test_other_noise_is_planted_by_flags(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    protocol = tool.Protocol(Path(CONFIGS), 'pair20')
+    (run,) = protocol.plan(['coteaching'], [4], [], [])
+    assert run.arguments == [
+        'configs/coteaching/coteaching_r18_ferplus.py',
+        '--noise',
+        'pair:0.2',
+        '--cfg-options',
+        'randomness.seed=4',
+        'train_dataloader.dataset.label_noise.seed=4',
+    ]
+    assert run.settings.train_dataloader.dataset.label_noise == dict(
+        type='PairNoise', rate=0.2, seed=4
+    )
+    assert run.settings.model.noise_rate == 0.1
+    (clean,) = tool.Protocol(Path(CONFIGS), '').plan(['ce'], [4], [], [])
+    assert clean.arguments == [
+        'configs/ce/ce_r18_ferplus.py',
+        '--cfg-options',
+        'randomness.seed=4',
+    ]
 
 
 def write_run(root, row, seed, accuracy, weights=None, last_k=5):
@@ -75,7 +114,7 @@ def test_published_record_names_configs_that_give_its_results():
     record = json.loads(
         (Path(ROOT) / 'docs/results/open_protocol_noise30.json').read_text()
     )
-    assert set(record) <= set(tool.ROWS)
+    assert set(record) <= set(PROTOCOL.rows)
     for row, runs in record.items():
         for run in runs.values():
             name = run['summary']['config']
@@ -89,7 +128,7 @@ def test_table(tmp_path):
     for seed, (ce, resup) in enumerate([(50.0, 70.0), (54.0, 70.0), (52.0, 76.0)]):
         write_run(tmp_path, 'resup', seed, resup, 0.9)
         write_run(tmp_path, 'ce', seed, ce)
-    lines = tool.markdown(tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
+    lines = tool.markdown(PROTOCOL.in_order(read_runs(tmp_path, 'summary.json')))
     head, _, ce, resup = [
         [cell.strip() for cell in line.strip('|').split('|')]
         for line in lines.splitlines()
@@ -102,15 +141,15 @@ def test_table(tmp_path):
     assert resup['minus ce'] == '20.00 ± 4.00'
     assert resup['weight AUROC'] == '0.900' and ce['weight AUROC'] == ''
     assert ce['best epoch'] == '62.00 ± 2.00' and ce['minus ce'] == ''
-    runs = tool.read_runs(tmp_path, 'summary.json')
-    assert 'weight AUROC' not in tool.markdown(tool.in_order(runs, ['ce']))
-    assert list(tool.in_order(runs, ['resup', 'nothing'])) == ['resup']
+    runs = read_runs(tmp_path, 'summary.json')
+    assert 'weight AUROC' not in tool.markdown(PROTOCOL.in_order(runs, ['ce']))
+    assert list(PROTOCOL.in_order(runs, ['resup', 'nothing'])) == ['resup']
 
 
 def test_runs_that_average_other_epochs(tmp_path):
     write_run(tmp_path, 'ce', 0, 50.0)
     write_run(tmp_path, 'resup', 0, 70.0, last_k=10)
-    lines = tool.markdown(tool.in_order(tool.read_runs(tmp_path, 'summary.json'), []))
+    lines = tool.markdown(PROTOCOL.in_order(read_runs(tmp_path, 'summary.json')))
     head, _, ce, resup = [
         dict(enumerate(cell.strip() for cell in line.strip('|').split('|')))
         for line in lines.splitlines()
@@ -126,7 +165,7 @@ def test_record_grows(tmp_path):
     record = tmp_path / 'docs/record.json'
     write_run(tmp_path / 'a', 'ce', 1, 50.123456789)
     write_run(tmp_path / 'a', 'resup', 0, 70.0, 0.9)
-    tool.update_record(record, tmp_path / 'a')
+    tool.update_record(record, tmp_path / 'a', PROTOCOL)
     write_run(tmp_path / 'b', 'ce', 0, 60.0)
     # Run again: the new result counts.
     write_run(tmp_path / 'b', 'resup', 0, 75.0, 0.9)
@@ -134,19 +173,19 @@ def test_record_grows(tmp_path):
     write_run(tmp_path / 'b', 'alum', 0, 75.0)
     (tmp_path / 'b/alum_seed0/summary.json').unlink()
     before = record.read_text().splitlines()
-    summaries, histories = tool.update_record(record, tmp_path / 'b')
+    summaries, histories = tool.update_record(record, tmp_path / 'b', PROTOCOL)
     after = record.read_text().splitlines()
     # The other run's line stays.
     assert [line for line in before if line.startswith('"1"')][0] in after
     assert list(summaries) == ['ce', 'resup'] == list(histories)
     assert list(summaries['ce']) == [0, 1]
     write_run(tmp_path / 'b', 'ce', 1, 50.123456789)
-    both = tool.read_runs(tmp_path / 'b', 'summary.json')
-    assert tool.markdown(summaries) == tool.markdown(tool.in_order(both, []))
+    both = read_runs(tmp_path / 'b', 'summary.json')
+    assert tool.markdown(summaries) == tool.markdown(PROTOCOL.in_order(both))
     assert histories['ce'][0][2]['metrics']['accuracy/top1'] == 63
     assert set(histories['resup'][0][2]) == {'epoch', 'metrics', 'figures'}
     assert 'rejection' not in str(histories)
-    again = tool.update_record(record, tmp_path / 'nothing')
+    again = tool.update_record(record, tmp_path / 'nothing', PROTOCOL)
     assert again == (summaries, histories)
 
 
@@ -158,9 +197,9 @@ def test_curves(tmp_path, monkeypatch, value, rows):
     from matplotlib import pyplot as plt
 
     out = tmp_path / 'curves.png'
-    tool.plot(
-        tool.in_order(tool.read_runs(tmp_path, 'history.json'), []),
-        getattr(tool, value),
+    curves.plot(
+        PROTOCOL.in_order(read_runs(tmp_path, 'history.json')),
+        getattr(curves, value),
         'y',
         out,
     )
