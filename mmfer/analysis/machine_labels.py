@@ -210,7 +210,7 @@ def write_labels(
     ]
     if found.va is not None:
         names = [
-            osp.basename(info['img_path']) for info in dataset._infos_of(ids.tolist())
+            osp.basename(info['img_path']) for info in dataset.infos_of(ids.tolist())
         ]
         path = osp.join(out, 'va.txt')
         write_va_list(path, names, found.va)
