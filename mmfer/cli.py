@@ -21,6 +21,7 @@ from .compat import (
     use_cpu_processes,
 )
 from .engine import PreflightHook
+from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -57,6 +58,21 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
+def add_variant_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--noise`` and ``--clean``, see :mod:`mmfer.engine.variants`."""
+    parser.add_argument(
+        '--noise',
+        metavar='TYPE:RATE[:seedN]',
+        help='make training labels wrong, as symmetric:0.3 or pair:0.1:seed1; types '
+        f'are {", ".join(NOISE_TYPES)}; replaces the noise of the config',
+    )
+    parser.add_argument(
+        '--clean',
+        choices=list(CLEANING_HOOKS),
+        help='clean the labels before the training',
+    )
+
+
 def load_config(path: str, args: argparse.Namespace) -> Config:
     """Read a config and set the work dir and the launcher.
 
@@ -64,13 +80,13 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
     or ``work_dirs/<name of the config>``.
     """
     if not osp.isfile(path):
-        raise SystemExit(
-            f'{path}: there is no such config. The configs lie in '
-            'configs/<method>/; their names are '
-            '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
-        )
+        raise SystemExit(_no_config(path))
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(path)
+    try:
+        cfg = derive(cfg, getattr(args, 'noise', None), getattr(args, 'clean', None))
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     cfg.launcher = args.launcher
     if args.launcher != 'none' and get_device() == 'cpu':
         if args.launcher != 'pytorch':
@@ -94,8 +110,27 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
+        # The file name of the config, which --noise and --clean extend.
+        name = osp.basename(cfg.filename or path)
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(name)[0])
     return cfg
+
+
+def _no_config(path: str) -> str:
+    """Message for a config file that does not exist."""
+    line = replacement(path)
+    if line is not None:
+        name = osp.splitext(osp.basename(path))[0]
+        return (
+            f'{path}: this config is now a command line:\n    {line}\n'
+            'The training leaves the whole config in its work dir, as '
+            f'work_dirs/{name}/{name}.py, for the other tools.'
+        )
+    return (
+        f'{path}: there is no such config. The configs lie in '
+        'configs/<method>/; their names are '
+        '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
+    )
 
 
 def load_training_config(path: str, args: argparse.Namespace) -> Config:
