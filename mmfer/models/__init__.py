@@ -1,5 +1,6 @@
 from .backbones import CNN7, ResNetSmallStem
-from .classifier import FERClassifier, FERDataPreprocessor
+from .classifier import FERClassifier
+from .data_preprocessor import FERDataPreprocessor
 from .dual_network import DualNetwork
 from .heads import GaussianHead
 from .label_noise_model import LabelNoiseModel

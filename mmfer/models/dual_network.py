@@ -14,7 +14,7 @@ from mmfer.models.utils import full_precision, probe
 from mmfer.registry import MODELS
 from mmfer.utils.config import merge_options
 
-from .classifier import blank_images, build_data_preprocessor
+from .data_preprocessor import blank_images, build_data_preprocessor
 from .heads import least_confidence, stack_labels
 from .predictions import BatchPrediction
 from .pretrained import CheckedPretrained

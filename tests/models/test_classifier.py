@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from mmfer.models.classifier import accepts
+from mmfer.models.feature_sizes import accepts
 from mmfer.models.pretrained import check_pretrained
 from mmfer.registry import MODELS
 

@@ -19,7 +19,6 @@ from mmfer.models.protocols import (
     PredictsClasses,
     ScoresLabels,
 )
-from mmfer.models.utils import predicts_classes
 from mmfer.registry import MODELS
 
 
@@ -108,21 +107,6 @@ def test_columns_that_do_not_fit(head, message):
             dict(pred_score=torch.zeros(4, 3)),
             torch.zeros(4, dtype=torch.long),
         )
-
-
-def test_who_predicts_classes():
-    class ValuesHead(CEHead):
-        predicts_classes = False
-
-    class Silent(FERClassifier):
-        predicts_classes = True
-
-    model = classifier(ValuesHead(3, 32))
-    assert not predicts_classes(model)
-    assert predicts_classes(classifier(CEHead(3, 32)))
-    assert predicts_classes(torch.nn.Linear(2, 2))
-    model.__class__ = Silent
-    assert predicts_classes(model)
 
 
 def test_what_the_bases_offer():

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmfer.datasets import FERDataset
-from mmfer.models.classifier import blank_images
+from mmfer.models.data_preprocessor import blank_images
 from mmfer.models.predictions import predict_batch
 from mmfer.models.utils import predicts_classes
 
