@@ -87,9 +87,9 @@ def test_files_of_any_size_as_in_a_test_run(fer, faces, tmp_path):
 @pytest.mark.parametrize('shape', [(36, 36), (37, 40), (33, 50, 3), (30, 35)])
 def test_crops_are_those_of_the_pipeline(fer, shape):
     """The shorter way makes the same of them; also of too small ones."""
-    assert fer.window is not None
+    assert fer.preparation.window is not None
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    ready = fer.collate([fer.fit(image)])['inputs'][0]
+    ready = fer.preparation.collate([fer.preparation.fit(image)])['inputs'][0]
     expected = fer.pipeline(
         dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
     )
@@ -110,13 +110,15 @@ def without_resize(work_dir):
 def test_image_size_stands_in_for_a_resize(work_dir, shape):
     """Work dirs from before configs had one."""
     fer = FERInferencer(without_resize(work_dir), False, device='cpu')
-    assert fer.image_size == (36, 36) and fer.window is not None
+    assert fer.preparation.image_size == (36, 36) and fer.preparation.window is not None
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    ready = fer.collate([fer.fit(image)])['inputs'][0]
+    ready = fer.preparation.collate([fer.preparation.fit(image)])['inputs'][0]
     if min(shape[:2]) >= 36:
-        image = cv2.resize(image, fer.image_size[::-1], interpolation=cv2.INTER_AREA)
+        image = cv2.resize(
+            image, fer.preparation.image_size[::-1], interpolation=cv2.INTER_AREA
+        )
     else:
-        image = cv2.resize(image, fer.image_size[::-1])
+        image = cv2.resize(image, fer.preparation.image_size[::-1])
     expected = fer.pipeline(
         dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
     )
@@ -127,7 +129,7 @@ def test_image_size_stands_in_for_a_resize(work_dir, shape):
 def test_frames_may_come_in_the_same_memory(fer, faces, shorter, monkeypatch):
     """As cameras give them, who write each over the last."""
     if not shorter:
-        monkeypatch.setattr(fer, 'window', None)
+        monkeypatch.setattr(fer.preparation, 'window', None)
         monkeypatch.setattr(fer.pipeline, 'transforms', fer.pipeline.transforms[-1:])
     frame = np.empty_like(faces[0])
     ready = []
@@ -135,8 +137,10 @@ def test_frames_may_come_in_the_same_memory(fer, faces, shorter, monkeypatch):
         frame[:] = face
         ready.extend(fer.prepare(frame)[0])
     assert torch.equal(
-        fer.collate(ready)['inputs'],
-        fer.collate([fer.fit(face) for face in faces])['inputs'],
+        fer.preparation.collate(ready)['inputs'],
+        fer.preparation.collate([fer.preparation.fit(face) for face in faces])[
+            'inputs'
+        ],
     )
 
 
