@@ -436,9 +436,12 @@ def test_float32_within_autocast(shuffle):
     [
         (dict(mine_ratio=1.2), r'mine_ratio must lie in \[0, 1\], got 1.2'),
         (dict(mine_ratio=-0.1), r'mine_ratio must lie in \[0, 1\], got -0.1'),
-        (dict(mining='hard'), "no mining 'hard', only prose, similarity, dist"),
-        (dict(triplet_scope='batch'), "no triplet_scope 'batch', only mined"),
-        (dict(triplet_reduction='max'), "no triplet_reduction 'max', only mean"),
+        (dict(mining='hard'), "mining must be 'prose', 'similarity' or 'dist"),
+        (dict(triplet_scope='batch'), "ALUMHead: triplet_scope must be 'mined'"),
+        (
+            dict(triplet_reduction='max'),
+            "triplet_reduction must be 'mean' or 'sum', got",
+        ),
     ],
 )
 def test_bad_options(options, message):

@@ -201,7 +201,10 @@ def test_judgement_without_a_fit():
     scores = torch.rand(20, 2, 7).softmax(dim=2)
     labels = torch.arange(20) % 7
     given = scores[torch.arange(20), :, labels].mean(dim=1)
-    assert torch.allclose(model.score_labels(dict(network_scores=scores), labels)['noise_score'], 1 - given)
+    assert torch.allclose(
+        model.score_labels(dict(network_scores=scores), labels)['noise_score'],
+        1 - given,
+    )
     # With one of two, that one decides.
     model.noise_models[1].fit(torch.tensor(published()['mixture'][1]['scores']))
     table = model.score_labels(dict(network_scores=scores), labels)
@@ -221,8 +224,8 @@ def test_without_its_hook_it_does_not_train():
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(exchange='none'), 'no exchange'),
-        (dict(preset='code'), 'no preset'),
+        (dict(exchange='none'), "exchange must be 'swap', 'own' or 'mean', got 'none'"),
+        (dict(preset='code'), "preset must be 'default', .* got 'code'"),
         (dict(reduction='max'), 'reduction'),
         (dict(consistency_weight=-1.0), 'consistency_weight'),
     ],

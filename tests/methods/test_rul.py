@@ -196,8 +196,11 @@ def test_uncertainty_of_predictions():
 @pytest.mark.parametrize(
     'options,message',
     [
-        (dict(num_images=1), 'at least 2 images, got 1'),
-        (dict(variant='mix_labels'), "no variant 'mix_labels', only mix_feature"),
+        (dict(num_images=1), 'num_images must be a whole number of at least 2, got 1'),
+        (
+            dict(variant='mix_labels'),
+            "variant must be 'mix_feature', .* got 'mix_labels'",
+        ),
     ],
 )
 def test_bad_options(options, message):

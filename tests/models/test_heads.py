@@ -72,7 +72,9 @@ def test_soft_labels_are_refused():
 
 
 def test_unknown_uncertainty_is_named():
-    with pytest.raises(ValueError, match="'median', only arithmetic"):
+    with pytest.raises(
+        ValueError, match="uncertainty must be 'arithmetic', .* got 'median'"
+    ):
         GaussianHead(3, 4, uncertainty='median')
 
 

@@ -239,11 +239,11 @@ def test_state_holds_everything(options):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(agreement='margin'), 'no agreement'),
+        (dict(agreement='margin'), "agreement must be .* got 'margin'"),
         (dict(monotone='left'), 'monotone must be'),
         (dict(table_size=None), 'needs a table'),
         (dict(table_size=1), 'at least 2'),
-        (dict(margin=0.5), 'margin'),
+        (dict(margin=0.5), r'margin must lie in \[0, 0.5\), got 0.5'),
     ],
 )
 def test_bad_options(options, message):
