@@ -140,7 +140,7 @@ def check_image_size(size: Any) -> Optional[Tuple[int, int]]:
     if (
         not isinstance(pair, (list, tuple))
         or len(pair) != 2
-        or not all(is_whole(side) and side > 0 for side in pair)
+        or not all(is_whole(side) and int(side) > 0 for side in pair)
     ):
         raise invalid('', 'image_size', size, 'a number of pixels, or (height, width)')
     return int(pair[0]), int(pair[1])

@@ -1,3 +1,8 @@
+"""Parts of models that several methods share.
+
+The protocols that a method follows are in :mod:`mmfer.models.protocols`.
+"""
+
 from .backbones import CNN7, ResNetSmallStem
 from .classifier import FERClassifier
 from .data_preprocessor import FERDataPreprocessor

@@ -65,6 +65,8 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             option is out of range.
     """
 
+    network1: BaseClassifier
+    network2: BaseClassifier
     noise_models: Sequence[LabelNoiseModel]
 
     def __init__(

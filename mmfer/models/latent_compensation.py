@@ -1,4 +1,4 @@
-"""Latent uncertainty compensation in any backbone: ALUM Sec. 3.1, DSU.
+"""Latent uncertainty compensation in any backbone: ALUM Eq. 8, DSU (ICLR'22).
 
 During training the feature statistics of each channel are treated as
 Gaussian. Their spread over the batch is the uncertainty of the layer, and
@@ -71,7 +71,7 @@ class LatentCompensation(nn.Module):
         self._gates: Dict[tuple, bool] = {}
 
     def attach(self, backbone: nn.Module, example: Tensor) -> List[str]:
-        """Register forward hooks on layers of a backbone.
+        """Register forward hooks on layers of a backbone, ALUM Eq. 8.
 
         Args:
             backbone (nn.Module): Its state-dict keys stay as they are.

@@ -1,4 +1,4 @@
-"""Equations of latent uncertainty compensation: ALUM Eqs. 2 to 8.
+"""Equations of latent uncertainty compensation: ALUM Eqs. 2 to 7.
 
 ==================  ======================================================
 ALUM                function
@@ -6,13 +6,13 @@ ALUM                function
 Eqs. 2 and 3        :func:`channel_moments`: mean and std of each channel
 Eqs. 5 and 6        :func:`batch_std`: spread of a statistic over a batch
 Eq. 7, brackets     :func:`redraw_statistics`: perturbed mean and std
-Eqs. 7 and 8        :func:`channel_map`: scale and shift of each channel;
+Eq. 7               :func:`channel_map`: scale and shift of each channel;
                     :func:`compensate`: the compensated feature map
 ==================  ======================================================
 
-Eq. 4, the assumption that statistics are Gaussian, has no function. Where the
-paper leaves a choice, defaults follow the published code of DSU (Li et al.,
-ICLR'22).
+Eq. 4 has no function of its own. Eq. 8 applies Eq. 7 to all layers, see
+:meth:`~mmfer.models.LatentCompensation.attach`. Where the paper leaves a
+choice, defaults follow the published code of DSU (ICLR'22).
 """
 
 from typing import Any, NamedTuple, Optional, Tuple
@@ -181,7 +181,7 @@ def compensate(
     eps: float = 1e-6,
     unbiased: bool = True,
 ) -> Tensor:
-    """Compensate a feature map, ALUM Eqs. 7 and 8.
+    """Compensate a feature map, ALUM Eq. 7.
 
     Args:
         x (Tensor): Feature map (B, C, H, W), B >= 2 and H * W >= 2.

@@ -66,17 +66,13 @@ def test_branches_are_joined():
         as_map((vectors[0], torch.zeros(4, 5, 2)))
 
 
-def classifier(head, kind=FERClassifier):
-    model = dict(
-        backbone=dict(
-            type='ResNetSmallStem', depth=18, stem_channels=4, base_channels=4
-        ),
+def classifier(head):
+    return FERClassifier(
+        backbone=dict(type='CNN7'),
         neck=dict(type='FeaturePooling'),
         head=head,
+        data_preprocessor=dict(input_shape=(3, 32, 32)),
     )
-    if kind is FERClassifier:
-        model['data_preprocessor'] = dict(input_shape=(3, 32, 32), num_classes=3)
-    return kind(**model).eval()
 
 
 def test_who_predicts_classes():

@@ -3,9 +3,13 @@
 ===================  ========================================================
 paper                code
 ===================  ========================================================
-Eqs. 2 to 8          :mod:`mmfer.models.latent_statistics`, latent uncertainty
-                     compensation; put into a backbone by
-                     :class:`~mmfer.models.LatentCompensation`
+Eqs. 2 and 3         :func:`~mmfer.models.latent_statistics.channel_moments`:
+                     statistics of a channel
+Eqs. 5 and 6         :func:`~mmfer.models.latent_statistics.batch_std`: their
+                     spread over the batch
+Eq. 7                :func:`~mmfer.models.latent_statistics.compensate`:
+                     compensated features
+Eq. 8                :class:`~mmfer.models.LatentCompensation`: all layers
 Eq. 9                :class:`~mmfer.models.UncertaintyNeck`: mean and
                      log-variance of a Gaussian feature
 Eq. 10               :func:`mine_adversarial`: adversarial positive and

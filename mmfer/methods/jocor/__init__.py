@@ -4,10 +4,10 @@
 paper                code
 ===================  ========================================================
 Eqs. 1 and 5         :meth:`JoCoR.joint_loss`: joint loss, and its mean over
-                     the samples of smallest loss
+                     the samples with the smallest loss
 Eq. 4                :func:`~mmfer.methods.jocor.jocor.symmetric_kl`
-R(t)                 :meth:`~mmfer.models.SmallLossNetwork.start_epoch`: share
-                     of a batch that is discarded
+selection            :func:`~mmfer.models.small_loss.smallest`,
+                     :func:`~mmfer.models.small_loss.num_kept`
 ===================  ========================================================
 """
 

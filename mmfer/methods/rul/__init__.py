@@ -9,7 +9,7 @@ paper                code
 mean and variance    :class:`~mmfer.models.UncertaintyNeck`
 mixed feature        :func:`~mmfer.models.feature_mixing.scalar_weights`,
                      :func:`~mmfer.models.feature_mixing.mix`
-add-up loss          :func:`~mmfer.methods.rul.rul_head.mixed_feature_loss`
+loss                 :func:`~mmfer.methods.rul.rul_head.mixed_feature_loss`
 uncertainty          :meth:`~mmfer.models.uncertainty_neck.GaussianFeature.uncertainty`
 supplement B         :class:`~mmfer.engine.RelabelHook`: relabelling
 supplement G         :func:`~mmfer.methods.rul.rul_head.mixed_output_loss`,
