@@ -1,4 +1,4 @@
-"""A small training and its inferencer, for all tests of this folder."""
+"""Small training and its inferencer, for all tests of this folder."""
 
 import pytest
 from helpers import tiny_config, train
@@ -9,7 +9,7 @@ from mmfer.registry import DATASETS
 
 @pytest.fixture(scope='session')
 def work_dir(tmp_path_factory):
-    """A training as a user leaves it."""
+    """Work dir of a training."""
     folder = tmp_path_factory.mktemp('work_dir')
     train(tiny_config(folder))
     return folder

@@ -1,4 +1,4 @@
-"""Checkpoints and work dirs that do not fit are explained."""
+"""Errors about checkpoints and work dirs that do not fit."""
 
 import threading
 from functools import partial
@@ -53,14 +53,14 @@ def test_bad_checkpoints(work_dir, tmp_path):
 
 
 class Evil:
-    """Runs code when it is unpickled without care."""
+    """An object that runs code when it is unpickled."""
 
     def __reduce__(self):
         return (open, ('evil_ran', 'w'))
 
 
 def test_checkpoints_run_no_code(work_dir, tmp_path, monkeypatch):
-    """Neither files nor what is downloaded."""
+    """Neither local files nor downloads may run code."""
     monkeypatch.chdir(tmp_path)
     torch.save(dict(state_dict={}, meta=Evil()), 'evil.pth')
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))

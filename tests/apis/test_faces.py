@@ -1,4 +1,4 @@
-"""The face detector, and crops around its boxes."""
+"""Face detector, and crops around its boxes."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_detector_without_its_package(fer, monkeypatch):
 
 
 def test_large_photos_are_looked_at_smaller(monkeypatch):
-    """Boxes are in pixels of the photo all the same."""
+    """Boxes are in pixels of the photo, not of its reduced copy."""
     import sys
     from types import SimpleNamespace
 
@@ -29,7 +29,7 @@ def test_large_photos_are_looked_at_smaller(monkeypatch):
     class Stub:
         def run(self, image, enlarge):
             seen.append((image.shape, enlarge))
-            # Both ends inside.
+            # Boxes of dlib include their last row and column.
             return [Box(10, 20, 89, 99), Box(0, 5, 79, 84)], [1.5, 0.5], []
 
     monkeypatch.setitem(

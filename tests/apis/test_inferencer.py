@@ -1,4 +1,4 @@
-"""Three lines of Python give what the model says, whatever the image."""
+"""Three lines of Python return the predictions of a model for any image."""
 
 import itertools
 from functools import partial
@@ -26,7 +26,7 @@ def same(one, other):
 
 
 def test_what_a_test_run_says(fer, faces):
-    """The same as the model on what the data set's pipeline makes."""
+    """Results equal those of the model on samples of the data set."""
     dataset = DATASETS.build(fer.config.test_dataloader.dataset)
     with torch.no_grad():
         expected = fer.model.test_step(default_collate([dataset[i] for i in range(10)]))
@@ -45,7 +45,7 @@ def test_what_a_test_run_says(fer, faces):
 
 
 def test_files_of_any_size_as_in_a_test_run(fer, faces, tmp_path):
-    """The pipeline of the config brings them to one size, no other does."""
+    """Only the pipeline of the config resizes files."""
     prepared = []
     pipeline = Compose(fer.config.test_dataloader.dataset.pipeline)
     sizes = [(36, 36), (224, 224), (80, 97), (300, 64), (30, 20)]
@@ -79,7 +79,7 @@ def test_kinds_of_inputs(fer, faces, tmp_path):
     same(fer(str(tmp_path / '3.png')), expected[3:4])
     same(fer(faces[3]), expected[3:4])
     same(fer(np.repeat(faces[3][..., None], 3, axis=2)), expected[3:4])
-    # Half the size and back loses little.
+    # An enlarged copy, reduced again, gives the same.
     large = cv2.resize(faces[3], None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     same(fer(large), expected[3:4])
 
@@ -125,7 +125,7 @@ def test_pictures(fer, faces, tmp_path):
     names = sorted(p.name for p in (tmp_path / 'out').iterdir())
     assert names == ['00000_me.png', '00001_image.png']
     picture = cv2.imread(str(tmp_path / 'out/00000_me.png'))
-    # Enlarged, with words below.
+    # The image is enlarged, and words are below it.
     assert picture.shape[1] >= 320 and picture.shape[0] > picture.shape[1]
     below = picture[picture.shape[1] :]
     assert (below == 255).mean() > 0.5 and (below < 100).any()
@@ -155,7 +155,7 @@ def test_valence_and_arousal_alone(tmp_path):
 
 
 class Detector:
-    """Finds what it is told to."""
+    """A detector that returns given faces."""
 
     def __init__(self, *faces):
         self.faces = list(faces)
@@ -207,7 +207,7 @@ def test_bad_arguments(fer, faces, tmp_path):
     for batch_size in (0, -1, 2.5, True, '4', None):
         with pytest.raises(ValueError, match='batch_size must be'):
             fer(faces, batch_size=batch_size)
-        # When it is made, not at the first image.
+        # The error comes with the call, not with the first image.
         with pytest.raises(ValueError, match='batch_size must be'):
             fer.stream(faces, batch_size=batch_size)
     same(fer(faces, batch_size=np.int64(3)), fer(faces))
@@ -227,7 +227,7 @@ def test_bad_arguments(fer, faces, tmp_path):
 
 
 def test_thresholds_lie_where_uncertainties_do(fer, faces):
-    """Those that are learned may be larger than 1."""
+    """Learned uncertainties may be larger than 1."""
     assert not fer.bounded and FERInferencer('alum_tiny_ferplus').bounded
     for value in (0, -1.0, float('nan'), float('inf'), True, '0.5'):
         with pytest.raises(ValueError, match='must lie in .0, inf., got'):
@@ -362,7 +362,7 @@ def test_configs_that_are_no_classifiers(work_dir):
 
 
 def test_a_classifier_of_mmpretrain():
-    """Its uncertainty is one minus its confidence."""
+    """The uncertainty is one minus the confidence."""
     fer = FERInferencer('resnet18_8xb32_in1k', False, device='cpu')
     face = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
     (result,) = fer(face)

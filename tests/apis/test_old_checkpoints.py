@@ -20,7 +20,7 @@ DATA = Path(__file__).parents[1] / 'data/checkpoints_0.1'
 
 @pytest.fixture
 def old_work_dir(tmp_path):
-    """A function that restores the work dir of a method."""
+    """Return a function that restores the work dir of a method."""
 
     def restore(method):
         config = (DATA / f'{method}.py.txt').read_text()
@@ -45,7 +45,7 @@ def test_predictions_of_old_checkpoints(old_work_dir, method):
 
 
 def test_noise_models_of_old_checkpoints(old_work_dir):
-    """Fits travel as buffers; a resumed run weighs its samples by them."""
+    """Fits are stored as buffers, so that a resumed run has the same weights."""
     folder = old_work_dir('resup')
     model = FERInferencer(folder, device='cpu').model
     state = torch.load(folder / 'epoch_2.pth', weights_only=True)['state_dict']

@@ -11,7 +11,7 @@ from mmfer import FERInferencer
 
 @pytest.mark.parametrize('shape', [(36, 36), (37, 40), (33, 50, 3), (30, 35)])
 def test_crops_are_those_of_the_pipeline(fer, shape):
-    """The shorter way makes the same of them; also of too small ones."""
+    """The crop of a whole batch equals the pipeline, for small images as well."""
     assert fer.preparation.window is not None
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     ready = fer.preparation.collate([fer.preparation.fit(image)])['inputs'][0]
@@ -22,7 +22,7 @@ def test_crops_are_those_of_the_pipeline(fer, shape):
 
 
 def without_resize(work_dir):
-    """The config of a training whose pipelines leave sizes as they are."""
+    """Return the config of a training whose pipelines do not resize."""
     cfg = Config.fromfile(next(work_dir.glob('*.py')))
     pipeline = cfg.test_dataloader.dataset.pipeline
     cfg.test_dataloader.dataset.pipeline = [
@@ -33,7 +33,7 @@ def without_resize(work_dir):
 
 @pytest.mark.parametrize('shape', [(36, 36), (37, 40), (33, 50, 3), (30, 35)])
 def test_image_size_stands_in_for_a_resize(work_dir, shape):
-    """Work dirs from before configs had one."""
+    """Older work dirs have a config without a resize."""
     fer = FERInferencer(without_resize(work_dir), False, device='cpu')
     assert fer.preparation.image_size == (36, 36) and fer.preparation.window is not None
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -52,7 +52,7 @@ def test_image_size_stands_in_for_a_resize(work_dir, shape):
 
 @pytest.mark.parametrize('shorter', [True, False])
 def test_frames_may_come_in_the_same_memory(fer, faces, shorter, monkeypatch):
-    """As cameras give them, who write each over the last."""
+    """Cameras write each frame over the last one."""
     if not shorter:
         monkeypatch.setattr(fer.preparation, 'window', None)
         monkeypatch.setattr(fer.pipeline, 'transforms', fer.pipeline.transforms[-1:])

@@ -1,4 +1,4 @@
-"""RUL against loops, its published code and supplement G."""
+"""RUL against loops, the published code and supplement G."""
 
 import json
 import math
@@ -65,7 +65,7 @@ def cross_entropy(logits, label):
 
 
 def loop_group(mean, log_var, group, fc, variant):
-    """One way to put images together; ``group`` lists whom i is mixed with."""
+    """Compute the loss where ``group`` lists the partners of each image."""
     total = 0.0
     for i in range(B):
         members = [index[i] for index in group]

@@ -1,4 +1,4 @@
-"""Backbones and images are made to fit each other."""
+"""Backbones are built for the images, and images are changed to fit them."""
 
 import pytest
 import torch
@@ -124,7 +124,7 @@ def test_what_would_help_is_found_out():
 
 
 def test_a_module_that_fails_is_named():
-    """With the words of its error, whatever kind it is of."""
+    """The message quotes the error of the backbone, of any kind."""
     with pytest.raises(
         ValueError,
         match=(

@@ -10,7 +10,6 @@ from mmfer.models.latent_statistics import Moments
 from mmfer.registry import MODELS
 
 
-# -- attached to a backbone --------------------------------------------------
 def resnet():
     torch.manual_seed(0)
     return MODELS.build(dict(type='ResNet', depth=18, out_indices=(0, 1, 2, 3)))
@@ -46,7 +45,7 @@ def test_elements_that_are_no_maps_stay():
 
 
 class Network(nn.Module):
-    """Runs layers one after another; ``shared`` stands in two places."""
+    """A network that runs its layers one after another."""
 
     def __init__(self, **layers):
         super().__init__()
@@ -67,7 +66,7 @@ def conv(stride=1):
 
 
 def test_shared_modules_are_no_layers():
-    """A hook on them would act in every place where they stand."""
+    """A hook on a shared module would act in every place where it is used."""
     act = nn.ReLU()
     backbone = Network(
         stem=nn.Sequential(conv(2), act), middle=conv(2), last=conv(2), act=act
@@ -112,7 +111,7 @@ class Branches(nn.Module):
 
 @pytest.mark.parametrize('prob', [0.0, 1.0])
 def test_all_maps_of_a_layer_are_compensated(prob):
-    """As HRNet's stages have them, of which the last is used."""
+    """The stages of HRNet return several maps, of which the last is used."""
     backbone = Network(branches=Branches())
     images = torch.randn(4, 3, 8, 8)
     plain = backbone(images)
@@ -132,7 +131,7 @@ class Transposed(nn.Module):
 
 
 def test_channels_that_come_last_are_found():
-    """As in the blocks of a Segment Anything encoder."""
+    """The blocks of a Segment Anything encoder return (B, H, W, C)."""
     x = torch.randn(4, 3, 6, 6)
     usual, last = Network(a=nn.Identity()), Network(a=Transposed())
     for backbone in (usual, last):

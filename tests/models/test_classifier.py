@@ -57,9 +57,8 @@ BACKBONES = {
         64,
     ),
 }
-# By one override of a config whose images are larger. What mmpretrain's
-# other backbones need stands here; CSPNet is a base class, and SparseResNet
-# and SparseConvNeXt take masks beside images.
+# All other backbones of mmpretrain, with the options that they need. Left out are
+# CSPNet, a base class, and SparseResNet and SparseConvNeXt, which need masks.
 SLOW = {
     'swin_tiny': (dict(type='SwinTransformer', arch='tiny'), 224),
     'alexnet': (dict(type='AlexNet'), 64),
@@ -137,7 +136,7 @@ SLOW = {
     'vig': (dict(type='Vig', arch='tiny'), 224),
     'xcit': (dict(type='XCiT', img_size=64, embed_dims=64, depth=12, num_heads=4), 64),
 }
-# Parameters that these have, but do not use for the feature that is taken.
+# Parameters that do not affect the feature that the neck uses.
 UNUSED = dict(deit3='.ln2.', hrnet_w18='stage4.2.fuse_layers')
 
 
@@ -152,7 +151,7 @@ def test_any_backbone_trains(name):
     if name in BACKBONES:
         assert all(module.training for module in model.modules())
     assert len(model.latent_compensation.layers) > 1
-    # Four images: two of them make every batch-normalised mean +-1.
+    # Four images, because BatchNorm of two turns every mean into +1 or -1.
     count = 4 if size < 200 else 3
     images = torch.randn(count, 3, size, size)
     losses = model(images, samples(0, 1, 0, 1)[:count], mode='loss')
@@ -160,7 +159,7 @@ def test_any_backbone_trains(name):
     assert total.isfinite()
     total.backward()
     for key, parameter in model.named_parameters():
-        # Position embeddings of sines, first stages of some backbones.
+        # Fixed position embeddings, and frozen first stages of some backbones.
         if (
             name in SLOW
             and not parameter.requires_grad
@@ -198,7 +197,7 @@ def test_any_backbone_trains(name):
     ],
 )
 def test_one_override_of_a_config(backbone, layers, channels):
-    """On grey images of 44 px, which no stride of HRNet divides."""
+    """Grey images of 44 px, a size that no stride of HRNet divides."""
     cfg = Config.fromfile(f'{CONFIGS}/alum/alum_r18_synthfaces_noise30.py')
     cfg.merge_from_dict(dict(model=dict(backbone=dict(backbone, _delete_=True))))
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
@@ -228,7 +227,7 @@ def test_one_override_of_a_config(backbone, layers, channels):
     ],
 )
 def test_any_backbone_on_grey_images(name):
-    """As one override of a FERPlus or synthfaces config."""
+    """This is one override of a FERPlus or synthfaces config."""
     cfg, size = BACKBONES[name]
     if cfg['type'] == 'TIMMBackbone':
         pytest.importorskip('timm')

@@ -34,7 +34,7 @@ def build(backbone=None, shape=(3, 32, 32), method=ALUM, **options):
 
 
 def test_features_with_channels_in_another_place():
-    """An MLP-Mixer returns (B, C, L); pooled are the L places."""
+    """An MLP-Mixer returns (B, C, L); pooling averages over L."""
     cfg = dict(
         type='MlpMixer',
         img_size=32,
@@ -51,7 +51,7 @@ def test_features_with_channels_in_another_place():
 
 
 def test_branches_of_one_stage_are_joined():
-    """Class and distillation token; convolution and transformer."""
+    """Class and distillation token, or convolution and transformer."""
     arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
     model = build(
         dict(type='DistilledVisionTransformer', arch=arch, img_size=32), (3, 32, 32), CE
@@ -70,7 +70,7 @@ def test_sizes_are_those_a_config_could_give(method):
     if method is CE:
         explicit['head']['in_channels'] = 512
     else:
-        # 32 px after a stem of stride 2 and three strided stages
+        # A stem and three stages of stride 2 reduce 32 px to 2 px.
         explicit['neck'].update(in_channels=512, map_size=(2, 2))
         explicit['head']['in_channels'] = 64
     given = build(method={**method, **explicit})

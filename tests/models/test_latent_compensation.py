@@ -53,7 +53,7 @@ class Recomputing(nn.Module):
 
 
 def test_a_layer_that_is_run_again_finds_its_gate():
-    """As with with_cp=True of mmpretrain's backbones."""
+    """With with_cp=True, backbones of mmpretrain run layers again."""
     gradients, opened = {}, 0
     for recompute in (False, True):
         torch.manual_seed(0)
@@ -163,7 +163,7 @@ def test_closed_gate_trains_as_if_absent():
 
 
 def test_frozen_layers_are_left_alone():
-    """A stage that norm_eval or frozen_stages put in eval mode."""
+    """norm_eval or frozen_stages may put a stage into eval mode."""
     backbone = resnet()
     backbone.layer1.eval()
     seen = []

@@ -166,7 +166,7 @@ def test_dead_channels_stay_finite(stats):
     y = module(x)
     y.square().sum().backward()
     assert y.isfinite().all() and x.grad.isfinite().all()
-    # nothing spreads there but eps: the channel stays dead
+    # Only eps gives the channel a spread, so that it stays dead.
     assert y[:, 1].abs().max() < 0.1
 
 
@@ -216,7 +216,7 @@ def test_half_precision_keeps_dtype_and_close_to_float32(dtype):
     want.backward(cotangent.double())
     assert got.dtype == x.grad.dtype == dtype
     for a, b in ((got, want), (x.grad, exact.grad)):
-        # one rounding, at the end
+        # Only the end result is rounded.
         assert (a.double() - b).abs().max() <= torch.finfo(dtype).eps * b.abs().max()
 
 

@@ -1,4 +1,4 @@
-"""The two branches of RUL's code and what may be fed to them."""
+"""The two branches of RUL's code, and the features that they accept."""
 
 import math
 
@@ -124,7 +124,7 @@ def test_missing_sizes_are_explained(missing):
 
 
 def test_geometric_uncertainty_ignores_the_scale_of_dimensions():
-    """What Eq. 11 leaves free must not change the order of the images."""
+    """Scales that Eq. 11 does not train must not change the order of images."""
     torch.manual_seed(0)
     feature = GaussianFeature(*torch.randn(2, 9, 5))
     scaled = feature._replace(log_var=feature.log_var + 3 * torch.randn(5))
