@@ -1,29 +1,25 @@
-"""ALUM: adversarial data uncertainty modeling (Wei et al., ICCV'23).
+"""ALUM: adversarial data uncertainty modeling.
 
-===================  ========================================================
-paper                code
-===================  ========================================================
-Eqs. 2 and 3         :func:`~mmfer.models.latent_statistics.channel_moments`:
-                     statistics of a channel
-Eqs. 5 and 6         :func:`~mmfer.models.latent_statistics.batch_std`: their
-                     spread over the batch
-Eq. 7                :func:`~mmfer.models.latent_statistics.compensate`:
-                     compensated features
-Eq. 8                :class:`~mmfer.models.LatentCompensation`: all layers
-Eq. 9                :class:`~mmfer.models.UncertaintyNeck`: mean and
-                     log-variance of a Gaussian feature
-Eq. 10               :func:`mine_adversarial`: adversarial positive and
-                     negative of each image
-Sec. 3.3, p          :func:`~mmfer.methods.alum.mining.choose_anchors`: images
-                     whose partners are mined
-Eq. 11               :func:`~mmfer.models.feature_mixing.dimension_weights` and
-                     :func:`~mmfer.models.feature_mixing.mix`
-Eq. 12               :meth:`ALUMHead.loss`: sum of Eq. 13 and lambda times
-                     Eq. 14
-Eq. 13               :meth:`ALUMHead.classification_loss`
-Eq. 14               :func:`~mmfer.methods.alum.losses.triplet_hinge`, each
-                     summand; :meth:`ALUMHead.triplet_loss`, L_T
-===================  ========================================================
+Wei, Zhou, Li and Wu, ICCV 2023. Eqs. 2 to 8 regularise the trunk, the other
+equations are a neck and a head.
+
+=================  ================================  =================================
+In the paper       Function                          File
+=================  ================================  =================================
+Eqs. 2 and 3       ``channel_moments``               ``models/latent_statistics.py``
+Eqs. 5 and 6       ``batch_std``                     ``models/latent_statistics.py``
+Eq. 7              ``compensate``                    ``models/latent_statistics.py``
+Eq. 8, all layers  ``LatentCompensation.attach``     ``models/latent_compensation.py``
+Eq. 9              ``UncertaintyNeck``               ``models/uncertainty_neck.py``
+Eq. 10             ``mine_adversarial``              ``mining.py``
+Sec. 3.3, share p  ``choose_anchors``                ``mining.py``
+Eq. 11, weights    ``dimension_weights``             ``models/feature_mixing.py``
+Eq. 11, mixture    ``mix``                           ``models/feature_mixing.py``
+Eq. 12             ``ALUMHead.loss``                 ``alum_head.py``
+Eq. 13             ``ALUMHead.classification_loss``  ``alum_head.py``
+Eq. 14, summand    ``triplet_hinge``                 ``losses.py``
+Eq. 14, L_T        ``ALUMHead.triplet_loss``         ``alum_head.py``
+=================  ================================  =================================
 
 Where the paper says nothing, the code follows the published code of RUL and
 of DSU.

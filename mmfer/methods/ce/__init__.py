@@ -1,12 +1,12 @@
 """Plain cross-entropy, the baseline of every table.
 
-===================  ========================================================
-quantity             code
-===================  ========================================================
-cross-entropy        mmpretrain's ``LinearClsHead``
-uncertainty          :func:`~mmfer.models.heads.least_confidence`: one minus
-                     the largest probability
-===================  ========================================================
+The loss is that of mmpretrain's ``LinearClsHead``.
+
+============  ====================  ===================
+Quantity      Function              File
+============  ====================  ===================
+uncertainty   ``least_confidence``  ``models/heads.py``
+============  ====================  ===================
 """
 
 from .ce_head import CEHead

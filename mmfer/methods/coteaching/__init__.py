@@ -1,15 +1,15 @@
-"""Co-teaching (Han et al., NeurIPS'18).
+"""Co-teaching: each network selects samples for the other.
 
-===================  ========================================================
-paper, Algorithm 1   code
-===================  ========================================================
-lines 5 to 8         :meth:`CoTeaching.joint_loss`: each network learns from
-                     the samples that the other one selects by
-                     :func:`~mmfer.models.small_loss.smallest`
-line 10, R(T)        :func:`~mmfer.models.small_loss.ramp`, in
-                     :meth:`~mmfer.models.SmallLossNetwork.start_epoch`: share
-                     of a batch that is discarded
-===================  ========================================================
+Han et al., Co-teaching: Robust Training of Deep Neural Networks with Extremely
+Noisy Labels, NeurIPS 2018.
+
+==========================  =========================  ========================
+In the paper                Function                   File
+==========================  =========================  ========================
+Algorithm 1, lines 5 to 8   ``CoTeaching.joint_loss``  ``coteaching.py``
+smallest loss               ``smallest``               ``models/small_loss.py``
+Algorithm 1, line 10, R(T)  ``ramp``                   ``models/small_loss.py``
+==========================  =========================  ========================
 """
 
 from .coteaching import CoTeaching

@@ -1,14 +1,15 @@
-"""JoCoR: combating noisy labels by agreement (Wei et al., CVPR'20).
+"""JoCoR: joint training with co-regularisation.
 
-===================  ========================================================
-paper                code
-===================  ========================================================
-Eqs. 1 and 5         :meth:`JoCoR.joint_loss`: joint loss, and its mean over
-                     the samples with the smallest loss
-Eq. 4                :func:`~mmfer.methods.jocor.jocor.symmetric_kl`
-selection            :func:`~mmfer.models.small_loss.smallest`,
-                     :func:`~mmfer.models.small_loss.num_kept`
-===================  ========================================================
+Wei et al., Combating Noisy Labels by Agreement, CVPR 2020.
+
+=============  ====================  ========================
+In the paper   Function              File
+=============  ====================  ========================
+Eqs. 1 and 5   ``JoCoR.joint_loss``  ``jocor.py``
+Eq. 4          ``symmetric_kl``      ``jocor.py``
+smallest loss  ``smallest``          ``models/small_loss.py``
+R(t)           ``ramp``              ``models/small_loss.py``
+=============  ====================  ========================
 """
 
 from .jocor import JoCoR

@@ -1,26 +1,23 @@
-"""ReSup: reliable label noise suppression (arXiv 2305.17895).
+"""ReSup: reliable label noise suppression.
 
-===================  ========================================================
-paper                code
-===================  ========================================================
-Eq. 2                :func:`~mmfer.models.label_noise_model.similarity` of a
-                     prediction and a label
-Eq. 3                :meth:`BetaMixture.density
-                     <mmfer.models.mixtures.TwoComponentMixture.density>`
-Eq. 4                :meth:`BetaMixture.log_component_density
-                     <mmfer.models.BetaMixture.log_component_density>`
-Eq. 5                :meth:`BetaMixture.posterior
-                     <mmfer.models.mixtures.TwoComponentMixture.posterior>`;
-                     looked up in a table by :class:`~mmfer.models.LabelNoiseModel`
-Sec. 3.3             :func:`~mmfer.methods.resup.losses.exchange_weights`:
-                     which network's weights apply to which loss
-Eq. 6                :meth:`ReSup.joint_loss`
-Eq. 7                :func:`~mmfer.methods.resup.losses.weighted_cross_entropy`
-Eq. 8                :func:`~mmfer.methods.resup.losses.consistency`
-===================  ========================================================
+Zhang, Lu, Yan, Huang, Ji and Gu, arXiv 2305.17895.
 
-Text and published code differ; ``PRESETS`` in
-:mod:`~mmfer.methods.resup.resup` has both.
+=================  =================================  ===============================
+In the paper       Function                           File
+=================  =================================  ===============================
+Eq. 2              ``similarity``                     ``models/label_noise_model.py``
+Eq. 3              ``TwoComponentMixture.density``    ``models/mixtures.py``
+Eq. 4              ``BetaMixture``                    ``models/mixtures.py``
+Eq. 5              ``TwoComponentMixture.posterior``  ``models/mixtures.py``
+Eq. 5, by a table  ``LabelNoiseModel.weigh``          ``models/label_noise_model.py``
+Sec. 3.3           ``exchange_weights``               ``losses.py``
+Eq. 6              ``ReSup.joint_loss``               ``resup.py``
+Eq. 7              ``weighted_cross_entropy``         ``losses.py``
+Eq. 8              ``consistency``                    ``losses.py``
+=================  =================================  ===============================
+
+The text of the paper and the published code differ. ``PRESETS`` in
+``resup.py`` has the options of both.
 """
 
 from .resup import ReSup

@@ -1,21 +1,22 @@
-"""RUL: relative uncertainty learning (Zhang, Wang and Deng, NeurIPS'21).
+"""RUL: relative uncertainty learning.
 
-The equations are those of the published code, sections those of the
-supplement.
+Zhang, Wang and Deng, Relative Uncertainty Learning for Facial Expression
+Recognition, NeurIPS 2021. The equations are those of the published code.
 
-===================  ========================================================
-paper                code
-===================  ========================================================
-mean and variance    :class:`~mmfer.models.UncertaintyNeck`
-mixed feature        :func:`~mmfer.models.feature_mixing.scalar_weights`,
-                     :func:`~mmfer.models.feature_mixing.mix`
-loss                 :func:`~mmfer.methods.rul.rul_head.mixed_feature_loss`
-uncertainty          :meth:`~mmfer.models.uncertainty_neck.GaussianFeature.uncertainty`
-supplement B         :class:`~mmfer.engine.RelabelHook`: relabelling
-supplement G         :func:`~mmfer.methods.rul.rul_head.mixed_output_loss`,
-                     :func:`~mmfer.methods.rul.rul_head.loss_attention_loss`
-several images       ``num_images`` and ``pairwise`` of :class:`RULHead`
-===================  ========================================================
+====================  ===============================  ==============================
+In the paper          Function                         File
+====================  ===============================  ==============================
+mean and variance     ``UncertaintyNeck``              ``models/uncertainty_neck.py``
+uncertainty           ``GaussianFeature.uncertainty``  ``models/uncertainty_neck.py``
+mixing weights        ``scalar_weights``               ``models/feature_mixing.py``
+mixed feature         ``mix``                          ``models/feature_mixing.py``
+loss                  ``mixed_feature_loss``           ``rul_head.py``
+Sec. B of supplement  ``RelabelHook``                  ``engine/hooks/relabel.py``
+Sec. G, mix output    ``mixed_output_loss``            ``rul_head.py``
+Sec. G, attention     ``loss_attention_loss``          ``rul_head.py``
+====================  ===============================  ==============================
+
+Options of :class:`RULHead` mix more than two images, all at once or in pairs.
 """
 
 from .rul_head import RULHead
