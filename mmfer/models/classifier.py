@@ -1,6 +1,6 @@
 """Image classifier whose neck and head fit any backbone."""
 
-from typing import Any, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 import torch
 import torch.nn as nn
@@ -13,6 +13,7 @@ from mmfer.registry import MODELS
 from .backbone_fitting import build_backbone, fit_images, takes_channels
 from .data_preprocessor import blank_images, build_data_preprocessor, check_shape
 from .feature_sizes import feature_channels, fill_num_classes, fill_sizes
+from .predictions import predict_batch
 from .pretrained import CheckedPretrained
 from .utils import probe
 
@@ -115,6 +116,13 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return super().extract_feat(inputs, stage)
+
+    def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
+        """Return the predictions of the head for prepared images.
+
+        See :class:`~mmfer.models.protocols.PredictsBatch`.
+        """
+        return predict_batch(self, inputs)
 
     def init_weights(self) -> None:
         """Initialise; raise if pretrained weights are absent or do not fit.

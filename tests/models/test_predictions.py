@@ -62,6 +62,7 @@ def test_what_a_subclass_predicts_counts():
     ).eval()
     images = torch.randn(2, 3, 32, 32)
     assert predict_batch(model, images)['uncertainty'].tolist() == [7, 7]
+    assert model.predict_batch(images)['uncertainty'].tolist() == [7, 7]
     model.head = CEHead(3, 512)
     assert (predict_batch(model, images)['uncertainty'] < 1).all()
 

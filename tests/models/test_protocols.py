@@ -117,7 +117,10 @@ def test_what_the_bases_offer():
     assert not isinstance(model, PredictsClasses)
     for protocol, offered in (
         (Head, head),
+        (Classifier, FERClassifier),
+        (PredictsBatch, FERClassifier),
         (Classifier, DualNetwork),
+        (PredictsBatch, DualNetwork),
         (ScoresLabels, DualNetwork),
         (FollowsEpochs, DualNetwork),
     ):
