@@ -36,7 +36,7 @@ ZOO = 'https://download.openmmlab.com/mmclassification/v0/'
 MOBILENET = f'{ZOO}mobilenet_v2/mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth'
 VGG16 = f'{ZOO}vgg/vgg16_batch256_imagenet_20210208-db26f1a5.pth'
 IMAGENET, IMAGENET50 = 'torchvision://resnet18', 'torchvision://resnet50'
-# Weights from which the networks of each paper start; the first row that matches counts.
+# Weights from which the networks of each paper start; the first match counts.
 SOURCES = (
     # ReSup Sec. 4.2: one network starts from faces, one from ImageNet.
     (r'(gaave_)?(resup|coteaching|jocor)_r18_(rafdb|affectnet)', [FACES, IMAGENET]),
