@@ -190,7 +190,7 @@ def test_scores_and_logits_measure_alike(agreement):
     from_logits = model.measure(list(logits.log_softmax(2)), labels)
     from_scores = model.measure_scores(logits.softmax(2).transpose(0, 1), labels)
     assert torch.allclose(from_logits, from_scores, atol=1e-5)
-    # float32 softmax reaches zero
+    # A softmax in float32 can be exactly zero.
     sure = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     assert model.measure_scores(sure, torch.tensor([0])).isfinite().all()
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmfer.datasets import FERDataset
-from mmfer.models.classifier import blank_images
+from mmfer.datasets.transforms.resizing import is_resizer
+from mmfer.models.data_preprocessor import blank_images
 from mmfer.models.predictions import predict_batch
 from mmfer.models.utils import predicts_classes
 
@@ -231,7 +232,7 @@ def prepared_images(dataset: Any) -> List[PreparedImage]:
 def resizes(dataset: Any) -> bool:
     """Return whether every pipeline in a data set has a step that resizes."""
     return all(
-        any('Resize' in type(step).__name__ for step in part.pipeline.transforms)
+        any(is_resizer(step) for step in part.pipeline.transforms)
         for part in image_datasets(dataset)
     )
 
