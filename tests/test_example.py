@@ -1,0 +1,50 @@
+"""The worked example of docs/extending.md does what the page says."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import ROOT, tiny_config, train
+
+EXAMPLE = Path(ROOT) / 'projects/example'
+CONFIG = '../projects/example/bootstrapping_r18_synthfaces_noise30'
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Module of the example, imported as its config does."""
+    monkeypatch.syspath_prepend(ROOT)
+    from projects.example import bootstrapping
+
+    return bootstrapping
+
+
+def test_is_short():
+    assert len((EXAMPLE / 'bootstrapping.py').read_text().splitlines()) < 60
+
+
+def test_loss_is_that_of_a_loop(example):
+    logits = torch.randn(5, 3, dtype=torch.float64)
+    labels = torch.tensor([0, 2, 1, 1, 0])
+    expected = 0.0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        total = sum(math.exp(x) for x in row)
+        for k, x in enumerate(row):
+            q = math.exp(x) / total
+            expected -= (0.8 * (k == label) + 0.2 * q) * math.log(q) / 5
+    loss = example.bootstrapping_loss(logits, labels, beta=0.8)
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_trains(example, tmp_path):
+    cfg = tiny_config(tmp_path, CONFIG, train_cfg__max_epochs=1)
+    runner = train(cfg)
+    assert type(runner.model.head) is example.BootstrappingHead
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert {'accuracy/top1', 'rejection/uncertainty_10'} <= set(summary['metrics'])
+    with open(tmp_path / 'sample_scores.csv') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 96 and all(0 <= float(r['noise_score']) <= 1 for r in rows)
