@@ -1,13 +1,16 @@
-"""The worked example of docs/extending.md does what the page says."""
+"""The examples of docs/extending.md do what the page says."""
 
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import ROOT, tiny_config, train
+from PIL import Image
 
 EXAMPLE = Path(ROOT) / 'projects/example'
 CONFIG = '../projects/example/bootstrapping_r18_synthfaces_noise30'
@@ -48,3 +51,34 @@ def test_trains(example, tmp_path):
     with open(tmp_path / 'sample_scores.csv') as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 96 and all(0 <= float(r['noise_score']) <= 1 for r in rows)
+
+
+@pytest.fixture(scope='module')
+def page():
+    """What the Python blocks of the page define, by name."""
+    text = (Path(ROOT) / 'docs/extending.md').read_text()
+    names: dict = {}
+    for block in re.findall(r'^```python\n(.*?)^```', text, re.MULTILINE | re.DOTALL):
+        if '--8<--' not in block:
+            exec(block, names)
+    return names
+
+
+def test_data_set(page, tmp_path):
+    for name in ('a', 'b'):
+        Image.fromarray(np.full((8, 8), 100, np.uint8)).save(tmp_path / f'{name}.png')
+    (tmp_path / 'list.txt').write_text('a.png 1\nb.png 0\n')
+    dataset = page['TwoMoods'](data_root=str(tmp_path), ann_file='list.txt')
+    assert len(dataset) == 2 and dataset.CLASSES == ('calm', 'glad')
+    assert [dataset.get_data_info(i)['gt_label'] for i in range(2)] == [1, 0]
+
+
+def test_noise(page):
+    given = np.arange(100) % 5
+    noise = page['AttractorNoise'](rate=0.5, target=2, seed=1)
+    noisy = noise(given, 5)
+    # Half of all labels, of which a fifth had this class before.
+    assert 35 <= (noisy != given).sum() <= 45
+    assert (noisy[noisy != given] == 2).all()
+    assert (noise(given, 5) == noisy).all()
+    assert noise.manifest(given, noisy)['parameters'] == dict(rate=0.5, target=2)

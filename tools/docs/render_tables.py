@@ -92,9 +92,12 @@ def render(rows: List[Dict[str, str]], spec: str) -> str:
             rows = [row for row in rows if row[name] == value]
         else:
             columns[header] = template.strip()
-    cells = [list(columns), ['---'] * len(columns)]
-    cells += [[fill(template, row) for template in columns.values()] for row in rows]
-    return ''.join(f'| {" | ".join(line)} |\n'.replace('|  |', '| |') for line in cells)
+    lines = [list(columns)]
+    lines += [[fill(template, row) for template in columns.values()] for row in rows]
+    text = ['| ' + ' | '.join(line) + ' |\n' for line in lines]
+    text.insert(1, '|' + '---|' * len(columns) + '\n')
+    # An empty cell is one space wide.
+    return re.sub('(?<=[|]) +(?=[|])', ' ', ''.join(text))
 
 
 def update(text: str, results: Path) -> str:
