@@ -6,8 +6,14 @@ without a prefix, at any depth of a config, once ``default_scope='mmfer'``.
 builds first would otherwise look into a parent that nobody has filled yet.
 """
 
+from typing import Dict, Optional
+
 from mmengine.registry import DefaultScope, Registry
 from mmpretrain import registry as parents
+
+# Registered names that have changed: old name -> new name. A config with the
+# old name gets an error that tells the new one.
+RENAMED: Dict[str, str] = {'PeakHook': 'BestEpochHook'}
 
 
 class ChildRegistry(Registry):
@@ -21,6 +27,20 @@ class ChildRegistry(Registry):
 
     # Scopes that know less than ours.
     ANCESTORS = ('mmpretrain', 'mmengine')
+
+    def get(self, key: str) -> Optional[type]:
+        """Return the class that is registered as ``key``.
+
+        Raises:
+            KeyError: ``key`` is an old name, see :data:`RENAMED`.
+        """
+        new = RENAMED.get(key.rpartition('.')[2]) if isinstance(key, str) else None
+        # A class of the user may have the name that ours had.
+        if new and key.rpartition('.')[2] not in self._module_dict:
+            raise KeyError(
+                f'{key} is now called {new}. Change the name in the config that has it.'
+            )
+        return super().get(key)
 
     def build(self, cfg, *args, **kwargs):
         """See mmengine's ``Registry.build``."""

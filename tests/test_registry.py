@@ -37,6 +37,32 @@ def test_names_resolve_unprefixed(node, name):
     assert getattr(registry, node).get(name) is not None
 
 
+@pytest.mark.parametrize('old, new', registry.RENAMED.items())
+@pytest.mark.parametrize('scope', ['', 'mmfer.'])
+def test_old_names_tell_the_new_one(old, new, scope):
+    owners = [
+        getattr(registry, node)
+        for node in parents.__all__
+        if new in getattr(registry, node).module_dict
+    ]
+    assert owners, f'{new} is registered nowhere'
+    for node in owners:
+        for build in (node.build, node.parent.build)[: 2 if scope else 1]:
+            with pytest.raises(KeyError, match=f'{old} is now called {new}'):
+                build(dict(type=scope + old))
+
+
+def test_a_class_of_the_user_may_have_an_old_name():
+    class PeakHook:
+        pass
+
+    try:
+        registry.HOOKS.register_module(module=PeakHook)
+        assert isinstance(registry.HOOKS.build(dict(type='PeakHook')), PeakHook)
+    finally:
+        registry.HOOKS._module_dict.pop('PeakHook', None)
+
+
 def test_building_does_not_warn():
     with DefaultScope.overwrite_default_scope('mmfer'), warnings.catch_warnings():
         warnings.simplefilter('error')
