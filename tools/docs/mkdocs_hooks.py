@@ -26,10 +26,28 @@ def methods() -> List[str]:
 
 
 def packages() -> List[str]:
-    """Return the names of all packages and modules of the API reference."""
-    found = [path.parent.name for path in ROOT.glob('mmfer/*/__init__.py')]
-    found += [path.stem for path in ROOT.glob('mmfer/*.py')]
-    return sorted(set(found) - {'methods', '__init__', 'version'})
+    """Return the packages and top-level modules that have a page, as dotted names."""
+    found = [path.parent for path in ROOT.glob('mmfer/*/**/__init__.py')]
+    found += [path for path in ROOT.glob('mmfer/*.py') if path.stem != '__init__']
+    names = ['.'.join(path.relative_to(ROOT).with_suffix('').parts) for path in found]
+    skipped = ('mmfer.methods', 'mmfer.version')
+    return sorted(name for name in names if not name.startswith(skipped))
+
+
+def reference(name: str) -> str:
+    """Return the reference of a package: its own words, then each of its modules.
+
+    Args:
+        name (str): Dotted name of a package or a module.
+    """
+    folder = ROOT.joinpath(*name.split('.'))
+    if not folder.is_dir():
+        return f'::: {name}\n'
+    text = f'::: {name}\n    options:\n      members: false\n'
+    for path in sorted(folder.glob('*.py')):
+        if path.stem != '__init__':
+            text += f'\n## {path.stem}\n\n::: {name}.{path.stem}\n'
+    return text
 
 
 def sources() -> Dict[str, str]:
@@ -47,7 +65,7 @@ def on_config(config):
             if 'methods/index.md' in pages:
                 pages += [f'methods/{name}.md' for name in methods()]
             if 'api/index.md' in pages:
-                pages += [{name: f'api/{name}.md'} for name in packages()]
+                pages += [{n.split('.', 1)[1]: f'api/{n}.md'} for n in packages()]
     return config
 
 
@@ -57,10 +75,11 @@ def on_files(files, config):
         text = (ROOT / source).read_text(encoding='utf-8')
         method = Path(page).stem
         if (ROOT / 'mmfer/methods' / method / '__init__.py').is_file():
-            text += f'\n## API\n\n::: mmfer.methods.{method}\n'
+            modules = reference(f'mmfer.methods.{method}').replace('\n## ', '\n### ')
+            text += f'\n## API\n\n{modules}'
         files.append(File.generated(config, page, content=text))
     for name in packages():
-        text = f'# mmfer.{name}\n\n::: mmfer.{name}\n'
+        text = f'# {name}\n\n{reference(name)}'
         files.append(File.generated(config, f'api/{name}.md', content=text))
     return files
 
