@@ -11,12 +11,16 @@ import re
 from pathlib import Path
 from typing import Dict, List
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
 # Pages outside of docs/, by their address in the documentation.
 COPIED = {'contributing.md': 'CONTRIBUTING.md', 'changelog.md': 'CHANGELOG.md'}
 LINK = re.compile(r'(?P<text>!?\[[^]]*\])\((?P<target>[^)\s]+)\)')
+LOADED = re.compile(
+    r'<(?:script|img|link|iframe)\b[^>]*?\b(?:src|href)="(?:https?:)?//[^"]*"'
+)
 FENCE = re.compile(r'^(```.*?^```)', re.MULTILINE | re.DOTALL)
 
 
@@ -115,3 +119,14 @@ def on_page_markdown(markdown, page, config, files):
     parts = FENCE.split(markdown)
     parts[::2] = [LINK.sub(redirect, part) for part in parts[::2]]
     return ''.join(parts)
+
+
+def on_post_page(output, page, config):
+    """Refuse a page that loads a script, a font or an image from another site."""
+    found = LOADED.search(output)
+    if found is not None and 'rel="canonical"' not in found[0]:
+        raise PluginError(
+            f'{page.file.src_uri} loads {found[0]}, but the pages must work without '
+            'a network: put the file into docs/ or turn the option off.'
+        )
+    return output
