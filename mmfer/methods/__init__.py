@@ -1,21 +1,8 @@
-from .alum import ALUMHead
-from .ce import CEHead
-from .coteaching import CoTeaching
-from .gaave import GAAVE, PGD, GAAVEHook
-from .jocor import JoCoR
-from .jointgan import JointGAN
-from .resup import ReSup
-from .rul import RULHead
+"""One folder per published method; importing this package registers all of them."""
 
-__all__ = [
-    'ALUMHead',
-    'CEHead',
-    'CoTeaching',
-    'GAAVE',
-    'GAAVEHook',
-    'JoCoR',
-    'JointGAN',
-    'PGD',
-    'RULHead',
-    'ReSup',
-]
+import importlib
+import pkgutil
+
+# A new method is found by its folder, so that no list has to name it.
+for _method in pkgutil.iter_modules(__path__):
+    importlib.import_module(f'{__name__}.{_method.name}')
