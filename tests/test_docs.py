@@ -73,10 +73,10 @@ def test_tables_are_up_to_date():
 def test_table_is_rendered(tmp_path):
     tool = load_tool('docs/render_tables.py')
     (tmp_path / 'a.csv').write_text(
-        'm,x,s,group\nA,1.5,0.25,1\nB,2,,1\nC,,1,1\nD,9,9,2\n'
+        'm,x,s,group\nA,1.5,0.25,1\nB,2,,1\nC,,1,3\nD,9,9,2\n'
     )
     page = (
-        'Text.\n\n<!-- table: a.csv\nwhere: group=1\nmethod: [{m}](to/{m}.md)\n'
+        'Text.\n\n<!-- table: a.csv\nwhere: group=1,3\nmethod: [{m}](to/{m}.md)\n'
         'x: {x:.2f}[ ± {s:.2f}]\n-->\n\nold\n\n<!-- /table -->\nMore.\n'
     )
     new = tool.update(page, tmp_path)

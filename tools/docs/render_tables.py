@@ -12,7 +12,7 @@ comment names a CSV file and gives a format string for each column::
     <!-- /table -->
 
 A part in brackets is left out if one of its fields is empty, a cell stays empty
-if any other field is. ``where: group=main`` before the columns selects rows.
+if any other field is. ``where: method=ce,rul`` before the columns selects rows.
 """
 
 import argparse
@@ -81,21 +81,21 @@ def render(rows: List[Dict[str, str]], spec: str) -> str:
 
     Args:
         rows (list[dict[str, str]]): Rows of the CSV file.
-        spec (str): Lines ``header: format string``; ``where: column=value``
-            selects rows.
+        spec (str): Lines ``header: format string``; ``where:
+            column=value,value`` selects rows.
     """
-    columns: Dict[str, str] = {}
+    headers, templates = [], []
     for line in spec.splitlines():
         header, _, template = line.partition(':')
         if header == 'where':
             name, _, value = template.strip().partition('=')
-            rows = [row for row in rows if row[name] == value]
+            rows = [row for row in rows if row[name] in value.split(',')]
         else:
-            columns[header] = template.strip()
-    lines = [list(columns)]
-    lines += [[fill(template, row) for template in columns.values()] for row in rows]
+            headers.append(header)
+            templates.append(template.strip())
+    lines = [headers, *([fill(part, row) for part in templates] for row in rows)]
     text = ['| ' + ' | '.join(line) + ' |\n' for line in lines]
-    text.insert(1, '|' + '---|' * len(columns) + '\n')
+    text.insert(1, '|' + '---|' * len(headers) + '\n')
     # An empty cell is one space wide.
     return re.sub('(?<=[|]) +(?=[|])', ' ', ''.join(text))
 
