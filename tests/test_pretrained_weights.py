@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import get_torchvision_models
 from mmpretrain.models import VGG, MobileNetV2
 
-from mmfer.engine.training import classifier_config
+from mmfer.engine.classifier_config import classifier_config
 from mmfer.methods.gaave import GAAVE
 from mmfer.models.pretrained import check_pretrained
 from mmfer.registry import MODELS

@@ -58,7 +58,7 @@ from mmpretrain.structures import DataSample
 from torch.profiler import ProfilerActivity, profile
 
 from mmfer.compat import keep_freed_memory
-from mmfer.engine.hooks.noise_model import merge_by_sample
+from mmfer.engine.scoring import merge_by_id
 from mmfer.models import DualNetwork
 from mmfer.registry import MODELS
 from mmfer.utils.devices import add_device_argument, synchronize
@@ -219,7 +219,7 @@ def resup_shares(
         model.clean_probability(model.measure(list(log_prob), labels))
 
     def refit():
-        merged = merge_by_sample([(ids, agreements)])[1]
+        merged = merge_by_id(ids, agreements, axis=1)[1]
         model.fit_noise_models(torch.from_numpy(merged))
 
     epoch = step * samples / batch_size
