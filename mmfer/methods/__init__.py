@@ -1,8 +1,14 @@
-"""One folder per published method; importing this package registers all of them."""
+"""Published methods, one folder for each.
+
+Importing this package imports every folder in it, so that its classes are
+registered. A new method needs no entry here.
+"""
 
 import importlib
 import pkgutil
 
-# A new method is found by its folder, so that no list has to name it.
-for _method in pkgutil.iter_modules(__path__):
-    importlib.import_module(f'{__name__}.{_method.name}')
+# Names of the methods, in alphabetical order.
+METHODS = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+for _name in METHODS:
+    importlib.import_module(f'{__name__}.{_name}')
