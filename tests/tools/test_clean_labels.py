@@ -19,6 +19,7 @@ def run(monkeypatch, tmp_path, *options, hook=True):
     cfg = tiny_config(
         None,
         'ce/ce_r18_synthfaces_noise30',
+        train_cfg__max_epochs=2,
         train_dataloader__batch_size=8,
         optim_wrapper__optimizer__lr=5e-3,
     )
@@ -77,7 +78,13 @@ def test_what_it_writes(cleaned):
 def test_training_on_its_decisions_is_that_of_the_hook(cleaned, tmp_path):
     folder, _ = cleaned
     table = folder / 'out/sample_scores.csv'
-    options = dict(train_dataloader__batch_size=8, optim_wrapper__optimizer__lr=5e-3)
+    decisions = {row['decision'] for row in read_table(table)}
+    assert decisions == {'keep', 'relabel', 'drop'}
+    options = dict(
+        train_cfg__max_epochs=2,
+        train_dataloader__batch_size=8,
+        optim_wrapper__optimizer__lr=5e-3,
+    )
     with_table = tiny_config(
         tmp_path / 'a',
         'ce/ce_r18_synthfaces_noise30',

@@ -1,12 +1,9 @@
 """Labels of a model, from its checkpoint to a training on them."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
-from helpers import CONFIGS, ROOT, call_tool
+from helpers import CONFIGS, call_tool
 from made_data import make_affectnet, make_rafdb
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -17,7 +14,6 @@ from mmfer.datasets.rafdb import EMOTIONS as RAFDB
 from mmfer.registry import DATASETS, MODELS
 
 TOOL = 'machine_labels.py'
-PATH = f'{ROOT}/tools/{TOOL}'
 
 
 @pytest.fixture(scope='module')
@@ -46,20 +42,12 @@ def model(tmp_path_factory):
     return folder, cfg, network.eval()
 
 
-def run(*args):
-    return subprocess.run(
-        [sys.executable, PATH, *map(str, args)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_raf_base(model, tmp_path):
     folder, cfg, network = model
     root = make_rafdb(tmp_path / 'raf')
     data_config = f'{CONFIGS}/ce/ce_vgg16_rafbase.py'
-    done = run(
+    said = call_tool(
+        TOOL,
         folder / 'model.py',
         folder / 'model.pth',
         data_config,
@@ -68,8 +56,7 @@ def test_raf_base(model, tmp_path):
         '--data-options',
         f'train_dataloader.dataset.data_root={root}',
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert '14 images' in done.stdout
+    assert '14 images' in said
     settings = Config.fromfile(data_config).train_dataloader.dataset
     dataset = DATASETS.build(
         dict(
