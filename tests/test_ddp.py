@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from ddp_worker import fit, fit_a_part, scores
 from helpers import ROOT, assert_same_state, environment, tiny_config, train
 
-from mmfer.methods.gaave import cleaning
+from mmfer.methods.gaave import models
 
 
 def test_two_processes_fit_the_same_mixture_as_one(tmp_path):
@@ -122,7 +122,7 @@ def test_two_processes_judge_as_one(tmp_path, monkeypatch):
         result.unlink()
     cfg.work_dir = str(tmp_path / 'one')
     # Models of two processes are others than those of one; take them over.
-    monkeypatch.setattr(cleaning, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(models, 'get_world_size', lambda: 2)
     # The two ran on CPUs.
     monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
     train(cfg)

@@ -25,7 +25,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from mmfer.methods import JointGAN
-from mmfer.methods.gaave.cleaning import Cleaning
+from mmfer.methods.gaave.models import SubsetModels
 from mmfer.methods.jointgan.samples import recompute_bn_stats, sample_grids
 from mmfer.registry import MODELS
 
@@ -221,7 +221,7 @@ def test_cleaned_before(tmp_path, monkeypatch):
         seen.append(model.backbone)
         return view.sample_ids, view.sample_ids % 10, np.ones(len(view))
 
-    monkeypatch.setattr(Cleaning, 'attack_all', attack)
+    monkeypatch.setattr(SubsetModels, 'attack_view', attack)
     cfg = tiny(tmp_path, train_cfg__max_epochs=2)
     cfg.custom_hooks = [
         dict(type='GAAVEHook', tau=0, fit='full', split=False, annotate=False)

@@ -21,7 +21,7 @@ from mmengine.config import Config, DictAction
 
 from mmfer.datasets import AffectNet, FERPlus
 from mmfer.methods.gaave import LabelDecisions
-from mmfer.methods.gaave import cleaning as module
+from mmfer.methods.gaave import models as module
 from mmfer.registry import DATASETS
 
 tool = load_tool('clean_labels.py')
