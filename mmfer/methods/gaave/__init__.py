@@ -3,18 +3,18 @@
 Zheng et al., Attack Can Benefit: An Adversarial Approach to Recognizing Facial
 Expressions under Noisy Annotations, AAAI 2023.
 
-=======================  ===========================================  ==================
-In the paper             Function                                     File
-=======================  ===========================================  ==================
-Dataset Splitting        :func:`~.splitting.split_head_tail`          ``splitting.py``
-Subset Refactoring       :func:`~.splitting.refactor`                 ``splitting.py``
-Eqs. 1 and 2, attack     :meth:`~.attack.PGD.step`                    ``attack.py``
-Eq. 3, k                 :func:`~.attack.attack_steps`                ``attack.py``
-Criterion 1, threshold   :func:`~.thresholds.find_threshold`          ``thresholds.py``
-Eq. 4, annotators        :meth:`~.models.SubsetModels.predict_labels` ``models.py``
-Eq. 5, pseudo-labels     :func:`~.annotation.combine_annotators`      ``annotation.py``
-Algorithm 1              :func:`~.algorithm.decide_labels`            ``algorithm.py``
-=======================  ===========================================  ==================
+======================  ===============================  =================
+In the paper            Function                         File
+======================  ===============================  =================
+Dataset Splitting       ``split_head_tail``              ``splitting.py``
+Subset Refactoring      ``refactor``                     ``splitting.py``
+Eqs. 1 and 2, attack    ``PGD.step``                     ``attack.py``
+Eq. 3, k                ``attack_steps``                 ``attack.py``
+Criterion 1, threshold  ``find_threshold``               ``thresholds.py``
+Eq. 4, annotators       ``SubsetModels.predict_labels``  ``models.py``
+Eq. 5, pseudo-labels    ``combine_annotators``           ``annotation.py``
+Algorithm 1             ``decide_labels``                ``algorithm.py``
+======================  ===============================  =================
 
 :class:`GAAVE` is the whole method as a component, :class:`GAAVEHook` runs it
 before a training. Their options are in ``options.py``.

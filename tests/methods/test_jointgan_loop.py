@@ -26,7 +26,7 @@ from mmengine.hooks import Hook
 
 from mmfer.methods import JointGAN
 from mmfer.methods.gaave.models import SubsetModels
-from mmfer.methods.jointgan.samples import recompute_bn_stats, sample_grids
+from mmfer.methods.jointgan.generation import recompute_bn_stats, sample_grids
 from mmfer.registry import MODELS
 
 _COUNTER = itertools.count()
