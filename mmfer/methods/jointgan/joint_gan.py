@@ -13,7 +13,7 @@ from torch import Tensor
 from mmfer.models.classifier import build_data_preprocessor
 from mmfer.models.predictions import BatchPrediction, predict_batch
 from mmfer.models.pretrained import CheckedPretrained
-from mmfer.models.utils import full_precision, unwrap_model
+from mmfer.models.utils import full_precision, predicts_classes, unwrap_model
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, positive_int
 
@@ -207,6 +207,11 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
     def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
         """Return the predictions of the encoder."""
         return predict_batch(self.classifier, inputs)
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the encoder predicts classes."""
+        return predicts_classes(unwrap_model(self.encoder))
 
     # -- the game ----------------------------------------------------------
     def players(self) -> Dict[str, nn.ModuleDict]:
