@@ -97,14 +97,16 @@ class GAAVEOptions:
             )
 
     def _check_tau(self) -> None:
+        # This also builds the attack, which checks its own options.
+        steps = self.pgd.steps
         for side, tau in self.taus.items():
             if side not in ('head', 'tail') or not (
-                tau in (None, -1) or 0 <= tau <= self.pgd.steps
+                tau is None or tau == -1 or 0 <= tau <= steps
             ):
                 raise ValueError(
                     f'GAAVE: tau={self.tau}, but k lies in '
                     f'[0, {self.max_steps}], and not all samples can be '
-                    f'candidates. Give a number in [0, {self.pgd.steps}], -1 for '
+                    f'candidates. Give a number in [0, {steps}], -1 for '
                     'no candidates, one of these for each of head and tail as '
                     'dict(head=..., tail=...), or None to find the threshold.'
                 )
