@@ -9,7 +9,7 @@ import pytest
 from helpers import Stop, load_tool, tiny_config, train
 
 from mmfer.engine.preflight import PreflightError
-from mmfer.methods.gaave import cleaning as module
+from mmfer.methods.gaave import models as module
 
 tool = load_tool('clean_labels.py')
 
