@@ -8,7 +8,7 @@ is a dict of columns, each an array with one value for each sample:
 | ``sample_id`` | row of the sample in the full list, int64 |
 | ``image`` | name of the image, see ``FERDataset.image_name`` |
 | ``given_label`` | label before any change, int64 |
-| measurements | what the method measured, such as ``uncertainty``; any number of columns |
+| measurements | columns of what the method measured, such as ``uncertainty`` |
 | ``noise_score`` | larger is more suspicious; comparable within a table |
 | ``suggested_label`` | label that the method suggests, int64; -1 for none |
 | ``decision`` | one of :data:`DECISIONS` |
