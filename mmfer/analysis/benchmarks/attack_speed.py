@@ -15,7 +15,7 @@ from torch import Tensor
 from mmfer.compat import keep_freed_memory
 from mmfer.datasets import LabelView, unaugmented
 from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
-from mmfer.methods.gaave.pixels import pixel_classifier, pixels
+from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
 from mmfer.registry import DATASETS, MODELS
 from mmfer.utils.devices import synchronize
 
@@ -76,7 +76,7 @@ def measure(args: argparse.Namespace) -> dict:
         train_set.get_gt_labels()[: args.samples],
         train_set.num_classes,
     )
-    images = pixels(torch.stack([view[i]['inputs'] for i in range(len(view))]))
+    images = to_unit_range(torch.stack([view[i]['inputs'] for i in range(len(view))]))
     images = images.to(args.device)
     labels = torch.from_numpy(view.labels).to(args.device)
 
