@@ -198,7 +198,7 @@ def test_a_fit_that_is_not_taken_is_logged(tmp_path):
     assert not runner.model.noise_models[0].fitted
     (log,) = tmp_path.glob('*/*.log')
     text = log.read_text()
-    assert 'train longer before (warmup_epochs)' in text
+    assert 'train longer before the first fit (warmup_epochs)' in text
     assert 'fit not taken and fit not taken' in text
     rows = read_scores(tmp_path)
     assert {row['clean_probability_1'] for row in rows} == {'1'}
