@@ -21,6 +21,7 @@ from mmfer.datasets.cifar import (
     read_batch,
     read_noisy_list,
 )
+from mmfer.datasets.cifar_n import load_label_sets
 from mmfer.datasets.label_noise import CIFAR10_CONFUSIONS, labels_sha256
 from mmfer.registry import DATASETS, MODELS
 
@@ -630,7 +631,7 @@ def test_published_files_of_all_ages(tmp_path, dtype, zipped, monkeypatch):
             monkeypatch.setattr(reconstruct, '__module__', 'numpy.core.multiarray')
         torch.save(content, path, _use_new_zipfile_serialization=zipped)
         monkeypatch.undo()
-        labels = tool.load_label_sets(path.read_bytes())['noisy_label']
+        labels = load_label_sets(path.read_bytes())['noisy_label']
         assert labels.tolist() == [3, 99, 0] and labels.dtype == np.int64
 
 
