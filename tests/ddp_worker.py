@@ -1,9 +1,17 @@
-"""What the processes of test_ddp do; a spawned one must be able to import it."""
+"""What several processes do in tests; a spawned one must be able to import it."""
+
+import json
+import subprocess
+import sys
+from contextlib import nullcontext
+from unittest import mock
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object
+from helpers import environment, load_tool
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 
+from mmfer.compat import cpu_process_group
 from mmfer.engine.hooks.noise_model import merge_by_sample
 from mmfer.models import LabelNoiseModel
 
@@ -23,12 +31,48 @@ def fit(ids, values, path):
     torch.save([m.state_dict() for m in models], path)
 
 
-def fit_a_part(rank, world_size, folder):
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
-    )
+def fit_a_part(folder: str) -> None:
+    """Fit to this process's share of the samples, as the sampler cuts it."""
+    rank, world_size = get_rank(), get_world_size()
     order = np.random.default_rng(0).permutation(1001)
-    # As the sampler does: the first ones again, until it comes out even.
+    # The sampler repeats the first ones until it comes out even.
     ids = np.concatenate([order, order[:1]])[rank::world_size]
-    fit(ids, scores()[:, ids], f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+    fit(ids, scores()[:, ids], f'{folder}/fit_{rank}.pth')
+
+
+def run_in_two(folder, lines) -> None:
+    """Call :func:`main` in one pair of processes.
+
+    Starting two processes takes longer than a training of a test.
+
+    Args:
+        folder (Path): Where :func:`fit_a_part` writes.
+        lines (list[list[str]]): Arguments of ``tools/train.py``, a list per run.
+    """
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
+    command += ['--nproc-per-node=2', __file__, str(folder), json.dumps(lines)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=environment(CUDA_VISIBLE_DEVICES=''),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def main() -> None:
+    """Fit, then train with each command line, in one process group."""
+    tool = load_tool('train.py')
+    tool.process_group = lambda cfg: nullcontext()
+    folder, lines = sys.argv[1:]
+    with cpu_process_group():
+        fit_a_part(folder)
+        for line in json.loads(lines):
+            with mock.patch.object(
+                sys, 'argv', ['train.py', '--launcher=pytorch', *line]
+            ):
+                tool.main()
+
+
+if __name__ == '__main__':
+    main()

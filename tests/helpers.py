@@ -156,8 +156,9 @@ def poison_clean_labels(monkeypatch) -> None:
 
     def poisoned(self):
         samples = load(self)
-        if self._clean_labels is not None:
-            self._clean_labels = (self._clean_labels + 3) % self.num_classes
+        labels = self._labels
+        if labels.clean is not None:
+            labels.clean = (labels.clean + 3) % self.num_classes
         return samples
 
     monkeypatch.setattr(FERDataset, 'load_data_list', poisoned)

@@ -182,7 +182,7 @@ def label(args: argparse.Namespace) -> None:
         + ', '.join(f'{k}={v!r}' for k, v in changes.items() if v is not None)
     )
     if va is not None:
-        names = [osp.basename(info['img_path']) for info in dataset._infos_of(ids)]
+        names = [osp.basename(info['img_path']) for info in dataset.infos_of(ids)]
         path = osp.join(args.out, 'va.txt')
         write_va_list(path, names, va[order])
         outside = (np.abs(va) > 1).any(axis=1).mean()

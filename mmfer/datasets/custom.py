@@ -1,9 +1,9 @@
-"""Your own images: a list of labels, or a folder per class."""
+"""Data sets of your own images: a list of labels, or a folder per class."""
 
 import logging
 import os
 import os.path as osp
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Union
 
 from mmengine.logging import print_log
 
@@ -14,21 +14,23 @@ from .base import FERDataset
 from .images import IMAGE_EXTENSIONS, describe_left_out, find_images
 from .lists import read_label_list, write_label_list
 
+# Formats of published noisy lists of RAF-DB.
 NOISY_FORMATS = ('resup', 'eac', 'scn', 'jointgan')
 
 
 @DATASETS.register_module()
 class ImageList(FERDataset):
-    """Images and labels named by a list file, one ``image,label`` per row.
+    """Images and labels from a list file, one ``image,label`` per row.
 
-    Also ``image label``, also with a header, also as a spreadsheet saves it,
-    and any published list: see
+    Rows ``image label``, a header, files saved by a spreadsheet and all
+    published lists are read, too: see
     :func:`~mmfer.datasets.lists.read_label_list`. Images may lie in several
-    folders and share base names; the path is the key. Labels are numbers or,
-    with ``classes``, names of classes.
+    folders and share base names, because each path is a key. Labels are
+    numbers or, with ``classes``, names of classes.
 
-    The classes have to be said, because a list cannot tell them: a class
-    without a row would be lost, and all behind it would move up.
+    The classes must be given, because a list does not show them all: a class
+    without a row would be lost, and all classes after it would get another
+    label.
 
     Args:
         ann_file (str): The list, relative to ``data_root``.
@@ -37,18 +39,18 @@ class ImageList(FERDataset):
             to ``data_root``. Defaults to ''.
         classes (str | Sequence[str], optional): Class names in the order of
             the labels, or a file with one name per line.
-        num_classes (int, optional): Instead of ``classes``: the names are
-            then '0' to ``str(num_classes - 1)``.
-        label_base (int, optional): 0 or 1, what the list calls the first
-            class. Defaults to None: found from the labels; a list from
-            which it cannot be found is refused.
+        num_classes (int, optional): Number of classes, instead of
+            ``classes``. The names are then '0' to ``str(num_classes - 1)``.
+        label_base (int, optional): Label of the first class in the list, 0
+            or 1. Defaults to None: it is found from the labels, and a list
+            that does not show it is refused.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
-        FileNotFoundError: The list or listed images are not there.
-        ValueError: Neither ``classes`` nor ``num_classes``, or both and
-            they differ; or the list is empty, has a row that cannot be
-            parsed, a label out of range or an image twice.
+        FileNotFoundError: The list or listed images do not exist.
+        ValueError: Neither ``classes`` nor ``num_classes`` is given, or they
+            differ; or the list is empty, has a row that cannot be parsed, a
+            label out of range or an image twice.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class ImageList(FERDataset):
         ann_file: str,
         data_root: str = '',
         data_prefix: str = '',
-        classes=None,
+        classes: Union[str, Sequence[str], None] = None,
         num_classes: Optional[int] = None,
         label_base: Optional[int] = None,
         **kwargs,
@@ -69,11 +71,11 @@ class ImageList(FERDataset):
         if named is None:
             if num_classes is None:
                 raise ValueError(
-                    'ImageList: say the classes, with classes=["...", ...] '
-                    '(or a file with one name per line) in the order of the '
-                    'labels, or only their number with num_classes=K. They '
-                    'are not guessed from the list: a class without a row '
-                    'would be lost.'
+                    'ImageList: the classes are not given. Name them with '
+                    'classes=["...", ...] (or a file with one name per line) '
+                    'in the order of the labels, or give only their number '
+                    'with num_classes=K. They are not guessed from the list, '
+                    'because a class without a row would be lost.'
                 )
             classes = [str(i) for i in range(num_classes)]
         self._named = named is not None
@@ -88,11 +90,11 @@ class ImageList(FERDataset):
         )
 
     def load_samples(self) -> List[dict]:
-        """Read the list."""
+        """Read the list of images and labels."""
         if self._stated_classes not in (None, self.num_classes):
             raise ValueError(
                 f'ImageList: num_classes={self._stated_classes}, but classes '
-                f'names {self.num_classes}. Leave num_classes out.'
+                f'names {self.num_classes}. Remove num_classes.'
             )
         rows = read_label_list(
             self.ann_file,
@@ -105,17 +107,17 @@ class ImageList(FERDataset):
         if self.test_mode and rows.format in NOISY_FORMATS:
             raise ValueError(
                 f'ImageList: {rows.path} looks like a published noisy list of '
-                f'RAF-DB ({rows.format}), whose test labels are wrong too. '
+                f'RAF-DB ({rows.format}), which has wrong test labels, too. '
                 'Evaluate with RAFDB(split="test"); train with '
                 'RAFDB(noisy_list=...).'
             )
         if self.label_base is None and not rows.by_name:
             print_log(
-                f'ImageList: {rows.path} counts its {self.num_classes} '
-                f'classes from {rows.label_base}, by the labels in it.',
+                f'ImageList: the labels in {rows.path} show that it counts '
+                f'its {self.num_classes} classes from {rows.label_base}.',
                 'current',
             )
-        # By sample_id.
+        # Images as the list writes them, by sample_id.
         self._written = rows.paths
         return [
             dict(img_path=join_listed(self.img_prefix, path), gt_label=label)
@@ -125,7 +127,7 @@ class ImageList(FERDataset):
     def _write_list(
         self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
     ) -> dict:
-        """Rows ``image label``, the images as they were written."""
+        """Write rows ``image label``, with the images as the list had them."""
         write_label_list(
             path, [self._written[int(i)] for i in sample_ids], labels, by_path=True
         )
@@ -134,7 +136,7 @@ class ImageList(FERDataset):
 
 @DATASETS.register_module()
 class ImageFolders(FERDataset):
-    """A folder of images per class, named like the class.
+    """Images in one folder per class, named like the class.
 
     ::
 
@@ -143,28 +145,30 @@ class ImageFolders(FERDataset):
         |-- sad/
         `-- surprised/
 
-    Files are found at any depth; names that start with a dot are passed
-    over, and files without the ending of an image are left out, with a
-    warning that counts them. ``sample_id`` counts through the classes in
-    their order, and in each through the sorted paths.
+    Files are found at any depth. Names that start with a dot are ignored.
+    Files without the ending of an image are left out, and a warning counts
+    them. ``sample_id`` counts through the classes in their order, and within
+    a class through the sorted paths.
 
-    Without ``classes`` every folder is a class, in sorted order. An
-    evaluation split (``test_mode=True``) that lacks a class needs
-    ``classes``, or the classes behind the gap would move up; it is then used
-    with a warning.
+    Without ``classes``, every folder is a class, in sorted order. An
+    evaluation set (``test_mode=True``) that lacks a class needs ``classes``,
+    because the classes after the missing one would get another label. It is
+    then used with a warning.
 
     Args:
-        data_root (str): Folder of the class folders.
-        data_prefix (str): A folder below ``data_root`` to look in instead,
-            such as ``'train'``. Defaults to ''.
+        data_root (str): Folder that holds the class folders.
+        data_prefix (str): Folder below ``data_root`` that holds them
+            instead, such as ``'train'``. Defaults to ''.
         classes (str | Sequence[str], optional): Folder names in the order
             of the labels, or a file with one name per line. Other folders
             are left out, with a warning. Defaults to None: all folders.
-        extensions (Sequence[str]): Files taken as images, in any case.
+        extensions (str | Sequence[str]): Endings of images, in upper or
+            lower case. Defaults to all of
+            :data:`~mmfer.datasets.images.IMAGE_EXTENSIONS`.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
-        FileNotFoundError: The folder, or that of a class, is not there.
+        FileNotFoundError: The folder, or that of a class, does not exist.
         ValueError: There is no class folder, or one without images.
     """
 
@@ -172,8 +176,8 @@ class ImageFolders(FERDataset):
         self,
         data_root: str,
         data_prefix: str = '',
-        classes=None,
-        extensions: Sequence[str] = IMAGE_EXTENSIONS,
+        classes: Union[str, Sequence[str], None] = None,
+        extensions: Union[str, Sequence[str]] = IMAGE_EXTENSIONS,
         **kwargs,
     ):
         if isinstance(extensions, str):
@@ -181,19 +185,19 @@ class ImageFolders(FERDataset):
         self.extensions = tuple(
             '.' + extension.lower().lstrip('.') for extension in extensions
         )
-        # What was just listed need not be looked for.
+        # The folders were just listed, so their files exist.
         kwargs.setdefault('check_files', False)
         super().__init__(
             data_root=data_root, data_prefix=data_prefix, classes=classes, **kwargs
         )
 
     def load_samples(self) -> List[dict]:
-        """List the folders."""
+        """List the class folders and their images."""
         root = osp.normpath(self.img_prefix)
         if not osp.isdir(root):
             raise FileNotFoundError(
                 f'ImageFolders: there is no folder {root!r}. It should hold '
-                'one folder of images for each class; correct data_root or '
+                'one folder of images for each class. Correct data_root or '
                 f'data_prefix (relative to {os.getcwd()!r}).'
             )
         folders = sorted(
@@ -204,10 +208,10 @@ class ImageFolders(FERDataset):
         if not folders:
             raise ValueError(
                 f'ImageFolders: {root!r} has no folders. It should hold one '
-                'folder of images for each class; for a list of labels use '
+                'folder of images for each class. For a list of labels, use '
                 'ImageList.'
             )
-        # Then it is known which classes an evaluation split lacks.
+        # With classes=, it is known which ones an evaluation set lacks.
         self._may_lack = self.test_mode and self.CLASSES is not None
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(folders)
@@ -229,14 +233,14 @@ class ImageFolders(FERDataset):
             raise ValueError(
                 f'ImageFolders: no images in {len(empty)} of '
                 f'{self.num_classes} class folders of {root!r}: '
-                f'{", ".join(empty)}. Looked for {" ".join(self.extensions)}'
-                '; other kinds can be named with extensions=. Fill the '
-                'folder, or leave the class out with classes=.'
+                f'{", ".join(empty)}. Looked for {" ".join(self.extensions)}. '
+                'Add images, name other endings with extensions=, or leave '
+                'the class out with classes=.'
             )
         return samples
 
     def _check_folders(self, root: str, folders: Sequence[str]) -> None:
-        """Compare the class names with the folders."""
+        """Refuse classes without a folder; log folders that are no class."""
         missing = [name for name in self.CLASSES if name not in folders]
         if missing and not (self._may_lack and len(missing) < self.num_classes):
             raise FileNotFoundError(
@@ -247,8 +251,8 @@ class ImageFolders(FERDataset):
         others = [name for name in folders if name not in self.CLASSES]
         if others:
             print_log(
-                f'ImageFolders: folders of {root!r} that classes= does not '
-                f'name are left out: {", ".join(others)}.',
+                f'ImageFolders: left out the folders of {root!r} that '
+                f'classes= does not name: {", ".join(others)}.',
                 'current',
                 level=logging.WARNING,
             )

@@ -1,4 +1,4 @@
-"""FERPlus: FER2013 with ten annotators per image."""
+"""FERPlus: the images of FER2013 with ten annotators each."""
 
 import csv
 import io
@@ -9,10 +9,12 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
+from mmfer.utils.checks import choices
 from mmfer.utils.files import write_atomic
 from mmfer.utils.text_tables import TextTable, join_listed, path_key, read_table
 
 from .base import FERDataset
+from .checks import missing_root
 
 EMOTIONS = (
     'neutral',
@@ -36,10 +38,11 @@ COLUMNS = dict(
 )
 TABLE = 'fer2013new.csv'
 SOFT_DECISIONS = (
-    'FERPlus: soft_labels=True trains on the votes, and decisions on labels '
-    '(a cleaning, or decisions=) would change nothing of them. Leave '
-    'soft_labels out, or train on a cleaned table.'
+    'FERPlus: soft_labels=True trains on the votes, which decisions on labels '
+    '(a cleaning, or decisions=) do not change. Remove soft_labels, or train '
+    'on a cleaned table.'
 )
+# Usage in the table and folder of the images of each split.
 SPLITS = dict(
     train=('Training', 'FER2013Train'),
     valid=('PublicTest', 'FER2013Valid'),
@@ -48,16 +51,16 @@ SPLITS = dict(
 
 
 def argmax_labels(votes: np.ndarray) -> np.ndarray:
-    """Label of each row by the *arg-max* protocol, -1 where dropped.
+    """Label of each row by the *arg-max* protocol, -1 if it is dropped.
 
-    The emotion with most votes, of equals the first; a row is dropped when
-    *unknown* or *not a face* has at least as many votes.
+    The label is the emotion with the most votes; among equals, the first. A
+    row is dropped if *unknown* or *not a face* has at least as many votes.
 
     Args:
         votes (np.ndarray): Integer votes, shape (N, 10).
 
     Returns:
-        np.ndarray: int64 labels in [-1, 8), shape (N, ).
+        np.ndarray: int64 labels in [-1, 8), shape (N,).
     """
     emotions, rest = votes[:, :8], votes[:, 8:]
     valid = rest.max(axis=1) < emotions.max(axis=1)
@@ -65,16 +68,16 @@ def argmax_labels(votes: np.ndarray) -> np.ndarray:
 
 
 def majority_labels(votes: np.ndarray) -> np.ndarray:
-    """Label of each row by FERPlus's own majority protocol, -1 where dropped.
+    """Label of each row by FERPlus's majority protocol, -1 if it is dropped.
 
-    Single votes are set to zero first; the largest of all ten columns must
+    Single votes are set to zero first. The largest of all ten columns must
     then be an emotion and hold more than half of the remaining votes.
 
     Args:
         votes (np.ndarray): Integer votes, shape (N, 10).
 
     Returns:
-        np.ndarray: int64 labels in [-1, 8), shape (N, ).
+        np.ndarray: int64 labels in [-1, 8), shape (N,).
     """
     votes = np.where(votes > 1, votes, 0)
     peak = votes.argmax(axis=1)
@@ -97,7 +100,7 @@ class FERPlus(FERDataset):
         |-- FER2013Valid/
         `-- FER2013Test/
 
-    Some images stand in two rows, with different votes: the row is the key.
+    Some images are in two rows with different votes; each row is a sample.
 
     Args:
         data_root (str): Folder of ``fer2013new.csv``.
@@ -107,15 +110,20 @@ class FERPlus(FERDataset):
             (FERPlus's own, 25,060 and 3,199). Defaults to ``'argmax'``.
         soft_labels (bool): Also give the vote distribution over the eight
             emotions as ``gt_score``, which cross-entropy then trains on
-            (RUL and ALUM refuse it). It holds the truth, so it cannot be
-            joined with ``label_noise``.
-            Defaults to False.
-        table (str): The table, relative to ``data_root``; another one for
-            the training split alone. Defaults to ``'fer2013new.csv'``.
+            (RUL and ALUM refuse it). It shows the true label, so it is
+            refused together with ``label_noise``. Defaults to False.
+        table (str): The table, relative to ``data_root``. Only the training
+            split takes another one than ``'fer2013new.csv'``, the default.
         **kwargs: See :class:`FERDataset`.
+
+    Raises:
+        FileNotFoundError: The table or images do not exist.
+        ValueError: An unknown split or protocol, options that contradict
+            each other, or a table that cannot be parsed.
     """
 
     METAINFO = dict(classes=EMOTIONS)
+    splits = tuple(SPLITS)
     list_suffix = '.csv'
 
     def __init__(
@@ -127,52 +135,43 @@ class FERPlus(FERDataset):
         table: str = TABLE,
         **kwargs,
     ):
-        if split not in SPLITS:
-            raise ValueError(
-                f'FERPlus has no split {split!r}, only {", ".join(SPLITS)}.'
-            )
-        if protocol not in PROTOCOLS:
-            raise ValueError(
-                f'FERPlus has no protocol {protocol!r}, only {", ".join(PROTOCOLS)}.'
-            )
-        if soft_labels and kwargs.get('label_noise') is not None:
-            raise ValueError(
-                'FERPlus: soft_labels=True hands the true vote distribution '
-                'to the loss and so undoes label_noise; choose one.'
-            )
-        if soft_labels and kwargs.get('decisions') is not None:
-            raise ValueError(SOFT_DECISIONS)
-        if table != TABLE and split != 'train':
-            raise ValueError(
-                f'FERPlus: table={table!r} for an evaluation, which takes the '
-                f'votes of {TABLE}. Remove it here; it belongs to the '
-                'training set.'
-            )
-        self.split = split
-        self.protocol = protocol
+        self.protocol = choices(self, 'protocol', protocol, PROTOCOLS)
         self.table = table
         self.soft_labels = soft_labels
-        test_mode = kwargs.pop('test_mode', False) or split != 'train'
-        super().__init__(data_root=data_root, test_mode=test_mode, **kwargs)
+        super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def check_options(self) -> None:
+        """Refuse soft labels with noise, and another table for an evaluation."""
+        super().check_options()
+        if self.soft_labels and self.label_noise is not None:
+            raise ValueError(
+                'FERPlus: soft_labels=True gives the true vote distribution '
+                'to the loss, which undoes label_noise. Choose one of the two.'
+            )
+        if self.soft_labels and self.decisions is not None:
+            raise ValueError(SOFT_DECISIONS)
+        if self.split != 'train' and self.table != TABLE:
+            self.refuse_in_evaluation('table', f'It takes the votes of {TABLE}.')
 
     def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
-        """See :meth:`FERDataset.apply_decisions`; not with soft labels."""
+        """Apply decisions as :class:`FERDataset` does; refuse soft labels."""
         if self.soft_labels:
             raise ValueError(SOFT_DECISIONS)
         super().apply_decisions(label_decisions)
 
     def load_samples(self) -> List[dict]:
-        """Read the table."""
+        """Read the table, and turn the votes into labels."""
         usage, folder = SPLITS[self.split]
         table = osp.join(self.data_root, self.table)
         images = osp.join(self.data_root, folder)
         if self.table != TABLE and not osp.isfile(table):
             raise FileNotFoundError(
-                f'FERPlus: table={self.table!r} is not there; it is relative '
-                f'to {self.data_root!r} unless it starts at the root.'
+                f'FERPlus: table={self.table!r} does not exist. A relative '
+                f'path starts from {self.data_root!r}.'
             )
         if not (osp.isfile(table) and osp.isdir(images)):
-            raise self.missing_root(
+            raise missing_root(
+                self.name,
                 [table, images],
                 "the FERPlus page (labels) and Kaggle's FER2013 page (images)",
             )
@@ -181,7 +180,7 @@ class FERPlus(FERDataset):
         _report(rows, usage)
         labels = PROTOCOLS[self.protocol](votes)
         kept = np.flatnonzero(labels >= 0)
-        # Votes by sample_id, so by position among the kept rows.
+        # Votes by sample_id, which is the position among the kept rows.
         self.votes = votes[kept]
         samples = []
         for row in kept:
@@ -197,42 +196,43 @@ class FERPlus(FERDataset):
     def _write_list(
         self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
     ) -> dict:
-        """A vote table, for ``table``.
+        """Write a vote table, for ``table``.
 
-        Samples that are not named are not in it. Where a label is not that
-        of the votes, it gets all ten of them. Other splits stay as they are.
+        It lacks the samples of this split that are not in ``sample_ids``. A
+        label that differs from that of the votes gets all ten votes. Other
+        splits stay as they are.
         """
         label_of = dict(zip(map(int, sample_ids), map(int, labels)))
         usage, _ = SPLITS[self.split]
         table = read_vote_table(osp.join(self.data_root, self.table))
-        of_votes = iter(PROTOCOLS[self.protocol](_votes_of(table, usage)[1]))
+        voted = iter(PROTOCOLS[self.protocol](_votes_of(table, usage)[1]))
         text = io.StringIO(newline='')
         writer = csv.writer(text, lineterminator='\n')
         writer.writerow(HEADER)
         sample_id = 0
         for row_usage, name, votes in zip(table.usages, table.names, table.votes):
-            own = next(of_votes) if row_usage == usage and name else -1
+            own = next(voted) if row_usage == usage and name else -1
             if own >= 0:
                 label = label_of.get(sample_id)
                 sample_id += 1
                 if label is None:
                     continue
                 if label != own:
-                    votes = [10 * (i == label) for i in range(NUM_COLUMNS)]
+                    votes = tuple(10 * (i == label) for i in range(NUM_COLUMNS))
             writer.writerow([row_usage, name, *votes])
         write_atomic(path, text.getvalue().encode())
         return dict(table=osp.abspath(path))
 
 
 class VoteTable(NamedTuple):
-    """All rows of ``fer2013new.csv``.
+    """Rows of ``fer2013new.csv``.
 
     Attributes:
         table (TextTable): The table, for messages.
-        usages (list[str]): (N,) Training, PublicTest or PrivateTest.
-        names (list[str]): (N,) image names, '' where there is none.
-        votes (list[tuple[int]]): (N,) ten counts each, in the order of
-            ``VOTES``.
+        usages (list[str]): Training, PublicTest or PrivateTest, (N,).
+        names (list[str]): Image names, '' in rows without one, (N,).
+        votes (list[tuple[int]]): Ten counts per row in the order of
+            ``VOTES``, (N,).
     """
 
     table: TextTable
@@ -242,17 +242,17 @@ class VoteTable(NamedTuple):
 
 
 def read_vote_table(path: str) -> VoteTable:
-    """Read the whole vote table; columns go by the header.
+    """Read the whole vote table, with its columns in any order.
 
     Args:
         path (str): ``fer2013new.csv``.
 
     Returns:
-        VoteTable: Its rows.
+        VoteTable: All rows of the file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It lacks a column or has an unknown one; a usage is
+        ValueError: It lacks a column or has an unknown one, a usage is
             unknown, or a vote is not a whole number of at least 0.
     """
     table = read_table(path, COLUMNS, 'fer2013new.csv of FERPlus', others='refuse')
@@ -273,14 +273,16 @@ def read_vote_table(path: str) -> VoteTable:
         if counts and min(counts) < 0:
             row = counts.index(min(counts))
             raise table.error(
-                row, f'{counts[row]} votes for {name} are no count', 'Correct the row.'
+                row,
+                f'{counts[row]} votes for {name} is not a count',
+                'Correct the row.',
             )
         columns.append(counts)
     return VoteTable(table, usages, table.columns['image'], list(zip(*columns)))
 
 
 def _votes_of(rows: VoteTable, usage: str) -> Tuple[List[str], np.ndarray]:
-    """Names and votes (N, 10) of the rows of a split that have a name."""
+    """Return names and votes (N, 10) of the rows of a split with a name."""
     kept = [i for i, name in enumerate(rows.names) if name and rows.usages[i] == usage]
     votes = np.array([rows.votes[i] for i in kept], dtype=np.int64)
     return [rows.names[i] for i in kept], votes.reshape(-1, NUM_COLUMNS)
@@ -288,7 +290,8 @@ def _votes_of(rows: VoteTable, usage: str) -> Tuple[List[str], np.ndarray]:
 
 def _report(rows: VoteTable, usage: str) -> None:
     """Log rows without an image, and images in several rows."""
-    nameless, lines = [], {}
+    nameless: List[int] = []
+    lines: Dict[str, List[int]] = {}
     for number, name, row_usage in zip(
         rows.table.line_numbers, rows.names, rows.usages
     ):
@@ -300,8 +303,8 @@ def _report(rows: VoteTable, usage: str) -> None:
             nameless.append(number)
     if nameless:
         print_log(
-            f'FERPlus: {len(nameless)} {usage} row(s) of {rows.table.path} '
-            f'are left out, as they name no image, e.g. line {nameless[0]}.',
+            f'FERPlus: left out {len(nameless)} {usage} row(s) of '
+            f'{rows.table.path} that name no image, e.g. line {nameless[0]}.',
             'current',
         )
     several = {name: found for name, found in lines.items() if found[1:]}
@@ -309,7 +312,7 @@ def _report(rows: VoteTable, usage: str) -> None:
         name, found = next(iter(several.items()))
         print_log(
             f'FERPlus: {len(several)} image(s) of the {usage} rows of '
-            f'{rows.table.path} stand in several rows, e.g. {name} in lines '
+            f'{rows.table.path} are in several rows, e.g. {name} in lines '
             f'{" and ".join(map(str, found))}. All rows are used; each is a '
             'sample of its own.',
             'current',
@@ -325,7 +328,7 @@ def read_votes(path: str, usage: str) -> Tuple[List[str], np.ndarray]:
 
     Returns:
         tuple[list[str], np.ndarray]: Image names and int64 votes (N, 10).
-        Rows without an image name are left out, as they have no image.
+        Rows without an image name are left out.
 
     Raises:
         FileNotFoundError, ValueError: See :func:`read_vote_table`.

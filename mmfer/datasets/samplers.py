@@ -1,14 +1,14 @@
-"""Which samples an epoch draws."""
+"""Samplers: which samples an epoch draws."""
 
 import math
-import numbers
-from typing import Iterator, Optional
+from typing import Any, Iterator, Optional
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from mmfer.registry import DATA_SAMPLERS
+from mmfer.utils.checks import positive_int
 
 
 def balanced_indices(
@@ -16,23 +16,24 @@ def balanced_indices(
 ) -> np.ndarray:
     """Draw indices so that all classes come equally often, in random order.
 
-    Of ``count`` draws every class that has samples gets the same number, or
-    one more. Within a class every sample is drawn equally often, or once
-    more: a rare class is repeated as a whole before any sample has its turn
-    again, of a frequent class no sample comes twice.
+    Every class that has samples gets the same share of the ``count`` draws,
+    or one draw more. Within a class, every sample is drawn equally often, or
+    once more. So all samples of a rare class are drawn once before any of
+    them is drawn again, and no sample of a frequent class is drawn twice.
 
     Args:
-        labels (np.ndarray): Classes, int (N, ), N at least 1.
+        labels (np.ndarray): Classes, int (N,), N at least 1.
         count (int): Number of draws.
-        rng (np.random.Generator): Where all draws come from.
+        rng (np.random.Generator): Source of all draws.
 
     Returns:
-        np.ndarray: int64 (count, ), indices into ``labels``.
+        np.ndarray: int64 (count,), indices into ``labels``.
     """
     order = np.argsort(labels, kind='stable')
     sizes = np.unique(labels, return_counts=True)[1]
     quotas = np.full(len(sizes), count // len(sizes))
-    # Which classes get one more changes, or it would be an imbalance.
+    # Random classes get one draw more: always the same ones would be an
+    # imbalance.
     quotas[rng.permutation(len(sizes))[: count % len(sizes)]] += 1
     drawn = []
     for rows, quota in zip(np.split(order, np.cumsum(sizes)[:-1]), quotas):
@@ -44,65 +45,64 @@ def balanced_indices(
 
 @DATA_SAMPLERS.register_module()
 class BalancedSampler(Sampler):
-    """Oversampling: every class that has samples is drawn equally often.
+    """Draw every class that has samples equally often (oversampling).
 
     The draws of an epoch depend on (seed, epoch) and on the labels at its
-    beginning, so that relabelling counts from the next epoch on. All ranks
-    draw the same and take turns; each gets equally many.
+    beginning, so relabelling has an effect from the next epoch on. All ranks
+    make the same draws and take turns, so each gets the same number.
 
-    Wrong labels in a rare class are repeated with it. GAAVE, for one,
-    oversamples in its final training only, not while it looks for them.
+    Wrong labels in a rare class are repeated with it. GAAVE therefore
+    oversamples only in its final training, not while it looks for wrong
+    labels.
 
     Args:
-        dataset (FERDataset): Or any other with ``get_gt_labels()``.
-        seed (int, optional): The same on all ranks. Defaults to None: drawn
-            and shared, as mmengine's samplers do.
+        dataset (FERDataset): Any data set with ``get_gt_labels()``.
+        seed (int, optional): Seed, the same on all ranks. Defaults to None:
+            it is drawn and shared, as mmengine's samplers do.
         epoch_size (int, optional): Draws per epoch over all ranks, rounded
             up to a multiple of their number. Defaults to None: the length
             of the data set.
-        shuffle (bool): Only True. It is here so that the type alone turns a
-            ``DefaultSampler`` of a config into this sampler.
+        shuffle (bool): Must be True. The argument exists so that a change of
+            ``type`` alone turns a config's ``DefaultSampler`` into this one.
 
     Raises:
-        TypeError: The data set cannot tell its labels.
-        ValueError: ``shuffle=False``, or ``epoch_size`` is no positive
+        TypeError: The data set does not give its labels.
+        ValueError: ``shuffle`` is False, or ``epoch_size`` is not a positive
             integer.
     """
 
     def __init__(
         self,
-        dataset,
+        dataset: Any,
         seed: Optional[int] = None,
         epoch_size: Optional[int] = None,
         shuffle: bool = True,
     ):
         if not hasattr(dataset, 'get_gt_labels'):
             raise TypeError(
-                'BalancedSampler asks the data set for its labels, and '
+                'BalancedSampler asks the data set for its labels, but '
                 f'{type(dataset).__name__} has no get_gt_labels(). Use it on '
                 'the data set itself, without a wrapper.'
             )
         if not shuffle:
             raise ValueError(
-                'BalancedSampler always draws at random: remove '
+                'BalancedSampler always draws at random. Remove '
                 'shuffle=False, or use DefaultSampler.'
             )
-        if epoch_size is None:
-            epoch_size = len(dataset)
-        if not isinstance(epoch_size, numbers.Integral) or epoch_size < 1:
-            raise ValueError(
-                f'BalancedSampler: an epoch of {epoch_size!r} draws. '
-                'epoch_size is a positive integer; leave it out to draw as '
-                'many as the data set has samples, at least one.'
-            )
+        draws = positive_int(
+            self,
+            'epoch_size',
+            len(dataset) if epoch_size is None else epoch_size,
+            hint='By default it is the number of samples, which must not be 0.',
+        )
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
-        self.seed = sync_random_seed() if seed is None else seed
-        self.epoch = 0
-        self.num_samples = math.ceil(epoch_size / self.world_size)
+        self.seed: int = sync_random_seed() if seed is None else seed
+        self.epoch: int = 0
+        self.num_samples: int = math.ceil(draws / self.world_size)
 
     def __iter__(self) -> Iterator[int]:
-        """Indices of this rank."""
+        """Draw the indices of this rank."""
         indices = balanced_indices(
             self.dataset.get_gt_labels(),
             self.num_samples * self.world_size,
@@ -111,13 +111,13 @@ class BalancedSampler(Sampler):
         return iter(indices[self.rank :: self.world_size].tolist())
 
     def __len__(self) -> int:
-        """Number of draws of this rank in an epoch."""
+        """Return the number of draws of this rank in an epoch."""
         return self.num_samples
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; another one draws otherwise.
+        """Set the next epoch; each epoch has other draws.
 
         Args:
-            epoch (int): From 0.
+            epoch (int): Its number, from 0.
         """
         self.epoch = epoch

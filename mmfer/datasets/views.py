@@ -1,10 +1,11 @@
-"""A part of a data set with the labels of another task."""
+"""Views of a data set: its samples with other labels or another pipeline."""
 
 import copy
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Callable, List
 
 import numpy as np
 from mmengine.dataset import Compose
+from numpy.typing import ArrayLike
 
 from mmfer.registry import TRANSFORMS
 
@@ -12,40 +13,41 @@ from .base import FERDataset
 
 
 class LabelView:
-    """Samples of a data set under labels of their own.
+    """Some samples of a data set with the labels of another task.
 
-    The data set itself, its labels and its other users see nothing of it.
+    The data set itself and its labels do not change.
 
     Args:
-        dataset (FERDataset): Ends its pipeline with ``PackFERInputs``.
-        sample_ids (np.ndarray): Which samples, int64 (N, ).
-        labels (np.ndarray): int64 (N, ), in [0, ``num_classes``).
-        num_classes (int): Of the other task.
+        dataset (FERDataset): Its pipeline must end with ``PackFERInputs``.
+        sample_ids (array-like): Samples of the view, int64 (N,).
+        labels (array-like): Their labels, int64 (N,), in [0,
+            ``num_classes``).
+        num_classes (int): Number of classes of the other task.
 
     Raises:
-        ValueError: The data set has not got these samples.
+        ValueError: The data set lacks some of these samples.
     """
 
     def __init__(
         self,
         dataset: FERDataset,
-        sample_ids: Sequence[int],
-        labels: Sequence[int],
+        sample_ids: ArrayLike,
+        labels: ArrayLike,
         num_classes: int,
     ):
-        sample_ids = np.asarray(sample_ids, dtype=np.int64)
+        wanted = np.asarray(sample_ids, dtype=np.int64)
         order = np.argsort(dataset.sample_ids, kind='stable')
-        places = np.searchsorted(dataset.sample_ids, sample_ids, sorter=order)
+        places = np.searchsorted(dataset.sample_ids, wanted, sorter=order)
         self.positions = order[places.clip(max=len(order) - 1)]
-        missing = dataset.sample_ids[self.positions] != sample_ids
+        missing = dataset.sample_ids[self.positions] != wanted
         if missing.any():
             raise ValueError(
-                f'{int(missing.sum())} of {len(sample_ids)} samples are not '
+                f'{int(missing.sum())} of {len(wanted)} samples are not '
                 f'in this {type(dataset).__name__}, e.g. sample '
-                f'{sample_ids[missing][0]}.'
+                f'{wanted[missing][0]}.'
             )
         self.dataset = dataset
-        self.sample_ids = sample_ids
+        self.sample_ids = wanted
         self.labels = np.asarray(labels, dtype=np.int64)
         self.metainfo = dict(classes=tuple(f'class {i}' for i in range(num_classes)))
 
@@ -58,12 +60,12 @@ class LabelView:
         return packed
 
     def get_gt_labels(self) -> np.ndarray:
-        """The labels, int64 (N, )."""
+        """Return the labels of the view, int64 (N,)."""
         return self.labels
 
 
 def with_pipeline(dataset: FERDataset, pipeline: List[dict]) -> FERDataset:
-    """The same samples and labels with another augmentation.
+    """Return a view with the same samples and labels, augmented otherwise.
 
     Args:
         dataset (FERDataset): A training set.
@@ -74,33 +76,13 @@ def with_pipeline(dataset: FERDataset, pipeline: List[dict]) -> FERDataset:
     return view
 
 
-def pipeline_of(dataset: Any) -> Optional[Callable]:
-    """Return the pipeline of a data set, None if it has none.
-
-    Args:
-        dataset: Any data set. Of several in one, such as mmengine's
-            ``ConcatDataset``, the first counts.
-    """
-    while dataset is not None:
-        attributes = getattr(dataset, '__dict__', {})
-        if attributes.get('pipeline') is not None:
-            return attributes['pipeline']
-        parts = attributes.get('datasets')
-        if isinstance(parts, (list, tuple)) and parts:
-            dataset = parts[0]
-        else:
-            # Not truth values: those of a data set ask for its length.
-            inner = attributes.get('dataset')
-            dataset = attributes.get('_dataset') if inner is None else inner
-    return None
-
-
 def unaugmented(dataset: FERDataset, pipeline: Callable) -> FERDataset:
-    """The same samples and labels through another, deterministic pipeline.
+    """Return a view with the same samples and labels, without augmentation.
 
     Args:
-        dataset (FERDataset): E.g. a training set.
-        pipeline (Callable): That of a validation set.
+        dataset (FERDataset): For example, a training set.
+        pipeline (Callable): A deterministic pipeline, such as that of a
+            validation set.
     """
     view = copy.copy(dataset)
     view.pipeline = pipeline

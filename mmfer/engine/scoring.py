@@ -167,9 +167,10 @@ def predict_training_set(
 
     Returns:
         dict[str, np.ndarray]: ``sample_id`` (N, ) ascending, ``pred_score``
-        float32 (N, C) and ``uncertainty`` float32 (N, ); of two networks
-        also ``network_scores`` float32 (N, 2, C). The same on every rank,
-        every sample once.
+        float32 (N, C) and ``uncertainty`` float32 (N, ). Further fields that
+        the model predicts, such as ``network_scores`` of two networks
+        (N, 2, C), come with them in float32, (N, ...). The same on every
+        rank, every sample once.
     """
     if dataset is not None:
         view = unaugmented(dataset, pipeline_of(runner.val_dataloader.dataset))
@@ -215,25 +216,24 @@ def predict_samples(model: nn.Module, view, like) -> Dict[str, np.ndarray]:
             uncertainty = sample.get('uncertainty')
             if uncertainty is None:
                 uncertainty = least_confidence(score[None])
-            of_networks = sample.get('network_scores')
+            fields = {
+                name: value.float().cpu().numpy()
+                for name, value in sample.items()
+                if isinstance(value, torch.Tensor)
+                and not name.startswith('gt_')
+                and name not in ('pred_label', 'pred_score', 'uncertainty')
+            }
             rows.append(
-                (
-                    int(sample.sample_id),
-                    score.cpu().numpy(),
-                    float(uncertainty),
-                    None if of_networks is None else of_networks.float().cpu().numpy(),
-                )
+                (int(sample.sample_id), score.cpu().numpy(), float(uncertainty), fields)
             )
     model.train(was_training)
     # A dict drops what the sampler repeated to fill up the last ranks.
     merged = {row[0]: row for part in all_gather_object(rows) for row in part}
     ordered = [merged[key] for key in sorted(merged)]
-    ids, scores, uncertainty, of_networks = zip(*ordered)
-    result = dict(
+    ids, scores, uncertainty, fields = zip(*ordered)
+    return dict(
         sample_id=np.array(ids),
         pred_score=np.stack(scores),
         uncertainty=np.array(uncertainty, dtype=np.float32),
+        **{name: np.stack([row[name] for row in fields]) for name in fields[0]},
     )
-    if of_networks[0] is not None:
-        result['network_scores'] = np.stack(of_networks)
-    return result

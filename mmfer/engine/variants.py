@@ -20,7 +20,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tup
 
 from mmengine.config import Config
 
-from mmfer.datasets.label_noise import CIFAR10_CONFUSIONS
+from mmfer.datasets.noise import CIFAR10_CONFUSIONS
 from mmfer.registry import MODELS
 
 

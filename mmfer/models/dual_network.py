@@ -1,6 +1,6 @@
 """Two complete classifiers that are trained together."""
 
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -326,11 +326,14 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             ]
         )
 
-    def score_labels(self, scores: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+    def score_labels(
+        self, predictions: Mapping[str, Tensor], labels: Tensor
+    ) -> Dict[str, Tensor]:
         """Columns of the sample-score table, each (N, ).
 
         Args:
-            scores (Tensor): ``network_scores``, (N, 2, C).
+            predictions (Mapping[str, Tensor]): With ``network_scores``,
+                (N, 2, C).
             labels (Tensor): Given labels, (N, ).
 
         Returns:
@@ -341,6 +344,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             of the table in order. With no noise model at all it is the
             latter.
         """
+        scores = predictions['network_scores']
         clean = self.clean_probability(self.measure_scores(scores, labels)).cpu()
         given = scores[torch.arange(len(labels)), :, labels].mean(dim=1)
         noise_score = 1 - given

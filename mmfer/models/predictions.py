@@ -1,11 +1,13 @@
 """Predictions of a batch: as tensors, and as mmpretrain's data samples."""
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Mapping, Optional
 
 import torch
 from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
+
+from .protocols import ScoresLabels
 
 
 class BatchPrediction:
@@ -74,3 +76,46 @@ def predict_batch(model, inputs) -> Dict[str, Tensor]:
         for name in ('pred_score', 'uncertainty', 'pred_va')
         if name in samples[0]
     }
+
+
+def score_labels(
+    model: torch.nn.Module, predictions: Mapping[str, Tensor], labels: Tensor
+) -> Dict[str, Tensor]:
+    """Score given labels by a model's own measure of label noise.
+
+    The model is asked, then its head.
+
+    Args:
+        model (nn.Module): Any classifier, without a wrapper for DDP.
+        predictions (Mapping[str, Tensor]): Predictions of N samples, see
+            :class:`~mmfer.models.protocols.ScoresLabels`.
+        labels (Tensor): Given labels, int64 (N, ).
+
+    Returns:
+        dict[str, Tensor]: Columns of the sample-score table, each (N, ),
+        ``noise_score`` among them. Empty if neither model nor head has a
+        measure of its own.
+
+    Raises:
+        ValueError: A column has another shape, or ``noise_score`` is missing.
+    """
+    for part in (model, getattr(model, 'head', None)):
+        if not isinstance(part, ScoresLabels):
+            continue
+        columns = part.score_labels(predictions, labels)
+        name = type(part).__name__
+        if 'noise_score' not in columns:
+            raise ValueError(
+                f'{name}.score_labels returns {sorted(columns)} without a '
+                'noise_score, by which the sample-score table is sorted. Add it: '
+                'one number for each label, larger is more suspicious.'
+            )
+        for key, values in columns.items():
+            if tuple(values.shape) != (len(labels),):
+                raise ValueError(
+                    f'{name}.score_labels returns {key!r} of shape '
+                    f'{tuple(values.shape)}, but a column has one number for '
+                    f'each of the {len(labels)} labels.'
+                )
+        return columns
+    return {}

@@ -7,6 +7,8 @@ import torch.nn as nn
 from mmengine.model import is_model_wrapper
 from torch import Tensor
 
+from .protocols import PredictsClasses
+
 
 def full_precision(x: Tensor) -> torch.autocast:
     """Switch autocast off: variances, mixing weights and losses need float32.
@@ -103,11 +105,14 @@ def unwrap_model(model: nn.Module) -> nn.Module:
 
 
 def predicts_classes(model: nn.Module) -> bool:
-    """Whether predictions of a model have classes; most have.
+    """Return whether predictions of a model have classes; most have.
+
+    The model is asked, then its head; one that does not say so has classes.
 
     Args:
-        model (nn.Module): Without a wrapper for DDP.
+        model (nn.Module): Any classifier, without a wrapper for DDP.
     """
-    model = getattr(model, 'encoder', model)
-    head = getattr(getattr(model, 'module', model), 'head', None)
-    return getattr(head, 'predicts_classes', True)
+    for part in (model, getattr(model, 'head', None)):
+        if isinstance(part, PredictsClasses):
+            return part.predicts_classes
+    return True

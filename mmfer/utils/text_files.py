@@ -1,10 +1,10 @@
-"""Decoding of text files, whatever program has saved them.
+"""Decoding of text files, whichever program saved them.
 
 - Encodings: UTF-8 with or without a byte order mark; UTF-16 and UTF-32 with
-  one. Anything else is refused with file and line.
+  one. Anything else is refused; the message names file and line.
 - Line ends: LF, CRLF, CR, or several of them in one file.
 
-Files are read line by line: a table may have several hundred MB.
+Files are read line by line, because a table may have several hundred MB.
 """
 
 import codecs
@@ -16,7 +16,7 @@ import mmengine
 
 PathLike = Union[str, os.PathLike]
 
-# The marks of UTF-32 begin with those of UTF-16, so they come first.
+# The UTF-32 marks begin with the UTF-16 marks, so they must come first.
 _MARKS = (
     (codecs.BOM_UTF32_LE, 'utf-32'),
     (codecs.BOM_UTF32_BE, 'utf-32'),
@@ -31,12 +31,12 @@ _SAVE = (
 
 
 class Line(NamedTuple):
-    """Line that holds something.
+    """Line of a file that is not blank.
 
     Attributes:
-        number (int): Its number in the file, from 1.
-        text (str): Its text without white space around it.
-        raw (str): Its text with it; tabs at an end are empty fields.
+        number (int): Line number in the file, from 1.
+        text (str): Text without leading and trailing white space.
+        raw (str): Text as written. Tabs at an end are empty fields.
     """
 
     number: int
@@ -50,10 +50,10 @@ class TextFile(NamedTuple):
     Attributes:
         path (str): The file.
         lines (list[str]): Its lines without line ends; line number i + 1 is
-            at index i. The empty piece behind a final line end is not one.
+            at index i. Nothing follows a final line end.
         newline (str): ``'LF'``, ``'CRLF'``, ``'CR'`` or ``'mixed'``.
-        final_newline (bool): Whether a line end closes the last line.
-        size (int): Bytes of the file.
+        final_newline (bool): Whether the last line has a line end.
+        size (int): Number of bytes of the file.
     """
 
     path: str
@@ -64,32 +64,35 @@ class TextFile(NamedTuple):
 
     @property
     def filled(self) -> List[Line]:
-        """list[Line]: The lines that are not blank."""
+        """Lines that are not blank."""
         return list(filled_lines(self.lines))
 
 
-def line_error(
-    path: PathLike, line: int, found: str, reason: str, way_out: str
-) -> ValueError:
+def line_error(path: PathLike, line: Line, reason: str, way_out: str) -> ValueError:
     """Make the error for one line of a file.
 
     Args:
         path (str or os.PathLike): The file.
-        line (int): Its number, from 1.
-        found (str): What the line says.
+        line (Line): The line.
         reason (str): What is wrong with it, without a full stop.
         way_out (str): One or more sentences on what to do.
     """
-    if len(found) > 200:
-        found = f'{found[:200]}...'
-    return ValueError(f'{os.fspath(path)}, line {line}: {found!r}: {reason}. {way_out}')
+    text = line.text
+    if len(text) > 200:
+        text = f'{text[:200]}...'
+    return ValueError(
+        f'{os.fspath(path)}, line {line.number}: {text!r}: {reason}. {way_out}'
+    )
 
 
 def filled_lines(lines: Iterable[str]) -> Iterator[Line]:
-    """Number lines, and leave blank ones out.
+    """Yield the lines of a file that are not blank, with their numbers.
 
     Args:
         lines (Iterable[str]): All lines of a file.
+
+    Yields:
+        Line: Each line that is not blank.
     """
     for number, raw in enumerate(lines, start=1):
         text = raw.strip()
@@ -103,10 +106,10 @@ def read_text(path: PathLike, kind: str = 'file') -> TextFile:
     Args:
         path (str or os.PathLike): The file, or an address that one of
             mmengine's file backends reads.
-        kind (str): What it should be, for messages, e.g. 'label list'.
+        kind (str): Kind of the file, for messages, e.g. 'label list'.
 
     Returns:
-        TextFile: Its lines, and what was found.
+        TextFile: Its lines, line ends and size.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -130,12 +133,15 @@ def iterate_lines(path: PathLike, kind: str = 'file') -> Iterator[str]:
 
     Args:
         path (str or os.PathLike): See :func:`read_text`.
-        kind (str): What it should be, for messages.
+        kind (str): Kind of the file, for messages.
+
+    Yields:
+        str: Each line, blank ones included.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: Its bytes are not text in one of the encodings, or the
-            text holds NUL characters or a second byte order mark. The
+            text contains NUL characters or a second byte order mark. The
             message names file and line.
     """
     path = _existing(path, kind)
@@ -145,35 +151,38 @@ def iterate_lines(path: PathLike, kind: str = 'file') -> Iterator[str]:
 
 
 def _existing(path: PathLike, kind: str) -> str:
+    """Return a path with ``~`` expanded; raise if there is no such file."""
     path = os.path.expanduser(os.fspath(path))
     if '://' not in path and not os.path.isfile(path):
         raise FileNotFoundError(
-            f'{path}: there is no such {kind}. Check the path; it is '
-            f'relative to {os.getcwd()} unless it starts at the root.'
+            f'{path}: there is no such {kind}. Check the path; unless it is '
+            f'absolute, it is relative to {os.getcwd()}.'
         )
     return path
 
 
 def _open(path: str) -> BinaryIO:
+    """Open a file or an address that one of mmengine's file backends reads."""
     if '://' in path:
         return io.BytesIO(mmengine.fileio.get(path))
     return open(path, 'rb')
 
 
 def _encoding(start: bytes) -> str:
+    """Return the encoding that the first four bytes of a file show."""
     return next((name for mark, name in _MARKS if start.startswith(mark)), 'utf-8')
 
 
 def _decoded(file: BinaryIO) -> io.TextIOWrapper:
-    """Open the text of a file, with ``\\n`` for all ends of lines."""
+    """Open the text of a file, with ``\\n`` for every line end."""
     encoding = _encoding(file.read(4))
     file.seek(0)
-    # Not splitlines(): it also splits at characters a name may contain.
+    # str.splitlines would also split at characters that a name may contain.
     return io.TextIOWrapper(file, encoding, newline=None)
 
 
 def _checked(lines: Iterable[str], path: str) -> Iterator[str]:
-    """Lines as they are; what cannot be text raises."""
+    """Yield the lines unchanged; raise ValueError if they cannot be text."""
     try:
         for line in lines:
             if '\0' in line or '\ufeff' in line:
@@ -184,8 +193,8 @@ def _checked(lines: Iterable[str], path: str) -> Iterator[str]:
 
 
 def _fault(path: str) -> ValueError:
-    """Make the error for a file that is no text: which line, and why."""
-    # A decoder reads ahead, so the place is looked up in the whole file.
+    """Make the error for a file that is not text, with line and reason."""
+    # A decoder reads ahead, so search the whole file for the place.
     with _open(path) as file:
         data = file.read()
     encoding = _encoding(data[:4])
@@ -195,12 +204,12 @@ def _fault(path: str) -> ValueError:
         line = _line_number(data[:zero].decode('latin-1'))
         return ValueError(
             f'{path}, line {line}: there is a zero byte, so this is UTF-16 '
-            f'without its byte order mark, or no text at all. {_SAVE}'
+            f'without its byte order mark, or not text at all. {_SAVE}'
         )
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        # What precedes the error can be decoded.
+        # The bytes before the error can be decoded.
         line = _line_number(data[: error.start].decode(encoding, 'ignore'))
         return ValueError(
             f'{path}, line {line}: byte {data[error.start]:#04x} is not '
@@ -214,10 +223,10 @@ def _fault(path: str) -> ValueError:
     )
     return ValueError(
         f'{path}, line {_line_number(text[:place])}: there is {what}. Were '
-        f'several files joined, or is this no text? {_SAVE}'
+        f'several files joined, or is this not text? {_SAVE}'
     )
 
 
 def _line_number(before: str) -> int:
-    """Number of the line in which a text ends, from 1."""
+    """Return the number of the line in which a text ends, from 1."""
     return before.count('\n') + before.count('\r') - before.count('\r\n') + 1

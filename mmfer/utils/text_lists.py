@@ -1,4 +1,4 @@
-"""The one reader of lists of images, with or without a header."""
+"""Reading of lists of images with values, with or without a header."""
 
 import logging
 from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -25,9 +25,9 @@ class ListRow(NamedTuple):
     """A row of a list of images.
 
     Attributes:
-        line (Line): As written.
-        fields (list[str]): Image, then the values, whatever the order of
-            the columns.
+        line (Line): The line as written.
+        fields (list[str]): The image, then the values, whatever the order
+            of the columns in the file.
     """
 
     line: Line
@@ -39,8 +39,8 @@ class ImageRows(NamedTuple):
 
     Attributes:
         file (TextFile): The file.
-        rows (list[ListRow]): At least one.
-        separator (str, optional): What stands between fields; None: white
+        rows (list[ListRow]): At least one row.
+        separator (str, optional): Separator between fields; None for white
             space.
     """
 
@@ -50,8 +50,18 @@ class ImageRows(NamedTuple):
 
     @property
     def decimal_comma(self) -> bool:
-        """bool: Whether a comma can stand in a number."""
+        """Whether a number can contain a comma."""
         return self.separator != ','
+
+    def error(self, row: int, reason: str, way_out: str) -> ValueError:
+        """Make the error for a row.
+
+        Args:
+            row (int): Position of the row, from 0.
+            reason (str): What is wrong, without a full stop.
+            way_out (str): One or more sentences on what to do.
+        """
+        return line_error(self.file.path, self.rows[row].line, reason, way_out)
 
 
 def read_list(
@@ -65,32 +75,33 @@ def read_list(
 ) -> ImageRows:
     """Read a list of images with values, with or without a header.
 
-    Fields are separated by semicolons, commas, tabs or white space, which is
-    found from the first rows. Between white space, the values are the last
-    fields, and the name of an image may contain spaces.
+    Fields are separated by semicolons, commas, tabs or white space; the
+    first rows show which. With white space, the values are the last fields,
+    and the name of an image may contain spaces.
 
-    A line that starts with ``#`` is a comment, unless ``is_image`` knows the
-    image that the line would name as a row. Comments are counted, and one is
-    named in the log. ``./#a.png 3`` is always a row.
+    A line that starts with ``#`` is a comment, unless it could be a row and
+    ``is_image`` says that its image exists. The log says how many comments
+    were skipped, with one as an example. ``./#a.png 3`` is always a row.
 
     Args:
         path (str or os.PathLike): The file.
         columns (Mapping[str, Sequence[str]]): Names that a header may have
             for the image and for each value, in this order.
-        kind (str): What the file should be, for messages.
-        example (str): What a row looks like, for messages.
-        too_short (tuple[str, str]): What is wrong with a row that lacks
-            values, and the way out, for messages.
-        classes (Sequence[str], optional): Names that a value may be.
-        is_image (Callable[[str], bool], optional): Whether an image of a
-            name exists. Defaults to None: of no name that starts with ``#``.
+        kind (str): Kind of the file, for messages.
+        example (str): Example of a row, for messages.
+        too_short (tuple[str, str]): Reason and way out in the message for a
+            row that lacks values.
+        classes (Sequence[str], optional): Class names that a value may be.
+        is_image (Callable[[str], bool], optional): Whether an image with
+            this name exists. Defaults to None: no line that starts with
+            ``#`` is a row.
 
     Returns:
-        ImageRows: Its rows, and what was found.
+        ImageRows: Its rows, the file and the separator.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be decoded; it has no rows; a header has
+        ValueError: The file cannot be decoded; it has no rows; a header has
             unknown columns; a row has too few or too many fields; see also
             :func:`~mmfer.utils.text_tables.iterate_fields`.
     """
@@ -107,9 +118,9 @@ def read_list(
 
 
 class _ListReader:
-    """State of :func:`read_list`: the file, and the format once found."""
+    """State of :func:`read_list`: the file, and its format once it is found."""
 
-    # Number of rows from which the separator is found.
+    # Number of rows that are used to find the separator.
     num_tried = 50
 
     def __init__(
@@ -120,7 +131,7 @@ class _ListReader:
         too_short: Tuple[str, str],
         classes: Sequence[str],
         is_image: Callable[[str], bool],
-    ):
+    ) -> None:
         self.text = text
         self.columns = columns
         self.names = list(columns)
@@ -129,26 +140,26 @@ class _ListReader:
         self.too_short = too_short
         self.is_image = is_image
         self.known = {name.strip().casefold() for name in classes}
-        # Class names of which the last word of a line is only a part.
+        # Class names of several words; the last word of a line is only a part.
         self.spaced = [name for name in self.known if len(name.split()) > 1]
         self.separator: Optional[str] = None
         self.header: Optional[Header] = None
 
     def read(self) -> ImageRows:
-        """Find the format, then split all rows by it."""
+        """Find the format, then split all rows."""
         lines = self.text.filled
-        # Comments may stand above the header, so they do not tell the format.
+        # Comments may precede the header, so the format is not found from them.
         body = [line for line in lines if line.text[0] != '#'] or lines
         if not body:
             raise self._no_rows('no rows')
         first = body[0]
         body, stated = take_separator(body)
         self._find_format(body, stated)
-        # What are no rows: the line sep=, and the header.
-        left_out = {first.number} if stated else set()
+        # The line sep= and the header are not rows.
+        skipped = {first.number} if stated else set()
         if self.header is not None:
-            left_out.add(body[0].number)
-        lines = [line for line in lines if line.number not in left_out]
+            skipped.add(body[0].number)
+        lines = [line for line in lines if line.number not in skipped]
         lines = self._without_comments(lines)
         if not lines:
             raise self._no_rows(
@@ -157,7 +168,7 @@ class _ListReader:
         rows = (
             self._split_space(lines)
             if self.separator is None
-            else self._split_separator(lines)
+            else self._split_separator(lines, self.separator)
         )
         if self.header is None:
             self._check_first(rows)
@@ -165,7 +176,7 @@ class _ListReader:
 
     # -- finding the format
     def _find_format(self, body: List[Line], stated: Optional[str]) -> None:
-        """Set ``separator`` and ``header`` by the first rows."""
+        """Set ``separator`` and ``header`` from the first rows."""
         first = body[0].text
         words = first.split()
         if (
@@ -188,19 +199,19 @@ class _ListReader:
         if self.header is not None and self.header.others:
             raise line_error(
                 self.text.path,
-                body[0].number,
-                body[0].text,
-                f'nothing is known of the column {self.header.others[0]!r}',
+                body[0],
+                f'the column {self.header.others[0]!r} is unknown',
                 'The columns of this list are '
                 f'{describe_columns(self.columns)}. Correct the name, or '
                 'remove the column.',
             )
 
     def _refuse_partial_header(self, line: Line, separator: str) -> None:
-        """Raise if a line of column names lacks one that is needed.
+        """Refuse a header that lacks a column.
 
-        Rows have as many fields as there are columns to read; a table of a
-        labelling program has more, some of them known.
+        A line is taken for such a header if it has more fields than a row,
+        some of them known column names, and its last field is not a value.
+        Labelling programs write such tables.
         """
         fields = first_fields(line, separator)
         found = known_columns(fields, self.columns)
@@ -209,8 +220,7 @@ class _ListReader:
         missing = [name for name in self.names if name not in found]
         raise line_error(
             self.text.path,
-            line.number,
-            line.text,
+            line,
             f'the header has no column {", ".join(missing)}; its columns are '
             f'{", ".join(map(repr, fields))}',
             'The columns of this list are '
@@ -219,7 +229,7 @@ class _ListReader:
         )
 
     def _find_separator(self, body: Sequence[Line]) -> Optional[str]:
-        """Return what separates the fields of rows without a header."""
+        """Return the separator of rows without a header; None for white space."""
         for line in body:
             for separator in (';', ','):
                 fields = first_fields(line, separator)
@@ -233,21 +243,21 @@ class _ListReader:
         return None
 
     def _is_row(self, fields: Sequence[str]) -> bool:
-        """Return whether fields end with as many values as a row has."""
+        """Return whether the last fields are as many values as a row needs."""
         return len(fields) > self.count and all(
             map(self._is_value, fields[-self.count :])
         )
 
     def _is_value(self, field: str) -> bool:
-        """Return whether a field can be a value, be it a wrong one."""
-        # Looser than what is taken for a label, so that messages are about
-        # the label.
+        """Return whether a field looks like a value, even if it is a wrong one."""
+        # This accepts more than the parser of labels does, so that the message
+        # about a wrong label is about the label.
         field = unquoted(field)
         return field.casefold() in self.known or is_number_like(field)
 
     # -- rows
     def _without_comments(self, lines: List[Line]) -> List[Line]:
-        """Return all lines but comments, and log the comments."""
+        """Return all lines except comments; log how many comments there are."""
         kept, comments, likely = [], [], []
         for line in lines:
             if line.text[0] != '#':
@@ -270,7 +280,7 @@ class _ListReader:
             line = (likely or comments)[0]
             print_log(
                 f'{self.text.path}: {len(comments)} line(s) that start with '
-                f'"#" are left out as comments, e.g. line {line.number}: '
+                f'"#" are skipped as comments, e.g. line {line.number}: '
                 f'{line.text[:80]!r}. If that is the name of an image, write '
                 '"./" before it.',
                 'current',
@@ -307,15 +317,12 @@ class _ListReader:
         for line in lines:
             fields = self._split_words(line)
             if len(fields) < len(self.names):
-                raise line_error(
-                    self.text.path, line.number, line.text, *self.too_short
-                )
+                raise line_error(self.text.path, line, *self.too_short)
             fields = [fields[place] for place in order]
             if '\t' in fields[0]:
                 raise line_error(
                     self.text.path,
-                    line.number,
-                    line.text,
+                    line,
                     f'there are {len(line.text.split(chr(9)))} tab-separated '
                     f'fields instead of {len(self.names)}',
                     f'Keep {" and ".join(self.names)}, or name the columns '
@@ -324,7 +331,7 @@ class _ListReader:
             rows.append(ListRow(line, fields))
         return rows
 
-    def _split_separator(self, lines: Sequence[Line]) -> List[ListRow]:
+    def _split_separator(self, lines: Sequence[Line], separator: str) -> List[ListRow]:
         """Split lines at the separator into rows."""
         path, names = self.text.path, self.names
         header = self.header or match_columns(names, {name: [name] for name in names})
@@ -333,8 +340,8 @@ class _ListReader:
             ListRow(line, [fields[place] for place in order])
             for line, _, fields in fit_rows(
                 path,
-                iterate_fields(path, lines, self.separator),
-                self.separator,
+                iterate_fields(path, lines, separator),
+                separator,
                 header,
                 len(header.names),
             )
@@ -345,7 +352,7 @@ class _ListReader:
 
     # -- messages
     def _check_first(self, rows: Sequence[ListRow]) -> None:
-        """Raise if the first row seems to be a header that is unknown."""
+        """Refuse a first row that looks like a header with unknown columns."""
         if (
             len(rows) > 1
             and not self._is_row(rows[0].fields)
@@ -355,18 +362,18 @@ class _ListReader:
             wrong = next(f for f in fields[1:] if not self._is_value(f))
             raise line_error(
                 self.text.path,
-                line.number,
-                line.text,
-                f'{wrong!r} is not an integer, as the next row has, nor the '
+                line,
+                f'{wrong!r} is neither an integer, as in the next row, nor the '
                 'name of a class'
                 if self.count == 1
-                else f'{wrong!r} is not a number, as the next row has',
-                'If this line is a header, its columns are to be '
+                else f'{wrong!r} is not a number, as in the next row',
+                'If this line is a header, its columns must be '
                 f'{describe_columns(self.columns)}, in any order. If it is a '
                 'row, correct it.',
             )
 
     def _no_rows(self, what: str) -> ValueError:
+        """Make the error for a file without rows; ``what`` says what it has."""
         return ValueError(
             f'{self.text.path}: the file has {what} ({self.text.size} '
             f'bytes). Expected lines such as {self.example}; was it copied '
@@ -375,7 +382,7 @@ class _ListReader:
 
 
 def describe_columns(columns: Mapping[str, Sequence[str]]) -> str:
-    """Describe the names that columns may have, for a message.
+    """Describe the names that each column may have, for a message.
 
     Args:
         columns (Mapping[str, Sequence[str]]): See :func:`read_list`.

@@ -107,7 +107,7 @@ def test_sources_of_a_folder(picture, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='no image in this folder'):
         each_source(str(tmp_path / 'empty'))
-    with pytest.raises(UnreadableImageError, match='is no file'):
+    with pytest.raises(UnreadableImageError, match='is not a file'):
         read_image(tmp_path)
 
 

@@ -1,4 +1,5 @@
 import gc
+import sys
 
 import cv2
 import numpy as np
@@ -18,8 +19,20 @@ def small_heap():
 
 
 @pytest.fixture
+def said(monkeypatch):
+    """Return the list of texts that the data sets log."""
+    texts = []
+    for name, module in list(sys.modules.items()):
+        if name.startswith('mmfer.datasets.') and hasattr(module, 'print_log'):
+            monkeypatch.setattr(
+                module, 'print_log', lambda text, *_, **__: texts.append(text)
+            )
+    return texts
+
+
+@pytest.fixture
 def write_image():
-    """A function that writes an image of its own for every seed."""
+    """Return a function that writes a different image for every seed."""
 
     def write_image(path, seed=0, size=16):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +46,7 @@ def write_image():
 
 @pytest.fixture
 def image_list(tmp_path, write_image):
-    """A function that makes N images in 3 classes; gives ImageList's args."""
+    """Return a function that makes N images of 3 classes for ImageList."""
 
     def image_list(count=12, extension='png'):
         rows = []

@@ -12,7 +12,7 @@ NOISE = dict(type='SymmetricNoise', rate=0.5, seed=0)
 
 @pytest.fixture
 def listed(tmp_path, write_image):
-    """A function that writes a list, and an image for each of its rows."""
+    """Return a function that writes a list and the images of its rows."""
 
     def listed(text, name='list.txt', folder='.', images=True):
         (tmp_path / name).write_text(text)
@@ -84,7 +84,7 @@ def test_classes_have_to_be_said(listed, tmp_path):
         ImageList(**args)
     assert 'classes=' in str(caught.value)
     assert ImageList(num_classes=3, **args).CLASSES == ('0', '1', '2')
-    # A class without a row stays.
+    # A class without a row keeps its label.
     assert ImageList(classes=['x', 'y', 'z'], **args).num_classes == 3
     named = ImageList(metainfo=dict(classes=('x', 'y', 'z')), **args)
     assert named.CLASSES == ('x', 'y', 'z')
@@ -208,7 +208,7 @@ def test_paths_as_other_systems_write_them(listed, tmp_path, write_image):
         write_image(tmp_path / name, size=8)
     dataset = ImageList(num_classes=2, label_base=0, **args)
     assert paths(dataset) == ['d/a.png', 'b.png']
-    # Written as they were.
+    # The images are written as the list had them.
     path = tmp_path / 'new.txt'
     dataset.write_list(str(path), [0, 1], [1, 0])
     assert path.read_text() == 'd\\a.png 1\n./b.png 0\n'
@@ -233,7 +233,7 @@ def test_hash_in_front_of_a_name(listed, tmp_path):
 # -- ImageFolders ------------------------------------------------------------
 @pytest.fixture
 def folders(tmp_path, write_image):
-    """A function that makes images by name below a root."""
+    """Return a function that writes images with given names below a root."""
 
     def folders(*names):
         for i, name in enumerate(names):
@@ -285,8 +285,8 @@ def test_order_of_folders_can_be_given(folders, monkeypatch):
     assert dataset.CLASSES == ('c', 'a')
     assert paths(dataset) == ['c/1.png', 'a/1.png']
     assert dataset.get_gt_labels().tolist() == [0, 1]
-    # What is left out is said.
-    assert len(said) == 1 and 'left out: b.' in said[0]
+    # The log names the folder that is left out.
+    assert len(said) == 1 and 'not name: b.' in said[0]
 
 
 def test_left_out_folders_are_logged_without_error(folders):
@@ -302,7 +302,7 @@ def test_missing_class_folder(folders):
 
 
 def test_evaluation_split_that_lacks_a_class(folders):
-    """With classes= its labels stay those of the training split."""
+    """With classes=, its labels are those of the training split."""
     root = folders('a/1.png', 'c/1.png')
     (root / 'd').mkdir()
     classes = ['a', 'b', 'c', 'd']

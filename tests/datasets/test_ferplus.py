@@ -15,28 +15,28 @@ HEADER = (
     'fear,contempt,unknown,NF'
 )
 NEUTRAL, HAPPINESS, SURPRISE, SADNESS, ANGER = range(5)
-# votes, label by arg-max, label by majority.
+# Each case: votes, label by arg-max, label by majority.
 CASES = [
-    # Plain.
+    # A clear majority.
     ([0, 9, 1, 0, 0, 0, 0, 0, 0, 0], HAPPINESS, HAPPINESS),
     ([0, 0, 0, 0, 0, 0, 0, 10, 0, 0], 7, 7),
-    # A tie of two emotions: the first; no majority.
+    # A tie of two emotions: arg-max takes the first; there is no majority.
     ([0, 0, 5, 5, 0, 0, 0, 0, 0, 0], SURPRISE, -1),
     # A plurality without a majority.
     ([4, 0, 3, 3, 0, 0, 0, 0, 0, 0], NEUTRAL, -1),
     # Half is not more than half.
     ([0, 0, 0, 0, 5, 2, 3, 0, 0, 0], ANGER, -1),
-    # Single votes do not count against a majority (4 of 8, but of 4 + 2).
+    # Single votes do not count against a majority: 4 of 8, but 4 of 4 + 2.
     ([0, 0, 0, 4, 1, 0, 2, 1, 0, 0], SADNESS, SADNESS),
-    # ... nor for one: nothing is left of single votes.
+    # Single votes do not count for a majority: none of them are left.
     ([1, 0, 0, 1, 1, 0, 0, 1, 0, 0], NEUTRAL, -1),
-    # Unknown or not-a-face has more, or as many, or fewer votes.
+    # Unknown or not-a-face has more votes, as many, or fewer.
     ([3, 0, 0, 0, 0, 0, 0, 0, 7, 0], -1, -1),
     ([3, 0, 0, 0, 0, 0, 0, 0, 0, 7], -1, -1),
     ([5, 0, 0, 0, 0, 0, 0, 0, 5, 0], -1, -1),
     ([0, 5, 0, 0, 0, 0, 0, 0, 0, 5], -1, -1),
     ([0, 6, 0, 0, 0, 0, 0, 0, 4, 0], HAPPINESS, HAPPINESS),
-    # They are compared one by one with the best emotion, not together.
+    # Each of the two is compared with the best emotion, not their sum.
     ([0, 4, 0, 0, 0, 0, 0, 0, 3, 3], HAPPINESS, -1),
     ([0, 0, 0, 0, 0, 0, 0, 0, 0, 10], -1, -1),
 ]
@@ -45,7 +45,7 @@ VOTES = np.array([case[0] for case in CASES])
 
 @pytest.fixture
 def make(tmp_path, write_image):
-    """A function that writes rows (usage, name, votes) and their images."""
+    """Return a function that writes rows (usage, name, votes) and images."""
 
     def make(rows, header=HEADER):
         folders = dict(
@@ -87,7 +87,7 @@ def test_data_set_by_protocol(root, protocol, column):
         osp.basename(dataset.get_data_info(i)['img_path']) for i in range(len(dataset))
     ]
     assert names == [f'fer{i:07d}.png' for i in kept]
-    # sample_id counts kept rows, and so do the votes.
+    # sample_id and the votes count the kept rows only.
     assert dataset.sample_ids.tolist() == list(range(len(kept)))
     np.testing.assert_array_equal(dataset.votes, VOTES[kept])
     assert dataset.CLASSES[NEUTRAL] == 'neutral' and len(dataset.CLASSES) == 8
@@ -148,7 +148,7 @@ def test_soft_labels(root):
         assert sample.gt_score.shape == (8,)
         assert float(sample.gt_score.sum()) == pytest.approx(1)
         assert float(sample.gt_score[sample.gt_label]) == float(sample.gt_score.max())
-    # Of votes for emotions only: 6 of 6, not 6 of 10.
+    # Shares are of the votes for emotions only: 6 of 6, not 6 of 10.
     row = [i for i, case in enumerate(CASES) if case[1] >= 0].index(11)
     assert dataset.get_data_info(row)['gt_score'][HAPPINESS] == 1
     assert 'gt_score' not in FERPlus(root).get_data_info(0)
@@ -166,7 +166,7 @@ def test_soft_labels_with_noise_are_refused(root):
 def test_unknown_names(root):
     with pytest.raises(ValueError, match="no split 'val'.*train, valid, test"):
         FERPlus(root, split='val')
-    with pytest.raises(ValueError, match="'soft'.*argmax, majority"):
+    with pytest.raises(ValueError, match="'argmax' or 'majority', got 'soft'"):
         FERPlus(root, protocol='soft')
 
 
@@ -204,7 +204,7 @@ def test_malformed_row(make, tmp_path):
 
 @pytest.fixture
 def said(monkeypatch):
-    """What is logged."""
+    """Return the list of logged texts."""
     texts = []
     monkeypatch.setattr(
         'mmfer.datasets.ferplus.print_log', lambda text, *_, **__: texts.append(text)
@@ -257,7 +257,7 @@ def test_written_table_is_that_of_the_publisher(root, tmp_path):
         ),
         (
             lambda text: text.replace('NF', 'NF,age', 1).replace('0\n', '0,3\n'),
-            "line 1: .*nothing is known of the column 'age'",
+            "line 1: .*column 'age' is unknown",
         ),
         (lambda text: text.replace('fear', 'anger', 1), "'anger'.*number 7"),
         (

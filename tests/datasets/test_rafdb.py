@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mmfer.datasets import RAFDB
-from mmfer.datasets.label_noise import labels_sha256
+from mmfer.datasets.noise import labels_sha256
 
 PIPELINE = [dict(type='LoadFERImage'), dict(type='PackFERInputs')]
 TRAIN = [f'train_{i:05d}' for i in range(1, 11)]
 TEST = [f'test_{i:04d}' for i in range(1, 5)]
-# 1-based, as RAF-DB writes them.
+# RAF-DB's labels count from 1.
 CLEAN = [5, 5, 4, 1, 7, 2, 3, 6, 4, 7]
 CLEAN_TEST = [4, 7, 1, 5]
 NOISY = [5, 1, 4, 1, 7, 6, 3, 6, 4, 2]
@@ -30,7 +30,7 @@ def scn_rows(end='\n'):
 
 
 BOTH = rows(jpg(TRAIN) + jpg(TEST), NOISY + NOISY_TEST)
-# file name, text, format that is seen, first index.
+# Each case: file name, text, detected format, first label.
 NOISY_LISTS = dict(
     resup=('0.3noise_train.txt', BOTH, 'resup', 1),
     resup_crlf=('list.txt', BOTH.replace('\n', '\r\n'), 'resup', 1),
@@ -145,7 +145,7 @@ def test_manifest_tells_what_was_read(root, noisy_list):
 
 def test_poisoned_sidecar_changes_no_sample(root, noisy_list):
     dataset = RAFDB(str(root), noisy_list=noisy_list('eac'))
-    dataset._clean_labels[:] = 0
+    dataset._labels.clean[:] = 0
     assert one_based(dataset.get_gt_labels()) == NOISY
     assert [dataset.get_data_info(i)['gt_label'] + 1 for i in range(10)] == NOISY
 
@@ -164,7 +164,7 @@ def test_test_split_never_takes_a_noisy_list(root, noisy_list):
     for settings in (dict(split='test'), dict(split='train', test_mode=True)):
         with pytest.raises(ValueError, match='wrong test labels'):
             RAFDB(str(root), noisy_list=path, **settings)
-    # Nor by another way: a noisy list in the place of RAF-DB's own.
+    # A noisy list in the place of RAF-DB's own list is refused, too.
     own = root / 'EmoLabel/list_patition_label.txt'
     many = [f'train_{i:05d}.jpg' for i in range(1, 301)]
     own.write_text(rows([*many, *jpg(TEST)], [2] * 300 + NOISY_TEST))
@@ -232,7 +232,7 @@ def test_half_of_the_root_is_missing(root):
     with pytest.raises(FileNotFoundError) as caught:
         RAFDB(str(root))
     lines = str(caught.value).split('\n')
-    assert '(not there)' in lines[1] and 'EmoLabel' in lines[1]
+    assert '(missing)' in lines[1] and 'EmoLabel' in lines[1]
     assert '(found)' in lines[2] and 'aligned' in lines[2]
 
 

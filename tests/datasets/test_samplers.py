@@ -9,7 +9,7 @@ from mmfer.registry import DATA_SAMPLERS
 
 
 class Labelled:
-    """A data set that is nothing but its labels."""
+    """Data set that has labels only."""
 
     def __init__(self, labels):
         self.labels = np.array(labels)
@@ -21,7 +21,7 @@ class Labelled:
         return self.labels
 
 
-# 40, 8, none, 2 and 1 of the classes 0 to 4.
+# The classes 0 to 4 have 40, 8, 0, 2 and 1 samples.
 TAIL = np.random.default_rng(0).permutation([0] * 40 + [1] * 8 + [3] * 2 + [4])
 
 
@@ -30,7 +30,7 @@ def counts_of(labels, indices):
 
 
 def ranks(monkeypatch, world_size, *args, **kwargs):
-    """One sampler of each rank."""
+    """Make one sampler for each rank."""
     made = []
     for rank in range(world_size):
         monkeypatch.setattr(
@@ -73,7 +73,7 @@ def test_all_samples_of_a_frequent_class_have_their_turn():
     drawn = Counter()
     for epoch in range(100):
         drawn.update(balanced_indices(TAIL, 51, np.random.default_rng(epoch)).tolist())
-    # About 12.75 of 40 samples in each of 100 epochs.
+    # Each of 100 epochs draws about 12.75 of 40 samples.
     times = [drawn[i] for i in np.flatnonzero(TAIL == 0)]
     assert min(times) > 12 and max(times) < 55
 
@@ -86,7 +86,7 @@ def test_epochs_differ_and_repeat():
     sampler.set_epoch(1)
     second = list(sampler)
     assert second != first
-    # Not the same draws one epoch later under the next seed.
+    # The next seed does not give the same draws one epoch later.
     other.set_epoch(0)
     assert list(other) != second
     sampler.set_epoch(0)
@@ -102,7 +102,7 @@ def test_global_random_state_is_left_alone():
 
 
 def test_two_ranks_share_one_draw(monkeypatch):
-    # 51 samples: rounded up to 52.
+    # 51 samples are rounded up to 52.
     first, second = ranks(monkeypatch, 2, Labelled(TAIL), seed=1)
     assert len(first) == len(second) == 26
     assert len(list(first)) == len(list(second)) == 26
@@ -111,7 +111,7 @@ def test_two_ranks_share_one_draw(monkeypatch):
     assert merged == alone.tolist()
     assert set(counts_of(TAIL, merged).values()) == {13}
 
-    # Where nothing has to be drawn twice, no rank has another's samples.
+    # If no sample has to be drawn twice, ranks share no samples.
     labels = np.arange(40) % 4
     first, second = ranks(monkeypatch, 2, Labelled(labels), seed=1)
     assert not set(first) & set(second)
@@ -121,9 +121,9 @@ def test_two_ranks_share_one_draw(monkeypatch):
 def test_length_of_an_epoch(monkeypatch):
     made = ranks(monkeypatch, 3, Labelled(TAIL), seed=0, epoch_size=10)
     assert [len(list(s)) for s in made] == [len(s) for s in made] == [4] * 3
-    with pytest.raises(ValueError, match='epoch of 0 draws'):
+    with pytest.raises(ValueError, match='epoch_size must be'):
         BalancedSampler(Labelled(TAIL), epoch_size=0)
-    with pytest.raises(ValueError, match='at least one'):
+    with pytest.raises(ValueError, match='must not be 0'):
         BalancedSampler(Labelled([]))
 
 
@@ -138,7 +138,7 @@ def test_relabelling_counts_from_the_next_epoch(image_list):
     dataset = ImageList(**image_list())
     sampler = BalancedSampler(dataset, seed=0)
     assert set(counts_of(dataset.get_gt_labels(), sampler).values()) == {4}
-    # Ten of class 0, one each of the others.
+    # Class 0 has ten samples, each other class has one.
     dataset.set_labels(np.arange(10), [0] * 10)
     dataset.set_labels([10, 11], [1, 2])
     sampler.set_epoch(1)

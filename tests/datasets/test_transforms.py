@@ -21,7 +21,7 @@ def encode(extension, size=64, seed=0):
 
 
 def with_thumbnail(jpeg, thumbnail):
-    """Put a JPEG into an APP1 segment, as cameras do."""
+    """Put a thumbnail into an APP1 segment, as cameras do."""
     payload = b'Exif\x00\x00' + thumbnail
     length = (len(payload) + 2).to_bytes(2, 'big')
     return jpeg[:2] + b'\xff\xe1' + length + payload + jpeg[2:]
@@ -62,7 +62,7 @@ def test_color_type_is_checked():
 
 
 def test_message_stands_alone(tmp_path):
-    """Inference has no data set to set an option of."""
+    """The message names no option of a data set: inference has none."""
     path = tmp_path / 'a.png'
     path.write_bytes(b'')
     with pytest.raises(UnreadableImageError, match="a.png' is empty$"):
@@ -81,7 +81,7 @@ BAD = {
     'half a jpeg': (encode('.jpg')[:2000], 'truncated JPEG'),
     'png without its end': (encode('.png')[:-1], 'truncated PNG'),
     'half a png': (encode('.png')[:2000], 'truncated PNG'),
-    # The end marker of the thumbnail is not that of the image.
+    # The end marker of the thumbnail is not the end of the image.
     'half a jpeg with a thumbnail': (WITH_THUMBNAIL[:1400], 'truncated JPEG'),
     'jpeg that ends in its header': (
         WITH_THUMBNAIL[: len(THUMBNAIL) + 100],
@@ -96,7 +96,7 @@ GOOD = {
     'tiff': encode('.tiff'),
     'padded jpeg': encode('.jpg') + bytes(500),
     'padded png': encode('.png') + bytes(5000),
-    # As phones do, with a video after the picture.
+    # Phones write a video after the picture.
     'jpeg and more': encode('.jpg') + bytes(100000),
     'jpeg and an image cut short': encode('.jpg') + encode('.jpg')[:-1000],
     'jpeg with a thumbnail': WITH_THUMBNAIL,
@@ -149,7 +149,7 @@ def test_gaussian_noise_has_the_variance_it_names():
         noisy = GaussianNoise(variance)(dict(img=image))['img']
         assert noisy.dtype == np.uint8
         noise = noisy.astype(float) - 128
-        # Cutting off decimals, as the published code, adds 1/12 and -1/2.
+        # Rounding down, as in the published code, adds 1/12 and -1/2.
         assert noise.var() == pytest.approx(variance + 1 / 12, rel=0.02)
         assert noise.mean() == pytest.approx(-0.5, abs=0.05)
     assert (image == 128).all()  # Not in place: the image may be a cache's.
@@ -176,7 +176,7 @@ def test_gaussian_noise_of_nothing_and_less():
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)
     same = GaussianNoise(0)(dict(img=image))['img']
     np.testing.assert_array_equal(same, image)
-    with pytest.raises(ValueError, match='negative'):
+    with pytest.raises(ValueError, match='at least 0'):
         GaussianNoise(-1)
 
 

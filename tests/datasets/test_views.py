@@ -1,4 +1,4 @@
-"""Views: other labels and another pipeline, without a trace."""
+"""Views: other labels and another pipeline; the data set is unchanged."""
 
 import copy
 from pathlib import Path
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from mmfer.datasets import LabelView, SyntheticFaces, unaugmented
-from mmfer.datasets import base as base_module
 from mmfer.datasets.decisions import read_decisions, read_score_rows
 from mmfer.engine.hooks.sample_scores import format_table
 
@@ -34,7 +33,7 @@ def test_labels_of_another_task(faces):
         sample = view[i]['data_samples']
         assert int(sample.sample_id) == sample_id
         assert sample.gt_label.tolist() == [label]
-        # The data set still has its own.
+        # The data set keeps its own labels.
         own = faces[int(sample_id)]['data_samples']
         assert own.gt_label.tolist() == [before[sample_id]]
     assert (faces.get_gt_labels() == before).all()
@@ -68,7 +67,7 @@ def test_unaugmented_view(faces):
         assert (view[i]['inputs'] == other[i]['inputs']).all()
         flipped += int((faces[i]['inputs'] != view[i]['inputs']).any())
     assert 5 < flipped < 25 and not faces.test_mode
-    # Labels are those in use.
+    # The view has the labels in use.
     faces.set_labels([3], [(int(faces.get_gt_labels()[3]) + 1) % 7])
     assert (view.get_gt_labels() == faces.get_gt_labels()).all()
 
@@ -101,7 +100,7 @@ HEAD = 'sample_id,image,given_label,noise_score,suggested_label,decision,clean_l
 
 
 def table_of(dataset, decisions):
-    """A table of all its samples, in descending order."""
+    """Lines of a score table of all samples, in descending order."""
     lines = [HEAD]
     for i in reversed(range(len(dataset))):
         info = dataset.get_data_info(i)
@@ -159,9 +158,9 @@ def test_table_from_a_spreadsheet(faces, tmp_path):
         lambda text: text.replace(',keep,', ',keep').encode(),
         lambda text: text.replace(',synthfaces', '.0,synthfaces').encode(),
         lambda text: text.replace('synthfaces/train/', 'synthfaces\\train\\').encode(),
-        # Decimal commas.
+        # The file has decimal commas.
         lambda text: text.replace(',', ';').replace(';0.', ';0,').encode(),
-        # An index column.
+        # The file has an index column.
         lambda text: ''.join(
             f'{i - 1 if i else ""},{line}\n' for i, line in enumerate(text.splitlines())
         ).encode(),
@@ -225,11 +224,7 @@ def test_suggestion_by_name(faces, tmp_path):
         SyntheticFaces(**settings)
 
 
-def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr(
-        base_module, 'print_log', lambda text, *_, **__: said.append(text)
-    )
+def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path, said):
     labels = faces.get_gt_labels()
     gone = np.flatnonzero(labels == 3).tolist()
     for new, left in (('drop', 30 - len(gone)), ('relabel', 30)):
@@ -243,7 +238,7 @@ def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path, monkeypatch)
             'cannot be learnt',
         ):
             assert part in text
-    # One sample is enough.
+    # A class with one sample is not empty.
     said.clear()
     path = write(tmp_path, table_of(faces, {i: ('drop', 1) for i in gone[1:]}))
     SyntheticFaces(num_samples=30, size=20, decisions=path, pipeline=[])
@@ -352,7 +347,7 @@ def test_decisions_belong_to_training(tmp_path):
         SyntheticFaces(
             num_samples=30, size=20, pipeline=[], decisions=str(tmp_path / 'none.csv')
         )
-    with pytest.raises(ValueError, match='evaluation split'):
+    with pytest.raises(ValueError, match='for an evaluation'):
         SyntheticFaces(
             num_samples=30, size=20, pipeline=[], split='test', decisions='a.csv'
         )

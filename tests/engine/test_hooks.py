@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmfer.compat import AtomicLocalBackend
-from mmfer.datasets.synthetic_renderer import EXPRESSIONS
+from mmfer.datasets.synthetic_faces import EXPRESSIONS
 from mmfer.engine.hooks.relabel import relabel
 from mmfer.engine.hooks.sample_scores import score_rows
 from mmfer.engine.hooks.summary import summarize

@@ -20,7 +20,7 @@ from torch.utils.data import BatchSampler, ConcatDataset
 
 from mmfer.cli import preflight_of, run_tool, with_preflight
 from mmfer.datasets import SyntheticFaces
-from mmfer.datasets.synthetic_renderer import EXPRESSIONS
+from mmfer.datasets.synthetic_faces import EXPRESSIONS
 from mmfer.engine import PreflightHook
 from mmfer.engine.pipeline_probe import PreparedImage, prepare_image, spread_positions
 from mmfer.engine.preflight import (

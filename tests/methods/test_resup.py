@@ -178,7 +178,7 @@ def test_judgement():
         3 * torch.randn(50, 2, 7, generator=torch.Generator().manual_seed(0)), dim=2
     )
     labels = torch.arange(50) % 7
-    table = model.score_labels(scores, labels)
+    table = model.score_labels(dict(network_scores=scores), labels)
     assert list(table) == ['clean_probability_1', 'clean_probability_2', 'noise_score']
     given = scores[torch.arange(50), :, labels]
     similarity = (given / scores.norm(dim=2)).T
@@ -201,10 +201,10 @@ def test_judgement_without_a_fit():
     scores = torch.rand(20, 2, 7).softmax(dim=2)
     labels = torch.arange(20) % 7
     given = scores[torch.arange(20), :, labels].mean(dim=1)
-    assert torch.allclose(model.score_labels(scores, labels)['noise_score'], 1 - given)
+    assert torch.allclose(model.score_labels(dict(network_scores=scores), labels)['noise_score'], 1 - given)
     # With one of two, that one decides.
     model.noise_models[1].fit(torch.tensor(published()['mixture'][1]['scores']))
-    table = model.score_labels(scores, labels)
+    table = model.score_labels(dict(network_scores=scores), labels)
     assert torch.allclose(
         table['noise_score'],
         0.999 * (1 - table['clean_probability_2']) + 0.001 * (1 - given),

@@ -1,4 +1,4 @@
-"""The one reader of text files."""
+"""Reading of text files, tables and class names."""
 
 import codecs
 import csv
@@ -239,7 +239,7 @@ def test_class_index():
     assert class_index('fear', classes) == 0
     assert class_index(' FEAR ', classes) == 0
     assert class_index('anger', classes) == 2
-    # Which of the two is meant?
+    # Two classes fit, so none is chosen.
     assert class_index('ANGER', classes) is None
     assert class_index('joy', classes) is None
     assert "Did you mean 'very happy'?" in nearest('very hapy', classes)
@@ -311,7 +311,7 @@ def test_table(save, encoding, end, separator):
         '"name","vote"\n"a","3"\n"b","4"\n',
         'sep=;\nname;vote\na;3\nb;4\n',
         '"sep=\t"\nname\tvote\na\t3\nb\t4\n',
-        # A spreadsheet leaves out what is empty at the end.
+        # A spreadsheet does not write empty fields at the end of a row.
         'name,vote,note\na,3\nb,4\n',
     ],
 )
@@ -329,7 +329,7 @@ def test_forms_of_a_table(save, text):
         'Unnamed: 0,name,vote\n7,a,3\n5,b,4\n',
         'index;name;vote\n7;a;3\n5;b;4\n',
         '\tname\tvote\n7\ta\t3\n5\tb\t4\n',
-        # R has no header for the names of rows, and may separate by spaces.
+        # R writes no header for the row names, and may separate by spaces.
         'name,vote\n7,a,3\n5,b,4\n',
         '"name" "vote"\n"7" "a" 3\n"5" "b" 4\n',
     ],
@@ -369,7 +369,7 @@ def test_table_without_header(save):
         ('name,votes\na,3\n', ['line 1', 'no column vote', "'name', 'votes'"]),
         ('name,vote,vote\na,3,3\n', ["'vote' (number 2)", '(number 3)']),
         ('name,image,vote\na,b,3\n', ["'name'", "'image'"]),
-        ('name,vote,x,X\na,3,1,2\n', ["'X' is there twice"]),
+        ('name,vote,x,X\na,3,1,2\n', ["'X' appears twice"]),
         ('name,vote\na,3\nb\n', ['line 3', '1 comma-separated', 'of 2']),
         ('name,vote\na,3\nb,3,4\n', ['line 3', '3 comma-separated', 'of 2']),
         ('name;vote\na;3\nb,3\n', ['line 3', '1 semicolon-separated']),

@@ -18,7 +18,7 @@ import os.path as osp
 import sys
 from typing import List, Optional
 
-from mmfer.datasets.cifar_n import format_list, load_label_sets
+from mmfer.datasets.cifar.human_labels import format_list, load_label_sets
 from mmfer.utils.files import write_atomic
 
 

@@ -1,5 +1,5 @@
 from .augmentation import GaussianNoise
 from .formatting import PackFERInputs
-from .loading import LoadFERImage, UnreadableImageError
+from .loading import LoadFERImage
 
-__all__ = ['GaussianNoise', 'LoadFERImage', 'PackFERInputs', 'UnreadableImageError']
+__all__ = ['GaussianNoise', 'LoadFERImage', 'PackFERInputs']

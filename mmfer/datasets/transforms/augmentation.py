@@ -4,21 +4,20 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfer.registry import TRANSFORMS
+from mmfer.utils.checks import in_range
 
 
 @TRANSFORMS.register_module()
 class GaussianNoise(BaseTransform):
-    """Add white Gaussian noise to every pixel (RUL's and SCN's code).
+    """Add white Gaussian noise to every pixel, as in the code of RUL and SCN.
 
     Args:
-        variance (float): Variance in grey levels squared, of [0, 255].
+        variance (float): Variance in squared grey levels of [0, 255].
             Defaults to 30, the published value.
     """
 
     def __init__(self, variance: float = 30.0):
-        if variance < 0:
-            raise ValueError(f'variance must not be negative, got {variance}')
-        self.variance = variance
+        self.variance = in_range(self, 'variance', variance, low=0)
 
     def transform(self, results: dict) -> dict:
         """Change ``img`` (uint8, any shape)."""

@@ -1,4 +1,6 @@
-"""Packing samples for the model."""
+"""Pack samples for the model."""
+
+from typing import Sequence
 
 from mmpretrain.datasets import PackInputs
 
@@ -7,13 +9,19 @@ from mmfer.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackFERInputs(PackInputs):
-    """``PackInputs`` that carries ``sample_id``.
+    """``PackInputs`` whose data samples carry ``sample_id``.
 
-    Fewer meta keys than mmpretrain's default: a data sample's fields are
-    checked one by one, which shows on small images.
+    It packs fewer meta keys than mmpretrain does by default. The fields of a
+    data sample are checked one by one, which takes a visible share of the
+    time for small images.
     """
 
     DEFAULT_META_KEYS = ('sample_id', 'img_path')
 
-    def __init__(self, input_key='img', algorithm_keys=(), meta_keys=DEFAULT_META_KEYS):
+    def __init__(
+        self,
+        input_key: str = 'img',
+        algorithm_keys: Sequence[str] = (),
+        meta_keys: Sequence[str] = DEFAULT_META_KEYS,
+    ):
         super().__init__(input_key, algorithm_keys, meta_keys)

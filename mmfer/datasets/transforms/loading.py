@@ -1,39 +1,37 @@
-"""Reading images so that a broken file is noticed."""
+"""Load images, and stop at a broken file."""
 
 import mmcv
 from mmcv.transforms import LoadImageFromFile
 
 from mmfer.registry import TRANSFORMS
+from mmfer.utils.checks import choices
 
-from ..images import UnreadableImageError, decode_image, read_file
-
-__all__ = ['LoadFERImage', 'UnreadableImageError']
+from ..images import decode_image, read_file
 
 
 @TRANSFORMS.register_module()
 class LoadFERImage(LoadImageFromFile):
     """``LoadImageFromFile`` that stops at a damaged or unreadable image.
 
-    Files become the pixels that :func:`~mmfer.datasets.images.read_image`
-    gives, so that training, tests and ``FERInferencer`` see the same.
+    A file gives the same pixels as from
+    :func:`~mmfer.datasets.images.read_image`, so training, tests and
+    ``FERInferencer`` see the same images.
 
-    Where the decoded image is there already, as from a data set in memory or
-    mmpretrain's inferencers, colour is made grey if need be.
+    If ``img`` is set already, as by a data set in memory or mmpretrain's
+    inferencers, no file is read. Colour becomes grey if ``color_type`` says
+    so.
 
     Args:
         color_type (str): ``'color'`` (BGR) or ``'grayscale'``.
             Defaults to ``'color'``.
 
     Raises:
-        FileNotFoundError: The file is not there.
+        FileNotFoundError: The file does not exist.
         UnreadableImageError: The file is empty, damaged or not an image.
     """
 
     def __init__(self, color_type: str = 'color'):
-        if color_type not in ('color', 'grayscale'):
-            raise ValueError(
-                f"color_type must be 'color' or 'grayscale', got {color_type!r}"
-            )
+        choices(self, 'color_type', color_type, ('color', 'grayscale'))
         super().__init__(color_type=color_type)
 
     def transform(self, results: dict) -> dict:

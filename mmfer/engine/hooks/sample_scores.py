@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from mmfer.datasets import FERDataset, fer_datasets
 from mmfer.evaluation.functional import auroc
+from mmfer.models.predictions import score_labels
 from mmfer.models.utils import predicts_classes, unwrap_model
 from mmfer.registry import HOOKS
 from mmfer.utils.files import write_atomic
@@ -136,7 +137,7 @@ class SampleScoresHook(Hook):
     """Write ``sample_scores.csv`` to the work dir when training ends.
 
     Scores come from one unaugmented pass in eval mode, with the weights that
-    are saved: those of an ``EMAHook``, where there is one. A model with a
+    are saved: those of an ``EMAHook``, where there is one. A model or head with a
     notion of label noise of its own (``score_labels``) gives its own
     ``noise_score``, and columns of what that is made of; so does a method that
     cleaned the set before the training, with its decisions. Clean labels are
@@ -232,14 +233,17 @@ class SampleScoresHook(Hook):
             result['uncertainty'],
             self.threshold,
         )
-        model = unwrap_model(runner.model)
-        if hasattr(model, 'score_labels'):
-            add_columns(
-                rows,
-                model.score_labels(
-                    torch.from_numpy(result['network_scores']), torch.from_numpy(labels)
-                ),
-            )
+        columns = score_labels(
+            unwrap_model(runner.model),
+            {
+                name: torch.from_numpy(values)
+                for name, values in result.items()
+                if name != 'sample_id'
+            },
+            torch.from_numpy(labels),
+        )
+        if columns:
+            add_columns(rows, columns)
         if label_decisions is not None:
             add_decisions(rows, label_decisions)
         clean = dataset.clean_labels

@@ -15,7 +15,7 @@ from torch import Tensor
 from mmfer.models.classifier import blank_images, build_data_preprocessor
 from mmfer.models.predictions import BatchPrediction, predict_batch
 from mmfer.models.pretrained import CheckedPretrained
-from mmfer.models.utils import full_precision, unwrap_model
+from mmfer.models.utils import full_precision, predicts_classes, unwrap_model
 from mmfer.registry import MODELS
 
 from .latent import Encoding, sample_latent
@@ -225,6 +225,11 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
     def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
         """Predictions of the encoder."""
         return predict_batch(unwrap_model(self.encoder), inputs)
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the encoder predicts classes."""
+        return predicts_classes(unwrap_model(self.encoder))
 
     # -- the game ----------------------------------------------------------
     def players(self) -> Dict[str, nn.ModuleDict]:

@@ -1,39 +1,44 @@
-"""The one reader of tables, and what all readers of text share.
-
-Whatever a person, a spreadsheet or another program has saved comes in here:
+"""Reading of tables and lists that people, spreadsheets or programs saved.
 
 - Encodings and line ends: see :mod:`mmfer.utils.text_files`.
 - Separators: comma, semicolon, tab. Quotes, empty rows and columns at the
-  end, and the index column of pandas or R do no harm. Columns go by the
-  header, never by position.
-- Numbers: ``3`` and ``3.0``, also ``3,0`` where the comma does not separate.
-- Every error names the file, the line, what was found and what is right.
+  end, and the index column of pandas or R are handled. Columns are found by
+  the header, never by position.
+- Numbers: ``3`` and ``3.0``, also ``3,0`` where a comma does not separate
+  fields.
+- Every error names the file, the line, what was found and what to do.
 
 :func:`read_table` reads tables with a header, :func:`read_class_names` class
-names, :func:`~mmfer.utils.text_lists.read_list` lists of images with or
+names, and :func:`~mmfer.utils.text_lists.read_list` lists of images with or
 without a header.
+
+- `tables`: tables with a header.
+- `columns`: names of columns, and their places in a header.
+- `rows`: splitting of lines into fields.
+- `fields`: numbers, flags and names in a field.
+- `class_names`, `paths`: names of classes, and paths of images.
 """
 
 from .class_names import check_class_names, class_index, read_class_names
-from .fields import flag, is_number_like, nearest, number, unquoted, whole_number
-from .paths import has_suffix, is_foreign_path, join_listed, path_key
-from .tables import (
+from .columns import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
-    SEPARATORS,
     Header,
-    TextTable,
     column_key,
-    find_header,
+    known_columns,
+    match_columns,
+)
+from .fields import flag, is_number_like, nearest, number, unquoted, whole_number
+from .paths import has_suffix, is_foreign_path, join_listed, path_key
+from .rows import (
+    SEPARATORS,
     first_fields,
     fit_rows,
     iterate_fields,
-    known_columns,
-    match_columns,
-    read_table,
     split_fields,
     take_separator,
 )
+from .tables import TextTable, find_header, read_table
 
 __all__ = [
     'Header',

@@ -1,9 +1,9 @@
-"""Reading and checking of class names."""
+"""Class names: reading, checking, and looking up."""
 
 import numbers
 import os
 import re
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from ..text_files import PathLike, read_text
 from .fields import unquoted
@@ -12,9 +12,9 @@ from .fields import unquoted
 def read_class_names(path: PathLike) -> List[str]:
     """Read a file with one class name per line, in the order of the labels.
 
-    White space and quotes around a name, blank lines at the end, separators
-    that a spreadsheet leaves behind all names, and a column of ascending
-    numbers in front of them do not count.
+    The following is removed: white space and quotes around a name, blank
+    lines at the end, separators that a spreadsheet writes after every name,
+    and a column of ascending numbers before the names.
 
     Args:
         path (str or os.PathLike): The file.
@@ -24,18 +24,18 @@ def read_class_names(path: PathLike) -> List[str]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be decoded or is empty; a line before the last
-            name is blank; a name occurs twice. The message names file and
-            line.
+        ValueError: The file cannot be decoded or is empty; a line before the
+            last name is blank; or a name occurs twice. The message names
+            file and line.
     """
     text = read_text(path, 'file of class names')
     names = [line.strip() for line in text.lines]
-    # Separators alone are what a spreadsheet leaves of an emptied row.
+    # A spreadsheet writes only separators for a row that was emptied.
     while names and not names[-1].strip(',; \t'):
         names.pop()
     ends = {name[-1:] for name in names}
     if len(ends) == 1 and ends <= {',', ';'}:
-        # So are those at all ends, of an emptied column.
+        # It also writes one at the end of every row for an emptied column.
         names = [name.rstrip(',;') for name in names]
     names = [unquoted(name.strip()) for name in without_numbers(names)]
     if not names:
@@ -46,26 +46,30 @@ def read_class_names(path: PathLike) -> List[str]:
         )
     if len(names) == 1 and any(d in names[0] for d in ',;\t'):
         raise ValueError(
-            f'{text.path}, line 1: {names[0]!r} is all there is. Are these '
-            'several classes? Write one name per line.'
+            f'{text.path}, line 1: {names[0]!r} is the only line, but it seems '
+            'to have several classes. Write one name per line.'
         )
     return check_class_names(names, text.path)
 
 
 def without_numbers(lines: Sequence[str]) -> List[str]:
-    """Return lines without an index column, as of ``0,neutral``.
+    """Remove the index column of lines such as ``0,neutral``.
 
     Args:
-        lines (Sequence[str]): All lines; they stay as they are unless their
-            numbers ascend by one, from 0 or 1.
+        lines (Sequence[str]): All lines.
+
+    Returns:
+        list[str]: The lines without numbers. They are returned unchanged
+        unless their numbers ascend by one, from 0 or 1.
     """
     rows = [re.fullmatch(r'"?([0-9]{1,9})"?\s*[,;\t]\s*(.+)', line) for line in lines]
-    if len(rows) < 2 or not all(rows):
+    found = [row for row in rows if row is not None]
+    if len(rows) < 2 or len(found) < len(rows):
         return list(lines)
-    first = int(rows[0][1])
-    if first > 1 or any(int(row[1]) != i for i, row in enumerate(rows, start=first)):
+    first = int(found[0][1])
+    if first > 1 or any(int(row[1]) != i for i, row in enumerate(found, start=first)):
         return list(lines)
-    return [row[2] for row in rows]
+    return [row[2] for row in found]
 
 
 def check_class_names(
@@ -75,16 +79,16 @@ def check_class_names(
 
     Args:
         names (Sequence[str]): Names in the order of the labels; whole
-            numbers are taken as text.
-        path (str or os.PathLike, optional): The file that they are the
-            lines of; None: they come from ``classes=[...]``.
+            numbers are converted to text.
+        path (str or os.PathLike, optional): The file whose lines they are,
+            for messages; None if they come from ``classes=[...]``.
 
     Returns:
         list[str]: The names.
 
     Raises:
-        ValueError: There is none; one is empty or no text; or two are equal,
-            white space around them aside.
+        ValueError: There is no name; a name is empty or not text; or two
+            names are equal up to white space around them.
     """
     if path is None:
         place, lines = 'classes', 'name'
@@ -95,33 +99,34 @@ def check_class_names(
             f'{place}: there is no class name. Name the classes '
             'in the order of the labels.'
         )
-    seen, checked = {}, []
+    seen: Dict[str, int] = {}
+    checked = []
     for number, name in enumerate(names, start=1):
         if isinstance(name, numbers.Integral) and not isinstance(name, bool):
             name = str(name)
         if not isinstance(name, str) or not name.strip():
             raise ValueError(
-                f'{place}, {lines} {number}: {name!r} is no class name. '
-                'Remove it, or write the name of the class: with it, all '
-                'classes behind it have a label of one more.'
+                f'{place}, {lines} {number}: {name!r} is no class name. It '
+                'would shift the labels of all classes after it by one. '
+                'Remove it, or write the name of the class.'
             )
         first = seen.setdefault(name.strip(), number)
         if first != number:
             raise ValueError(
                 f'{place}, {lines} {number}: the class name {name!r} is '
-                f'already in {lines} {first}. A label would not tell the two '
-                'apart; rename or remove one.'
+                f'already in {lines} {first}, so a label by name would be '
+                'ambiguous. Rename or remove one.'
             )
         checked.append(name)
     return checked
 
 
 def class_index(text: str, classes: Sequence[str]) -> Optional[int]:
-    """Return the position of a class name, None if it is unknown.
+    """Return the position of a class name; None if it is unknown.
 
     Args:
-        text (str): The name; letters may be of the other case if that is
-            not the name of another class.
+        text (str): The name. Upper and lower case may differ if only one
+            class fits.
         classes (Sequence[str]): All names.
     """
     text = text.strip()

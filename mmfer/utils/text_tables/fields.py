@@ -5,7 +5,7 @@ import difflib
 import re
 from typing import Optional, Sequence
 
-# Nobody counts further, and int() refuses thousands of digits.
+# No real number is longer, and int() refuses thousands of digits.
 _WHOLE = re.compile(r'([+-]?[0-9]{1,40})(?:\.0*)?')
 _WHOLE_COMMA = re.compile(r'([+-]?[0-9]{1,40})(?:[.,]0*)?')
 _NUMBER = re.compile(
@@ -19,7 +19,7 @@ _FALSE = ('false', '0', '0.0', 'no')
 
 
 def unquoted(text: str) -> str:
-    """Text without the quotes around it, if it is one quoted field."""
+    """Return a text without the quotes around it, if it is one quoted field."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         try:
             fields = next(csv.reader([text], strict=True))
@@ -31,14 +31,14 @@ def unquoted(text: str) -> str:
 
 
 def whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
-    """Return the whole number that a field holds, None if it holds none.
+    """Return the whole number in a field; None if it is no whole number.
 
-    ``3``, ``+3``, ``3.0`` and ``3.`` are 3; ``1e3``, ``1_000``, ``nan`` and
-    digits of other scripts are none.
+    ``3``, ``+3``, ``3.0`` and ``3.`` are 3. ``1e3``, ``1_000``, ``nan`` and
+    digits of other scripts are no whole numbers.
 
     Args:
         text (str): The field.
-        decimal_comma (bool): Whether ``3,0`` is 3, too.
+        decimal_comma (bool): Whether ``3,0`` is 3 too.
     """
     pattern = _WHOLE_COMMA if decimal_comma else _WHOLE
     match = pattern.fullmatch(text.strip())
@@ -46,12 +46,12 @@ def whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
 
 
 def number(text: str, decimal_comma: bool = False) -> Optional[float]:
-    """Return the number that a field holds, None if it holds none.
+    """Return the number in a field; None if it is no number.
 
     Args:
         text (str): The field; ``nan`` and ``inf`` are numbers.
-        decimal_comma (bool): Whether ``0,5`` is 0.5, as in what a
-            spreadsheet of many countries saves.
+        decimal_comma (bool): Whether ``0,5`` is 0.5, as spreadsheets write
+            it in many countries.
     """
     text = text.strip()
     if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
@@ -60,11 +60,11 @@ def number(text: str, decimal_comma: bool = False) -> Optional[float]:
 
 
 def is_number_like(text: str) -> bool:
-    """Return whether a field seems to be meant as a number, be it a wrong one.
+    """Return whether a field looks like a number, even if it is a wrong one.
 
     Args:
         text (str): The field; ``1_000``, ``1e3`` and digits of other scripts
-            are like numbers, too.
+            look like numbers too.
     """
     if _DECIMAL_COMMA.fullmatch(text):
         return True
@@ -76,21 +76,22 @@ def is_number_like(text: str) -> bool:
 
 
 def flag(text: str) -> Optional[bool]:
-    """Return what a yes-or-no field says, None if it says neither.
+    """Return the value of a yes-or-no field; None if it has neither.
 
     Args:
-        text (str): true, false, 1, 0, 1.0, 0.0, yes or no, in any letters.
+        text (str): true, false, 1, 0, 1.0, 0.0, yes or no, in upper or lower
+            case.
     """
     text = text.strip().lower()
     return True if text in _TRUE else False if text in _FALSE else None
 
 
 def nearest(text: str, known: Sequence[str]) -> str:
-    """Return a sentence that names the likeliest of some names.
+    """Return a sentence that suggests the most similar known name.
 
     Args:
-        text (str): What was found.
-        known (Sequence[str]): What is known, at least one.
+        text (str): The name that was found.
+        known (Sequence[str]): The known names, at least one.
     """
     lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(text.strip().lower(), lower, n=1)

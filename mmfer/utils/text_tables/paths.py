@@ -1,4 +1,4 @@
-"""Paths as tables and lists write them."""
+"""Paths as they are written in tables and lists."""
 
 import os
 import posixpath
@@ -8,12 +8,12 @@ _SUFFIX = re.compile(r'[^/]\.[a-z][a-z0-9]{1,4}$', re.IGNORECASE)
 
 
 def join_listed(root: str, path: str) -> str:
-    """Join a folder and a path that a list has.
+    """Join a folder and a path from a list.
 
     Args:
         root (str): The folder.
-        path (str): Backslashes in it separate folders, unless a file of that
-            name exists.
+        path (str): The path. Its backslashes separate folders, unless a file
+            with backslashes in its name exists.
     """
     joined = os.path.join(root, path)
     if '\\' not in path or os.sep == '\\' or os.path.isfile(joined):
@@ -22,10 +22,10 @@ def join_listed(root: str, path: str) -> str:
 
 
 def path_key(path: str) -> str:
-    """Return what all spellings of a path share.
+    """Return a key that is the same for all spellings of a path.
 
     ``a.png``, ``./a.png``, ``d/../a.png``, ``d\\..\\a.png`` and ``.//a.png``
-    are one path. Links are not followed, and nothing is looked up.
+    are one path. The file system is not accessed, so links are not followed.
 
     Args:
         path (str): A path with either separator.
@@ -34,7 +34,7 @@ def path_key(path: str) -> str:
 
 
 def has_suffix(path: str) -> bool:
-    """Return whether the name of a file has an ending, such as ``.jpg``.
+    """Return whether a file name has a suffix, such as ``.jpg``.
 
     Args:
         path (str): A path with either separator.
@@ -46,6 +46,6 @@ def is_foreign_path(path: str) -> bool:
     """Return whether this is an absolute Windows path on another system.
 
     Args:
-        path (str): A path as a list has it.
+        path (str): A path as written in a list.
     """
     return os.name != 'nt' and re.match(r'[A-Za-z]:[\\/]|\\\\', path) is not None

@@ -1,0 +1,10 @@
+"""CIFAR-10 and CIFAR-100 with noisy labels and long tails.
+
+- `datasets`: the data sets.
+- `files`: reading of the published batch files and of numbered image files.
+- `long_tail`: which samples a long-tailed subset keeps.
+"""
+
+from .datasets import NoisyCIFAR10, NoisyCIFAR100
+
+__all__ = ['NoisyCIFAR10', 'NoisyCIFAR100']

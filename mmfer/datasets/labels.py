@@ -1,0 +1,343 @@
+"""Labels of a data set: the store that keeps them, and what changes them."""
+
+import os
+import os.path as osp
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.dataset import force_full_init
+from numpy.typing import ArrayLike
+
+from . import checks
+from .lists import write_label_list
+from .noise import GaussianVANoise, LabelNoise, check_va, labels_sha256
+from .storage import NumberedDataset
+
+
+class LabelStore:
+    """Labels of all samples of a data set, kept as arrays by ``sample_id``.
+
+    The store covers the full list. All subsets and views of a data set share
+    one store, so a sample has the same label in each of them.
+
+    Clean labels are kept here and in no sample, so that no model can see
+    them. Only tables and metrics read them.
+
+    Args:
+        given (np.ndarray): Labels before any relabelling, int64 (N,).
+        clean (np.ndarray, optional): True labels, int64 (N,). Defaults to
+            None: they are unknown.
+        sets (np.ndarray, optional): Labels of A annotators, int64 (N, A).
+            The first column is ``given``. Defaults to None: there is one
+            annotator.
+
+    Attributes:
+        given (np.ndarray): See above; never changed.
+        clean (np.ndarray, optional): See above; never changed.
+        sets (np.ndarray, optional): See above; never changed.
+        current (torch.Tensor): Labels in use, int64 (N,). They lie in shared
+            memory, so that running workers see every change.
+    """
+
+    def __init__(
+        self,
+        given: np.ndarray,
+        clean: Optional[np.ndarray] = None,
+        sets: Optional[np.ndarray] = None,
+    ):
+        self.given = given
+        self.clean = clean
+        self.sets = sets
+        self.current = torch.from_numpy(given.copy()).share_memory_()
+
+    @classmethod
+    def with_noise(
+        cls, clean: np.ndarray, noise: LabelNoise, num_classes: int
+    ) -> 'LabelStore':
+        """Make clean labels noisy, and keep both.
+
+        Args:
+            clean (np.ndarray): True labels, int64 (N,).
+            noise (LabelNoise): Generator of the wrong labels.
+            num_classes (int): Number of classes.
+        """
+        sets = noise.annotate(clean, num_classes)
+        if sets is None:
+            return cls(noise(clean, num_classes), clean)
+        return cls(sets[:, 0].copy(), clean, sets)
+
+    def of(self, sample_ids: ArrayLike) -> np.ndarray:
+        """Labels in use of some samples, int64 (n,)."""
+        return self.current.numpy()[np.asarray(sample_ids)]
+
+    def change(self, sample_ids: ArrayLike, labels: ArrayLike) -> None:
+        """Give samples new labels, also in running workers.
+
+        Args:
+            sample_ids (array-like): Rows in the full list, int (n,).
+            labels (array-like): Their new labels, int (n,).
+        """
+        self.current.numpy()[np.asarray(sample_ids)] = labels
+
+    def sets_of(self, sample_id: int) -> Optional[np.ndarray]:
+        """Labels of all annotators of one sample, int64 (A,).
+
+        The label of the first annotator is the one in use, which a hook may
+        have changed. None if there is one annotator.
+        """
+        if self.sets is None:
+            return None
+        sets = self.sets[sample_id].copy()
+        sets[0] = int(self.current[sample_id])
+        return sets
+
+    def manifest(self, noise: LabelNoise) -> dict:
+        """Describe the noise that ``noise`` added.
+
+        Returns:
+            dict: See :meth:`LabelNoise.manifest`. With several annotators,
+            ``changed_share`` and ``noisy_sha256`` are those of the first
+            one, and ``label_sets`` has both for each.
+        """
+        assert self.clean is not None
+        manifest = noise.manifest(self.clean, self.given)
+        if self.sets is not None:
+            manifest['label_sets'] = [
+                dict(
+                    changed_share=float((labels != self.clean).mean()),
+                    noisy_sha256=labels_sha256(labels),
+                )
+                for labels in self.sets.T
+            ]
+        return manifest
+
+    def __deepcopy__(self, memo: dict) -> 'LabelStore':
+        """Copy the labels in use; share the arrays that never change."""
+        other = type(self)(self.given, self.clean, self.sets)
+        other.current.copy_(self.current)
+        return other
+
+    def __setstate__(self, state: dict) -> None:
+        """Restore an unpickled store."""
+        self.__dict__.update(state)
+        # Unpickled tensors are private, and workers would not see changes.
+        self.current.share_memory_()
+
+
+class LabelledDataset(NumberedDataset):
+    """Data set with a :class:`LabelStore`: read, change and write labels.
+
+    Training code and tables reach all labels through this class. Valence and
+    arousal are in the samples as ``gt_va``. If they are noisy, the values
+    before noise are kept here and in no sample.
+    """
+
+    # Suffix of the file that write_list writes; None: there is no list format.
+    list_suffix: Optional[str] = '.txt'
+
+    SHARED_WITH_SUBSETS = (*NumberedDataset.SHARED_WITH_SUBSETS, '_labels', '_clean_va')
+    SHARED_WITH_COPIES = (*NumberedDataset.SHARED_WITH_COPIES, '_clean_va')
+
+    label_noise: Optional[LabelNoise] = None
+    va_noise: Optional[GaussianVANoise] = None
+    # The argument of apply_decisions, and the data set before that call.
+    label_decisions: Optional[Dict[str, np.ndarray]] = None
+    uncleaned: Optional['LabelledDataset'] = None
+    # The store exists once the list is loaded.
+    _labels: LabelStore
+    _clean_va: Optional[np.ndarray] = None
+
+    def _take_labels(self, samples: List[dict]) -> LabelStore:
+        """Move the labels from the samples to a store, and add noise.
+
+        Samples hold no labels: those in use can change, and the clean ones
+        must not reach the model.
+        """
+        given = np.array([s.pop('gt_label') for s in samples], dtype=np.int64)
+        stated = [s.pop('clean_label', None) for s in samples]
+        checks.check_label_range(given, self.num_classes, self.name)
+        self._warn_of_empty_classes(given)
+        if all(label is None for label in stated):
+            if self.label_noise is None:
+                return LabelStore(given)
+            return LabelStore.with_noise(given, self.label_noise, self.num_classes)
+        if self.label_noise is not None:
+            raise ValueError(
+                f'{self.name}: these labels come from a noisy list already. '
+                'With label_noise on top, the noise rate would be unknown. '
+                'Choose one of the two.'
+            )
+        clean = np.array(stated, dtype=np.int64)
+        checks.check_label_range(clean, self.num_classes, self.name)
+        return LabelStore(given, clean)
+
+    def _prepare_va(self, samples: List[dict]) -> None:
+        """Check valence and arousal, count what is missing, add noise."""
+        if 'gt_va' not in samples[0]:
+            if self.va_noise is not None:
+                raise ValueError(
+                    f'{self.name} has no valence and arousal that va_noise '
+                    'could change. Remove va_noise.'
+                )
+            return
+        va = check_va(np.stack([s['gt_va'] for s in samples]), self.name)
+        if self.va_noise is not None:
+            self._clean_va = va
+            va = self.va_noise(va)
+        for sample, pair in zip(samples, va, strict=True):
+            sample['gt_va'] = pair
+
+    @property
+    @force_full_init
+    def clean_labels(self) -> Optional[np.ndarray]:
+        """The sidecar: true labels by ``sample_id``, or None if unknown.
+
+        Only for writing tables and measuring; no training code reads it.
+        """
+        return self._labels.clean
+
+    @property
+    @force_full_init
+    def clean_va(self) -> Optional[np.ndarray]:
+        """Valence and arousal before noise by ``sample_id``, float32 (N, 2).
+
+        None without ``va_noise``. As with :attr:`clean_labels`, no training
+        code reads it.
+        """
+        return self._clean_va
+
+    @property
+    @force_full_init
+    def all_labels(self) -> torch.Tensor:
+        """Labels in use by ``sample_id``, in shared memory, int64."""
+        return self._labels.current
+
+    @property
+    @force_full_init
+    def given_labels(self) -> np.ndarray:
+        """Labels before any relabelling by ``sample_id``, int64."""
+        return self._labels.given
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.CLASSES)
+
+    @force_full_init
+    def noise_manifest(self) -> Optional[dict]:
+        """Describe the added noise, and how to add it again.
+
+        Returns:
+            dict, optional: See :meth:`LabelStore.manifest`; ``va_noise``
+            describes the noise of valence and arousal. None without noise.
+        """
+        manifest = {}
+        if self.label_noise is not None:
+            manifest = self._labels.manifest(self.label_noise)
+        if self.va_noise is not None:
+            manifest['va_noise'] = self.va_noise.manifest()
+        return manifest or None
+
+    @force_full_init
+    def get_gt_labels(self) -> np.ndarray:
+        """Labels in use of the samples in this (sub)set, int64 (N,)."""
+        return self._labels.of(self.sample_ids)
+
+    @force_full_init
+    def set_labels(self, sample_ids: Sequence[int], labels: Sequence[int]) -> None:
+        """Give samples new labels, also in running workers.
+
+        Args:
+            sample_ids (Sequence[int]): Rows in the full list.
+            labels (Sequence[int]): The new labels, in [0, num_classes).
+        """
+        rows, values = np.asarray(sample_ids), np.asarray(labels, dtype=np.int64)
+        if rows.shape != values.shape:
+            raise ValueError(
+                f'set_labels: sample_ids have shape {rows.shape}, '
+                f'labels {values.shape}. Give one label for each sample.'
+            )
+        if values.size:
+            checks.check_label_range(values, self.num_classes, self.name)
+            self._labels.change(rows, values)
+
+    @force_full_init
+    def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
+        """Relabel and drop samples as a cleaning method decided.
+
+        This changes the data set in place. :attr:`uncleaned` becomes a set
+        of all samples that it had before, for tables.
+
+        Args:
+            label_decisions (dict[str, np.ndarray]): Arrays (N,) by name, of
+                all samples in any order: ``sample_id``, ``decision`` (keep,
+                relabel, drop), ``suggested_label``, ``noise_score``, and
+                further measurements.
+        """
+        before = self.get_gt_labels()
+        self.uncleaned = self.get_subset(list(range(len(self))))
+        self.label_decisions = dict(label_decisions)
+        ids, decision = label_decisions['sample_id'], label_decisions['decision']
+        changed = decision == 'relabel'
+        self.set_labels(ids[changed], label_decisions['suggested_label'][changed])
+        kept = np.isin(self.sample_ids, ids[decision != 'drop'])
+        self.get_subset_(np.flatnonzero(kept).tolist())
+        self._warn_of_empty_classes(
+            self.get_gt_labels(), before, 'the decisions on labels'
+        )
+
+    def write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
+        """Write training samples and labels in this data set's own format.
+
+        Args:
+            path (str): The file; replaced if it exists. It ends with
+                :attr:`list_suffix`.
+            sample_ids (Sequence[int]): Rows in the full list, ascending.
+            labels (Sequence[int]): int (N,), in [0, num_classes).
+
+        Returns:
+            dict: Options to change in the data set's config, so that it
+            reads the list; all others stay.
+        """
+        # The list has its noise already, and only the chosen samples.
+        return dict(
+            self._write_list(path, sample_ids, labels), label_noise=None, indices=None
+        )
+
+    def _write_list(
+        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+    ) -> dict:
+        """Write rows ``image label`` for ``ImageList``."""
+        root = self.img_prefix or os.curdir
+        infos = self.infos_of(sample_ids)
+        names = [osp.relpath(info['img_path'], root) for info in infos]
+        write_label_list(path, names, labels, by_path=True)
+        return dict(
+            type='ImageList',
+            ann_file=osp.abspath(path),
+            label_base=0,
+            classes=list(self.CLASSES),
+        )
+
+    def image_name(self, img_path: str) -> str:
+        """Name of an image in tables: relative to the data root.
+
+        An image outside of the data root keeps its path.
+        """
+        if self.data_root and osp.isabs(img_path) == osp.isabs(self.data_root):
+            name = osp.relpath(img_path, self.data_root)
+            if name.split(os.sep)[0] != os.pardir:
+                return name
+        return img_path
+
+    def _warn_of_empty_classes(
+        self, labels: np.ndarray, before: Optional[np.ndarray] = None, cause: str = ''
+    ) -> None:
+        """Log a warning that names the classes without a sample."""
+        place = f' of {self.data_root!r}' if self.data_root else ''
+        checks.warn_of_empty_classes(
+            labels, self.CLASSES, self.name + place, before, cause
+        )

@@ -1,0 +1,92 @@
+"""Storage of samples: their numbers, and what subsets and copies share."""
+
+import copy
+import pickle
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+from mmengine.dataset import force_full_init
+from mmpretrain.datasets import BaseDataset
+
+
+class NumberedDataset(BaseDataset):
+    """Data set of mmpretrain whose samples keep their number in subsets.
+
+    Every stored annotation has a ``sample_id``, its row in the full list.
+    Subsets share all arrays that are indexed by ``sample_id``, because these
+    are valid for every subset.
+    """
+
+    # Attributes that a subset shares with the set it is taken from.
+    SHARED_WITH_SUBSETS: Tuple[str, ...] = ('_sample_ids', '_sample_ids_of')
+    # Attributes that a deep copy shares with the original.
+    SHARED_WITH_COPIES: Tuple[str, ...] = ('data_bytes', 'data_address')
+
+    _sample_ids: Optional[np.ndarray] = None
+    # The stored rows that _sample_ids was gathered from.
+    _sample_ids_of: Optional[Sequence] = None
+
+    @property
+    def name(self) -> str:
+        """Name of the data set, as a config gives it."""
+        return type(self).__name__
+
+    @property
+    @force_full_init
+    def sample_ids(self) -> np.ndarray:
+        """Rows in the full list of the samples in this set, int64 (N,).
+
+        The array is read-only, and gathered once for each (sub)set.
+        """
+        # Every way to take a subset replaces this object.
+        rows = self.data_address if self.serialize_data else self.data_list
+        if self._sample_ids is None or self._sample_ids_of is not rows:
+            ids = np.fromiter(
+                (info['sample_id'] for info in self.stored_infos()),
+                dtype=np.int64,
+                count=len(rows),
+            )
+            ids.flags.writeable = False
+            self._sample_ids, self._sample_ids_of = ids, rows
+        return self._sample_ids
+
+    def stored_infos(self) -> Iterator[dict]:
+        """Annotations in order as stored: without labels and images."""
+        if not self.serialize_data:
+            yield from self.data_list
+            return
+        start = 0
+        for end in self.data_address.tolist():
+            yield pickle.loads(memoryview(self.data_bytes[start:end]))
+            start = end
+
+    def infos_of(self, sample_ids: Sequence[int]) -> List[dict]:
+        """Return the stored annotations of samples of this (sub)set, in order."""
+        infos = {info['sample_id']: info for info in self.stored_infos()}
+        return [infos[int(sample_id)] for sample_id in sample_ids]
+
+    def _share(self, names: Sequence[str], memo: dict) -> None:
+        """Add attributes to the memo of a deep copy, so that it shares them."""
+        for name in names:
+            value = getattr(self, name, None)
+            memo[id(value)] = value
+
+    def _copy_without_annotation(self, memo: Optional[dict] = None):
+        """Copy this set without its samples, as the start of a subset."""
+        # mmengine's default memo is one dict for all calls: the second
+        # subset of a data set would get the first one's attributes.
+        memo = {} if memo is None else memo
+        self._share(self.SHARED_WITH_SUBSETS, memo)
+        return super()._copy_without_annotation(memo)
+
+    def __deepcopy__(self, memo: dict):
+        """Copy all attributes but those of ``SHARED_WITH_COPIES``."""
+        self._share(self.SHARED_WITH_COPIES, memo)
+        other = type(self).__new__(type(self))
+        memo[id(self)] = other
+        other.__setstate__(copy.deepcopy(self.__dict__, memo))
+        return other
+
+    def __setstate__(self, state: dict) -> None:
+        """Restore a deep copy or an unpickled data set."""
+        self.__dict__.update(state)

@@ -1,0 +1,32 @@
+"""Schematic faces with known expression, valence and arousal.
+
+The faces need no download and no file. A face is a row of numbers
+(:data:`FACE_DTYPE`): facial actions inspired by the Facial Action Coding
+System, the build of the head, its pose, the light, and the objects that
+occlude it. :func:`sample_faces` draws such rows, :func:`render_faces` turns
+them into grey images. Both are pure functions of their arguments.
+
+- `parameters`: names, units and data type of the parameters.
+- `sampling`: random parameters, labels, valence and arousal.
+- `drawing`: the shapes of a face.
+- `rendering`: light, lens and sensor; from parameters to images.
+- `dataset`: the data set :class:`SyntheticFaces`.
+"""
+
+from .dataset import SyntheticFaces
+from .parameters import ACTIONS, APPEARANCE, EXPRESSIONS, FACE_DTYPE
+from .rendering import render_face, render_faces
+from .sampling import NEIGHBOURS, PROTOTYPE_VA, sample_faces
+
+__all__ = [
+    'ACTIONS',
+    'APPEARANCE',
+    'EXPRESSIONS',
+    'FACE_DTYPE',
+    'NEIGHBOURS',
+    'PROTOTYPE_VA',
+    'SyntheticFaces',
+    'render_face',
+    'render_faces',
+    'sample_faces',
+]

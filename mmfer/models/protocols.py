@@ -1,0 +1,155 @@
+"""What a method must offer, and what it may offer.
+
+The engine, GAAVE, the sample-score table and the inferencer call models by
+these protocols and by nothing else. A method of one network is a head (with a
+neck, where it needs one) in a :class:`~mmfer.models.FERClassifier`. A method
+of two networks derives from :class:`~mmfer.models.DualNetwork`. Both bases
+offer everything below that is not marked as optional.
+
+Callers use the functions ``predict_batch`` and ``score_labels`` of
+:mod:`mmfer.models.predictions` and ``predicts_classes`` of
+:mod:`mmfer.models.utils`. These accept any classifier, also one of mmpretrain
+that knows no protocol of mmfer.
+
+In all shapes B is the batch size, C the number of classes, and N the number
+of training samples.
+"""
+
+from typing import Any, Dict, List, Mapping, Optional, Protocol, runtime_checkable
+
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class PredictsBatch(Protocol):
+    """A head or a model that predicts tensors.
+
+    Heads and models get this method's counterpart ``predict`` from the mix-in
+    :class:`~mmfer.models.predictions.BatchPrediction`.
+    """
+
+    def predict_batch(self, inputs: Any) -> Dict[str, Tensor]:
+        """Predict a batch of images.
+
+        Args:
+            inputs: Of a model: prepared images (B, channels, H, W). Of a
+                head: the features that neck or backbone return.
+
+        Returns:
+            dict[str, Tensor]: Each value has B rows.
+
+            - ``pred_score``: probabilities (B, C). Required unless
+              ``predicts_classes`` is False.
+            - ``uncertainty``: (B, ); larger is less sure. Required with
+              ``pred_score``.
+            - ``pred_va``: valence and arousal (B, 2), of methods that predict
+              them.
+            - Any further name: what :meth:`ScoresLabels.score_labels` needs
+              to know of each sample, such as ``network_scores`` (B, 2, C) of
+              two networks.
+        """
+
+
+@runtime_checkable
+class ScoresLabels(Protocol):
+    """A head or a model with its own measure of label noise. Optional.
+
+    Without it the ``noise_score`` of the sample-score table is one minus the
+    predicted probability of the given label.
+    """
+
+    def score_labels(
+        self, predictions: Mapping[str, Tensor], labels: Tensor
+    ) -> Dict[str, Tensor]:
+        """Score the given labels of the training set.
+
+        It is called once, after the last epoch, with predictions for
+        unaugmented images.
+
+        Args:
+            predictions (Mapping[str, Tensor]): Everything that
+                ``predict_batch`` returned, for the whole training set: the
+                same names, with N rows, on the CPU, in float32.
+            labels (Tensor): Given labels, int64 (N, ).
+
+        Returns:
+            dict[str, Tensor]: Columns of the sample-score table, each (N, ).
+            ``noise_score`` is required: larger is more suspicious. Other
+            names become columns of their own, in this order, before it.
+        """
+
+
+@runtime_checkable
+class PredictsClasses(Protocol):
+    """A head or a model that says whether it predicts classes. Optional.
+
+    Without it the answer is yes. A model of valence and arousal alone says
+    no: it gets no sample-score table and is not relabelled.
+    """
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether ``predict_batch`` returns ``pred_score``."""
+
+
+class Head(PredictsBatch, Protocol):
+    """The head of a method, the last part of a classifier."""
+
+    def loss(
+        self, feats: Any, data_samples: List[DataSample], **kwargs: Any
+    ) -> Dict[str, Tensor]:
+        """Compute the losses of a batch.
+
+        Args:
+            feats: Features of a batch, as the neck or backbone returns them.
+            data_samples (list[DataSample]): B samples with ``gt_label``.
+            **kwargs (Any): Options that mmpretrain's heads take; may be ignored.
+
+        Returns:
+            dict[str, Tensor]: Scalars. mmengine minimises the sum of those
+            that have ``loss`` in their name, and logs the others.
+        """
+
+
+class Preprocessor(Protocol):
+    """The data preprocessor of a classifier, as ``FERDataPreprocessor``."""
+
+    # (C, H, W) of a prepared image.
+    input_shape: tuple
+    # Number of classes; None if neither data set nor config states it.
+    num_classes: Optional[int]
+
+
+class Classifier(PredictsBatch, Protocol):
+    """A model of one or more networks that the engine can train."""
+
+    data_preprocessor: nn.Module
+
+    def __call__(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[List[DataSample]] = None,
+        mode: str = 'tensor',
+    ) -> Any:
+        """Run the model, see mmengine's ``BaseModel.forward``.
+
+        Args:
+            inputs (Tensor): Prepared images (B, channels, H, W).
+            data_samples (list[DataSample], optional): Needed in mode
+                ``'loss'``.
+            mode (str): ``'tensor'`` returns logits (B, C), which GAAVE
+                attacks, or one such tensor for each network; ``'loss'``
+                returns the losses of :meth:`Head.loss`; ``'predict'`` returns
+                a data sample for each image.
+        """
+
+
+class FollowsEpochs(Protocol):
+    """A model whose loss depends on the epoch, as that of ``DualNetwork``.
+
+    ``NoiseModelHook`` tells it the epoch.
+    """
+
+    def start_epoch(self, epoch: int) -> None:
+        """Take note of the epoch (0-based) that begins."""
