@@ -95,7 +95,7 @@ def test_test_agrees_with_training(trained, tmp_path):
 
 
 def test_tta_averages_an_image_and_its_mirror(trained, tmp_path):
-    """Against the model itself, run on both by hand."""
+    """Compare with the model, run on both images directly."""
     work_dir, _ = trained
     run(
         'tools/test.py',
@@ -269,7 +269,7 @@ def test_missing_data(config, texts, tmp_path):
 
 
 def test_resume_after_sigkill(tmp_path):
-    """Killed at no particular moment, resumed, the same summary."""
+    """A run that is killed at any moment has the same summary when resumed."""
     args = ['tools/train.py', CONFIG, '--cfg-options', *SMALL, 'train_cfg.max_epochs=4']
     run(*args, '--work-dir', tmp_path / 'whole')
     killed = tmp_path / 'killed'

@@ -24,8 +24,8 @@ from helpers import (
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from mmfer.methods import JointGAN
 from mmfer.methods.gaave.cleaning import Cleaning
+from mmfer.methods.jointgan import JointGAN
 from mmfer.methods.jointgan.samples import recompute_bn_stats, sample_grids
 from mmfer.registry import MODELS
 

@@ -10,6 +10,7 @@ from helpers import Stop, load_tool, tiny_config
 from mmengine.config import Config
 
 from mmfer.analysis.benchmarks import cleanlab_labels, label_cleaning
+from mmfer.score_table import read_score_table
 
 tool = load_tool('benchmarks/label_cleaning.py')
 
@@ -110,9 +111,8 @@ def test_tables(monkeypatch, tmp_path, capsys):
     call(monkeypatch, 'figures', table, other)
     text = capsys.readouterr().out
     assert f'| {table} | 5 |' in text and f'| {other} | 5 |' in text
-    rows = label_cleaning.read_rows(tmp_path / 'new/random.csv')
-    assert [r['decision'] for r in rows].count('drop') == 1
-    assert [r['decision'] for r in rows].count('keep') == 9
+    decision = read_score_table(tmp_path / 'new/random.csv')['decision'].tolist()
+    assert decision.count('drop') == 1 and decision.count('keep') == 9
     without = {k: v for k, v in made_table().items() if k != 'clean_label'}
     write(table, without)
     with pytest.raises(SystemExit, match='no clean_label'):
@@ -200,9 +200,8 @@ def test_cleanlab(monkeypatch, tmp_path):
     assert sorted(judged.tolist()) == list(range(96))
     # Seconds would differ, had it been trained again.
     assert first.read_text() == before
-    rows = label_cleaning.read_rows(tmp_path / 'out/sample_scores.csv')
-    assert len(rows) == 96
-    found = {row['candidate'] for row in rows}
-    assert found == {'0', '1'}
-    scores = np.array([float(row['noise_score']) for row in rows])
+    table = read_score_table(tmp_path / 'out/sample_scores.csv')
+    assert len(table['clean_label']) == 96
+    assert set(table['candidate']) == {'0', '1'}
+    scores = table['noise_score']
     assert ((scores >= 0) & (scores <= 1)).all() and len(set(scores)) > 50

@@ -59,11 +59,12 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     fer = FERInferencer(args.model, not args.untrained, args.device)
     rng = np.random.default_rng(0)
-    size = fer.image_size or (48, 48)
-    shape = size if fer.color_type == 'grayscale' else (*size, 3)
+    preparation = fer.preparation
+    size = preparation.image_size or (48, 48)
+    shape = size if preparation.color_type == 'grayscale' else (*size, 3)
     faces = list(rng.integers(0, 256, (args.batch_size, *shape), np.uint8))
-    ready = fer.collate(list(map(fer.fit, faces)))
-    one = fer.collate([fer.fit(faces[0])])
+    ready = preparation.collate(list(map(preparation.fit, faces)))
+    one = preparation.collate([preparation.fit(faces[0])])
 
     @torch.inference_mode()
     def bare(inputs):

@@ -20,7 +20,6 @@ A TABLE is a ``sample_scores.csv`` with decisions and clean labels, as
 """
 
 import argparse
-import os
 import os.path as osp
 
 from mmengine.registry import init_default_scope
@@ -33,25 +32,27 @@ from mmfer.cli import (
     finish_config,
     load_training_config,
 )
-from mmfer.engine.hooks.sample_scores import format_table
-from mmfer.utils.files import write_atomic
+from mmfer.score_table import FILE_NAME, write_score_table
 
 
 def figures(args: argparse.Namespace) -> None:
     names = [osp.basename(osp.dirname(osp.abspath(p))) for p in args.tables]
     names = args.tables if len(set(names)) < len(names) else names
-    rows = map(label_cleaning.read_rows, args.tables)
-    print(label_cleaning.figures(dict(zip(names, map(label_cleaning.columns, rows)))))
+    tables = [
+        label_cleaning.with_candidates(label_cleaning.read_clean_table(path))
+        for path in args.tables
+    ]
+    print(label_cleaning.figures(dict(zip(names, tables))))
 
 
 def control(args: argparse.Namespace) -> None:
     if osp.exists(args.out):
         raise SystemExit(f'{args.out} is there already; choose another --out.')
-    rows = label_cleaning.control_rows(label_cleaning.read_rows(args.table), args.seed)
-    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-    write_atomic(args.out, format_table(rows))
-    dropped = sum(row['decision'] == 'drop' for row in rows)
-    print(f'{args.out}: {dropped} of {len(rows)} samples dropped at random.')
+    table = label_cleaning.read_clean_table(args.table)
+    table = label_cleaning.control_table(table, args.seed)
+    write_score_table(args.out, table)
+    dropped = table['decision'] == 'drop'
+    print(f'{args.out}: {dropped.sum()} of {len(dropped)} samples dropped at random.')
 
 
 def cleanlab(args: argparse.Namespace) -> None:
@@ -79,10 +80,10 @@ def cleanlab(args: argparse.Namespace) -> None:
         scores = cleanlab_labels.out_of_sample_scores(
             cfg, train_set, test_set, args.out, args.folds, logger
         )
-    rows = cleanlab_labels.issue_rows(train_set, scores)
-    path = osp.join(args.out, 'sample_scores.csv')
-    write_atomic(path, format_table(rows))
-    logger.info(f'{sum(row["candidate"] for row in rows)} issues, see {path}')
+    table = cleanlab_labels.issue_table(train_set, scores)
+    path = osp.join(args.out, FILE_NAME)
+    write_score_table(path, table, train_set.CLASSES)
+    logger.info(f'{table["candidate"].sum()} issues, see {path}')
 
 
 def parse_args() -> argparse.Namespace:

@@ -3,7 +3,7 @@
 import json
 import logging
 import os.path as osp
-from typing import List, Tuple
+from typing import Tuple
 
 import numpy as np
 from mmengine.config import Config
@@ -15,6 +15,7 @@ from mmfer.engine.stages import fingerprint
 from mmfer.engine.training import train_classifier
 from mmfer.methods.gaave.splitting import draw_of_each_class
 from mmfer.registry import DATASETS
+from mmfer.score_table import ScoreTable
 from mmfer.utils.config import merge_options
 
 
@@ -135,12 +136,15 @@ def out_of_sample_scores(
     return scores
 
 
-def issue_rows(dataset: FERDataset, scores: np.ndarray) -> List[dict]:
-    """Let cleanlab decide, and return the rows of a score table.
+def issue_table(dataset: FERDataset, scores: np.ndarray) -> ScoreTable:
+    """Let cleanlab decide, and return a score table.
 
     Args:
         dataset (FERDataset): Training set, N samples.
         scores (np.ndarray): Out-of-sample probabilities (N, C).
+
+    Returns:
+        dict[str, np.ndarray]: Columns (N,), in the order of the file.
 
     Raises:
         ImportError: cleanlab is not installed.
@@ -150,18 +154,18 @@ def issue_rows(dataset: FERDataset, scores: np.ndarray) -> List[dict]:
 
     ids, labels = dataset.sample_ids, dataset.get_gt_labels()
     issue = find_label_issues(labels, scores)
-    quality = get_label_quality_scores(labels, scores)
-    clean = dataset.clean_labels
-    return [
-        dict(
-            sample_id=int(ids[i]),
-            image=dataset.image_name(dataset.get_data_info(i)['img_path']),
-            given_label=int(labels[i]),
-            candidate=int(issue[i]),
-            noise_score=f'{1 - quality[i]:.6g}',
-            suggested_label=-1 if issue[i] else int(labels[i]),
-            decision='drop' if issue[i] else 'keep',
-            clean_label='' if clean is None else int(clean[ids[i]]),
-        )
-        for i in range(len(ids))
-    ]
+    infos = map(dataset.get_data_info, range(len(ids)))
+    table = dict(
+        sample_id=ids,
+        image=np.array(
+            [dataset.image_name(info['img_path']) for info in infos], dtype=object
+        ),
+        given_label=labels,
+        candidate=issue,
+        noise_score=1 - get_label_quality_scores(labels, scores),
+        suggested_label=np.where(issue, -1, labels),
+        decision=np.where(issue, 'drop', 'keep'),
+    )
+    if dataset.clean_labels is not None:
+        table['clean_label'] = dataset.clean_labels[ids]
+    return table

@@ -7,6 +7,7 @@ from typing import Callable, List, Optional
 import numpy as np
 
 from mmfer.analysis.benchmarks.trainings import Results
+from mmfer.utils import palette
 
 
 def plot(
@@ -25,15 +26,14 @@ def plot(
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
-    # Okabe and Ito's colours, told apart by the colour-blind.
     colours = (
-        '#000000',
-        '#E69F00',
-        '#0072B2',
-        '#009E73',
-        '#CC79A7',
-        '#56B4E9',
-        '#D55E00',
+        palette.BLACK,
+        palette.ORANGE,
+        palette.BLUE,
+        palette.GREEN,
+        palette.PURPLE,
+        palette.SKY_BLUE,
+        palette.VERMILION,
     )
     figure, axes = plt.subplots(figsize=(6.4, 4), layout='constrained')
     styles = [(c, s) for s in ('-', '--', ':') for c in colours]

@@ -4,11 +4,16 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
-from mmfer.datasets.decisions import read_score_rows
 from mmfer.evaluation.functional import auroc
+from mmfer.score_table import (
+    ScoreTable,
+    apply_decisions,
+    read_score_table,
+    replace_decisions,
+)
 
 
-def detection(table: Dict[str, np.ndarray]) -> dict:
+def detection(table: ScoreTable) -> dict:
     """Measure how well ``candidate`` and ``noise_score`` find wrong labels.
 
     Args:
@@ -28,7 +33,7 @@ def detection(table: Dict[str, np.ndarray]) -> dict:
     )
 
 
-def outcome(table: Dict[str, np.ndarray], mine: Optional[np.ndarray] = None) -> dict:
+def outcome(table: ScoreTable, mine: Optional[np.ndarray] = None) -> dict:
     """Count what a cleaning made of the labels, as shares in [0, 1].
 
     Args:
@@ -45,10 +50,7 @@ def outcome(table: Dict[str, np.ndarray], mine: Optional[np.ndarray] = None) -> 
         table = {k: v[mine] for k, v in table.items()}
     decision, clean = table['decision'], table['clean_label']
     wrong = table['given_label'] != clean
-    left = decision != 'drop'
-    label = np.where(
-        decision == 'relabel', table['suggested_label'], table['given_label']
-    )
+    left, label = apply_decisions(table)
 
     def share(what: np.ndarray, of: np.ndarray) -> float:
         return float(what[of].mean()) if of.any() else float('nan')
@@ -71,47 +73,52 @@ def random_drops(decision: np.ndarray, seed: int) -> np.ndarray:
     return control
 
 
-def control_rows(rows: List[dict], seed: int) -> List[dict]:
-    """Return the rows with as many samples dropped, at random, and none changed.
+def control_table(table: ScoreTable, seed: int) -> ScoreTable:
+    """Return a table with as many samples dropped, at random, and none changed.
 
     Args:
-        rows (list[dict]): Rows of a score table.
+        table (dict[str, np.ndarray]): Columns of a score table, (N,).
         seed (int): Seed of the draw.
     """
-    decided = np.array([row['decision'] for row in rows])
-    return [
-        dict(
-            row,
-            decision=str(decision),
-            suggested_label=-1 if decision == 'drop' else row['given_label'],
-        )
-        for row, decision in zip(rows, random_drops(decided, seed))
-    ]
+    decision = random_drops(table['decision'], seed)
+    return replace_decisions(
+        table, decision, np.where(decision == 'drop', -1, table['given_label'])
+    )
 
 
-def read_rows(path: str) -> List[dict]:
-    """Read a score table that has clean labels."""
-    rows = read_score_rows(path)
-    if 'clean_label' not in rows[0]:
+def read_clean_table(path: str) -> ScoreTable:
+    """Read a score table that has clean labels.
+
+    Args:
+        path (str): The table.
+
+    Raises:
+        SystemExit: The table has no clean labels.
+    """
+    table = read_score_table(path)
+    if 'clean_label' not in table:
         raise SystemExit(
             f'{path} has no clean_label: it must be the '
             'sample_scores.csv of a config with label_noise.'
         )
-    return rows
-
-
-def columns(rows: List[dict]) -> Dict[str, np.ndarray]:
-    """Return the columns of a score table that are needed, as arrays."""
-    table = {
-        name: np.array([int(row[name]) for row in rows])
-        for name in ('given_label', 'suggested_label', 'clean_label')
-    }
-    table['decision'] = np.array([row['decision'] for row in rows])
-    table['noise_score'] = np.array([float(r['noise_score']) for r in rows])
-    table['candidate'] = np.array(
-        [int(float(r.get('candidate') or r['decision'] != 'keep')) for r in rows]
-    )
     return table
+
+
+def with_candidates(table: ScoreTable) -> ScoreTable:
+    """Add ``candidate``, int (N,): by default every label that is not kept.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns of a score table, (N,).
+    """
+    candidate = (table['decision'] != 'keep').astype(int)
+    if 'candidate' in table:
+        candidate = np.array(
+            [
+                int(float(text)) if text else default
+                for text, default in zip(table['candidate'], candidate.tolist())
+            ]
+        )
+    return dict(table, candidate=candidate)
 
 
 def markdown(head: List[str], lines: List[list]) -> str:
@@ -126,7 +133,7 @@ def percent(value: float) -> str:
     return '' if np.isnan(value) else f'{100 * value:.1f}'
 
 
-def detection_table(tables: Dict[str, Dict[str, np.ndarray]]) -> str:
+def detection_table(tables: Dict[str, ScoreTable]) -> str:
     """Format how well each cleaning finds wrong labels.
 
     Args:
@@ -161,7 +168,7 @@ def outcome_table(outcomes: Dict[str, dict]) -> str:
     return markdown(['', *head.values()], lines)
 
 
-def figures(tables: Dict[str, Dict[str, np.ndarray]]) -> str:
+def figures(tables: Dict[str, ScoreTable]) -> str:
     """Format all tables about some cleanings, in Markdown.
 
     Args:

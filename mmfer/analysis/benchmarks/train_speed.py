@@ -22,7 +22,7 @@ from mmfer.analysis.benchmarks.timing import (
     seconds_of,
     time_ratios,
 )
-from mmfer.engine.hooks.noise_model import merge_by_sample
+from mmfer.engine.scoring import merge_by_id
 from mmfer.models import DualNetwork
 from mmfer.registry import MODELS
 from mmfer.utils.devices import synchronize
@@ -206,7 +206,7 @@ def noise_model_shares(
         model.clean_probability(model.measure(list(log_prob), labels))
 
     def refit():
-        merged = merge_by_sample([(ids, agreements)])[1]
+        merged = merge_by_id(ids, agreements, axis=1)[1]
         model.fit_noise_models(torch.from_numpy(merged))
 
     epoch = step * samples / batch_size

@@ -43,7 +43,7 @@ class GAAVE:
         patience (int, optional): Epochs after the best one. Defaults to
             None: it goes with the schedule, and none is cut off before the
             learning rate has fallen, see
-            :class:`~mmfer.engine.training.BestEpochHook`.
+            :class:`~mmfer.engine.hooks.best_epoch.BestEpochHook`.
         annotate (bool): Relabel candidates. False: drop them (Table 3
             without SA). Defaults to True.
         relabel (bool): Give candidates the label of the annotators. False:

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from helpers import CONFIGS, load_tool
+from helpers import CONFIGS
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmfer.analysis import joint_scores
 from mmfer.registry import MODELS
-
-tool = load_tool('analysis_tools/joint_scores.py')
 
 
 class Relates(nn.Module):
@@ -67,34 +66,46 @@ def test_only_what_is_exchanged_changes(model, parts, moved):
     own, model.discriminator = model.discriminator, Relates(*parts)
     try:
         torch.manual_seed(0)
-        rows = {
-            k: float(v.mean())
-            for k, v in tool.exchanged_scores(model, images, labels).items()
-        }
+        found = joint_scores.exchanged_scores(model, images, labels)
     finally:
         model.discriminator = own
-    for whole, blank in (("encoder's tuples", ''), ("decoder's tuples", ' ')):
+    means = {(row.source, row.change): float(row.scores.mean()) for row in found}
+    for source in ('encoder', 'decoder'):
         for name, row in (
             ('labels', 'all labels of another image'),
             ('latent', 'latent vector of another image'),
         ):
-            change = abs(rows[f'  {row}{blank}'] - rows[whole])
-            assert (change > 1e-13) == (name in moved), (whole, row)
+            change = abs(means[source, row] - means[source, ''])
+            assert (change > 1e-13) == (name in moved), (source, row)
+
+
+def test_scores_as_text():
+    rows = [
+        joint_scores.TupleScores('encoder', '', torch.tensor([1.0, 2.0])),
+        joint_scores.TupleScores('encoder', 'x of another', torch.tensor([0.0, 1.0])),
+        joint_scores.TupleScores('decoder', '', torch.tensor([3.0, 3.0])),
+    ]
+    assert [line.split() for line in joint_scores.format_scores(rows).splitlines()] == [
+        ['joint', 'score', 'mean', 'std', 'change'],
+        ["encoder's", 'tuples', '1.500', '0.707'],
+        ['x', 'of', 'another', '0.500', '0.707', '-1.000'],
+        ["decoder's", 'tuples', '3.000', '0.000'],
+    ]
 
 
 def test_images_that_miss_a_value_are_left_out(model, monkeypatch):
     cfg = Config.fromfile(f'{CONFIGS}/jointgan/jointgan_vgg16_synthfaces_noise30.py')
     cfg.train_dataloader.dataset.num_samples = 7
     cfg.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline
-    inputs, labels = tool.read_batch(cfg, model, 5)
+    inputs, labels = joint_scores.read_batch(cfg, model, 5)
     assert len(inputs) == 5
 
     def collate(samples):
         samples[2]['data_samples'].gt_va[0] = np.nan
         return default_collate(samples)
 
-    monkeypatch.setattr(tool, 'default_collate', collate)
-    some, fewer = tool.read_batch(cfg, model, 5)
+    monkeypatch.setattr(joint_scores, 'default_collate', collate)
+    some, fewer = joint_scores.read_batch(cfg, model, 5)
     kept = [0, 1, 3, 4]
     torch.testing.assert_close(some, inputs[kept])
     for found, whole in zip(fewer, labels, strict=True):
