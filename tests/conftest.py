@@ -1,5 +1,6 @@
 import gc
 import os
+from unittest import mock
 
 import pytest
 
@@ -39,3 +40,18 @@ def default_scope():
 
     with DefaultScope.overwrite_default_scope('mmfer'):
         yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def short_trainings():
+    """Save what takes longer than the trainings of tests themselves.
+
+    mmengine formats the config for each log and each checkpoint, and collects
+    garbage for each data set that is built.
+    """
+    from mmengine.config import config
+
+    gc.freeze()
+    with mock.patch.object(config, 'FormatCode', lambda text, **_: (text, True)):
+        yield
+    gc.unfreeze()

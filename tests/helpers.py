@@ -6,8 +6,10 @@ import itertools
 import json
 import os
 import os.path as osp
+import shutil
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from unittest import mock
 
 import torch
@@ -178,6 +180,31 @@ class StopAt(Hook):
     def stop(self, runner, *args, **kwargs):
         if runner.epoch == self.epoch:
             raise Stop
+
+
+def copy_work_dir(source, target) -> None:
+    """Copy a work dir as a killed run would have left it there.
+
+    Args:
+        source (Path): Work dir; files that name the last checkpoint may lie
+            in any folder of it.
+        target (Path): Folder of the copy.
+    """
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    for path in Path(target).rglob('last_checkpoint'):
+        path.write_text(path.read_text().replace(str(source), str(target)))
+
+
+class CopyAt(Hook):
+    """Copy the work dir at a hook point of an epoch, for runs to resume there."""
+
+    def __init__(self, point, epoch, target):
+        self.epoch, self.target = epoch, target
+        setattr(self, point, self.copy)
+
+    def copy(self, runner, *args, **kwargs):
+        if runner.epoch == self.epoch:
+            copy_work_dir(runner.work_dir, self.target)
 
 
 def results(work_dir):

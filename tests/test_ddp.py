@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from ddp_worker import fit, run_in_two, scores
-from helpers import Stop, StopAt, assert_same_state, tiny_config, train
+from helpers import CONFIGS, Stop, StopAt, assert_same_state, tiny_config, train
+from mmengine.config import Config
 
-from mmfer.methods.gaave import cleaning
+from mmfer.methods.gaave import models
+from mmfer.registry import MODELS
 
 
 def gaave_config(folder):
@@ -48,6 +50,32 @@ def plain_config(folder, name):
     return cfg
 
 
+def joint_gan_config(folder):
+    """One epoch of warm-up and one of the game, with averaged weights."""
+    cfg = Config.fromfile(f'{CONFIGS}/jointgan/jointgan_vgg16_synthfaces_noise30.py')
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(folder),
+            'model.encoder.backbone.base_channels': 4,
+            'model.encoder.head.hidden_dim': 16,
+            'model.decoder.base_channels': 4,
+            'model.discriminator.base_channels': 4,
+            'model.latent_dim': 5,
+            'train_cfg.max_epochs': 2,
+            'train_cfg.warmup_epochs': 1,
+            'train_dataloader.dataset.num_samples': 63,
+            'train_dataloader.batch_size': 16,
+            'val_dataloader.dataset.num_samples': 50,
+            'optim_wrapper.dtype': 'float32',
+            'default_hooks.checkpoint.max_keep_ckpts': -1,
+            'custom_hooks': [dict(type='EMAHook', momentum=0.5)],
+        }
+    )
+    for loader in ('train_dataloader', 'val_dataloader'):
+        cfg[loader].collate_fn = dict(type='default_collate')
+    return cfg
+
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Work dirs of all trainings in two processes, by name."""
@@ -64,6 +92,12 @@ def folder(tmp_path_factory):
                 f'--resume={folder}/{name}/epoch_1.pth',
             ]
         )
+    joint_gan_config(folder).dump(str(folder / 'gan.py'))
+    gan = str(folder / 'gan.py')
+    lines.append([gan, f'--work-dir={folder}/gan'])
+    lines.append(
+        [gan, f'--work-dir={folder}/gan_resumed', f'--resume={folder}/gan/epoch_1.pth']
+    )
     gaave_config(folder).dump(str(folder / 'gaave.py'))
     lines.append([str(folder / 'gaave.py'), f'--work-dir={folder}/gaave'])
     run_in_two(folder, lines)
@@ -93,6 +127,19 @@ def test_train_score_and_resume(folder, name):
     assert [int(row['sample_id']) for row in rows] == list(range(95))
 
 
+def test_joint_gan_trains_scores_and_resumes(folder):
+    whole, resumed = folder / 'gan', folder / 'gan_resumed'
+    weights = torch.load(whole / 'epoch_2.pth')
+    for key in ('state_dict', 'ema_state_dict'):
+        assert_same_state(weights[key], torch.load(resumed / 'epoch_2.pth')[key])
+    rows = list(csv.DictReader((whole / 'sample_scores.csv').read_text().splitlines()))
+    assert [int(row['sample_id']) for row in rows] == list(range(63))
+    # A checkpoint of two processes fits a model of one.
+    cfg = joint_gan_config(folder)
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model.load_state_dict(weights['state_dict'])
+
+
 def test_two_processes_clean_as_one(folder, tmp_path, monkeypatch):
     """With the same models, the attack shared out gives the same decisions.
 
@@ -107,7 +154,7 @@ def test_two_processes_clean_as_one(folder, tmp_path, monkeypatch):
         result.unlink()
     cfg = gaave_config(tmp_path / 'one')
     # Models of two processes are others than those of one; take them over.
-    monkeypatch.setattr(cleaning, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(models, 'get_world_size', lambda: 2)
     # The two ran on CPUs.
     monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
     with pytest.raises(Stop):

@@ -17,7 +17,7 @@ from pretended_cuda import CUDA, OverlapGuard, can_pretend, move, pretended_cuda
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from mmfer.methods.gaave.attack import PGD, log_odds_against
-from mmfer.methods.gaave.pixels import pixel_classifier, pixels
+from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
 from mmfer.models.label_noise_model import MONOTONE, flatten_tails
 from mmfer.registry import MODELS
 
@@ -119,7 +119,7 @@ def test_attack(name):
     with pretended_cuda() as mode:
         move(model, mode)
         batch = make_batch(cfg)
-        images = pixels(batch['inputs']).to(CUDA)
+        images = to_unit_range(batch['inputs']).to(CUDA)
         labels = torch.cat([s.gt_label for s in batch['data_samples']]).to(CUDA)
         against = log_odds_against(pixel_classifier(model)(images), labels)
         assert against.device == CUDA and against.shape == (8,)

@@ -8,7 +8,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from mmfer.methods.gaave.annotation import combine, decide, predict_classes
+from mmfer.methods.gaave.annotation import combine_annotators, decide, predict_classes
 from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
 from mmfer.methods.gaave.splitting import (
     HeadTail,
@@ -145,7 +145,7 @@ def test_refactored_subsets():
     assert head.has_extra and tail.has_extra
     for subset, classes in ((head, [3, 1]), (tail, [4, 2, 0])):
         assert (np.diff(subset.sample_ids) > 0).all()
-        for i, local, native in zip(*subset[2:]):
+        for i, local, native in zip(subset.sample_ids, subset.labels, subset.native):
             assert native == (of[i] in classes)
             assert local == (classes.index(of[i]) if native else len(classes))
     # Every sample is native to exactly one.
@@ -496,7 +496,7 @@ def test_fixed_threshold():
 def test_combination_of_annotators():
     split = HeadTail(np.array([3, 0]), np.array([1, 4, 2]))
     head, tail = map(np.array, zip(*itertools.product(range(3), range(4))))
-    for p_h, p_t, label in zip(head, tail, combine(head, tail, split)):
+    for p_h, p_t, label in zip(head, tail, combine_annotators(head, tail, split)):
         if p_h != 2 and p_t == 3:
             assert label == [3, 0][p_h]
         elif p_t != 3 and p_h == 2:

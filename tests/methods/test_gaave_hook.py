@@ -4,15 +4,16 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from helpers import (
     CONFIGS,
-    Stop,
-    StopAt,
+    CopyAt,
     assert_same_state,
+    copy_work_dir,
     poison_clean_labels,
     tiny_config,
     train,
@@ -24,8 +25,8 @@ from mmengine.logging import MMLogger
 from mmfer.engine import BestEpochHook, StageProgressHook
 from mmfer.engine.training import Trained
 from mmfer.methods.gaave import GAAVE, LabelDecisions
-from mmfer.methods.gaave import cleaning as module
-from mmfer.methods.gaave.pixels import pixels
+from mmfer.methods.gaave import models as module
+from mmfer.methods.gaave.pixels import to_unit_range
 from mmfer.registry import TASK_UTILS
 
 
@@ -38,7 +39,7 @@ def made_attack(self, model, view):
 
 @pytest.fixture
 def any_steps(monkeypatch):
-    monkeypatch.setattr(module.Cleaning, 'attack_all', made_attack)
+    monkeypatch.setattr(module.SubsetModels, 'attack_view', made_attack)
 
 
 def config(work_dir, name='ce/ce_r18_synthfaces_noise30', **gaave):
@@ -124,13 +125,65 @@ def test_training_follows_the_decisions(tmp_path, monkeypatch):
     assert summary['noise_auroc'] == 0.5
 
 
+# Where a cleaning is killed: the number of its training, and the point.
+KILLED = [(0, 'after_train_epoch'), (2, 'after_val_epoch'), (1, 'trained')]
+
+
+def copy_at_kill_points(patch, work_dir, folder):
+    """Have the cleaning copied where a kill would leave it, once per point."""
+    trainings = []
+    original = module.train_classifier
+
+    def copy(point):
+        target = folder / f'{len(trainings) - 1}-{point}'
+        if (len(trainings) - 1, point) in KILLED and not target.exists():
+            copy_work_dir(work_dir / 'cleaning', target)
+            (target / 'killed').write_text(Path(trainings[-1]).parent.name)
+
+    def counted(*args, **kwargs):
+        trainings.append(args[3])
+        result = original(*args, **kwargs)
+        copy('trained')
+        return result
+
+    def copied_before(hook, point):
+        call = getattr(hook, point)
+
+        def wrapped(self, runner, *args, **kwargs):
+            if runner.epoch >= 1:
+                copy(point)
+            return call(self, runner, *args, **kwargs)
+
+        patch.setattr(hook, point, wrapped)
+
+    patch.setattr(module, 'train_classifier', counted)
+    copied_before(StageProgressHook, 'after_train_epoch')
+    copied_before(BestEpochHook, 'after_val_epoch')
+
+
 @pytest.fixture(scope='module')
-def cleaned(tmp_path_factory):
+def killed(tmp_path_factory):
+    """Copies of the work dir of ``cleaned``, by where it would be killed."""
+    return tmp_path_factory.mktemp('killed')
+
+
+@pytest.fixture(scope='module')
+def cleaned(tmp_path_factory, killed):
     """A work dir, and the model that came out."""
     work_dir = tmp_path_factory.mktemp('cleaned')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.Cleaning, 'attack_all', made_attack)
-        return work_dir, train(config(work_dir)).model.state_dict()
+        patch.setattr(module.SubsetModels, 'attack_view', made_attack)
+        copy_at_kill_points(patch, work_dir, killed)
+        copies = CopyAt('before_train_epoch', 1, killed / 'training')
+        return work_dir, train(config(work_dir), copies).model.state_dict()
+
+
+def clean_alone(cfg, root):
+    """Run the cleaning of a config without its training."""
+    dataset, other = made_sets(cfg)
+    options = {k: v for k, v in cfg.custom_hooks[-1].items() if k != 'type'}
+    logger = MMLogger.get_instance('test_gaave')
+    return GAAVE(**options)(cfg, dataset, other.pipeline, str(root), logger)
 
 
 def test_table(cleaned):
@@ -151,6 +204,8 @@ def test_table(cleaned):
         'suggested_label',
         'decision',
         'clean_label',
+        'given_class',
+        'suggested_class',
     ]
     for row in rows:
         steps = int(row['attack_steps'])
@@ -207,54 +262,48 @@ def test_stages_are_found_again(cleaned, any_steps, tmp_path, monkeypatch):
         train(config(tmp_path, attack=dict(epsilon=0.2)))
 
 
-@pytest.mark.parametrize(
-    'stage, point', [(0, 'after_train_epoch'), (2, 'after_val_epoch'), (1, 'trained')]
-)
-def test_killed_in_a_stage(cleaned, any_steps, tmp_path, monkeypatch, stage, point):
+@pytest.mark.parametrize('stage, point', KILLED)
+def test_killed_in_a_stage(
+    cleaned, killed, any_steps, tmp_path, monkeypatch, stage, point
+):
     """It goes on at the epoch where it was, to the same end."""
-    work_dir, state = cleaned
-    original = module.train_classifier
+    work_dir, _ = cleaned
+    copy_work_dir(killed / f'{stage}-{point}', tmp_path)
+    folder = tmp_path / (tmp_path / 'killed').read_text()
+    begun = json.loads((folder / 'model/history.json').read_text())
+    assert not (folder / 'result.npz').exists()
+    assert len(list(tmp_path.glob('*/result.npz'))) == stage
     folders = []
+    original = module.train_classifier
 
     def counted(*args, **kwargs):
         folders.append(args[3])
-        if len(folders) <= stage:
-            return original(*args, **kwargs)
-        if point == 'trained':
-            original(*args, **kwargs)
-            raise Stop
-        hook = BestEpochHook if point == 'after_val_epoch' else StageProgressHook
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(hook, point, stop)
-            return original(*args, **kwargs)
-
-    def stop(self, runner, metrics=None):
-        if runner.epoch >= 1:
-            raise Stop
+        return original(*args, **kwargs)
 
     monkeypatch.setattr(module, 'train_classifier', counted)
-    with pytest.raises(Stop):
-        train(config(tmp_path))
-    killed = folders[-1]
-    begun = json.loads(Path(killed, 'history.json').read_text())
-    folders.clear()
-    stage, point = 4, None
-    train_again = train(config(tmp_path))
+    found, record = clean_alone(config(tmp_path), tmp_path)
     # Stages before it are done, this one goes on.
-    assert folders[0] == killed
-    history = json.loads(Path(killed, 'history.json').read_text())
+    assert folders[0] == f'{folder}/model' and len(folders) == 4 - stage
+    history = json.loads((folder / 'model/history.json').read_text())
     assert history[0] == begun[0]
-    assert read_table(tmp_path) == read_table(work_dir)
-    assert_same_state(state, train_again.model.state_dict())
+    assert record == json.loads((work_dir / 'cleaning/record.json').read_text())
+    # All stages are there now, and none is done again.
+    expected, _ = clean_alone(config(tmp_path), work_dir / 'cleaning')
+    assert len(folders) == 4 - stage
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-def test_resumed_training_is_that_of_the_cleaned_set(cleaned, any_steps, tmp_path):
+def test_resumed_training_is_that_of_the_cleaned_set(
+    cleaned, killed, any_steps, tmp_path
+):
     work_dir, state = cleaned
-    with pytest.raises(Stop):
-        train(config(tmp_path), StopAt('before_train_epoch', 1))
+    copy_work_dir(killed / 'training', tmp_path)
     cfg = config(tmp_path)
     cfg.resume = True
-    resumed = train(cfg)
+    seen = Seen()
+    resumed = train(cfg, seen)
+    assert len(seen.epochs) == 2
     assert_same_state(state, resumed.model.state_dict())
     assert read_table(tmp_path) == read_table(work_dir)
 
@@ -280,8 +329,8 @@ def test_clean_labels_reach_nothing(cleaned, any_steps, tmp_path, monkeypatch):
     ],
 )
 def test_in_front_of_other_methods(tmp_path, name):
-    """The label_decisions depends on backbone and schedule, not on the method."""
-    runner = train(config(tmp_path, name))
+    """The decisions depend on backbone and schedule, not on the method."""
+    runner = train(config(tmp_path, name, base=dict(train_cfg=dict(max_epochs=1))))
     rows = read_table(tmp_path)
     assert len(runner.train_dataloader.dataset) == sum(
         row['decision'] != 'drop' for row in rows
@@ -314,8 +363,8 @@ def made_sets(cfg):
 
 
 def clean(tmp_path, labels=None, **options):
-    """The label_decisions on a tiny set, and the record."""
-    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
+    """The decisions on a tiny set, and the record; models have one epoch."""
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30', train_cfg__max_epochs=1)
     dataset, other = made_sets(cfg)
     if labels is not None:
         dataset.set_labels(range(len(dataset)), labels)
@@ -324,16 +373,33 @@ def clean(tmp_path, labels=None, **options):
     return method(cfg, dataset, other.pipeline, str(tmp_path), logger)
 
 
-def test_nothing_below_the_threshold(tmp_path, said):
+@pytest.fixture
+def untrained(monkeypatch):
+    """Models with random weights; arguments of what would train them."""
+    calls = []
+
+    def build(cfg, view, num_classes, *args):
+        from mmfer.registry import MODELS
+
+        calls.append((cfg, view, num_classes, *args))
+        torch.manual_seed(len(calls))
+        model = MODELS.build(module.classifier_config(cfg, num_classes))
+        return Trained(model.eval(), '', 1, 1)
+
+    monkeypatch.setattr(module, 'train_classifier', build)
+    return calls
+
+
+def test_nothing_below_the_threshold(tmp_path, untrained, said):
     found, _ = clean(tmp_path, tau=-1)
     assert (found.decision == 'keep').all() and not found.candidate.any()
     assert (found.suggested_label == found.given_label).all()
 
 
-def test_everything_below_the_threshold(tmp_path, monkeypatch):
+def test_everything_below_the_threshold(tmp_path, untrained, monkeypatch):
     monkeypatch.setattr(
-        module.Cleaning,
-        'attack_all',
+        module.SubsetModels,
+        'attack_view',
         lambda self, model, view: (
             view.sample_ids,
             np.full(len(view), 3),
@@ -361,7 +427,7 @@ def test_models_that_learned_nothing(tmp_path, said, monkeypatch):
 def test_model_that_does_not_fit(tmp_path, said):
     clean(tmp_path, tau=0, fit='full', split=False)
     (text,) = [text for text in said if "fit='full'" in text]
-    assert '% of its labels only' in text
+    assert 'predicts only' in text
 
 
 def test_model_that_fits_less_than_half(tmp_path, said):
@@ -372,11 +438,11 @@ def test_model_that_fits_less_than_half(tmp_path, said):
     assert any('most of them are wrong, or' in text for text in said)
 
 
-def test_subset_with_mostly_wrong_labels(tmp_path, said, monkeypatch):
+def test_subset_with_mostly_wrong_labels(tmp_path, untrained, said, monkeypatch):
     """A model that predicts few labels, but of both classes, knows much."""
     monkeypatch.setattr(
-        module.Cleaning,
-        'attack_all',
+        module.SubsetModels,
+        'attack_view',
         lambda self, model, view: (
             view.sample_ids,
             np.where(view.sample_ids % 4 == 0, 9, 0),
@@ -390,7 +456,7 @@ def test_subset_with_mostly_wrong_labels(tmp_path, said, monkeypatch):
     assert not any('learned nothing' in text for text in said)
 
 
-def test_progress(tmp_path, any_steps, said):
+def test_progress(tmp_path, any_steps, untrained, said):
     """All stages are announced, also those that were done before."""
     for _ in range(2):
         clean(tmp_path, tau=4, head=[2, 4, 6])
@@ -437,7 +503,7 @@ def test_updates_while_scoring(tmp_path, monkeypatch):
             np.full(len(view), len(seen) / 10),
         )
 
-    monkeypatch.setattr(module.Cleaning, 'attack_all', attack)
+    monkeypatch.setattr(module.SubsetModels, 'attack_view', attack)
     found, record = clean(tmp_path, tau=4, split=False, updates=3, annotate=False)
     mean = np.arange(96) % 4 + 3
     assert (found.attack_steps == mean).all()
@@ -464,7 +530,7 @@ def test_updates_while_scoring(tmp_path, monkeypatch):
     assert fast > 30 * steps[0]
 
 
-def test_another_attack(tmp_path):
+def test_another_attack(tmp_path, untrained):
     """A class with ``steps`` and ``step`` takes the place of PGD."""
 
     class Darken:
@@ -489,13 +555,13 @@ def test_another_attack(tmp_path):
         GAAVE(attack=dict(type='Darken', steps=3), tau=4)
 
 
-def test_without_annotators(tmp_path):
+def test_without_annotators(tmp_path, untrained):
     found, _ = clean(tmp_path, tau=2, annotate=False)
     assert set(found.decision[found.candidate]) == {'drop'}
     assert set(found.decision[~found.candidate]) == {'keep'}
 
 
-def test_without_split(tmp_path, said):
+def test_without_split(tmp_path, untrained, said):
     found, _ = clean(tmp_path, tau=2, split=False)
     assert not found.subset.any()
     # One annotator always has an answer.
@@ -503,7 +569,7 @@ def test_without_split(tmp_path, said):
     assert any('one subset with all classes' in text for text in said)
 
 
-def test_equal_classes_are_not_split(tmp_path, said):
+def test_equal_classes_are_not_split(tmp_path, untrained, said):
     found, _ = clean(tmp_path, labels=np.arange(96) % 7, tau=1)
     assert not found.subset.any()
     assert any('equally large: one subset' in text for text in said)
@@ -556,8 +622,8 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'train_classifier', untrained)
     labels = np.repeat(np.arange(3), [60, 25, 11])
     monkeypatch.setattr(
-        module.Cleaning,
-        'attack_all',
+        module.SubsetModels,
+        'attack_view',
         lambda self, model, view: (
             view.sample_ids,
             view.sample_ids % 4,
@@ -587,7 +653,7 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
     }
     assert {
         i: y for i, y in seen['Annotator of the tail-set'].items() if labels[i]
-    } == {i: labels[i] - 1 for i in clean if labels[i]}
+    } == {i: labels[i] - 1 for i in unsuspected if labels[i]}
 
 
 def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
@@ -603,8 +669,8 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
     monkeypatch.setattr(
-        module.Cleaning,
-        'attack_all',
+        module.SubsetModels,
+        'attack_view',
         lambda self, model, view: (
             view.sample_ids,
             view.sample_ids % 4,
@@ -658,7 +724,7 @@ def test_hook_acts_once(tmp_path, monkeypatch):
         return original(self, *args)
 
     monkeypatch.setattr(GAAVE, '__call__', counted)
-    cfg = config(tmp_path, tau=-1)
+    cfg = config(tmp_path, tau=-1, split=False, base=dict(train_cfg=dict(max_epochs=1)))
     cfg.test_cfg, cfg.test_evaluator = dict(), cfg.val_evaluator
     runner = train(cfg)
     state = {k: v.clone() for k, v in runner.model.state_dict().items()}
@@ -668,7 +734,7 @@ def test_hook_acts_once(tmp_path, monkeypatch):
 
 
 def test_a_set_is_cleaned_once(tmp_path):
-    first, _ = clean(tmp_path / 'a', tau=-1)
+    first, _ = clean(tmp_path / 'a', tau=-1, split=False)
     cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
     dataset, _ = made_sets(cfg)
     dataset.apply_decisions(first._asdict())
@@ -685,10 +751,10 @@ def test_a_set_is_cleaned_once(tmp_path):
 
 def test_preprocessing_of_unknown_scale():
     images = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
-    assert torch.equal(pixels(images), images / 255)
+    assert torch.equal(to_unit_range(images), images / 255)
     for bad in (images.float(), [images[0], images[1]]):
         with pytest.raises(ValueError, match='data_preprocessor normalise'):
-            pixels(bad)
+            to_unit_range(bad)
 
 
 def test_hook_refuses_wrappers_and_no_validation(tmp_path):
@@ -714,12 +780,41 @@ def test_wrong_options():
         (dict(tau=-2), 'tau'),
         (dict(tau=-0.5), 'tau=-0.5'),
         (dict(tau=dict(heads=1)), 'head and tail'),
-        (dict(cut='x'), 'balanced, two_means'),
+        (dict(cut='x'), "'balanced' or 'two_means'"),
         (dict(updates=-1), 'updates'),
         (dict(patience=0), 'patience'),
     ):
         with pytest.raises(ValueError, match=text):
             GAAVE(**options)
+
+
+@pytest.mark.parametrize(
+    'values, patience, peak, stop',
+    [
+        ([50, 60, 60, 55], 5, 2, False),
+        ([50, 60, 60, 55], 2, 2, True),
+        ([50, 40, 30], 2, 1, True),
+        ([30, 40, 50], 1, 3, False),
+    ],
+)
+def test_peak(tmp_path, values, patience, peak, stop):
+    """The first of the best epochs; the same after a restart."""
+    hook = BestEpochHook(patience)
+    hook.summary = SimpleNamespace(history={})
+    loop = SimpleNamespace(stop_training=False)
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path), train_loop=loop, epoch=0, model=torch.nn.Linear(1, 1)
+    )
+    for epoch, value in enumerate(values, 1):
+        runner.epoch = epoch
+        runner.model.weight.data.fill_(epoch)
+        hook.summary.history[epoch] = dict(metrics={'accuracy/top1': value})
+        hook.after_val_epoch(runner, metrics=dict(a=1))
+    saved = torch.load(tmp_path / 'peak.pth', weights_only=True)
+    assert saved['meta']['epoch'] == peak == saved['state_dict']['weight']
+    assert loop.stop_training == stop
+    with pytest.raises(ValueError, match='patience'):
+        BestEpochHook(0)
 
 
 def test_settings_of_the_configs():
@@ -729,5 +824,5 @@ def test_settings_of_the_configs():
             h for h in Config.fromfile(path).custom_hooks if h.type == 'GAAVEHook'
         )
         method = GAAVE(**{k: v for k, v in hook.items() if k != 'type'})
-        assert (method.fit == 'full') == ('_cifar10lt50' in path.stem)
-        assert method.patience == (5 if '_ferplus' in path.stem else None)
+        assert (method.options.fit == 'full') == ('_cifar10lt50' in path.stem)
+        assert method.options.patience == (5 if '_ferplus' in path.stem else None)

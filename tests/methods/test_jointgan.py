@@ -13,6 +13,16 @@ from mmpretrain.structures import DataSample
 
 from mmfer.methods.jointgan import JointGANDecoder, JointGANDiscriminator, joint_gan
 from mmfer.methods.jointgan.discriminator import MLPBlock, ResidualBlock, SelfAttention
+from mmfer.methods.jointgan.game import frozen
+from mmfer.methods.jointgan.generation import (
+    class_agreement,
+    class_labels,
+    known_labels,
+    mean_va,
+    recompute_bn_stats,
+    tile,
+    va_labels,
+)
 from mmfer.methods.jointgan.label_sets import LabelSets
 from mmfer.methods.jointgan.latent import sample_latent
 from mmfer.methods.jointgan.losses import (
@@ -22,15 +32,6 @@ from mmfer.methods.jointgan.losses import (
     generator_loss,
 )
 from mmfer.methods.jointgan.pictures import as_file, frame
-from mmfer.methods.jointgan.samples import (
-    class_agreement,
-    class_labels,
-    known_labels,
-    mean_va,
-    recompute_bn_stats,
-    tile,
-    va_labels,
-)
 from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -777,6 +778,6 @@ def test_mean_values_of_classes():
 def test_frozen():
     layer = torch.nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
-    with joint_gan.frozen(layer):
+    with frozen(layer):
         assert not layer.weight.requires_grad
     assert layer.weight.requires_grad and not layer.bias.requires_grad

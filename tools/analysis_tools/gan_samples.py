@@ -17,8 +17,8 @@ from mmengine.config import DictAction
 from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
 from mmfer.methods.jointgan import JointGAN
+from mmfer.methods.jointgan.generation import class_agreement
 from mmfer.methods.jointgan.pictures import as_file, sample_figures
-from mmfer.methods.jointgan.samples import class_agreement
 from mmfer.registry import DATASETS
 from mmfer.utils.files import write_atomic
 

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
 from mmfer.compat import keep_freed_memory
-from mmfer.methods.jointgan.joint_gan import frozen
+from mmfer.methods.jointgan.game import frozen
 from mmfer.methods.jointgan.losses import generator_loss
 from mmfer.registry import MODELS
 from mmfer.utils.devices import synchronize

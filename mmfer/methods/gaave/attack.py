@@ -1,20 +1,25 @@
 """Geometry aware adversarial vulnerability: GAAVE (AAAI'23), Eqs. 1 to 3."""
 
 import math
-from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
 
 from mmfer.registry import TASK_UTILS
+from mmfer.utils.checks import in_range, positive_int
+
+# Sample ids, images in [0, 1] and labels.
+Batch = Tuple[Tensor, Tensor, Tensor]
 
 
 def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-odds against the label, (B, ).
+    """Compute the log-odds against the label, (B, ).
 
-    Cross-entropy is softplus of it, so that both have gradients of the same
-    direction. Cross-entropy's gradient vanishes in float32 where a prediction
-    is certain, and with it the sign that Eq. 2 needs; this one's does not.
+    The cross-entropy is the softplus of them, so both have gradients of the
+    same direction. The gradient of the cross-entropy vanishes in float32 where
+    a prediction is certain, and with it the sign that Eq. 2 needs. The gradient
+    of the log-odds does not vanish.
 
     Args:
         logits (Tensor): (B, C), C >= 2.
@@ -29,16 +34,21 @@ def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
 class PGD:
     """Projected gradient descent in the maximum norm, Eqs. 1 and 2.
 
-    From the image itself, without a random start. Another attack is another
-    class with ``steps`` and the same ``step``.
+    It starts from the image itself, without a random start. Any other class
+    with an attribute ``steps`` and a method ``step`` like this one's can take
+    its place.
 
     Args:
-        epsilon (float): Radius of the ball, of pixels in [0, 1]. Defaults to
+        epsilon (float): Radius of the ball, for pixels in [0, 1]. Defaults to
             1 / 255.
         step_size (float, optional): alpha. Defaults to epsilon / 8.
-        steps (int, optional): Defaults to epsilon / alpha, rounded up, which
-            reaches the surface of the ball and is 4 in the paper's example
-            of the common setting. (Eq. 3 prints alpha as their number.)
+        steps (int, optional): Number of steps. Defaults to epsilon / alpha,
+            rounded up. That reaches the surface of the ball, and is 4 in the
+            paper's example of the common setting. (Eq. 3 prints alpha as the
+            number of steps.)
+
+    Raises:
+        ValueError: An option is out of its range.
     """
 
     def __init__(
@@ -47,30 +57,31 @@ class PGD:
         step_size: Optional[float] = None,
         steps: Optional[int] = None,
     ):
-        if not 0 < epsilon <= 1:
-            raise ValueError(
-                'PGD: epsilon is a distance of pixels in [0, 1] '
-                f'and must lie in (0, 1], got {epsilon}'
-            )
-        self.epsilon = epsilon
+        self.epsilon = in_range(
+            self,
+            'epsilon',
+            epsilon,
+            0,
+            1,
+            open_low=True,
+            hint='It is a distance between pixels in [0, 1].',
+        )
+        in_range(self, 'step_size', step_size, 0, open_low=True, optional=True)
         self.step_size = epsilon / 8 if step_size is None else step_size
-        if not self.step_size > 0:
-            raise ValueError(f'PGD: step_size must be positive, got {step_size}')
+        positive_int(self, 'steps', steps, optional=True)
         # 1/255 / (1/255/8) may be a little more than 8.
         self.steps = (
             math.ceil(epsilon / self.step_size - 1e-6) if steps is None else steps
         )
-        if self.steps < 1:
-            raise ValueError(f'PGD: steps must be at least 1, got {steps}')
 
     def step(self, images: Tensor, start: Tensor, gradient: Tensor) -> Tensor:
-        """Eq. 2.
+        """Make one step of the attack: Eq. 2.
 
         Args:
             images (Tensor): x^(s), in [0, 1], (B, C, H, W).
-            start (Tensor): x^(0).
-            gradient (Tensor): Of the loss, up to a positive factor for each
-                image.
+            start (Tensor): x^(0), (B, C, H, W).
+            gradient (Tensor): Gradient of the loss, up to a positive factor
+                for each image, (B, C, H, W).
 
         Returns:
             Tensor: x^(s+1), in [0, 1].
@@ -79,53 +90,20 @@ class PGD:
         return moved.clamp(start - self.epsilon, start + self.epsilon).clamp(0, 1)
 
 
-class _Pool(NamedTuple):
-    """Images under attack."""
-
-    sample_ids: Tensor
-    labels: Tensor
-    start: Tensor
-    images: Tensor
-    step: Tensor
-    survived: Tensor
-    against: Tensor
-
-    def choose(self, index: Tensor) -> '_Pool':
-        return _Pool(*(field[index] for field in self))
-
-    def join(self, other: '_Pool') -> '_Pool':
-        return _Pool(*map(torch.cat, zip(self, other)))
-
-
-Batch = Tuple[Tensor, Tensor, Tensor]
-
-
 class Attacked(NamedTuple):
-    """What the attack found, of each image, on the CPU, (N, ).
+    """Result of the attack, for each image, on the CPU, (N, ).
 
     Attributes:
         sample_ids (Tensor): int64, in the order in which images were done.
         steps (Tensor): k, int64, in [0, steps + 1]; 0 means that the
             unchanged image is not predicted as its label.
-        probability (Tensor): Of the label on the unchanged image, float64.
+        probability (Tensor): Probability of the label on the unchanged image,
+            float64.
     """
 
     sample_ids: Tensor
     steps: Tensor
     probability: Tensor
-
-
-def _fresh(sample_ids: Tensor, images: Tensor, labels: Tensor) -> _Pool:
-    zeros = torch.zeros_like(labels)
-    return _Pool(
-        sample_ids,
-        labels,
-        images,
-        images,
-        zeros,
-        zeros,
-        torch.zeros_like(labels, dtype=torch.float32),
-    )
 
 
 def attack_steps(
@@ -135,12 +113,12 @@ def attack_steps(
     batch_size: int,
     recross: bool = False,
 ) -> Attacked:
-    """Geometric value k of adversarial vulnerability, Eq. 3.
+    """Compute the geometric value k of adversarial vulnerability, Eq. 3.
 
-    Only images whose prediction still is their label go on; their places
-    are taken by the next ones, so that every pass of the model is full. All
-    passes have the same number of images, the last ones repeat some: what
-    becomes of an image depends neither on the others nor on their order.
+    An image leaves the attack once its prediction has changed, and the next
+    image takes its place, so that every pass of the model is full. All passes
+    have the same number of images; the last ones repeat some. So the result of
+    an image depends neither on the other images nor on their order.
 
     Args:
         predict (Callable): Logits (B, C) of images (B, 3 or 1, H, W) in
@@ -148,93 +126,139 @@ def attack_steps(
             neither batch statistics nor dropout play a part.
         batches (Iterable): Tuples of sample ids, int64 (n, ), images in
             [0, 1], (n, 3 or 1, H, W), and labels, int64 (n, ), on the device
-            of the model; n may vary. Drawn from as needed.
+            of the model; n may vary. They are read as needed.
         attack (PGD): The attack.
-        batch_size (int): Images in each pass.
-        recross (bool): The literal sum of Eq. 3: images go on to the last
-            step, and predictions that return to the label count again.
-            Defaults to False: the number of steps before the first
-            crossing.
+        batch_size (int): Number of images in each pass.
+        recross (bool): Compute the literal sum of Eq. 3: images stay to the
+            last step, and predictions that return to the label count again.
+            Defaults to False: count the steps before the prediction first
+            changes.
 
     Raises:
         FloatingPointError: A prediction is not finite.
     """
-    if batch_size < 1:
-        raise ValueError(f'batch_size must be at least 1, got {batch_size}')
-    source = iter(batches)
-    waiting: Optional[_Pool] = None
-    pool: Optional[_Pool] = None
-    ids: List[Tensor] = []
-    counts: List[Tensor] = []
-    odds: List[Tensor] = []
-    while True:
-        # Fill the free places.
-        while source is not None and _size(pool) < batch_size:
-            if not _size(waiting):
-                batch = next(source, None)
-                if batch is None:
-                    source = None
-                    break
-                waiting = _fresh(*batch)
-            free = batch_size - _size(pool)
-            entering, waiting = _split(waiting, free)
-            pool = entering if pool is None else pool.join(entering)
-        size = _size(pool)
-        if not size:
-            break
-        places = torch.arange(batch_size, device=pool.labels.device) % size
-        with torch.enable_grad():
-            images = pool.images[places].requires_grad_()
-            logits = predict(images)
-            right = (logits.argmax(dim=1) == pool.labels[places])[:size]
-            _check_finite(logits[:size], pool.sample_ids)
-            survived = pool.survived + right
-            against = log_odds_against(logits, pool.labels[places])
-            # Of the unchanged images, for which it is the first time.
-            first = torch.where(pool.step == 0, against[:size].detach(), pool.against)
-            done = pool.step == attack.steps
-            if not recross:
-                done = done | ~right
-            gradient = None
-            if not done.all():
-                (gradient,) = torch.autograd.grad(against.sum(), images)
-        ids.append(pool.sample_ids[done].cpu())
-        counts.append(survived[done].cpu())
-        odds.append(first[done].cpu())
-        if gradient is None:
-            pool = None
-            continue
-        pool = pool._replace(
-            images=attack.step(pool.images, pool.start, gradient[:size]),
-            step=pool.step + 1,
-            survived=survived,
-            against=first,
-        ).choose(~done)
-    if not ids:
+    positive_int('attack_steps', 'batch_size', batch_size)
+    waiting = _Waiting(batches)
+    pool = waiting.fill(None, batch_size)
+    finished: List[Attacked] = []
+    while pool is not None:
+        pool, done = _attack_once(predict, pool, attack, batch_size, recross)
+        finished.append(done)
+        pool = waiting.fill(pool, batch_size)
+    if not finished:
         empty = torch.zeros(0, dtype=torch.int64)
         return Attacked(empty, empty.clone(), empty.double())
+    ids, steps, against = (torch.cat(parts) for parts in zip(*finished))
     # In float64, which tells probabilities near 1 apart.
-    return Attacked(
-        torch.cat(ids), torch.cat(counts), (-torch.cat(odds).double()).sigmoid()
+    return Attacked(ids, steps, (-against.double()).sigmoid())
+
+
+class _Pool(NamedTuple):
+    """Images under attack.
+
+    Attributes:
+        sample_ids, labels (Tensor): int64 (n, ).
+        start, images (Tensor): x^(0) and x^(s), (n, C, H, W).
+        step (Tensor): s, int64 (n, ).
+        survived (Tensor): Steps at which the prediction was the label, int64
+            (n, ).
+        against (Tensor): Log-odds against the label on x^(0), float32 (n, ).
+    """
+
+    sample_ids: Tensor
+    labels: Tensor
+    start: Tensor
+    images: Tensor
+    step: Tensor
+    survived: Tensor
+    against: Tensor
+
+    def choose(self, index: Union[Tensor, slice]) -> '_Pool':
+        return _Pool(*(field[index] for field in self))
+
+    def join(self, other: '_Pool') -> '_Pool':
+        return _Pool(*map(torch.cat, zip(self, other)))
+
+
+class _Waiting:
+    """Images that have not been attacked yet."""
+
+    def __init__(self, batches: Iterable[Batch]):
+        self.source = iter(batches)
+        self.rest: Optional[_Pool] = None
+
+    def fill(self, pool: Optional[_Pool], size: int) -> Optional[_Pool]:
+        """Fill the free places of a pool; None if no image is left at all."""
+        while pool is None or len(pool.labels) < size:
+            if self.rest is None or not len(self.rest.labels):
+                batch = next(self.source, None)
+                if batch is None:
+                    break
+                self.rest = _new_pool(*batch)
+            free = size if pool is None else size - len(pool.labels)
+            entering = self.rest.choose(slice(free))
+            self.rest = self.rest.choose(slice(free, None))
+            pool = entering if pool is None else pool.join(entering)
+        return pool if pool is not None and len(pool.labels) else None
+
+
+def _new_pool(sample_ids: Tensor, images: Tensor, labels: Tensor) -> _Pool:
+    zeros = torch.zeros_like(labels)
+    against = torch.zeros_like(labels, dtype=torch.float32)
+    return _Pool(sample_ids, labels, images, images, zeros, zeros, against)
+
+
+def _attack_once(
+    predict: Callable[[Tensor], Tensor],
+    pool: _Pool,
+    attack: PGD,
+    batch_size: int,
+    recross: bool,
+) -> Tuple[Optional[_Pool], Attacked]:
+    """Run the model once on a pool, and make one step with its images.
+
+    Returns:
+        tuple[_Pool | None, Attacked]: Images that stay in the attack, None if
+        there are none; and those that are done, with log-odds against their
+        labels in place of probabilities.
+    """
+    size = len(pool.labels)
+    # A pool that is not full repeats its images.
+    places = torch.arange(batch_size, device=pool.labels.device) % size
+    with torch.enable_grad():
+        images = pool.images[places].requires_grad_()
+        logits = predict(images)
+        right = (logits.argmax(dim=1) == pool.labels[places])[:size]
+        _check_finite(logits[:size], pool.sample_ids)
+        survived = pool.survived + right
+        against = log_odds_against(logits, pool.labels[places])
+        # Log-odds of the unchanged images are kept from their first pass.
+        first = torch.where(pool.step == 0, against[:size].detach(), pool.against)
+        done = pool.step == attack.steps
+        if not recross:
+            done = done | ~right
+        gradient = None
+        if not done.all():
+            (gradient,) = torch.autograd.grad(against.sum(), images)
+    finished = Attacked(
+        pool.sample_ids[done].cpu(), survived[done].cpu(), first[done].cpu()
     )
-
-
-def _size(pool: Optional[_Pool]) -> int:
-    return 0 if pool is None else len(pool.labels)
-
-
-def _split(pool: _Pool, size: int) -> Tuple[_Pool, _Pool]:
-    return (
-        _Pool(*(field[:size] for field in pool)),
-        _Pool(*(field[size:] for field in pool)),
+    if gradient is None:
+        return None, finished
+    moved = pool._replace(
+        images=attack.step(pool.images, pool.start, gradient[:size]),
+        step=pool.step + 1,
+        survived=survived,
+        against=first,
     )
+    return moved.choose(~done), finished
 
 
 def _check_finite(logits: Tensor, sample_ids: Tensor) -> None:
     bad = ~logits.isfinite().all(dim=1)
     if bad.any():
         raise FloatingPointError(
-            f'{int(bad.sum())} predictions are not finite, the first that of '
-            f'sample {int(sample_ids[bad][0])}: look at its image, and train '
+            f'{int(bad.sum())} predictions are not finite, the first one that of '
+            f'sample {int(sample_ids[bad][0])}. Look at its image, and train '
             'the model with a lower learning rate.'
         )

@@ -1,6 +1,7 @@
-"""GAAVE in front of a training."""
+"""Hook that cleans the training set with GAAVE before the training."""
 
 import os.path as osp
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -26,46 +27,48 @@ from .report import write_report
 class GAAVEHook(Hook):
     """Clean the training set before the training begins.
 
-    One entry in ``custom_hooks`` of any config. Base models and annotators
-    have the backbone and the schedule of that config; their stages lie in
-    ``cleaning/`` of the work dir, where a resumed run finds them. The
-    training itself starts from scratch, on the cleaned set: sampler, workers,
-    length of the loop and schedules are those of the new set. There also is
-    a report: ``report.txt``, ``record.json`` and ``attack_steps.png``.
+    It is one entry in ``custom_hooks`` of any config. Base models and
+    annotators have the backbone and the schedule of that config. Their stages
+    are kept in ``cleaning/`` of the work dir, where a resumed run finds them,
+    beside the report: ``report.txt``, ``record.json`` and
+    ``attack_steps.png``. The training itself starts from scratch on the
+    cleaned set: sampler, workers, length of the loop and schedules are built
+    anew for it.
 
-    ``sample_scores.csv`` has all samples, those that were dropped, too.
+    ``sample_scores.csv`` has all samples, also those that were dropped.
 
     Args:
-        **options: See :class:`GAAVE`.
+        **options: See :class:`~.options.GAAVEOptions`.
     """
 
     # After the seeds are set, before anything counts samples.
     priority = 'VERY_HIGH'
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any):
         self.method = TASK_UTILS.build(dict(type='GAAVE', **options))
         self.done = False
 
     def before_run(self, runner: Runner) -> None:
-        """Clean, and rebuild what was made for the old set."""
-        # Validation and tests run hooks, too.
+        """Clean the training set, and rebuild what depends on its length."""
+        # Validation and tests call this too, without a training.
         if self.done or not isinstance(runner._train_loop, BaseLoop):
             return
         self.done = True
         cfg = runner.cfg
-        # Before hours of cleaning; mmengine reads them after.
+        # Fail before hours of cleaning; mmengine reads the weights after it.
         check_pretrained(unwrap_model(runner.model))
         dataset = runner.train_dataloader.dataset
         if not isinstance(dataset, FERDataset):
             raise ValueError(
                 'GAAVEHook cleans one mmfer data set, but train_dataloader '
-                f'has a {type(dataset).__name__}: take the wrapper away, or '
-                'write one list of it (ImageList).'
+                f'has a {type(dataset).__name__}. Remove the wrapper, or write '
+                'its images into one list (ImageList).'
             )
         if runner._val_loop is None:
             raise ValueError(
-                'GAAVEHook looks at the training images through the '
-                'validation pipeline: switch validation on.'
+                'GAAVEHook scores the training images with the validation '
+                'pipeline, but there is no validation: add val_dataloader, '
+                'val_cfg and val_evaluator.'
             )
         preflight = next(
             (h for h in runner.hooks if isinstance(h, PreflightHook)), None
@@ -75,7 +78,8 @@ class GAAVEHook(Hook):
         check_cleaning(
             runner, dataset, self.method.base, preflight is None or preflight.strict
         )
-        # The training draws as it does on a set that was cleaned before.
+        # The training draws the same numbers whether or not the set was cleaned
+        # in an earlier run.
         folder = osp.join(runner.work_dir, 'cleaning')
         with random_state_kept():
             label_decisions, record = self.method(

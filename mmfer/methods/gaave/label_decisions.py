@@ -1,4 +1,4 @@
-"""What GAAVE says of each sample."""
+"""The decisions of GAAVE: one row for each sample."""
 
 from typing import NamedTuple
 
@@ -6,23 +6,23 @@ import numpy as np
 
 
 class LabelDecisions(NamedTuple):
-    """What GAAVE says of each sample, arrays (N, ) in one order.
+    """Decisions on the labels of a data set, arrays (N, ) in one order.
 
     Attributes:
-        sample_id (np.ndarray): int64, ascending.
-        given_label (np.ndarray): int64.
+        sample_id (np.ndarray): Samples, int64, ascending.
+        given_label (np.ndarray): Their given labels, int64.
         subset (np.ndarray): 0 for the head-set, 1 for the tail-set.
         attack_steps (np.ndarray): k of Eq. 3, float64; a whole number unless
-            it is a mean of several passes.
-        given_probability (np.ndarray): Of the given label by the base model
-            of its subset, float64 in [0, 1].
-        candidate (np.ndarray): Whether k is at most its subset's threshold.
-        suggested_label (np.ndarray): int64; the given one of samples that
-            are kept, -1 where there is none.
+            it is a mean over several passes.
+        given_probability (np.ndarray): Probability of the given label by the
+            base model of the sample's subset, float64 in [0, 1].
+        candidate (np.ndarray): Whether k is at most the threshold of the
+            sample's subset, bool.
+        suggested_label (np.ndarray): Label after the decision, int64: the
+            given one if it is kept, -1 if there is none.
         decision (np.ndarray): ``'keep'``, ``'relabel'`` or ``'drop'``.
-        noise_score (np.ndarray): How far k lies below the threshold of its
-            subset, float64 in (0, 1); above one half for candidates. Of
-            equal k that with the lower ``given_probability`` is higher.
+        noise_score (np.ndarray): How suspicious the label is, see
+            :func:`noise_score`, float64.
     """
 
     sample_id: np.ndarray
@@ -34,3 +34,31 @@ class LabelDecisions(NamedTuple):
     suggested_label: np.ndarray
     decision: np.ndarray
     noise_score: np.ndarray
+
+
+def noise_score(
+    steps: np.ndarray,
+    probability: np.ndarray,
+    taus: np.ndarray,
+    max_steps: int,
+    passes: int,
+) -> np.ndarray:
+    """Score how far k lies below the threshold of its subset.
+
+    Among samples of equal k, the one with the lower probability of its given
+    label has the higher score.
+
+    Args:
+        steps (np.ndarray): k, a mean over the passes, float64 (N, ).
+        probability (np.ndarray): Probability of the given label, float64 (N, ).
+        taus (np.ndarray): Threshold of each sample's subset, float64 (N, ).
+        max_steps (int): Largest k.
+        passes (int): Number of scoring passes.
+
+    Returns:
+        np.ndarray: In (0, 1), above 0.5 for candidates, float64 (N, ).
+    """
+    # k is a multiple of 1 / passes. The probability moves it by less than half
+    # of that, so that it only orders samples of equal k.
+    place = steps + 0.99 * (probability - 0.5) / passes
+    return 0.5 + (taus + 0.5 / passes - place) / (2 * max_steps + 3)

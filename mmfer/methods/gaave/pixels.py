@@ -1,14 +1,17 @@
 """Models as functions of pixels in [0, 1]."""
 
-from typing import Callable
+from typing import Any, Callable, ContextManager
 
 import torch
-import torch.nn as nn
+from mmengine.model import BaseModel
 from torch import Tensor
 
 
-def pixels(inputs) -> Tensor:
-    """Images of a batch, in [0, 1].
+def to_unit_range(inputs: Any) -> Tensor:
+    """Scale the images of a batch to [0, 1].
+
+    Args:
+        inputs (Tensor): 8-bit images, (B, C, H, W).
 
     Raises:
         ValueError: They are not 8-bit, so that their scale is not known.
@@ -17,14 +20,18 @@ def pixels(inputs) -> Tensor:
         kind = inputs.dtype if isinstance(inputs, Tensor) else 'a list'
         raise ValueError(
             f'GAAVE attacks pixels in [0, 1], but the validation pipeline '
-            f'gives {kind}: let it end with 8-bit images of one size, and '
-            'have data_preprocessor normalise them.'
+            f'gives {kind}. End it with 8-bit images of one size, and let '
+            'data_preprocessor normalise them.'
         )
     return inputs.float() / 255
 
 
-def pixel_classifier(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Logits of images in [0, 1], normalised as the model does it."""
+def pixel_classifier(model: BaseModel) -> Callable[[Tensor], Tensor]:
+    """Return the logits of a classifier as a function of images in [0, 1].
+
+    Args:
+        model (BaseModel): Classifier, which normalises images itself.
+    """
 
     def classify(images: Tensor) -> Tensor:
         data = model.data_preprocessor(dict(inputs=images * 255))
@@ -33,8 +40,8 @@ def pixel_classifier(model: nn.Module) -> Callable[[Tensor], Tensor]:
     return classify
 
 
-def exact():
-    """Full float32, and the same in each run, on GPUs too."""
+def exact_float32() -> ContextManager:
+    """Compute in full float32 with repeatable results, on GPUs too."""
     return torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )

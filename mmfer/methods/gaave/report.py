@@ -1,4 +1,4 @@
-"""What was found and done, for people."""
+"""Human-readable report of a cleaning run."""
 
 import json
 import os
@@ -15,8 +15,16 @@ from .label_decisions import LabelDecisions
 from .splitting import subset_names
 
 
-def listed(numbers: np.ndarray, classes: Sequence[str]) -> str:
-    """Counts with their classes, the largest first; empty without any."""
+def list_targets(numbers: np.ndarray, classes: Sequence[str]) -> str:
+    """List counts with their classes, the largest first.
+
+    Args:
+        numbers (np.ndarray): Number of samples that get each class, (C, ).
+        classes (Sequence[str]): Class names.
+
+    Returns:
+        str: E.g. ``'3 to neutral, 1 to anger'``; empty if all counts are 0.
+    """
     return ', '.join(
         f'{numbers[i]} to {classes[i]}'
         for i in np.argsort(-numbers, kind='stable')
@@ -25,29 +33,26 @@ def listed(numbers: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def describe(label_decisions: LabelDecisions, classes: Sequence[str]) -> str:
-    """What was done, in words: of all samples, then of each class.
+    """Describe the decisions in words: for all samples, then for each class.
 
     Args:
-        label_decisions (LabelDecisions): Of a data set.
-        classes (Sequence[str]): Its class names.
+        label_decisions (LabelDecisions): Decisions on a data set.
+        classes (Sequence[str]): Class names of the data set.
     """
-    decision, suggested = (label_decisions.decision, label_decisions.suggested_label)
+    decision, suggested = label_decisions.decision, label_decisions.suggested_label
+    everything = np.ones(len(decision), dtype=bool)
 
-    def count(what, chosen=True):
-        return int(((decision == what) & chosen).sum())
+    def count(name: str, chosen: np.ndarray = everything) -> int:
+        return int(((decision == name) & chosen).sum())
 
-    def targets(chosen):
-        return listed(
-            np.bincount(
-                suggested[(decision == 'relabel') & chosen], minlength=len(classes)
-            ),
-            classes,
-        )
+    def targets(chosen: np.ndarray = everything) -> str:
+        changed = suggested[(decision == 'relabel') & chosen]
+        return list_targets(np.bincount(changed, minlength=len(classes)), classes)
 
     lines = [
         f'GAAVE: of {len(decision)} labels {label_decisions.candidate.sum()} were '
         f'in doubt. {count("keep")} are kept, {count("relabel")} changed'
-        f'{f" ({targets(True)})" if count("relabel") else ""}, and '
+        f'{f" ({targets()})" if count("relabel") else ""}, and '
         f'{count("drop")} samples dropped.'
     ]
     for label, name in enumerate(classes):
@@ -61,17 +66,17 @@ def describe(label_decisions: LabelDecisions, classes: Sequence[str]) -> str:
     return '\n'.join(lines)
 
 
-def plot_steps(label_decisions: LabelDecisions):
-    """Histogram of k for each subset, with the candidates in colour.
+def plot_steps(label_decisions: LabelDecisions) -> Figure:
+    """Plot a histogram of k for each subset, with the candidates in colour.
 
     Args:
-        label_decisions (LabelDecisions): Of a data set.
+        label_decisions (LabelDecisions): Decisions on a data set.
 
     Returns:
-        matplotlib.figure.Figure: One panel for each subset.
+        matplotlib.figure.Figure: Figure with one panel for each subset.
     """
     subsets = np.unique(label_decisions.subset)
-    # Not by pyplot, which may have been set up for a screen.
+    # Without pyplot, which may have been set up for a screen.
     figure = Figure(figsize=(4.2 * len(subsets), 3.2), layout='constrained')
     panels = figure.subplots(1, len(subsets), squeeze=False)
     values = np.unique(label_decisions.attack_steps)
@@ -106,9 +111,9 @@ def write_report(
     """Write ``report.txt``, ``record.json`` and ``attack_steps.png``.
 
     Args:
-        folder (str): Where to.
-        label_decisions (LabelDecisions): Of a data set.
-        record (dict): What the thresholds were found from.
+        folder (str): Folder to write to; created if it does not exist.
+        label_decisions (LabelDecisions): Decisions on a data set.
+        record (dict): Record of the run, see :meth:`GAAVE.__call__`.
         classes (Sequence[str]): Class names of the data set.
     """
     os.makedirs(folder, exist_ok=True)

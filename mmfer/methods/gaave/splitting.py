@@ -1,15 +1,15 @@
 """Dataset splitting and subset refactoring of GAAVE (AAAI'23)."""
 
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 
 def subset_names(count: int) -> Sequence[str]:
-    """What the subsets are called.
+    """Return the names of the subsets.
 
     Args:
-        count (int): 1, or 2 of a set that is split.
+        count (int): 2 for a data set that is split, otherwise 1.
     """
     return ('head-set', 'tail-set') if count == 2 else ('whole set',)
 
@@ -31,6 +31,7 @@ class Subset(NamedTuple):
     """A subset with classes of its own, refactored or not.
 
     Attributes:
+        name (str): Name of the subset, see :func:`subset_names`.
         classes (np.ndarray): Classes of the data set behind the first local
             labels, int64 (L, ).
         num_classes (int): L, or L + 1 with the extra class.
@@ -41,6 +42,7 @@ class Subset(NamedTuple):
             its extra class, bool (N, ).
     """
 
+    name: str
     classes: np.ndarray
     num_classes: int
     sample_ids: np.ndarray
@@ -49,23 +51,24 @@ class Subset(NamedTuple):
 
     @property
     def has_extra(self) -> bool:
-        """Whether there is a class for everything else."""
+        """Whether the subset has an extra class for all other samples."""
         return self.num_classes > len(self.classes)
 
 
 def imbalance(counts: np.ndarray) -> float:
-    """Size of the largest over that of the smallest class."""
+    """Compute the size of the largest class over that of the smallest."""
     return float(counts.max() / counts.min())
 
 
 def balanced_cut(counts: np.ndarray) -> int:
-    """Number of head classes that leaves both refactored subsets balanced.
+    """Find the number of head classes that keeps both subsets balanced.
 
-    The larger imbalance of the two is made as small as possible, with the
-    whole tail-set as a class of the head-set, and with the condition that it
-    is not the largest one ("usually closed to that of one of the
-    categories"). The paper gives no criterion. By its clean labels RAF-DB is
-    cut 4/3, long-tailed CIFAR-10 5/5, FERPlus 5/3; noise makes classes more
+    The larger imbalance of the two refactored subsets is made as small as
+    possible. The whole tail-set counts as one class of the head-set, and must
+    not be its largest one ("usually closed to that of one of the categories").
+
+    The paper gives no criterion. By its clean labels RAF-DB is cut 4/3,
+    long-tailed CIFAR-10 5/5, and FERPlus 5/3. Noise makes class sizes more
     alike and moves the cut.
 
     Args:
@@ -81,7 +84,7 @@ def balanced_cut(counts: np.ndarray) -> int:
 
 
 def two_means_cut(counts: np.ndarray) -> int:
-    """Number of head classes by 2-means on the logarithms of the sizes.
+    """Find the number of head classes by 2-means on logarithms of the sizes.
 
     Args:
         counts (np.ndarray): Class sizes, descending, all > 0, (C, ).
@@ -100,65 +103,65 @@ CUTS = dict(balanced=balanced_cut, two_means=two_means_cut)
 
 
 def split_head_tail(
-    counts: Sequence[int],
+    counts: Union[Sequence[int], np.ndarray],
     cut: str = 'balanced',
     head: Optional[Sequence[int]] = None,
     min_imbalance: float = 1.5,
 ) -> HeadTail:
-    """Dataset Splitting: divide the classes by their size.
+    """Divide the classes by their size: Dataset Splitting.
 
     Classes without a sample belong to neither set.
 
     Args:
-        counts (Sequence[int]): Size of each class, as labelled, (C, ).
-        cut (str): :func:`balanced_cut` or :func:`two_means_cut`. Defaults to
+        counts (Sequence[int]): Size of each class by its given labels, (C, ).
+        cut (str): ``'balanced'``, see :func:`balanced_cut`, or
+            ``'two_means'``, see :func:`two_means_cut`. Defaults to
             ``'balanced'``.
-        head (Sequence[int], optional): Head classes, if they are to be
-            given.
-        min_imbalance (float): Below this imbalance the data set is not
-            split; neither when fewer than two classes have samples.
-            Defaults to 1.5.
+        head (Sequence[int], optional): Head classes, instead of a criterion.
+        min_imbalance (float): Imbalance below which the data set is not
+            split. It is not split either if fewer than two classes have
+            samples. Defaults to 1.5.
 
     Raises:
         ValueError: ``head`` names a class that has no sample or does not
-            exist, a class twice, or all classes.
+            exist, a class twice, no class, or all classes.
     """
-    counts = np.asarray(counts)
-    order = np.argsort(-counts, kind='stable')
-    order = order[counts[order] > 0]
+    sizes = np.asarray(counts)
+    order = np.argsort(-sizes, kind='stable')
+    order = order[sizes[order] > 0]
     if head is not None:
         given = np.asarray(head, dtype=np.int64)
         if len(set(given.tolist())) != len(given) or not set(given.tolist()) < set(
             order.tolist()
         ):
             raise ValueError(
-                f'head={list(head)} must name different classes of '
-                f'{sorted(order.tolist())}, those with samples, and leave '
-                'at least one for the tail.'
+                f'head={list(head)} must name different classes among those '
+                f'with samples, {sorted(order.tolist())}, and leave at least '
+                'one for the tail.'
             )
         chosen = np.isin(order, given)
         if not chosen.any():
             raise ValueError(
-                'head must name at least one class; with '
-                'min_imbalance=inf there is no split.'
+                'head must name at least one class. For no split set split=False.'
             )
         return HeadTail(order[chosen], order[~chosen])
-    if len(order) < 2 or imbalance(counts[order]) < min_imbalance:
+    if len(order) < 2 or imbalance(sizes[order]) < min_imbalance:
         return HeadTail(order, order[:0])
-    size = CUTS[cut](counts[order])
+    size = CUTS[cut](sizes[order])
     return HeadTail(order[:size], order[size:])
 
 
 def proportional_draw(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Draw samples so that classes keep their shares.
 
-    The quotas are rounded to the largest remainder; ties go to the class
-    that comes first.
+    Quotas are rounded by the largest remainders; ties go to the class that
+    comes first.
 
     Args:
         labels (np.ndarray): int64 (N, ).
-        size (int): How many to draw; all if there are not more.
-        seed (int): Of the draw.
+        size (int): Number of samples to draw; all are drawn if there are
+            fewer.
+        seed (int): Seed of the draw.
 
     Returns:
         np.ndarray: Ascending positions in ``labels``, int64.
@@ -186,8 +189,8 @@ def draw_of_each_class(labels: np.ndarray, share: float, seed: int) -> np.ndarra
 
     Args:
         labels (np.ndarray): int64 (N, ).
-        share (float): In (0, 1); of small classes nothing is drawn.
-        seed (int): Of the draw.
+        share (float): Share in (0, 1); from small classes nothing is drawn.
+        seed (int): Seed of the draw.
 
     Returns:
         np.ndarray: Ascending positions in ``labels``, int64.
@@ -203,30 +206,30 @@ def draw_of_each_class(labels: np.ndarray, share: float, seed: int) -> np.ndarra
 def plain_subset(
     sample_ids: np.ndarray, labels: np.ndarray, classes: np.ndarray
 ) -> Subset:
-    """Samples of some classes, without an extra class.
+    """Select the samples of some classes, without an extra class.
 
     Args:
         sample_ids (np.ndarray): int64 (N, ).
         labels (np.ndarray): Classes of the data set, int64 (N, ).
-        classes (np.ndarray): Those of the subset.
+        classes (np.ndarray): Classes of the subset.
     """
-    return _subset(sample_ids, labels, classes)
+    return _subset(subset_names(1)[0], sample_ids, labels, classes)
 
 
 def refactor(
     sample_ids: np.ndarray, labels: np.ndarray, split: HeadTail, seed: int
-) -> tuple:
-    """Subset Refactoring: each subset gets the other one as a class.
+) -> Tuple[Subset, Subset]:
+    """Give each subset the other one as an extra class: Subset Refactoring.
 
-    The head-set gets all of the tail-set; the tail-set a draw from the
-    head-set, as large as its own largest class, in which the head classes
-    keep their shares.
+    The head-set gets the whole tail-set. The tail-set gets samples drawn from
+    the head-set, as many as its own largest class has, in which the head
+    classes keep their shares.
 
     Args:
         sample_ids (np.ndarray): int64 (N, ).
         labels (np.ndarray): Classes of the data set, int64 (N, ).
-        split (HeadTail): With classes in both sets.
-        seed (int): Of the draw.
+        split (HeadTail): Split with classes in both sets.
+        seed (int): Seed of the draw.
 
     Returns:
         tuple[Subset, Subset]: Refactored head-set and tail-set.
@@ -236,19 +239,21 @@ def refactor(
     tail_counts = np.unique(labels[in_tail], return_counts=True)[1]
     size = tail_counts.max() if len(tail_counts) else 0
     drawn = proportional_draw(labels[in_head], size, seed)
+    head_name, tail_name = subset_names(2)
     return (
-        _subset(sample_ids, labels, split.head, sample_ids[in_tail]),
-        _subset(sample_ids, labels, split.tail, sample_ids[in_head][drawn]),
+        _subset(head_name, sample_ids, labels, split.head, sample_ids[in_tail]),
+        _subset(tail_name, sample_ids, labels, split.tail, sample_ids[in_head][drawn]),
     )
 
 
 def _subset(
+    name: str,
     sample_ids: np.ndarray,
     labels: np.ndarray,
     classes: np.ndarray,
     extra: Optional[np.ndarray] = None,
 ) -> Subset:
-    """Samples of ``classes``, and with ``extra`` those as one more class."""
+    """Select samples of ``classes``, and those of ``extra`` as one more class."""
     classes = np.asarray(classes, dtype=np.int64)
     native = np.isin(labels, classes)
     chosen = native if extra is None else native | np.isin(sample_ids, extra)
@@ -256,6 +261,7 @@ def _subset(
     local[classes] = np.arange(len(classes))
     order = np.argsort(sample_ids[chosen], kind='stable')
     return Subset(
+        name=name,
         classes=classes,
         num_classes=len(classes) + (extra is not None),
         sample_ids=sample_ids[chosen][order],

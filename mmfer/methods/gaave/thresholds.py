@@ -6,12 +6,12 @@ import numpy as np
 
 
 class Threshold(NamedTuple):
-    """Where candidates end.
+    """Threshold between candidates and other samples.
 
     Attributes:
         tau (int): Samples with k <= tau are candidates; -1: none are.
         separation (float): Share of the variance of k that lies between
-            candidates and others, in [0, 1]; 0 without a division.
+            candidates and others, in [0, 1]; 0 if one of both is empty.
     """
 
     tau: int
@@ -19,13 +19,14 @@ class Threshold(NamedTuple):
 
 
 def separation(counts: np.ndarray, tau: int) -> float:
-    """Share of the variance that lies between k <= tau and k > tau.
+    """Compute the share of the variance between k <= tau and k > tau.
 
-    0.75 for a uniform histogram cut in the middle, 0.64 for a normal one.
+    It is 0.75 for a uniform histogram that is cut in the middle, and 0.64 for
+    a normal one.
 
     Args:
-        counts (np.ndarray): Samples by k, (K, ).
-        tau (int): In [-1, K).
+        counts (np.ndarray): Number of samples by k, (K, ).
+        tau (int): Threshold in [-1, K).
     """
     counts = np.asarray(counts, dtype=np.float64)
     values = np.arange(len(counts))
@@ -42,15 +43,15 @@ def separation(counts: np.ndarray, tau: int) -> float:
 
 
 def otsu_threshold(counts: np.ndarray, min_separation: float) -> Threshold:
-    """Otsu's threshold, unless k has no two groups.
+    """Find Otsu's threshold, unless the values of k form no two groups.
 
-    It maximises :func:`separation`, and so is the optimum of 2-means, too.
-    It divides one hump as readily as two: below ``min_separation`` there are
-    no candidates.
+    It maximises :func:`separation`, and therefore is the optimum of 2-means
+    too. It would also divide a histogram with a single peak; so there are no
+    candidates if the separation is below ``min_separation``.
 
     Args:
-        counts (np.ndarray): Samples by k, (K, ).
-        min_separation (float): In [0, 1].
+        counts (np.ndarray): Number of samples by k, (K, ).
+        min_separation (float): Minimum of the separation, in [0, 1].
     """
     shares = [separation(counts, tau) for tau in range(len(counts) - 1)]
     tau = int(np.argmax(shares)) if shares else -1
@@ -65,17 +66,17 @@ def find_threshold(
     tau: Optional[int] = None,
     min_separation: float = 0.75,
 ) -> Threshold:
-    """Threshold of a subset.
+    """Find the threshold of a subset: Criterion 1.
 
     Args:
         steps (np.ndarray): k of its samples, int64 (N, ).
         num_values (int): k lies in [0, num_values).
-        tau (int, optional): A fixed one, which is taken as it is.
+        tau (int, optional): Fixed threshold, which is taken as it is.
         min_separation (float): See :func:`otsu_threshold`. Defaults to 0.75,
-            that of a uniform histogram.
+            the separation of a uniform histogram.
 
     Raises:
-        ValueError: ``tau`` is not a value that divides k.
+        ValueError: ``tau`` is not a threshold of k.
     """
     counts = np.bincount(steps, minlength=num_values)
     if tau is None:
@@ -83,6 +84,6 @@ def find_threshold(
     if not -1 <= tau < num_values - 1:
         raise ValueError(
             f'tau must lie in [-1, {num_values - 2}], as k lies in '
-            f'[0, {num_values - 1}]; got {tau}'
+            f'[0, {num_values - 1}], got {tau}.'
         )
     return Threshold(tau, separation(counts, tau))

@@ -1,6 +1,6 @@
-"""The decoder G_X: an image from labels and a latent vector."""
+"""Decoder G_X: it makes an image from labels and a latent vector."""
 
-from typing import Optional
+from typing import List, Optional
 
 import torch.nn as nn
 from mmengine.model import BaseModule
@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from mmfer.registry import MODELS
 
-# Widths behind each transposed convolution but the last, by image size, in
+# Output widths of all transposed convolutions but the last, by image size, in
 # multiples of ``base_channels``.
 WIDTHS = {32: (8, 8, 4, 2), 64: (8, 8, 4, 2, 1), 128: (8, 8, 8, 4, 2, 1)}
 
@@ -18,15 +18,16 @@ WIDTHS = {32: (8, 8, 4, 2), 64: (8, 8, 4, 2, 1), 128: (8, 8, 8, 4, 2, 1)}
 class JointGANDecoder(BaseModule):
     """G_X: transposed convolutions from 1 x 1 to an image in [-1, 1].
 
-    The linear layer and all convolutions are spectrally normalised, batch
-    normalisation and ReLU are behind all convolutions but the last.
+    The linear layer and all convolutions are spectrally normalised. All
+    convolutions but the last are followed by batch normalisation and ReLU.
 
     Args:
-        in_features (int): Of latent vector and labels together.
+        in_features (int): Features of latent vector and labels together.
         image_size (int): Side of the image: 32, 64 or 128.
-        out_channels (int): Of the image. Defaults to 3.
-        base_channels (int): The widest layers have 8 times as many.
-            Defaults to 64.
+        out_channels (int): Channels of the image. Defaults to 3.
+        base_channels (int): Unit of the widths; the widest layers have 8
+            times as many channels. Defaults to 64.
+        init_cfg (dict, optional): See mmengine's ``BaseModule``.
 
     Raises:
         ValueError: There is no decoder for this size.
@@ -43,18 +44,17 @@ class JointGANDecoder(BaseModule):
         super().__init__(init_cfg)
         if image_size not in WIDTHS:
             raise ValueError(
-                f'there is no decoder for images of {image_size} x '
-                f'{image_size} pixels, only for '
+                f'JointGANDecoder: there is no decoder for images of {image_size} '
+                f'x {image_size} pixels, only for sides of '
                 f'{", ".join(map(str, WIDTHS))}. Resize or crop the images '
-                'in all pipelines, and say so in '
-                'data_preprocessor.input_shape.'
+                'in all pipelines, and set data_preprocessor.input_shape.'
             )
         width = 8 * base_channels
         self.linear = nn.Sequential(
             spectral_norm(nn.Linear(in_features, width), eps=1e-12),
             nn.ReLU(inplace=True),
         )
-        layers = []
+        layers: List[nn.Module] = []
         for factor in WIDTHS[image_size]:
             layers += [
                 upsampling(width, factor * base_channels),
@@ -66,12 +66,12 @@ class JointGANDecoder(BaseModule):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """From (B, in_features) to images (B, C, H, W) in [-1, 1]."""
+        """Map (B, in_features) to images (B, C, H, W) in [-1, 1]."""
         return self.layers(self.linear(inputs)[:, :, None, None])
 
 
 def upsampling(in_channels: int, out_channels: int) -> nn.Module:
-    """A transposed convolution that doubles height and width."""
+    """Build a transposed convolution that doubles height and width."""
     return spectral_norm(
         nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1), eps=1e-12
     )

@@ -1,4 +1,4 @@
-"""The discriminator D: marginal scores, and one of all together."""
+"""Discriminator D: a score for each variable, and one for all jointly."""
 
 from typing import List, Optional, Sequence
 
@@ -14,19 +14,24 @@ from mmfer.registry import MODELS
 MLP_BRANCHES = 4
 
 
-def normed(layer: nn.Module) -> nn.Module:
-    """Spectral normalisation, one power iteration each forward."""
+def spectrally_normed(layer: nn.Module) -> nn.Module:
+    """Add spectral normalisation, with one power iteration in each forward."""
     return spectral_norm(layer, eps=1e-12)
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a 1 x 1 one (appendix, Fig. 2a).
+    """Residual block: two convolutions beside a 1 x 1 one (Fig. 2a).
+
+    The skip connection is the identity for equal widths without downsampling.
+    The figure is in the paper's appendix.
 
     Args:
-        in_channels, out_channels (int): Widened by the first convolution.
-        downsample (bool): Halve height and width. Without, and with equal
-            widths, the skip connection is the identity.
-        first (bool): Leave out the ReLU in front, as for images.
+        in_channels (int): Channels of the input.
+        out_channels (int): Channels of the output, and between the two
+            convolutions.
+        downsample (bool): Halve height and width. Defaults to True.
+        first (bool): Omit the ReLU at the start, for images. Defaults to
+            False.
     """
 
     def __init__(
@@ -37,10 +42,14 @@ class ResidualBlock(nn.Module):
         first: bool = False,
     ):
         super().__init__()
-        self.conv1 = normed(nn.Conv2d(in_channels, out_channels, 3, padding=1))
-        self.conv2 = normed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.conv1 = spectrally_normed(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        )
+        self.conv2 = spectrally_normed(
+            nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        )
         self.skip = (
-            normed(nn.Conv2d(in_channels, out_channels, 1))
+            spectrally_normed(nn.Conv2d(in_channels, out_channels, 1))
             if downsample or in_channels != out_channels
             else nn.Identity()
         )
@@ -48,11 +57,12 @@ class ResidualBlock(nn.Module):
         self.first = first
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (B, C, H, W)."""
+        """Compute the block for (B, C, H, W)."""
         residual = self.conv1(x if self.first else F.relu(x))
         residual = self.conv2(F.relu(residual))
         if self.downsample:
-            # Before a 1 x 1 convolution, as after it, but for less.
+            # Pooling before a 1 x 1 convolution gives the same as pooling after
+            # it, and costs less.
             residual, x = F.avg_pool2d(residual, 2), F.avg_pool2d(x, 2)
         return residual + self.skip(x)
 
@@ -61,14 +71,14 @@ class SelfAttention(nn.Module):
     """Self-attention as in SAGAN (appendix, Fig. 2b).
 
     Args:
-        channels (int): C; queries and keys have C / 8, values C / 2.
+        channels (int): C; queries and keys have C / 8 channels, values C / 2.
     """
 
     def __init__(self, channels: int):
         super().__init__()
 
-        def point_wise(inputs, outputs):
-            return normed(nn.Conv2d(inputs, outputs, 1, bias=False))
+        def point_wise(inputs: int, outputs: int) -> nn.Module:
+            return spectrally_normed(nn.Conv2d(inputs, outputs, 1, bias=False))
 
         self.query = point_wise(channels, max(1, channels // 8))
         self.key = point_wise(channels, max(1, channels // 8))
@@ -77,7 +87,7 @@ class SelfAttention(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (B, C, H, W), H and W even."""
+        """Compute the attention of (B, C, H, W), H and W even."""
         query = self.query(x).flatten(2)
         key = F.max_pool2d(self.key(x), 2).flatten(2)
         value = F.max_pool2d(self.value(x), 2).flatten(2)
@@ -87,48 +97,53 @@ class SelfAttention(nn.Module):
 
 
 class MLPBlock(nn.Module):
-    """A layer and the sum of four small networks on it (Fig. 2c).
+    """Linear layer, plus the sum of four small networks on it (Fig. 2c).
 
     Args:
-        in_features, out_features (int): Of vectors.
+        in_features (int): Size of the input vectors.
+        out_features (int): Size of the output vectors.
     """
 
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
-        self.linear = normed(nn.Linear(in_features, out_features))
+        self.linear = spectrally_normed(nn.Linear(in_features, out_features))
         self.branches = nn.ModuleList(
             nn.Sequential(
-                normed(nn.Linear(out_features, out_features)),
+                spectrally_normed(nn.Linear(out_features, out_features)),
                 nn.ReLU(),
-                normed(nn.Linear(out_features, out_features)),
+                spectrally_normed(nn.Linear(out_features, out_features)),
             )
             for _ in range(MLP_BRANCHES)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (B, in_features) to (B, out_features)."""
+        """Map (B, in_features) to (B, out_features)."""
         hidden = self.linear(x)
         active = F.relu(hidden)
-        # The published code adds the layer itself, too; the figure does not.
+        # The published code also adds the layer itself; the figure does not.
         return hidden + sum(branch(active) for branch in self.branches)
 
 
 class ImageStream(nn.Module):
-    """Features of images: residual blocks and one of attention.
+    """Features of images by residual blocks and one attention block.
 
     Args:
-        in_channels (int): Of the images.
-        image_size (int): Their side; above 32 they are halved first.
-        base_channels (int): The features have 8 times as many.
+        in_channels (int): Channels of the images.
+        image_size (int): Side of the images; above 32 they are halved first.
+        base_channels (int): Unit of the widths; there are 8 times as many
+            features.
+
+    Raises:
+        ValueError: Images are too small.
     """
 
     def __init__(self, in_channels: int, image_size: int, base_channels: int):
         super().__init__()
         if image_size < 32 or 32 < image_size < 64:
             raise ValueError(
-                f'the discriminator halves images of {image_size} x '
-                f'{image_size} pixels more often than they can be: take 32, '
-                'or at least 64.'
+                f'JointGANDiscriminator: images of {image_size} x {image_size} '
+                'pixels are too small for its five halvings. Use a side of 32, '
+                'or of at least 64.'
             )
         self.halve = image_size > 32
         c = base_channels
@@ -143,7 +158,7 @@ class ImageStream(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """From (B, C, H, W) to (B, 8 * base_channels)."""
+        """Map (B, C, H, W) to (B, 8 * base_channels)."""
         if self.halve:
             images = F.avg_pool2d(images, 2)
         return F.relu(self.blocks(images)).sum(dim=(2, 3))
@@ -151,21 +166,22 @@ class ImageStream(nn.Module):
 
 @MODELS.register_module()
 class JointGANDiscriminator(BaseModule):
-    """D: a stream and a score for each variable, and one for all of them.
+    """D: one stream and one score for each variable, and one for all jointly.
 
-    All layers are spectrally normalised. The scores are, in this order, of
-    the image, of the latent vector, of each label set, and of all jointly.
+    All layers are spectrally normalised. The scores are in this order: of the
+    image, of the latent vector, of each label set, and of all jointly.
 
     Args:
         label_dims (Sequence[int]): Classes or dimensions of each label set.
-        latent_dim (int): Of the latent vector; 0 for none (the ablation
+        latent_dim (int): L of the latent vector; 0 for none (the ablation
             without decoder). Defaults to 100.
         image_score (bool): Whether the image has a score of its own.
             Defaults to True.
         image_size (int): Side of the images. Defaults to 32.
-        in_channels (int): Of the images. Defaults to 3.
-        base_channels (int): Of the image stream; all streams end in
-            vectors of 8 times as many. Defaults to 64.
+        in_channels (int): Channels of the images. Defaults to 3.
+        base_channels (int): Unit of the widths of the image stream; all
+            streams end in vectors of 8 times this size. Defaults to 64.
+        init_cfg (dict, optional): See mmengine's ``BaseModule``.
     """
 
     def __init__(
@@ -185,24 +201,25 @@ class JointGANDiscriminator(BaseModule):
         self.vector_streams = nn.ModuleList(MLPBlock(dim, width) for dim in dims)
         self.image_score = image_score
         self.marginal_scores = nn.ModuleList(
-            normed(nn.Linear(width, 1)) for _ in range(image_score + len(dims))
+            spectrally_normed(nn.Linear(width, 1))
+            for _ in range(image_score + len(dims))
         )
         self.joint_stream = MLPBlock((1 + len(dims)) * width, 2 * width)
-        self.joint_score = normed(nn.Linear(2 * width, 1))
+        self.joint_score = spectrally_normed(nn.Linear(2 * width, 1))
 
     @property
     def num_scores(self) -> int:
-        """K."""
+        """Number of scores K."""
         return len(self.marginal_scores) + 1
 
     def forward(self, images: Tensor, vectors: List[Tensor]) -> Tensor:
-        """Scores of tuples, (B, K).
+        """Compute the scores of tuples, (B, K).
 
         Args:
             images (Tensor): (B, C, H, W).
             vectors (list[Tensor]): Latent vector (B, L), if there is one,
-                then each label set: logits, one-hot vectors or values, in
-                the same order as ``label_dims``.
+                then each label set in the order of ``label_dims``: logits,
+                one-hot vectors, or valence and arousal.
         """
         features = [self.image_stream(images)] + [
             stream(vector)

@@ -1,6 +1,6 @@
-"""A head for several label sets, of classes and of valence and arousal."""
+"""Head for several label sets, of classes and of valence and arousal."""
 
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch.nn as nn
 from mmpretrain.models.heads import ClsHead
@@ -11,6 +11,7 @@ from mmfer.models.heads import least_confidence
 from mmfer.models.predictions import BatchPrediction
 from mmfer.models.utils import as_map, full_precision, last_feature
 from mmfer.registry import MODELS
+from mmfer.utils.checks import choices
 
 from .label_sets import VA, LabelSets
 from .latent import Encoding
@@ -19,32 +20,36 @@ from .losses import classification_loss, concordance_loss
 
 @MODELS.register_module()
 class MultiTaskHead(BatchPrediction, ClsHead):
-    """Two hidden layers, and a linear layer for all label sets together.
+    """Two hidden layers, and one linear layer for all label sets together.
 
-    The head of the joint-distribution GAN's encoder and of the VGG
-    baselines. Without ``latent_dim`` it is that of a plain multi-task
-    classifier.
+    It is the head of the joint GAN's encoder and of the VGG baselines. Without
+    ``latent_dim`` it is the head of a plain multi-task classifier.
 
-    A prediction is that of the first discrete set (``pred_score``,
-    ``pred_label``, ``uncertainty``: one minus the largest probability) and
+    Predictions are those of the first discrete set (``pred_score``,
+    ``pred_label``, and ``uncertainty``: one minus the largest probability) and
     ``pred_va``.
 
     Args:
-        label_sets (Sequence[int | str], optional): Of each set the number
+        num_classes (int): Number of classes of the data set.
+        in_channels (int): Channels of the backbone's last feature map.
+        map_size (tuple[int, int]): Height and width of that map.
+        label_sets (Sequence[int | str], optional): For each set the number
             of classes, or ``'va'``, see :class:`LabelSets`. Defaults to one
             set of ``num_classes``.
-        num_classes (int): Of the data set; for the default of
-            ``label_sets``.
-        in_channels (int): Of the backbone's last feature map.
-        map_size (tuple[int, int]): Its height and width.
         latent_dim (int): L of the latent vector, 0 for none. Defaults to 0.
-        hidden_dim (int): Defaults to 512.
-        dropout (float): Behind both hidden layers. Defaults to 0.5.
+        hidden_dim (int): Width of the hidden layers. Defaults to 512.
+        dropout (float): Dropout rate after both hidden layers. Defaults to
+            0.5.
         pool (bool): Average the map over its positions, instead of
             flattening it. Defaults to False.
         va_weight (float): gamma of Eq. 10. Defaults to 1.
         ccc (str): ``'default'`` or ``'official'``, see
             :func:`concordance`. Defaults to ``'default'``.
+        init_cfg (dict, optional): See mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: ``label_sets`` do not fit the data set, or an option is
+            unknown.
     """
 
     def __init__(
@@ -62,20 +67,17 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg=init_cfg)
-        if ccc not in ('default', 'official'):
-            raise ValueError(
-                f"MultiTaskHead: ccc must be 'default' or 'official', got {ccc!r}"
-            )
+        choices(self, 'ccc', ccc, ('default', 'official'))
         self.label_sets = LabelSets.of(
             [num_classes] if label_sets is None else label_sets
         )
         for i in self.label_sets.discrete[:1]:
             if self.label_sets.entries[i] != num_classes:
                 raise ValueError(
-                    f'MultiTaskHead: label_sets={list(label_sets)!r}, but the '
-                    f'data set has {num_classes} classes '
-                    '(data_preprocessor.num_classes): the first discrete set '
-                    'is that of its labels.'
+                    f'MultiTaskHead: label_sets={list(self.label_sets.entries)!r}, '
+                    f'but the data set has {num_classes} classes '
+                    '(data_preprocessor.num_classes). The first discrete set '
+                    'is for the labels of the data set: give it as many classes.'
                 )
         self.latent_dim = latent_dim
         self.pool = pool
@@ -100,8 +102,8 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         """Whether predictions have ``pred_score`` and ``pred_label``."""
         return bool(self.label_sets.discrete)
 
-    def forward(self, feats) -> Encoding:
-        """From the features of a backbone, the last of which counts."""
+    def forward(self, feats: Any) -> Encoding:
+        """Predict label sets and latent vector from the deepest feature."""
         feats = as_map(last_feature(feats))
         if self.pool:
             feats = feats.mean(dim=(2, 3))
@@ -112,9 +114,9 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         return Encoding(labels, self.mean(hidden), self.log_variance(hidden))
 
     def loss(
-        self, feats, data_samples: List[DataSample], **kwargs
+        self, feats: Any, data_samples: List[DataSample], **kwargs: Any
     ) -> Dict[str, Tensor]:
-        """Those of :meth:`task_losses`."""
+        """Compute the losses of :meth:`task_losses`."""
         encoding = self(feats)
         labels = self.label_sets.read(data_samples, encoding.labels[0].device)
         return self.task_losses(encoding, labels)
@@ -122,17 +124,17 @@ class MultiTaskHead(BatchPrediction, ClsHead):
     def task_losses(
         self, encoding: Encoding, labels: Sequence[Tensor]
     ) -> Dict[str, Tensor]:
-        """f of Eq. 10.
+        """Compute the losses of the label sets: f of Eq. 10.
 
         Args:
-            encoding (Encoding): Of a batch.
+            encoding (Encoding): Predictions for a batch.
             labels (Sequence[Tensor]): See :meth:`LabelSets.read`.
 
         Returns:
-            dict[str, Tensor]: ``loss_ce`` or, of several discrete sets,
-            ``loss_ce1``, ...; ``loss_va``. Scalars.
+            dict[str, Tensor]: Scalars ``loss_va``, and ``loss_ce`` or, for
+            several discrete sets, ``loss_ce1``, ``loss_ce2``, ...
         """
-        losses = {}
+        losses: Dict[str, Tensor] = {}
         many = len(self.label_sets.discrete) > 1
         with full_precision(encoding.labels[0]):
             for entry, output, label in zip(
@@ -149,10 +151,10 @@ class MultiTaskHead(BatchPrediction, ClsHead):
                     )
         return losses
 
-    def predict_batch(self, feats) -> Dict[str, Tensor]:
-        """See the class."""
+    def predict_batch(self, feats: Any) -> Dict[str, Tensor]:
+        """Return the predictions for a batch, see the class."""
         encoding = self(feats)
-        predictions = {}
+        predictions: Dict[str, Tensor] = {}
         if self.label_sets.discrete:
             logits = encoding.labels[self.label_sets.discrete[0]].float()
             scores = logits.softmax(dim=1)

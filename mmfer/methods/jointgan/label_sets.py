@@ -1,6 +1,6 @@
-"""What a model with several label sets is told of each image."""
+"""Labels of a batch for a model with several label sets."""
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ VA = 'va'
 
 
 class LabelSets(NamedTuple):
-    """Which label sets there are.
+    """Label sets of a model.
 
     Attributes:
-        entries (tuple[int | str]): In order: the number of classes of a
+        entries (tuple[int | str]): For each set the number of classes of a
             discrete set, or ``'va'`` for valence and arousal.
     """
 
@@ -25,12 +25,11 @@ class LabelSets(NamedTuple):
 
     @classmethod
     def of(cls, entries: Sequence[Union[int, str]]) -> 'LabelSets':
-        """Check what a config says.
+        """Build the label sets of a config, and check them.
 
         Raises:
-            ValueError: There is no set, or an entry is something else.
+            ValueError: There is no set, ``'va'`` twice, or an unknown entry.
         """
-        entries = tuple(entries)
         for entry in entries:
             if entry != VA and (not isinstance(entry, int) or entry < 2):
                 raise ValueError(
@@ -38,17 +37,17 @@ class LabelSets(NamedTuple):
                     "number of classes of at least 2 nor 'va' for valence "
                     'and arousal.'
                 )
-        if not entries or entries.count(VA) > 1:
+        if not entries or list(entries).count(VA) > 1:
             raise ValueError(
                 f'label_sets={list(entries)!r}: give at least one set, and '
                 "'va' at most once, e.g. [7, 'va']."
             )
-        return cls(entries)
+        return cls(tuple(entries))
 
     @property
     def dims(self) -> List[int]:
-        """Classes or dimensions of each."""
-        return [2 if entry == VA else entry for entry in self.entries]
+        """Number of classes or dimensions of each set."""
+        return [2 if isinstance(entry, str) else entry for entry in self.entries]
 
     @property
     def discrete(self) -> List[int]:
@@ -58,20 +57,24 @@ class LabelSets(NamedTuple):
     def read(
         self, data_samples: List[DataSample], device: torch.device
     ) -> Tuple[Tensor, ...]:
-        """Labels of a batch.
+        """Read the labels of a batch.
 
-        Of one discrete set they are ``gt_label``, of several the rows of
-        ``gt_label_sets``; valence and arousal are ``gt_va``, NaN where
-        missing.
+        Classes are ``gt_label`` for one discrete set, and the columns of
+        ``gt_label_sets`` for several. Valence and arousal are ``gt_va``, NaN
+        where missing.
+
+        Args:
+            data_samples (list[DataSample]): The batch.
+            device (torch.device): Device of the result.
 
         Returns:
-            tuple[Tensor]: Of each set int64 (B, ) or float32 (B, 2).
+            tuple[Tensor]: For each set int64 (B, ) or float32 (B, 2).
 
         Raises:
             ValueError: Samples lack a set, or have other sets.
         """
         number = len(self.discrete)
-        # It refuses soft labels, which no set here has a use for.
+        # stack_labels refuses soft labels, which no label set can use.
         classes = (
             stack_labels(data_samples)[:, None]
             if number or 'gt_score' in data_samples[0]
@@ -79,74 +82,91 @@ class LabelSets(NamedTuple):
         )
         if number > 1 or number and 'gt_label_sets' in data_samples[0]:
             rows = [
-                np.atleast_1d(get(sample, 'gt_label_sets')) for sample in data_samples
+                np.atleast_1d(get_field(sample, 'gt_label_sets'))
+                for sample in data_samples
             ]
             wrong = {row.shape for row in rows} - {(number,)}
             if wrong:
                 raise ValueError(
-                    f'the model has {number} discrete label sets, but there '
-                    f'are samples with labels of shape {wrong.pop()}. Give '
-                    'as many generators in label_noise=dict('
-                    "type='Annotators') of the data set as there are numbers "
-                    'of classes in label_sets of the head, or majority=True '
-                    'for one.'
+                    f'the model has {number} discrete label sets, but some '
+                    f'samples have labels of shape {wrong.pop()}. In '
+                    "label_noise=dict(type='Annotators') of the data set give as "
+                    'many generators as label_sets of the head has numbers of '
+                    'classes, or set majority=True for a single set.'
                 )
-            # Checked before they are moved: a device would be waited for.
+            # They are checked before they are moved, because the host would
+            # have to wait for a GPU.
             given = np.stack(rows)
-            sizes = [self.entries[i] for i in self.discrete]
+            sizes = [self.dims[i] for i in self.discrete]
             if (given < 0).any() or (given >= sizes).any():
                 raise ValueError(
-                    f'label_sets of the head has {sizes} classes, but there '
-                    f'are labels up to {given.max(axis=0).tolist()}.'
+                    f'label_sets of the head has {sizes} classes, but the labels '
+                    f'of the samples go up to {given.max(axis=0).tolist()}. Set '
+                    'label_sets to the numbers of classes that the annotators '
+                    'use.'
                 )
             classes = torch.from_numpy(given)
-        labels, column = [], 0
+        labels: List[Tensor] = []
+        column = 0
         for entry in self.entries:
             if entry == VA:
                 labels.append(torch.from_numpy(stack_va(data_samples)).to(device))
             else:
+                assert classes is not None  # There is a discrete set.
                 labels.append(classes[:, column].to(device))
                 column += 1
         return tuple(labels)
 
     def complete(self, data_samples: List[DataSample]) -> Optional[np.ndarray]:
-        """Rows of the samples that miss nothing, int64; None where none can.
+        """Return the rows of samples with valence and arousal.
 
-        Found on the host, where the labels are: their number decides whether
-        there is a game, and a device would be waited for.
+        They are found on the host, where the labels are: their number decides
+        whether there is a game, and the host would have to wait for a GPU.
+
+        Returns:
+            np.ndarray, optional: int64; None if no set can be incomplete.
         """
         if VA not in self.entries:
             return None
         return np.flatnonzero(np.isfinite(stack_va(data_samples)).all(axis=1))
 
     def vectors(self, labels: Sequence[Tensor]) -> List[Tensor]:
-        """What decoder and discriminator see of labels.
+        """Turn labels into the inputs of decoder and discriminator.
+
+        Args:
+            labels (Sequence[Tensor]): See :meth:`read`.
 
         Returns:
-            list[Tensor]: One-hot vectors (B, C) and values (B, 2), float32.
+            list[Tensor]: One-hot vectors (B, C), and valence and arousal
+            (B, 2), float32.
         """
         return [
-            values.float() if entry == VA else F.one_hot(values, entry).float()
+            values.float()
+            if isinstance(entry, str)
+            else F.one_hot(values, entry).float()
             for entry, values in zip(self.entries, labels, strict=True)
         ]
 
 
 def stack_va(data_samples: List[DataSample]) -> np.ndarray:
-    """Valence and arousal of a batch, NaN where missing, float32 (B, 2)."""
+    """Stack valence and arousal of a batch, NaN where missing, float32 (B, 2)."""
     return np.stack(
-        [np.asarray(get(sample, 'gt_va'), dtype=np.float32) for sample in data_samples]
+        [
+            np.asarray(get_field(sample, 'gt_va'), dtype=np.float32)
+            for sample in data_samples
+        ]
     )
 
 
-def get(sample: DataSample, name: str):
-    """A field that the pipeline must have packed.
+def get_field(sample: DataSample, name: str) -> Any:
+    """Return a field that the pipeline must have packed.
 
     Raises:
-        ValueError: It is not there.
+        ValueError: The sample does not have it.
     """
     if name not in sample:
         raise ValueError(
-            f'the model needs {name}, which the samples do not have: end '
+            f'the model needs {name}, which the samples do not have. End '
             f"the pipeline with dict(type='PackFERInputs', algorithm_keys="
             f"('{name}', )), and use a data set that has it (gt_label_sets: "
             "label_noise=dict(type='Annotators', generators=[...]); gt_va: "

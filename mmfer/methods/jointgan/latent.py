@@ -1,4 +1,4 @@
-"""What an encoder says of images, and the latent vectors drawn from it."""
+"""Predictions of the encoder, and latent vectors drawn from them."""
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -7,24 +7,34 @@ from torch import Tensor
 
 
 class Encoding(NamedTuple):
-    """What the encoder says of a batch.
+    """Predictions of the encoder for a batch.
 
     Attributes:
-        labels (tuple[Tensor]): Of each label set logits (B, C), or values
-            (B, 2) of valence and arousal.
-        mean (Tensor, optional): Of the latent vector, (B, L).
-        log_variance (Tensor, optional): Of the latent vector, (B, L).
+        labels (tuple[Tensor]): For each label set logits (B, C), or valence
+            and arousal (B, 2).
+        mean (Tensor, optional): Mean of the latent vector, (B, L).
+        log_variance (Tensor, optional): Logarithm of the variance of the
+            latent vector, (B, L).
     """
 
     labels: Tuple[Tensor, ...]
     mean: Optional[Tensor] = None
     log_variance: Optional[Tensor] = None
 
+    def choose(self, rows: Tensor) -> 'Encoding':
+        """Return the predictions for some images of the batch."""
+        return Encoding(
+            tuple(labels[rows] for labels in self.labels),
+            None if self.mean is None else self.mean[rows],
+            None if self.log_variance is None else self.log_variance[rows],
+        )
+
 
 def sample_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """y^0 ~ N(mean, variance), with gradient for both (Sec. 4).
+    """Draw y^0 ~ N(mean, variance), with gradient for both (Sec. 4).
 
     Args:
-        mean, log_variance (Tensor): (B, L).
+        mean (Tensor): (B, L).
+        log_variance (Tensor): (B, L).
     """
     return mean + (log_variance / 2).exp() * torch.randn_like(mean)

@@ -1,4 +1,4 @@
-"""The losses of the joint-distribution GAN (WACV'21)."""
+"""Losses of the joint-distribution GAN (WACV'21)."""
 
 from typing import Optional
 
@@ -10,17 +10,17 @@ from torch import Tensor
 def discriminator_loss(
     encoder_scores: Tensor, decoder_scores: Tensor, weights: Optional[Tensor] = None
 ) -> Tensor:
-    """Eq. 9 and 10, what D minimises: hinge losses, of each score, (K, ).
+    """Compute the hinge losses that D minimises, Eqs. 9 and 10, (K, ).
 
-    -g of the encoder's tuples and -h of the decoder's, means over the batch.
-    The loss is the mean over the K scores.
+    They are -g of the encoder's tuples plus -h of the decoder's, means over
+    the batch. The loss is their mean over the K scores.
 
     Args:
-        encoder_scores (Tensor): Of real images and what is predicted for
-            them, (B, K).
-        decoder_scores (Tensor): Of generated images and their labels,
+        encoder_scores (Tensor): Scores of real images with their predictions,
             (B, K).
-        weights (Tensor, optional): By which scores are multiplied, (K, ).
+        decoder_scores (Tensor): Scores of generated images with their labels,
+            (B, K).
+        weights (Tensor, optional): Factors of the scores, (K, ).
     """
     if weights is not None:
         encoder_scores = weights * encoder_scores
@@ -31,11 +31,12 @@ def discriminator_loss(
 def generator_loss(
     encoder_scores: Tensor, decoder_scores: Tensor, weights: Optional[Tensor] = None
 ) -> Tensor:
-    """Eq. 9 and 10, what G_X and G_Y minimise, of each score, (K, ).
+    """Compute the losses that G_X and G_Y minimise, Eqs. 9 and 10, (K, ).
 
     Args:
-        encoder_scores, decoder_scores, weights: See
-            :func:`discriminator_loss`.
+        encoder_scores (Tensor): See :func:`discriminator_loss`.
+        decoder_scores (Tensor): See :func:`discriminator_loss`.
+        weights (Tensor, optional): See :func:`discriminator_loss`.
     """
     difference = (encoder_scores - decoder_scores).mean(0)
     return difference if weights is None else weights * difference
@@ -47,21 +48,22 @@ def concordance(
     official: bool = False,
     known: Optional[Tensor] = None,
 ) -> Tensor:
-    """Concordance correlation coefficient of each dimension, (D, ).
+    """Compute the concordance correlation of each dimension, (D, ).
 
-    2 cov(p, y) / (var p + var y + (mean p - mean y)^2), with moments of N
-    samples; the published code has N - 1 in the variances only, so that
+    It is 2 cov(p, y) / (var p + var y + (mean p - mean y)^2), with moments of N
+    samples. The published code divides by N - 1 in the variances only, so that
     equal vectors do not reach 1.
 
     Args:
-        prediction, target (Tensor): (N, D), N at least 2.
-        official (bool): As in the published code. Defaults to False.
-        known (Tensor, optional): Samples that count, bool (N, ). Defaults to
-            all. A mask, because rows are not picked without waiting for a
-            GPU to say how many they are.
+        prediction (Tensor): (N, D), N at least 2.
+        target (Tensor): (N, D).
+        official (bool): Compute it like the published code. Defaults to False.
+        known (Tensor, optional): Mask of the samples that count, bool (N, ).
+            Defaults to all. It is a mask, because selecting rows would wait for
+            the GPU to report their number.
 
     Returns:
-        Tensor: In [-1, 1]. 0 where neither varies and means are equal.
+        Tensor: In [-1, 1]; 0 where neither varies and the means are equal.
     """
     if known is None:
         known = prediction.new_ones(len(prediction), dtype=torch.bool)
@@ -77,21 +79,24 @@ def concordance(
     if official:
         variances = variances * count / (count - 1).clamp_min(1)
     spread = variances + (mean_p - mean_y).square()
-    # Nothing varies: no agreement is to be seen, and no gradient.
+    # Where nothing varies, the result is 0 and has no gradient.
     return 2 * covariance / spread.clamp_min(torch.finfo(spread.dtype).tiny)
 
 
 def concordance_loss(
     prediction: Tensor, target: Tensor, official: bool = False
 ) -> Tensor:
-    """1 - the mean CCC over the dimensions, L_sim of Eq. 10; a scalar.
+    """Compute L_sim of Eq. 10: 1 minus the mean CCC over the dimensions.
 
     Args:
         prediction (Tensor): (B, D).
-        target (Tensor): (B, D), NaN where a value is missing: samples that
-            miss one do not count. Without two complete samples the loss is
-            0.
-        official (bool): See :func:`concordance`.
+        target (Tensor): (B, D), NaN where a value is missing. Samples with a
+            missing value do not count. With fewer than two complete samples
+            the loss is 0.
+        official (bool): See :func:`concordance`. Defaults to False.
+
+    Returns:
+        Tensor: A scalar.
     """
     known = target.isfinite().all(dim=1)
     loss = (
@@ -104,10 +109,13 @@ def concordance_loss(
 
 
 def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """L_CE of Eq. 10, a scalar.
+    """Compute L_CE of Eq. 10, the cross-entropy.
 
     Args:
         logits (Tensor): (B, C).
         labels (Tensor): int64 (B, ).
+
+    Returns:
+        Tensor: A scalar.
     """
     return F.cross_entropy(logits, labels)

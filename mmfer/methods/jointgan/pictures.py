@@ -1,10 +1,10 @@
-"""Figures of the game: what the decoder makes, and how the scores went."""
+"""Figures of the game: generated images, and curves of the losses."""
 
 import io
 import itertools
 import json
 import os.path as osp
-from typing import Dict, Sequence, Tuple
+from typing import Any, Dict, Sequence, Tuple, cast
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,30 +12,36 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmfer.datasets import FERDataset
 from mmfer.engine.scoring import saved_weights
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
+from mmfer.utils.checks import positive_int, whole_number
 from mmfer.utils.files import write_atomic
 from mmfer.utils.palette import SERIES
 
+from .generation import sample_grids
 from .joint_gan import SCORE_KINDS, JointGAN
-from .samples import sample_grids
 
 
 def sample_figures(
     model: JointGAN,
-    dataset,
+    dataset: FERDataset,
     rows: int = 8,
     va_steps: int = 7,
     seed: int = 0,
     scale: float = 2.0,
 ) -> Dict[str, Figure]:
-    """The grids of :func:`sample_grids` with their labels beside them.
+    """Draw the grids of :func:`sample_grids` with their labels beside them.
 
     Args:
-        model, dataset, rows, va_steps, seed: See :func:`sample_grids`.
-        scale (float): Pixels for each of an image, at 100 dpi. Defaults
-            to 2.
+        model (JointGAN): See :func:`sample_grids`.
+        dataset (FERDataset): See :func:`sample_grids`.
+        rows (int): See :func:`sample_grids`. Defaults to 8.
+        va_steps (int): See :func:`sample_grids`. Defaults to 7.
+        seed (int): See :func:`sample_grids`. Defaults to 0.
+        scale (float): Pixels of the figure for each pixel of an image, at 100
+            dpi. Defaults to 2.
     """
     grids = sample_grids(model, dataset, rows, va_steps, seed)
     figures = {}
@@ -63,10 +69,19 @@ def frame(
     xlabel: str = '',
     ylabel: str = '',
 ) -> Figure:
-    """A grid with words at its columns and rows."""
+    """Draw a grid of images with names at its columns and rows.
+
+    Args:
+        grid (np.ndarray): Picture, BGR or grey, uint8 (height, width, C).
+        scale (float): See :func:`sample_figures`.
+        columns (Sequence[str]): Names of the columns.
+        rows (Sequence[str]): Names of the rows. Defaults to none.
+        xlabel (str): Name of the horizontal axis. Defaults to none.
+        ylabel (str): Name of the vertical axis. Defaults to none.
+    """
     height, width = grid.shape[:2]
     figure = Figure(figsize=(scale * width / 100, scale * height / 100))
-    # The image keeps its pixels; savefig grows around it for the words.
+    # The image keeps its pixels; savefig makes the figure larger for the names.
     panel = figure.add_axes((0, 0, 1, 1))
     panel.imshow(
         grid[..., ::-1] if grid.shape[2] == 3 else grid[..., 0],
@@ -77,8 +92,9 @@ def frame(
         extent=(0, len(columns), 0, max(1, len(rows))),
         aspect='auto',
     )
-    # Names are longer than images are wide.
-    slant = dict(rotation=35, ha='left') if max(map(len, columns)) > 5 else {}
+    # Long names would overlap, as they are wider than the images.
+    slanted = max(map(len, columns)) > 5
+    slant: Dict[str, Any] = dict(rotation=35, ha='left') if slanted else {}
     panel.set_xticks(np.arange(len(columns)) + 0.5, columns, **slant)
     panel.set_yticks(np.arange(len(rows)) + 0.5, rows[::-1])
     panel.tick_params(
@@ -93,7 +109,7 @@ def frame(
 
 
 def as_file(figure: Figure, kind: str = 'png') -> bytes:
-    """The contents of an image file."""
+    """Return a figure as the contents of an image file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=100, bbox_inches='tight', pad_inches=0.05)
     return buffer.getvalue()
@@ -101,54 +117,52 @@ def as_file(figure: Figure, kind: str = 'png') -> bytes:
 
 @HOOKS.register_module()
 class JointGANPicturesHook(Hook):
-    """Write what the decoder makes, and the curves of the game.
+    """Write generated images, and the curves of the game.
 
-    In ``pictures/`` of the work dir: ``epoch_{n}.png``, a column for each
-    class (Fig. 4 of the paper), the same latent vectors in each;
-    ``va_epoch_{n}.png``, valence rightwards and arousal upwards, for models
-    with both; and ``scores.png``, the losses of each kind of score and of
-    the label sets over the epochs (appendix, Fig. 6).
+    They are in ``pictures/`` of the work dir:
 
-    Random numbers are drawn apart: with the hook a training comes out as
-    without.
+    - ``epoch_{n}.png``: a column for each class, with the same latent vectors
+      in all columns (Fig. 4 of the paper);
+    - ``va_epoch_{n}.png``: valence rightwards and arousal upwards, for models
+      with both;
+    - ``scores.png``: losses of each kind of score and of the label sets over
+      the epochs (appendix, Fig. 6).
+
+    Its random numbers are its own: it does not change the training.
 
     Args:
-        interval (int): Epochs between pictures; the last one has some in
-            any case. Defaults to 10.
-        rows (int): Latent vectors. Defaults to 8.
-        va_steps (int): Images from -1 to 1. Defaults to 7.
-        seed (int): Of the latent vectors. Defaults to 0.
+        interval (int): Epochs between pictures. There are always pictures
+            after the last epoch. Defaults to 10.
+        rows (int): Number of latent vectors. Defaults to 8.
+        va_steps (int): Number of values from -1 to 1 of valence and arousal.
+            Defaults to 7.
+        seed (int): Seed of the latent vectors. Defaults to 0.
     """
 
-    # Before the summary takes down what the epoch has to say.
+    # Before SummaryHook, which writes the figures of the epoch.
     priority = 80
 
     def __init__(
         self, interval: int = 10, rows: int = 8, va_steps: int = 7, seed: int = 0
     ):
-        if min(interval, rows) < 1 or va_steps < 2:
-            raise ValueError(
-                'JointGANPicturesHook: interval and rows must be at least 1, '
-                f'va_steps at least 2; got {interval}, {rows}, {va_steps}'
-            )
-        self.interval = interval
-        self.rows = rows
-        self.va_steps = va_steps
+        self.interval = positive_int(self, 'interval', interval)
+        self.rows = positive_int(self, 'rows', rows)
+        self.va_steps = whole_number(self, 'va_steps', va_steps, 2)
         self.seed = seed
 
     def before_train(self, runner: Runner) -> None:
-        """Check the model."""
+        """Check that the model is a :class:`JointGAN`."""
         if not isinstance(unwrap_model(runner.model), JointGAN):
             raise TypeError(
-                'JointGANPicturesHook is for a JointGAN, not for '
-                f'{type(unwrap_model(runner.model)).__name__}: remove it from '
-                'custom_hooks.'
+                'JointGANPicturesHook is for a JointGAN, but the model is a '
+                f'{type(unwrap_model(runner.model)).__name__}. Remove the hook '
+                'from custom_hooks.'
             )
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Note the means of the game's losses; draw, if it is time to."""
+        """Record the mean losses of the game; draw images if they are due."""
         hub, number = runner.message_hub, len(runner.train_dataloader)
-        if unwrap_model(runner.model).in_game:
+        if joint_gan_of(runner).in_game:
             hub.update_info(
                 'epoch_figures',
                 {
@@ -168,11 +182,12 @@ class JointGANPicturesHook(Hook):
             draw_scores(history, self.path(runner, 'scores.png'))
 
     def path(self, runner: Runner, name: str) -> str:
+        """Return the path of a picture."""
         return osp.join(runner.work_dir, 'pictures', name)
 
     def draw(self, runner: Runner, epoch: int) -> None:
         """Write the grids of an epoch."""
-        model = unwrap_model(runner.model)
+        model = joint_gan_of(runner)
         if model.decoder is None or not is_main_process():
             return
         with saved_weights(runner):
@@ -190,8 +205,18 @@ class JointGANPicturesHook(Hook):
             )
 
 
+def joint_gan_of(runner: Runner) -> JointGAN:
+    """Return the model of a runner without its wrappers."""
+    return cast(JointGAN, unwrap_model(runner.model))
+
+
 def draw_scores(history: str, path: str) -> None:
-    """Curves of all losses, from ``history.json``."""
+    """Draw the curves of all losses.
+
+    Args:
+        history (str): Path of ``history.json``.
+        path (str): Path of the figure.
+    """
     with open(history) as file:
         losses = {
             e['epoch']: dict(e.get('losses', {}), **(e.get('figures') or {}))
@@ -238,6 +263,6 @@ def draw_scores(history: str, path: str) -> None:
 
 
 def order_of(name: str) -> Tuple[int, str]:
-    """Kinds of scores in their order, others before them."""
+    """Return the sort key of a loss: kinds of scores come last, in order."""
     kind = name.split('_', 1)[1]
     return (SCORE_KINDS.index(kind) + 1 if kind in SCORE_KINDS else 0, name)

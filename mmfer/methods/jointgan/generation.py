@@ -1,4 +1,4 @@
-"""Images that the decoder makes of labels."""
+"""Generate images from labels with the decoder."""
 
 import copy
 from typing import Dict, Tuple
@@ -10,51 +10,52 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmfer.datasets import FERDataset
 from mmfer.models.utils import unwrap_model
 
 from .joint_gan import JointGAN
 from .label_sets import VA, LabelSets
 
-# Of samples for batch statistics.
+# Number and size of the batches for BatchNorm statistics.
 BATCHES, BATCH_SIZE = 16, 64
 
 
 def class_labels(
     label_sets: LabelSets, classes: int, rows: int, va: np.ndarray
 ) -> Tuple[Tensor, ...]:
-    """Labels of a grid with a column for each class.
+    """Make the labels of a grid with a column for each class.
 
-    All discrete sets agree on the class.
+    All discrete sets get the same class.
 
     Args:
-        label_sets (LabelSets): Of the model.
-        classes (int): Of the first discrete set.
-        rows (int): Of the grid.
+        label_sets (LabelSets): Label sets of the model.
+        classes (int): Number of classes of the first discrete set.
+        rows (int): Number of rows of the grid.
         va (np.ndarray): Valence and arousal of each class, (classes, 2).
 
     Returns:
-        tuple[Tensor]: Of each set (rows * classes, ) or (rows * classes, 2),
+        tuple[Tensor]: For each set (rows * classes, ) or (rows * classes, 2),
         row by row.
     """
     label = torch.arange(classes).repeat(rows)
     return tuple(
         torch.as_tensor(va, dtype=torch.float32)[label]
-        if entry == VA
+        if isinstance(entry, str)
         else label % entry
         for entry in label_sets.entries
     )
 
 
 def va_labels(label_sets: LabelSets, label: int, steps: int) -> Tuple[Tensor, ...]:
-    """Labels of a grid along valence (rightwards) and arousal (upwards).
+    """Make the labels of a grid of valence (rightwards) and arousal (upwards).
 
     Args:
-        label_sets (LabelSets): Of the model.
+        label_sets (LabelSets): Label sets of the model.
         label (int): Class of all images.
-        steps (int): From -1 to 1, in both directions.
+        steps (int): Number of values from -1 to 1, in both directions.
 
     Returns:
-        tuple[Tensor]: Of each set, as in :func:`class_labels`.
+        tuple[Tensor]: For each set, as in :func:`class_labels`.
     """
     scale = torch.linspace(-1, 1, steps)
     arousal, valence = torch.meshgrid(scale.flip(0), scale, indexing='ij')
@@ -66,12 +67,12 @@ def va_labels(label_sets: LabelSets, label: int, steps: int) -> Tuple[Tensor, ..
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
-    """One picture of many.
+    """Join images to one picture, a grid.
 
     Args:
         images (np.ndarray): uint8 (N, H, W, C), row by row.
-        columns (int): Of the grid; N is a multiple.
-        gap (int): White pixels between. Defaults to 2.
+        columns (int): Number of columns; N is a multiple of it.
+        gap (int): White pixels between images. Defaults to 2.
 
     Returns:
         np.ndarray: uint8 (height, width, C).
@@ -84,7 +85,7 @@ def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
 
 
 def mean_va(labels: np.ndarray, va: np.ndarray, classes: int) -> np.ndarray:
-    """Mean valence and arousal of each class, 0 where none is known.
+    """Average valence and arousal of each class, 0 where none is known.
 
     Args:
         labels (np.ndarray): int64 (N, ).
@@ -106,30 +107,38 @@ def mean_va(labels: np.ndarray, va: np.ndarray, classes: int) -> np.ndarray:
 
 
 def sample_grids(
-    model: JointGAN, dataset, rows: int = 8, va_steps: int = 7, seed: int = 0
+    model: JointGAN,
+    dataset: FERDataset,
+    rows: int = 8,
+    va_steps: int = 7,
+    seed: int = 0,
 ) -> Dict[str, np.ndarray]:
-    """What the decoder makes of labels.
+    """Generate grids of images over the classes, and over valence and arousal.
 
     Args:
-        model (JointGAN): With a decoder.
-        dataset (FERDataset): What it was trained on; the mean valence and
-            arousal of each class are its own.
-        rows (int): Latent vectors of the first grid. Defaults to 8.
-        va_steps (int): Images from -1 to 1 of the second. Defaults to 7.
-        seed (int): Of the latent vectors. Defaults to 0.
+        model (JointGAN): Model with a decoder.
+        dataset (FERDataset): Its training set, from which the mean valence and
+            arousal of each class are taken.
+        rows (int): Number of latent vectors of the first grid. Defaults to 8.
+        va_steps (int): Number of values from -1 to 1 in the second grid.
+            Defaults to 7.
+        seed (int): Seed of the latent vectors. Defaults to 0.
 
     Returns:
-        dict[str, np.ndarray]: Grids, BGR or grey, uint8 (height, width, C).
-        ``classes``, a column for each, the same latent vectors in all;
-        ``va``, valence rightwards and arousal upwards, of one latent vector
-        and the class called neutral, or the first. Each where the model has
-        such label sets.
+        dict[str, np.ndarray]: Grids, BGR or grey, uint8 (height, width, C),
+        each only if the model has such label sets:
+
+        - ``classes``: a column for each class, with the same latent vectors
+          in all columns;
+        - ``va``: valence rightwards and arousal upwards, for one latent vector
+          and the class called neutral, or the first class if there is none.
     """
-    sets, grids = model.label_sets, {}
+    sets = model.label_sets
+    grids: Dict[str, np.ndarray] = {}
     labels, va = known_labels(model, dataset)
     decoder = recompute_bn_stats(model, labels, va, seed)
     if sets.discrete:
-        classes = sets.entries[sets.discrete[0]]
+        classes = sets.dims[sets.discrete[0]]
         wanted = class_labels(sets, classes, rows, mean_va(labels, va, classes))
         grids['classes'] = draw_grid(model, decoder, wanted, rows, classes, seed)
     if VA in sets.entries:
@@ -142,18 +151,18 @@ def sample_grids(
 
 
 def class_agreement(
-    model: JointGAN, dataset, count: int = 1024, seed: int = 0
+    model: JointGAN, dataset: FERDataset, count: int = 1024, seed: int = 0
 ) -> float:
-    """How often the encoder sees the class that the decoder was to draw.
+    """Measure how often the encoder predicts the class given to the decoder.
 
     Args:
-        model (JointGAN): With a decoder and a discrete label set.
-        dataset (FERDataset): Whose labels are drawn.
-        count (int): Images. Defaults to 1024.
-        seed (int): Of latent vectors and labels. Defaults to 0.
+        model (JointGAN): Model with a decoder and a discrete label set.
+        dataset (FERDataset): Data set whose labels are drawn.
+        count (int): Number of images. Defaults to 1024.
+        seed (int): Seed of latent vectors and labels. Defaults to 0.
 
     Returns:
-        float: Share, in [0, 1].
+        float: Share in [0, 1].
     """
     labels, va = known_labels(model, dataset)
     decoder = recompute_bn_stats(model, labels, va, seed)
@@ -167,17 +176,25 @@ def class_agreement(
         images = model.generate(latent, given, decoder)
         first = model.label_sets.discrete[0]
         with torch.no_grad():
-            said = unwrap_model(model.encoder)(images).labels[first].argmax(dim=1)
-        hits += int((said == given[first]).sum())
+            predicted = model(images).labels[first].argmax(dim=1)
+        hits += int((predicted == given[first]).sum())
     model.train(training)
     return hits / count
 
 
-def known_labels(model: JointGAN, dataset) -> Tuple[np.ndarray, np.ndarray]:
-    """Labels (N, ) of a data set, and valence and arousal (N, 2).
+def known_labels(model: JointGAN, dataset: FERDataset) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the labels of a data set, with valence and arousal.
 
-    Samples that miss these are left out, if not all do. They are 0 where the
-    model has none.
+    Samples without valence or arousal are discarded, unless that would discard
+    all of them.
+
+    Args:
+        model (JointGAN): Model whose label sets count.
+        dataset (FERDataset): The data set.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Labels int64 (N, ), and valence and
+        arousal (N, 2), which are 0 if the model or all samples have none.
     """
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     labels = np.array([info['gt_label'] for info in infos])
@@ -197,14 +214,16 @@ def draw_labels(
     count: int,
     generator: torch.Generator,
 ) -> Tuple[Tensor, Tuple[Tensor, ...]]:
-    """Latent vectors, and labels as often as a data set has them.
+    """Draw latent vectors, and labels as often as a data set has them.
+
+    All discrete sets get the same label.
 
     Args:
-        model (JointGAN): On whose device they will be.
-        labels, va (np.ndarray): See :func:`known_labels`. The same label is
-            for all discrete sets.
-        count (int): How many.
-        generator (torch.Generator): By which they are drawn.
+        model (JointGAN): Model, whose device they are moved to.
+        labels (np.ndarray): See :func:`known_labels`.
+        va (np.ndarray): See :func:`known_labels`.
+        count (int): Number of draws.
+        generator (torch.Generator): Source of the random numbers.
     """
     device = next(model.parameters()).device
     rows = torch.randint(len(labels), (count,), generator=generator)
@@ -212,7 +231,7 @@ def draw_labels(
     label = torch.as_tensor(labels)[rows]
     values = torch.as_tensor(va, dtype=torch.float32)[rows]
     return latent.to(device), tuple(
-        (values if entry == VA else label % entry).to(device)
+        (values if isinstance(entry, str) else label % entry).to(device)
         for entry in model.label_sets.entries
     )
 
@@ -220,27 +239,30 @@ def draw_labels(
 def recompute_bn_stats(
     model: JointGAN, labels: np.ndarray, va: np.ndarray, seed: int
 ) -> nn.Module:
-    """The decoder with batch statistics of its present weights.
+    """Copy the decoder, with BatchNorm statistics of its present weights.
 
-    The running ones are of weights that have changed since, and of an
-    average of weights (``EMAHook``) there are none. They are found anew, on
-    images of random latent vectors and labels of the data set: the standing
-    statistics of BigGAN (Brock et al., ICLR 2019).
+    Running statistics come from earlier weights, and an average of weights
+    (``EMAHook``) has none of its own. They are computed anew, on images of
+    random latent vectors and labels of the data set: the standing statistics of
+    BigGAN (Brock et al., ICLR 2019).
 
     Args:
-        model (JointGAN): With a decoder, which stays as it is.
-        labels, va (np.ndarray): See :func:`known_labels`.
-        seed (int): Of what is drawn.
+        model (JointGAN): Model with a decoder, which stays as it is.
+        labels (np.ndarray): See :func:`known_labels`.
+        va (np.ndarray): See :func:`known_labels`.
+        seed (int): Seed of the draws.
 
     Returns:
         nn.Module: A copy in eval mode.
     """
-    # What one process draws must not wait for the others.
+    if model.decoder is None:
+        raise ValueError('JointGAN: a model with use_decoder=False makes no images.')
+    # One process alone generates images; it must not wait for the others.
     decoder = revert_sync_batchnorm(copy.deepcopy(unwrap_model(model.decoder)))
     for module in decoder.modules():
         if isinstance(module, _BatchNorm):
             module.reset_running_stats()
-            module.momentum = None  # A plain mean over the batches.
+            module.momentum = None  # Average over all batches equally.
     generator = torch.Generator().manual_seed(seed + 1)
     decoder.train()
     for _ in range(BATCHES):
@@ -256,10 +278,24 @@ def draw_grid(
     columns: int,
     seed: int,
 ) -> np.ndarray:
-    """One grid; ``latents`` parts of it have equal latent vectors."""
+    """Generate one grid of images.
+
+    Args:
+        model (JointGAN): The model.
+        decoder (nn.Module): Copy of its decoder, see
+            :func:`recompute_bn_stats`.
+        labels (tuple[Tensor]): Labels of all images, see :func:`class_labels`.
+        latents (int): Number of latent vectors. The images are divided into
+            as many equal parts, and each part has one of them.
+        columns (int): Number of columns.
+        seed (int): Seed of the latent vectors.
+
+    Returns:
+        np.ndarray: BGR or grey, uint8 (height, width, C).
+    """
     device = next(model.parameters()).device
     count = len(labels[0])
-    # Of its own, not the training's.
+    # A generator of its own leaves the random state of the training alone.
     generator = torch.Generator().manual_seed(seed)
     latent = torch.randn(latents, model.latent_dim, generator=generator)
     latent = latent.repeat_interleave(count // latents, dim=0)
@@ -267,8 +303,7 @@ def draw_grid(
         latent.to(device), tuple(x.to(device) for x in labels), decoder
     )
     pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
-    pixels = pixels.byte().permute(0, 2, 3, 1).numpy()
-    picture = tile(pixels, columns)
+    picture = tile(pixels.byte().permute(0, 2, 3, 1).numpy(), columns)
     if model.data_preprocessor.to_rgb:
-        picture = picture[:, :, ::-1]  # To OpenCV's BGR.
+        picture = picture[:, :, ::-1]  # RGB to BGR, as OpenCV writes it.
     return np.ascontiguousarray(picture)

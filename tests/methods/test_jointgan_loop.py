@@ -1,10 +1,9 @@
 """Whole trainings of the joint-distribution GAN, which take seconds."""
 
-import csv
 import itertools
 import json
-import subprocess
-import sys
+from types import SimpleNamespace
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -13,20 +12,21 @@ import torch
 from helpers import (
     CONFIGS,
     DETERMINISTIC,
-    ROOT,
-    Stop,
-    StopAt,
+    CopyAt,
     assert_same_state,
-    environment,
+    call_tool,
+    copy_work_dir,
     results,
     train,
 )
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 
-from mmfer.methods.gaave.cleaning import Cleaning
-from mmfer.methods.jointgan import JointGAN
-from mmfer.methods.jointgan.samples import recompute_bn_stats, sample_grids
+from mmfer.methods import JointGAN
+from mmfer.methods.gaave.models import SubsetModels
+from mmfer.methods.jointgan import JointGANTrainLoop
+from mmfer.methods.jointgan.generation import recompute_bn_stats, sample_grids
 from mmfer.registry import MODELS
 
 _COUNTER = itertools.count()
@@ -68,6 +68,12 @@ def tiny(work_dir, name=NAME, **options):
     return cfg
 
 
+def short(work_dir, name=NAME, **options):
+    """One epoch, and all of it is the game."""
+    epochs = dict(train_cfg__max_epochs=1, train_cfg__warmup_epochs=0)
+    return tiny(work_dir, name, **dict(epochs, **options))
+
+
 def optimizer_states(runner):
     return {
         f'{name}.{index}.{key}': torch.as_tensor(value)
@@ -75,23 +81,6 @@ def optimizer_states(runner):
         for index, entry in wrapper.optimizer.state_dict()['state'].items()
         for key, value in entry.items()
     }
-
-
-@pytest.mark.parametrize(
-    'point, epoch',
-    [('before_train_epoch', 1), ('before_train_epoch', 2), ('before_val_epoch', 2)],
-)
-def test_resume_is_identical(tmp_path, point, epoch):
-    """Both optimizers and the vectors of spectral norms included."""
-    whole = train(tiny(tmp_path / 'whole'))
-    with pytest.raises(Stop):
-        train(tiny(tmp_path / 'parts'), StopAt(point, epoch))
-    resumed = train(tiny(tmp_path / 'parts', resume=True))
-    state = whole.model.state_dict()
-    assert any(name.endswith('._u') for name in state)
-    assert_same_state(state, resumed.model.state_dict())
-    assert_same_state(optimizer_states(whole), optimizer_states(resumed))
-    assert results(tmp_path / 'whole') == results(tmp_path / 'parts')
 
 
 class Phases(Hook):
@@ -113,18 +102,55 @@ class Phases(Hook):
         )
 
 
-@pytest.mark.parametrize('warmup', [0, 2])
-def test_phases(tmp_path, warmup):
+EVERYONE = {'encoder', 'decoder', 'discriminator'}
+KILLED = [('before_train_epoch', 1), ('before_train_epoch', 2), ('before_val_epoch', 2)]
+PICTURES = dict(type='JointGANPicturesHook', interval=2, rows=3)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """A run with pictures, its phases, and its work dir at all kill points."""
+    folder = tmp_path_factory.mktemp('gan')
     phases = Phases()
-    train(tiny(tmp_path, train_cfg__warmup_epochs=warmup), phases)
-    everyone = {'encoder', 'decoder', 'discriminator'}
-    assert phases.seen == [{'encoder'}] * warmup + [everyone] * (3 - warmup)
-    history = json.loads((tmp_path / 'history.json').read_text())
+    copies = [
+        CopyAt(point, epoch, folder / f'{point}_{epoch}') for point, epoch in KILLED
+    ]
+    # The copies are made after checkpoint and history are written.
+    runner = train(tiny(folder / 'whole', custom_hooks=[PICTURES]), phases, *copies)
+    return folder, runner, phases
+
+
+@pytest.mark.parametrize('point, epoch', KILLED)
+def test_resume_is_identical(whole, tmp_path, point, epoch):
+    """Both optimizers and the vectors of spectral norms are resumed, too."""
+    folder, runner, _ = whole
+    copy_work_dir(folder / f'{point}_{epoch}', tmp_path)
+    phases = Phases()
+    resumed = train(tiny(tmp_path, custom_hooks=[PICTURES], resume=True), phases)
+    assert phases.seen == [EVERYONE] * (3 - epoch)
+    state = runner.model.state_dict()
+    assert any(name.endswith('._u') for name in state)
+    assert_same_state(state, resumed.model.state_dict())
+    assert_same_state(optimizer_states(runner), optimizer_states(resumed))
+    assert results(folder / 'whole') == results(tmp_path)
+
+
+def test_phases(whole):
+    folder, _, phases = whole
+    assert phases.seen == [{'encoder'}, EVERYONE, EVERYONE]
+    history = json.loads((folder / 'whole/history.json').read_text())
+    assert len(history) == 3
     for entry in history:
-        played = entry['epoch'] > warmup
+        played = entry['epoch'] > 1
         assert ('d_joint' in entry.get('figures', {})) == played
         assert set(entry['losses']) == {'loss_ce', 'loss_va'}
         assert {'va/ccc', 'va/mse_valence', 'accuracy/top1'} <= set(entry['metrics'])
+
+
+def test_no_warmup(tmp_path):
+    phases = Phases()
+    train(short(tmp_path, custom_hooks=[]), phases)
+    assert phases.seen == [EVERYONE]
 
 
 def test_warmup_without_end(tmp_path):
@@ -139,16 +165,8 @@ def test_loop_is_for_the_game(tmp_path):
         train(cfg)
 
 
-@pytest.mark.parametrize(
-    'weights', [{}, dict(joint=0), dict(image=0, latent=0, labels=0)]
-)
-@pytest.mark.parametrize(
-    'd_loss, d_joint, told', [(0.01, 0.01, True), (0.2, 0.2, False), (0.2, 0.01, True)]
-)
-def test_collapse_is_told(tmp_path, monkeypatch, weights, d_loss, d_joint, told):
-    """Of the scores that play; the others add a constant 2 each."""
-    if weights.get('joint') == 0:
-        told = d_loss == 0.01
+def fake_step(d_loss, d_joint):
+    """Losses of a discriminator; scores with factor 0 add a constant 2."""
 
     def step(self, real, generated, optim_wrapper):
         parts = torch.full_like(self.score_weights, d_loss)
@@ -156,12 +174,49 @@ def test_collapse_is_told(tmp_path, monkeypatch, weights, d_loss, d_joint, told)
         parts = torch.where(self.score_weights == 0, 2.0, parts)
         return dict(d_loss=parts.mean(), d_joint=parts[-1])
 
-    monkeypatch.setattr(JointGAN, 'step_discriminator', step)
-    train(tiny(tmp_path, model__score_weights=weights, custom_hooks=[]))
+    return step
+
+
+def test_collapse_is_told_in_a_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(JointGAN, 'step_discriminator', fake_step(0.01, 0.01))
+    train(tiny(tmp_path, custom_hooks=[]))
     (log,) = tmp_path.glob('*/*.log')
-    warnings = log.read_text().count('tells all tuples apart')
-    assert warnings == told
-    assert not told or 'discriminator_steps' in log.read_text()
+    (text,) = [x for x in log.read_text().splitlines() if 'all tuples apart' in x]
+    assert 'WARNING' in text and 'discriminator_steps' in text
+
+
+@pytest.mark.parametrize(
+    'weights', [{}, dict(joint=0), dict(image=0, latent=0, labels=0)]
+)
+@pytest.mark.parametrize(
+    'd_loss, d_joint, told', [(0.01, 0.01, True), (0.2, 0.2, False), (0.2, 0.01, True)]
+)
+def test_collapse_is_told(weights, d_loss, d_joint, told):
+    """Of the scores that play, after two epochs in a row, once."""
+    if weights.get('joint') == 0:
+        told = d_loss == 0.01
+    names = ['image', 'latent', 'labels', 'labels', 'joint']
+    model = SimpleNamespace(
+        game_steps=4,
+        score_weights=torch.tensor([float(weights.get(name, 1)) for name in names]),
+    )
+    hub = MessageHub(f'test_collapse_{next(_COUNTER)}')
+    logger = mock.Mock()
+    # A loop without the data and the training of one.
+    loop = JointGANTrainLoop.__new__(JointGANTrainLoop)
+    loop._runner = SimpleNamespace(model=model, message_hub=hub, logger=logger)
+    loop.collapse_loss, loop._collapsed = 0.05, 0
+    warnings = []
+    for epoch in range(1, 5):
+        loop._epoch = epoch
+        step = fake_step(1.0, 1.0) if epoch == 2 else fake_step(d_loss, d_joint)
+        losses = step(model, None, None, None)
+        for _ in range(4):
+            hub.update_scalars({f'train/{name}': x for name, x in losses.items()})
+        loop._check_game()
+        warnings.append(logger.warning.call_count)
+    # The second epoch is between.
+    assert warnings == [0, 0, 0, int(told)]
 
 
 class NoValues(Hook):
@@ -174,11 +229,11 @@ class NoValues(Hook):
 
 def test_no_game_is_told(tmp_path):
     with pytest.raises(ValueError, match='there was no game'):
-        train(tiny(tmp_path), NoValues())
+        train(short(tmp_path), NoValues())
 
 
 def test_one_optimizer_is_refused(tmp_path):
-    cfg = tiny(tmp_path)
+    cfg = short(tmp_path)
     del cfg.optim_wrapper.constructor
     del cfg.optim_wrapper.discriminator
     with pytest.raises(TypeError, match='JointGANOptimWrapperConstructor'):
@@ -187,7 +242,7 @@ def test_one_optimizer_is_refused(tmp_path):
 
 def test_values_alone(tmp_path):
     """A summary, but no table of labels; no class is asked for."""
-    cfg = tiny(tmp_path, train_cfg__max_epochs=2)
+    cfg = short(tmp_path)
     cfg.model.encoder.head.label_sets = ['va']
     cfg.val_evaluator = cfg.test_evaluator = [dict(type='ValenceArousal')]
     train(cfg)
@@ -200,17 +255,17 @@ def test_values_alone(tmp_path):
         for e in json.loads((tmp_path / 'history.json').read_text())
     )
     assert not (tmp_path / 'sample_scores.csv').exists()
-    assert (tmp_path / 'pictures/va_epoch_2.png').exists()
-    assert not (tmp_path / 'pictures/epoch_2.png').exists()
+    assert (tmp_path / 'pictures/va_epoch_1.png').exists()
+    assert not (tmp_path / 'pictures/epoch_1.png').exists()
 
 
 def test_wrapped_data_set(tmp_path):
-    cfg = tiny(tmp_path, train_cfg__max_epochs=2)
+    cfg = short(tmp_path, train_dataloader__dataset__num_samples=32)
     cfg.train_dataloader.dataset = dict(
         type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset
     )
     train(cfg)
-    assert (tmp_path / 'pictures/epoch_2.png').exists()
+    assert (tmp_path / 'pictures/epoch_1.png').exists()
 
 
 def test_cleaned_before(tmp_path, monkeypatch):
@@ -221,8 +276,8 @@ def test_cleaned_before(tmp_path, monkeypatch):
         seen.append(model.backbone)
         return view.sample_ids, view.sample_ids % 10, np.ones(len(view))
 
-    monkeypatch.setattr(Cleaning, 'attack_all', attack)
-    cfg = tiny(tmp_path, train_cfg__max_epochs=2)
+    monkeypatch.setattr(SubsetModels, 'attack_view', attack)
+    cfg = short(tmp_path)
     cfg.custom_hooks = [
         dict(type='GAAVEHook', tau=0, fit='full', split=False, annotate=False)
     ]
@@ -231,12 +286,11 @@ def test_cleaned_before(tmp_path, monkeypatch):
     assert len(runner.train_dataloader.dataset) == 57
 
 
-def test_pictures_change_nothing(tmp_path):
-    hooks = [dict(type='JointGANPicturesHook', interval=2, rows=3)]
-    with_pictures = train(tiny(tmp_path / 'a', custom_hooks=hooks))
-    without = train(tiny(tmp_path / 'b', custom_hooks=[]))
+def test_pictures_change_nothing(whole, tmp_path):
+    folder, with_pictures, _ = whole
+    without = train(tiny(tmp_path, custom_hooks=[]))
     assert_same_state(with_pictures.model.state_dict(), without.model.state_dict())
-    folder = tmp_path / 'a/pictures'
+    folder = folder / 'whole/pictures'
     assert {p.name for p in folder.iterdir()} == {
         'epoch_2.png',
         'epoch_3.png',
@@ -270,15 +324,15 @@ def test_pictures_change_nothing(tmp_path):
 def test_average_of_weights_resumes(tmp_path):
     """mmengine's EMAHook goes with the game."""
     hooks = [dict(type='EMAHook', momentum=0.5)]
-    train(tiny(tmp_path / 'whole', custom_hooks=hooks))
-    with pytest.raises(Stop):
-        train(
-            tiny(tmp_path / 'parts', custom_hooks=hooks),
-            StopAt('before_train_epoch', 2),
-        )
-    train(tiny(tmp_path / 'parts', custom_hooks=hooks, resume=True))
+    options = dict(custom_hooks=hooks, train_cfg__warmup_epochs=0)
+    options['train_cfg__max_epochs'] = 2
+    train(
+        tiny(tmp_path / 'whole', **options),
+        CopyAt('before_train_epoch', 1, tmp_path / 'parts'),
+    )
+    train(tiny(tmp_path / 'parts', resume=True, **options))
     whole, parts = (
-        torch.load(tmp_path / name / 'epoch_3.pth') for name in ('whole', 'parts')
+        torch.load(tmp_path / name / 'epoch_2.pth') for name in ('whole', 'parts')
     )
     for key in ('state_dict', 'ema_state_dict'):
         assert_same_state(whole[key], parts[key])
@@ -291,14 +345,14 @@ def test_average_of_weights_resumes(tmp_path):
 
 
 def test_nan_is_told(tmp_path):
-    cfg = tiny(tmp_path, optim_wrapper__optimizer__lr=1e30)
+    cfg = short(tmp_path, optim_wrapper__optimizer__lr=1e30)
     with pytest.raises(FloatingPointError, match='the loss is'):
         train(cfg)
 
 
 def test_any_backbone(tmp_path):
     """The encoder's, by one override."""
-    cfg = tiny(tmp_path, train_cfg__max_epochs=2)
+    cfg = short(tmp_path, custom_hooks=[PICTURES])
     # With fewer than 8 channels, channels last, oneDNN writes beyond the end
     # of its memory in strided 1 x 1 convolutions (torch 2.14, AVX2).
     cfg.model.encoder.backbone = dict(
@@ -313,84 +367,23 @@ def test_any_backbone(tmp_path):
     assert 'g_joint' in history[-1]['figures']
 
 
-def test_exported_encoder_tests_like_the_model(tmp_path):
-    runner = train(tiny(tmp_path / 'gan', train_cfg__max_epochs=2))
+def test_exported_encoder_tests_like_the_model(whole, tmp_path):
+    folder, runner, _ = whole
     expected = runner.val_loop.run()
     target = tmp_path / 'encoder.pth'
     tiny(tmp_path / 'test', 'ce/ce_vgg16_synthfaces').dump(tmp_path / 'ce.py')
-    for command in (
-        [
-            'tools/model_converters/export_network.py',
-            tmp_path / 'gan/epoch_2.pth',
-            target,
-            '--network',
-            'encoder',
-        ],
-        [
-            'tools/test.py',
-            tmp_path / 'ce.py',
-            target,
-            '--work-dir',
-            tmp_path / 'test',
-            '--out',
-            tmp_path / 'metrics.json',
-            '--out-item',
-            'metrics',
-        ],
-    ):
-        done = subprocess.run(
-            [sys.executable, *map(str, command)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+    checkpoint = folder / 'whole/epoch_3.pth'
+    call_tool(
+        'model_converters/export_network.py', checkpoint, target, '--network', 'encoder'
+    )
+    call_tool(
+        'test.py',
+        tmp_path / 'ce.py',
+        target,
+        f'--work-dir={tmp_path}/test',
+        f'--out={tmp_path}/metrics.json',
+        '--out-item=metrics',
+    )
     tested = json.loads((tmp_path / 'metrics.json').read_text())
     for name in ('accuracy/top1', 'va/ccc', 'va/mse_arousal'):
         assert tested[name] == pytest.approx(expected[name], abs=1e-5)
-
-
-def test_two_processes(tmp_path):
-    """Train, stay together, score every sample, resume."""
-    cfg = tiny(
-        tmp_path,
-        default_hooks__checkpoint__max_keep_ckpts=-1,
-        train_dataloader__dataset__num_samples=63,
-    )
-    cfg.custom_hooks = [dict(type='EMAHook', momentum=0.5)]
-    path = str(tmp_path / 'gan.py')
-    cfg.dump(path)
-
-    def launch(work_dir, *arguments):
-        done = subprocess.run(
-            [
-                sys.executable,
-                '-m',
-                'torch.distributed.run',
-                '--standalone',
-                '--nproc-per-node=2',
-                f'{ROOT}/tools/train.py',
-                path,
-                '--launcher=pytorch',
-                f'--work-dir={work_dir}',
-                *arguments,
-            ],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=environment(CUDA_VISIBLE_DEVICES=''),
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return torch.load(work_dir / 'epoch_3.pth')
-
-    whole = launch(tmp_path / 'whole')
-    resumed = launch(tmp_path / 'resumed', f'--resume={tmp_path}/whole/epoch_2.pth')
-    for key in ('state_dict', 'ema_state_dict'):
-        assert_same_state(whole[key], resumed[key])
-    rows = list(
-        csv.DictReader((tmp_path / 'whole/sample_scores.csv').read_text().splitlines())
-    )
-    assert [int(row['sample_id']) for row in rows] == list(range(63))
-    # A checkpoint of one process is one of two.
-    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    model.load_state_dict(whole['state_dict'])

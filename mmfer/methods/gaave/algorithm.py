@@ -1,0 +1,234 @@
+"""Algorithm 1 of GAAVE (AAAI'23): from the given labels to decisions.
+
+This is the whole method on one page. Models and their trainings are in
+``models.py``, log sentences in ``messages.py``.
+"""
+
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+
+from .annotation import NO_LABEL, combine_annotators, decide
+from .label_decisions import LabelDecisions, noise_score
+from .messages import CleaningLog
+from .models import SubsetModels, Vulnerability
+from .options import GAAVEOptions
+from .splitting import HeadTail, Subset, plain_subset, refactor, split_head_tail
+from .thresholds import Threshold, find_threshold
+
+
+def decide_labels(
+    models: SubsetModels, options: GAAVEOptions, log: CleaningLog
+) -> Tuple[LabelDecisions, Dict[str, Any]]:
+    """Run GAAVE on one training set.
+
+    Args:
+        models (SubsetModels): Base models and annotators of the training set.
+        options (GAAVEOptions): Options of the run.
+        log (CleaningLog): Log that reports the progress.
+
+    Returns:
+        tuple[LabelDecisions, dict]: See :meth:`GAAVE.__call__`.
+    """
+    ids, labels = models.sample_ids, models.labels
+    steps, probability, taus = (np.full(len(ids), np.nan) for _ in range(3))
+    entries: List[Dict[str, Any]] = []
+
+    # Dataset Splitting and Subset Refactoring.
+    split = split_classes(labels, models.num_classes, options, log)
+    subsets = refactor_subsets(ids, labels, split, models.seed)
+    # Each subset has a base model, an attack and perhaps an annotator.
+    log.num_stages = len(subsets) * (2 + options.annotate)
+    for subset in subsets:
+        # Algorithm 1, #1 and #2: train the base model, attack its samples.
+        found = models.measure_vulnerability(subset)
+        # Algorithm 1, #3: the threshold of Criterion 1.
+        threshold = choose_threshold(subset, found, options, log)
+        tau = mean_tau(threshold, options)
+        rows = np.searchsorted(ids, found.sample_ids)
+        steps[rows] = found.steps / options.passes
+        probability[rows] = found.probability
+        taus[rows] = tau
+        entries.append(record_entry(subset, found, threshold, tau, models))
+    candidate = steps <= taus
+    if candidate.all():
+        raise ValueError(
+            'GAAVE: all samples are candidates, so that none is left to train '
+            'annotators on. Choose a smaller tau.'
+        )
+
+    # Self-Annotator: Eqs. 4 and 5.
+    pseudo_labels = np.full(len(ids), NO_LABEL)
+    if candidate.any() and options.annotate:
+        pseudo_labels[candidate] = annotate(models, split, candidate, log)
+    decision = decide(labels, candidate, pseudo_labels, options.relabel)
+
+    decisions = LabelDecisions(
+        sample_id=ids,
+        given_label=labels,
+        subset=np.isin(labels, split.tail).astype(np.int64),
+        attack_steps=steps,
+        given_probability=probability,
+        candidate=candidate,
+        suggested_label=np.where(decision == 'keep', labels, pseudo_labels),
+        decision=decision,
+        noise_score=noise_score(
+            steps, probability, taus, options.max_steps, options.passes
+        ),
+    )
+    log.decisions(decisions)
+    counts = {
+        name: int((decision == name).sum()) for name in ('keep', 'relabel', 'drop')
+    }
+    return decisions, dict(samples=len(ids), subsets=entries, decisions=counts)
+
+
+def split_classes(
+    labels: np.ndarray, num_classes: int, options: GAAVEOptions, log: CleaningLog
+) -> HeadTail:
+    """Split the classes into head and tail, see :func:`split_head_tail`.
+
+    Args:
+        labels (np.ndarray): Given labels, int64 (N, ).
+        num_classes (int): Number of classes of the data set.
+        options (GAAVEOptions): Options of the run.
+        log (CleaningLog): Log that reports the split.
+
+    Raises:
+        ValueError: All samples have the same label.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    if options.split:
+        split = split_head_tail(
+            counts, options.cut, options.head, options.min_imbalance
+        )
+    else:
+        split = HeadTail(np.flatnonzero(counts), np.zeros(0, np.int64))
+    if len(split.head) + len(split.tail) < 2:
+        raise ValueError(
+            'GAAVE: all samples have the same label, so that there is no other '
+            'class for which they could be mistaken.'
+        )
+    log.split(split, counts, wanted=options.split)
+    return split
+
+
+def refactor_subsets(
+    ids: np.ndarray, labels: np.ndarray, split: HeadTail, seed: int
+) -> List[Subset]:
+    """Return the refactored head-set and tail-set, or the whole set.
+
+    Args:
+        ids (np.ndarray): Sample ids, int64 (N, ).
+        labels (np.ndarray): Their labels, int64 (N, ).
+        split (HeadTail): Classes of the subsets.
+        seed (int): Seed of the draw from the head-set.
+    """
+    if not len(split.tail):
+        return [plain_subset(ids, labels, split.head)]
+    return list(refactor(ids, labels, split, seed))
+
+
+def choose_threshold(
+    subset: Subset, found: Vulnerability, options: GAAVEOptions, log: CleaningLog
+) -> Threshold:
+    """Find the threshold of a subset, and warn of base models that fit badly.
+
+    Args:
+        subset (Subset): The subset.
+        found (Vulnerability): Result of the attack on its samples.
+        options (GAAVEOptions): Options of the run.
+        log (CleaningLog): Log that gets warnings and the threshold.
+
+    Returns:
+        Threshold: On the sum of k over the scoring passes; its tau is -1 if
+        there are no candidates.
+    """
+    fixed = options.taus['tail' if subset.name == 'tail-set' else 'head']
+    # Accuracy tells nothing here: most labels of a subset may be wrong.
+    known = np.unique(subset.labels[subset.native][found.steps > 0])
+    if len(known) < min(2, len(subset.classes)) and fixed is None:
+        log.learned_nothing(subset.name)
+        return Threshold(-1, 0.0)
+    if found.accuracy < (0.9 if options.fit == 'full' else 0.5):
+        log.low_accuracy(subset.name, found.accuracy, options.fit)
+    tau = None
+    if fixed is not None:
+        # A sum of at most floor(tau * passes) is a mean of at most tau.
+        tau = -1 if fixed == -1 else int(fixed * options.passes)
+    threshold = find_threshold(
+        found.steps, options.max_steps * options.passes + 1, tau, options.min_separation
+    )
+    if fixed == -1:
+        log.no_candidates_wanted(subset.name)
+    elif threshold.tau >= 0:
+        log.threshold(
+            subset.name,
+            mean_tau(threshold, options),
+            threshold.separation,
+            int((found.steps <= threshold.tau).sum()),
+        )
+    else:
+        log.no_two_groups(subset.name, threshold.separation, options.min_separation)
+    return threshold
+
+
+def mean_tau(threshold: Threshold, options: GAAVEOptions) -> float:
+    """Turn a threshold of the sum of k into one of its mean; -1 stays -1."""
+    return threshold.tau / options.passes if threshold.tau >= 0 else -1.0
+
+
+def annotate(
+    models: SubsetModels, split: HeadTail, candidate: np.ndarray, log: CleaningLog
+) -> np.ndarray:
+    """Pseudo-labels of all candidates: Eqs. 4 and 5.
+
+    Annotators are trained on the clean subsets, which are refactored anew.
+
+    Args:
+        models (SubsetModels): What trains the annotators.
+        split (HeadTail): Classes of the subsets.
+        candidate (np.ndarray): Whether a sample is a candidate, bool (N, ).
+        log (CleaningLog): Log that warns of classes without a clean sample.
+
+    Returns:
+        np.ndarray: Classes of the data set, -1 where the annotators do not
+        agree, int64 (number of candidates, ).
+    """
+    labels = models.labels[~candidate]
+    lost = sorted(set(models.labels.tolist()) - set(labels.tolist()))
+    if lost:
+        log.lost_classes(lost)
+    asked = models.sample_ids[candidate]
+    clean = refactor_subsets(models.sample_ids[~candidate], labels, split, models.seed)
+    predictions = [models.predict_labels(subset, asked) for subset in clean]
+    if len(predictions) == 1:
+        return split.head[predictions[0]]
+    head_prediction, tail_prediction = predictions
+    return combine_annotators(head_prediction, tail_prediction, split)
+
+
+def record_entry(
+    subset: Subset,
+    found: Vulnerability,
+    threshold: Threshold,
+    tau: float,
+    models: SubsetModels,
+) -> Dict[str, Any]:
+    """Describe a subset for ``record.json``."""
+    sizes = np.bincount(subset.labels, minlength=subset.num_classes)
+    return dict(
+        name=subset.name,
+        classes={
+            models.class_names[c]: int(sizes[i]) for i, c in enumerate(subset.classes)
+        },
+        extra_class=int(sizes[-1]) if subset.has_extra else None,
+        label_accuracy=found.accuracy,
+        epoch=found.epoch,
+        epochs=found.epochs,
+        histogram=found.histogram,
+        tau=tau,
+        separation=threshold.separation,
+        candidates=int((found.steps <= threshold.tau).sum()),
+        image_passes=found.image_passes,
+    )

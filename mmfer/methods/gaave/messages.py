@@ -1,0 +1,155 @@
+"""Log sentences of a cleaning run."""
+
+from typing import List, Sequence
+
+import numpy as np
+from mmengine.logging import MMLogger
+
+from .label_decisions import LabelDecisions
+from .report import describe
+from .splitting import HeadTail, subset_names
+
+
+class CleaningLog:
+    """Log of a cleaning run, which numbers its stages.
+
+    Args:
+        logger (MMLogger): Logger that gets the sentences.
+        classes (Sequence[str]): Class names of the data set.
+
+    Attributes:
+        num_stages (int): Number of stages of the run, set by the algorithm.
+    """
+
+    def __init__(self, logger: MMLogger, classes: Sequence[str]):
+        self.logger = logger
+        self.classes = classes
+        self.num_stages = 0
+        self._stage = 0
+
+    # -- stages ------------------------------------------------------------
+    def stage(self, what: str) -> None:
+        """Report that the next stage begins."""
+        self._stage += 1
+        self.logger.info(f'GAAVE, stage {self._stage} of {self.num_stages}: {what}')
+
+    def expected_stage(self, count: int) -> int:
+        """Return the number of the last of the next ``count`` stages."""
+        return self._stage + count
+
+    def catch_up(self, number: int, what: str) -> None:
+        """Report stages up to ``number`` whose results were read from files."""
+        if self._stage < number:
+            self._stage = number - 1
+            self.stage(f'{what}, nothing left to do')
+
+    def training(self, what: str, samples: int, num_classes: int) -> None:
+        """Report the stage in which a model is trained."""
+        self.stage(f'{what}, {samples} samples of {num_classes} classes')
+
+    def attack(self, name: str, samples: int) -> None:
+        """Report the stage in which a subset is attacked."""
+        self.stage(f'attack on {samples} samples of the {name}')
+
+    def one_class_annotator(self, name: str) -> None:
+        """Report that an annotator needs no training."""
+        self.stage(f'the annotator of the {name} knows one class')
+
+    # -- what was found ----------------------------------------------------
+    def split(self, split: HeadTail, counts: np.ndarray, wanted: bool) -> None:
+        """Report the classes of head and tail.
+
+        Args:
+            split (HeadTail): The split.
+            counts (np.ndarray): Size of each class, (C, ).
+            wanted (bool): Whether the options ask for a split.
+        """
+        if len(split.tail):
+            text = '; '.join(
+                f'{name}: '
+                + ', '.join(f'{self.classes[c]} ({counts[c]})' for c in classes)
+                for name, classes in zip(subset_names(2), split)
+            )
+        elif wanted:
+            text = 'classes are about equally large: one subset'
+        else:
+            text = 'one subset with all classes'
+        self.logger.info(f'GAAVE, {text}')
+
+    def nothing_held_out(self) -> None:
+        """Report that a model is trained to its last epoch."""
+        self.logger.info(
+            'No class is large enough to hold a part of it out: the model is '
+            'trained to the last epoch.'
+        )
+
+    def vulnerability(
+        self, name: str, accuracy: float, max_steps: int, histogram: List[int]
+    ) -> None:
+        """Report what the attack on a subset found."""
+        self.logger.info(
+            f'The base model of the {name} predicts {accuracy:.1%} of its labels; '
+            f'k from 0 to {max_steps}: {histogram}'
+        )
+
+    def learned_nothing(self, name: str) -> None:
+        """Warn of a base model that predicts one class for all samples."""
+        self.logger.warning(
+            f'the base model of the {name} predicts the same class for all '
+            f'samples: it has learned nothing, and the labels of the {name} stay '
+            'as they are. Train longer, or with another learning rate.'
+        )
+
+    def low_accuracy(self, name: str, accuracy: float, fit: str) -> None:
+        """Warn of a base model that predicts too few of its labels."""
+        if fit == 'full':
+            reason = (
+                "; fit='full' is for models that fit nearly all of them. Train "
+                "longer, or choose fit='peak'."
+            )
+        else:
+            reason = (
+                ': either most of them are wrong, or it has learned too little, '
+                'and finds samples that are hard, not wrong. Look at the '
+                'suggestions before you use them; another schedule may fit '
+                'better (base=).'
+            )
+        self.logger.warning(
+            f'the base model of the {name} predicts only {accuracy:.1%} of its '
+            f'labels{reason}'
+        )
+
+    def no_candidates_wanted(self, name: str) -> None:
+        """Report a fixed threshold of -1."""
+        self.logger.info(f'The {name} has no candidates: its tau is -1.')
+
+    def threshold(
+        self, name: str, tau: float, separation: float, candidates: int
+    ) -> None:
+        """Report the threshold of a subset."""
+        self.logger.info(
+            f'Threshold of the {name}: k <= {tau:g}, separation '
+            f'{separation:.2f}, {candidates} candidates.'
+        )
+
+    def no_two_groups(
+        self, name: str, separation: float, min_separation: float
+    ) -> None:
+        """Report that no threshold was found."""
+        self.logger.info(
+            f'The {name} has no candidates: its values of k do not form two '
+            f'groups (separation {separation:.2f}, below the minimum of '
+            f'{min_separation}).'
+        )
+
+    def lost_classes(self, lost: Sequence[int]) -> None:
+        """Warn of classes all of whose samples are candidates."""
+        names = ', '.join(self.classes[c] for c in lost)
+        self.logger.warning(
+            f'all samples of {names} are candidates: no annotator can learn '
+            'such a class, and it may be lost.'
+        )
+
+    def decisions(self, decisions: LabelDecisions) -> None:
+        """Report all decisions, for the whole set and for each class."""
+        self.logger.info(describe(decisions, self.classes))

@@ -1,0 +1,399 @@
+"""Base models and annotators of GAAVE: plain classifiers of a subset."""
+
+import os
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+import torch
+import torch.nn as nn
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+
+from mmfer.datasets import FERDataset, LabelView, unaugmented, with_pipeline
+from mmfer.engine.classifier_config import (
+    backbone_config,
+    check_classifier,
+    classifier_config,
+    with_constant_lr,
+)
+from mmfer.engine.provenance import deciding
+from mmfer.engine.scoring import batches_in_order, merge_by_id, predict_view
+from mmfer.engine.stages import Stages, fingerprint
+from mmfer.engine.training import Trained, train_classifier
+
+from .attack import Batch, attack_steps
+from .messages import CleaningLog
+from .options import UPDATE_RATE, GAAVEOptions
+from .pixels import exact_float32, pixel_classifier, to_unit_range
+from .splitting import Subset, draw_of_each_class
+
+
+class Vulnerability(NamedTuple):
+    """Result of the attack on the samples of a subset.
+
+    Attributes:
+        sample_ids (np.ndarray): Samples of the subset without its extra class,
+            int64 (N, ), ascending.
+        steps (np.ndarray): Their k, summed over the scoring passes, int64
+            (N, ).
+        probability (np.ndarray): Probability of the label by the base model,
+            mean over the scoring passes, float64 (N, ).
+        accuracy (float): Share of labels that the base model predicts.
+        epoch (int): Epoch of the base model's training after which its weights
+            were taken.
+        epochs (int): Number of epochs of that training.
+        image_passes (int): Images that went through a model, forward and
+            backward, in training and attack.
+        histogram (list[int]): Number of samples by k; a mean over several
+            passes is rounded down.
+    """
+
+    sample_ids: np.ndarray
+    steps: np.ndarray
+    probability: np.ndarray
+    accuracy: float
+    epoch: int
+    epochs: int
+    image_passes: int
+    histogram: List[int]
+
+
+class SubsetModels:
+    """Base models and annotators of one training set.
+
+    Results are kept as stages: what an earlier run with the same settings has
+    computed is read from its files.
+
+    Args:
+        options (GAAVEOptions): Options of the run.
+        cfg, dataset, pipeline: See :meth:`GAAVE.__call__`.
+        stages (Stages): Results of earlier runs, and of this one.
+        log (CleaningLog): Log that reports the progress.
+
+    Attributes:
+        sample_ids (np.ndarray): All samples, int64 (N, ), ascending.
+        labels (np.ndarray): Their given labels, int64 (N, ).
+        num_classes (int): Number of classes of the data set.
+        class_names (Sequence[str]): Names of these classes.
+        seed (int): Seed of models and draws.
+    """
+
+    def __init__(
+        self,
+        options: GAAVEOptions,
+        cfg: Config,
+        dataset: FERDataset,
+        pipeline: Callable,
+        stages: Stages,
+        log: CleaningLog,
+    ):
+        self.options = options
+        self.cfg = cfg
+        self.unaugmented = unaugmented(dataset, pipeline)
+        self.augmented = dataset
+        if 'train_dataloader' in (options.base or {}):
+            self.augmented = with_pipeline(
+                dataset, cfg.train_dataloader.dataset.pipeline
+            )
+        self.stages = stages
+        self.log = log
+        self.seed: int = (
+            cfg.get('randomness', {}).get('seed') or 0
+            if options.seed is None
+            else options.seed
+        )
+        order = np.argsort(dataset.sample_ids, kind='stable')
+        self.sample_ids = dataset.sample_ids[order]
+        self.labels = dataset.get_gt_labels()[order]
+        self.num_classes = dataset.num_classes
+        self.class_names = dataset.CLASSES
+        # Fail now, not after hours of training.
+        check_classifier(cfg)
+        to_unit_range(self.unaugmented[0]['inputs'][None])
+        self.images = fingerprint(
+            [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+        )
+
+    # -- the two kinds of stages -------------------------------------------
+    def measure_vulnerability(self, subset: Subset) -> Vulnerability:
+        """Train the base model of a subset and attack its samples.
+
+        Algorithm 1, #1 and #2. Samples of the extra class are not attacked:
+        they belong to the other subset.
+
+        Args:
+            subset (Subset): A refactored subset, or the whole set.
+        """
+        options = self.options
+
+        def compute(folder: str) -> Dict[str, np.ndarray]:
+            if len(np.unique(subset.labels)) < 2:
+                return self._invulnerable(subset)
+            return self._attack_subset(subset, folder)
+
+        settings = dict(
+            self._training_settings(subset),
+            attack=options.attack_cfg,
+            recross=options.recross,
+            updates=options.updates,
+        )
+        result = self._run_stage(
+            f'vulnerability of the {subset.name}', 2, settings, compute
+        )
+        steps = result['attack_steps']
+        found = Vulnerability(
+            sample_ids=result['sample_id'],
+            steps=steps,
+            probability=result['probability'],
+            accuracy=float(result['accuracy']),
+            epoch=int(result['epoch']),
+            epochs=int(result['epochs']),
+            image_passes=int(result['image_passes']),
+            histogram=np.bincount(
+                steps // options.passes, minlength=options.max_steps + 1
+            ).tolist(),
+        )
+        self.log.vulnerability(
+            subset.name, found.accuracy, options.max_steps, found.histogram
+        )
+        return found
+
+    def predict_labels(self, subset: Subset, asked: np.ndarray) -> np.ndarray:
+        """Train the annotator of a clean subset and ask it for labels: Eq. 4.
+
+        Args:
+            subset (Subset): Samples that are no candidates, refactored.
+            asked (np.ndarray): Sample ids of the candidates, int64 (N, ).
+
+        Returns:
+            np.ndarray: Local labels of the subset, int64 (N, ).
+        """
+        if len(np.unique(subset.labels)) < 2:
+            # There is no other answer that this annotator could give.
+            answer = subset.labels[0] if len(subset.labels) else subset.num_classes - 1
+            self.log.one_class_annotator(subset.name)
+            return np.full(len(asked), answer)
+
+        def compute(folder: str) -> Dict[str, np.ndarray]:
+            annotator = self._train(f'annotator of the {subset.name}', subset, folder)
+            view = LabelView(
+                self.unaugmented, asked, np.zeros_like(asked), subset.num_classes
+            )
+            found, scores = predict_view(annotator.model, view, self.cfg.val_dataloader)
+            return dict(sample_id=found, prediction=scores.argmax(axis=1))
+
+        settings = dict(self._training_settings(subset), asked=asked)
+        result = self._run_stage(
+            f'annotator of the {subset.name}', 1, settings, compute
+        )
+        return result['prediction']
+
+    def _run_stage(
+        self,
+        name: str,
+        count: int,
+        settings: Dict[str, Any],
+        compute: Callable[[str], Dict[str, np.ndarray]],
+    ) -> Dict[str, np.ndarray]:
+        """Compute or read a result; the log counts it as ``count`` stages."""
+        last = self.log.expected_stage(count)
+        result = self.stages.run(
+            name.replace(' of the', '').replace(' ', '-'), settings, compute
+        )
+        self.log.catch_up(last, name)
+        return result
+
+    def _training_settings(self, subset: Subset) -> Dict[str, Any]:
+        """Return everything that decides what a model of a subset becomes.
+
+        It names the folder of a stage. A name that is added, removed or
+        changed here makes the stages of all earlier runs unknown.
+        """
+        cfg = self.cfg
+        return dict(
+            model=deciding(classifier_config(cfg, subset.num_classes)),
+            data=deciding(cfg.train_dataloader.to_dict()),
+            evaluation=deciding(cfg.val_dataloader.dataset.to_dict()),
+            optim_wrapper=deciding(cfg.optim_wrapper.to_dict()),
+            param_scheduler=deciding(cfg.get('param_scheduler')),
+            auto_scale_lr=deciding(cfg.get('auto_scale_lr')),
+            train_cfg=deciding(cfg.train_cfg.to_dict()),
+            randomness=dict(cfg.get('randomness', {}), seed=self.seed),
+            processes=get_world_size(),
+            pretrained=[
+                (path, os.path.getsize(path), os.path.getmtime(path))
+                for path in [find_checkpoint(cfg)]
+                if path
+            ],
+            images=self.images,
+            fit=self.options.fit,
+            held_out=self.options.held_out,
+            patience=self.options.patience,
+            sample_ids=subset.sample_ids,
+            labels=subset.labels,
+        )
+
+    # -- trainings ---------------------------------------------------------
+    def _view(self, dataset: FERDataset, subset: Subset, rows: Any) -> LabelView:
+        """Return some samples of a subset with their local labels."""
+        return LabelView(
+            dataset, subset.sample_ids[rows], subset.labels[rows], subset.num_classes
+        )
+
+    def _train(self, what: str, subset: Subset, folder: str) -> Trained:
+        """Train a classifier on a subset, its extra class included."""
+        self.log.training(what, len(subset.labels), subset.num_classes)
+        kept = np.ones(len(subset.labels), dtype=bool)
+        held_out = None
+        if self.options.fit == 'peak':
+            kept[
+                draw_of_each_class(subset.labels, self.options.held_out, self.seed)
+            ] = False
+            if kept.all():
+                self.log.nothing_held_out()
+            else:
+                held_out = self._view(self.unaugmented, subset, ~kept)
+        return train_classifier(
+            self.cfg,
+            self._view(self.augmented, subset, kept),
+            subset.num_classes,
+            f'{folder}/model',
+            self.seed,
+            what[0].upper() + what[1:],
+            self.log.logger,
+            held_out,
+            self.options.patience,
+        )
+
+    def _update(self, subset: Subset, folder: str, weights: str, index: int) -> Trained:
+        """Train one of the T' epochs, which starts from the weights before."""
+        return train_classifier(
+            with_constant_lr(self.cfg, UPDATE_RATE, 1),
+            self._view(self.augmented, subset, slice(None)),
+            subset.num_classes,
+            f'{folder}/update{index + 1}',
+            self.seed + index + 1,
+            f'Update {index + 1} of {self.options.passes} of the {subset.name}',
+            self.log.logger,
+            weights=weights,
+        )
+
+    # -- attack ------------------------------------------------------------
+    def _invulnerable(self, subset: Subset) -> Dict[str, np.ndarray]:
+        """Return the result for a subset with one class.
+
+        There is no other class for which its samples could be mistaken.
+        """
+        count = int(subset.native.sum())
+        return dict(
+            sample_id=subset.sample_ids[subset.native],
+            attack_steps=np.full(count, self.options.max_steps * self.options.passes),
+            probability=np.ones(count),
+            accuracy=np.float64(1),
+            epoch=np.int64(0),
+            epochs=np.int64(0),
+            image_passes=np.int64(0),
+        )
+
+    def _attack_subset(self, subset: Subset, folder: str) -> Dict[str, np.ndarray]:
+        """Train the base model of a subset and attack it in all passes."""
+        passes = self.options.passes
+        base = self._train(f'base model of the {subset.name}', subset, folder)
+        view = self._view(self.unaugmented, subset, subset.native)
+        self.log.attack(subset.name, len(view))
+        weights = base.weights
+        total: Any = 0
+        probability: Any = 0.0
+        accuracy = 0.0
+        image_passes = base.epochs * len(subset.labels)
+        for i in range(passes):
+            model = base.model
+            if self.options.updates:
+                updated = self._update(subset, folder, weights, i)
+                model, weights = updated.model, updated.weights
+                image_passes += len(subset.labels)
+            ids, steps, given = self.attack_view(model, view)
+            total = total + steps
+            probability = probability + given / passes
+            accuracy += self._share_predicted(model, view, steps) / passes
+            image_passes += self._count_image_passes(steps)
+        return dict(
+            sample_id=ids,
+            attack_steps=total,
+            probability=probability,
+            accuracy=np.float64(accuracy),
+            epoch=np.int64(base.epoch),
+            epochs=np.int64(base.epochs),
+            image_passes=np.int64(image_passes),
+        )
+
+    def _share_predicted(
+        self, model: nn.Module, view: LabelView, steps: np.ndarray
+    ) -> float:
+        """Return the share of labels that a model predicts before the attack."""
+        if not self.options.recross:
+            return (steps > 0).mean()
+        # With recross, k > 0 may come from a later step alone.
+        _, scores = predict_view(model, view, self.cfg.val_dataloader)
+        return (scores.argmax(axis=1) == view.labels).mean()
+
+    def _count_image_passes(self, steps: np.ndarray) -> int:
+        """Return how many images went through the model in one attack."""
+        if self.options.recross:
+            return int(np.full_like(steps, self.options.max_steps).sum())
+        # An image leaves the attack once its prediction has changed.
+        return int(np.minimum(steps + 1, self.options.max_steps).sum())
+
+    def attack_view(
+        self, model: nn.Module, view: LabelView
+    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Attack all samples of a view.
+
+        Args:
+            model (nn.Module): Classifier of the view's labels, in eval mode.
+            view (LabelView): Unaugmented samples.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray, np.ndarray]: Sample ids, int64 (N, ),
+            ascending; k, int64 (N, ); probability of the label on the
+            unchanged image, float64 (N, ). The same on every rank.
+        """
+        device = next(model.parameters()).device
+        with exact_float32():
+            found = attack_steps(
+                pixel_classifier(model),
+                self._batches(view, device),
+                self.options.pgd,
+                self.cfg.val_dataloader.batch_size,
+                self.options.recross,
+            )
+        ids, values = merge_by_id(
+            found.sample_ids.numpy(),
+            np.stack([found.steps.numpy(), found.probability.numpy()], axis=1),
+        )
+        return ids, values[:, 0].astype(np.int64), values[:, 1]
+
+    def _batches(self, view: LabelView, device: torch.device) -> Iterator[Batch]:
+        """Yield sample ids, images in [0, 1] and labels of this process."""
+        loader_cfg = self.cfg.val_dataloader
+        for batch in batches_in_order(
+            view,
+            loader_cfg.batch_size,
+            loader_cfg.num_workers,
+            loader_cfg.get('collate_fn', dict(type='default_collate')),
+        ):
+            samples = batch['data_samples']
+            ids = torch.tensor([int(s.sample_id) for s in samples])
+            labels = torch.cat([s.gt_label for s in samples])
+            images = to_unit_range(batch['inputs'])
+            yield ids.to(device), images.to(device), labels.to(device)
+
+
+def find_checkpoint(cfg: Config) -> Optional[str]:
+    """Return the local file that the backbone starts from, None if none."""
+    init_cfg = backbone_config(cfg).get('init_cfg')
+    for entry in [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []:
+        path = os.path.expanduser(entry.get('checkpoint') or '')
+        if os.path.isfile(path):
+            return path
+    return None

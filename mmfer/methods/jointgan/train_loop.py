@@ -1,0 +1,134 @@
+"""Train loop of the joint GAN: warm-up epochs, then epochs of the game."""
+
+from typing import Any, cast
+
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop
+
+from mmfer.models.utils import unwrap_model
+from mmfer.registry import LOOPS
+
+from .joint_gan import JointGAN
+
+# Epochs in a row with a collapsed discriminator before a warning.
+COLLAPSED_EPOCHS = 2
+
+
+@LOOPS.register_module()
+class JointGANTrainLoop(EpochBasedTrainLoop):
+    """Train the encoder alone for some epochs, then play the game.
+
+    Args:
+        *args: See mmengine's ``EpochBasedTrainLoop``.
+        warmup_epochs (int): Epochs without the game. The published code has
+            1 for CIFAR-10, 6 for RAF-base and 0 for AffectNet-base.
+            Defaults to 1.
+        collapse_loss (float): Threshold of the mean loss over an epoch, of the
+            discriminator or of its joint score. Below it the discriminator
+            has won, and after two such epochs a warning says so. Defaults to
+            0.05.
+        **kwargs: See mmengine's ``EpochBasedTrainLoop``.
+
+    Raises:
+        TypeError: The model is no :class:`JointGAN`.
+        ValueError: ``warmup_epochs`` leaves no epoch for the game.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        warmup_epochs: int = 1,
+        collapse_loss: float = 0.05,
+        **kwargs: Any,
+    ):
+        super().__init__(*args, **kwargs)
+        model = unwrap_model(self.runner.model)
+        if not isinstance(model, JointGAN):
+            raise TypeError(
+                'JointGANTrainLoop trains a JointGAN, but the model is a '
+                f'{type(model).__name__}. Remove train_cfg.type for other '
+                'models.'
+            )
+        if not 0 <= warmup_epochs < self.max_epochs:
+            raise ValueError(
+                f'JointGANTrainLoop: warmup_epochs={warmup_epochs} leaves no '
+                f'epoch of {self.max_epochs} for the game. Lower it, or train '
+                'longer (train_cfg.max_epochs).'
+            )
+        self.warmup_epochs = warmup_epochs
+        self.collapse_loss = collapse_loss
+        self._collapsed = 0
+
+    @property
+    def _model(self) -> JointGAN:
+        return cast(JointGAN, unwrap_model(self.runner.model))
+
+    def run(self) -> Any:
+        """Check the optimizers and train.
+
+        Raises:
+            TypeError: There is one optimizer for both players.
+        """
+        if not isinstance(self.runner.optim_wrapper, OptimWrapperDict):
+            raise TypeError(
+                'JointGANTrainLoop needs one optimizer for encoder and decoder '
+                'and one for the discriminator: set '
+                "optim_wrapper.constructor='JointGANOptimWrapperConstructor'."
+            )
+        return super().run()
+
+    def run_epoch(self) -> None:
+        """Set the phase of the model, train, and check the discriminator."""
+        model = self._model
+        in_game = self._epoch >= self.warmup_epochs
+        if in_game != model.in_game or not self._iter:
+            self.runner.logger.info(
+                f'Epoch {self._epoch + 1}: '
+                + (
+                    'the game of encoder, decoder and discriminator begins.'
+                    if in_game
+                    else f'the encoder learns alone until epoch {self.warmup_epochs}.'
+                )
+            )
+        model.in_game = in_game
+        model.game_steps = 0
+        super().run_epoch()
+        if in_game:
+            self._check_game()
+
+    def _check_game(self) -> None:
+        """Raise if there was no game, and warn if the discriminator has won."""
+        model = self._model
+        if not model.game_steps:
+            raise ValueError(
+                'JointGANTrainLoop: there was no game, because no batch had '
+                "two samples with all labels. Remove 'va' from label_sets "
+                'if there is no valence and arousal, and use batches of at '
+                'least 2.'
+            )
+
+        def mean(name: str) -> float:
+            history = self.runner.message_hub.get_scalar(f'train/{name}')
+            return float(history.mean(model.game_steps))
+
+        # A score with factor 0 has a constant hinge loss of 2.
+        idle = float((model.score_weights == 0).float().mean())
+        losses = {
+            'discriminator': (mean('d_loss') - 2 * idle) / (1 - idle),
+            # This score is what the other networks follow. It may have
+            # collapsed while the others still learn.
+            'joint score of the discriminator': mean('d_joint'),
+        }
+        lowest = min(losses, key=lambda name: losses[name])
+        loss = losses[lowest]
+        self._collapsed = self._collapsed + 1 if loss < self.collapse_loss else 0
+        if self._collapsed == COLLAPSED_EPOCHS:
+            self.runner.logger.warning(
+                f'the loss of the {lowest} was {loss:.3g} in epoch '
+                f'{self._epoch}, and also below {self.collapse_loss} in the epoch '
+                'before: it tells all tuples apart and no longer learns, so that '
+                'encoder and decoder get no useful gradient from it. Lower its '
+                'learning rate (optim_wrapper.discriminator.optimizer.lr) or '
+                'model.discriminator_steps, or raise '
+                'model.adversarial_weight.'
+            )
