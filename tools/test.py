@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
         choices=['metrics', 'pred'],
         help='what to write to --out: metrics or (default) predictions',
     )
-    parser.add_argument('--show-dir', help='folder for pictures of results')
+    parser.add_argument('--show-dir', help='folder for images with their predictions')
     parser.add_argument('--show', action='store_true', help='show results in a window')
     parser.add_argument(
         '--interval', type=int, default=1, help='show every n-th sample'
@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_tta(cfg: Config) -> None:
-    """Fill in what the config leaves out for test-time augmentation."""
+    """Add the settings for test-time augmentation that the config lacks."""
     if 'tta_model' not in cfg:
         cfg.tta_model = dict(type='AverageUncertaintyTTA')
     if 'tta_pipeline' not in cfg:
@@ -69,7 +69,7 @@ def add_tta(cfg: Config) -> None:
 
 
 def merge_args(args: argparse.Namespace) -> Config:
-    """The config with the command line merged into it."""
+    """Merge the command line into the config."""
     cfg = load_config(args.config, args)
     cfg.load_from = args.checkpoint
     if args.amp:
@@ -93,10 +93,10 @@ def main() -> None:
 
 
 def test(cfg: Config, args: argparse.Namespace) -> None:
-    """Predict, evaluate, and save what was asked for."""
+    """Predict, evaluate, and write the requested files."""
     if args.tta:
         add_tta(cfg)
-        # Wraps the model after its weights are loaded.
+        # This runner wraps the model after its weights are loaded.
         runner = with_preflight(build_runner_with_tta(cfg))
     else:
         runner = build_runner(cfg)

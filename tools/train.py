@@ -1,4 +1,4 @@
-"""Train a model: ``python tools/train.py CONFIG``."""
+"""Train a model: ``python tools/train.py CONFIG [--noise symmetric:0.3]``."""
 
 import argparse
 
@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-persistent-workers',
         action='store_true',
-        help='start the workers of the data loaders anew each epoch',
+        help='start new workers of the data loaders in each epoch',
     )
     add_variant_arguments(parser)
     add_runner_arguments(parser)
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def merge_args(args: argparse.Namespace) -> Config:
-    """The config with the command line merged into it."""
+    """Merge the command line into the config."""
     cfg = load_training_config(args.config, args)
     if args.no_validate:
         cfg.val_cfg = None
@@ -72,7 +72,7 @@ def main() -> None:
     ):
         runner = build_runner(cfg)
         check_pretrained(unwrap_model(runner.model))
-        # Schedules of an epoch without batches fail before hooks are called.
+        # A schedule of an epoch without batches would fail before any hook.
         preflight_of(runner).check_training(runner)
         runner.train()
 

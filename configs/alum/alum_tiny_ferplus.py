@@ -1,8 +1,8 @@
-# The small model that comes with the package. Width 28, so that its weights
-# take less than 5 MB in half precision; a tenth of the training images is
-# left out, for thresholds of the uncertainty.
+# The small model that comes with the package. With width 28, its weights take less
+# than 5 MB in half precision. A tenth of the training images is held out for
+# thresholds of the uncertainty.
 _base_ = './alum_r18_ferplus.py'
-# Of the uncertainties, the one that is best on that tenth, see README.md.
+# The uncertainty that is best on the held-out images; see README.md.
 model = dict(
     backbone=dict(stem_channels=28, base_channels=28),
     head=dict(uncertainty='confidence'),

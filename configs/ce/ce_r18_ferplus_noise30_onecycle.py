@@ -1,6 +1,6 @@
 _base_ = './ce_r18_ferplus_noise30.py'
-# Not the open protocol, but the line that a robust method has to beat one
-# day: short and strongly regularised, so that there is little memorisation.
+# Outside the open protocol: a short, strongly regularised schedule with little
+# memorisation, which a robust method should beat one day.
 train_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
     dict(type='RandomCrop', crop_size=44),

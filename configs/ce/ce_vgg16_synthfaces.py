@@ -1,4 +1,4 @@
-# The baseline of configs/jointgan: the same encoder alone, both tasks.
+# Baseline of configs/jointgan: the same encoder without the game, both tasks.
 _base_ = [
     '../_base_/models/multitask_vgg16.py',
     '../_base_/datasets/synthfaces_va.py',

@@ -1,3 +1,3 @@
 _base_ = './jocor_r18_ferplus_noise30.py'
-# The noise rate is not known, but estimated from the beta mixtures.
+# The model is not told the noise rate: the beta mixtures estimate it.
 model = dict(noise_rate=None)

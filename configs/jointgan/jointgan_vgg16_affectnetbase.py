@@ -1,4 +1,4 @@
-# The published code starts from VGG-Face convolutions; where they are at hand:
+# The published code starts from the convolutions of VGG-Face. If you have them, set
 # model.encoder.backbone.init_cfg=dict(type='Pretrained', ...).
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',

@@ -1,4 +1,4 @@
-# lambda is that of the paper; the published code has 0.8.
+# lambda is 0.4 as in the paper; the published code has 0.8.
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',
     '../_base_/datasets/cifar10_multinoise.py',

@@ -1,5 +1,5 @@
-# 5,000 images and quarter width, for CPUs; the encoder alone for as many
-# updates as in an epoch of all images.
+# For CPUs: 5,000 images and a quarter of the width. The warm-up of the encoder has
+# as many updates as one epoch on all images.
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',
     '../_base_/datasets/cifar10_multinoise_small.py',

@@ -1,4 +1,4 @@
-# Table 3, one label set: the first of the three.
+# Table 3 with one label set, the first of the three.
 _base_ = './jointgan_vgg16_cifar10_multinoise.py'
 model = dict(encoder=dict(head=dict(label_sets=[10])))
 train_dataloader = dict(

@@ -1,6 +1,7 @@
-# Quarter width; lambda and warm-up as for RAF-base. Decoder and discriminator
-# learn at four times the rate, and all three with less momentum: chosen by the
-# looks of what the decoder makes after a few thousand steps.
+# A quarter of the width; lambda and warm-up as for RAF-base. Decoder and
+# discriminator have four times the learning rate, and all three have less momentum.
+# These values were chosen by looking at images of the decoder after a few thousand
+# steps.
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',
     '../_base_/datasets/synthfaces_va.py',

@@ -1,7 +1,6 @@
-# For the looks of what the decoder makes: correct labels, faces that are no
-# blends, an average of weights, and a discriminator that learns to look at
-# whether labels belong to the image (mismatch_weight, not in the paper). For
-# the order in which it learns see the README.
+# For good images of the decoder: correct labels, faces that are no blends, averaged
+# weights, and a discriminator that also learns whether labels belong to the image
+# (mismatch_weight, not in the paper). The README says in which order it learns.
 _base_ = './jointgan_vgg16_synthfaces.py'
 model = dict(latent_dim=16, encoder=dict(head=dict(dropout=0.0)), mismatch_weight=1.0)
 train_dataloader = dict(dataset=dict(ambiguity=0.0))

@@ -1,5 +1,5 @@
 _base_ = './resup_r18_rafdb.py'
-# Table 4: both networks start from ImageNet.
+# Table 4: both networks are pretrained on ImageNet.
 backbone = dict(
     depth=50,
     init_cfg=dict(

@@ -8,6 +8,7 @@ from made_cifar import LABELS, NOISY, Poison
 from made_data import make_cifar10
 
 from mmfer.datasets import NoisyCIFAR10
+from mmfer.datasets.cifar.human_labels import load_label_sets
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +53,7 @@ def test_published_files_of_all_ages(tmp_path, dtype, zipped, monkeypatch):
             monkeypatch.setattr(reconstruct, '__module__', 'numpy.core.multiarray')
         torch.save(content, path, _use_new_zipfile_serialization=zipped)
         monkeypatch.undo()
-        labels = tool.load_label_sets(path.read_bytes())['noisy_label']
+        labels = load_label_sets(path.read_bytes())['noisy_label']
         assert labels.tolist() == [3, 99, 0] and labels.dtype == np.int64
 
 

@@ -13,6 +13,7 @@ import torch
 import torchvision
 from helpers import environment, load_tool
 
+from mmfer.apis import face_weights
 from mmfer.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -206,10 +207,10 @@ def test_wrong_depth_is_refused(tmp_path, source, asked):
     # A shallower network of the same blocks finds all it wants in the file.
     with torch.device('meta'):
         net = getattr(torchvision.models, f'resnet{source}')()
-    reference = tool.reference_shapes('ResNet', asked)
-    report = tool.convert(net.state_dict(), reference)
+    reference = face_weights.reference_shapes('ResNet', asked)
+    report = face_weights.convert(net.state_dict(), reference)
     assert not report.ok
-    assert f'--depth {source}' in tool.refusal(report, net.state_dict(), asked)
+    assert f'--depth {source}' in face_weights.refusal(report, net.state_dict(), asked)
 
 
 def test_deeper_file_is_not_written(tmp_path):
@@ -297,7 +298,7 @@ def test_malicious_pickle_is_not_executed(networks, tmp_path, options):
 )
 def test_unpickler_allows_listed_names_only(attack):
     with pytest.raises(ValueError, match='it asks for'):
-        tool.load_arrays(attack)
+        face_weights.load_arrays(attack)
 
 
 def test_torch_objects_need_trust(networks, images, tmp_path):

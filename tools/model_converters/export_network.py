@@ -1,14 +1,15 @@
-"""Make one network of several a checkpoint of its own.
+"""Write one network of a model with several into a checkpoint of its own.
 
     python tools/model_converters/export_network.py SRC DST [--network 1]
 
 ``SRC`` is a checkpoint of ReSup, Co-teaching, JoCoR or another
 ``DualNetwork``, or of the joint-distribution GAN (``--network encoder``).
-``DST`` holds the chosen network under the names of a plain classifier, ready
-for ``tools/test.py`` with a config whose ``model`` is that network, for
-mmpretrain's inferencers, or for the
-``init_cfg=dict(type='Pretrained', checkpoint=DST)`` of such a classifier; that
-of a backbone alone needs ``prefix='backbone'``.
+``DST`` holds the chosen network under the names of a plain classifier. It can be used
+
+- by ``tools/test.py``, with a config whose ``model`` is that network,
+- by mmpretrain's inferencers,
+- by ``init_cfg=dict(type='Pretrained', checkpoint=DST)`` of such a classifier; a
+  backbone alone needs ``prefix='backbone'``, too.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from mmfer.utils.files import write_atomic
 
-# Prefixes by what --network says, and what is not part of a classifier.
+# Prefix of each value of --network. LATENT is no part of a classifier.
 PREFIXES = {'1': 'network1.', '2': 'network2.', 'encoder': 'encoder.'}
 LATENT = ('head.mean.', 'head.log_variance.')
 
@@ -32,14 +33,14 @@ LATENT = ('head.mean.', 'head.log_variance.')
 def extract_network(
     state_dict: Dict[str, Tensor], network: str
 ) -> 'OrderedDict[str, Tensor]':
-    """Entries of one network, without their prefix.
+    """Return the entries of one network, without their prefix.
 
     Args:
-        state_dict (dict): Of the whole model.
+        state_dict (dict): Weights of the whole model.
         network (str): ``'1'``, ``'2'`` or ``'encoder'``.
 
     Raises:
-        ValueError: There are none.
+        ValueError: The checkpoint has no such network.
     """
     prefix = PREFIXES[network]
     found = OrderedDict(
@@ -58,10 +59,10 @@ def extract_network(
 
 
 def export(source: str, target: str, network: str) -> int:
-    """Write the network's checkpoint; returns its number of entries."""
+    """Write the checkpoint of one network, and return its number of entries."""
     checkpoint = torch.load(source, map_location='cpu', weights_only=True)
     state_dict = extract_network(checkpoint.get('state_dict', checkpoint), network)
-    # The classes go with it, the config does not: it is that of the whole.
+    # The classes are kept; the config is not, as it describes the whole model.
     meta = {
         key: value for key, value in checkpoint.get('meta', {}).items() if key != 'cfg'
     }
@@ -73,12 +74,12 @@ def export(source: str, target: str, network: str) -> int:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(
-        description='Make one network of several a checkpoint of its own'
+        description='Write one network of a model into a checkpoint of its own'
     )
     parser.add_argument('source', help='checkpoint of several networks')
     parser.add_argument('target', help='file to write')
     parser.add_argument(
-        '--network', choices=list(PREFIXES), default='1', help='which one'
+        '--network', choices=list(PREFIXES), default='1', help='network to write'
     )
     args = parser.parse_args(argv)
     if not osp.isfile(args.source):

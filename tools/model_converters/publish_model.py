@@ -1,14 +1,13 @@
-"""Make a checkpoint of a training one to be given away.
+"""Turn a checkpoint of a training into one that is given away.
 
     python tools/model_converters/publish_model.py CONFIG CHECKPOINT OUT \\
         --half --held-out 2815
 
-OUT holds the weights and the names of the classes, no optimizer, no config and
-no path, and loads with torch's safe loader. ``--half`` stores them in half
-precision. ``--held-out N`` looks for thresholds of the uncertainty on the last
-N training images, which the config must leave out of the training
-(``train_dataloader.dataset.indices``): they are what
-``FERInferencer.rejection_threshold`` returns.
+OUT holds the weights and the names of the classes, but no optimizer, no config and
+no path. It loads with torch's safe loader. ``--half`` stores half precision.
+``--held-out N`` finds thresholds of the uncertainty on the last N training images,
+which the config must hold out (``train_dataloader.dataset.indices``).
+``FERInferencer.rejection_threshold`` returns these thresholds.
 """
 
 import argparse
@@ -16,71 +15,15 @@ import io
 import os
 import os.path as osp
 
-import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 from mmfer.analysis.runs import open_model
+from mmfer.apis.publishing import held_out_part, threshold_table
 from mmfer.cli import run_tool
-from mmfer.datasets import FERDataset, unaugmented
 from mmfer.engine.scoring import predict_samples
-from mmfer.evaluation.functional import rejection_threshold
-from mmfer.registry import DATASETS
 from mmfer.utils.files import write_atomic
 from mmfer.version import __version__
-
-# Shares of errors for which thresholds are found.
-TARGETS = [n / 200 for n in range(1, 81)]
-
-
-def held_out_part(cfg: Config, number: int) -> FERDataset:
-    """The last training images, through the test pipeline.
-
-    Args:
-        cfg (Config): Of the training.
-        number (int): Of images.
-
-    Raises:
-        ValueError: They are trained on.
-    """
-    settings = dict(cfg.train_dataloader.dataset)
-    used = settings.pop('indices', None)
-    whole = DATASETS.build(settings)
-    whole.full_init()
-    left_out = len(whole) - used if isinstance(used, int) and used > 0 else 0
-    if not 0 < number <= left_out:
-        raise ValueError(
-            f'--held-out {number}: the config leaves out {left_out} of '
-            f'{len(whole)} training images, the last ones, and thresholds '
-            'found on images of the training would promise too much. Set '
-            f'train_dataloader.dataset.indices={len(whole) - number} and '
-            'train anew.'
-        )
-    settings['indices'] = -number
-    return unaugmented(
-        DATASETS.build(settings), DATASETS.build(cfg.val_dataloader.dataset).pipeline
-    )
-
-
-def threshold_table(correct: np.ndarray, uncertainty: np.ndarray) -> dict:
-    """What is stored of thresholds.
-
-    Args:
-        correct (np.ndarray): bool (N, ).
-        uncertainty (np.ndarray): (N, ).
-
-    Returns:
-        dict: ``images``, N; ``error``, the share of wrong ones; and
-        ``thresholds``, rows of a share of errors, the threshold that keeps
-        as many images as possible at that share, and the share kept.
-    """
-    return dict(
-        images=len(correct),
-        error=float(1 - correct.mean()),
-        thresholds=[
-            [t, *rejection_threshold(correct, uncertainty, t)] for t in TARGETS
-        ],
-    )
 
 
 def parse_args() -> argparse.Namespace:
@@ -110,7 +53,7 @@ def main() -> None:
         name: (value.half() if args.half and value.is_floating_point() else value).cpu()
         for name, value in model.state_dict().items()
     }
-    # Thresholds are those of the weights as they are given away.
+    # The thresholds belong to the weights in the precision that is stored.
     model.load_state_dict(state)
     meta = dict(
         config=osp.splitext(osp.basename(args.config))[0],

@@ -1,9 +1,9 @@
-# GAAVE before a training under the open protocol. That protocol is made to
-# memorise; models that judge labels must not. So base models and annotators
-# have random crops and rotations, Mixup, weight decay and a one-cycle rate.
+# Options of GAAVE under the open protocol. Models memorise under this protocol,
+# and models that decide about labels must not. So base models and annotators have
+# random crops and rotations, Mixup, weight decay and a one-cycle learning rate.
 cleaning = dict(
     type='GAAVEHook',
-    # As measured: training stops five epochs after the best one.
+    # Training stops five epochs after the best one, as in the measured runs.
     patience=5,
     base=dict(
         model=dict(train_cfg=dict(augments=dict(type='Mixup', alpha=0.2))),

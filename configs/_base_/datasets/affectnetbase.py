@@ -1,6 +1,6 @@
-# AffectNet-base: classes as a model trained on RAF-DB gives them, in a table
-# by tools/machine_labels.py; valence and arousal of AffectNet itself. Images
-# as in RAF-base.
+# AffectNet-base: a model trained on RAF-DB gives the classes, in a table that
+# tools/machine_labels.py writes; valence and arousal are those of AffectNet.
+# Images are prepared as in RAF-base.
 _base_ = './rafbase.py'
 data_root = 'data/affectnet'
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# As JoCoR's code has it: pixels only scaled to [0, 1], no augmentation.
+# As in JoCoR's code: pixels are scaled to [0, 1], without augmentation.
 dataset_type = 'NoisyCIFAR10'
 data_root = 'data/cifar10'
 data_preprocessor = dict(

@@ -1,4 +1,4 @@
-# Crops and flips, in [-1, 1] as decoders make images; RGB.
+# Crops and flips. Pixels are in [-1, 1], as in the images of decoders; RGB.
 _base_ = './cifar10.py'
 data_preprocessor = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])
 

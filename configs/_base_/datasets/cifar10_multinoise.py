@@ -1,6 +1,6 @@
 # The three annotators of the joint-distribution GAN, drawn as in its code:
-# each gives every label anew with its probability, so that 18, 27 and 36 %
-# are wrong.
+# each draws every label anew with its own probability, so that 18, 27 and 36 %
+# of the labels are wrong.
 _base_ = './cifar10_gan.py'
 train_dataloader = dict(
     dataset=dict(

@@ -1,5 +1,5 @@
-# For CPUs: 5,000 images, in smaller batches, and always the same ones, since
-# augmentation would put off learning by heart for longer than one can wait.
+# For CPUs: 5,000 images in smaller batches, without augmentation, which would
+# delay memorisation for too many epochs.
 _base_ = './cifar10_multinoise.py'
 train_pipeline = [
     dict(type='LoadFERImage'),

@@ -10,7 +10,7 @@ data_preprocessor = dict(
     std=[62.5],
 )
 
-# Height and width to which faces are brought first.
+# Height and width to which faces are resized first.
 image_size = (48, 48)
 
 train_pipeline = [

@@ -1,7 +1,7 @@
-# RAF-base: RAF-DB with the classes and the valence and arousal that a model
-# trained on AffectNet gives, by tools/machine_labels.py or as published. The
-# paper aligns the original images by the eyes; here the released aligned ones
-# are taken. 64 px, BGR, one affine warp and a flip, in [-1, 1].
+# RAF-base: RAF-DB with classes, valence and arousal of a model trained on
+# AffectNet, from tools/machine_labels.py or as published. The paper aligns the
+# original images by the eyes; this config uses the released aligned images.
+# 64 px, BGR, one affine warp and a flip, pixels in [-1, 1].
 data_root = 'data/rafdb'
 data_preprocessor = dict(
     type='FERDataPreprocessor',
@@ -54,7 +54,7 @@ val_dataloader = dict(
     ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
-# RAF-DB has no valence and arousal to measure against.
+# The test set of RAF-DB has no valence and arousal.
 val_evaluator = [
     dict(type='Accuracy', topk=(1,)),
     dict(type='MeanClassAccuracy'),

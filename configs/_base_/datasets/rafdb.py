@@ -1,5 +1,5 @@
-# 224 px, the augmentation of RUL's code: half of the images are flipped or
-# get white noise, then a random rectangle is erased. ALUM follows it.
+# 224 px with the augmentation of RUL's code, which ALUM uses, too: half of the
+# images are flipped or get white noise, then a random rectangle is erased.
 data_root = 'data/rafdb'
 data_preprocessor = dict(
     type='FERDataPreprocessor',

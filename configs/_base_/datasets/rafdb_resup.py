@@ -1,5 +1,5 @@
 _base_ = './rafdb.py'
-# ReSup's code: flip, a crop from a padded image now and then, erasing.
+# ReSup's code: flips, crops from padded images with probability 0.2, erasing.
 train_pipeline = [
     dict(type='LoadFERImage'),
     dict(type='Resize', scale=(224, 224)),

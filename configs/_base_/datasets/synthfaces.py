@@ -6,7 +6,7 @@ data_preprocessor = dict(
     std=[63.75],
 )
 
-# Height and width to which faces are brought first.
+# Height and width to which faces are resized first.
 image_size = (48, 48)
 
 train_pipeline = [

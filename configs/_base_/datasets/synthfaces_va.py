@@ -1,4 +1,4 @@
-# Both tasks, 32 px, in [-1, 1] as decoders make images.
+# Both tasks, 32 px. Pixels are in [-1, 1], as in the images of decoders.
 _base_ = './synthfaces.py'
 data_preprocessor = dict(input_shape=(1, 32, 32), std=[127.5])
 image_size = (32, 32)

@@ -8,8 +8,8 @@ model = dict(
         stem_channels=32,
         base_channels=32,
     ),
-    # From scratch at a high learning rate raw distances are satisfied by
-    # shrinking all means, see configs/alum/README.md.
+    # From scratch and at a high learning rate, raw distances are minimised by
+    # shrinking all means; see configs/alum/README.md.
     head=dict(triplet_space='unit'),
     channels_last=True,
 )

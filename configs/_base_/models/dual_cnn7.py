@@ -1,4 +1,4 @@
-# JoCoR's CNN, twice, each from its own random weights.
+# Two networks with JoCoR's CNN; each starts from random weights of its own.
 model = dict(
     _scope_='mmfer',
     type='DualNetwork',

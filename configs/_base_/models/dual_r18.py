@@ -1,5 +1,5 @@
-# ReSup Sec. 4.2: two ResNet-18, one from faces and one from ImageNet, so that
-# they make different mistakes.
+# ReSup Sec. 4.2: two ResNet-18, one pretrained on faces and one on ImageNet, so
+# that they make different mistakes.
 model = dict(
     _scope_='mmfer',
     type='DualNetwork',

@@ -1,5 +1,5 @@
 # For 44 px grey faces: width 32, a 3x3 stem of stride 2, no max-pool. Both
-# networks are alike and start from their own random weights.
+# networks have the same architecture and start from random weights of their own.
 model = dict(
     _scope_='mmfer',
     type='DualNetwork',

@@ -1,4 +1,4 @@
-# GAAVE, evaluation on synthetic data.
+# Schedule of GAAVE's evaluation on synthetic noise.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-5),

@@ -1,4 +1,4 @@
-# Small batches: with few images, the number of steps is what counts.
+# Small batches: with few images, the number of steps decides the accuracy.
 optim_wrapper = dict(
     type='AutocastOptimWrapper', dtype='auto', optimizer=dict(type='Adam', lr=2e-3)
 )

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from typing import Callable
+from typing import Any, Callable, Dict
 
 import numpy as np
 import torch
@@ -51,6 +51,48 @@ def plain_steps(
     return survived
 
 
+def load_classifier(
+    cfg: Config, checkpoint: str, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Build a classifier of images in [0, 1] that attacks differentiate.
+
+    Args:
+        cfg (Config): Config of the classifier.
+        checkpoint (str): Its weights.
+        device (torch.device): Device to run on.
+
+    Returns:
+        Callable: Images (B, C, H, W) to logits (B, num_classes).
+    """
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+    model.to(device).eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return pixel_classifier(model)
+
+
+def speed_figures(
+    times: np.ndarray, survived: np.ndarray, steps: int
+) -> Dict[str, Any]:
+    """Compare the two loops.
+
+    Args:
+        times (np.ndarray): Seconds of the plain and the compact loop, (chunks, 2).
+        survived (np.ndarray): k of each image, int (N, ).
+        steps (int): Number of steps of the attack.
+    """
+    passes = np.minimum(survived, steps) + 1
+    bound = float((steps + 1) / passes.mean())
+    speedup = float(np.median(times[:, 0] / times[:, 1]))
+    return dict(
+        k=np.bincount(survived, minlength=steps + 2).tolist(),
+        speedup=round(speedup, 3),
+        bound=round(bound, 3),
+        share_of_bound=round(speedup / bound, 3),
+    )
+
+
 def measure(args: argparse.Namespace) -> dict:
     """Run both loops, and return what the tool prints."""
     if args.threads:
@@ -61,12 +103,7 @@ def measure(args: argparse.Namespace) -> dict:
     cfg = Config.fromfile(args.config)
     train_set = DATASETS.build(cfg.train_dataloader.dataset)
     pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
-    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
-    model.to(args.device).eval()
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    predict = pixel_classifier(model)
+    predict = load_classifier(cfg, args.checkpoint, args.device)
     attack = PGD(args.epsilon)
 
     ids = train_set.sample_ids[: args.samples]
@@ -102,7 +139,7 @@ def measure(args: argparse.Namespace) -> dict:
 
     rows = torch.arange(len(ids), device=args.device)
     chunks = rows.chunk(args.chunks)
-    # Warm-up of both.
+    # Both loops warm up.
     plain(chunks[0][: args.batch_size])
     compact(chunks[0][: args.batch_size])
     seconds, steps, differing = [], [], 0
@@ -117,9 +154,6 @@ def measure(args: argparse.Namespace) -> dict:
     _, whole = timed(compact, rows)
     survived = torch.cat(steps).numpy()
     times = np.array(seconds)
-    passes = np.minimum(survived, attack.steps) + 1
-    bound = float((attack.steps + 1) / passes.mean())
-    speedup = float(np.median(times[:, 0] / times[:, 1]))
     return dict(
         device=str(args.device),
         samples=len(ids),
@@ -127,11 +161,8 @@ def measure(args: argparse.Namespace) -> dict:
         epsilon=args.epsilon,
         steps=attack.steps,
         threads=torch.get_num_threads(),
-        k=np.bincount(survived, minlength=attack.steps + 2).tolist(),
         differing=differing,
-        speedup=round(speedup, 3),
-        bound=round(bound, 3),
-        share_of_bound=round(speedup / bound, 3),
+        **speed_figures(times, survived, attack.steps),
         images_per_second=dict(
             plain=round(len(ids) / times[:, 0].sum(), 1),
             compact=round(len(ids) / times[:, 1].sum(), 1),

@@ -2,6 +2,7 @@
 
 - `datasets`: the data sets.
 - `files`: reading of the published batch files and of numbered image files.
+- `human_labels`: label sets of CIFAR-10N and CIFAR-100N.
 - `long_tail`: which samples a long-tailed subset keeps.
 """
 

@@ -1,0 +1,343 @@
+"""Published face-recognition weights: read them safely, match them with a backbone."""
+
+import io
+import pickle
+import re
+import warnings
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
+import numpy as np
+import torch
+from mmpretrain.models.backbones.resnet import Bottleneck, ResNet
+from torch import Tensor
+
+from mmfer.registry import MODELS
+
+CONTAINERS = ('state_dict', 'model_state_dict', 'model')
+
+
+WRAPPERS = re.compile(r'(?:(?:module|backbone|model)\.)*')
+
+
+CLASSIFIERS = ('fc', 'classifier', 'head', 'linear')
+
+
+# Old versions of torch have no such buffer, and no result depends on it.
+OPTIONAL = 'num_batches_tracked'
+
+
+Shapes = Mapping[str, Tuple[int, ...]]
+
+
+@dataclass
+class Report:
+    """Result of matching a state dict with a backbone.
+
+    Attributes:
+        prefix (str): Wrapper that was removed from the names.
+        total (int): Number of entries the backbone has.
+        state_dict (dict[str, Tensor]): Matched entries by backbone key.
+        missing (list[str]): Backbone keys that the source lacks.
+        optional (list[str]): Backbone keys that the source lacks and that training
+            does not need.
+        mismatched (list[str]): Keys whose shapes differ, with the shapes.
+        foreign (list[str]): Source keys inside the trunk that the backbone
+            does not have, as when the source is deeper.
+        classifier (list[str]): Source keys of a classifier, left out.
+        unexpected (list[str]): All other source keys, left out.
+    """
+
+    prefix: str
+    total: int
+    state_dict: Dict[str, Tensor] = field(default_factory=dict)
+    missing: List[str] = field(default_factory=list)
+    optional: List[str] = field(default_factory=list)
+    mismatched: List[str] = field(default_factory=list)
+    foreign: List[str] = field(default_factory=list)
+    classifier: List[str] = field(default_factory=list)
+    unexpected: List[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """bool: Whether all keys of the backbone match, and no others are there."""
+        return not (self.missing or self.mismatched or self.foreign)
+
+    def __str__(self) -> str:
+        lines = [f'matched:        {len(self.state_dict)} of {self.total}']
+        if self.prefix:
+            lines[0] += f', without {self.prefix!r}'
+        for title, names in (
+            ('missing', self.missing),
+            ('wrong shape', self.mismatched),
+            ('not in trunk', self.foreign),
+            ('classifier', self.classifier),
+            ('unexpected', self.unexpected),
+        ):
+            lines.append(f'{title + ":":<15} {len(names)}{shorten(names)}')
+        if self.optional:
+            lines.append(
+                f'{len(self.optional)} counters {OPTIONAL} are '
+                'absent, which does no harm.'
+            )
+        return '\n'.join(lines)
+
+
+def shorten(names: List[str], limit: int = 6) -> str:
+    """Format names as ``' (a, b, ... and 7 more)'``; empty without names."""
+    if not names:
+        return ''
+    text = ', '.join(names[:limit])
+    if len(names) > limit:
+        text += f', ... and {len(names) - limit} more'
+    return f' ({text})'
+
+
+def convert(
+    state_dict: Mapping[str, Tensor], reference: Shapes, prefix: Optional[str] = None
+) -> Report:
+    """Match a torchvision-keyed state dict with a backbone.
+
+    The ResNets of torchvision and mmpretrain with depths 18 to 152 have the same
+    keys and shapes, except for the classifier. So only the wrapper is removed from
+    the names. Blocks of other designs have no counterpart.
+
+    Args:
+        state_dict (Mapping[str, Tensor]): Published weights.
+        reference (Mapping[str, tuple]): Shapes of the backbone by key.
+        prefix (str, optional): Wrapper before the trunk's names, with its
+            dot. By default it is found.
+
+    Returns:
+        Report: See :attr:`Report.ok`.
+
+    Raises:
+        ValueError: Several wrappers hold a trunk.
+    """
+    if prefix is None:
+        prefix = find_prefix(state_dict, reference)
+    report = Report(prefix, len(reference))
+    trunk = {key.partition('.')[0] for key in reference}
+    for name, value in state_dict.items():
+        key = name[len(prefix) :] if name.startswith(prefix) else None
+        bare = name[len(wrapper_of(name)) :]
+        if key is not None and key in reference:
+            if tuple(value.shape) == tuple(reference[key]):
+                report.state_dict[key] = value
+            else:
+                report.mismatched.append(
+                    f'{key}: {tuple(value.shape)} instead of {tuple(reference[key])}'
+                )
+        elif key is not None and key.partition('.')[0] in trunk:
+            report.foreign.append(name)
+        elif bare.partition('.')[0] in CLASSIFIERS:
+            report.classifier.append(name)
+        else:
+            report.unexpected.append(name)
+    for key in reference:
+        if prefix + key not in state_dict:
+            (report.optional if key.endswith(OPTIONAL) else report.missing).append(key)
+    return report
+
+
+def wrapper_of(name: str) -> str:
+    """Return the wrappers that a name begins with, as ``'module.backbone.'``."""
+    match = WRAPPERS.match(name)
+    return match.group() if match else ''
+
+
+def find_prefix(names: Iterable[str], reference: Shapes) -> str:
+    """Find the wrapper before the names of the backbone, as ``'module.'``."""
+    found: Counter = Counter()
+    for name in names:
+        prefix = wrapper_of(name)
+        if name[len(prefix) :] in reference:
+            found[prefix] += 1
+    if len(found) > 1:
+        counts = ', '.join(f'{p!r} ({n} keys)' for p, n in found.items())
+        raise ValueError(
+            f'the file holds more than one trunk, under {counts}. Choose '
+            'one with --prefix.'
+        )
+    return next(iter(found), '')
+
+
+def guess_depth(names: Iterable[str]) -> Optional[int]:
+    """Return the depth of the ResNet with blocks of these names, if there is one."""
+    names = list(names)
+    found = [re.search(r'layer(\d)\.(\d+)\.', name) for name in names]
+    blocks = {match.groups() for match in found if match}
+    counts = Counter(layer for layer, _ in blocks)
+    stages = tuple(counts[str(i)] for i in range(1, 5))
+    bottleneck = any('.conv3.' in name for name in names)
+    for depth, (block, stage_blocks) in ResNet.arch_settings.items():
+        # 34 and 50 differ in the kind of block alone.
+        if stages == stage_blocks and bottleneck == (block is Bottleneck):
+            return depth
+    return None
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Unpickler for dicts of numpy arrays that runs no other code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        # numpy 2 moved numpy.core to numpy._core.
+        module = module.replace('numpy._core', 'numpy.core')
+        try:
+            return ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f'it asks for {module}.{name}, and weights consist of numpy '
+                'arrays alone'
+            ) from None
+
+
+def latin1_bytes(text: str, encoding: str = 'latin1') -> bytes:
+    """Decode the bytes of old pickles, as ``_codecs.encode`` does."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'it asks for the codec {encoding!r}')
+    return text.encode(encoding)
+
+
+# Taken from numpy objects, because the functions moved between releases.
+ALLOWED = {
+    ('collections', 'OrderedDict'): OrderedDict,
+    ('numpy', 'ndarray'): np.ndarray,
+    ('numpy', 'dtype'): np.dtype,
+    ('numpy.core.multiarray', '_reconstruct'): np.zeros(1).__reduce__()[0],
+    ('numpy.core.multiarray', 'scalar'): np.float32(1).__reduce__()[0],
+    ('numpy.core.numeric', '_frombuffer'): np.zeros(1).__reduce_ex__(5)[0],
+    ('_codecs', 'encode'): latin1_bytes,
+}
+
+
+def is_torch_file(data: bytes) -> bool:
+    """Whether torch wrote this: a zip archive, or its older pickle."""
+    return (
+        data.startswith(b'PK\x03\x04')
+        or b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19' in data[:32]
+    )
+
+
+def load_torch(data: bytes, trust: bool) -> Any:
+    """Load a torch file; arbitrary objects only with ``trust``."""
+    try:
+        return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not trust:
+            raise ValueError(
+                'it holds Python objects and cannot be loaded safely. If '
+                'you trust whoever made it, pass --trust-checkpoint. '
+                f'{str(error).splitlines()[0]}'
+            ) from None
+    except (RuntimeError, EOFError) as error:
+        raise ValueError(
+            'torch cannot read it, so the download may be incomplete: get '
+            f'it again. {str(error).splitlines()[0]}'
+        ) from None
+    warnings.warn(
+        'loading a checkpoint that can run code, as --trust-checkpoint asks',
+        stacklevel=2,
+    )
+    return torch.load(io.BytesIO(data), map_location='cpu', weights_only=False)
+
+
+def load_arrays(data: bytes) -> Any:
+    """Load a pickle of numpy arrays, written by Python 2 or 3."""
+    try:
+        return ArrayUnpickler(io.BytesIO(data), encoding='latin1').load()
+    # Unpickling bytes that are no pickle can raise nearly anything.
+    except Exception as error:
+        raise ValueError(
+            'it is neither a torch checkpoint nor a pickle of numpy arrays '
+            f'({error}). Check that the download is complete and is not a '
+            'web page, and convert other formats to a torch state dict '
+            'first.'
+        ) from None
+
+
+def extract_state_dict(content: Any) -> Dict[str, Tensor]:
+    """Return the tensors of a checkpoint by name."""
+    if isinstance(content, Mapping):
+        for name in CONTAINERS:
+            if isinstance(content.get(name), (Mapping, torch.nn.Module)):
+                content = content[name]
+                break
+    if isinstance(content, torch.nn.Module):
+        content = content.state_dict()
+    tensors = {}
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            if isinstance(value, np.generic):
+                value = np.asarray(value)
+            if isinstance(value, np.ndarray) and value.dtype.kind in 'biuf':
+                # A copy in the byte order of this machine.
+                value = torch.from_numpy(value.astype(value.dtype.newbyteorder('=')))
+            if isinstance(value, Tensor):
+                tensors[str(name)] = value.detach()
+    if not tensors:
+        raise ValueError(
+            f'it holds a {type(content).__name__} without tensors, where a '
+            'state dict is expected. Save the state_dict() of the network '
+            'in a file of its own.'
+        )
+    return tensors
+
+
+def reference_shapes(backbone_type: str, depth: int) -> Shapes:
+    """Return the shapes of the parameters and buffers of a backbone, by key."""
+    if MODELS.get(backbone_type) is None:
+        raise ValueError(
+            f'--backbone-type: there is no backbone {backbone_type!r} in '
+            "mmfer or mmpretrain; 'ResNet' fits torchvision's names."
+        )
+    try:
+        backbone = MODELS.build(dict(type=backbone_type, depth=depth))
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'--depth: {backbone_type} of depth {depth} cannot be built ({error}).'
+        ) from None
+    return {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
+
+
+def packed(report: Report, **meta: Any) -> bytes:
+    """Return the file of a matched backbone, as ``init_cfg`` loads it.
+
+    Args:
+        report (Report): Matched weights.
+        **meta: Where they come from, plain types.
+    """
+    state_dict = {
+        # torch would save a view together with the whole tensor behind it.
+        f'backbone.{key}': value.clone(memory_format=torch.contiguous_format)
+        for key, value in report.state_dict.items()
+    }
+    meta['matched'] = len(state_dict)
+    buffer = io.BytesIO()
+    torch.save(dict(state_dict=state_dict, meta=meta), buffer)
+    return buffer.getvalue()
+
+
+def refusal(report: Report, names: Iterable[str], depth: int) -> str:
+    """Explain why nothing is written, and what to do."""
+    guess = guess_depth(names)
+    if guess not in (None, depth):
+        advice = f'Its blocks are those of a ResNet-{guess}: --depth {guess}.'
+    elif not report.state_dict:
+        advice = (
+            "No name matches torchvision's. If only a wrapper stands "
+            'before the names, give it with --prefix.'
+        )
+    else:
+        advice = (
+            "Only whole ResNets of torchvision's design can be "
+            'imported: compare the names above with --backbone-type '
+            'and --depth.'
+        )
+    return (
+        'its trunk does not match: '
+        f'{len(report.missing)} entries are missing, '
+        f'{len(report.mismatched)} have another shape, '
+        f'{len(report.foreign)} have no place. {advice}'
+    )
