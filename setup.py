@@ -10,10 +10,10 @@ ROOT = Path(__file__).resolve().parent
 
 
 class BuildWithConfigs(build_py):
-    """Puts configs and the model index where OpenMMLab's tools look.
+    """Build command that puts configs and the model index into the package.
 
-    In a checkout they lie beside the package, and an editable install finds
-    them there.
+    OpenMMLab's tools look for them in ``mmfer/.mim``. In a checkout they lie
+    beside the package, where an editable install finds them.
     """
 
     def run(self):

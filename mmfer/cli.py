@@ -1,4 +1,4 @@
-"""What the command-line tools share."""
+"""Parts that the command-line tools share."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import os.path as osp
 import pickle
 import warnings
 from contextlib import contextmanager
-from typing import Optional
+from typing import Any, Callable, Iterator, Optional, Tuple, Type
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
@@ -21,12 +21,13 @@ from .compat import (
     use_cpu_processes,
 )
 from .engine import PreflightHook
+from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags that training and testing share, named as in mmpretrain."""
+    """Add the flags of training and testing, named as in mmpretrain."""
     parser.add_argument('--work-dir', help='folder for logs and results')
     parser.add_argument('--amp', action='store_true', help='use mixed precision')
     parser.add_argument(
@@ -38,7 +39,7 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         '--trust-checkpoint',
         action='store_true',
         help='load a checkpoint of another program that torch refuses to '
-        'load safely; loading it can run code that it contains',
+        'load safely; this can run code that the file contains',
     )
     parser.add_argument(
         '--cfg-options',
@@ -57,6 +58,21 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
+def add_variant_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--noise`` and ``--clean``, see :mod:`mmfer.engine.variants`."""
+    parser.add_argument(
+        '--noise',
+        metavar='TYPE:RATE[:seedN]',
+        help='make training labels wrong, as symmetric:0.3 or pair:0.1:seed1; types '
+        f'are {", ".join(NOISE_TYPES)}; replaces the noise of the config',
+    )
+    parser.add_argument(
+        '--clean',
+        choices=list(CLEANING_HOOKS),
+        help='clean the labels before the training',
+    )
+
+
 def load_config(path: str, args: argparse.Namespace) -> Config:
     """Read a config and set the work dir and the launcher.
 
@@ -64,13 +80,13 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
     or ``work_dirs/<name of the config>``.
     """
     if not osp.isfile(path):
-        raise SystemExit(
-            f'{path}: there is no such config. The configs lie in '
-            'configs/<method>/; their names are '
-            '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
-        )
+        raise SystemExit(_no_config(path))
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(path)
+    try:
+        cfg = derive(cfg, getattr(args, 'noise', None), getattr(args, 'clean', None))
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     cfg.launcher = args.launcher
     if args.launcher != 'none' and get_device() == 'cpu':
         if args.launcher != 'pytorch':
@@ -94,12 +110,31 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
+        # The file name of the config, which --noise and --clean extend.
+        name = osp.basename(cfg.filename or path)
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(name)[0])
     return cfg
 
 
+def _no_config(path: str) -> str:
+    """Message for a config file that does not exist."""
+    line = replacement(path)
+    if line is not None:
+        name = osp.splitext(osp.basename(path))[0]
+        return (
+            f'{path}: this config is now a command line:\n    {line}\n'
+            'The training leaves the whole config in its work dir, as '
+            f'work_dirs/{name}/{name}.py, for the other tools.'
+        )
+    return (
+        f'{path}: there is no such config. The configs lie in '
+        'configs/<method>/; their names are '
+        '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
+    )
+
+
 def load_training_config(path: str, args: argparse.Namespace) -> Config:
-    """:func:`load_config` for tools that train, with ``--amp``."""
+    """Read the config of a training; apply ``--amp``. See :func:`load_config`."""
     cfg = load_config(path, args)
     if args.amp:
         cfg.optim_wrapper.pop('loss_scale', None)
@@ -112,8 +147,8 @@ def finish_config(
 ) -> Config:
     """Add mmpretrain's data-loader defaults, then the ``--cfg-options``.
 
-    What torch refuses (persistent workers without workers) or warns about
-    (pinned memory without a device) is switched off last.
+    Finally, settings are switched off that torch refuses (persistent workers
+    without workers) or warns about (pinned memory without a device).
     """
     for name in DATALOADERS:
         if cfg.get(name) is not None:
@@ -139,7 +174,7 @@ def finish_config(
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that the config asks for."""
+    """Build the runner of a config, with checks before a run."""
     if get_device() == 'cpu':
         keep_freed_memory()
     if 'runner_type' in cfg:
@@ -148,20 +183,20 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def with_preflight(runner: Runner) -> Runner:
-    """Add the checks before a run to a runner whose config has none."""
+    """Add :class:`PreflightHook` to a runner without it."""
     if preflight_of(runner) is None:
         runner.register_hook(PreflightHook())
     return runner
 
 
 def preflight_of(runner: Runner) -> Optional[PreflightHook]:
-    """Return the runner's :class:`PreflightHook`, if it has one."""
+    """Return the runner's :class:`PreflightHook`, None if it has none."""
     return next((h for h in runner.hooks if isinstance(h, PreflightHook)), None)
 
 
 @contextmanager
-def process_group(cfg: Config):
-    """Have a process group on CPUs too, where mmengine cannot start one."""
+def process_group(cfg: Config) -> Iterator[None]:
+    """Join a process group on CPUs, where mmengine cannot start one."""
     if cfg.launcher == 'none' or get_device() != 'cpu':
         yield
         return
@@ -170,8 +205,16 @@ def process_group(cfg: Config):
 
 
 @contextmanager
-def checkpoint_loading(path: Optional[str], trust: bool):
-    """Load checkpoints safely, or say how to load them all the same."""
+def checkpoint_loading(path: Optional[str], trust: bool) -> Iterator[None]:
+    """Load checkpoints safely inside the block, unless they are trusted.
+
+    Args:
+        path (str, optional): Checkpoint, for the message.
+        trust (bool): Load it even if torch refuses to load it safely.
+
+    Raises:
+        SystemExit: The checkpoint cannot be loaded safely.
+    """
     if trust:
         warnings.warn(
             'loading without safety checks (--trust-checkpoint): a '
@@ -191,21 +234,25 @@ def checkpoint_loading(path: Optional[str], trust: bool):
         ) from None
 
 
-def save_figure(figure, path: str) -> None:
-    """Write a figure of matplotlib, and say where it is."""
+def save_figure(figure: Any, path: str) -> None:
+    """Write a figure of matplotlib, and print its path."""
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     figure.savefig(path, dpi=130)
     print(f'{path} is written.')
 
 
-def run_tool(main, errors=(OSError, ImportError, ValueError)) -> None:
-    """Call ``main``; of what users can put right show the message alone.
+def run_tool(
+    main: Callable[[], None],
+    errors: Tuple[Type[Exception], ...] = (OSError, ImportError, ValueError),
+) -> None:
+    """Call ``main``, and show errors that users can correct as a message.
 
     Args:
-        main (Callable): Without arguments.
-        errors (tuple[type]): Those without a traceback. Tools that train
-            name :class:`PreflightError` alone, as a traceback tells where a
-            training failed.
+        main (Callable): Function without arguments.
+        errors (tuple[type]): Types of errors to show without a traceback.
+            Defaults to OSError, ImportError and ValueError. Tools that train
+            name only :class:`PreflightError`, because for other errors the
+            traceback tells where the training failed.
     """
     try:
         main()

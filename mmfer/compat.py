@@ -1,8 +1,9 @@
-"""Work-arounds for dependencies: each says what makes it go away.
+"""Work-arounds for dependencies.
 
-Everything here exists because a released dependency behaves in a way mmfer
-cannot live with. ``tests/test_compat.py`` fails for each one when it is no
-longer needed.
+Everything here exists because a released dependency behaves in a way that mmfer
+cannot accept. The comment above each work-around says when it can be removed.
+``tests/test_compat.py`` has a test for each that fails when it is no longer
+needed, where that can be tested.
 """
 
 import ctypes
@@ -12,37 +13,44 @@ import warnings
 from contextlib import contextmanager
 from functools import partial
 from inspect import isroutine
-from typing import Any
+from pathlib import Path
+from typing import Any, Iterator, Union
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import ManagerMixin, digit_version
 
 from mmfer.utils.files import write_atomic
 
-# Lower bounds only: an upper bound asserted at import breaks users the day a
-# dependency releases, whether or not anything changed for them.
+# There are no upper bounds: they would break mmfer on the day a dependency is
+# released, whether or not anything relevant has changed.
 MINIMUM_VERSIONS = dict(mmengine='0.10.4', mmpretrain='1.2.0', mmcv='2.0.0')
 
-# Of glibc's malloc.h.
+# Constants of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
+# ---------------------------------------------------------------------------
+# mmcv and mmcv-lite have the same import name and overwrite each other's files,
+# so the wheel can require neither of them. Can be removed when one package
+# serves both purposes.
+# ---------------------------------------------------------------------------
 def check_dependencies() -> None:
-    """Fail at import, in one sentence, when an OpenMMLab package is missing.
+    """Raise a clear error if an OpenMMLab package is missing or too old.
 
-    ``mmcv`` and ``mmcv-lite`` share the import name and overwrite each
-    other's files, so neither can be a hard requirement of the wheel.
+    Raises:
+        ImportError: With what to install.
     """
     if importlib.util.find_spec('mmcv') is None:
         raise ImportError(
             'mmfer needs mmcv: install either with `pip install '
-            '"mmfer[lite]"` (mmcv-lite, enough for everything here) or keep '
+            '"mmfer[lite]"` (mmcv-lite, which is enough for mmfer) or keep '
             'the full mmcv that another OpenMMLab project of yours needs.'
         )
-    # mmcv-lite warns of a detector's layer that nothing here has use for.
+    # mmcv-lite warns about a layer of detectors, which mmfer does not use.
     warnings.filterwarnings(
         'ignore', 'Fail to import ``MultiScaleDeformableAttention``'
     )
@@ -56,18 +64,18 @@ def check_dependencies() -> None:
 
 
 # ---------------------------------------------------------------------------
-# torch >= 2.6 loads with weights_only=True, mmengine 0.10 pickles its message
-# hub into every checkpoint. Goes away when mmengine stores plain types.
+# torch >= 2.6 loads with weights_only=True, and mmengine 0.10 pickles its message
+# hub into every checkpoint. Can be removed when mmengine stores plain types.
 # ---------------------------------------------------------------------------
 def to_plain(value: Any) -> Any:
     """Turn ``value`` into types that a ``weights_only`` load accepts.
 
-    :class:`HistoryBuffer` becomes a tagged dict of two tensors; numpy arrays
-    become tensors, numpy scalars Python numbers; unknown objects their
-    ``repr``, because a checkpoint that cannot be loaded safely is worse than
-    one that lost a curiosity of the message hub. Functions in dicts are left
-    out: OneCycleLR has one in its state, which is not state, and which an
-    object that loads the rest has from its config.
+    - A :class:`HistoryBuffer` becomes a tagged dict of two tensors.
+    - Numpy arrays become tensors, numpy scalars Python numbers.
+    - Functions in dicts are dropped. OneCycleLR has one in its state, but
+      gets it from its config anyway.
+    - Unknown objects become their ``repr``. A checkpoint that cannot be
+      loaded safely is worse than one that lacks an entry of the message hub.
     """
     if isinstance(value, HistoryBuffer):
         log, count = value.data
@@ -93,7 +101,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """Inverse of :func:`to_plain` for what mmengine needs back as objects."""
+    """Restore the objects that mmengine needs; inverse of :func:`to_plain`."""
     if isinstance(value, dict):
         if value.get('history_buffer') is True:
             return HistoryBuffer(
@@ -106,11 +114,11 @@ def from_plain(value: Any) -> Any:
 
 
 @contextmanager
-def unsafe_loading():
+def unsafe_loading() -> Iterator[None]:
     """Let ``torch.load`` unpickle arbitrary objects inside the block.
 
-    For checkpoints written by other programs that you trust: loading them
-    can run code.
+    This is for checkpoints of other programs. Loading can run code, so use
+    it only if you trust whoever made the file.
     """
     load = torch.load
     torch.load = partial(load, weights_only=False)
@@ -122,46 +130,31 @@ def unsafe_loading():
 
 # ---------------------------------------------------------------------------
 # mmengine 0.10 writes checkpoints in place: a kill during the write leaves
-# a broken file where the good one was. Goes away when LocalBackend.put is
+# a broken file where the good one was. Can be removed when LocalBackend.put is
 # atomic.
 # ---------------------------------------------------------------------------
 class AtomicLocalBackend(LocalBackend):
-    """Local files whose :meth:`put` replaces the target in one step.
+    """Backend for local files whose :meth:`put` replaces a file in one step.
 
-    Named ``atomic_local`` in ``backend_args`` of a ``CheckpointHook``.
+    Its name in ``backend_args`` of a ``CheckpointHook`` is ``atomic_local``.
     """
 
-    def put(self, obj: bytes, filepath) -> None:
+    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+        """Write ``obj`` to ``filepath``."""
         write_atomic(str(filepath), obj)
 
 
 register_backend('atomic_local', AtomicLocalBackend, force=True)
 
 
-def bf16_is_fast(device: str) -> bool:
-    """Whether ``device`` computes in bfloat16 natively.
-
-    torch emulates bfloat16 on older CPUs, several times slower than float32,
-    and offers no public query for the instruction sets that do it.
-    """
-    if device == 'cpu':
-        return bool(
-            getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
-            or getattr(torch.cpu, '_is_amx_tile_supported', bool)()
-        )
-    if device == 'cuda':
-        return torch.cuda.is_bf16_supported()
-    return False
-
-
 # ---------------------------------------------------------------------------
-# mmengine 0.10 takes the latest logger, message hub and default scope for the
-# current ones, also when the runner that made them has long finished. Goes
-# away when a runner takes its own along.
+# mmengine 0.10 takes the latest logger, message hub and default scope as the
+# current ones, even after the runner that created them has finished. Can be
+# removed when a runner uses its own.
 # ---------------------------------------------------------------------------
 @contextmanager
-def inner_instances():
-    """Have a runner inside of another one, which is the current one after."""
+def inner_instances() -> Iterator[None]:
+    """Run a nested Runner and restore the outer one's global instances."""
 
     def managers(cls):
         for child in cls.__subclasses__():
@@ -180,21 +173,21 @@ def inner_instances():
 
 
 # ---------------------------------------------------------------------------
-# torch has no memory pool on CPUs: glibc maps each large activation anew and
-# gives it back after use, so that every step touches fresh pages. A ResNet-18
-# at 224 px trains 3 % faster without, two of them 14 %. Goes away when torch
-# caches what it frees.
+# torch has no memory pool on CPUs. glibc maps memory for each large activation
+# and returns it to the system after use, so that every step touches new pages.
+# With kept memory a ResNet-18 at 224 px trains 3 % faster, two of them 14 %. Can
+# be removed when torch keeps memory that it frees.
 # ---------------------------------------------------------------------------
 def keep_freed_memory() -> bool:
-    """Let this process keep large blocks that it frees, where glibc is used.
+    """Let glibc keep the large memory blocks that this process frees.
 
     Returns:
-        bool: Whether it will.
+        bool: True if it will; False with another C library.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
-        # Another libc: macOS, Windows, musl.
+        # The C library is another one, as on macOS, Windows or with musl.
         return False
     largest = 2**31 - 1
     return all(
@@ -203,17 +196,17 @@ def keep_freed_memory() -> bool:
 
 
 # ---------------------------------------------------------------------------
-# mmengine 0.10 chooses a CUDA device when it starts a process group, and
-# wraps models for the device LOCAL_RANK. Goes away when its launcher knows
+# mmengine 0.10 chooses a CUDA device when it starts a process group, and wraps
+# models for the device LOCAL_RANK. Can be removed when its launcher supports
 # CPUs.
 # ---------------------------------------------------------------------------
-def use_cpu_processes(cfg) -> None:
-    """Change a config for several CPU processes; all else stays the same."""
+def use_cpu_processes(cfg: Config) -> None:
+    """Change those settings of a config that several CPU processes need."""
     cfg.env_cfg.dist_cfg.backend = 'gloo'
     cfg.model_wrapper_cfg = dict(
         dict(
             type='MMDistributedDataParallel',
-            # mmengine's own choices where there is no model_wrapper_cfg.
+            # mmengine's defaults if there is no model_wrapper_cfg.
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         ),
@@ -222,12 +215,13 @@ def use_cpu_processes(cfg) -> None:
 
 
 @contextmanager
-def cpu_process_group():
-    """Join the process group that ``torchrun`` describes, over gloo.
+def cpu_process_group() -> Iterator[None]:
+    """Join the process group that ``torchrun`` describes, with gloo.
 
-    A runner that finds one does not start its own. The group's threads must
-    end before the interpreter does, or it is aborted: all processes leave
-    together, and wrapped models, which hold on to the group, go first.
+    A runner that finds a process group does not start its own. The threads
+    of the group must end before the interpreter does, or it is aborted. So
+    all processes leave together, and wrapped models, which refer to the
+    group, are freed first.
     """
     torch.distributed.init_process_group('gloo')
     try:

@@ -1,12 +1,12 @@
 """Registries of mmfer: children of mmpretrain's, scope ``mmfer``.
 
-Being a child means that every name of mmpretrain and mmengine resolves here
-without a prefix, at any depth of a config, once ``default_scope='mmfer'``.
-``locations`` lists mmpretrain's packages beside ours because a child that
-builds first would otherwise look into a parent that nobody has filled yet.
+In a child registry every name of mmpretrain and mmengine resolves without a
+prefix, at any depth of a config with ``default_scope='mmfer'``. ``locations``
+lists mmpretrain's packages beside ours. Without them, a child that builds first
+would search a parent whose modules have not been imported yet.
 """
 
-from typing import Dict, Optional
+from typing import Any, Dict, Optional
 
 from mmengine.registry import DefaultScope, Registry
 from mmpretrain import registry as parents
@@ -17,15 +17,15 @@ RENAMED: Dict[str, str] = {'PeakHook': 'BestEpochHook'}
 
 
 class ChildRegistry(Registry):
-    """Registry whose builds see mmfer's names in mmpretrain's scope, too.
+    """Registry that finds mmfer's names in mmpretrain's scope as well.
 
-    A config with ``default_scope='mmpretrain'`` and
-    ``model=dict(type='mmfer.FERClassifier', ...)`` builds the classifier,
-    which builds its parts here; without a scope of their own mmengine would
-    look for these parts in mmpretrain alone.
+    A config may have ``default_scope='mmpretrain'`` and
+    ``model=dict(type='mmfer.FERClassifier', ...)``. The parts of this
+    classifier have no prefix, so mmengine would search mmpretrain alone. Here
+    they are built in the scope of mmfer.
     """
 
-    # Scopes that know less than ours.
+    # Scopes whose names mmfer's scope contains.
     ANCESTORS = ('mmpretrain', 'mmengine')
 
     def get(self, key: str) -> Optional[type]:
@@ -34,16 +34,19 @@ class ChildRegistry(Registry):
         Raises:
             KeyError: ``key`` is an old name, see :data:`RENAMED`.
         """
-        new = RENAMED.get(key.rpartition('.')[2]) if isinstance(key, str) else None
-        # A class of the user may have the name that ours had.
-        if new and key.rpartition('.')[2] not in self._module_dict:
-            raise KeyError(
-                f'{key} is now called {new}. Change the name in the config that has it.'
-            )
+        if isinstance(key, str):
+            scope, name = self.split_scope_key(key)
+            # A class of the user may have an old name of ours.
+            ours = scope in (None, self.scope) and name not in self._module_dict
+            if ours and name in RENAMED:
+                raise KeyError(
+                    f'{key} is now called {RENAMED[name]}. Change the name in the '
+                    'config that has it.'
+                )
         return super().get(key)
 
-    def build(self, cfg, *args, **kwargs):
-        """See mmengine's ``Registry.build``."""
+    def build(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        """Build an object from its config; see mmengine's ``Registry.build``."""
         current = DefaultScope.get_current_instance()
         if current is None or current.scope_name not in self.ANCESTORS:
             return super().build(cfg, *args, **kwargs)
@@ -56,8 +59,8 @@ def _child(parent: Registry, package: str, *more: str) -> Registry:
     return ChildRegistry(parent.name, parent=parent, scope='mmfer', locations=locations)
 
 
-# Every node, used or not: a node without a child in the scope falls back to
-# mmengine's, which does not know mmpretrain's names.
+# There is a child for every node, used or not. Without a child in the scope,
+# mmengine falls back to its own node, which does not know mmpretrain's names.
 RUNNERS = _child(parents.RUNNERS, 'engine')
 RUNNER_CONSTRUCTORS = _child(parents.RUNNER_CONSTRUCTORS, 'engine')
 LOOPS = _child(parents.LOOPS, 'engine')
@@ -70,16 +73,16 @@ PARAM_SCHEDULERS = _child(parents.PARAM_SCHEDULERS, 'engine')
 DATASETS = _child(parents.DATASETS, 'datasets')
 DATA_SAMPLERS = _child(parents.DATA_SAMPLERS, 'datasets')
 TRANSFORMS = _child(parents.TRANSFORMS, 'datasets')
-# Label noise generators live here: they are nobody's model and nobody's hook.
+# Label noise generators and cleanings are registered here.
 TASK_UTILS = _child(parents.TASK_UTILS, 'models', 'mmfer.datasets')
 MODELS = _child(parents.MODELS, 'models', 'mmfer.methods')
 MODEL_WRAPPERS = _child(parents.MODEL_WRAPPERS, 'models')
-# Initialisers too, or building any layer warns that the scope has none.
+# Without this child, building a layer warns that the scope has no initialisers.
 WEIGHT_INITIALIZERS = _child(parents.WEIGHT_INITIALIZERS, 'models')
 BATCH_AUGMENTS = _child(parents.BATCH_AUGMENTS, 'models')
 METRICS = _child(parents.METRICS, 'evaluation')
 EVALUATORS = _child(parents.EVALUATORS, 'evaluation')
-# Figures come with mmpretrain's visualizer.
+# Figures are drawn by mmpretrain's visualizer.
 VISUALIZERS = ChildRegistry(
     'visualizer',
     parent=parents.VISUALIZERS,

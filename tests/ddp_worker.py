@@ -1,4 +1,4 @@
-"""What several processes do in tests; a spawned one must be able to import it."""
+"""Functions that several processes run in tests; they import this file."""
 
 import json
 import subprocess
@@ -9,10 +9,10 @@ from unittest import mock
 import numpy as np
 import torch
 from helpers import environment, load_tool
-from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size
 
 from mmfer.compat import cpu_process_group
-from mmfer.engine.hooks.noise_model import merge_by_sample
+from mmfer.engine.scoring import merge_by_id
 from mmfer.models import LabelNoiseModel
 
 
@@ -24,7 +24,7 @@ def scores(count=1001):
 
 
 def fit(ids, values, path):
-    ids, values = merge_by_sample(all_gather_object((ids, values)))
+    ids, values = merge_by_id(ids, values, axis=1)
     models = [LabelNoiseModel() for _ in range(2)]
     for model, row in zip(models, values, strict=True):
         model.fit(torch.from_numpy(row))
@@ -35,7 +35,7 @@ def fit_a_part(folder: str) -> None:
     """Fit to this process's share of the samples, as the sampler cuts it."""
     rank, world_size = get_rank(), get_world_size()
     order = np.random.default_rng(0).permutation(1001)
-    # The sampler repeats the first ones until it comes out even.
+    # Like the sampler, repeat the first ones until the parts are equal.
     ids = np.concatenate([order, order[:1]])[rank::world_size]
     fit(ids, scores()[:, ids], f'{folder}/fit_{rank}.pth')
 

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mmengine
 import pytest
 import torch
-from helpers import DETERMINISTIC, ROOT
+from helpers import DETERMINISTIC, ROOT, load_tool
 from mmengine.config import Config
 from mmpretrain import get_model
 
@@ -94,7 +95,7 @@ def test_test_agrees_with_training(trained, tmp_path):
 
 
 def test_tta_averages_an_image_and_its_mirror(trained, tmp_path):
-    """Against the model itself, run on both by hand."""
+    """Compare with the model, run on both images directly."""
     work_dir, _ = trained
     run(
         'tools/test.py',
@@ -158,6 +159,91 @@ def test_unknown_config():
     assert 'Traceback' not in result.stderr
 
 
+@pytest.fixture
+def tool():
+    return load_tool('train.py')
+
+
+def merged(tool, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', ['train.py', *arguments])
+    monkeypatch.chdir(ROOT)
+    return tool.merge_args(tool.parse_args())
+
+
+def test_noise_and_cleaning_are_in_the_name_of_the_run(tool, monkeypatch):
+    cfg = merged(
+        tool,
+        monkeypatch,
+        'configs/ce/ce_r18_rafdb.py',
+        '--noise',
+        'symmetric:0.2:seed1',
+        '--clean',
+        'gaave',
+        # Applied last.
+        '--cfg-options',
+        'custom_hooks.0.tau=0',
+        'train_dataloader.dataset.label_noise.seed=2',
+    )
+    assert cfg.work_dir == 'work_dirs/gaave_ce_r18_rafdb_noise20seed1'
+    # SummaryHook and the copy of the config take the name from here.
+    assert Path(cfg.filename).name == 'gaave_ce_r18_rafdb_noise20seed1.py'
+    assert cfg.custom_hooks == [dict(type='GAAVEHook', tau=0)]
+    assert cfg.train_dataloader.dataset.label_noise == dict(
+        type='SymmetricNoise', rate=0.2, seed=2
+    )
+    own = merged(
+        tool,
+        monkeypatch,
+        'configs/ce/ce_r18_rafdb.py',
+        '--noise',
+        'pair:0.2',
+        '--work-dir',
+        'mine',
+    )
+    assert own.work_dir == 'mine'
+
+
+@pytest.mark.parametrize(
+    'config, flags, text',
+    [
+        ('ce/ce_r18_rafdb', ['--noise', 'symmetric:20'], 'symmetric:20: the rate 20'),
+        ('ce/ce_vgg16_cifar10_multinoise', ['--noise', 'pair:.1'], 'annotators'),
+        (
+            'gaave/gaave_ce_r18_rafdb_pair30',
+            [],
+            'python tools/train.py configs/ce/ce_r18_rafdb.py --noise pair:0.3 '
+            '--clean gaave\n',
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said(tool, monkeypatch, config, flags, text):
+    with pytest.raises(SystemExit) as error:
+        merged(tool, monkeypatch, f'configs/{config}.py', *flags)
+    assert text in str(error.value)
+
+
+def test_run_with_planted_noise(tmp_path):
+    """The name of the run is in its summary and in the log."""
+    result = run(
+        'tools/train.py',
+        'configs/ce/ce_r18_synthfaces.py',
+        '--noise',
+        'pair:0.25:seed3',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *SMALL,
+        'train_cfg.max_epochs=1',
+    )
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['config'] == 'ce_r18_synthfaces_pair25seed3'
+    assert (tmp_path / 'ce_r18_synthfaces_pair25seed3.py').is_file()
+    assert 'ce_r18_synthfaces_pair25seed3: 1 epochs' in result.stdout + result.stderr
+    manifest = json.loads((tmp_path / 'label_noise.json').read_text())
+    assert (manifest['generator'], manifest['seed']) == ('PairNoise', 3)
+    assert manifest['requested_rate'] == 0.25
+
+
 @pytest.mark.parametrize(
     'config, texts',
     [
@@ -183,7 +269,7 @@ def test_missing_data(config, texts, tmp_path):
 
 
 def test_resume_after_sigkill(tmp_path):
-    """Killed at no particular moment, resumed, the same summary."""
+    """A run that is killed at any moment has the same summary when resumed."""
     args = ['tools/train.py', CONFIG, '--cfg-options', *SMALL, 'train_cfg.max_epochs=4']
     run(*args, '--work-dir', tmp_path / 'whole')
     killed = tmp_path / 'killed'

@@ -1,4 +1,4 @@
-"""Every method as a user runs it, on the best device that there is.
+"""Every method as a user runs it, on the best available device.
 
 Minutes on a CPU; on a GPU ``pytest -m slow -n 6 tests/test_devices.py`` takes
 one or two.
@@ -65,7 +65,7 @@ def weights(work_dir):
 
 @pytest.mark.parametrize('config', CONFIGS)
 def test_same_bits_and_mixed_precision(config, tmp_path):
-    """Twice, resumed, and with ``--amp``."""
+    """Train twice, resume, and train with ``--amp``."""
     options = CONFIGS[config]
     run(config, tmp_path / 'first', options=options)
     run(config, tmp_path / 'second', options=options)

@@ -1,4 +1,4 @@
-"""What is installed from an archive works without the checkout."""
+"""An archive of the package holds all that an installation needs."""
 
 import subprocess
 import sys

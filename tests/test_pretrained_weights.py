@@ -1,7 +1,8 @@
-"""Every config starts from its weight files, as it stands.
+"""Every config starts from the weight files that it names.
 
-The files are made: right names and shapes, and in each tensor a value of its
-own, so that it can be told which file a tensor of a model has come from.
+The files are made by the tests, with the right names and shapes. Each tensor in
+them has a value of its own, so that a test can tell from which file a tensor of
+a model comes.
 """
 
 import json
@@ -21,7 +22,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import get_torchvision_models
 from mmpretrain.models import VGG, MobileNetV2
 
-from mmfer.engine.training import classifier_config
+from mmfer.engine.classifier_config import classifier_config
 from mmfer.methods.gaave import GAAVE
 from mmfer.models.pretrained import check_pretrained
 from mmfer.registry import MODELS
@@ -35,11 +36,11 @@ ZOO = 'https://download.openmmlab.com/mmclassification/v0/'
 MOBILENET = f'{ZOO}mobilenet_v2/mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth'
 VGG16 = f'{ZOO}vgg/vgg16_batch256_imagenet_20210208-db26f1a5.pth'
 IMAGENET, IMAGENET50 = 'torchvision://resnet18', 'torchvision://resnet50'
-# What the papers say their networks start from; the first row that matches.
+# Weights from which the networks of each paper start; the first match counts.
 SOURCES = (
-    # ReSup Sec. 4.2: one network from faces, one from ImageNet.
+    # ReSup Sec. 4.2: one network starts from faces, one from ImageNet.
     (r'(gaave_)?(resup|coteaching|jocor)_r18_(rafdb|affectnet)', [FACES, IMAGENET]),
-    # ReSup Table 4: all from ImageNet.
+    # ReSup Table 4: all start from ImageNet.
     (r'ce_r18imagenet', [IMAGENET]),
     (r'resup_r18imagenet', [IMAGENET, IMAGENET]),
     (r'ce_r50imagenet', [IMAGENET50]),
@@ -57,12 +58,12 @@ SOURCES = (
 
 
 def value_of(source, name):
-    """What the tensor ``name`` of the file ``source`` is filled with."""
+    """Return the value of the tensor ``name`` in the file ``source``."""
     return (zlib.crc32(f'{source} {name}'.encode()) % 10**6 + 1) / 1e6
 
 
 def made(module, source):
-    """A state dict whose tensors take no space."""
+    """Return a state dict whose tensors take no space."""
     return {
         name: torch.tensor(value_of(source, name)).expand(value.shape)
         for name, value in module.state_dict().items()
@@ -134,13 +135,13 @@ def folder(tmp_path_factory):
 
 
 def networks_of(model):
-    """The classifiers in a model, in order."""
+    """Return the classifiers in a model, in order."""
     names = [n for n in ('network1', 'network2', 'encoder') if hasattr(model, n)]
     return [getattr(model, n) for n in names] or [model]
 
 
 def assert_from(backbone, source, but=()):
-    """Each tensor of a backbone has the value of its file."""
+    """Check that each tensor of a backbone has the value of its file."""
     state = {
         name: value
         for name, value in backbone.state_dict().items()
@@ -157,7 +158,7 @@ def assert_from(backbone, source, but=()):
 
 @pytest.fixture(scope='module')
 def initialised():
-    """The models that have been looked at so far."""
+    """Models that have been checked so far."""
     return set()
 
 
@@ -183,7 +184,7 @@ def test_config_starts_from_its_files(path, folder, initialised):
     networks = networks_of(model)
     for network, source in zip(networks, sources, strict=True):
         assert_from(network.backbone, source)
-        # The rest starts from random weights of its own.
+        # All other tensors have random weights.
         assert len(network.head.fc.weight.unique()) > 100
     if cleaned:
         # Base models and annotators.
@@ -228,20 +229,20 @@ def weights(tmp_path):
 def test_tensors_of_a_file_are_all_loaded(weights):
     for init_cfg in (
         pretrained(weights[0], prefix='backbone'),
-        # mmpretrain's ResNet has zeros for some of them here.
+        # mmpretrain's ResNet sets some of them to zero here.
         [pretrained(weights[0], prefix='backbone.')],
     ):
         model = classifier(init_cfg)
         before = {k: v.clone() for k, v in model.state_dict().items()}
         check_pretrained(model)
-        # It was but tried.
+        # The file was loaded on trial only.
         for name, value in model.state_dict().items():
             assert torch.equal(value, before[name]), name
         model.init_weights()
         assert_from(model.backbone, 'tiny')
         with torch.no_grad():
             model.backbone.conv1.weight.fill_(3)
-        # As mmengine does, a second call changes nothing.
+        # As in mmengine, a second call changes nothing.
         model.init_weights()
         assert (model.backbone.conv1.weight == 3).all()
 
@@ -256,7 +257,7 @@ def test_first_convolution_of_grey_images_is_not_in_the_file(weights):
 @pytest.mark.parametrize(
     'change, options, text',
     [
-        # Of another program.
+        # The checkpoint of another program.
         (
             lambda state: {f'net.{i}': v for i, v in enumerate(state.values())},
             dict(),
@@ -278,7 +279,7 @@ def test_first_convolution_of_grey_images_is_not_in_the_file(weights):
             dict(prefix='backbone'),
             "fit with .*prefix='module.backbone'",
         ),
-        # Shallower, and of another width.
+        # Files of a shallower network, and of another width.
         (
             lambda state: {k: v for k, v in state.items() if 'layer4' not in k},
             dict(prefix='backbone'),
@@ -307,7 +308,7 @@ def test_file_that_does_not_fit_is_refused(weights, change, options, text):
 
 
 def test_layers_of_ones_own(weights):
-    """They may be missing if that is said, but something must come."""
+    """With partial_weights some tensors may be missing, but not all."""
     path, state = weights
     torch.save({k: v for k, v in state.items() if 'layer4' not in k}, path)
     cfg = pretrained(path, prefix='backbone')
@@ -362,7 +363,7 @@ def test_files_that_cannot_be_read(tmp_path, folder):
 @pytest.mark.parametrize(
     'old, new, right',
     [
-        # Another file, or none: nothing of the old one is left.
+        # Another file, or none, replaces all settings of the old one.
         (pretrained('a', prefix='b'), pretrained('c'), pretrained('c')),
         (pretrained('a', prefix='b'), dict(checkpoint='c'), pretrained('c')),
         (
@@ -380,9 +381,9 @@ def test_files_that_cannot_be_read(tmp_path, folder):
             dict(_delete_=True, **pretrained('c')),
             pretrained('c'),
         ),
-        # Nothing to delete.
+        # There is nothing to delete.
         (None, dict(_delete_=True, **pretrained('c')), pretrained('c')),
-        # The same file, asked otherwise.
+        # The same file with other settings.
         (pretrained('a', prefix='b'), dict(prefix='c'), pretrained('a', prefix='c')),
         (
             pretrained('a', prefix='b'),
@@ -420,7 +421,7 @@ def test_an_init_cfg_is_one_unit(old, new, right):
     ],
 )
 def test_overrides_of_two_networks(folder, options, sources):
-    """Those of the README, as the command line gives them."""
+    """Overrides of the README, as the command line passes them."""
     from mmengine.config import DictAction
 
     cfg = Config.fromfile(f'{CONFIGS}/resup/resup_r18_rafdb.py')
@@ -441,7 +442,7 @@ def test_overrides_of_two_networks(folder, options, sources):
 
 
 def test_config_that_inherits_a_prefix_is_told_so(folder, tmp_path):
-    """mmengine merges config files in depth; that is left as it is."""
+    """mmengine merges config files in depth, which mmfer does not change."""
 
     def model(init_cfg):
         path = tmp_path / 'mine.py'
@@ -463,7 +464,7 @@ def test_config_that_inherits_a_prefix_is_told_so(folder, tmp_path):
 
 # -- before anything long -----------------------------------------------------
 def test_cleaning_does_not_begin_without_the_weights(tmp_path, monkeypatch):
-    """Those of network 2, too, which the cleaning has no use for."""
+    """Weights of network 2 are checked as well, though cleaning does not use them."""
 
     def begun(*args):
         raise AssertionError('the cleaning has begun')
@@ -483,7 +484,7 @@ def test_cleaning_does_not_begin_without_the_weights(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('place', ['model.network1.backbone.init_cfg', 'base'])
 def test_base_models_do_not_begin_without_their_weights(tmp_path, place):
-    """Asked by GAAVE itself, so that tools/clean_labels.py asks, too."""
+    """GAAVE itself checks weights, so that tools/clean_labels.py does as well."""
     cfg = tiny_config(tmp_path, 'resup/resup_r18_synthfaces_noise30')
     lost = dict(backbone=dict(init_cfg=pretrained('lost.pth')))
     options = {}
@@ -501,7 +502,7 @@ def test_base_models_do_not_begin_without_their_weights(tmp_path, place):
 
 
 def test_base_models_have_the_weights_of_a_whole_classifier(weights):
-    """An init_cfg above the backbone counts, as it does in the training."""
+    """An init_cfg of a module around the backbone counts, as in training."""
     path, _ = weights
     whole = {
         f'{outer}{name}': value

@@ -140,7 +140,7 @@ def test_a_config_of_mmpretrain(scope, kind):
 
 
 def test_scopes_of_other_projects_keep_theirs():
-    """A child of ours sees its own names in what it builds."""
+    """A child of our registries finds its own names in what it builds."""
     from mmengine.registry import Registry
 
     child = Registry('model', parent=registry.MODELS, scope='lab')

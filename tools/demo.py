@@ -1,11 +1,11 @@
-"""What a face expresses, and how sure that is; needs no network.
+"""Recognise the expression of faces, with an uncertainty; works offline.
 
     python tools/demo.py face.png
     python tools/demo.py photo.jpg --detect-faces
 
-IMAGE is a file or a folder of files; an image is a face already, unless
-``--detect-faces`` looks for faces in it (``pip install mmfer[face]``).
-Pictures with the results go to ``--out``.
+IMAGE is a file or a folder of files. Each image must show one face, unless
+``--detect-faces`` finds the faces in it (``pip install mmfer[face]``). Pictures
+with the results are written to ``--out``.
 """
 
 import argparse
@@ -21,22 +21,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('image')
+    parser.add_argument('image', help='file, or folder of files')
     parser.add_argument(
         '--model',
         default='alum_tiny_ferplus',
-        help='a name of mmfer.list_models(), a work dir, or a config',
+        help='name in mmfer.list_models(), work dir, or config '
+        '(default: alum_tiny_ferplus)',
     )
-    parser.add_argument('--checkpoint', help="other weights than the model's")
-    parser.add_argument('--detect-faces', action='store_true')
+    parser.add_argument('--checkpoint', help="weights (default: the model's own)")
+    parser.add_argument(
+        '--detect-faces', action='store_true', help='find the faces in the images'
+    )
     parser.add_argument(
         '--target-error',
         type=float,
         metavar='PERCENT',
-        help='reject what is too uncertain for no more than that many errors '
-        'in the rest',
+        help='reject so many uncertain predictions that at most this share of '
+        'the others is wrong',
     )
-    parser.add_argument('--out', default='demo', help='folder; demo')
+    parser.add_argument(
+        '--out', default='demo', help='folder of the pictures (default: demo)'
+    )
     add_device_argument(parser)
     args = parser.parse_args()
     sources = list(each_source(args.image))

@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from mmfer.cli import (
     add_runner_arguments,
+    add_variant_arguments,
     build_runner,
     checkpoint_loading,
     finish_config,
@@ -42,6 +43,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='start the workers of the data loaders anew each epoch',
     )
+    add_variant_arguments(parser)
     add_runner_arguments(parser)
     return parser.parse_args()
 

@@ -1,0 +1,1 @@
+"""Figures, tables, pages and files that show what trainings have found."""

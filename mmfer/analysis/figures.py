@@ -1,43 +1,46 @@
-"""Figures on predictions; arrays in, figures out."""
+"""Figures on predictions: functions from arrays to matplotlib figures."""
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmfer.evaluation.functional import expected_calibration_error
+from mmfer.utils import palette
 
 from .predictions import Predictions
 
-# Okabe and Ito's colours, told apart by the colour-blind.
-COLOURS = (
-    '#0072B2',
-    '#D55E00',
-    '#009E73',
-    '#CC79A7',
-    '#E69F00',
-    '#56B4E9',
-    '#000000',
-    '#999999',
-)
-RIGHT, WRONG = COLOURS[2], COLOURS[1]
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
+"""Markers of the series in a figure, in this order."""
 
 
 def style_of(number: int) -> dict:
-    """Colour and marker of a series, different for the first 56."""
+    """Return colour and marker of a series; the first 56 differ.
+
+    Args:
+        number (int): Number of the series in the figure, from 0.
+    """
+    count = len(palette.SERIES)
     return dict(
-        color=COLOURS[number % len(COLOURS)],
-        marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
+        color=palette.SERIES[number % count],
+        marker=MARKERS[(number + number // count) % len(MARKERS)],
     )
 
 
 def accuracy_after_rejection(
     correct: np.ndarray, uncertainty: np.ndarray, rates: np.ndarray
 ) -> np.ndarray:
-    """See :func:`rejection_accuracy`; per cent, for all rates at once."""
+    """Compute :func:`rejection_accuracy` for several rates at once.
+
+    Args:
+        correct (np.ndarray): bool (N,).
+        uncertainty (np.ndarray): Larger is less sure, (N,).
+        rates (np.ndarray): Shares to reject, in [0, 1), (R,).
+
+    Returns:
+        np.ndarray: Per cent, (R,).
+    """
     order = np.argsort(uncertainty, kind='stable')
     hits = np.cumsum(np.asarray(correct, dtype=np.float64)[order])
     kept = len(order) - np.round(np.asarray(rates) * len(order)).astype(int)
@@ -45,13 +48,14 @@ def accuracy_after_rejection(
 
 
 def rejection_figure(runs: Dict[str, Predictions], highest: float = 0.5) -> Figure:
-    """Accuracy on what is left when the least sure are rejected.
+    """Draw the accuracy on the images that remain after a rejection.
 
-    Solid by learned uncertainty, dashed by 1 - confidence: what the former
-    is worth beyond the latter, which papers leave out.
+    Solid lines reject by learned uncertainty, dashed lines by one minus the
+    confidence. Their distance shows what the learned uncertainty adds, which
+    papers do not report.
 
     Args:
-        runs (dict): Predictions by name.
+        runs (dict[str, Predictions]): Predictions by name.
         highest (float): Share rejected at the right end. Defaults to 0.5.
     """
     figure = Figure(figsize=(6.4, 4.2), layout='constrained')
@@ -59,7 +63,7 @@ def rejection_figure(runs: Dict[str, Predictions], highest: float = 0.5) -> Figu
     rates = np.linspace(0, highest, 51)
     for number, (name, run) in enumerate(runs.items()):
         style = dict(style_of(number), markevery=10, markersize=5)
-        # Without an uncertainty of its own, a model's is this.
+        # A model without a learned uncertainty gives this one: one line is enough.
         if not np.allclose(run.uncertainty, 1 - run.confidence):
             axes.plot(
                 100 * rates,
@@ -82,11 +86,11 @@ def rejection_figure(runs: Dict[str, Predictions], highest: float = 0.5) -> Figu
 
 
 def confusion_figure(run: Predictions, classes: Sequence[str]) -> Figure:
-    """Rows are true classes, in per cent of them.
+    """Draw a confusion matrix, in per cent of the true classes (rows).
 
     Args:
-        run (Predictions): Of one model.
-        classes (Sequence[str]): Names.
+        run (Predictions): Predictions of one model.
+        classes (Sequence[str]): Class names.
     """
     count = len(classes)
     matrix = np.zeros((count, count))
@@ -125,15 +129,15 @@ def confusion_figure(run: Predictions, classes: Sequence[str]) -> Figure:
 
 
 def reliability_figure(runs: Dict[str, Predictions], bins: int = 15) -> Figure:
-    """Accuracy over confidence, and the expected calibration error.
+    """Draw accuracy over confidence, with the expected calibration error.
 
     Args:
-        runs (dict): Predictions by name.
-        bins (int): Of equal width. Defaults to 15.
+        runs (dict[str, Predictions]): Predictions by name.
+        bins (int): Number of bins of equal width. Defaults to 15.
     """
     figure = Figure(figsize=(6.4, 5.6), layout='constrained')
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color='#888888', linewidth=1, label='as sure as right')
+    upper.plot([0, 1], [0, 1], color=palette.DARK_GREY, linewidth=1, label='calibrated')
     edges = np.linspace(0, 1, bins + 1)
     for number, (name, run) in enumerate(runs.items()):
         error, confidence, accuracy, share = expected_calibration_error(
@@ -158,13 +162,13 @@ def reliability_figure(runs: Dict[str, Predictions], bins: int = 15) -> Figure:
 def tsne_figure(
     features: np.ndarray, labels: np.ndarray, classes: Sequence[str], seed: int = 0
 ) -> Figure:
-    """Features in two dimensions by t-SNE, initialised by PCA.
+    """Draw features in two dimensions by t-SNE, initialised by PCA.
 
     Args:
         features (np.ndarray): (N, D).
-        labels (np.ndarray): int (N, ).
-        classes (Sequence[str]): Names.
-        seed (int): Defaults to 0.
+        labels (np.ndarray): int (N,).
+        classes (Sequence[str]): Class names.
+        seed (int): Seed of t-SNE. Defaults to 0.
     """
     from sklearn.manifold import TSNE
 
@@ -174,10 +178,11 @@ def tsne_figure(
     figure = Figure(figsize=(6.6, 5.2), layout='constrained')
     axes = figure.subplots()
     for k, name in enumerate(classes):
-        own = labels == k
+        chosen = points[labels == k]
         style = style_of(k)
         axes.scatter(
-            *points[own].T,
+            chosen[:, 0],
+            chosen[:, 1],
             s=12,
             alpha=0.7,
             linewidths=0,
@@ -199,15 +204,15 @@ def uncertain_figure(
     classes: Sequence[str],
     columns: int = 8,
 ) -> Figure:
-    """The most and the least uncertain images.
+    """Draw the most and the least uncertain images.
 
     Args:
-        run (Predictions): Of one model.
-        images (dict[int, np.ndarray]): By position in ``run``, grey (H, W)
-            or RGB (H, W, 3).
-        shown (tuple[np.ndarray]): Positions of the most and the least
-            uncertain, see :func:`extremes`.
-        classes (Sequence[str]): Names.
+        run (Predictions): Predictions of one model.
+        images (dict[int, np.ndarray]): Images by position in ``run``, grey
+            (H, W) or RGB (H, W, 3).
+        shown (tuple[np.ndarray, np.ndarray]): Positions of the most and the
+            least uncertain images, see :func:`extremes`.
+        classes (Sequence[str]): Class names.
         columns (int): Images side by side. Defaults to 8.
     """
     rows = [-(-len(part) // columns) for part in shown]
@@ -215,6 +220,7 @@ def uncertain_figure(
         figsize=(1.25 * columns, 1.75 * sum(rows) + 0.9), layout='constrained'
     )
     parts = figure.subfigures(2, 1, height_ratios=rows)
+    assert isinstance(parts, np.ndarray)
     titles = ('most uncertain', 'least uncertain')
     for part, positions, title, count in zip(parts, shown, titles, rows):
         wrong = (~run.correct[positions]).mean()
@@ -223,26 +229,39 @@ def uncertain_figure(
         for axes in grid:
             axes.axis('off')
         for axes, i in zip(grid, positions):
-            right = run.correct[i]
             axes.axis('on')
             axes.imshow(images[int(i)], cmap='gray', vmin=0, vmax=255)
-            axes.set(xticks=[], yticks=[])
-            for spine in axes.spines.values():
-                # Other ends would fill the gaps.
-                spine.set(
-                    color=RIGHT if right else WRONG,
-                    linewidth=3,
-                    linestyle='-' if right else (0, (2, 1)),
-                    capstyle='butt',
-                )
+            _frame(axes, bool(run.correct[i]))
             name = classes[run.predicted[i]]
-            below = name if right else f'{name}\n(is {classes[run.labels[i]]})'
+            below = name if run.correct[i] else f'{name}\n(is {classes[run.labels[i]]})'
             axes.set_xlabel(f'{below}\n{run.uncertainty[i]:.3g}', fontsize=7)
     return figure
 
 
+def _frame(axes: Axes, right: bool) -> None:
+    """Frame an image by whether its prediction is right."""
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        # Other cap styles would fill the gaps between dashes.
+        spine.set(
+            color=palette.RIGHT if right else palette.WRONG,
+            linewidth=3,
+            linestyle='-' if right else (0, (2, 1)),
+            capstyle='butt',
+        )
+
+
 def extremes(uncertainty: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Positions of the most and of the least uncertain, ``count`` each."""
+    """Return the positions of the most and of the least uncertain samples.
+
+    Args:
+        uncertainty (np.ndarray): Larger is less sure, (N,).
+        count (int): Number of samples of each kind.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: int64 (count,) each, or (N,) if there
+        are fewer samples.
+    """
     order = np.argsort(uncertainty, kind='stable')
     return order[::-1][:count], order[:count]
 
@@ -250,11 +269,12 @@ def extremes(uncertainty: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarra
 def browse_figure(
     images: Sequence[Sequence[np.ndarray]], labels: Sequence[str]
 ) -> Figure:
-    """Rows of images with a label in front.
+    """Draw rows of images, each with a label in front.
 
     Args:
-        images (Sequence): Rows of BGR (H, W, 3) or grey (H, W, 1), uint8.
-        labels (Sequence[str]): One for each row.
+        images (Sequence[Sequence[np.ndarray]]): Rows of images, BGR (H, W, 3)
+            or grey (H, W, 1), uint8.
+        labels (Sequence[str]): A label for each row.
     """
     figure = Figure(
         figsize=(1.2 * len(images[0]) + 1, 1.2 * len(images)), layout='constrained'
@@ -273,92 +293,19 @@ def browse_figure(
     return figure
 
 
-def mixture_figure(
-    panels: Dict[str, Tuple[np.ndarray, Any]],
-    wrong: Optional[np.ndarray] = None,
-    label: str = 'score',
-    bins: int = 50,
-) -> Figure:
-    """Histograms of scores, and the mixtures fitted to them.
-
-    Args:
-        panels (dict): By title, scores in [0, 1], (N, ), and a fitted
-            :class:`TwoComponentMixture` or None.
-        wrong (np.ndarray, optional): Which labels are wrong, bool (N, ),
-            where that is known.
-        label (str): What the scores are.
-        bins (int): Defaults to 50.
-    """
-    figure = Figure(figsize=(6 * len(panels), 4), layout='constrained')
-    grid = figure.subplots(1, len(panels), squeeze=False)[0]
-    edges = np.linspace(0, 1, bins + 1)
-    # Where U-shaped components are finite.
-    at = np.linspace(0, 1, 501)[1:-1]
-    for axes, (title, (scores, mixture)) in zip(grid, panels.items()):
-        groups = [scores] if wrong is None else [scores[~wrong], scores[wrong]]
-        names = ['samples'] if wrong is None else ['right labels', 'wrong labels']
-        heights = axes.hist(
-            groups,
-            edges,
-            stacked=True,
-            label=names,
-            color=['#bbbbbb'] if wrong is None else [COLOURS[5], COLOURS[4]],
-        )[0]
-        if mixture is not None:
-            parts = (
-                mixture.component_densities(torch.from_numpy(at)).cpu().numpy()
-                * len(scores)
-                / bins
-            )
-            axes.plot(
-                at,
-                parts[0],
-                '--',
-                color=COLOURS[1],
-                label=f'noisy, {float(mixture.weight[0]):.0%}',
-            )
-            axes.plot(
-                at,
-                parts[1],
-                '-.',
-                color=COLOURS[0],
-                label=f'clean, {float(mixture.weight[1]):.0%}',
-            )
-            axes.plot(at, parts.sum(axis=0), color='black', label='mixture')
-        # The ends tower above all else: cut off, with their heights.
-        bars = np.atleast_2d(heights)[-1]
-        top = np.sort(bars)
-        highest = 1.2 * max(top[-1] if top[-1] < 4 * top[-3] else 1.5 * top[-3], 1)
-        axes.set(
-            xlabel=label, ylabel='samples', title=title, xlim=(0, 1), ylim=(0, highest)
-        )
-        for left, bar in zip(edges, bars):
-            if bar > highest:
-                middle = left > 0.5
-                axes.annotate(
-                    f'{bar:.0f}',
-                    (left + (not middle) / bins, highest),
-                    (-6 if middle else 6, -4),
-                    textcoords='offset points',
-                    ha='right' if middle else 'left',
-                    va='top',
-                    fontsize=9,
-                )
-        finish(axes)
-    return figure
-
-
 def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) -> Figure:
-    """Metrics over epochs, of one or several runs.
+    """Draw metrics over epochs, of one or several runs.
 
     Args:
-        histories (dict): ``history.json`` of the runs, by name.
-        metrics (Sequence[str]): Names in ``metrics``, or in ``training``,
-            see :class:`SampleScoresHook`; the first is solid, others are
-            dashed and dotted. Those that a run has not are left out.
+        histories (dict[str, list[dict]]): ``history.json`` of each run, by
+            name.
+        metrics (Sequence[str]): Names in ``metrics`` or in ``training``, see
+            :class:`SampleScoresHook`. The line of the first is solid, those of
+            others are dashed or dotted. A metric that a run lacks is not drawn
+            for it.
 
     Raises:
-        ValueError: No run has any of them.
+        ValueError: No run has any of the metrics.
     """
     figure = Figure(figsize=(6.4, 4), layout='constrained')
     axes = figure.subplots()
@@ -366,14 +313,7 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
         (name, metric, points)
         for name, history in histories.items()
         for metric in metrics
-        if (
-            points := [
-                (entry['epoch'], values[metric])
-                for entry in history
-                for values in (entry.get('metrics', {}), entry.get('training', {}))
-                if metric in values
-            ]
-        )
+        if (points := _metric_points(history, metric))
     ]
     if not series:
         known = sorted(
@@ -387,12 +327,15 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
         )
         raise ValueError(
             f'no run has {", ".join(metrics)}; there are '
-            f'{", ".join(known) or "no metrics at all"}.'
+            f'{", ".join(known) or "no metrics at all"}. Choose others with '
+            '--metrics.'
         )
     names, shown = list(histories), {metric for _, metric, _ in series}
     for name, metric, points in series:
+        epochs, values = zip(*points)
         axes.plot(
-            *zip(*points),
+            epochs,
+            values,
             ('-', '--', ':', '-.')[metrics.index(metric) % 4],
             markevery=max(1, len(points) // 6),
             markersize=5,
@@ -404,7 +347,21 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
     return figure
 
 
+def _metric_points(history: List[dict], metric: str) -> List[Tuple[int, float]]:
+    """Return pairs of epoch and value of a metric; none where it is missing."""
+    return [
+        (entry['epoch'], values[metric])
+        for entry in history
+        for values in (entry.get('metrics', {}), entry.get('training', {}))
+        if metric in values
+    ]
+
+
 def finish(axes: Axes) -> None:
-    """Grid, and a legend where there is room."""
+    """Add a grid, and a legend where there is room.
+
+    Args:
+        axes (Axes): A panel whose series are drawn.
+    """
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)

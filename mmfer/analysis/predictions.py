@@ -1,21 +1,21 @@
-"""What a test run predicted, read back from its dump."""
+"""Predictions of a test run, read from the file that it wrote."""
 
 import os.path as osp
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple
 
 import mmengine
 import numpy as np
 
 
 class Predictions(NamedTuple):
-    """Of N evaluation images.
+    """Predictions for N evaluation images.
 
     Attributes:
         scores (np.ndarray): Probabilities of the classes, (N, C).
-        labels (np.ndarray): True labels, int64 (N, ).
-        uncertainty (np.ndarray): Larger is less sure, (N, ).
-        images (list[str]): Paths; '' where there is no file.
-        sample_id (np.ndarray): Rows of the data set, int64 (N, ).
+        labels (np.ndarray): True labels, int64 (N,).
+        uncertainty (np.ndarray): Larger is less sure, (N,).
+        images (list[str]): Paths; '' for images without a file.
+        sample_id (np.ndarray): Rows of the data set, int64 (N,).
     """
 
     scores: np.ndarray
@@ -26,34 +26,34 @@ class Predictions(NamedTuple):
 
     @property
     def predicted(self) -> np.ndarray:
-        """Labels, int64 (N, )."""
+        """Predicted labels, int64 (N,)."""
         return self.scores.argmax(axis=1)
 
     @property
     def correct(self) -> np.ndarray:
-        """bool (N, )."""
+        """Whether predictions are right, bool (N,)."""
         return self.predicted == self.labels
 
     @property
     def confidence(self) -> np.ndarray:
-        """Probability of the predicted class, (N, )."""
+        """Probability of the predicted class, (N,)."""
         return self.scores.max(axis=1)
 
 
 def read_predictions(path: str) -> Predictions:
-    """Read what ``tools/test.py CONFIG CHECKPOINT --out FILE.pkl`` wrote.
+    """Read the predictions of ``tools/test.py CONFIG CHECKPOINT --out FILE.pkl``.
 
     Args:
-        path (str): The file. Like all pickles it may run code: read only
+        path (str): The file. Like all pickles it can run code: read only
             your own.
 
     Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is something else.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file holds something else.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(
-            f'{path} is not there; python tools/test.py CONFIG CHECKPOINT '
+            f'{path} does not exist. python tools/test.py CONFIG CHECKPOINT '
             '--out FILE.pkl writes predictions.'
         )
     samples = mmengine.load(path)
@@ -65,8 +65,8 @@ def read_predictions(path: str) -> Predictions:
         or any(name not in samples[0] for name in wanted)
     ):
         raise ValueError(
-            f'{path} holds no predictions (of {", ".join(wanted)} for each '
-            'image); python tools/test.py CONFIG CHECKPOINT --out FILE.pkl '
+            f'{path} holds no predictions ({", ".join(wanted)} for each '
+            'image). python tools/test.py CONFIG CHECKPOINT --out FILE.pkl '
             'writes them.'
         )
 
@@ -88,8 +88,3 @@ def read_predictions(path: str) -> Predictions:
             dtype=np.int64,
         ),
     )
-
-
-def class_names(classes: Optional[List[str]], count: int) -> List[str]:
-    """Names, or numbers where there are none."""
-    return list(classes) if classes else [str(k) for k in range(count)]

@@ -1,9 +1,9 @@
-"""Trainings and their predictions, as figures need them."""
+"""Work dirs of trainings and test runs, opened for figures and tables."""
 
 import json
 import os.path as osp
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.config import Config
@@ -21,15 +21,16 @@ from mmfer.utils.text_tables import read_class_names
 from .predictions import Predictions, read_predictions
 
 PREDICTIONS = 'predictions.pkl'
+"""Name of the predictions in a work dir."""
 
 
 class Run(NamedTuple):
     """A test run.
 
     Attributes:
-        name (str): Of its folder or file.
-        predictions (Predictions): What it predicted.
-        config (Config, optional): That of the folder.
+        name (str): Name of its folder or file.
+        predictions (Predictions): Its predictions.
+        config (Config, optional): The config in its folder.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Run(NamedTuple):
 
     @property
     def classes(self) -> List[str]:
-        """Names of the classes, or numbers where no config says them."""
+        """Class names; numbers if no config names the classes."""
         count = self.predictions.scores.shape[1]
         if self.config is not None:
             settings = self.config.test_dataloader.dataset
@@ -52,13 +53,19 @@ class Run(NamedTuple):
         return [str(k) for k in range(count)]
 
     def images(self, positions: Sequence[int]) -> Dict[int, np.ndarray]:
-        """Images by position, RGB or grey, from their files or the data set.
+        """Read images from their files or from the data set.
+
+        Args:
+            positions (Sequence[int]): Positions in the predictions.
+
+        Returns:
+            dict[int, np.ndarray]: By position, RGB (H, W, 3) or grey (H, W).
 
         Raises:
-            ValueError: There are neither.
+            ValueError: An image is in neither.
         """
         images = {}
-        dataset = None
+        dataset: Optional[FERDataset] = None
         for i in map(int, positions):
             path = self.predictions.images[i]
             if osp.isfile(path):
@@ -69,32 +76,37 @@ class Run(NamedTuple):
             info = dataset.get_data_info(i)
             if 'img' not in info:
                 raise ValueError(
-                    f'{self.name}: the image {path!r} is not there; run this '
-                    'where the data set is.'
+                    f'{self.name}: the image {path!r} does not exist. Run this '
+                    'on the machine that has the data set.'
                 )
             image = info['img']
             images[i] = image if image.ndim == 2 else image[..., ::-1]
         return images
 
     def dataset(self) -> FERDataset:
-        """The evaluation set of the config."""
+        """Build the evaluation set of the config.
+
+        Raises:
+            ValueError: There is no config.
+        """
         if self.config is None:
             raise ValueError(
                 f'{self.name}: no config lies beside the predictions, so '
-                'the images are not known. Name a work dir that holds both.'
+                'the images are not known. Name a work dir that has both.'
             )
         init_default_scope('mmfer')
         return DATASETS.build(self.config.test_dataloader.dataset)
 
 
 def open_run(path: str) -> Run:
-    """Predictions by their file, or by the work dir that they lie in.
+    """Open predictions by their file or their work dir.
 
     Args:
         path (str): ``*.pkl``, or a folder with ``predictions.pkl``.
 
     Raises:
-        FileNotFoundError: There are none; says how to make them.
+        FileNotFoundError: There are no predictions; the message has the
+            command that makes them.
         ValueError: See :func:`read_predictions`.
     """
     folder, file = (
@@ -105,12 +117,10 @@ def open_run(path: str) -> Run:
     configs = sorted(Path(folder or '.').glob('*.py'))
     config = configs[0] if len(configs) == 1 else None
     if osp.isdir(path) and not osp.isfile(file):
-        checkpoint = Path(folder) / 'last_checkpoint'
-        checkpoint = (
-            checkpoint.read_text().strip() if checkpoint.is_file() else 'CHECKPOINT'
-        )
+        last = Path(folder) / 'last_checkpoint'
+        checkpoint = last.read_text().strip() if last.is_file() else 'CHECKPOINT'
         raise FileNotFoundError(
-            f'{path} has no {PREDICTIONS}. This makes it: python '
+            f'{path} has no {PREDICTIONS}. This command makes it: python '
             f'tools/test.py {config or "CONFIG"} {checkpoint} --out {file}'
         )
     name = (
@@ -126,13 +136,27 @@ def open_run(path: str) -> Run:
 
 
 def open_runs(paths: Sequence[str]) -> Dict[str, Run]:
-    """Several of them by name; equal names are numbered."""
+    """Open several runs.
+
+    Args:
+        paths (Sequence[str]): See :func:`open_run`.
+
+    Returns:
+        dict[str, Run]: By name, see :func:`distinct`.
+    """
     runs = list(map(open_run, paths))
     return dict(zip(distinct([run.name for run in runs]), runs))
 
 
 def distinct(names: Sequence[str]) -> List[str]:
-    """The same names, equal ones numbered from the second on."""
+    """Append numbers to equal names, such as ``alum (2)`` to the second.
+
+    Args:
+        names (Sequence[str]): (N,) names.
+
+    Returns:
+        list[str]: (N,) names in the same order, all different.
+    """
     found: List[str] = []
     for name in names:
         new, number = name, 2
@@ -142,30 +166,27 @@ def distinct(names: Sequence[str]) -> List[str]:
     return found
 
 
-def read_jsons(folders: Sequence[str], file: str) -> dict:
-    """:func:`read_json` of several work dirs, by their names."""
-    names = distinct([osp.basename(osp.abspath(f)) for f in folders])
-    return {name: read_json(folder, file) for name, folder in zip(names, folders)}
-
-
 def open_model(
     config: str, checkpoint: str, options: Optional[dict] = None
 ) -> Tuple[Config, BaseModel]:
-    """A config with its overrides, and its model with weights.
+    """Load a config with overrides, and its model with weights.
 
-    The model is on the best device there is.
+    The model is on the best device that is available.
 
     Args:
-        config (str): Path.
-        checkpoint (str): Path.
+        config (str): Path of the config.
+        checkpoint (str): Path of the weights.
         options (dict, optional): Overrides, with dots in their keys.
 
     Raises:
-        FileNotFoundError: There is no such config.
-        ValueError: A checkpoint of another model.
+        FileNotFoundError: The config does not exist.
+        ValueError: The checkpoint belongs to another model.
     """
     if not osp.isfile(config):
-        raise FileNotFoundError(f'{config}: there is no such config.')
+        raise FileNotFoundError(
+            f'{config}: this config does not exist. Configs are in configs/<method>/, '
+            'and in the work dirs of trainings.'
+        )
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(options or {})
     model = get_model(cfg)
@@ -175,18 +196,36 @@ def open_model(
     return cfg, model
 
 
-def read_json(folder: str, file: str):
-    """``summary.json`` or ``history.json`` of a work dir.
+def read_json(folder: str, file: str) -> Any:
+    """Read ``summary.json`` or ``history.json`` of a work dir.
+
+    Args:
+        folder (str): The work dir.
+        file (str): Name of the file.
 
     Raises:
-        FileNotFoundError: The training has not written it (yet).
+        FileNotFoundError: The training has not written the file (yet).
     """
     path = osp.join(folder, file)
     if not osp.isfile(path):
         raise FileNotFoundError(
-            f'{path} is not there; trainings write history.json after each '
-            'epoch and summary.json at the end (python tools/train.py '
-            'CONFIG).'
+            f'{path} does not exist. Trainings (python tools/train.py CONFIG) write '
+            'history.json after each epoch and summary.json at the end.'
         )
     with open(path) as opened:
         return json.load(opened)
+
+
+def read_jsons(folders: Sequence[str], file: str) -> Dict[str, Any]:
+    """Read a file of several work dirs, see :func:`read_json`.
+
+    Args:
+        folders (Sequence[str]): The work dirs.
+        file (str): Name of the file.
+
+    Returns:
+        dict[str, Any]: Contents by the names of the work dirs, see
+        :func:`distinct`.
+    """
+    names = distinct([osp.basename(osp.abspath(f)) for f in folders])
+    return {name: read_json(folder, file) for name, folder in zip(names, folders)}

@@ -1,32 +1,38 @@
 """Tables over several trainings."""
 
 import re
-from typing import Dict, Iterable, List, Optional, Sequence
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-# The ``last{k}_mean`` that a run has: how many epochs it averages is an option
-# of SummaryHook.
 TAIL_MEAN = 'tail_mean'
+"""Statistic ``last{k}_mean`` of a run, whatever its k, an option of SummaryHook."""
+
 _TAIL = re.compile(r'last(\d+)_mean')
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Mean and, of several, the standard deviation (n - 1)."""
+    """Format a mean and, for several values, the standard deviation (n - 1).
+
+    Args:
+        values (Sequence[float]): At least one value.
+        digits (int): Digits after the point. Defaults to 2.
+    """
     if len(values) == 1:
         return f'{values[0]:.{digits}f}'
     return f'{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}'
 
 
 def group_seeds(summaries: Dict[str, dict]) -> Dict[str, List[dict]]:
-    """Summaries of the same training with several seeds.
+    """Group the summaries of runs that differ only in their seed.
 
     Args:
-        summaries (dict): ``summary.json`` by the name of the work dir.
+        summaries (dict[str, dict]): ``summary.json`` by the name of the work
+            dir.
 
     Returns:
-        dict: By name without an ending as ``_seed2``, ``-s2`` or `` (2)``,
-        which equal names of several folders have.
+        dict[str, list[dict]]: By name without an ending such as ``_seed2``,
+        ``-s2`` or `` (2)``; equal names of several folders have the last one.
     """
     groups: Dict[str, List[dict]] = {}
     for name, summary in summaries.items():
@@ -36,10 +42,13 @@ def group_seeds(summaries: Dict[str, dict]) -> Dict[str, List[dict]]:
 
 
 def tail_epochs(summary: dict) -> Optional[int]:
-    """Number of epochs that the tail means of a run average; None without.
+    """Return how many epochs the tail means of a run average.
 
     Args:
         summary (dict): ``summary.json`` of the run.
+
+    Returns:
+        int, optional: None if the run has no tail means.
     """
     for values in summary['metrics'].values():
         for name in values:
@@ -50,48 +59,52 @@ def tail_epochs(summary: dict) -> Optional[int]:
 
 
 def tail_lengths(summaries: Iterable[dict]) -> List[int]:
-    """Sorted, distinct :func:`tail_epochs` of several runs."""
+    """Return the sorted, distinct :func:`tail_epochs` of several runs.
+
+    Args:
+        summaries (Iterable[dict]): ``summary.json`` of the runs.
+    """
     found = {tail_epochs(summary) for summary in summaries}
-    return sorted(found - {None})
+    return sorted(length for length in found if length is not None)
 
 
 def run_value(
     summary: dict, metric: str, statistic: str = TAIL_MEAN
 ) -> Optional[float]:
-    """Return a statistic of a metric of a run; None if it has none such.
+    """Return a statistic of a metric of a run; None if the run lacks it.
 
     Args:
         summary (dict): ``summary.json`` of the run.
-        metric (str): As ``'accuracy/top1'``.
-        statistic (str): ``last``, ``best``, ``last5_mean`` or the like, or
-            :data:`TAIL_MEAN`, whatever the run has. Defaults to
-            :data:`TAIL_MEAN`.
+        metric (str): Name of the metric, such as ``'accuracy/top1'``.
+        statistic (str): ``last``, ``best``, ``last5_mean`` or similar, or
+            :data:`TAIL_MEAN`. Defaults to :data:`TAIL_MEAN`.
     """
     if statistic == TAIL_MEAN:
         statistic = f'last{tail_epochs(summary)}_mean'
     return summary['metrics'].get(metric, {}).get(statistic)
 
 
-def tail_column(rows: Dict[str, Sequence[dict]]) -> Dict[str, str]:
-    """Return how many epochs each row averages, where rows differ in it.
+def tail_column(rows: Mapping[str, Sequence[dict]]) -> Dict[str, str]:
+    """Return how many epochs each row averages, if rows differ in it.
 
     Args:
-        rows (dict): ``summary.json`` of the runs of each row.
+        rows (Mapping[str, Sequence[dict]]): ``summary.json`` of the runs of
+            each row.
 
     Returns:
-        dict[str, str]: By row; empty where all have the same.
+        dict[str, str]: By row; empty if all rows average the same number.
 
     Raises:
-        ValueError: Runs of one row differ, so that they have no mean.
+        ValueError: The runs of one row average different numbers of epochs.
     """
     lengths = {row: tail_lengths(runs) for row, runs in rows.items()}
     for row, found in lengths.items():
         if len(found) > 1:
             raise ValueError(
                 f'{row}: its runs average {" and ".join(map(str, found))} '
-                'epochs (default_hooks.summary.last_k), so that there is no '
-                'mean over them. Run them anew with one last_k, or leave '
-                'some out; --statistic last takes the last epochs alone.'
+                'epochs (default_hooks.summary.last_k), so they have no common '
+                'mean. Train again with one last_k, name fewer runs, or take '
+                'the last epochs alone with --statistic last.'
             )
     if len({tuple(found) for found in lengths.values()}) < 2:
         return {}
@@ -104,19 +117,19 @@ def summary_table(
     statistic: str = TAIL_MEAN,
     digits: int = 2,
 ) -> str:
-    """A row for each training, in Markdown.
+    """Format a table with one row for each training, in Markdown.
 
     Args:
-        summaries (dict): See :func:`group_seeds`.
-        metrics (Sequence[str]): Columns.
-        statistic (str): See :func:`run_value`; ``best`` is chosen by the
-            evaluation data. Where rows average different numbers of epochs,
-            a column has them. Defaults to :data:`TAIL_MEAN`.
-        digits (int): After the point. Defaults to 2.
+        summaries (dict[str, dict]): See :func:`group_seeds`.
+        metrics (Sequence[str]): Metrics, one column each.
+        statistic (str): See :func:`run_value`. ``best`` is chosen by the
+            evaluation data. If rows average different numbers of epochs, a
+            column names them. Defaults to :data:`TAIL_MEAN`.
+        digits (int): Digits after the point. Defaults to 2.
 
     Raises:
-        ValueError: A run has no such metric or statistic, or runs of one row
-            average different numbers of epochs.
+        ValueError: A run lacks a metric or the statistic, or the runs of one
+            row average different numbers of epochs.
     """
     rows = group_seeds(summaries)
     tails = tail_column(rows) if statistic == TAIL_MEAN else {}
@@ -127,16 +140,37 @@ def summary_table(
         if tails:
             cells.append(tails[row])
         for metric in metrics:
-            values = [run_value(run, metric, statistic) for run in runs]
-            if None in values:
-                lacking = runs[values.index(None)]['metrics']
-                what = statistic if metric in lacking else metric
-                known = ', '.join(lacking) or 'none, as it was not validated'
-                statistics = ', '.join(next(iter(lacking.values()), []))
-                raise ValueError(
-                    f'{row} has no {what!r}. Metrics: {known}; '
-                    f'statistics: {statistics}.'
-                )
-            cells.append(spread(values, digits))
+            cells.append(spread(_values_of(row, runs, metric, statistic), digits))
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+def _values_of(
+    row: str, runs: Sequence[dict], metric: str, statistic: str
+) -> List[float]:
+    """Return a statistic of all runs of a row.
+
+    Args:
+        row (str): Name of the row, for the message.
+        runs (Sequence[dict]): ``summary.json`` of the runs.
+        metric (str): See :func:`run_value`.
+        statistic (str): See :func:`run_value`.
+
+    Raises:
+        ValueError: A run lacks the metric or the statistic.
+    """
+    values = []
+    for run in runs:
+        value = run_value(run, metric, statistic)
+        if value is None:
+            metrics = run['metrics']
+            what = statistic if metric in metrics else metric
+            known = ', '.join(metrics) or 'none, as it was not validated'
+            statistics = ', '.join(next(iter(metrics.values()), []))
+            raise ValueError(
+                f'{row} has no {what!r}. Metrics: {known}; '
+                f'statistics: {statistics}. Choose one of them with --metrics or '
+                '--statistic.'
+            )
+        values.append(value)
+    return values

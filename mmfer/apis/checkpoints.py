@@ -1,18 +1,18 @@
-"""Trainings and checkpoints, as users name them."""
+"""Work dirs and checkpoints that users name."""
 
 import os.path as osp
 from pathlib import Path
-from typing import Tuple, Union
+from typing import Any, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
 
 
 def find_config(folder: str) -> str:
-    """The config in a work dir.
+    """Return the path of the config in a work dir.
 
     Raises:
-        ValueError: There is not one of them.
+        ValueError: There is none, or more than one.
     """
     configs = sorted(Path(folder).glob('*.py'))
     if len(configs) != 1:
@@ -27,17 +27,18 @@ def find_config(folder: str) -> str:
 def read_work_dir(
     folder: str, pretrained: Union[bool, str]
 ) -> Tuple[str, Union[bool, str]]:
-    """Config and last checkpoint of a training.
+    """Find the config and the checkpoint of a training.
 
     Args:
         folder (str): Its work dir.
-        pretrained (bool | str): True for the last checkpoint.
+        pretrained (bool | str): True for the last checkpoint; anything else
+            is returned as it is.
 
     Returns:
-        tuple: Path of the config, and what is to be loaded.
+        tuple[str, bool | str]: Path of the config, and of the checkpoint.
 
     Raises:
-        ValueError: There is not one config, or no checkpoint.
+        ValueError: There is not exactly one config, or no checkpoint.
     """
     config = find_config(folder)
     if pretrained is True:
@@ -47,19 +48,19 @@ def read_work_dir(
                 f'{folder}: there is no last_checkpoint; wait for the first '
                 'epoch to end, or name a checkpoint as pretrained=...'
             )
-        # The folder may have been moved.
+        # Only the file name counts, because the folder may have been moved.
         pretrained = str(Path(folder) / Path(note.read_text().strip()).name)
     return config, pretrained
 
 
 def read_checkpoint(path: str) -> dict:
-    """Load a checkpoint with torch's safe loader, which runs no code in it.
+    """Load a checkpoint with torch's safe loader, which runs no code from it.
 
     Args:
         path (str): File, or an address that begins with http.
 
     Raises:
-        ValueError: It is not there, or cannot be loaded this way.
+        ValueError: It does not exist, or cannot be loaded this way.
     """
     if osp.isdir(path):
         raise ValueError(
@@ -80,25 +81,32 @@ def read_checkpoint(path: str) -> dict:
         reason = (str(error).splitlines() or ['empty file'])[0]
         raise ValueError(
             f'{path} cannot be loaded as a checkpoint '
-            f'({type(error).__name__}: {reason}). Is it complete? One of '
-            'another program that torch refuses to load safely can be brought '
-            'into a safe form by tools/model_converters.'
+            f'({type(error).__name__}: {reason}). Is it complete? If another '
+            'program wrote it and torch refuses to load it safely, '
+            'tools/model_converters can bring it into a safe form.'
         ) from error
 
 
-def explain_tensor(name: str, own: torch.Tensor, given) -> str:
-    """Say how an entry of a checkpoint differs from a model's tensor."""
+def explain_tensor(name: str, own: torch.Tensor, given: Any) -> str:
+    """Describe how an entry of a checkpoint differs from a model's tensor.
+
+    Args:
+        name (str): Name of the tensor.
+        own (Tensor): Tensor of the model.
+        given (Any): Entry of the checkpoint; None if it has none.
+    """
     if not isinstance(given, torch.Tensor):
         return f'{name} (not in the checkpoint)'
     return f'{name} {tuple(given.shape)} instead of {tuple(own.shape)}'
 
 
 def load_weights(model: BaseModel, path: str) -> None:
-    """Load a checkpoint, every tensor of it, or say what does not fit.
+    """Load every tensor of a checkpoint, or raise an error that names misfits.
 
     Args:
-        model (BaseModel): Gets the weights, ``dataset_meta``, and
-            ``rejection``, thresholds if there are any.
+        model (BaseModel): It gets the weights; ``_dataset_meta``, which has the
+            names of the classes; and ``rejection``, a table of thresholds, or
+            None if the checkpoint has none.
         path (str): See :func:`read_checkpoint`.
 
     Raises:
@@ -124,7 +132,7 @@ def load_weights(model: BaseModel, path: str) -> None:
     if wrong:
         more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
         raise ValueError(
-            f'{path} is a checkpoint of another model: it does not fit to the '
+            f'{path} is a checkpoint of another model: it does not fit the '
             f'{len(own)} tensors of this one in {", ".join(wrong[:3])}{more}. '
             'Give the config that it was trained with.'
         )

@@ -1,21 +1,22 @@
-"""Results drawn on images."""
+"""Draw results on images."""
 
-from typing import Sequence, Tuple
+from typing import Sequence, Tuple, cast
 
 import cv2
 import numpy as np
 
-# Told apart by the colour-blind, and from faces: Okabe and Ito's bluish
-# green and vermilion, RGB.
+# Bluish green and vermilion of Okabe and Ito, RGB. Colour-blind people can tell
+# them apart, and both differ from the colours of faces.
 SURE = (0, 158, 115)
 UNSURE = (213, 94, 0)
+# Images are enlarged until their longer side has this many pixels.
 MIN_SIDE = 320
-# Pixels that words beside a face may take in any case.
+# Width in pixels that the words beside a face may always have.
 MIN_WORDS = 100
 
 
 def describe_in_words(result: dict) -> Tuple[str, str]:
-    """Two lines on a result: what, and how sure.
+    """Return two lines about a result: the prediction, and its uncertainty.
 
     Args:
         result (dict): See :class:`FERInferencer`.
@@ -38,9 +39,9 @@ def describe_in_words(result: dict) -> Tuple[str, str]:
 
 
 def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
-    """An image with frames and words.
+    """Draw frames and words on an image.
 
-    Small images are enlarged, so that words can be read.
+    Small images are enlarged, so that the words can be read.
 
     Args:
         image (np.ndarray): BGR (H, W, 3), uint8.
@@ -48,14 +49,19 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
             or several with ``box``, (left, top, right, bottom) in pixels.
 
     Returns:
-        np.ndarray: BGR, uint8; words about the whole image stand below it.
+        np.ndarray: BGR, uint8. Words about the whole image are below it.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     scale = max(1, -(-MIN_SIDE // max(image.shape[:2])))
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     size = max(12, round(max(image.shape[:2]) / 28))
-    font = ImageFont.load_default(size)
+
+    def load_font(points: float) -> ImageFont.FreeTypeFont:
+        # With a size, PIL's default font is one of outlines.
+        return cast(ImageFont.FreeTypeFont, ImageFont.load_default(points))
+
+    font = load_font(size)
     line = round(size * 1.3)
     whole = [r for r in results if 'box' not in r]
     height, width = image.shape[:2]
@@ -65,22 +71,25 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
     pen = ImageDraw.Draw(picture)
     for row, text in enumerate(words):
         while font.getlength(text) > width and font.size > 8:
-            font = ImageFont.load_default(font.size - 1)
+            font = load_font(font.size - 1)
         colour = UNSURE if whole[row // 2].get('rejected') else 'black'
         pen.text((2, height + row * line), text, colour, font)
-        font = ImageFont.load_default(size)
+        font = load_font(size)
     for result in results:
         if 'box' not in result:
             continue
         colour = UNSURE if result.get('rejected') else SURE
         left, top, right, bottom = (round(scale * c) for c in result['box'])
-        words = describe_in_words(result)
-        # As wide as the face, so that neighbours keep theirs.
+        words = list(describe_in_words(result))
+        # The words are no wider than the face, so that they do not cover those
+        # of its neighbours.
         own, wide = font, max(right - left, MIN_WORDS)
         while max(map(own.getlength, words)) > wide and own.size > 8:
-            own = ImageFont.load_default(own.size - 1)
+            own = load_font(own.size - 1)
         line = round(own.size * 1.3)
-        pen.rectangle((left, top, right, bottom), None, colour, max(2, own.size // 6))
+        pen.rectangle(
+            (left, top, right, bottom), None, colour, int(max(2, own.size // 6))
+        )
         for row, text in enumerate(words):
             length = own.getlength(text)
             x = min(max(0, left), max(0, width - length))

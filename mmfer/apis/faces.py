@@ -1,49 +1,49 @@
-"""Faces in photos, by a detector that comes inside a package."""
+"""Find faces in photos, with a detector that is part of a package."""
 
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
 
 
 class NoFaceError(ValueError):
-    """A photo in which no face was found."""
+    """No face was found in a photo."""
 
 
 class Face(NamedTuple):
-    """Where a face is.
+    """Position of a face in a photo.
 
     Attributes:
         box (tuple[int, int, int, int]): (left, top, right, bottom) in
-            pixels, as detected; may end outside the photo.
-        score (float): Larger is surer; 0 is the detector's threshold.
+            pixels, as detected; may reach outside the photo.
+        score (float): Larger is more certain; 0 is the detector's threshold.
     """
 
-    box: tuple
+    box: Tuple[int, ...]
     score: float
 
 
 class FaceDetector:
-    """Upright frontal faces, by dlib's histograms of oriented gradients.
+    """Detect upright frontal faces by histograms of oriented gradients (dlib).
 
     The detector is compiled into the package ``dlib-bin`` (extra
-    ``[face]``): nothing is downloaded, and it needs no other runtime. It
-    misses profiles, and faces that are much turned or covered.
+    ``[face]``). Nothing is downloaded, and no other runtime is needed. It
+    misses profiles, and faces that are strongly turned or covered.
 
     Args:
-        min_size (int): Side of the smallest face that is looked for, in
-            pixels; photos are enlarged for faces below 80. Defaults to 40.
-            In photos with a side of more than 2,000 pixels it grows with it:
-            they are looked at in that size, which is what keeps the time
-            for large ones within two seconds.
+        min_size (int): Side of the smallest face to detect, in pixels.
+            Photos are enlarged for faces below 80 pixels. Photos with a side
+            of more than 2,000 pixels are reduced to 2,000, so that they take
+            at most two seconds; the smallest face is larger there in
+            proportion. Defaults to 40.
 
     Raises:
         ImportError: The extra is not installed.
     """
 
-    # Of the detector's window.
+    # Side of the detector's window, in pixels.
     WINDOW = 80
-    # Larger photos are made smaller.
+    # Photos with a longer side are reduced to this many pixels.
     LARGEST = 2000
 
     def __init__(self, min_size: int = 40):
@@ -58,7 +58,7 @@ class FaceDetector:
         self.enlarge = max(0, int(np.ceil(np.log2(self.WINDOW / min_size))))
 
     def __call__(self, image: np.ndarray) -> List[Face]:
-        """Faces from left to right.
+        """Return the faces in an image, from left to right.
 
         Args:
             image (np.ndarray): uint8, BGR (H, W, 3) or grey (H, W).
@@ -71,7 +71,7 @@ class FaceDetector:
                 image, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA
             )
         boxes, scores, _ = self.detector.run(image, self.enlarge)
-        # The detector has both ends inside.
+        # The last row and column of dlib's boxes belong to the face.
         faces = [
             Face(
                 tuple(
@@ -85,32 +85,33 @@ class FaceDetector:
         return sorted(faces, key=lambda face: face.box)
 
 
-# What makes of a detected box what FERPlus has: on 51 of 60 of its validation
-# images the detector finds the face, and their crops are 5 % larger on each
-# side than the mean box and lie 7 % higher.
+# Margin and rise that turn a detected box into a crop like those of FERPlus. On
+# 51 of 60 of its validation images the detector finds the face. Their crops
+# are 5 % larger on each side than the mean box, and 7 % higher in the image.
 MARGIN = 0.05
 RISE = 0.07
 
 
 def crop(
-    image: np.ndarray, box, margin: float = MARGIN, rise: float = RISE
+    image: np.ndarray, box: Tuple[int, ...], margin: float = MARGIN, rise: float = RISE
 ) -> np.ndarray:
-    """A box with a margin; pixels outside are those at the edge.
+    """Cut out a box with a margin; repeat pixels of the edge outside the image.
 
     Args:
         image (np.ndarray): (H, W) or (H, W, 3).
-        box (tuple): (left, top, right, bottom).
-        margin (float): Added on each side, as a share of the box.
-        rise (float): By which all is moved up, as a share of the box.
+        box (tuple[int, int, int, int]): (left, top, right, bottom).
+        margin (float): Margin on each side, as a share of the box.
+        rise (float): Distance by which the crop is moved up, as a share of
+            the height of the box.
 
     Returns:
         np.ndarray: The part of the image.
     """
     left, top, right, bottom = box
     dx, dy = margin * (right - left), margin * (bottom - top)
-    top, bottom = (y - rise * (box[3] - box[1]) for y in (top, bottom))
+    first, last = (y - rise * (bottom - top) for y in (top, bottom))
     columns = np.arange(round(left - dx), round(right + dx))
-    rows = np.arange(round(top - dy), round(bottom + dy))
+    rows = np.arange(round(first - dy), round(last + dy))
     return image[
         np.ix_(rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1))
     ]

@@ -1,13 +1,14 @@
-"""Our models in mmpretrain's list of models."""
+"""Models of mmfer by name, in mmpretrain's list of models as well."""
 
 import difflib
 import fnmatch
 import os
 import os.path as osp
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional, Union
 
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import Registry
 from mmpretrain.apis import get_model as get_mmpretrain_model
 from mmpretrain.apis.model import ModelHub
@@ -17,19 +18,19 @@ from mmfer.utils.devices import choose_device
 
 from .checkpoints import load_weights
 
-# Where links lead to, the index lies beside.
+# Links are followed, because the index is beside the real folder.
 PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
-# Weights that come with the package lie here, see metafiles.
+# Folder of the weights that are part of the package, see the metafiles.
 WEIGHTS = osp.join(PACKAGE, 'weights')
-# As mmpretrain's inferencer of classifiers is found.
+# Task by which mmpretrain finds its inferencer for classifiers.
 TASK = 'Image Classification'
 
 
 def index_root() -> str:
-    """The folder of ``model-index.yml`` and ``configs/``.
+    """Return the folder of ``model-index.yml`` and ``configs/``.
 
-    Inside the package where it was installed from a wheel, beside it where
-    it runs from a checkout.
+    It is inside the package if it was installed from a wheel, and beside it
+    in a checkout.
 
     Raises:
         FileNotFoundError: There is no index in either place.
@@ -44,12 +45,12 @@ def index_root() -> str:
 
 
 def register_models() -> List[str]:
-    """Make mmpretrain know our models, by the names of their configs.
+    """Register our models in mmpretrain, by the names of their configs.
 
-    Its ``get_model``, ``inference_model`` and
-    ``ImageClassificationInferencer`` take these names afterwards, and configs
-    that name our transforms and data sets without a scope. Can be called
-    again.
+    After it, mmpretrain's ``get_model``, ``inference_model`` and
+    ``ImageClassificationInferencer`` accept these names. They also accept
+    configs that name our transforms and data sets without a scope. It may be
+    called more than once.
 
     Returns:
         list[str]: The names.
@@ -70,7 +71,7 @@ def register_models() -> List[str]:
         names.append(name)
         if ModelHub.has(name):
             continue
-        # Those without results are not in the index.
+        # Models without results are not in the index.
         model = measured.get(name, Model(name=name))
         model.config = str(config)
         if model.weights is not None and '://' not in model.weights:
@@ -85,10 +86,13 @@ def register_models() -> List[str]:
 
 
 def lend_to_mmpretrain(registry: Registry) -> None:
-    """Register our classes in the parent, too, unless a name is taken.
+    """Register our classes in the parent as well, unless a name is taken.
 
-    mmpretrain's inferencers build transforms of its own registry, in no
-    scope, and a parent looks for none of its children's names.
+    mmpretrain's inferencers build transforms from its own registry without a
+    scope, and a parent registry does not look up the names of its children.
+
+    Args:
+        registry (Registry): A registry of mmfer.
     """
     registry.import_from_location()
     for name, cls in registry.module_dict.items():
@@ -99,14 +103,16 @@ def lend_to_mmpretrain(registry: Registry) -> None:
 def list_models(
     pattern: Optional[str] = None, weights: Optional[bool] = None
 ) -> List[str]:
-    """Names of our models.
+    """Return the names of our models.
 
     Args:
-        pattern (str, optional): With wildcards, as ``'alum*'``.
-        weights (bool, optional): Only those with weights, or without.
+        pattern (str, optional): Beginning of a name; may have wildcards, as
+            in ``'*ferplus'``.
+        weights (bool, optional): True for models with weights only, False for
+            models without weights only.
 
     Returns:
-        list[str]: In order of the alphabet.
+        list[str]: In alphabetical order.
     """
     return sorted(
         name
@@ -119,24 +125,28 @@ def list_models(
     )
 
 
-def get_model(model, pretrained=False, **kwargs):
-    """mmpretrain's ``get_model`` that knows our models.
+def get_model(
+    model: Union[str, os.PathLike, Config],
+    pretrained: Union[bool, str, os.PathLike] = False,
+    **kwargs: Any,
+) -> BaseModel:
+    """Build a model of mmfer or mmpretrain, by name or config.
 
     Args:
-        model (str | Config): A name of :func:`list_models` or of mmpretrain,
-            the path of a config, or a config.
-        pretrained (bool | str): Whether to load the weights that are named
-            with the model, or a checkpoint, see :func:`load_weights`.
-            Defaults to False.
+        model (str | PathLike | Config): A name of :func:`list_models` or of
+            mmpretrain, the path of a config, or a config.
+        pretrained (bool | str | PathLike): True for the weights that are
+            published with the model, False for none, or a checkpoint, see
+            :func:`load_weights`. Defaults to False.
         **kwargs: See ``mmpretrain.get_model``.
 
     Returns:
         BaseModel: In evaluation mode.
 
     Raises:
-        ValueError: There is no model of this name (near ones are named), or
-            it has no weights, or they are those of another model, or the
-            device cannot be used.
+        ValueError: There is no model of this name (the message lists similar
+            names), it has no weights, the checkpoint is of another model, or
+            the device cannot be used.
     """
     names = register_models()
     if kwargs.get('device') is not None:
@@ -147,40 +157,20 @@ def get_model(model, pretrained=False, **kwargs):
             raise ValueError(f'{name}: there is no such config.')
         model = Config.fromfile(name)
     elif isinstance(model, str):
-        ModelHub._register_mmpretrain_models()
-        if not ModelHub.has(name.lower()):
-            if name.endswith(('.pth', '.pt')):
-                raise ValueError(
-                    f'{name} is a checkpoint; give the config or work dir of '
-                    'its training as the model, and this as pretrained=...'
-                )
-            near = difflib.get_close_matches(name.lower(), ModelHub._models_dict, n=3)
-            raise ValueError(
-                f'there is no model {name!r}'
-                + (
-                    f'; did you mean {" or ".join(near)}?'
-                    if near
-                    else ', and no such folder.'
-                    if osp.dirname(name)
-                    else '.'
-                )
-                + ' Models of mmfer that come with weights: '
-                f'{", ".join(list_models(weights=True))}; all of them: '
-                'mmfer.list_models(). A config (*.py) goes, too.'
-            )
+        check_name(name)
         if name.lower() not in names and pretrained is True:
-            # Weights of mmpretrain's own are loaded its own way.
+            # mmpretrain loads the weights of its own models.
             return get_mmpretrain_model(model, True, **kwargs)
     if isinstance(model, Config) and model.get('default_scope') == 'mmfer':
-        # Bases of a user's own need not name it.
+        # A model base that a user wrote may lack the scope.
         model.model.setdefault('_scope_', 'mmfer')
     if isinstance(model, Config) and not model.get('test_dataloader'):
-        # mmpretrain takes None for one.
+        # mmpretrain would use None as a test_dataloader.
         model = model.copy()
         model.pop('test_dataloader', None)
     model = get_mmpretrain_model(model, False, **kwargs)
     if not model._dataset_meta and 'test_dataloader' in model._config:
-        # mmpretrain looks among its own data sets only.
+        # mmpretrain looks for class names only among its own data sets.
         dataset = DATASETS.get(model._config.test_dataloader.dataset.type)
         model._dataset_meta = getattr(dataset, 'METAINFO', {})
     if pretrained is True:
@@ -192,10 +182,42 @@ def get_model(model, pretrained=False, **kwargs):
         if pretrained is None:
             raise ValueError(
                 f'{name} comes without weights: train it, and give the '
-                'checkpoint as pretrained=..., or its work dir as the model '
-                'of a FERInferencer. Models with weights: '
+                'checkpoint as pretrained=..., or give its work dir as the '
+                'model of a FERInferencer. Models with weights: '
                 f'{", ".join(list_models(weights=True))}.'
             )
     if pretrained:
+        assert not isinstance(pretrained, bool)
         load_weights(model, os.fspath(pretrained))
     return model
+
+
+def check_name(name: str) -> None:
+    """Raise unless there is a model of this name.
+
+    Raises:
+        ValueError: There is none; lists similar names.
+    """
+    ModelHub._register_mmpretrain_models()
+    if ModelHub.has(name.lower()):
+        return
+    if name.endswith(('.pth', '.pt')):
+        raise ValueError(
+            f'{name} is a checkpoint; give the config or work dir of '
+            'its training as the model, and this as pretrained=...'
+        )
+    near = difflib.get_close_matches(name.lower(), ModelHub._models_dict, n=3)
+    raise ValueError(
+        f'there is no model {name!r}'
+        + (
+            f'; did you mean {" or ".join(near)}?'
+            if near
+            else ', and no such folder.'
+            if osp.dirname(name)
+            else '.'
+        )
+        + ' Models of mmfer that come with weights: '
+        f'{", ".join(list_models(weights=True))}; all of them: '
+        'mmfer.list_models(). The path of a config (*.py) is accepted '
+        'as well.'
+    )

@@ -1,4 +1,4 @@
-"""Images that ``FERInferencer`` takes as its inputs, one by one."""
+"""Images that ``FERInferencer`` takes as its input, one by one."""
 
 import logging
 import os
@@ -19,8 +19,8 @@ from mmfer.datasets.images import (
 )
 
 
-def list_images(folder: Union[str, Path]) -> list:
-    """Image files of a folder and those below it, by name.
+def list_images(folder: Union[str, os.PathLike]) -> list:
+    """Return the image files of a folder and its subfolders, by name.
 
     Raises:
         FileNotFoundError: There is none.
@@ -39,17 +39,20 @@ def list_images(folder: Union[str, Path]) -> list:
 
 
 def each_source(inputs: Any) -> Iterable:
-    """What there is to classify, one by one.
+    """Return the images to classify as an iterable.
 
     Args:
-        inputs: One image, see :func:`~mmfer.datasets.images.read_image`, a
-            folder, an array of several images (N, H, W) uint8 or (N, H, W,
-            C), or any iterable of images: a list, an array of paths, or a
-            generator of the frames of a video.
+        inputs (Any): One of
+
+            - an image, see :func:`~mmfer.datasets.images.read_image`,
+            - a folder,
+            - an array of several images, uint8 (N, H, W) or (N, H, W, C),
+            - any iterable of images: a list, an array of paths, or a
+              generator of the frames of a video.
 
     Raises:
-        ValueError: An array has its channels first. Three grey images are
-            given as a list, because they cannot be told from one such.
+        ValueError: An array has its channels first. Three grey images must be
+            given as a list, because their array looks like one such image.
         TypeError: The inputs are something else.
     """
     if isinstance(inputs, (str, os.PathLike)) and osp.isdir(
@@ -81,8 +84,8 @@ def each_source(inputs: Any) -> Iterable:
 
 
 def in_chunks(items: Iterable, size: int) -> Iterator[list]:
-    """Lists of ``size`` items, the last one of what is left."""
-    chunk = []
+    """Yield lists of ``size`` items; the last one may be shorter."""
+    chunk: list = []
     for item in items:
         chunk.append(item)
         if len(chunk) == size:

@@ -4,8 +4,9 @@ import csv
 import io
 import os
 import os.path as osp
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Tuple
 
+import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 
@@ -136,7 +137,7 @@ class AffectNet(FERDataset):
         )
 
     def _write_list(
-        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+        self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
         """Write a table of the CSV release, for ``table``.
 

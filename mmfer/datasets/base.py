@@ -9,11 +9,11 @@ import torch
 from mmengine.logging import print_log
 
 from mmfer.registry import TASK_UTILS
+from mmfer.score_table import read_decisions
 from mmfer.utils.checks import choices
 from mmfer.utils.random import seeded_random_state
 
 from . import checks
-from .decisions import read_decisions
 from .images import UnreadableImageError
 from .labels import LabelledDataset
 from .noise import GaussianVANoise, LabelNoise

@@ -5,6 +5,7 @@ import os
 import os.path as osp
 from typing import List, Optional, Sequence, Union
 
+import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
@@ -125,7 +126,7 @@ class ImageList(FERDataset):
         ]
 
     def _write_list(
-        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+        self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
         """Write rows ``image label``, with the images as the list had them."""
         write_label_list(

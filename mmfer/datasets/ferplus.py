@@ -3,7 +3,7 @@
 import csv
 import io
 import os.path as osp
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -194,7 +194,7 @@ class FERPlus(FERDataset):
         return samples
 
     def _write_list(
-        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+        self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
         """Write a vote table, for ``table``.
 

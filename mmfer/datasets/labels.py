@@ -2,7 +2,7 @@
 
 import os
 import os.path as osp
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional
 
 import numpy as np
 import torch
@@ -245,12 +245,12 @@ class LabelledDataset(NumberedDataset):
         return self._labels.of(self.sample_ids)
 
     @force_full_init
-    def set_labels(self, sample_ids: Sequence[int], labels: Sequence[int]) -> None:
+    def set_labels(self, sample_ids: ArrayLike, labels: ArrayLike) -> None:
         """Give samples new labels, also in running workers.
 
         Args:
-            sample_ids (Sequence[int]): Rows in the full list.
-            labels (Sequence[int]): The new labels, in [0, num_classes).
+            sample_ids (array-like): Rows in the full list, int (n,).
+            labels (array-like): The new labels, int (n,), in [0, num_classes).
         """
         rows, values = np.asarray(sample_ids), np.asarray(labels, dtype=np.int64)
         if rows.shape != values.shape:
@@ -287,28 +287,27 @@ class LabelledDataset(NumberedDataset):
             self.get_gt_labels(), before, 'the decisions on labels'
         )
 
-    def write_list(
-        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
-    ) -> dict:
+    def write_list(self, path: str, sample_ids: ArrayLike, labels: ArrayLike) -> dict:
         """Write training samples and labels in this data set's own format.
 
         Args:
             path (str): The file; replaced if it exists. It ends with
                 :attr:`list_suffix`.
-            sample_ids (Sequence[int]): Rows in the full list, ascending.
-            labels (Sequence[int]): int (N,), in [0, num_classes).
+            sample_ids (array-like): Rows in the full list, int (N,),
+                ascending.
+            labels (array-like): Their labels, int (N,), in
+                [0, num_classes).
 
         Returns:
             dict: Options to change in the data set's config, so that it
             reads the list; all others stay.
         """
         # The list has its noise already, and only the chosen samples.
-        return dict(
-            self._write_list(path, sample_ids, labels), label_noise=None, indices=None
-        )
+        options = self._write_list(path, np.asarray(sample_ids), np.asarray(labels))
+        return dict(options, label_noise=None, indices=None)
 
     def _write_list(
-        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+        self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
         """Write rows ``image label`` for ``ImageList``."""
         root = self.img_prefix or os.curdir

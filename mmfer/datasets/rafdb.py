@@ -1,7 +1,7 @@
 """RAF-DB: seven basic expressions, with any published noisy list."""
 
 import os.path as osp
-from typing import List, Optional, Sequence
+from typing import List, Optional
 
 import numpy as np
 from mmengine.logging import print_log
@@ -181,7 +181,7 @@ class RAFDB(NoisyListDataset):
             sample['gt_va'] = np.where(unknown, MISSING_VA, va[key].clip(-1, 1))
 
     def _write_list(
-        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+        self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
         """Write rows ``train_00001.jpg 5``, labels from 1, for ``noisy_list``.
 

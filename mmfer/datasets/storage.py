@@ -7,6 +7,7 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 from mmengine.dataset import force_full_init
 from mmpretrain.datasets import BaseDataset
+from numpy.typing import ArrayLike
 
 
 class NumberedDataset(BaseDataset):
@@ -60,10 +61,10 @@ class NumberedDataset(BaseDataset):
             yield pickle.loads(memoryview(self.data_bytes[start:end]))
             start = end
 
-    def infos_of(self, sample_ids: Sequence[int]) -> List[dict]:
+    def infos_of(self, sample_ids: ArrayLike) -> List[dict]:
         """Return the stored annotations of samples of this (sub)set, in order."""
         infos = {info['sample_id']: info for info in self.stored_infos()}
-        return [infos[int(sample_id)] for sample_id in sample_ids]
+        return [infos[sample_id] for sample_id in np.asarray(sample_ids).tolist()]
 
     def _share(self, names: Sequence[str], memo: dict) -> None:
         """Add attributes to the memo of a deep copy, so that it shares them."""

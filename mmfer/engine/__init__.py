@@ -1,18 +1,21 @@
-from .hooks import (
-    LinearRampHook,
-    NoiseModelHook,
-    PreflightHook,
-    RelabelHook,
-    ReproducibilityHook,
-    SafeCheckpointHook,
-    SampleScoresHook,
-    StopOnNaNHook,
-    SummaryHook,
-)
+"""Hooks and optimizer wrappers, and helpers for running models."""
+
+from .hooks.best_epoch import BestEpochHook
+from .hooks.checkpoint import SafeCheckpointHook
+from .hooks.noise_model import NoiseModelHook
+from .hooks.preflight import PreflightHook
+from .hooks.ramp import LinearRampHook
+from .hooks.relabel import RelabelHook
+from .hooks.reproducibility import ReproducibilityHook
+from .hooks.sample_scores import SampleScoresHook
+from .hooks.stage_progress import StageProgressHook
+from .hooks.stop_on_nan import StopOnNaNHook
+from .hooks.summary import SummaryHook
 from .optim_wrapper import AutocastOptimWrapper
 
 __all__ = [
     'AutocastOptimWrapper',
+    'BestEpochHook',
     'LinearRampHook',
     'NoiseModelHook',
     'PreflightHook',
@@ -20,6 +23,7 @@ __all__ = [
     'ReproducibilityHook',
     'SafeCheckpointHook',
     'SampleScoresHook',
+    'StageProgressHook',
     'StopOnNaNHook',
     'SummaryHook',
 ]

@@ -8,30 +8,32 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 
-from mmfer.compat import bf16_is_fast
 from mmfer.registry import OPTIM_WRAPPERS
+from mmfer.utils.checks import choices
+from mmfer.utils.devices import bf16_is_fast
 
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
     """``OptimWrapper`` that runs the forward pass in bfloat16.
 
-    mmengine's ``AmpOptimWrapper`` refuses the CPU, where bfloat16 helps as
-    much. bfloat16 has float32's range, so no loss scaling is needed.
+    mmengine's ``AmpOptimWrapper`` refuses the CPU, where bfloat16 is just as
+    useful. bfloat16 has the range of float32, so no loss scaling is needed.
 
     Args:
-        dtype (str): ``'bfloat16'``; ``'auto'`` for bfloat16 where the device
-            computes in it natively and float32 elsewhere; ``'float32'`` for
-            no mixed precision. Defaults to ``'bfloat16'``.
+        dtype (str): Precision of the forward pass. Defaults to
+            ``'bfloat16'``.
+
+            - ``'bfloat16'``: Mixed precision on every device.
+            - ``'auto'``: Mixed precision if the device computes in bfloat16
+              natively, else float32.
+            - ``'float32'``: No mixed precision.
         **kwargs: See mmengine's ``OptimWrapper``.
     """
 
     def __init__(self, dtype: str = 'bfloat16', **kwargs):
         super().__init__(**kwargs)
-        if dtype not in ('bfloat16', 'auto', 'float32'):
-            raise ValueError(
-                f"dtype must be 'bfloat16', 'auto' or 'float32', got {dtype!r}"
-            )
+        choices(self, 'dtype', dtype, ('bfloat16', 'auto', 'float32'))
         self.device_type = torch.device(get_device()).type
         self.enabled = dtype == 'bfloat16' or (
             dtype == 'auto' and bf16_is_fast(self.device_type)
@@ -46,7 +48,7 @@ class AutocastOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module):
-        """Autocast around the forward pass."""
+        """Run the forward pass under autocast."""
         with (
             super().optim_context(model),
             torch.autocast(self.device_type, torch.bfloat16, enabled=self.enabled),

@@ -1,14 +1,14 @@
-"""What decides a result: the settings, and the versions of packages."""
+"""Record what determines a result: settings and package versions."""
 
 import hashlib
 import json
 from importlib import metadata
-from typing import Dict
+from typing import Any, Dict
 
 from mmengine.config import Config
 
-# Where a run takes place and how it is started, which does not decide what
-# comes out of it.
+# Settings that say where and how a run is started. They do not change its
+# result.
 IGNORED_KEYS = (
     'work_dir',
     'resume',
@@ -26,7 +26,7 @@ IGNORED_KEYS = (
     'preflight',
 )
 
-
+# Packages whose versions can change a result.
 PACKAGES = (
     'mmfer',
     'mmengine',
@@ -40,7 +40,7 @@ PACKAGES = (
 
 
 def package_versions() -> Dict[str, str]:
-    """Versions of what a result depends on, where installed."""
+    """Return the versions of the installed :data:`PACKAGES`."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -50,8 +50,12 @@ def package_versions() -> Dict[str, str]:
     return versions
 
 
-def deciding(cfg):
-    """The part of a config that decides the result, as plain types."""
+def deciding(cfg: Any) -> Any:
+    """Return the part of a config that determines the result.
+
+    :data:`IGNORED_KEYS` are removed at every depth. Dicts and lists become
+    plain ones.
+    """
     if isinstance(cfg, dict):
         return {
             key: deciding(value)
@@ -64,10 +68,11 @@ def deciding(cfg):
 
 
 def config_hash(cfg: Config) -> str:
-    """SHA-256 of :func:`deciding`, the same on every machine."""
+    """SHA-256 of the :func:`deciding` part; the same on every machine."""
     settings = deciding(cfg.to_dict())
     if cfg.get('resume'):
-        # Then it names a part of this run, not the weights it began with.
+        # In a resumed run it names a checkpoint of the run itself, not the
+        # weights that the run started from.
         settings['load_from'] = None
     text = json.dumps(settings, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,48 +1,55 @@
-"""One pass of the model over its training set."""
+"""Run the model once over its training set, or over any other set."""
 
 import copy
 from contextlib import contextmanager
-from typing import Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, cast
 
 import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.dist import all_gather_object, is_main_process
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
 from mmfer.datasets import FERDataset, fer_datasets, pipeline_of, unaugmented
 from mmfer.models.heads import least_confidence
+from mmfer.models.protocols import Classifier
 
-# Added to the epoch; no training has as many.
+# Epoch offset of the second augmentation stream, larger than any run.
 SECOND_STREAM_OFFSET = 1 << 20
 
 
 def training_set(runner: Runner) -> FERDataset:
-    """The one mmfer data set that a runner trains on.
+    """Return the mmfer data set that a runner trains on.
 
     Raises:
-        ValueError: There is none, or several.
+        ValueError: There is none, or there are several.
     """
     datasets = list(fer_datasets(runner.train_dataloader.dataset))
     if len(datasets) != 1:
         raise ValueError(
             'per-sample scores need exactly one mmfer data set under the '
-            f'train_dataloader, found {len(datasets)}. For several lists, '
-            'write one list and use ImageList.'
+            f'train_dataloader, found {len(datasets)}. If there are several '
+            'lists, write one list of them and use ImageList.'
         )
     return datasets[0]
 
 
 def evaluation_view(runner: Runner) -> FERDataset:
-    """The training set through the pipeline of the validation set."""
-    return unaugmented(training_set(runner), pipeline_of(runner.val_dataloader.dataset))
+    """Return the training set with the pipeline of the validation set."""
+    return unaugmented(training_set(runner), validation_pipeline(runner))
+
+
+def validation_pipeline(runner: Runner) -> Callable:
+    """Return the pipeline of the validation set."""
+    return cast(Callable, pipeline_of(runner.val_dataloader.dataset))
 
 
 def augmented_view(runner: Runner) -> FERDataset:
-    """The training set with other draws than those of the current epoch."""
+    """Return the training set with augmentation other than this epoch's."""
     dataset = copy.copy(training_set(runner))
-    # Not the tensor that the training's workers share.
+    # A new tensor: the workers of the training share the old one.
     dataset._random_state = torch.tensor(
         [runner.seed, runner.epoch + SECOND_STREAM_OFFSET]
     )
@@ -50,15 +57,16 @@ def augmented_view(runner: Runner) -> FERDataset:
 
 
 def batches_in_order(
-    view, batch_size: int, num_workers: int, collate_fn
+    view: Any, batch_size: int, num_workers: int, collate_fn: Any
 ) -> Iterator[dict]:
-    """This process's part of a data set, batch by batch, with progress.
+    """Yield the batches of this process in order, with a progress bar.
 
     Args:
-        view: A map-style data set.
-        batch_size (int): Samples of a batch.
-        num_workers (int): Of the loader.
-        collate_fn (Callable | dict): A function, or a config of one.
+        view: Map-style data set.
+        batch_size (int): Samples per batch.
+        num_workers (int): Worker processes of the loader.
+        collate_fn (Callable | dict): Function that makes a batch, or its
+            config.
     """
     loader = Runner.build_dataloader(
         dict(
@@ -78,34 +86,58 @@ def batches_in_order(
         bar.file.write('\n')
 
 
-def merge_by_id(ids: np.ndarray, values: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """What all processes found, every sample once, by ascending id.
+def merge_by_id(
+    ids: np.ndarray, values: np.ndarray, axis: int = 0
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Join the results of all processes: every sample once, by ascending id.
 
     Args:
-        ids (np.ndarray): int64 (n, ), of this process's part.
-        values (np.ndarray): (n, ...), of the same samples.
+        ids (np.ndarray): Sample ids of this process, int64 (n, ).
+        values (np.ndarray): Values of the same samples, with n entries along
+            ``axis``.
+        axis (int): Axis of the samples. Defaults to 0.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Ids and values, the same in every
+        process.
     """
-    parts = all_gather_object((ids, values))
+    return join_parts(all_gather_object((ids, values)), axis)
+
+
+def join_parts(
+    parts: List[Tuple[np.ndarray, np.ndarray]], axis: int = 0
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Join ids and values of several processes; see :func:`merge_by_id`.
+
+    The sampler repeats samples so that all processes get equally many. For
+    such a sample, the value of the first process is taken. Ids are sorted,
+    as otherwise a sum over all samples would depend on how the sampler
+    distributes them.
+    """
     ids = np.concatenate([part[0] for part in parts])
-    values = np.concatenate([part[1] for part in parts])
+    values = np.concatenate([part[1] for part in parts], axis=axis)
     ids, first = np.unique(ids, return_index=True)
-    return ids, values[first]
+    # np.take would return another memory layout, and sums of torch depend on it.
+    return ids, values[(slice(None),) * axis + (first,)]
 
 
 @torch.inference_mode()
-def predict_view(model: nn.Module, view, loader_cfg) -> Tuple[np.ndarray, np.ndarray]:
+def predict_view(
+    model: nn.Module, view: Any, loader_cfg: Any
+) -> Tuple[np.ndarray, np.ndarray]:
     """Predict the samples of a view with a plain classifier.
 
     Args:
-        model (nn.Module): In eval mode.
-        view (LabelView): Unaugmented.
-        loader_cfg (dict): What batch size, workers and ``collate_fn`` are
-            taken from.
+        model (nn.Module): Classifier in eval mode.
+        view (LabelView): View without augmentation.
+        loader_cfg (dict): Config of a loader, of which batch size, workers
+            and ``collate_fn`` are used.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Sample ids int64 (N, ), ascending, and
-        probabilities float32 (N, C); the same on every rank.
+        tuple[np.ndarray, np.ndarray]: Ascending sample ids, int64 (N, ), and
+        probabilities, float32 (N, C); the same in every process.
     """
+    classifier = cast(Classifier, model)
     ids, scores = [], []
     for batch in batches_in_order(
         view,
@@ -113,26 +145,26 @@ def predict_view(model: nn.Module, view, loader_cfg) -> Tuple[np.ndarray, np.nda
         loader_cfg.num_workers,
         loader_cfg.get('collate_fn', dict(type='default_collate')),
     ):
-        data = model.data_preprocessor(batch)
-        logits = model(data['inputs'], mode='tensor')
+        data = classifier.data_preprocessor(batch)
+        logits = classifier(data['inputs'], mode='tensor')
         ids += [int(sample.sample_id) for sample in batch['data_samples']]
         scores.append(logits.float().softmax(dim=1).cpu().numpy())
     return merge_by_id(np.array(ids), np.concatenate(scores))
 
 
 @contextmanager
-def saved_weights(runner: Runner):
-    """Give the model the weights that are saved, and put its own back.
+def saved_weights(runner: Runner) -> Iterator[None]:
+    """Give the model the weights that checkpoints contain, inside the block.
 
-    They are others where a hook averages weights, as ``EMAHook`` does: it
-    saves the average and evaluates it, while the model goes on training with
-    its own.
+    They differ from the model's own if a hook averages weights, as
+    ``EMAHook`` does: it saves and evaluates the average, while the model
+    continues to train with its own weights. These are restored on exit.
 
     Args:
-        runner (Runner): While it trains; not inside of a validation.
+        runner (Runner): Runner that trains. It must not be validating.
     """
-    # mmengine has no public name for it; its subclasses, such as that of
-    # mmpretrain, have it, too.
+    # mmengine has no public method for it. Subclasses of EMAHook, such as
+    # mmpretrain's, have this method too.
     swaps = [
         hook._swap_ema_parameters
         for hook in runner.hooks
@@ -153,42 +185,47 @@ def saved_weights(runner: Runner):
 def predict_training_set(
     runner: Runner, augment: bool = False, dataset: Optional[FERDataset] = None
 ) -> Dict[str, np.ndarray]:
-    """Predict every training sample in eval mode, with the present weights.
+    """Predict every training sample in eval mode, with the current weights.
 
-    Tables are made inside of :func:`saved_weights`; noise models, which the
-    next epoch trains with, are fitted to the present ones.
+    Score tables are made inside :func:`saved_weights`. Noise models are
+    fitted to the current weights, because the next epoch starts from them.
 
     Args:
-        runner (Runner): Its validation pipeline and batch size are used.
+        runner (Runner): Runner whose validation pipeline and batch size are
+            used.
         augment (bool): Use the training pipeline and batch size instead.
             Defaults to False.
         dataset (FERDataset, optional): Predict these samples instead, without
             augmentation.
 
     Returns:
-        dict[str, np.ndarray]: ``sample_id`` (N, ) ascending, ``pred_score``
-        float32 (N, C) and ``uncertainty`` float32 (N, ). Further fields that
-        the model predicts, such as ``network_scores`` of two networks
-        (N, 2, C), come with them in float32, (N, ...). The same on every
-        rank, every sample once.
+        dict[str, np.ndarray]: The same in every process, each sample once:
+
+        - ``sample_id``: int64 (N, ), ascending.
+        - ``pred_score``: float32 (N, C).
+        - ``uncertainty``: float32 (N, ).
+        - Further fields that the model predicts, float32 (N, ...), such as
+          ``network_scores`` (N, 2, C) of two networks.
     """
     if dataset is not None:
-        view = unaugmented(dataset, pipeline_of(runner.val_dataloader.dataset))
+        view = unaugmented(dataset, validation_pipeline(runner))
     else:
         view = augmented_view(runner) if augment else evaluation_view(runner)
-    like = runner.train_dataloader if augment else runner.val_dataloader
-    return predict_samples(runner.model, view, like)
+    loader = runner.train_dataloader if augment else runner.val_dataloader
+    return predict_samples(runner.model, view, loader)
 
 
 @torch.inference_mode()
-def predict_samples(model: nn.Module, view, like) -> Dict[str, np.ndarray]:
+def predict_samples(
+    model: nn.Module, view: Any, loader_cfg: Any
+) -> Dict[str, np.ndarray]:
     """Predict the samples of a data set with any classifier, in eval mode.
 
     Args:
-        model (nn.Module): Stays in the mode that it was in.
-        view: A map-style data set; its pipeline packs ``sample_id``.
-        like (DataLoader | ConfigDict): What batch size, workers and
-            ``collate_fn`` are taken from.
+        model (nn.Module): Any classifier. Its mode is restored afterwards.
+        view: Map-style data set whose pipeline packs ``sample_id``.
+        loader_cfg (DataLoader | ConfigDict): Loader or its config, of which
+            batch size, workers and ``collate_fn`` are used.
 
     Returns:
         dict[str, np.ndarray]: See :func:`predict_training_set`.
@@ -201,11 +238,11 @@ def predict_samples(model: nn.Module, view, like) -> Dict[str, np.ndarray]:
     rows = []
     for batch in batches_in_order(
         view,
-        like.batch_size,
-        like.num_workers,
-        getattr(like, 'collate_fn', dict(type='default_collate')),
+        loader_cfg.batch_size,
+        loader_cfg.num_workers,
+        getattr(loader_cfg, 'collate_fn', dict(type='default_collate')),
     ):
-        for sample in model.val_step(batch):
+        for sample in cast(BaseModel, model).val_step(batch):
             if 'sample_id' not in sample:
                 raise ValueError(
                     'predictions carry no sample_id: end the pipeline of '
@@ -227,13 +264,14 @@ def predict_samples(model: nn.Module, view, like) -> Dict[str, np.ndarray]:
                 (int(sample.sample_id), score.cpu().numpy(), float(uncertainty), fields)
             )
     model.train(was_training)
-    # A dict drops what the sampler repeated to fill up the last ranks.
+    # The sampler repeats samples to fill the last processes; a dict keeps
+    # each of them once.
     merged = {row[0]: row for part in all_gather_object(rows) for row in part}
     ordered = [merged[key] for key in sorted(merged)]
-    ids, scores, uncertainty, fields = zip(*ordered)
+    ids, scores, uncertainties, further = zip(*ordered)
     return dict(
         sample_id=np.array(ids),
         pred_score=np.stack(scores),
-        uncertainty=np.array(uncertainty, dtype=np.float32),
-        **{name: np.stack([row[name] for row in fields]) for name in fields[0]},
+        uncertainty=np.array(uncertainties, dtype=np.float32),
+        **{name: np.stack([row[name] for row in further]) for name in further[0]},
     )

@@ -1,18 +1,17 @@
-"""Long jobs in stages: what is done is found again, not done again."""
+"""Long jobs in stages: a stage that is done is read, not run again."""
 
 import hashlib
 import io
 import json
 import os
 import os.path as osp
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any, Callable, Dict
 
 import numpy as np
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
-from mmengine.logging import print_log
 
-from mmfer.utils.files import write_atomic
+from mmfer.utils.files import file_lock, write_atomic
 
 RESULT, SETTINGS, LOCK = 'result.npz', 'settings.json', 'lock'
 
@@ -22,7 +21,8 @@ def fingerprint(value: Any) -> str:
 
     def plain(value):
         if isinstance(value, np.ndarray):
-            # Not the memory order, nor the endianness of a machine.
+            # Equal arrays have one hash, whatever their memory order and the
+            # byte order of the machine.
             array = np.ascontiguousarray(value)
             data = array.astype(array.dtype.newbyteorder('<')).tobytes()
             return dict(
@@ -39,13 +39,14 @@ def fingerprint(value: Any) -> str:
 
 
 class Stages:
-    """Results of stages, each in a folder named after what decides it.
+    """Results of stages, each in a folder named after its settings.
 
-    A stage whose settings and inputs are those of an earlier run is read, not
-    run; any change gives it another folder. Results are whole or absent. Of
-    two runs that come to the same stage one computes, and the other waits.
-    With several processes all compute, the first one writes, and all use
-    what it has.
+    - If an earlier run had the same settings and inputs, its result is read.
+      Any change leads to another folder.
+    - A result is complete or absent.
+    - If two runs reach the same stage, one computes it and the other waits.
+    - With several processes all compute; the first one writes the result, and
+      all continue with what it has written.
 
     Args:
         root (str): Folder of the stages.
@@ -60,70 +61,48 @@ class Stages:
         settings: Dict[str, Any],
         compute: Callable[[str], Dict[str, np.ndarray]],
     ) -> Dict[str, np.ndarray]:
-        """The result of a stage.
+        """Return the result of a stage; compute it if it is not stored.
 
         Args:
-            name (str): Of the stage, for people.
-            settings (dict): All that decides the result: options, and arrays
-                that come in.
-            compute (Callable): Takes the stage's folder, in which it may
-                keep what it needs to go on after a kill; returns arrays.
+            name (str): Name of the stage, with which its folder begins.
+            settings (dict): Everything that determines the result: options
+                and input arrays.
+            compute (Callable): Function of the stage's folder that returns
+                arrays. It may keep files in the folder, to continue from
+                them after it was killed.
 
         Returns:
-            dict[str, np.ndarray]: What ``compute`` returned, now or earlier.
+            dict[str, np.ndarray]: Arrays that ``compute`` returned, now or in
+            an earlier run.
         """
         folder = osp.join(self.root, f'{name}-{fingerprint(settings)[:12]}')
         path = osp.join(folder, RESULT)
-        done = [osp.isfile(path)]
-        broadcast_object_list(done)
-        if done[0]:
+        if self._is_done(path):
             return load_arrays(path)
         with ExitStack() as stack:
             if is_main_process():
                 os.makedirs(folder, exist_ok=True)
-                # Another run may share the folder, and be at this stage.
-                stack.enter_context(exclusive(osp.join(folder, LOCK)))
+                # Another run may share the folder and be at this stage.
+                stack.enter_context(file_lock(osp.join(folder, LOCK)))
                 text = json.dumps(settings, indent=1, default=describe)
                 write_atomic(osp.join(folder, SETTINGS), text.encode())
-            done = [osp.isfile(path)]
-            broadcast_object_list(done)
-            if not done[0]:
+            if not self._is_done(path):
                 result = compute(folder)
                 if is_main_process():
                     save_arrays(path, result)
             barrier()
         return load_arrays(path)
 
-
-@contextmanager
-def exclusive(path: str):
-    """Wait until no other process is in here with the same file.
-
-    The lock ends with the process, however that ends. Where files have no
-    locks (Windows, some network disks) nobody waits.
-
-    Args:
-        path (str): The file; made if it is not there.
-    """
-    with open(path, 'a') as file:
-        try:
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print_log(
-                    f'Waiting for another run, which works in {osp.dirname(path)} ...',
-                    'current',
-                )
-                fcntl.flock(file, fcntl.LOCK_EX)
-        except (ImportError, OSError):
-            pass
-        yield
+    @staticmethod
+    def _is_done(path: str) -> bool:
+        """Return whether the first process sees the result."""
+        done = [osp.isfile(path)]
+        broadcast_object_list(done)
+        return done[0]
 
 
 def describe(value: Any) -> str:
-    """Arrays in a settings file: enough to recognise them."""
+    """Describe a value that JSON does not know, for a settings file."""
     if isinstance(value, np.ndarray):
         return f'{value.dtype} {value.shape}, sha256 {fingerprint(value)}'
     return repr(value)
@@ -132,11 +111,12 @@ def describe(value: Any) -> str:
 def save_arrays(path: str, arrays: Dict[str, np.ndarray]) -> None:
     """Write an ``.npz`` file in one step."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    # A cast would hide that the stub of numpy takes any keyword for a flag.
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomic(path, buffer.getvalue())
 
 
 def load_arrays(path: str) -> Dict[str, np.ndarray]:
-    """Read an ``.npz`` file; no Python objects."""
+    """Read an ``.npz`` file that holds no Python objects."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}

@@ -1,3 +1,5 @@
+"""Metrics, and the measures that they compute."""
+
 from .functional import auroc, concordance, mean_class_accuracy, rejection_accuracy
 from .metrics import MeanClassAccuracy, RejectionAccuracy, ValenceArousal
 

@@ -1,4 +1,4 @@
-"""Array-in, number-out measures."""
+"""Measures as functions of arrays."""
 
 from typing import Optional, Tuple
 
@@ -6,16 +6,18 @@ import numpy as np
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray) -> Optional[float]:
-    """Area under the ROC curve: P(score of a positive > of a negative).
+    """Area under the ROC curve.
 
-    Ties count one half.
+    It is the probability that a random positive sample has a larger score
+    than a random negative one. Ties count one half.
 
     Args:
-        scores (np.ndarray): (N, ), larger speaks for positive.
-        positive (np.ndarray): bool (N, ).
+        scores (np.ndarray): Scores (N, ); larger means more likely positive.
+        positive (np.ndarray): Whether a sample is positive, bool (N, ).
 
     Returns:
-        float | None: In [0, 1]; None when one of the two groups is empty.
+        float | None: Area in [0, 1]; None if there are no positive or no
+        negative samples.
     """
     positive = np.asarray(positive, dtype=bool)
     num_positive = int(positive.sum())
@@ -23,7 +25,7 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> Optional[float]:
     if not num_positive or not num_negative:
         return None
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    # Mean rank of each group of equal scores, counted from 1.
+    # Equal scores share their mean rank, counted from 1.
     ranks = (counts.cumsum() - (counts - 1) / 2)[inverse]
     rank_sum = ranks[positive].sum()
     return float(
@@ -35,16 +37,17 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> Optional[float]:
 def rejection_accuracy(
     correct: np.ndarray, uncertainty: np.ndarray, rate: float
 ) -> float:
-    """Accuracy on what is left after rejecting the most uncertain share.
+    """Accuracy on the rest after rejecting the most uncertain samples.
 
     Args:
-        correct (np.ndarray): bool (N, ).
-        uncertainty (np.ndarray): (N, ), larger is less sure. Of equal
-            values the later ones are rejected first.
-        rate (float): Share to reject, in [0, 1); round(rate * N) go.
+        correct (np.ndarray): Whether a prediction is correct, bool (N, ).
+        uncertainty (np.ndarray): Uncertainties (N, ); larger is less sure. Of
+            equal values the later ones are rejected first.
+        rate (float): Share to reject, in [0, 1). round(rate * N) samples are
+            rejected.
 
     Returns:
-        float: Per cent.
+        float: Accuracy in per cent.
     """
     order = np.argsort(uncertainty, kind='stable')
     kept = order[: len(order) - round(rate * len(order))]
@@ -54,25 +57,27 @@ def rejection_accuracy(
 def rejection_threshold(
     correct: np.ndarray, uncertainty: np.ndarray, target_error: float
 ) -> Tuple[float, float]:
-    """The threshold that keeps most at no more than a share of errors.
+    """Find the threshold that keeps the most samples at a given error rate.
 
-    To be found on images that neither trained the model nor are reported.
+    Use images that the model was not trained on and that are not part of the
+    reported results.
 
     Args:
-        correct (np.ndarray): bool (N, ).
-        uncertainty (np.ndarray): (N, ), larger is less sure.
-        target_error (float): Share of wrong ones among those whose
-            uncertainty is not above the threshold, in [0, 1).
+        correct (np.ndarray): Whether a prediction is correct, bool (N, ).
+        uncertainty (np.ndarray): Uncertainties (N, ); larger is less sure.
+        target_error (float): Highest share of wrong predictions among the
+            kept samples, in [0, 1). A sample is kept if its uncertainty is
+            not above the threshold.
 
     Returns:
-        tuple[float, float]: Threshold, and share of the images kept; -inf
-        and 0 if nothing can be kept.
+        tuple[float, float]: Threshold and share of the samples kept; -inf and
+        0 if no sample can be kept.
     """
     order = np.argsort(uncertainty, kind='stable')
     values = np.asarray(uncertainty, dtype=np.float64)[order]
     wrong = np.cumsum(~np.asarray(correct, dtype=bool)[order])
     error = wrong / np.arange(1, len(values) + 1)
-    # Equal values are kept together.
+    # Samples of equal uncertainty can only be kept together.
     last = np.append(values[1:] != values[:-1], True)
     kept = np.flatnonzero(last & (error <= target_error))
     if not kept.size:
@@ -81,14 +86,16 @@ def rejection_threshold(
 
 
 def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over the classes that occur of the accuracy in each.
+    """Mean of the accuracies of the single classes.
+
+    Classes without a sample do not count.
 
     Args:
-        predictions (np.ndarray): int (N, ).
-        labels (np.ndarray): int (N, ).
+        predictions (np.ndarray): Predicted classes, int (N, ).
+        labels (np.ndarray): True classes, int (N, ).
 
     Returns:
-        float: Per cent.
+        float: Accuracy in per cent.
     """
     correct = predictions == labels
     return float(
@@ -99,14 +106,16 @@ def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
 def concordance(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Concordance correlation coefficient of each dimension (Lin, 1989).
 
-    2 cov(p, y) / (var p + var y + (mean p - mean y)^2), with moments of the
-    N samples.
+    2 cov(p, y) / (var p + var y + (mean p - mean y)^2), where the moments are
+    those of the N samples (divided by N).
 
     Args:
-        prediction, target (np.ndarray): (N, D).
+        prediction (np.ndarray): Predictions (N, D).
+        target (np.ndarray): True values (N, D).
 
     Returns:
-        np.ndarray: In [-1, 1], (D, ); NaN where nothing varies at all.
+        np.ndarray: Coefficients in [-1, 1], (D, ). NaN if predictions and
+        true values are one and the same constant.
     """
     prediction = np.asarray(prediction, dtype=np.float64)
     target = np.asarray(target, dtype=np.float64)
@@ -120,18 +129,20 @@ def concordance(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def expected_calibration_error(
     confidence: np.ndarray, correct: np.ndarray, bins: int = 15
-):
-    """How far confidence is from accuracy (Guo et al., ICML 2017).
+) -> Tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Compute the expected calibration error (Guo et al., ICML 2017).
 
     Args:
-        confidence (np.ndarray): Of the predicted classes, in [0, 1], (N, ).
-        correct (np.ndarray): bool (N, ).
-        bins (int): Of equal width, open on the left. Defaults to 15.
+        confidence (np.ndarray): Probabilities of the predicted classes, in
+            [0, 1], (N, ).
+        correct (np.ndarray): Whether a prediction is correct, bool (N, ).
+        bins (int): Number of bins, which have equal width and are open on the
+            left. Defaults to 15.
 
     Returns:
-        tuple: The mean of |accuracy - confidence| over the images, and by
-        bin, (bins, ): mean confidence, accuracy (NaN where it is empty), and
-        share of the images.
+        tuple: Mean of |accuracy - confidence| over the images, and three
+        arrays (bins, ): mean confidence, accuracy (NaN in an empty bin) and
+        share of the images of each bin.
     """
     confidence = np.asarray(confidence, dtype=np.float64)
     bin_of = (np.ceil(confidence * bins).astype(int) - 1).clip(0, bins - 1)

@@ -1,4 +1,4 @@
-"""Metrics beside mmpretrain's."""
+"""Metrics in addition to those of mmpretrain."""
 
 from typing import List, Sequence
 
@@ -6,15 +6,16 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mmfer.registry import METRICS
+from mmfer.utils.checks import in_range
 
 from .functional import auroc, concordance, mean_class_accuracy, rejection_accuracy
 
 
 class _PredictionMetric(BaseMetric):
-    """Collects labels, predictions and how sure they were."""
+    """Metric that collects labels, predictions and their uncertainties."""
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
-        """Collect one batch."""
+        """Collect the predictions of one batch."""
         for sample in data_samples:
             score = sample['pred_score']
             confidence = 1 - float(score.max())
@@ -30,15 +31,15 @@ class _PredictionMetric(BaseMetric):
 
 @METRICS.register_module()
 class MeanClassAccuracy(_PredictionMetric):
-    """Accuracy averaged over classes, in per cent.
+    """Mean of the accuracies of the classes, in per cent.
 
-    Classes without a sample are left out.
+    Classes without a sample do not count.
     """
 
     default_prefix = 'accuracy'
 
     def compute_metrics(self, results: List[tuple]) -> dict:
-        """``accuracy/mean_class``."""
+        """Compute ``accuracy/mean_class``."""
         labels, predictions = np.array([r[:2] for r in results]).T
         return dict(mean_class=mean_class_accuracy(predictions, labels))
 
@@ -47,12 +48,12 @@ class MeanClassAccuracy(_PredictionMetric):
 class RejectionAccuracy(_PredictionMetric):
     """Accuracy after rejecting the most uncertain predictions, in per cent.
 
-    Reported twice: by the method's own ``uncertainty`` and by one minus the
-    largest probability, the line that any classifier gives for nothing.
+    It is reported twice: by the method's own ``uncertainty``, and by one minus
+    the largest probability, a baseline that every classifier offers.
 
     Args:
-        rates (Sequence[float]): Shares to reject, each in [0, 1).
-            Defaults to (0.1, 0.2, 0.3), as in RUL and ALUM.
+        rates (Sequence[float]): Shares to reject, each in [0, 1). Defaults to
+            (0.1, 0.2, 0.3), as in RUL and ALUM.
         **kwargs: See mmengine's ``BaseMetric``.
     """
 
@@ -60,15 +61,16 @@ class RejectionAccuracy(_PredictionMetric):
 
     def __init__(self, rates: Sequence[float] = (0.1, 0.2, 0.3), **kwargs):
         super().__init__(**kwargs)
-        if not all(0 <= rate < 1 for rate in rates):
-            raise ValueError(f'rates must lie in [0, 1), got {rates}')
-        self.rates = tuple(rates)
+        self.rates = tuple(
+            in_range(self, 'rates', rate, 0, 1, open_high=True) for rate in rates
+        )
 
     def compute_metrics(self, results: List[tuple]) -> dict:
-        """``rejection/{uncertainty,confidence}_{per cent}`` and ``_auroc``.
+        """Compute ``rejection/{uncertainty,confidence}_{per cent}``.
 
-        The last is the AUROC of each against being wrong; it is left out
-        when all predictions are right or all are wrong.
+        ``rejection/{uncertainty,confidence}_auroc`` is the AUROC for
+        detecting wrong predictions. It is missing if all predictions are
+        right, or all are wrong.
         """
         labels, predictions, uncertainty, confidence = np.array(results).T
         correct = labels == predictions
@@ -88,8 +90,8 @@ class RejectionAccuracy(_PredictionMetric):
 class ValenceArousal(BaseMetric):
     """CCC and mean squared error of valence and arousal.
 
-    Over the whole set, not averaged over batches. Samples that lack one of
-    the two are left out.
+    Both are computed over the whole set, not averaged over batches. Samples
+    without valence or arousal do not count.
     """
 
     default_prefix = 'va'
@@ -105,8 +107,8 @@ class ValenceArousal(BaseMetric):
                         "The model needs a head with 'va' among its label_sets."
                         if lacking == 'pred_va'
                         else "End the pipeline with dict(type='PackFERInputs', "
-                        "algorithm_keys=('gt_va', )), on a data set that has "
-                        'it.'
+                        "algorithm_keys=('gt_va', )), and use a data set that "
+                        'has it.'
                     )
                 )
             self.results.append(
@@ -116,14 +118,17 @@ class ValenceArousal(BaseMetric):
             )
 
     def compute_metrics(self, results: List[np.ndarray]) -> dict:
-        """``va/ccc``, ``va/mse``: means of ``_valence`` and ``_arousal``."""
+        """Compute ``va/ccc`` and ``va/mse``.
+
+        They are the means of ``_valence`` and ``_arousal``, which are
+        returned too.
+        """
         prediction, target = np.stack(results, axis=1).astype(np.float64)
         known = np.isfinite(target).all(axis=1)
         if not known.any():
             raise ValueError(
-                'ValenceArousal: not one sample of the '
-                'evaluation set has valence and arousal; remove '
-                'the metric.'
+                'ValenceArousal: no sample of the evaluation set has valence '
+                'and arousal; remove the metric.'
             )
         prediction, target = prediction[known], target[known]
         measures = dict(

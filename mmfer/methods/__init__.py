@@ -1,21 +1,14 @@
-from .alum import ALUMHead
-from .ce import CEHead
-from .coteaching import CoTeaching
-from .gaave import GAAVE, PGD, GAAVEHook
-from .jocor import JoCoR
-from .jointgan import JointGAN
-from .resup import ReSup
-from .rul import RULHead
+"""Published methods, one folder for each.
 
-__all__ = [
-    'ALUMHead',
-    'CEHead',
-    'CoTeaching',
-    'GAAVE',
-    'GAAVEHook',
-    'JoCoR',
-    'JointGAN',
-    'PGD',
-    'RULHead',
-    'ReSup',
-]
+Importing this package imports every folder in it, so that its classes are
+registered. A new method needs no entry here.
+"""
+
+import importlib
+import pkgutil
+
+# Names of the methods, in alphabetical order.
+METHODS = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+for _name in METHODS:
+    importlib.import_module(f'{__name__}.{_name}')

@@ -1,5 +1,11 @@
+"""Parts of models that several methods share.
+
+The protocols that a method follows are in :mod:`mmfer.models.protocols`.
+"""
+
 from .backbones import CNN7, ResNetSmallStem
-from .classifier import FERClassifier, FERDataPreprocessor
+from .classifier import FERClassifier
+from .data_preprocessor import FERDataPreprocessor
 from .dual_network import DualNetwork
 from .heads import GaussianHead
 from .label_noise_model import LabelNoiseModel

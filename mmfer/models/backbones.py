@@ -1,6 +1,6 @@
 """Backbones for small images."""
 
-from typing import Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch.nn as nn
 from mmcv.cnn import build_conv_layer, build_norm_layer
@@ -15,18 +15,19 @@ from mmfer.registry import MODELS
 class ResNetSmallStem(ResNet_CIFAR):
     """ResNet with a 3x3 stem and no max-pool, for images of 32 to 64 px.
 
-    ``ResNet_CIFAR`` is the case ``stem_stride=1``. A stride of 2 keeps three
-    quarters of the work out of the first stage and leaves a 3x3 map of a
-    44 px face.
+    ``ResNet_CIFAR`` is the case ``stem_stride=1``. A stride of 2 saves three
+    quarters of the work of the first stage. It turns a face of 44 px into a
+    3x3 map.
 
     Args:
         depth (int): 18, 34, 50, 101 or 152.
         stem_stride (int): Stride of the first convolution. Defaults to 2.
+        in_channels (int): Channels of an image. Defaults to 3.
         **kwargs: See mmpretrain's ``ResNet``.
     """
 
     def __init__(
-        self, depth: int, stem_stride: int = 2, in_channels: int = 3, **kwargs
+        self, depth: int, stem_stride: int = 2, in_channels: int = 3, **kwargs: Any
     ):
         self.stem_stride = stem_stride
         super().__init__(depth, in_channels=in_channels, **kwargs)
@@ -50,23 +51,27 @@ class ResNetSmallStem(ResNet_CIFAR):
 
 @MODELS.register_module()
 class CNN7(BaseBackbone):
-    """The 7-layer CNN of JoCoR, also ReSup's on CIFAR (Table 5).
+    """The 7-layer CNN of JoCoR, which ReSup uses on CIFAR as well (Table 5).
 
-    Six 3x3 convolutions with batch normalisation and ReLU, a 2x2 max-pool
-    after each two; the classifier is the seventh layer. Images of 32 px give
-    vectors of 256.
+    It has six 3x3 convolutions with BatchNorm and ReLU, and a 2x2 max-pool
+    after every second one. The classifier is the seventh layer. Images of
+    32 px become vectors of length 256.
 
     Args:
         in_channels (int): Channels of an image. Defaults to 3.
-        channels (Sequence[int]): Of the six convolutions. Defaults to
+        channels (Sequence[int]): Channels of the six convolutions. Defaults to
             (64, 64, 128, 128, 196, 16).
+        init_cfg (dict, optional): See mmengine's ``BaseModule``.
     """
 
     def __init__(
-        self, in_channels: int = 3, channels=(64, 64, 128, 128, 196, 16), init_cfg=None
+        self,
+        in_channels: int = 3,
+        channels: Sequence[int] = (64, 64, 128, 128, 196, 16),
+        init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg)
-        layers = []
+        layers: List[nn.Module] = []
         for index, width in enumerate(channels):
             layers += [
                 nn.Conv2d(in_channels, width, 3, padding=1),
@@ -79,5 +84,5 @@ class CNN7(BaseBackbone):
         self.layers = nn.Sequential(*layers, nn.Flatten())
 
     def forward(self, x: Tensor) -> Tuple[Tensor]:
-        """(B, C, H, W) to one (B, 16 H W / 64)."""
+        """Map images (B, C, H, W) to vectors (B, 16 H W / 64), in a tuple."""
         return (self.layers(x),)

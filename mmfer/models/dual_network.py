@@ -1,6 +1,6 @@
 """Two complete classifiers that are trained together."""
 
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 import numpy as np
 import torch
@@ -10,14 +10,16 @@ from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmfer.models.utils import full_precision, probe
 from mmfer.registry import MODELS
+from mmfer.utils.checks import choices, positive_int
 from mmfer.utils.config import merge_options
 
-from .classifier import blank_images, build_data_preprocessor
+from .data_preprocessor import blank_images, build_data_preprocessor
 from .heads import least_confidence, stack_labels
+from .label_noise_model import LabelNoiseModel
 from .predictions import BatchPrediction
 from .pretrained import CheckedPretrained
+from .utils import full_precision, probe
 
 PREDICT_WITH = ('network1', 'network2', 'mean')
 SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
@@ -25,25 +27,26 @@ SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
 
 @MODELS.register_module()
 class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
-    """Two classifiers, one forward, and a label noise model for each.
+    """Two classifiers with one forward, and a label noise model for each.
 
-    The base of ReSup, Co-teaching and JoCoR; by itself it trains the two
-    networks side by side with plain cross-entropy. A subclass implements
-    :meth:`joint_loss`. ``NoiseModelHook`` tells it the epoch and has the
-    noise models fitted.
+    This is the base of ReSup, Co-teaching and JoCoR. By itself it trains the
+    two networks side by side with plain cross-entropy. A subclass implements
+    :meth:`joint_loss`. ``NoiseModelHook`` tells it the epoch, and fits the
+    noise models.
 
-    Either network is a complete classifier of mmfer or mmpretrain whose
-    forward in mode ``'tensor'`` gives logits, and becomes a checkpoint of
-    its own with ``tools/model_converters/export_network.py``.
+    Each network is a complete classifier of mmfer or mmpretrain whose forward
+    in mode ``'tensor'`` returns logits.
+    ``tools/model_converters/export_network.py`` makes a checkpoint of one of
+    them.
 
     Args:
         network1 (dict): Config of the first classifier.
-        network2 (dict, optional): What is different in the second, down to
-            another architecture; ``_delete_=True`` in a part replaces that
-            part, as in configs. An ``init_cfg`` with another ``type`` or
-            ``checkpoint`` always replaces that of the first, its ``prefix``
-            included. Defaults to None: like the first, with initial weights
-            of its own.
+        network2 (dict, optional): Options in which the second classifier
+            differs from the first; even its architecture may differ.
+            ``_delete_=True`` in a part replaces that part, as in configs. An
+            ``init_cfg`` with another ``type`` or ``checkpoint`` always
+            replaces that of the first, including its ``prefix``. Defaults to
+            None: like the first, but with initial weights of its own.
         data_preprocessor (dict, optional): Shared by both.
         predict_with (str): ``'network1'`` (ReSup's paper), ``'network2'`` or
             ``'mean'`` of the probabilities. Defaults to ``'network1'``.
@@ -51,16 +54,20 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         warmup_epochs (int): Epochs of plain cross-entropy before the noise
             models are first fitted. Defaults to 1.
         refit_interval (int): Epochs between fits. Defaults to 1.
-        score_source (str): Where the scores of a fit come from:
-            ``'epoch'``, the logits that training computes anyway;
-            ``'pass'``, a pass in eval mode over unaugmented images; or
-            ``'augmented_pass'``, the same with training augmentation
+        score_source (str): Scores to which the noise models are fitted:
+            ``'epoch'``, from the logits that training computes anyway;
+            ``'pass'``, from a pass in eval mode over unaugmented images; or
+            ``'augmented_pass'``, from such a pass with training augmentation
             (ReSup's code). Defaults to ``'epoch'``.
 
     Raises:
         ValueError: The networks have different numbers of classes, or an
             option is out of range.
     """
+
+    network1: BaseClassifier
+    network2: BaseClassifier
+    noise_models: Sequence[LabelNoiseModel]
 
     def __init__(
         self,
@@ -74,25 +81,11 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         score_source: str = 'epoch',
         init_cfg: Optional[dict] = None,
     ):
-        name = type(self).__name__
-        if predict_with not in PREDICT_WITH:
-            raise ValueError(
-                f'{name}: predict_with must be one of '
-                f'{", ".join(PREDICT_WITH)}, got '
-                f'{predict_with!r}'
-            )
-        if score_source not in SCORE_SOURCES:
-            raise ValueError(
-                f'{name}: score_source must be one of '
-                f'{", ".join(SCORE_SOURCES)}, got '
-                f'{score_source!r}'
-            )
-        if warmup_epochs < 1 or refit_interval < 1:
-            raise ValueError(
-                f'{name}: warmup_epochs and refit_interval must be at least '
-                f'1, got {warmup_epochs} and {refit_interval}: before one '
-                'epoch there is no score to fit to.'
-            )
+        choices(self, 'predict_with', predict_with, PREDICT_WITH)
+        choices(self, 'score_source', score_source, SCORE_SOURCES)
+        reason = 'There is no score to fit to before one epoch has passed.'
+        positive_int(self, 'warmup_epochs', warmup_epochs, hint=reason)
+        positive_int(self, 'refit_interval', refit_interval, hint=reason)
         super().__init__(
             init_cfg=init_cfg,
             data_preprocessor=build_data_preprocessor(data_preprocessor),
@@ -106,9 +99,12 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         self.warmup_epochs = warmup_epochs
         self.refit_interval = refit_interval
         self.score_source = score_source
-        self.noise_models = nn.ModuleList(
-            MODELS.build(dict(dict(type='LabelNoiseModel'), **(noise_model or {})))
-            for _ in range(2)
+        self.noise_models = cast(
+            Sequence[LabelNoiseModel],
+            nn.ModuleList(
+                MODELS.build(dict(dict(type='LabelNoiseModel'), **(noise_model or {})))
+                for _ in range(2)
+            ),
         )
         self._epoch: Optional[int] = None
         self._collected: Optional[List[Tuple[Tensor, Tensor]]] = None
@@ -119,6 +115,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         return network
 
     def _check_classes(self) -> int:
+        """Return the number of classes, which both networks must share."""
         example = blank_images(self.data_preprocessor)
         counts = [probe(network, example).shape[1] for network in self.networks]
         if counts[0] != counts[1]:
@@ -141,29 +138,36 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         inputs: Tensor,
         data_samples: Optional[List[DataSample]] = None,
         mode: str = 'tensor',
-    ):
-        """Logits of both networks, losses, or predictions.
+    ) -> Any:
+        """Compute logits of both networks, losses, or predictions.
 
         Args:
-            inputs (Tensor): (B, C, H, W).
+            inputs (Tensor): Prepared images, (B, channels, H, W).
             data_samples (list[DataSample], optional): Needed for losses.
-            mode (str): ``'tensor'``: two (B, C) tensors of logits;
+            mode (str): ``'tensor'``: two tensors of logits (B, C);
                 ``'loss'``: a dict; ``'predict'``: a list of data samples.
+                Defaults to ``'tensor'``.
         """
         if mode == 'tensor':
             return tuple(network(inputs) for network in self.networks)
         if mode == 'loss':
+            assert data_samples is not None, 'losses need data samples'
             return self.loss(inputs, data_samples)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         raise RuntimeError(f'Invalid mode "{mode}".')
 
-    def extract_feat(self, inputs: Tensor, **kwargs):
-        """Features of network 1."""
+    def extract_feat(self, inputs: Tensor, **kwargs: Any) -> Any:
+        """Extract features with network 1; see mmpretrain's classifiers."""
         return self.network1.extract_feat(inputs, **kwargs)
 
     def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:
-        """Losses of both networks; keeps the agreements for the next fit."""
+        """Compute the losses of both networks; keep agreements for the next fit.
+
+        Args:
+            inputs (Tensor): Prepared images, (B, channels, H, W).
+            data_samples (list[DataSample]): Samples with ``gt_label``.
+        """
         labels = stack_labels(data_samples)
         logits = self(inputs, mode='tensor')
         with full_precision(inputs):
@@ -174,7 +178,13 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
 
     @torch.no_grad()
     def measure(self, log_prob: List[Tensor], labels: Tensor) -> Tensor:
-        """Agreement of each network with the labels, (2, B)."""
+        """Return the agreement of each network with the labels, (2, B).
+
+        Args:
+            log_prob (list[Tensor]): Log-probabilities of both networks, each
+                (B, C).
+            labels (Tensor): Given labels, int64 (B, ).
+        """
         return torch.stack(
             [
                 model.measure(x, labels)
@@ -185,17 +195,18 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     def joint_loss(
         self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
     ) -> Dict[str, Tensor]:
-        """What is minimised.
+        """Compute the losses that are minimised.
 
         Args:
-            log_prob (list[Tensor]): Log-probabilities of the two networks,
+            log_prob (list[Tensor]): Log-probabilities of both networks, each
                 float32 (B, C).
-            labels (Tensor): int64 (B, ).
-            agreements (Tensor): Without gradient, (2, B).
+            labels (Tensor): Given labels, int64 (B, ).
+            agreements (Tensor): Agreement of each network's predictions with
+                the labels, without gradient, (2, B).
 
         Returns:
-            dict[str, Tensor]: Scalars; those with *loss* in their name are
-            summed.
+            dict[str, Tensor]: Scalars. mmengine minimises the sum of those
+            that have ``loss`` in their name.
         """
         return dict(
             loss_network1=F.nll_loss(log_prob[0], labels),
@@ -203,10 +214,12 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         )
 
     def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
-        """``pred_score``, (B, C), and ``uncertainty``, (B, ).
+        """Predict a batch of prepared images, (B, channels, H, W).
 
-        ``uncertainty`` is one minus the largest probability.
-        ``network_scores``, (B, 2, C), are the probabilities of each network.
+        Returns:
+            dict[str, Tensor]: ``pred_score`` (B, C); ``uncertainty`` (B, ),
+            one minus the largest probability; and ``network_scores``
+            (B, 2, C), the probabilities of each network.
         """
         scores = torch.stack(
             [x.float().softmax(dim=1) for x in self(inputs, mode='tensor')]
@@ -224,7 +237,11 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
 
     # -- label noise -------------------------------------------------------
     def check_schedule(self, max_epochs: int) -> None:
-        """Raise if training ends before the noise models are used."""
+        """Raise if training ends before the noise models are used.
+
+        Args:
+            max_epochs (int): Epochs of the training.
+        """
         if self.warmup_epochs >= max_epochs:
             raise ValueError(
                 f'{type(self).__name__}: warmup_epochs={self.warmup_epochs} '
@@ -233,17 +250,21 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             )
 
     def start_epoch(self, epoch: int) -> None:
-        """Called before each training epoch (0-based)."""
+        """Take note of the epoch that begins.
+
+        Args:
+            epoch (int): Epoch, 0-based.
+        """
         self._epoch = epoch
         collects = self.score_source == 'epoch' and self.refit_due(epoch)
         self._collected = [] if collects else None
 
     @property
     def epoch(self) -> int:
-        """The training epoch, which the loss depends on.
+        """Training epoch, on which the loss depends.
 
         Raises:
-            RuntimeError: Nobody said.
+            RuntimeError: ``start_epoch`` was never called.
         """
         if self._epoch is None:
             raise RuntimeError(
@@ -255,7 +276,11 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         return self._epoch
 
     def refit_due(self, epoch: int) -> bool:
-        """Whether the noise models are fitted at the end of this epoch."""
+        """Return whether the noise models are fitted at the end of an epoch.
+
+        Args:
+            epoch (int): Epoch, 0-based.
+        """
         since = epoch + 1 - self.warmup_epochs
         return since >= 0 and since % self.refit_interval == 0
 
@@ -265,6 +290,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         return self.epoch < self.warmup_epochs
 
     def _collect(self, data_samples: List[DataSample], agreements: Tensor) -> None:
+        """Keep the agreements of a batch if this epoch ends with a fit."""
         if self._collected is None or not self.training:
             return
         if 'sample_id' not in data_samples[0]:
@@ -277,7 +303,13 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         self._collected.append((ids, agreements))
 
     def take_collected(self) -> Tuple[np.ndarray, np.ndarray]:
-        """Hand over what the epoch collected: ids (N, ), values (2, N)."""
+        """Return what the epoch collected, and forget it.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: Sample ids (N, ), and agreements
+            (2, N).
+        """
+        assert self._collected is not None, 'this epoch collects nothing'
         ids = torch.cat([ids for ids, _ in self._collected])
         values = torch.cat([values for _, values in self._collected], dim=1)
         self._collected = None
@@ -285,11 +317,11 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
 
     @torch.no_grad()
     def measure_scores(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Agreements from predictions.
+        """Compute agreements from predictions.
 
         Args:
             scores (Tensor): ``network_scores`` of N samples, (N, 2, C).
-            labels (Tensor): int64 (N, ).
+            labels (Tensor): Given labels, int64 (N, ).
 
         Returns:
             Tensor: (2, N).
@@ -299,10 +331,13 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         return self.measure([log_prob[:, 0], log_prob[:, 1]], labels)
 
     def fit_noise_models(self, agreements: Tensor) -> List[bool]:
-        """Fit each network's noise model to its agreements, (2, N).
+        """Fit each network's noise model to its agreements.
+
+        Args:
+            agreements (Tensor): Shape (2, N).
 
         Returns:
-            list[bool]: Whether each fit was taken.
+            list[bool]: Whether each fit is in use.
         """
         device = self.noise_models[0].table.device
         return [
@@ -311,13 +346,17 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         ]
 
     def reset_noise_models(self) -> None:
-        """Forget all fits, such as those to other data."""
+        """Forget all fits, for example those to another data set."""
         for model in self.noise_models:
             model.reset()
 
     @torch.no_grad()
     def clean_probability(self, agreements: Tensor) -> Tensor:
-        """What each network's noise model says, (2, N)."""
+        """Return the clean probability from each network's noise model, (2, N).
+
+        Args:
+            agreements (Tensor): Shape (2, N).
+        """
         device = self.noise_models[0].table.device
         return torch.stack(
             [
@@ -329,20 +368,22 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     def score_labels(
         self, predictions: Mapping[str, Tensor], labels: Tensor
     ) -> Dict[str, Tensor]:
-        """Columns of the sample-score table, each (N, ).
+        """Return columns of the sample-score table, each (N, ).
+
+        ``noise_score`` is 0.999 (1 - w) + 0.001 (1 - p). Here w is the mean
+        clean probability of those networks whose noise model is fitted, and p
+        the mean predicted probability of the given label. The second term
+        ranks samples that share an entry in the noise model's table. If no
+        noise model is fitted, ``noise_score`` is 1 - p.
 
         Args:
             predictions (Mapping[str, Tensor]): With ``network_scores``,
                 (N, 2, C).
-            labels (Tensor): Given labels, (N, ).
+            labels (Tensor): Given labels, int64 (N, ).
 
         Returns:
-            dict[str, Tensor]: ``clean_probability_1`` and ``_2``, and
-            ``noise_score``: one minus the mean of those whose noise model
-            is fitted, but for a thousandth of it, which is one minus the
-            mean probability of the label and puts those that share an entry
-            of the table in order. With no noise model at all it is the
-            latter.
+            dict[str, Tensor]: ``clean_probability_1``,
+            ``clean_probability_2`` and ``noise_score``.
         """
         scores = predictions['network_scores']
         clean = self.clean_probability(self.measure_scores(scores, labels)).cpu()

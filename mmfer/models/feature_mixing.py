@@ -1,4 +1,4 @@
-"""Mixing several images' features by their uncertainty."""
+"""Mix the features of several images by their uncertainty (RUL, ALUM Eq. 11)."""
 
 from typing import List
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def scalar_weights(log_var: Tensor) -> Tensor:
-    """Mixing weights of RUL: one uncertainty per image, as shares.
+    """Return the mixing weights of RUL: one uncertainty per image, as shares.
 
     Args:
         log_var (Tensor): Log-variances of K images, (K, B, D).
@@ -20,10 +20,10 @@ def scalar_weights(log_var: Tensor) -> Tensor:
 
 
 def dimension_weights(log_var: Tensor) -> Tensor:
-    """Mixing weights of ALUM Eq. 11: one share per dimension.
+    """Return the mixing weights of ALUM Eq. 11: one share per dimension.
 
-    sigma_k / sum_k sigma_k with sigma = exp(log_var) is a softmax over the
-    images, which cannot overflow.
+    They are sigma_k / sum_k sigma_k with sigma = exp(log_var). This is a
+    softmax over the images, which cannot overflow.
 
     Args:
         log_var (Tensor): Log-variances of K images, (K, B, D).
@@ -35,10 +35,30 @@ def dimension_weights(log_var: Tensor) -> Tensor:
 
 
 def mix(means: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sum over K images: (K, B, D) -> (B, D)."""
+    """Return the weighted sum over K images.
+
+    Args:
+        means (Tensor): What is mixed, (K, B, D).
+        weights (Tensor): (K, B, D) or (K, B, 1).
+
+    Returns:
+        Tensor: Shape (B, D).
+    """
     return (weights * means).sum(dim=0)
 
 
 def random_partners(batch_size: int, count: int, device: torch.device) -> List[Tensor]:
-    """Independent permutations of the batch; fixed points may occur."""
+    """Draw independent permutations of the batch.
+
+    A permutation may leave an image in its place, so that it is its own
+    partner.
+
+    Args:
+        batch_size (int): B.
+        count (int): Number of permutations.
+        device (torch.device): Device of the result.
+
+    Returns:
+        list[Tensor]: Indices, each int64 (B, ).
+    """
     return [torch.randperm(batch_size, device=device) for _ in range(count)]

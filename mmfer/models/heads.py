@@ -1,6 +1,6 @@
-"""What the heads of all methods share."""
+"""Base classes and helpers of the heads of all methods."""
 
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -9,6 +9,8 @@ from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmfer.utils.checks import choices
+
 from .predictions import BatchPrediction
 from .uncertainty_neck import GaussianFeature
 
@@ -16,11 +18,14 @@ UNCERTAINTIES = ('arithmetic', 'geometric', 'confidence')
 
 
 def stack_labels(data_samples: List[DataSample]) -> Tensor:
-    """Integer labels of a batch, shape (B, ).
+    """Return the integer labels of a batch, shape (B, ).
+
+    Args:
+        data_samples (list[DataSample]): B samples with ``gt_label``.
 
     Raises:
-        ValueError: The samples have soft labels, which these losses have no
-            use for.
+        ValueError: The samples have soft labels, which the losses of these
+            methods cannot use.
     """
     if 'gt_score' in data_samples[0]:
         raise ValueError(
@@ -32,23 +37,30 @@ def stack_labels(data_samples: List[DataSample]) -> Tensor:
 
 
 def least_confidence(scores: Tensor) -> Tensor:
-    """One minus the largest probability: plain (un)confidence, (B, )."""
+    """Return one minus the largest probability of each sample.
+
+    Args:
+        scores (Tensor): Probabilities, (B, C).
+
+    Returns:
+        Tensor: Shape (B, ); larger is less sure.
+    """
     return 1 - scores.amax(dim=1)
 
 
 class GaussianHead(BatchPrediction, ClsHead):
-    """Base of heads over a :class:`GaussianFeature` (RUL, ALUM).
+    """Base of heads after a :class:`GaussianFeature` (RUL, ALUM).
 
-    Prediction classifies the mean; nothing is mixed. ``uncertainty`` is a
-    mean of the variances over the dimensions.
+    A prediction classifies the mean of the feature; nothing is mixed.
+    ``uncertainty`` is a mean of the variances over the dimensions.
 
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D.
-        uncertainty (str): Which mean, ``'arithmetic'`` or ``'geometric'``,
-            see :meth:`GaussianFeature.uncertainty`; or ``'confidence'``: not
-            what was learned, but one minus the largest probability.
-            Defaults to ``'arithmetic'``.
+        uncertainty (str): Uncertainty of a prediction: the
+            ``'arithmetic'`` or ``'geometric'`` mean of the learned variances,
+            see :meth:`GaussianFeature.uncertainty`; or ``'confidence'``, one
+            minus the largest probability. Defaults to ``'arithmetic'``.
     """
 
     def __init__(
@@ -59,26 +71,21 @@ class GaussianHead(BatchPrediction, ClsHead):
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg=init_cfg)
-        if uncertainty not in UNCERTAINTIES:
-            raise ValueError(
-                f'{type(self).__name__} has no uncertainty {uncertainty!r}, '
-                f'only {", ".join(UNCERTAINTIES)}.'
-            )
-        self.uncertainty = uncertainty
+        self.uncertainty = choices(self, 'uncertainty', uncertainty, UNCERTAINTIES)
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.fc = nn.Linear(in_channels, num_classes)
 
     def pre_logits(self, feats: GaussianFeature) -> Tensor:
-        """The mean, (B, D)."""
+        """Return the mean of the feature, (B, D)."""
         return feats.mean
 
     def forward(self, feats: GaussianFeature) -> Tensor:
-        """Logits of the mean, (B, C)."""
+        """Compute the logits of the mean, (B, C)."""
         return self.fc(self.pre_logits(feats))
 
     def predict_batch(self, feats: GaussianFeature) -> Dict[str, Tensor]:
-        """``pred_score``, (B, C), and ``uncertainty``, (B, )."""
+        """Return ``pred_score``, (B, C), and ``uncertainty``, (B, )."""
         scores = self(feats).float().softmax(dim=1)
         return dict(
             pred_score=scores,
@@ -88,15 +95,16 @@ class GaussianHead(BatchPrediction, ClsHead):
         )
 
 
-def label_cross_entropy(logits: Tensor, labels: Tuple[Tensor, ...]) -> Tensor:
-    """Cross-entropy of one prediction against several labels at once.
+def label_cross_entropy(logits: Tensor, labels: Sequence[Tensor]) -> Tensor:
+    """Compute the cross-entropy of one prediction against several labels.
 
     Args:
         logits (Tensor): Logits of a mixed feature, (B, C).
-        labels (tuple[Tensor, ...]): Labels of what was mixed, each (B, ).
+        labels (Sequence[Tensor]): Labels of the mixed images, each (B, ).
 
     Returns:
         Tensor: Sum over the labels, mean over the batch.
     """
     log_prob = F.log_softmax(logits, dim=1)
-    return sum(F.nll_loss(log_prob, label) for label in labels)
+    losses = [F.nll_loss(log_prob, label) for label in labels]
+    return sum(losses[1:], losses[0])

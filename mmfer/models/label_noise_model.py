@@ -1,4 +1,4 @@
-"""From how well predictions agree with labels to clean probabilities."""
+"""Clean probabilities from how well predictions agree with given labels."""
 
 import warnings
 from typing import Optional
@@ -9,30 +9,38 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmfer.registry import MODELS
+from mmfer.utils.checks import choices, in_range, whole_number
+
+from .mixtures import TwoComponentMixture
 
 MONOTONE = ('none', 'right', 'both')
-# Arazo et al.: losses are scaled between these, which outliers cannot move.
+# Losses are scaled between these quantiles, which outliers cannot move
+# (Arazo et al.).
 LOSS_QUANTILES = (0.05, 0.95)
 
 
 def similarity(log_prob: Tensor, labels: Tensor) -> Tensor:
-    """Cosine of prediction and one-hot label, ReSup Eq. 2.
+    """Return the cosine of prediction and one-hot label, ReSup Eq. 2.
 
     Args:
         log_prob (Tensor): Log-probabilities (B, C).
-        labels (Tensor): int64 (B, ).
+        labels (Tensor): Given labels, int64 (B, ).
 
     Returns:
-        Tensor: In (0, 1], (B, ); one half is not the point of doubt, that is
-        left to the mixture.
+        Tensor: In (0, 1], (B, ). 0.5 has no special meaning: the mixture finds
+        the boundary between clean and noisy labels.
     """
     given = log_prob.gather(1, labels[:, None]).squeeze(1)
-    # In the logarithm, so that no square of a small probability underflows.
+    # Computed with logarithms, so that the square of a small probability does
+    # not underflow.
     return (given - 0.5 * torch.logsumexp(2 * log_prob, dim=1)).exp()
 
 
 def negative_loss(log_prob: Tensor, labels: Tensor) -> Tensor:
-    """Minus the cross-entropy, so that larger means better, (B, )."""
+    """Return minus the cross-entropy, so that larger means better, (B, ).
+
+    For the arguments see :func:`similarity`.
+    """
     return -F.nll_loss(log_prob, labels, reduction='none')
 
 
@@ -43,26 +51,30 @@ def flatten_tails(table: Tensor, mode: str) -> Tensor:
     """Make a table of clean probabilities non-decreasing.
 
     The log-odds of two beta densities, and of two normal ones, have at most
-    one turning point: the posterior of *clean* is monotone, or a valley,
-    whose left slope takes a *worse* agreement for cleaner, or a hill, whose
-    right slope takes a better one for noise.
+    one turning point. So the posterior of *clean* has one of three shapes:
+
+    - It is monotone.
+    - It is a valley. Its left slope gives a larger clean probability to a
+      *worse* agreement.
+    - It is a hill. Its right slope gives a smaller clean probability to a
+      *better* agreement.
 
     Args:
         table (Tensor): Posterior over equally spaced scores, (T, ).
-        mode (str): ``'right'``: flat from the maximum on (ReSup's code),
-            which makes all of a valley flat whose left end is the higher
-            one. ``'both'``: a valley is flat up to its minimum, a hill from
-            its maximum on. ``'none'``: as it is.
+        mode (str): ``'right'``: constant from the maximum on (ReSup's code);
+            a valley whose left end is its maximum becomes constant as a
+            whole. ``'both'``: a valley is constant up to its minimum, a hill
+            from its maximum on. ``'none'``: no change.
 
     Returns:
-        Tensor: (T, ); the argument stays as it is.
+        Tensor: A new tensor, (T, ).
     """
-    # Without writing into the table: CUDA refuses to copy between parts of
-    # one tensor that overlap, and the CPU lets it pass.
+    # The table is not written into, because CUDA refuses to copy between
+    # overlapping parts of one tensor. The CPU does not refuse.
     positions = torch.arange(len(table), device=table.device)
     start = positions.new_zeros(())
     if mode == 'both':
-        # A hill may be lowest at its right end; this is none.
+        # A curve whose right end is its minimum is no valley.
         valley = table[-1] > table.min()
         start = torch.where(valley, table.argmin(), 0)
         table = torch.where(positions < start, table[start], table)
@@ -76,32 +88,37 @@ def flatten_tails(table: Tensor, mode: str) -> Tensor:
 class LabelNoiseModel(nn.Module):
     """Label noise modelling of ReSup (Sec. 3.2).
 
-    Agreements of predictions and labels go in, probabilities that the labels
-    are clean come out. All state are buffers, so that a resumed run weighs
-    as before.
+    It maps the agreement of a prediction with a given label to the probability
+    that the label is clean. All of its state is in buffers, so that a resumed
+    run computes the same weights.
 
     Args:
         agreement (str): ``'similarity'`` (ReSup, Eq. 2) or ``'loss'`` (Arazo
             et al.; losses are scaled to [0, 1] by their 5 % and 95 %
             quantiles). Defaults to ``'similarity'``.
-        mixture (dict): ``BetaMixture`` or ``GaussianMixture``.
+        mixture (dict, optional): Config of a ``BetaMixture`` (default) or a
+            ``GaussianMixture``.
         table_size (int, optional): Posteriors are looked up in a table of
             that many equally spaced scores, as in ReSup's code. None: they
-            are computed, Eq. 5; goes with ``monotone='none'`` only.
+            are computed by Eq. 5, which requires ``monotone='none'``.
             Defaults to 100.
         monotone (str): See :func:`flatten_tails`. Defaults to ``'both'``.
-        edge (float): Scores of exactly 0 and 1, which float32 reaches, are
-            taken for edge and 1 - edge; 0 leaves them. Defaults to 1e-3
-            (ReSup's code).
+        edge (float): Scores of exactly 0 and 1, which occur in float32, become
+            edge and 1 - edge; with 0 they stay. Defaults to 1e-3 (ReSup's
+            code).
         margin (float): Weights are clipped to [margin, 1 - margin].
             Defaults to 1e-4 (ReSup's code).
         min_separation (float, optional): Keep the model as it was, with a
-            warning, when the means of the two components of a new fit are
-            closer than this. Networks that have not learned anything yet
-            agree with all labels alike; weights made of that would only
-            switch the learning off. None: take every fit (ReSup's code).
-            Defaults to 0.05.
+            warning, if the means of the two components of a new fit are
+            closer than this. Networks that have learned nothing yet agree
+            equally well with all labels. Weights from such a fit would only
+            stop the learning. None: accept every fit (ReSup's code). Defaults
+            to 0.05.
     """
+
+    mixture: TwoComponentMixture
+    table: Tensor
+    bounds: Tensor
 
     def __init__(
         self,
@@ -114,52 +131,50 @@ class LabelNoiseModel(nn.Module):
         min_separation: Optional[float] = 0.05,
     ):
         super().__init__()
-        if agreement not in AGREEMENTS:
-            raise ValueError(
-                f'LabelNoiseModel has no agreement '
-                f'{agreement!r}, only {", ".join(AGREEMENTS)}.'
-            )
-        if monotone not in MONOTONE:
-            raise ValueError(
-                f'monotone must be one of {", ".join(MONOTONE)}, got {monotone!r}'
-            )
+        choices(self, 'monotone', monotone, MONOTONE)
         if table_size is None and monotone != 'none':
             raise ValueError(
-                'a monotone posterior needs a table: give table_size, or '
-                "monotone='none' for the posterior of Eq. 5 as it is."
+                'LabelNoiseModel: a monotone posterior needs a table: give '
+                "table_size, or monotone='none' for the posterior of Eq. 5 as it is."
             )
-        if table_size is not None and table_size < 2:
-            raise ValueError(f'table_size must be at least 2 or None, got {table_size}')
-        for name, value in (('edge', edge), ('margin', margin)):
-            if not 0 <= value < 0.5:
-                raise ValueError(f'{name} must lie in [0, 0.5), got {value}')
-        self.agreement = agreement
+        self.agreement = choices(self, 'agreement', agreement, AGREEMENTS)
         self.mixture = MODELS.build(dict(dict(type='BetaMixture'), **(mixture or {})))
-        self.table_size = table_size
+        self.table_size = whole_number(self, 'table_size', table_size, 2, optional=True)
         self.monotone = monotone
-        self.edge = edge
-        self.margin = margin
+        self.edge = in_range(self, 'edge', edge, 0, 0.5, open_high=True)
+        self.margin = in_range(self, 'margin', margin, 0, 0.5, open_high=True)
         self.min_separation = min_separation
         self.register_buffer('table', torch.ones(table_size or 0))
         self.register_buffer('bounds', torch.tensor([0.0, 1.0]))
 
     @property
     def fitted(self) -> bool:
-        """Whether there is anything to weigh by."""
+        """Whether a fit is in use."""
         return bool(self.mixture.fitted)
 
     def measure(self, log_prob: Tensor, labels: Tensor) -> Tensor:
-        """Agreement of predictions and labels, larger is better, (B, )."""
+        """Return the agreement of predictions and labels, (B, ).
+
+        Args:
+            log_prob (Tensor): Log-probabilities (B, C).
+            labels (Tensor): Given labels, int64 (B, ).
+
+        Returns:
+            Tensor: Larger is better.
+        """
         return AGREEMENTS[self.agreement](log_prob, labels)
 
     def reset(self) -> None:
-        """Forget any fit; all weigh one again."""
+        """Forget any fit; all weights are 1 again."""
         self.mixture.reset()
         self.mixture.fitted.fill_(False)
 
     @torch.no_grad()
     def fit(self, agreements: Tensor) -> bool:
-        """Fit to the agreements of a whole training set, (N, ).
+        """Fit to the agreements of a whole training set.
+
+        Args:
+            agreements (Tensor): Shape (N, ).
 
         Returns:
             bool: Whether the new fit is in use.
@@ -177,8 +192,8 @@ class LabelNoiseModel(nn.Module):
                 'a fit of the label noise model was not taken: the means of '
                 f'clean and noisy labels are {separation:.3f} apart, less '
                 f'than min_separation={self.min_separation}. The model stays '
-                f'{"as it was" if self.fitted else "switched off"}; if this '
-                'goes on, train longer before (warmup_epochs).',
+                f'{"as it was" if self.fitted else "switched off"}. If this '
+                'continues, train longer before the first fit (warmup_epochs).',
                 stacklevel=2,
             )
             return False
@@ -191,7 +206,11 @@ class LabelNoiseModel(nn.Module):
         return True
 
     def scale(self, agreements: Tensor) -> Tensor:
-        """Agreements to scores in [0, 1], (N, )."""
+        """Scale agreements to scores in [0, 1], (N, ).
+
+        Args:
+            agreements (Tensor): Shape (N, ).
+        """
         if self.agreement == 'loss':
             low, high = self.bounds.to(agreements)
             agreements = (agreements - low) / (high - low + 1e-6)
@@ -203,27 +222,34 @@ class LabelNoiseModel(nn.Module):
 
     @torch.no_grad()
     def weigh(self, agreements: Tensor) -> Tensor:
-        """Importance weights, Eq. 5: p(clean), float32 (B, ).
+        """Return importance weights by Eq. 5: p(clean), float32 (B, ).
 
-        One before the first fit.
+        They are 1 before the first fit.
+
+        Args:
+            agreements (Tensor): Shape (B, ).
         """
         scores = self.scale(agreements)
         if self.table_size is None:
             weights = self.mixture.posterior(scores).float()
         else:
-            # A prediction may be NaN. The loss is then, too, and is reported
-            # when the step is done, which an index out of range would spoil.
+            # If a prediction is NaN, so is the loss, which a hook reports
+            # after the step. An index out of range would fail before that.
             index = (scores.nan_to_num(0) * self.table_size).long()
             weights = self.table[index.clamp_max(self.table_size - 1)]
         weights = weights.clamp(self.margin, 1 - self.margin)
-        # Not an if: the host would wait for the device in every step.
+        # An if would make the host wait for the device in every step.
         return torch.where(self.mixture.fitted, weights, 1.0)
 
 
 def quantile(values: Tensor, q: float) -> Tensor:
-    """Lower empirical quantile; ``torch.quantile`` ends at 2^24 values.
+    """Return the lower empirical quantile.
 
-    Sorted, because CUDA refuses ``kthvalue`` where runs are to repeat bit for
-    bit.
+    ``torch.quantile`` takes at most 2^24 values. The values are sorted,
+    because CUDA refuses ``kthvalue`` where runs are to repeat bit for bit.
+
+    Args:
+        values (Tensor): Shape (N, ).
+        q (float): In [0, 1].
     """
     return values.sort().values[int(q * (values.numel() - 1))]

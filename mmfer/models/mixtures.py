@@ -1,71 +1,81 @@
 """Two-component mixtures over scores in [0, 1], fitted by EM.
 
-A score says how well a prediction agrees with the given label, so the
+A score measures how well a prediction agrees with the given label. So the
 component with the larger mean is that of the clean labels.
 """
 
 import math
 import warnings
+from typing import Any
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from mmfer.registry import MODELS
+from mmfer.utils.checks import in_range, positive_int
 
 NOISY, CLEAN = 0, 1
-# Arazo et al. (ICML'19) and ReSup's code: what a component is at least worth
-# at any score during EM, so that no responsibility is 0 / 0.
+# Smallest likelihood of a component at any score during EM, so that no
+# responsibility is 0 / 0 (Arazo et al., ICML'19, and ReSup's code).
 LIKELIHOOD_FLOOR = 1e-12
-# Where densities are evaluated: beta densities can be infinite at 0 and 1.
+# Densities are evaluated at this distance from 0 and 1 at least, where beta
+# densities can be infinite.
 INTERIOR = 1e-12
 
 
 class TwoComponentMixture(nn.Module):
     """EM for a mixture of a noisy (0) and a clean (1) component.
 
-    All of its state are float64 buffers, so it travels in checkpoints and
-    follows its model to a device. It never holds or returns NaN: variances
-    are bounded from both sides and likelihoods from below.
+    All of its state is in float64 buffers, so that checkpoints contain it and
+    it moves to a device with its model. It never holds or returns NaN:
+    variances are bounded from both sides, and likelihoods from below.
 
     Args:
-        iterations (int): EM iterations of a fit, each from the same start;
-            there is no stopping test. Defaults to 10 (ReSup's code).
+        iterations (int): EM iterations of a fit. Every fit begins at the same
+            parameters, and there is no stopping test. Defaults to 10 (ReSup's
+            code).
         eps (float): Scores are clipped to [eps, 1 - eps] for the fit.
             Defaults to 1e-4 (ReSup's code).
-        fix_order (bool): Swap the components, with a warning, when the one
+        fix_order (bool): Swap the components, with a warning, if the one
             that began as the clean one ends with the smaller mean. False:
-            never (ReSup's code). Defaults to True.
+            never swap (ReSup's code). Defaults to True.
     """
 
-    # Variances below this are those of a point: a hundredth of a percent.
+    # Smallest variance of a component, the square of a hundredth of a percent.
     MIN_VARIANCE = 1e-8
+
+    weight: Tensor
+    fitted: Tensor
 
     def __init__(self, iterations: int = 10, eps: float = 1e-4, fix_order: bool = True):
         super().__init__()
-        if iterations < 1:
-            raise ValueError(
-                f'a mixture needs at least 1 EM iteration, got {iterations}'
-            )
-        if not 0 < eps < 0.5:
-            raise ValueError(f'eps must lie in (0, 0.5), got {eps}')
-        self.iterations = iterations
-        self.eps = eps
+        self.iterations = positive_int(self, 'iterations', iterations)
+        self.eps = in_range(self, 'eps', eps, 0, 0.5, open_low=True, open_high=True)
         self.fix_order = fix_order
         self.register_buffer('weight', torch.empty(2, dtype=torch.float64))
         self.register_buffer('fitted', torch.tensor(False))
 
-    # -- what a family of distributions defines ----------------------------
+    # -- defined by each family of distributions ---------------------------
     def reset(self) -> None:
-        """Go back to the start of EM."""
+        """Return to the parameters at which EM begins."""
         raise NotImplementedError
 
     def log_component_density(self, scores: Tensor) -> Tensor:
-        """log p(s | m), float64 (2, N), of scores (N, ) in (0, 1)."""
+        """Return log p(s | m) of both components, float64 (2, N).
+
+        Args:
+            scores (Tensor): In (0, 1), (N, ).
+        """
         raise NotImplementedError
 
     def set_moments(self, mean: Tensor, variance: Tensor) -> None:
-        """The maximisation step, from weighted moments, each (2, )."""
+        """Set the parameters from weighted moments, in the maximisation step.
+
+        Args:
+            mean (Tensor): Mean of each component, (2, ).
+            variance (Tensor): Variance of each component, (2, ).
+        """
         raise NotImplementedError
 
     @property
@@ -74,13 +84,16 @@ class TwoComponentMixture(nn.Module):
         raise NotImplementedError
 
     def parameters_of(self) -> dict:
-        """Parameters by name, each (2, ); for reports."""
+        """Return the parameters by name, each (2, ), for reports."""
         raise NotImplementedError
 
     # -- EM ----------------------------------------------------------------
     @torch.no_grad()
     def fit(self, scores: Tensor) -> 'TwoComponentMixture':
-        """Fit to scores in [0, 1], at least one; returns itself.
+        """Fit the mixture; return the mixture itself.
+
+        Args:
+            scores (Tensor): In [0, 1], at least one.
 
         Raises:
             ValueError: There is no score, or one that is not finite or
@@ -123,7 +136,11 @@ class TwoComponentMixture(nn.Module):
         return self
 
     def responsibilities(self, scores: Tensor) -> Tensor:
-        """The expectation step: p(m | s), (2, N)."""
+        """Return p(m | s), (2, N), in the expectation step.
+
+        Args:
+            scores (Tensor): In (0, 1), (N, ).
+        """
         joint = self._log_joint(scores).exp().clamp_min(LIKELIHOOD_FLOOR)
         return joint / joint.sum(dim=0)
 
@@ -137,40 +154,40 @@ class TwoComponentMixture(nn.Module):
     # -- use ---------------------------------------------------------------
     @torch.no_grad()
     def posterior(self, scores: Tensor) -> Tensor:
-        """p(clean | s), Eq. 5, float64 of the shape of ``scores``."""
+        """Return p(clean | s), Eq. 5, float64 of the shape of ``scores``."""
         joint = self._log_joint(self._prepare(scores).flatten())
         return torch.sigmoid(joint[CLEAN] - joint[NOISY]).view(scores.shape)
 
     @torch.no_grad()
     def component_densities(self, scores: Tensor) -> Tensor:
-        """p(m) p(s | m), of the noisy and the clean component.
+        """Return p(m) p(s | m) of the noisy and the clean component.
 
         Args:
-            scores (Tensor): (N, ).
+            scores (Tensor): Shape (N, ).
 
         Returns:
-            Tensor: float64 (2, N); the sum is :meth:`density`.
+            Tensor: float64 (2, N). The sum of both is :meth:`density`.
         """
         return self._log_joint(self._prepare(scores)).exp()
 
     @torch.no_grad()
     def density(self, scores: Tensor) -> Tensor:
-        """p(s), Eq. 3, float64 of the shape of ``scores``."""
+        """Return p(s), Eq. 3, float64 of the shape of ``scores``."""
         joint = self._log_joint(self._prepare(scores).flatten())
         return joint.logsumexp(dim=0).exp().view(scores.shape)
 
     @property
     def separation(self) -> float:
-        """Mean of the clean minus mean of the noisy component."""
+        """Mean of the clean component minus that of the noisy one."""
         return float(self.mean[CLEAN] - self.mean[NOISY])
 
     @property
     def noise_rate(self) -> float:
-        """Share of the noisy component, an estimate of the noise rate."""
+        """Weight of the noisy component, an estimate of the noise rate."""
         return float(self.weight[NOISY])
 
     def extra_repr(self) -> str:
-        """Parameters, for ``print``."""
+        """Return the parameters, for ``print``."""
         if not self.fitted:
             return 'not fitted'
         values = dict(weight=self.weight, **self.parameters_of())
@@ -179,13 +196,13 @@ class TwoComponentMixture(nn.Module):
         )
 
     def _log_joint(self, scores: Tensor) -> Tensor:
-        """log p(m) p(s | m), (2, N)."""
+        """Return log p(m) p(s | m), (2, N)."""
         weight = self.weight.double()[:, None]
         return weight.log() + self.log_component_density(scores)
 
     def _prepare(self, scores: Tensor, margin: float = INTERIOR) -> Tensor:
-        # Whatever the precision of the model: in float32, the interior of
-        # [0, 1] ends where densities are still far from their limit.
+        # Always float64, whatever the precision of the model: the largest
+        # float32 below 1 is too far from 1 for densities that diverge there.
         scores = scores.detach().to(self.weight.device, torch.float64)
         return scores.clamp(margin, 1 - margin)
 
@@ -194,18 +211,21 @@ class TwoComponentMixture(nn.Module):
 class BetaMixture(TwoComponentMixture):
     """Beta mixture of ReSup (Eqs. 3 to 5), after Arazo et al. (ICML'19).
 
-    Starts from Beta(1, 2) and Beta(2, 1); the maximisation step matches
-    weighted moments, as in both publications' code.
+    EM begins at Beta(1, 2) and Beta(2, 1). The maximisation step matches
+    weighted moments, as in the code of both publications.
 
     Args:
         **kwargs: See :class:`TwoComponentMixture`.
     """
 
-    # alpha + beta of a fit stays in this range: below, both parameters are
-    # rounding errors of the variance of 0/1 scores; above, it is a point.
+    # Range of alpha + beta. Below it, both parameters are rounding errors of
+    # the variance of scores that are 0 or 1; above it, the density is a point.
     CONCENTRATION = (1e-2, 1e6)
 
-    def __init__(self, **kwargs):
+    alpha: Tensor
+    beta: Tensor
+
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.register_buffer('alpha', torch.empty(2, dtype=torch.float64))
         self.register_buffer('beta', torch.empty(2, dtype=torch.float64))
@@ -218,7 +238,7 @@ class BetaMixture(TwoComponentMixture):
         self.weight.fill_(0.5)
 
     def log_component_density(self, scores: Tensor) -> Tensor:
-        """Eq. 4."""
+        """Return log p(s | m) of both components, Eq. 4."""
         alpha = self.alpha.double()[:, None]
         beta = self.beta.double()[:, None]
         return (
@@ -233,7 +253,8 @@ class BetaMixture(TwoComponentMixture):
         """See the base class."""
         concentration = (mean * (1 - mean) / variance - 1).clamp(*self.CONCENTRATION)
         self.alpha.copy_(mean * concentration)
-        # Not (1 - mean) * concentration: as it is published.
+        # As in the published code, which does not use the equivalent
+        # (1 - mean) * concentration.
         self.beta.copy_(self.alpha * (1 - mean) / mean)
 
     @property
@@ -250,7 +271,8 @@ class BetaMixture(TwoComponentMixture):
 class GaussianMixture(TwoComponentMixture):
     """Gaussian mixture, for the comparison with DivideMix (ICLR'20).
 
-    Starts from the means and variances of :class:`BetaMixture`'s start.
+    EM begins at the means and variances at which that of
+    :class:`BetaMixture` begins.
 
     Args:
         **kwargs: See :class:`TwoComponentMixture`.
@@ -259,7 +281,10 @@ class GaussianMixture(TwoComponentMixture):
     # DivideMix's regularisation of the variance is 5e-4.
     MIN_VARIANCE = 1e-6
 
-    def __init__(self, **kwargs):
+    center: Tensor
+    variance: Tensor
+
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.register_buffer('center', torch.empty(2, dtype=torch.float64))
         self.register_buffer('variance', torch.empty(2, dtype=torch.float64))
@@ -272,7 +297,7 @@ class GaussianMixture(TwoComponentMixture):
         self.weight.fill_(0.5)
 
     def log_component_density(self, scores: Tensor) -> Tensor:
-        """Normal densities."""
+        """Return log p(s | m) of both components, normal densities."""
         center = self.center.double()[:, None]
         variance = self.variance.double()[:, None]
         return -0.5 * (

@@ -1,6 +1,6 @@
 """VGG-16 of any width."""
 
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import torch.nn as nn
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
@@ -8,19 +8,20 @@ from torch import Tensor
 
 from mmfer.registry import MODELS
 
-# Convolutions of the blocks, and their widths by that of the first.
+# Of each block: number of convolutions, and width as a multiple of that of the
+# first block.
 VGG16_BLOCKS = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
 
 
 @MODELS.register_module()
 class PlainVGG16(BaseBackbone):
-    """The convolutions of VGG-16, of any width.
+    """Convolutional part of VGG-16, of any width.
 
-    mmpretrain's ``VGG(depth=16)`` but for ``in_channels`` and
-    ``base_channels``. Weights of torchvision's VGG-16 fit by name.
+    It is mmpretrain's ``VGG(depth=16)`` with two more options, ``in_channels``
+    and ``base_channels``. Weights of torchvision's VGG-16 fit by name.
 
     Args:
-        in_channels (int): Of the images. Defaults to 3.
+        in_channels (int): Channels of an image. Defaults to 3.
         base_channels (int): Width of the first of the five blocks; the
             others have 2, 4, 8 and 8 times as many. Defaults to 64.
         init_cfg (dict, optional): Defaults to normal weights of variance
@@ -34,7 +35,7 @@ class PlainVGG16(BaseBackbone):
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
-        layers = []
+        layers: List[nn.Module] = []
         for depth, factor in VGG16_BLOCKS:
             for _ in range(depth):
                 width = factor * base_channels
@@ -47,5 +48,5 @@ class PlainVGG16(BaseBackbone):
         self.features = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tuple[Tensor]:
-        """Features (B, 8 * base_channels, H / 32, W / 32), in a tuple."""
+        """Return features (B, 8 * base_channels, H / 32, W / 32), in a tuple."""
         return (self.features(images),)

@@ -1,4 +1,4 @@
-"""Global average pooling for every kind of backbone output."""
+"""Global average pooling of any layout that a backbone returns."""
 
 from typing import Optional, Sequence, Tuple, Union
 
@@ -13,11 +13,11 @@ from mmfer.registry import MODELS
 class FeaturePooling(GlobalAveragePooling):
     """``GlobalAveragePooling`` that also takes vectors and tokens.
 
-    ConvNeXt and DeiT return vectors, some timm models tokens.
+    ConvNeXt and DeiT return vectors, and some models of timm return tokens.
 
     Args:
         in_channels (int, optional): Channels of the deepest feature, by which
-            its layout is recognised, see :func:`as_map`.
+            its layout is recognised, see :func:`~mmfer.models.utils.as_map`.
             :class:`FERClassifier` fills it in.
     """
 
@@ -26,7 +26,11 @@ class FeaturePooling(GlobalAveragePooling):
         self.in_channels = in_channels
 
     def forward(self, feats: Union[Tensor, Sequence[Tensor]]) -> Tuple[Tensor, ...]:
-        """Pool each scale to (B, C)."""
+        """Pool each scale to (B, C).
+
+        Args:
+            feats (Tensor | Sequence[Tensor]): One scale or several.
+        """
         if isinstance(feats, Tensor):
             feats = (feats,)
         *others, last = feats

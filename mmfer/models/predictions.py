@@ -1,6 +1,6 @@
-"""Predictions of a batch: as tensors, and as mmpretrain's data samples."""
+"""Predictions of a batch, as tensors and as data samples of mmpretrain."""
 
-from typing import Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import torch
 from mmpretrain.models import ImageClassifier
@@ -11,60 +11,72 @@ from .protocols import ScoresLabels
 
 
 class BatchPrediction:
-    """Mix-in of heads and models whose predictions are tensors first.
+    """Mixin of heads and models that predict tensors.
 
-    A subclass has ``predict_batch``, which returns what is known of each
-    image under the name of the field, (B, ...): ``pred_score``,
-    probabilities (B, C), unless no classes are predicted; ``uncertainty``,
-    (B, ), larger is less sure; ``pred_va``, (B, 2).
+    A subclass implements ``predict_batch``, see
+    :class:`~mmfer.models.protocols.PredictsBatch`. This class turns its
+    tensors into data samples.
     """
 
-    def predict_batch(self, inputs) -> Dict[str, Tensor]:
-        """See the class."""
+    def predict_batch(self, inputs: Any) -> Dict[str, Tensor]:
+        """See :class:`~mmfer.models.protocols.PredictsBatch`."""
         raise NotImplementedError
 
     def predict(
-        self, inputs, data_samples: Optional[List[Optional[DataSample]]] = None
+        self, inputs: Any, data_samples: Optional[Sequence[Optional[DataSample]]] = None
     ) -> List[DataSample]:
-        """``predict_batch`` in data samples, with ``pred_label``."""
+        """Return the predictions as data samples, with ``pred_label``.
+
+        Args:
+            inputs (Any): See ``predict_batch``.
+            data_samples (Sequence[DataSample | None], optional): Samples to
+                write into. Defaults to new ones.
+        """
         return to_data_samples(self.predict_batch(inputs), data_samples)
 
 
 def to_data_samples(
     predictions: Dict[str, Tensor],
-    data_samples: Optional[List[Optional[DataSample]]] = None,
+    data_samples: Optional[Sequence[Optional[DataSample]]] = None,
 ) -> List[DataSample]:
     """Write predictions of a batch into a data sample for each image.
 
     Args:
-        predictions (dict[str, Tensor]): See :class:`BatchPrediction`. The
-            largest of ``pred_score`` is ``pred_label``.
-        data_samples (list[DataSample | None], optional): Those to write
+        predictions (dict[str, Tensor]): See
+            :class:`~mmfer.models.protocols.PredictsBatch`. The class with the
+            largest ``pred_score`` becomes ``pred_label``.
+        data_samples (Sequence[DataSample | None], optional): Samples to write
             into. Defaults to new ones.
     """
     fields = dict(predictions)
     scores = fields.pop('pred_score', None)
     if data_samples is None:
         data_samples = [None] * len(next(iter(predictions.values())))
-    data_samples = [
-        DataSample() if sample is None else sample for sample in data_samples
-    ]
+    samples = [DataSample() if sample is None else sample for sample in data_samples]
     if scores is not None:
         labels = scores.argmax(dim=1, keepdim=True)
-        for sample, score, label in zip(data_samples, scores, labels, strict=True):
+        for sample, score, label in zip(samples, scores, labels, strict=True):
             sample.set_pred_score(score).set_pred_label(label)
     for name, values in fields.items():
-        for sample, value in zip(data_samples, values, strict=True):
+        for sample, value in zip(samples, values, strict=True):
             sample.set_field(value, name, dtype=Tensor)
-    return data_samples
+    return samples
 
 
-def predict_batch(model, inputs) -> Dict[str, Tensor]:
-    """Predictions of any classifier or head, see :class:`BatchPrediction`.
+def predict_batch(model: Any, inputs: Any) -> Dict[str, Tensor]:
+    """Predict a batch with any classifier or head.
 
-    mmpretrain's own have data samples only, and no ``uncertainty``.
+    Classifiers and heads of mmpretrain return data samples, which are stacked
+    here. They have no ``uncertainty``.
+
+    Args:
+        model (nn.Module): A classifier, or a head.
+        inputs (Any): Prepared images, or the features that the head takes.
+
+    Returns:
+        dict[str, Tensor]: See :class:`~mmfer.models.protocols.PredictsBatch`.
     """
-    # A subclass may say otherwise what it predicts.
+    # The shorter way is right only where no subclass overrides predict().
     method = getattr(type(model), 'predict', None)
     if method is BatchPrediction.predict:
         return model.predict_batch(inputs)
@@ -79,7 +91,7 @@ def predict_batch(model, inputs) -> Dict[str, Tensor]:
 
 
 def score_labels(
-    model: torch.nn.Module, predictions: Mapping[str, Tensor], labels: Tensor
+    model: Any, predictions: Mapping[str, Tensor], labels: Tensor
 ) -> Dict[str, Tensor]:
     """Score given labels by a model's own measure of label noise.
 

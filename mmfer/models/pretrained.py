@@ -1,36 +1,39 @@
-"""Pretrained weights: every tensor that is expected comes from its file.
+"""Check that pretrained weights fit before a training begins.
 
-mmengine loads what fits and only logs the rest, so that a file with other
-names leaves a network at its random weights. Here the file is tried before
-the training, and refused when it does not fit.
+mmengine loads the tensors that fit and only logs the others. So a file with
+other names leaves a network at its random weights. Here the file is loaded on
+trial before the training, and an error is raised if it does not fit.
 """
 
 import os.path as osp
 import pickle
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, NamedTuple, Set
+from typing import Any, Dict, Iterator, List, NamedTuple, Set
 
 import torch
 import torch.nn as nn
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit, initialize
 from torch import Tensor
 
-# Old torch has no such buffer, and nothing depends on its value.
+# Buffer that may be missing: files of old torch do not have it, and nothing
+# depends on its value.
 OPTIONAL = 'num_batches_tracked'
+# Number of tensors that a message names.
 EXAMPLES = 3
 
 
 class Pretrained(NamedTuple):
-    """Module that starts from a file.
+    """A module whose initial weights come from a file.
 
     Attributes:
-        place (str): Where its ``init_cfg`` stands in the config.
-        name (str): Name of the module in the model, with a dot at its end
-            unless it is the model.
+        place (str): Dotted path of its ``init_cfg`` in the config.
+        name (str): Name of the module in the model with a dot at its end;
+            empty for the model itself.
         module (nn.Module): The module.
         cfg (dict): Its ``init_cfg``, of type ``Pretrained``.
-        partial (bool): Whether some of its tensors may be missing.
+        partial (bool): Whether some of its tensors may be missing in the file.
     """
 
     place: str
@@ -46,20 +49,22 @@ class Pretrained(NamedTuple):
 
     @property
     def is_missing(self) -> bool:
-        """Return whether it is a local file that does not exist."""
+        """Whether the checkpoint is a local file that does not exist."""
         return '://' not in self.checkpoint and not osp.isfile(
             osp.expanduser(self.checkpoint)
         )
 
 
-class CheckedPretrained:
+class CheckedPretrained(BaseModule):
     """Mixin of models that refuse weights that do not fit.
 
-    It precedes the mmengine model in the list of bases.
+    It must come before the mmengine model in the list of base classes.
     """
 
-    # Where the model stands in the config, for messages.
+    # Dotted path of the model in the config, for messages.
     config_path = 'model'
+    # Set while an outer model, which has checked all files, initialises.
+    _pretrained_is_checked: bool
 
     def init_weights(self) -> None:
         """Initialise; raise if pretrained weights are absent or do not fit.
@@ -80,19 +85,20 @@ class CheckedPretrained:
         finally:
             for part in parts:
                 del part._pretrained_is_checked
-        # mmpretrain's ResNet sets the last norm of each block to zero after
-        # the file is loaded, where init_cfg is a list.
+        # Load once more, because mmpretrain's ResNet sets the last norm of
+        # each block to zero after it has loaded the file, if init_cfg is a
+        # list.
         own = self.state_dict()
         for name, value in loaded.items():
             own[name].copy_(value)
 
 
 def find_pretrained(model: nn.Module, config_path: str = 'model') -> List[Pretrained]:
-    """Return all modules of a model that start from a file.
+    """Return all modules of a model whose initial weights come from a file.
 
     Args:
         model (nn.Module): Any model, without a wrapper for DDP.
-        config_path (str): Where it stands in the config. Defaults to
+        config_path (str): Dotted path of the model in the config. Defaults to
             ``'model'``.
     """
     found = []
@@ -101,18 +107,18 @@ def find_pretrained(model: nn.Module, config_path: str = 'model') -> List[Pretra
         for name, module in model.named_modules()
         if getattr(module, 'partial_weights', False)
     )
-    # Models of other libraries have no such option. For them mmengine's log
-    # names what did not come.
+    # Models of other libraries have no option partial_weights. For them
+    # mmengine's log names the tensors that were not loaded.
     lenient = not any(
         isinstance(module, CheckedPretrained) for module in model.modules()
     )
     for name, module in model.named_modules():
-        init_cfg = getattr(module, 'init_cfg', None) or []
+        init_cfg: Any = getattr(module, 'init_cfg', None) or []
         for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
             if cfg.get('type') not in ('Pretrained', PretrainedInit):
                 continue
             prefix = f'{name}.' if name else ''
-            # Wrappers for DDP are no part of the config.
+            # The names of wrappers for DDP are not part of the config.
             parts = [p for p in name.split('.') if p and p != 'module']
             found.append(
                 Pretrained(
@@ -127,29 +133,30 @@ def find_pretrained(model: nn.Module, config_path: str = 'model') -> List[Pretra
 
 
 def check_pretrained(model: nn.Module, config_path: str = 'model') -> Dict[str, Tensor]:
-    """Raise unless all pretrained weights of a model are there and fit.
+    """Raise unless all pretrained weights of a model exist and fit.
 
-    Files are read (and downloaded, where the config names an address) as they
-    are in the training, so that a run that takes hours before it comes to its
-    weights fails at once. The model stays as it is.
+    Files are read as in the training, and downloaded if the config names an
+    address. So a run that would load its weights only after hours fails at
+    once. The model is not changed.
 
     Every tensor of a backbone, or of another part with an ``init_cfg`` of its
     own, must come from its file. Two kinds may be missing: counters of
-    BatchNorm, and the first convolution where images are not three-channel.
-    ``partial_weights=True`` of a classifier lets more be missing, but not
-    all; so does a model of another library, which has no such option.
+    BatchNorm, and the first convolution if images do not have three channels.
+    With ``partial_weights=True`` of a classifier more tensors may be missing,
+    but not all. The same holds for a model of another library, which has no
+    such option.
 
     Args:
         model (nn.Module): Any model, without a wrapper for DDP.
-        config_path (str): Where it stands in the config. Defaults to
+        config_path (str): Dotted path of the model in the config. Defaults to
             ``'model'``.
 
     Returns:
-        dict[str, Tensor]: What came from the files, by the names of the
-        model's state dict.
+        dict[str, Tensor]: Tensors that came from the files, by their names in
+        the model's state dict.
 
     Raises:
-        FileNotFoundError: A local file is not there.
+        FileNotFoundError: A local file does not exist.
         ValueError: A file cannot be read or does not fit.
         pickle.UnpicklingError: torch refuses to load a file safely.
     """
@@ -158,7 +165,7 @@ def check_pretrained(model: nn.Module, config_path: str = 'model') -> Dict[str, 
     if missing:
         raise FileNotFoundError('\n'.join(map(explain_missing, missing)))
     loaded: Dict[str, Tensor] = {}
-    # As in mmengine, the file of the whole has the last word.
+    # As in mmengine, the file of an outer module overwrites those of its parts.
     for part in sorted(parts, key=lambda part: -part.name.count('.')):
         values = try_file(part)
         refuse_misfit(part, set(values))
@@ -167,22 +174,22 @@ def check_pretrained(model: nn.Module, config_path: str = 'model') -> Dict[str, 
 
 
 def explain_missing(part: Pretrained) -> str:
-    """Return what to do about a file that is not there."""
+    """Return a message about a file that does not exist."""
     return (
         f'the pretrained weights {part.checkpoint!r} are not there '
         f'({part.place}). Put the face-recognition weights that the '
         'paper starts from in that place '
-        '(tools/model_converters/import_face_weights.py brings '
-        'torchvision-keyed files into this form), or train from scratch '
+        '(tools/model_converters/import_face_weights.py converts files with '
+        'the names of torchvision), or train from scratch '
         f'with --cfg-options {part.place}=None'
     )
 
 
 def try_file(part: Pretrained) -> Dict[str, Tensor]:
-    """Load a file as mmengine does, and undo it.
+    """Load a file as mmengine does, then restore the module.
 
     Args:
-        part (Pretrained): What is loaded, and where.
+        part (Pretrained): Module and file.
 
     Returns:
         dict[str, Tensor]: Tensors of the module that the file has set.
@@ -208,7 +215,7 @@ def try_file(part: Pretrained) -> Dict[str, Tensor]:
 
 
 def load(part: Pretrained) -> None:
-    """Let mmengine load a file; turn its errors into messages.
+    """Load a file with mmengine; turn its errors into messages.
 
     Raises:
         ValueError: The file cannot be read.
@@ -217,8 +224,8 @@ def load(part: Pretrained) -> None:
     try:
         initialize(part.module, dict(part.cfg))
     except AssertionError:
-        # mmengine's answer when no entry begins with the prefix: nothing is
-        # loaded, which is explained later.
+        # mmengine raises this if no entry begins with the prefix. Then nothing
+        # is loaded, and refuse_misfit explains it.
         return
     except pickle.UnpicklingError as error:
         raise pickle.UnpicklingError(
@@ -248,7 +255,7 @@ def load(part: Pretrained) -> None:
 
 
 def mark(value: Tensor) -> None:
-    """Fill a tensor with something that no file has."""
+    """Fill a tensor with values that no file has."""
     if value.is_floating_point() or value.is_complex():
         value.fill_(float('nan'))
     elif value.dtype is not torch.bool:
@@ -256,7 +263,7 @@ def mark(value: Tensor) -> None:
 
 
 def is_marked(value: Tensor) -> bool:
-    """Return whether a tensor is as :func:`mark` has left it."""
+    """Return whether a tensor still has the values of :func:`mark`."""
     if not value.numel() or value.dtype is torch.bool:
         return False
     if value.is_floating_point() or value.is_complex():
@@ -266,7 +273,7 @@ def is_marked(value: Tensor) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep mmengine's log free of what is loaded on trial."""
+    """Silence mmengine's log while a file is loaded on trial."""
     logger = MMLogger.get_current_instance()
     before, logger.disabled = logger.disabled, True
     try:
@@ -276,18 +283,18 @@ def quiet() -> Iterator[None]:
 
 
 def refuse_misfit(part: Pretrained, came: Set[str]) -> None:
-    """Raise if a file has not set what it should have.
+    """Raise if a file has not set all tensors that it should set.
 
     Args:
-        part (Pretrained): What was loaded.
+        part (Pretrained): Module and file.
         came (set[str]): Names of the module's tensors that the file has set.
 
     Raises:
         ValueError: Tensors are missing.
     """
     names = [name for name in part.module.state_dict() if not name.endswith(OPTIONAL)]
-    # Of a whole classifier the rest may have other sizes: a head for other
-    # classes. mmengine's log names what was not loaded.
+    # In a file of a whole classifier only the backbone must fit: the head may
+    # be one for other classes. mmengine's log names what was not loaded.
     needed = [name for name in names if 'backbone' in name.split('.')] or names
     lost = [
         name for name in needed if name not in came and name != other_input(part.module)
@@ -304,7 +311,7 @@ def refuse_misfit(part: Pretrained, came: Set[str]) -> None:
         owner = part.place.partition('.backbone')[0].removesuffix('.init_cfg')
         advice = (
             'They are those of another network. If the backbone has '
-            'layers that the file cannot have, say so with '
+            'layers that the file cannot have, set '
             f'{owner}.partial_weights=True.'
         )
     raise ValueError(
@@ -316,9 +323,10 @@ def refuse_misfit(part: Pretrained, came: Set[str]) -> None:
 
 
 def other_input(module: nn.Module) -> str:
-    """Return the name of the first convolution if it takes no RGB images.
+    """Return the name of the first convolution if images have not 3 channels.
 
-    Its shape is that of the images, which no published file knows.
+    Its shape depends on the images, so that no published file can fit it.
+    Otherwise return ''.
     """
     for name, value in module.named_parameters():
         if value.dim() == 4:
@@ -327,11 +335,14 @@ def other_input(module: nn.Module) -> str:
 
 
 def suggest_prefix(part: Pretrained, needed: Set[str]) -> str:
-    """Return how to write the prefix with which a file fits; '' if none does.
+    """Return advice about the prefix with which a file fits.
 
     Args:
-        part (Pretrained): What was loaded.
-        needed (set[str]): Names that should have come.
+        part (Pretrained): Module and file.
+        needed (set[str]): Names of tensors that the file should set.
+
+    Returns:
+        str: A sentence; empty if the file fits with no prefix.
     """
     found = read_names(part)
     example = next(iter(sorted(needed)))
@@ -364,7 +375,7 @@ def suggest_prefix(part: Pretrained, needed: Set[str]) -> str:
 
 
 def read_names(part: Pretrained) -> Set[str]:
-    """Return the names in a file, which can be read."""
+    """Return the names of the tensors in a file that can be read."""
     from mmengine.runner import CheckpointLoader
 
     with quiet():

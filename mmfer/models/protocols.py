@@ -1,15 +1,20 @@
 """What a method must offer, and what it may offer.
 
-The engine, GAAVE, the sample-score table and the inferencer call models by
-these protocols and by nothing else. A method of one network is a head (with a
-neck, where it needs one) in a :class:`~mmfer.models.FERClassifier`. A method
-of two networks derives from :class:`~mmfer.models.DualNetwork`. Both bases
-offer everything below that is not marked as optional.
+A model is a ``BaseModel`` of mmengine. Beside the methods of that class, the
+engine, GAAVE, the sample-score table and the inferencer call only what is
+listed here.
+
+- A method of one network is a head, and a neck if it needs one, in a
+  :class:`~mmfer.models.FERClassifier`. The head follows :class:`Head`.
+- A method of two networks derives from :class:`~mmfer.models.DualNetwork`,
+  whose label noise models ``NoiseModelHook`` fits.
+
+Both base classes offer everything below that is not marked as optional.
 
 Callers use the functions ``predict_batch`` and ``score_labels`` of
-:mod:`mmfer.models.predictions` and ``predicts_classes`` of
-:mod:`mmfer.models.utils`. These accept any classifier, also one of mmpretrain
-that knows no protocol of mmfer.
+:mod:`mmfer.models.predictions`, and ``predicts_classes`` of
+:mod:`mmfer.models.utils`. These ask the model, then its head. They also accept
+a classifier of mmpretrain, which follows no protocol of mmfer.
 
 In all shapes B is the batch size, C the number of classes, and N the number
 of training samples.
@@ -25,8 +30,8 @@ from torch import Tensor, nn
 class PredictsBatch(Protocol):
     """A head or a model that predicts tensors.
 
-    Heads and models get this method's counterpart ``predict`` from the mix-in
-    :class:`~mmfer.models.predictions.BatchPrediction`.
+    The mixin :class:`~mmfer.models.predictions.BatchPrediction` adds
+    ``predict``, which returns the same as data samples.
     """
 
     def predict_batch(self, inputs: Any) -> Dict[str, Tensor]:

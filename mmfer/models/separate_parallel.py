@@ -1,34 +1,40 @@
-"""Several processes for models whose parts are updated apart."""
+"""Distributed training of models whose parts have separate optimizers."""
 
-from typing import List
+from typing import Any, List
 
 import torch.nn as nn
 from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
 
-# A runner looks for wrappers here, whatever the scope.
+# Runners look for wrappers in this registry, whatever the scope.
 from mmengine.registry import MODEL_WRAPPERS
 
 
 @MODEL_WRAPPERS.register_module()
 class SeparateDataParallel(MMSeparateDistributedDataParallel):
-    """``MMSeparateDistributedDataParallel`` with the names of one process.
+    """``MMSeparateDistributedDataParallel`` that saves under unwrapped names.
 
     mmengine saves wrapped parts as ``part.module.*`` and loads them as
-    ``part.*``, so that nothing of a checkpoint would be found again, and the
-    average of ``EMAHook`` the other way round. Here they are ``part.*``.
+    ``part.*``, so that a checkpoint could not be loaded. For the averaged
+    weights of ``EMAHook`` it is the other way round. This class always uses
+    ``part.*``, the names in a run of one process.
 
     Args:
         module (nn.Module): The model.
-        **kwargs: See mmengine.
+        **kwargs: See mmengine's ``MMSeparateDistributedDataParallel``.
     """
 
-    def __init__(self, module: nn.Module, **kwargs):
+    def __init__(self, module: nn.Module, **kwargs: Any):
         super().__init__(module, **kwargs)
         name_as_unwrapped(module)
 
 
 def wrapped_parts(model: nn.Module, prefix: str) -> List[str]:
-    """Prefixes of the parts that are wrapped, without ``module.``."""
+    """Return the prefixes of the parts that are wrapped, without ``module.``.
+
+    Args:
+        model (nn.Module): Model whose children may be wrapped.
+        prefix (str): Put before the names.
+    """
     return [
         f'{prefix}{name}.'
         for name, child in model.named_children()
@@ -37,10 +43,10 @@ def wrapped_parts(model: nn.Module, prefix: str) -> List[str]:
 
 
 def name_as_unwrapped(model: nn.Module) -> None:
-    """Have wrapped parts of a model saved and loaded as unwrapped ones.
+    """Make wrapped parts of a model use the names of unwrapped ones.
 
-    Goes away when mmengine saves what its ``get_state_dict`` returns, and
-    loads averages with its own ``load_state_dict``.
+    This can be removed once mmengine saves what its ``get_state_dict``
+    returns, and loads averaged weights with its own ``load_state_dict``.
     """
 
     def on_save(module, state_dict, prefix, _):
@@ -54,7 +60,8 @@ def name_as_unwrapped(model: nn.Module) -> None:
             state_dict[key] = value
 
     def on_load(module, state_dict, prefix, *_):
-        # Of the wrapper itself: mmengine's own loader passes it over.
+        # Also rename the keys of the wrapper itself, which mmengine's own
+        # loader does not visit.
         for key in [k for k in state_dict if k.startswith(prefix)]:
             if not key.startswith(f'{prefix}module.'):
                 state_dict[f'{prefix}module.{key[len(prefix) :]}'] = state_dict.pop(key)

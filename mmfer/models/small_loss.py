@@ -1,61 +1,70 @@
-"""Small-loss selection: what Co-teaching and JoCoR have in common."""
+"""Selection of samples with a small loss, for Co-teaching and JoCoR."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
+
+from mmfer.utils.checks import in_range, positive_int
 
 from .dual_network import DualNetwork
 
 
 def num_kept(batch_size: int, forget_rate: float) -> int:
-    """Samples of a batch that are trained on; at least one."""
+    """Return how many samples of a batch are trained on; at least one.
+
+    Args:
+        batch_size (int): B.
+        forget_rate (float): Share of the batch that is discarded.
+    """
     return max(int((1 - forget_rate) * batch_size), 1)
 
 
 def smallest(losses: Tensor, count: int) -> Tensor:
-    """Indices of the ``count`` smallest of (B, ) losses."""
+    """Return the indices of the ``count`` smallest losses, (count, ).
+
+    Args:
+        losses (Tensor): Loss of each sample, (B, ).
+        count (int): Number of samples.
+    """
     return torch.topk(losses.detach(), count, largest=False).indices
 
 
 def ramp(epoch: int, ramp_epochs: int) -> float:
-    """From 0 in the first epoch (0) to 1 in the last of ``ramp_epochs``.
+    """Return a factor that rises linearly from 0 to 1 over the first epochs.
 
-    With a ramp of one epoch, 1 from the second on.
+    It is 0 in the first epoch, and 1 in the last epoch of the ramp and after
+    it. With a ramp of one epoch it is 1 from the second epoch on.
+
+    Args:
+        epoch (int): Epoch, 0-based.
+        ramp_epochs (int): Number of epochs of the ramp.
     """
     return min(epoch / max(ramp_epochs - 1, 1), 1.0)
 
 
 class SmallLossNetwork(DualNetwork):
-    """Base of methods that train on the samples of smallest loss.
+    """Base of methods that train on the samples with the smallest loss.
 
-    The share that is left out rises linearly over the first epochs to the
-    noise rate.
+    The share of a batch that is discarded rises linearly over the first
+    epochs, up to the noise rate.
 
     Args:
         noise_rate (float, optional): Share of wrong labels, in [0, 1), which
-            both methods are told; the authors give half of the rate of pair
-            and asymmetric noise. Defaults to None, where it is not known:
-            estimated after each epoch as the weight of the noisy component,
-            averaged over the two noise models.
-        ramp_epochs (int): Epochs until the whole rate is left out.
-            Defaults to 10.
+            the user tells both methods. For pair and asymmetric noise the
+            authors give half of the rate. Defaults to None, for an unknown
+            rate: it is estimated after each epoch as the weight of the noisy
+            component, averaged over the two noise models.
+        ramp_epochs (int): Epochs until the whole rate is discarded. Defaults
+            to 10.
         **kwargs: See :class:`DualNetwork`.
     """
 
     def __init__(
-        self, noise_rate: Optional[float] = None, ramp_epochs: int = 10, **kwargs
+        self, noise_rate: Optional[float] = None, ramp_epochs: int = 10, **kwargs: Any
     ):
-        if noise_rate is not None and not 0 <= noise_rate < 1:
-            raise ValueError(
-                f'{type(self).__name__}: noise_rate must lie in '
-                f'[0, 1) or be None, got {noise_rate}'
-            )
-        if ramp_epochs < 1:
-            raise ValueError(
-                f'{type(self).__name__}: ramp_epochs must be at '
-                f'least 1, got {ramp_epochs}'
-            )
+        in_range(self, 'noise_rate', noise_rate, 0, 1, open_high=True, optional=True)
+        positive_int(self, 'ramp_epochs', ramp_epochs)
         super().__init__(**kwargs)
         self.noise_rate = noise_rate
         self.ramp_epochs = ramp_epochs
@@ -63,13 +72,14 @@ class SmallLossNetwork(DualNetwork):
 
     @property
     def forget_rate(self) -> float:
-        """Share of each batch that is left out in this epoch."""
+        """Share of each batch that is discarded in this epoch."""
         return self._forget_rate if self.epoch else 0.0
 
     def estimated_noise_rate(self) -> float:
-        """Mean of what the fitted noise models say; 0 without any.
+        """Return the mean noise rate of the fitted noise models.
 
-        At most (C - 1) / C, where labels are mere chance.
+        It is 0 if none is fitted, and at most (C - 1) / C, the rate of labels
+        that are drawn at random.
         """
         rates = [
             model.mixture.noise_rate for model in self.noise_models if model.fitted
@@ -78,7 +88,11 @@ class SmallLossNetwork(DualNetwork):
         return min(mean, 1 - 1 / self.num_classes)
 
     def start_epoch(self, epoch: int) -> None:
-        """See the base class; sets the forget rate, 0 in the first epoch."""
+        """Take note of the epoch that begins, and set its forget rate.
+
+        Args:
+            epoch (int): Epoch, 0-based.
+        """
         super().start_epoch(epoch)
         rate = (
             self.estimated_noise_rate() if self.noise_rate is None else self.noise_rate

@@ -10,9 +10,9 @@ from mmfer.registry import MODELS
 
 @MODELS.register_module()
 class AverageUncertaintyTTA(AverageClsScoreTTA):
-    """``AverageClsScoreTTA`` that averages ``uncertainty`` as well.
+    """``AverageClsScoreTTA`` that also averages ``uncertainty`` and ``pred_va``.
 
-    So it does with ``pred_va``, where there is one.
+    Fields that the model does not predict are left out.
     """
 
     def _merge_single_sample(self, data_samples: List[DataSample]) -> DataSample:

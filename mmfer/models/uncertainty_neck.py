@@ -11,7 +11,7 @@ from mmfer.registry import MODELS
 
 
 class GaussianFeature(NamedTuple):
-    """A feature that knows how sure it is: N(mean, exp(log_var)).
+    """A Gaussian feature, N(mean, exp(log_var)).
 
     Attributes:
         mean (Tensor): Shape (B, D).
@@ -23,19 +23,19 @@ class GaussianFeature(NamedTuple):
 
     @property
     def variance(self) -> Tensor:
-        """Per-dimension variance sigma of ALUM Eq. 9, > 0, shape (B, D)."""
+        """Variance of each dimension, sigma of ALUM Eq. 9, > 0, (B, D)."""
         return self.log_var.exp()
 
     def uncertainty(self, mean: str = 'arithmetic') -> Tensor:
-        """One number per sample: the mean of its variances over dimensions.
+        """Return the mean of a sample's variances over the dimensions.
 
         Args:
-            mean (str): ``'arithmetic'``, as in RUL, whose weights are made
-                of this very number; or ``'geometric'``, which does not
-                depend on the scale of each dimension. Where only ratios
-                within a dimension are trained, as by ALUM Eq. 11, these
-                scales are free, and the arithmetic mean is that of the few
-                dimensions that happen to be large.
+            mean (str): ``'arithmetic'`` or ``'geometric'``. RUL's mixing
+                weights are made of the arithmetic mean. ALUM Eq. 11 trains
+                only ratios within a dimension, so that the scale of each
+                dimension is free: then a few dimensions of large scale decide
+                the arithmetic mean, while the geometric mean ranks samples
+                independently of the scales. Defaults to ``'arithmetic'``.
 
         Returns:
             Tensor: > 0, shape (B, ).
@@ -46,7 +46,16 @@ class GaussianFeature(NamedTuple):
 
 
 class UncertaintyBranch(nn.Sequential):
-    """BN without affine, dropout, flatten, linear, BN (RUL's code)."""
+    """BatchNorm without affine, dropout, flatten, linear, BatchNorm.
+
+    These are the layers of RUL's published code.
+
+    Args:
+        in_channels (int): Channels of the feature map.
+        map_size (tuple[int, int]): Its height and width.
+        out_channels (int): Feature dimension D.
+        dropout (float): Drop probability.
+    """
 
     def __init__(
         self,
@@ -68,9 +77,10 @@ class UncertaintyBranch(nn.Sequential):
 class UncertaintyNeck(BaseModule):
     """Predict mean and log-variance of a Gaussian feature, ALUM Eq. 9.
 
-    Two branches of the same shape with separate parameters. The second one
-    gives the *logarithm* of the variance, as in RUL's published code: no
-    clamp is needed and the batch-normalised output keeps exp() tame.
+    Two branches of the same shape have separate parameters. The second one
+    returns the *logarithm* of the variance, as in RUL's published code. So no
+    clamp is needed, and BatchNorm at its end keeps the argument of exp()
+    small.
 
     Args:
         in_channels (int, optional): Channels of the feature map.
@@ -78,8 +88,11 @@ class UncertaintyNeck(BaseModule):
             filled in by :class:`FERClassifier` when left out.
         out_channels (int): Feature dimension D. Defaults to 64, the value of
             RUL's code (32 was best in its supplement).
-        dropout (float): Drop probability before the linear layer.
-            Defaults to 0.4.
+        dropout (float): Drop probability before the linear layer. Defaults to
+            0.4.
+
+    Raises:
+        ValueError: ``in_channels`` or ``map_size`` is missing.
     """
 
     def __init__(
@@ -98,21 +111,25 @@ class UncertaintyNeck(BaseModule):
             )
         self.out_channels = out_channels
         self.in_channels = in_channels
-        self.map_size = tuple(map_size)
+        self.map_size = (map_size[0], map_size[1])
         self.mean = UncertaintyBranch(in_channels, self.map_size, out_channels, dropout)
         self.log_var = UncertaintyBranch(
             in_channels, self.map_size, out_channels, dropout
         )
 
     def forward(self, feats: Union[Tensor, Sequence[Tensor]]) -> GaussianFeature:
-        """Forward.
+        """Predict mean and log-variance.
 
         Args:
-            feats (Tensor | Sequence[Tensor]): Backbone output; of several
-                scales the last is used.
+            feats (Tensor | Sequence[Tensor]): Output of the backbone; of
+                several scales the last is used.
 
         Returns:
             GaussianFeature: ``mean`` and ``log_var``, float32, (B, D).
+
+        Raises:
+            ValueError: The feature map has another height or width than
+                ``map_size``.
         """
         x = as_map(last_feature(feats), self.in_channels)
         if x.shape[-2:] != self.map_size:

@@ -1,6 +1,6 @@
-"""Helpers that several models share."""
+"""Helpers that several models and methods share."""
 
-from typing import Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -9,33 +9,35 @@ from torch import Tensor
 
 from .protocols import PredictsClasses
 
+# Output of one stage of a backbone: one feature, or one for each branch.
+Feature = Union[Tensor, List[Tensor], Tuple[Tensor, ...]]
+
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """Switch autocast off: variances, mixing weights and losses need float32.
+    """Switch autocast off on the device of ``x``.
 
-    The trunk, which costs the time, stays in the lower precision.
+    Variances, mixing weights and losses need float32. The trunk, which takes
+    most of the time, stays in the lower precision.
     """
     return torch.autocast(x.device.type, enabled=False)
 
 
-def as_map(
-    feature: Union[Tensor, Sequence[Tensor]], channels: Optional[int] = None
-) -> Tensor:
-    """Bring any backbone's output to (B, C, H, W).
+def as_map(feature: Feature, channels: Optional[int] = None) -> Tensor:
+    """Bring the output of any backbone to the layout (B, C, H, W).
 
-    Vectors (B, C) become 1x1 maps; tokens (B, L, C) become (B, C, L, 1).
-    Outputs of several branches (the two tokens of a distilled transformer,
-    the convolution and the transformer of a Conformer) are concatenated.
+    Vectors (B, C) become 1x1 maps, and tokens (B, L, C) become (B, C, L, 1).
+    Outputs of several branches are concatenated along the channels. Such are
+    the two tokens of a distilled transformer, or the convolution and the
+    transformer of a Conformer.
 
     Args:
-        feature (Tensor | Sequence[Tensor]): The output of one stage.
-        channels (int, optional): C. With it, features whose channels come in
-            another place are recognised: (B, C, L) of an MLP-Mixer and
-            (B, H, W, C) of timm's Swin.
+        feature (Tensor | Sequence[Tensor]): Output of one stage.
+        channels (int, optional): C. With it, two more layouts are recognised:
+            (B, C, L) of an MLP-Mixer and (B, H, W, C) of timm's Swin.
 
     Raises:
-        ValueError: The output is of another shape, or its branches are of
-            different sizes.
+        ValueError: The output has another number of dimensions, or its
+            branches have different sizes.
     """
     if isinstance(feature, (tuple, list)):
         return join_branches([as_map(branch) for branch in feature])
@@ -73,22 +75,46 @@ def join_branches(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(maps), dim=1)
 
 
-def last_feature(
-    feats: Union[Tensor, Sequence[Tensor]],
-) -> Union[Tensor, Sequence[Tensor]]:
-    """Return the deepest feature of a backbone of one or several scales.
+def last_feature(feats: Any) -> Any:
+    """Return the deepest feature of a backbone with one or several scales.
 
-    It is a sequence where a stage has several branches, see :func:`as_map`.
+    Args:
+        feats (Tensor | Sequence): Output of the backbone.
+
+    Returns:
+        Tensor | Sequence[Tensor]: A sequence where the last stage has several
+        branches, see :func:`as_map`.
     """
     return feats[-1] if isinstance(feats, (tuple, list)) else feats
 
 
-@torch.no_grad()
-def probe(module: nn.Module, *args):
-    """Run ``module`` in eval mode without leaving a trace.
+def has_channels_last(feature: Tensor, images: Tensor) -> bool:
+    """Return whether a feature has the layout (B, H, W, C).
 
-    Some mmpretrain backbones return None from ``train()``, so the mode of
-    each submodule is put back by hand.
+    It has, if its second and third axis have the aspect ratio of the images
+    and its third and fourth do not.
+
+    Args:
+        feature (Tensor): Of any shape.
+        images (Tensor): Input that it was computed from, (B, C, H, W).
+    """
+    if feature.ndim != 4:
+        return False
+    height, width = images.shape[2:]
+
+    def is_size(rows: int, columns: int) -> bool:
+        # Strides round each side by less than one.
+        return abs(rows * width - columns * height) < max(height, width)
+
+    return not is_size(*feature.shape[2:]) and is_size(*feature.shape[1:3])
+
+
+@torch.no_grad()
+def probe(module: nn.Module, *args: Any) -> Any:
+    """Run ``module`` in eval mode, then restore the mode of each submodule.
+
+    Modes are restored one by one, because some backbones of mmpretrain
+    return None from ``train()``.
     """
     modes = {m: m.training for m in module.modules()}
     module.eval()
@@ -99,7 +125,7 @@ def probe(module: nn.Module, *args):
             m.training = mode
 
 
-def unwrap_model(model: nn.Module) -> nn.Module:
+def unwrap_model(model: nn.Module) -> Any:
     """Return the model inside a wrapper for DDP, or the model itself."""
     return model.module if is_model_wrapper(model) else model
 
@@ -107,7 +133,7 @@ def unwrap_model(model: nn.Module) -> nn.Module:
 def predicts_classes(model: nn.Module) -> bool:
     """Return whether predictions of a model have classes; most have.
 
-    The model is asked, then its head; one that does not say so has classes.
+    The model is asked, then its head. One that does not say so has classes.
 
     Args:
         model (nn.Module): Any classifier, without a wrapper for DDP.

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of data sets, models and trainings."""
+"""Helpers that know nothing of data sets, models and runners."""

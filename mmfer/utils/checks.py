@@ -1,7 +1,7 @@
 """Declared checks of arguments: one line per argument, one wording everywhere.
 
-Every check returns the value that it accepts, so that it can stand in an
-assignment, and raises ``ValueError`` otherwise::
+A check returns the value if it is valid, so that it can be assigned, and raises
+an error otherwise::
 
     self.fit = choices(self, 'fit', fit, ('peak', 'full'))
     self.fraction = in_range(self, 'fraction', fraction, 0, 1, open_low=True)
@@ -9,14 +9,15 @@ assignment, and raises ``ValueError`` otherwise::
 
 All checks share four arguments:
 
-- ``owner``: who takes the argument. A string is written as it is; of anything
-  else the name of its class is written. An empty string leaves it out.
+- ``owner``: class or function that has the argument; the message starts with
+  it. Give a name, a class or an object of the class. With an empty string the
+  message starts with the argument.
 - ``name``: name of the argument, as the user writes it.
-- ``value``: what the user gave.
+- ``value``: value that the user gave.
 - ``hint``: one or two sentences after the message: why, and what to do.
 
-With ``optional=True`` a check accepts None as well. Nothing is converted: the
-value that comes back is the one that was given.
+With ``optional=True`` a check accepts None as well. The value is returned
+unchanged, not converted.
 """
 
 import math
@@ -37,10 +38,10 @@ def choices(
 ) -> T:
     """Return ``value`` if it is one of ``allowed``.
 
-    Equality alone is not enough: True is not accepted for 1.
+    True is not accepted for 1, although both are equal in Python.
 
     Raises:
-        ValueError: ``value`` is none of them, e.g. ``GAAVE: fit must be 'peak'
+        ValueError: ``value`` is not among them, e.g. ``GAAVE: fit must be 'peak'
             or 'full', got 'last'.``
     """
     if optional and value is None:
@@ -67,7 +68,7 @@ def in_range(
     """Return ``value`` if it is a finite number in a range.
 
     Args:
-        owner (object): Who takes the argument; see the top of this file.
+        owner (object): Owner of the argument; see the top of this file.
         name (str): Name of the argument.
         value (float): Value that the user gave.
         low (float, optional): Lower bound; None if there is none.
@@ -78,8 +79,8 @@ def in_range(
         hint (str): Sentences after the message. Defaults to ''.
 
     Raises:
-        ValueError: ``value`` is no number, is infinite or NaN, or lies
-            outside, e.g. ``ALUMHead: mine_ratio must lie in [0, 1], got 2.``
+        ValueError: ``value`` is not a finite number, or lies outside the range,
+            e.g. ``ALUMHead: mine_ratio must lie in [0, 1], got 2.``
     """
     if optional and value is None:
         return value
@@ -105,7 +106,7 @@ def whole_number(
     Integers of numpy are accepted; True, False and 2.0 are not.
 
     Raises:
-        ValueError: ``value`` is no such number, e.g. ``PGD: steps must be a
+        ValueError: ``value`` is not such a number, e.g. ``PGD: steps must be a
             whole number of at least 1, got 0.``
     """
     if optional and value is None:
@@ -142,8 +143,8 @@ def instance(
     """Return ``value`` if it is an instance of one of ``types``.
 
     Raises:
-        TypeError: It is none, e.g. ``FERInferencer: model must be a str, Config
-            or BaseModel, got list.``
+        TypeError: ``value`` is of another type, e.g. ``FERInferencer: model must
+            be a str, Config or BaseModel, got list.``
     """
     if isinstance(value, types) or (optional and value is None):
         return value
@@ -164,7 +165,7 @@ def exclusive(owner: object, hint: str = '', **given: object) -> None:
     An argument counts as set if it is neither None nor False.
 
     Args:
-        owner (object): Who takes the arguments; see the top of this file.
+        owner (object): Owner of the arguments; see the top of this file.
         hint (str): Sentences after the message. Defaults to ''.
         **given: Arguments by name.
 
@@ -189,10 +190,10 @@ def exclusive(owner: object, hint: str = '', **given: object) -> None:
 def invalid(
     owner: object, name: str, value: object, wanted: str, hint: str = '', verb='be'
 ) -> ValueError:
-    """Error for an argument, for checks that are not among those above.
+    """Make the error for an invalid argument, for checks not listed above.
 
     Args:
-        owner (object): Who takes the argument; see the top of this file.
+        owner (object): Owner of the argument; see the top of this file.
         name (str): Name of the argument.
         value (object): Value that the user gave.
         wanted (str): What it must be, such as ``'a share in (0, 1)'``.
@@ -246,7 +247,7 @@ def _describe_range(
 
 
 def _is_bool(value: object) -> bool:
-    # numpy.bool is not a subclass of bool, and no number to numpy either.
+    # The bool of numpy is not a subclass of Python's bool.
     return isinstance(value, bool) or type(value).__name__ in ('bool', 'bool_')
 
 

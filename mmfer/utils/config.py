@@ -1,7 +1,7 @@
-"""Merging options into configs."""
+"""Merge options into configs."""
 
 import copy
-from typing import Optional
+from typing import Any, Optional
 
 from mmengine.config import Config
 
@@ -9,12 +9,16 @@ from mmengine.config import Config
 # mmengine 0.10 merges config files with a private method only; use a public
 # one once it exists.
 def merge_options(base: dict, options: Optional[dict]) -> dict:
-    """``base`` overridden by ``options``, in depth, with ``_delete_`` keys.
+    """Merge ``options`` into ``base`` at every depth.
 
-    An ``init_cfg`` is one unit: one that names another ``type`` or
-    ``checkpoint`` replaces the old one whole, so that the ``prefix`` of one
-    file is never asked of another. A dict also replaces what is no dict, such
-    as None. Neither argument is changed.
+    - ``_delete_=True`` in a dict of ``options`` replaces the whole dict of
+      ``base``, as in config files.
+    - An ``init_cfg`` with another ``type`` or ``checkpoint`` replaces the old
+      one whole. Otherwise the ``prefix`` that belongs to one checkpoint would
+      be applied to another.
+    - A dict also replaces a value that is no dict, such as None.
+
+    Neither argument is changed.
     """
     options = _with_units(base, copy.deepcopy(options or {}))
     return _without_delete(Config._merge_a_into_b(options, base))
@@ -39,8 +43,8 @@ def _with_units(base: dict, options: dict) -> dict:
     return options
 
 
-def _without_delete(value):
-    """Drop ``_delete_`` keys for which there was nothing to delete."""
+def _without_delete(value: Any) -> Any:
+    """Remove the ``_delete_`` keys that had nothing to delete."""
     if isinstance(value, dict):
         return type(value)(
             {

@@ -1,4 +1,4 @@
-"""Choice of the device that computes."""
+"""Choose the device to compute on."""
 
 import argparse
 from typing import Optional, Union
@@ -10,15 +10,16 @@ from mmengine.device import get_device
 def choose_device(
     device: Optional[Union[str, int, torch.device]] = None,
 ) -> torch.device:
-    """Return a device that can compute, by default the best one there is.
+    """Return a device that works, by default the best one available.
 
     Args:
-        device (str | int | torch.device, optional): As torch names it, such
-            as ``'cpu'``, ``'cuda'`` or ``'cuda:1'``. Defaults to that of
-            ``mmengine.device.get_device``: a GPU where there is one.
+        device (str | int | torch.device, optional): Name of the device in
+            torch, such as ``'cpu'``, ``'cuda'`` or ``'cuda:1'``. Defaults to
+            the choice of ``mmengine.device.get_device``: a GPU if there is
+            one.
 
     Raises:
-        ValueError: torch knows no such device, or finds none.
+        ValueError: torch does not know the device, or it is not available.
     """
     if device is None:
         return torch.device(get_device())
@@ -28,9 +29,9 @@ def choose_device(
             raise ValueError('it holds no numbers')
         torch.zeros(1, device=chosen)
         return chosen
-    # Backends that are missing raise errors of several kinds.
+    # Missing backends raise errors of several types.
     except Exception as error:
-        # torch goes on with advice for those who build it.
+        # The rest of torch's message is advice for people who build torch.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         reason = reason.split('. ')[0].rstrip('.')
         raise ValueError(
@@ -41,12 +42,12 @@ def choose_device(
 
 
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--device`` to a program, by default the best one there is."""
+    """Add ``--device`` to a parser, by default the best one available."""
 
     def device(name: str) -> torch.device:
         try:
             return choose_device(name)
-        # Of other errors argparse keeps the words to itself.
+        # argparse does not print the messages of other errors.
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -54,19 +55,39 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
         '--device',
         type=device,
         default=choose_device(),
-        help='cpu, cuda, cuda:1, ...; the best one there is',
+        help='cpu, cuda, cuda:1, ...; default: the best one available',
     )
 
 
 def synchronize(device: Union[str, torch.device]) -> None:
-    """Wait until a device has computed all it was given, before a clock.
+    """Wait until a device has finished its work, before reading a clock.
 
     Args:
-        device (str | torch.device): Of the computation; a CPU never runs
-            behind.
+        device (str | torch.device): Device that computes. A CPU works
+            synchronously, so there is nothing to wait for.
     """
     device = torch.device(device)
     if device.type == 'mps':
         torch.mps.synchronize()
     elif device.type != 'cpu':
         getattr(torch, device.type).synchronize(device)
+
+
+def bf16_is_fast(device: str) -> bool:
+    """Return whether ``device`` computes in bfloat16 natively.
+
+    On older CPUs torch emulates bfloat16, several times slower than float32.
+    torch has no public query for the instruction sets, so private ones are
+    used where they exist.
+
+    Args:
+        device (str): Type of the device, such as ``'cpu'`` or ``'cuda'``.
+    """
+    if device == 'cpu':
+        return bool(
+            getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
+            or getattr(torch.cpu, '_is_amx_tile_supported', bool)()
+        )
+    if device == 'cuda':
+        return torch.cuda.is_bf16_supported()
+    return False

@@ -1,15 +1,19 @@
-"""Write files whole or not at all."""
+"""Write files whole or not at all, and lock them."""
 
 import os
 import os.path as osp
 import tempfile
+from contextlib import contextmanager
+from typing import Iterator
+
+from mmengine.logging import print_log
 
 
 def write_atomic(path: str, data: bytes) -> None:
     """Write ``data`` to ``path`` so that readers see the old or the new file.
 
-    The temporary file lies in the same folder, as a rename is atomic within
-    one file system only.
+    The temporary file lies in the same folder, because a rename is atomic
+    within one file system only.
     """
     folder = osp.dirname(osp.abspath(path))
     os.makedirs(folder, exist_ok=True)
@@ -27,3 +31,31 @@ def write_atomic(path: str, data: bytes) -> None:
         if osp.exists(temporary):
             os.remove(temporary)
         raise
+
+
+@contextmanager
+def file_lock(path: str) -> Iterator[None]:
+    """Let one process at a time run the block for the same file.
+
+    The operating system releases the lock when the process ends, even if it
+    is killed. On systems without file locks (Windows, some network disks)
+    the block runs without a lock.
+
+    Args:
+        path (str): File to lock; it is created if it does not exist.
+    """
+    with open(path, 'a') as file:
+        try:
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print_log(
+                    f'Waiting for another run that works in {osp.dirname(path)} ...',
+                    'current',
+                )
+                fcntl.flock(file, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            pass
+        yield

@@ -3,25 +3,21 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 
 import mmengine
 import numpy as np
 import pytest
-import torch
-from helpers import ROOT, call_tool, environment, load_tool, tiny_config, train
+from helpers import call_tool, tiny_config, train
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
-from mmfer.analysis.runs import open_model, open_run, open_runs, read_json
+from mmfer.analysis.runs import open_run, open_runs, read_json
 from mmfer.analysis.tables import summary_table
 from mmfer.evaluation.functional import (
     expected_calibration_error,
     rejection_accuracy,
     rejection_threshold,
 )
-from mmfer.models import BetaMixture
 
 
 def make_predictions(count=200, classes=4, seed=0, ties=False):
@@ -133,26 +129,6 @@ def test_most_and_least_uncertain():
     ] == right.tolist()
 
 
-def test_mixture_lies_on_the_histogram():
-    """The area below it is that of the bars."""
-    rng = np.random.default_rng(0)
-    scores = np.where(
-        rng.random(4000) < 0.3, rng.beta(2, 7, 4000), rng.beta(8, 2, 4000)
-    )
-    mixture = BetaMixture().fit(torch.from_numpy(scores))
-    left, right = figures.mixture_figure(
-        {'one': (scores, mixture), 'other': (scores, None)}, scores < 0.3
-    ).axes
-    noisy, clean, both = (line.get_ydata() for line in left.lines)
-    assert np.allclose(noisy + clean, both)
-    area = np.trapezoid(both, left.lines[-1].get_xdata())
-    assert area == pytest.approx(4000 / 50, rel=0.01)
-    bars = sum(
-        patch.get_height() for container in left.containers for patch in container
-    )
-    assert bars == 4000 and not right.lines
-
-
 @pytest.fixture(scope='module')
 def work_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp('run')
@@ -160,23 +136,15 @@ def work_dir(tmp_path_factory):
     train(cfg)
     (config,) = folder.glob('*.py')
     (checkpoint,) = folder.glob('*.pth')
-    done = subprocess.run(
-        [
-            sys.executable,
-            'tools/test.py',
-            str(config),
-            str(checkpoint),
-            '--work-dir',
-            str(folder / 'test'),
-            '--out',
-            str(folder / 'predictions.pkl'),
-        ],
-        cwd=ROOT,
-        text=True,
-        env=environment(),
-        capture_output=True,
+    call_tool(
+        'test.py',
+        config,
+        checkpoint,
+        '--work-dir',
+        folder / 'test',
+        '--out',
+        folder / 'predictions.pkl',
     )
-    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -203,27 +171,6 @@ def test_tools_on_checkpoints(work_dir, tmp_path, tool):
     out = tmp_path / f'{tool}.png'
     said = call_tool(f'analysis_tools/{tool}.py', config, checkpoint, '--out', out)
     assert str(out) in said and out.stat().st_size > 5000
-
-
-def test_noise_mixture_is_that_of_the_checkpoint(tmp_path):
-    cfg = tiny_config(
-        tmp_path,
-        'resup/resup_r18_synthfaces_noise30',
-        train_cfg__max_epochs=2,
-        model__warmup_epochs=1,
-        model__noise_model=dict(min_separation=None),
-    )
-    train(cfg)
-    (config,) = tmp_path.glob('*.py')
-    (checkpoint,) = tmp_path.glob('*.pth')
-    state = torch.load(checkpoint, weights_only=True)['state_dict']
-    tool = load_tool('analysis_tools/noise_mixture.py')
-    panels, wrong, label = tool.agreements(*open_model(str(config), str(checkpoint)))
-    assert list(panels) == ['network 1', 'network 2'] and 'cosine' in label
-    for k, (scores, mixture) in enumerate(panels.values()):
-        assert mixture.alpha.equal(state[f'noise_models.{k}.mixture.alpha'])
-        assert len(scores) == len(wrong) and 0 < wrong.mean() < 0.5
-        assert 0 <= scores.min() and scores.max() <= 1
 
 
 def test_browse_dataset(work_dir, tmp_path):

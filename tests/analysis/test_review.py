@@ -21,10 +21,11 @@ from made_data import (
     write_image,
 )
 
-from mmfer.analysis import review
-from mmfer.datasets.decisions import COLUMNS
-from mmfer.engine.hooks.sample_scores import format_table
+from mmfer.analysis import review, thumbnails
+from mmfer.analysis.review_files import pack
 from mmfer.registry import DATASETS
+from mmfer.score_table import write_score_table
+from mmfer.utils import palette
 
 
 def make_list(root):
@@ -123,25 +124,11 @@ def decide(dataset, seed=0):
 
 def write_table(path, dataset, label_decisions):
     names = review.image_names(dataset)
-    path.write_bytes(
-        format_table(
-            [
-                dict(zip(COLUMNS, (int(i), names[i], int(g), f'{s:.6g}', int(new), d)))
-                for i, g, s, new, d in zip(
-                    *(
-                        label_decisions[k]
-                        for k in (
-                            'sample_id',
-                            'given_label',
-                            'noise_score',
-                            'suggested_label',
-                            'decision',
-                        )
-                    )
-                )
-            ]
-        )
+    table = dict(
+        label_decisions,
+        image=np.array([names[i] for i in label_decisions['sample_id']]),
     )
+    write_score_table(str(path), table, dataset.CLASSES)
     return str(path)
 
 
@@ -248,12 +235,12 @@ def decode(text):
 
 @pytest.mark.parametrize('enough', [8, 200])
 def test_thumbnails_fit(monkeypatch, enough):
-    monkeypatch.setattr(review, 'ENOUGH', enough)
+    monkeypatch.setattr(thumbnails, 'NUM_ESTIMATED', enough)
     images = some_images()
     images[7] = None
     sides = []
     for budget in (900_000, 200_000, 100_000):
-        found = review.encode_images(iter(images), 50, budget)
+        found = thumbnails.encode_images(iter(images), 50, budget)
         assert budget / 3 < sum(map(len, found)) <= budget
         assert [i for i, text in enumerate(found) if not text] == [7]
         largest = {max(decode(text).shape) for text in found if text}
@@ -261,17 +248,17 @@ def test_thumbnails_fit(monkeypatch, enough):
         sides += largest
     assert sides == sorted(set(sides), reverse=True) and sides[0] == 96
     with pytest.raises(ValueError, match='of 50 images .* --max-images'):
-        review.encode_images(iter(images), 50, 20_000)
+        thumbnails.encode_images(iter(images), 50, 20_000)
 
 
 def test_small_images_are_encoded_once():
     """To shrink the others must not cost those that are small anyway."""
     small, large = some_images(10, (30, 30, 3)), some_images(10)
     images = [image for pair in zip(small, large) for image in pair]
-    found = review.encode_images(iter(images), 20, 45_000)
+    found = thumbnails.encode_images(iter(images), 20, 45_000)
     assert max(decode(found[1]).shape) < 96
     for image, text in zip(small, found[::2]):
-        assert base64.b64decode(text) == review.thumbnail(image, 96)
+        assert base64.b64decode(text) == thumbnails.thumbnail(image, 96)
 
 
 def test_images_are_not_kept():
@@ -285,7 +272,7 @@ def test_images_are_not_kept():
             del image
             assert sum(x() is not None for x in alive) <= 1
 
-    assert len(review.encode_images(read(), 30, 10**6)) == 30
+    assert len(thumbnails.encode_images(read(), 30, 10**6)) == 30
 
 
 def test_page_is_within_the_limit(tmp_path, monkeypatch):
@@ -322,7 +309,18 @@ def test_lists_of_large_sets():
         lines=[],
         order=[],
     )
-    assert len(review.pack(text)) / 2000 * 287651 < 20e6
+    assert len(pack(text)) / 2000 * 287651 < 20e6
+
+
+def test_places_are_filled_once():
+    """A title or a name may read like a place to fill."""
+    with open(review.TEMPLATE, encoding='utf-8') as file:
+        template = file.read()
+    page = review.fill(template, '/*DATA*/', dict(a='/*COLOURS*/<')).decode()
+    assert '<title>/*DATA*/: labels' in page
+    assert '{"a":"/*COLOURS*/\\u003c"}' in page
+    assert f'--keep: {palette.DECISIONS["keep"]};' in page
+    assert page.count('/*COLOURS*/') == 1
 
 
 @pytest.mark.parametrize('score', ['nan', 'inf', '-inf'])
@@ -335,8 +333,7 @@ def test_scores_that_are_no_numbers(tmp_path, score):
     with pytest.raises(
         ValueError,
         match=re.escape(
-            f'{table}: noise_score of sample 3 (03 a,b.png) is {score}, and '
-            'so for 2 of 12'
+            f'{table}: noise_score of sample 3 (03 a,b.png) is {score}, and 2 of 12'
         ),
     ):
         review.write_page(str(page), dataset, table, 'x')
@@ -476,7 +473,7 @@ def test_progress_and_odd_names(tmp_path, browser):
     page.click('#keep')
     page.keyboard.press('d')
     page.click('#undo')
-    says(page, '6 looked at')
+    says(page, '6 reviewed')
 
     def check(found):
         assert found.read_text(encoding='utf-8') == compose(
@@ -492,7 +489,7 @@ def test_progress_and_odd_names(tmp_path, browser):
 
     check(save(page, '#list', tmp_path / 'list.txt'))
     page.reload()
-    says(page, '6 looked at')
+    says(page, '6 reviewed')
     says(page, '6 decisions restored from an earlier visit.')
     check(save(page, '#list', tmp_path / 'list.txt'))
     assert not problems
@@ -500,12 +497,12 @@ def test_progress_and_odd_names(tmp_path, browser):
     assert len(json.loads(progress.read_text(encoding='utf-8'))) == 6
 
     page.click('#restart')
-    says(page, '0 looked at')
-    assert len(problems) == 1 and 'Forget' in problems.pop()
+    says(page, '0 reviewed')
+    assert len(problems) == 1 and 'Delete all' in problems.pop()
     page.reload()
     page.wait_for_selector('.card')
     assert 'restored' not in page.text_content('#count')
-    assert '0 looked at' in page.text_content('#count')
+    assert '0 reviewed' in page.text_content('#count')
 
     # What must not get into a list.
     bad = tmp_path / 'bad.json'
@@ -544,7 +541,7 @@ def test_progress_and_odd_names(tmp_path, browser):
     page.set_input_files('#file', str(progress))
     says(page, '6 decisions restored from progress.json.')
     page.click('#restart')
-    assert 'Forget' in problems.pop()
+    assert 'Delete all' in problems.pop()
 
     # Without storage.
     page.add_init_script(
@@ -554,7 +551,7 @@ def test_progress_and_odd_names(tmp_path, browser):
     page.reload()
     says(page, 'save your progress before you leave')
     page.keyboard.press('d')
-    says(page, '1 looked at')
+    says(page, '1 reviewed')
     check_before = save(page, '#save', progress)
     assert list(json.loads(check_before.read_text(encoding='utf-8')).values()) == [
         ['drop']
@@ -661,7 +658,7 @@ def test_in_a_browser(tmp_path, browser):
     page.focus('#sort')
     page.select_option('#sort', 'least')
     page.keyboard.press('Enter')
-    assert focus() == 'scroll' and '5 looked at' in page.inner_text('#count')
+    assert focus() == 'scroll' and '5 reviewed' in page.inner_text('#count')
     mine = [i for i in range(count) if data['given'][i] == 2]
     page.wait_for_function(
         f'document.querySelector("#count").textContent.startsWith('
@@ -680,7 +677,7 @@ def test_in_a_browser(tmp_path, browser):
     page.keyboard.press('Enter')
     assert focus() == 'scroll' and cards()
     page.select_option('#state', 'decided')
-    assert '6 looked at' in page.inner_text('#count')
+    assert '6 reviewed' in page.inner_text('#count')
 
     list_path = save(page, '#list', tmp_path / 'list.csv')
     table_path = save(page, '#table', tmp_path / 'table.csv')
@@ -690,7 +687,7 @@ def test_in_a_browser(tmp_path, browser):
     page = browser.new_page()
     page.goto(page_path.as_uri())
     page.set_input_files('#file', str(progress))
-    says(page, '6 looked at')
+    says(page, '6 reviewed')
     again = save(page, '#list', tmp_path / 'again.csv')
     assert again.read_bytes() == list_path.read_bytes()
     assert not problems

@@ -1,4 +1,4 @@
-"""What ``FERInferencer`` is given, it sees as the test pipeline does."""
+"""``FERInferencer`` decodes images as the test pipeline does."""
 
 import io
 import logging
@@ -21,14 +21,14 @@ from mmfer.registry import DATASETS
 
 @pytest.fixture
 def picture():
-    """BGR, (40, 60, 3)."""
+    """Return a random image, BGR (40, 60, 3)."""
     return RGB[..., ::-1].copy()
 
 
 # -- the same pixels, the same probabilities ---------------------------------
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """A file of every kind, in class folders."""
+    """Write one file of every format, in class folders."""
     root = tmp_path_factory.mktemp('kinds')
     for i, (name, kind) in enumerate(KINDS.items()):
         path = root / 'ab'[i % 2] / (name.replace(' ', '_') + kind.ending)
@@ -92,7 +92,7 @@ def test_every_file_has_the_probability_of_the_test_pipeline(folder, color_type)
                 sample.pred_score.numpy(),
                 err_msg=f'{path} of {name}',
             )
-    # The classifier is not one that says the same of all.
+    # The predictions differ between images.
     assert np.ptp([float(s.pred_score[0]) for s in expected]) > 1e-3
 
 
@@ -143,7 +143,7 @@ def test_an_array_of_paths_is_a_list_of_paths(kind):
 
 
 def test_an_open_file_is_one_image(picture):
-    """Iterated over, it would be its lines."""
+    """Iterating over an open file would yield its lines."""
     file = io.BytesIO(KINDS['PNG RGB'].data)
     (source,) = each_source(file)
     np.testing.assert_array_equal(read_image(source), picture)
@@ -151,7 +151,7 @@ def test_an_open_file_is_one_image(picture):
 
 @pytest.mark.parametrize('shape', [(3, 40, 60), (5, 3, 40, 60)])
 def test_channels_first_is_refused(shape):
-    """Three results for one face, without a word, is what it gave."""
+    """Without the check, one face with channels first gave three results."""
     with pytest.raises(ValueError, match=r'channels first.*transpose\(1, 2'):
         for source in each_source(np.zeros(shape, np.uint8)):
             read_image(source)

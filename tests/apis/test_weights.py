@@ -1,4 +1,4 @@
-"""The model in the box works without any download."""
+"""The model that is part of the package works without a download."""
 
 import json
 import subprocess
@@ -56,7 +56,7 @@ def test_three_lines(fer, faces):
     for result in fer(faces):
         assert result['pred_class'] in fer.classes and len(fer.classes) == 8
         assert result['pred_scores'].sum() == pytest.approx(1, abs=1e-4)
-        # What it was published with: plain confidence.
+        # It was published with plain confidence as its uncertainty.
         assert result['uncertainty'] == pytest.approx(
             1 - result['pred_score'], abs=1e-5
         )
@@ -101,7 +101,7 @@ print([r['pred_class'] for r in results])
 
 
 def test_mmpretrain_alone(fer, tmp_path):
-    """In a process where nothing has set a scope, of another checkpoint."""
+    """mmpretrain uses our models in a process where nothing has set a scope."""
     name = 'ce_r18_synthfaces_noise30'
     face = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
     np.save(tmp_path / 'face.npy', face)
@@ -134,7 +134,7 @@ def test_mmpretrain_alone(fer, tmp_path):
 
 @pytest.mark.slow
 def test_on_ferplus():
-    """Accuracy, what its uncertainty is worth, and its thresholds."""
+    """Accuracy, ranking by uncertainty, and thresholds of the shipped model."""
     cfg = Config.fromfile(f'{CONFIGS}/alum/{NAME}.py')
     settings = cfg.test_dataloader.dataset
     settings.data_root = str(Path(ROOT) / settings.data_root)
@@ -156,5 +156,5 @@ def test_on_ferplus():
     assert wrong[most].mean() > 3 * wrong.mean()
     for target in (0.05, 0.1, 0.15):
         kept = uncertainty <= fer.rejection_threshold(target)
-        # Found on other images, so it may be off by a little.
+        # The thresholds were found on other images, so they are not exact.
         assert wrong[kept].mean() < target + 0.015

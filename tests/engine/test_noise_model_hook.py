@@ -1,4 +1,4 @@
-"""Fits between epochs: when, of what, after a resume, with clean labels."""
+"""Fits of noise models between epochs."""
 
 import csv
 import json
@@ -27,13 +27,13 @@ CONFIG = 'resup/resup_r18_synthfaces_noise30'
 
 
 def config(work_dir, name=CONFIG, **options):
-    # Three epochs of three steps teach nothing; take the fits all the same.
+    # Three epochs of three steps are too few; accept the fits anyway.
     options.setdefault('model__noise_model', dict(min_separation=None))
     return tiny_config(work_dir, name, **options)
 
 
 class Watch(Hook):
-    """Note what each training step was given and what came of it."""
+    """Record the losses of each training step and the weights of the fits."""
 
     def before_train_epoch(self, runner):
         self.losses = []
@@ -78,7 +78,7 @@ def test_fits(tmp_path, source):
 
 
 def test_views_of_the_training_set(tmp_path):
-    """Plain, and augmented otherwise than in the epoch that was."""
+    """One is not augmented, one is augmented otherwise than in the epoch."""
     runner = train(config(tmp_path, train_cfg__max_epochs=2))
     dataset = training_set(runner)
     state = dataset._random_state.clone()
@@ -168,6 +168,8 @@ def test_table_and_figures(tmp_path):
         'suggested_label',
         'decision',
         'clean_label',
+        'given_class',
+        'suggested_class',
     ]
     columns = {
         name: np.array([float(row[name]) for row in rows])
@@ -182,13 +184,16 @@ def test_table_and_figures(tmp_path):
     mean = columns['clean_probability_1'] + columns['clean_probability_2']
     assert columns['noise_score'] == pytest.approx(1 - mean / 2, abs=2e-3)
     summary = json.loads((tmp_path / 'summary.json').read_text())
-    assert summary['noise_auroc'] == pytest.approx(
-        auroc(columns['noise_score'], columns['given_label'] != columns['clean_label'])
+    wrong = columns['given_label'] != columns['clean_label']
+    # That of the scores before they were cut to six digits.
+    low, high = (
+        auroc(columns['noise_score'] + sign * 6e-7 * wrong, wrong) for sign in (-1, 1)
     )
+    assert low <= summary['noise_auroc'] <= high
 
 
 def test_a_fit_that_is_not_taken_is_logged(tmp_path):
-    # A separation that no fit can have.
+    # No fit can have this separation.
     runner = train(config(tmp_path, model__noise_model=dict(min_separation=2.0)))
     assert not runner.model.noise_models[0].fitted
     (log,) = tmp_path.glob('*/*.log')
@@ -226,7 +231,7 @@ def test_fits_to_other_data_are_forgotten(tmp_path):
 
 
 def test_with_relabelling(tmp_path, monkeypatch):
-    """What is wrong is judged by the labels in use, not those once given."""
+    """The current labels are compared with the clean ones, not the given."""
     judged = []
 
     def spy(weights, wrong):

@@ -1,4 +1,4 @@
-"""A run that was stopped ends like one that was not."""
+"""A resumed run ends like an uninterrupted one."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def test_resume_is_identical(tmp_path, name, point, epoch, workers):
 
 
 def test_one_cycle_survives_resume(tmp_path):
-    """mmengine's has a function in what it calls its state."""
+    """The state of mmengine's OneCycleLR contains a function."""
     schedule = dict(
         type='OneCycleLR', eta_max=0.05, total_steps=3, convert_to_iter_based=True
     )
@@ -62,7 +62,7 @@ def test_one_cycle_survives_resume(tmp_path):
 
 
 def test_seed_and_workers(tmp_path):
-    """Workers change nothing, the seed does."""
+    """The number of workers changes nothing; the seed does."""
     first = train(tiny_config(tmp_path / 'a', train_cfg__max_epochs=1))
     second = train(
         tiny_config(

@@ -1,4 +1,4 @@
-"""Tables are made with the weights that are saved."""
+"""Score tables are made with the weights that checkpoints contain."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from mmfer.registry import MODELS
 
 @pytest.mark.parametrize('ema', ['EMAHook', 'mmengine.EMAHook'])
 def test_scores_are_those_of_the_checkpoint(ema, tmp_path):
-    """One minus the probability of the given label, by the saved weights."""
+    """``noise_score`` is one minus the given label's probability by them."""
     cfg = tiny_config(
         tmp_path,
         'ce/ce_r18_synthfaces',
@@ -47,8 +47,8 @@ def test_scores_are_those_of_the_checkpoint(ema, tmp_path):
     labels = np.array([int(row['given_label']) for row in rows])
     scores = scores.cpu()
     given = scores.numpy()[np.arange(len(rows)), labels]
-    # A GPU multiplies in TF32, and in other ways for another batch size. The
-    # weights that are not saved are ten times as far away.
+    # A GPU multiplies in TF32, and differently for another batch size. The
+    # weights that are not saved differ ten times as much.
     np.testing.assert_allclose(
         [float(row['noise_score']) for row in rows],
         1 - given,
@@ -58,11 +58,11 @@ def test_scores_are_those_of_the_checkpoint(ema, tmp_path):
     assert entry['training']['training/given_accuracy'] == pytest.approx(
         100 * np.mean(scores.numpy().argmax(axis=1) == labels)
     )
-    # The training itself went on with its own.
+    # The training itself continued with its own weights.
     for name, value in runner.model.named_parameters():
         average = saved['ema_state_dict'][f'module.{name}']
         assert torch.equal(value.cpu(), average.cpu())
-    # It does so after an error, too.
+    # They are restored after an error, too.
     weight = runner.model.head.fc.weight
     before = weight.clone()
     with pytest.raises(KeyError), saved_weights(runner):

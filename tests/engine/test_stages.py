@@ -1,4 +1,4 @@
-"""Stages are found again by what decides them."""
+"""Stages are found again by their settings."""
 
 import json
 import threading
@@ -70,7 +70,7 @@ def test_failed_stage_is_done_again(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         stages.run('one', {}, fail)
-    # In the same folder, where it finds what is done.
+    # It runs in the same folder, where it finds the file.
     found = stages.run(
         'one',
         {},
@@ -80,7 +80,7 @@ def test_failed_stage_is_done_again(tmp_path):
 
 
 def test_two_runs_at_one_stage(tmp_path):
-    """One computes, the other waits for it and reads."""
+    """One computes, the other waits for it and reads the result."""
     calls, begun, go = [], threading.Event(), threading.Event()
 
     def compute(folder):

@@ -41,9 +41,9 @@ def test_rejection_accuracy():
     assert rejection_accuracy(correct, uncertainty, 0) == 60
     assert rejection_accuracy(correct, uncertainty, 0.2) == 75
     assert rejection_accuracy(correct, uncertainty, 0.4) == 100
-    # Certain where it is wrong: rejecting hurts.
+    # The wrong predictions are the certain ones, so rejecting hurts.
     assert rejection_accuracy(correct, -uncertainty, 0.4) == pytest.approx(100 / 3)
-    # Equal uncertainties: the order of the data decides, not chance.
+    # Equal uncertainties are rejected in the order of the data.
     assert rejection_accuracy(correct, np.zeros(5), 0.4) == pytest.approx(200 / 3)
 
 
@@ -135,7 +135,7 @@ def va_samples(prediction, target):
 
 
 def test_valence_and_arousal_over_the_whole_set():
-    """Not averaged over batches; samples that miss a value are left out."""
+    """It is not averaged over batches; samples without a value do not count."""
     rng = np.random.default_rng(0)
     prediction, target = rng.normal(size=(2, 31, 2))
     target[[4, 9], [0, 1]] = np.nan
@@ -162,7 +162,7 @@ def test_valence_and_arousal_over_the_whole_set():
 def test_no_valence_and_arousal():
     evaluator = Evaluator([ValenceArousal()])
     evaluator.process(va_samples(np.zeros((3, 2)), np.full((3, 2), np.nan)))
-    with pytest.raises(ValueError, match='not one sample'):
+    with pytest.raises(ValueError, match='no sample of the evaluation set'):
         evaluator.evaluate(3)
     (sample,) = va_samples(np.zeros((1, 2)), np.zeros((1, 2)))
     sample.pop('gt_va')

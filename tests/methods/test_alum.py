@@ -1,4 +1,4 @@
-"""ALUM's equations against loops, its edges and its options."""
+"""Equations of ALUM against loops; edge cases and options."""
 
 import math
 from unittest import mock
@@ -40,7 +40,7 @@ def samples_of(labels):
 
 
 def run(head, mean, log_var, labels=LABELS, anchors=None, shuffled=SHUFFLED):
-    """Loss with given anchors and permutations."""
+    """Compute the loss with given anchors and permutations."""
     anchors = [False] * len(labels) if anchors is None else anchors
     with (
         mock.patch(f'{HEAD}.choose_anchors', return_value=torch.tensor(anchors)),
@@ -61,7 +61,7 @@ def cosine(a, b):
 
 
 def loop_mine(mean, labels, reading):
-    """Eq. 10; None where no image qualifies."""
+    """Return the partner by Eq. 10; None where no image qualifies."""
     rows, partners = mean.tolist(), []
     for i in range(len(rows)):
         same = [j for j in range(len(rows)) if labels[j] == labels[i] and j != i]
@@ -73,7 +73,7 @@ def loop_mine(mean, labels, reading):
         def distance(j, i=i):
             return 1 - cosine(rows[i], rows[j])
 
-        # arg-min for both is printed; the prose wants the hard ones
+        # The equation has arg-min for both; the text wants hard examples.
         measure = dict(
             prose=(similarity, distance),
             similarity=(similarity, similarity),
@@ -89,7 +89,7 @@ def loop_mine(mean, labels, reading):
 
 
 def loop_partners(mined, anchors, use=(True, True)):
-    """Whom each image is mixed with: Sec. 3.3."""
+    """Return the partners of each image, Sec. 3.3."""
     chosen = []
     for i, pair in enumerate(mined):
         row, drawn = [], iter(SHUFFLED)
@@ -102,7 +102,7 @@ def loop_partners(mined, anchors, use=(True, True)):
 
 
 def loop_classification(mean, log_var, labels, fc, partners):
-    """Eqs. 11 and 13."""
+    """Compute Eqs. 11 and 13."""
     total = 0.0
     for i in range(len(labels)):
         triplet = [i, *partners[i]]
@@ -126,7 +126,7 @@ def loop_classification(mean, log_var, labels, fc, partners):
 
 
 def loop_hinge(mean, i, positive, negative, margin):
-    """Summand of Eq. 14; 0 for an image without both partners."""
+    """Return the summand of Eq. 14; 0 for an image without both partners."""
     if positive is None or negative is None:
         return None
     attraction = sum(
@@ -303,7 +303,7 @@ def test_reductions():
 
 
 def test_mean_stands_for_the_sum_of_the_paper():
-    """At B = 128, p = .2; 26 triplets are a sum, 25.6 a mean stands for."""
+    """Mean and sum agree at B = 128 and p = .2, where 26 triplets are summed."""
     mean, log_var = features(128, 64)
     labels = torch.arange(128) % 7
     anchors = (torch.arange(128) < 26).tolist()
@@ -342,7 +342,7 @@ def test_no_triplet_term_without_weight():
 
 
 def test_mined_partners_get_no_gradient_through_the_choice():
-    """Indices are constants, but what they point at is not."""
+    """Gradients flow through partners, whose indices are constants."""
     mean, log_var = features()
     head = build(mine_ratio=1.0)
     run(head, mean, log_var, anchors=[True] * B)['loss_triplet'].backward()
@@ -403,14 +403,14 @@ def test_missing_partners_come_from_the_permutation(edge, labels):
 
 
 def test_partner_counts_with_its_own_label():
-    """A shuffled partner's class, not the anchor's, is what Eq. 13 names."""
+    """A random partner counts with its own label in Eq. 13."""
     head = build(triplet_weight=0.0)
     with torch.no_grad():
         head.fc.weight.zero_()
         head.fc.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
     loss = run(head, *features())['loss_cls'].item()
     norm = math.log(1 + math.e + math.e**2)
-    # every label is named three times over two permutations and itself
+    # Every label occurs three times: for itself and in two permutations.
     want = 3 * sum(norm - label for label in LABELS) / B
     assert loss == pytest.approx(want)
 
@@ -436,9 +436,12 @@ def test_float32_within_autocast(shuffle):
     [
         (dict(mine_ratio=1.2), r'mine_ratio must lie in \[0, 1\], got 1.2'),
         (dict(mine_ratio=-0.1), r'mine_ratio must lie in \[0, 1\], got -0.1'),
-        (dict(mining='hard'), "no mining 'hard', only prose, similarity, dist"),
-        (dict(triplet_scope='batch'), "no triplet_scope 'batch', only mined"),
-        (dict(triplet_reduction='max'), "no triplet_reduction 'max', only mean"),
+        (dict(mining='hard'), "mining must be 'prose', 'similarity' or 'dist"),
+        (dict(triplet_scope='batch'), "ALUMHead: triplet_scope must be 'mined'"),
+        (
+            dict(triplet_reduction='max'),
+            "triplet_reduction must be 'mean' or 'sum', got",
+        ),
     ],
 )
 def test_bad_options(options, message):

@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,9 +21,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 
-from mmfer.datasets import LabelView
-from mmfer.engine import training
-from mmfer.engine.training import BestEpochHook
+from mmfer.engine import BestEpochHook, StageProgressHook
+from mmfer.engine.training import Trained
 from mmfer.methods.gaave import GAAVE, LabelDecisions
 from mmfer.methods.gaave import models as module
 from mmfer.methods.gaave.pixels import to_unit_range
@@ -158,7 +156,7 @@ def copy_at_kill_points(patch, work_dir, folder):
         patch.setattr(hook, point, wrapped)
 
     patch.setattr(module, 'train_classifier', counted)
-    copied_before(training.StageProgressHook, 'after_train_epoch')
+    copied_before(StageProgressHook, 'after_train_epoch')
     copied_before(BestEpochHook, 'after_val_epoch')
 
 
@@ -383,7 +381,7 @@ def untrained(monkeypatch):
         calls.append((cfg, view, num_classes, *args))
         torch.manual_seed(len(calls))
         model = MODELS.build(module.classifier_config(cfg, num_classes))
-        return training.Trained(model.eval(), '', 1, 1)
+        return Trained(model.eval(), '', 1, 1)
 
     monkeypatch.setattr(module, 'train_classifier', build)
     return calls
@@ -415,7 +413,7 @@ def test_models_that_learned_nothing(tmp_path, said, monkeypatch):
 
         model = MODELS.build(module.classifier_config(cfg, num_classes))
         torch.nn.init.zeros_(model.head.fc.weight)
-        return training.Trained(model.eval(), '', 1, 1)
+        return Trained(model.eval(), '', 1, 1)
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
     found, _ = clean(tmp_path)
@@ -616,7 +614,7 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
         trained.append((what, view, held_out))
         torch.manual_seed(0)
         model = MODELS.build(module.classifier_config(cfg, num_classes))
-        return training.Trained(model.eval(), '', 1, 1)
+        return Trained(model.eval(), '', 1, 1)
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
     labels = np.repeat(np.arange(3), [60, 25, 11])
@@ -664,7 +662,7 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
 
         trained.append((cfg, view[0]['inputs'], view.dataset))
         model = MODELS.build(module.classifier_config(cfg, num_classes))
-        return training.Trained(model.eval(), '', 1, 1)
+        return Trained(model.eval(), '', 1, 1)
 
     monkeypatch.setattr(module, 'train_classifier', untrained)
     monkeypatch.setattr(
@@ -785,89 +783,6 @@ def test_wrong_options():
     ):
         with pytest.raises(ValueError, match=text):
             GAAVE(**options)
-
-
-@pytest.mark.parametrize(
-    'values, patience, peak, stop',
-    [
-        ([50, 60, 60, 55], 5, 2, False),
-        ([50, 60, 60, 55], 2, 2, True),
-        ([50, 40, 30], 2, 1, True),
-        ([30, 40, 50], 1, 3, False),
-    ],
-)
-def test_peak(tmp_path, values, patience, peak, stop):
-    """The first of the best epochs; the same after a restart."""
-    hook = BestEpochHook(patience)
-    hook.summary = SimpleNamespace(history={})
-    loop = SimpleNamespace(stop_training=False)
-    runner = SimpleNamespace(
-        work_dir=str(tmp_path), train_loop=loop, epoch=0, model=torch.nn.Linear(1, 1)
-    )
-    for epoch, value in enumerate(values, 1):
-        runner.epoch = epoch
-        runner.model.weight.data.fill_(epoch)
-        hook.summary.history[epoch] = dict(metrics={'accuracy/top1': value})
-        hook.after_val_epoch(runner, metrics=dict(a=1))
-    saved = torch.load(tmp_path / 'peak.pth', weights_only=True)
-    assert saved['meta']['epoch'] == peak == saved['state_dict']['weight']
-    assert loop.stop_training == stop
-    with pytest.raises(ValueError, match='patience'):
-        BestEpochHook(0)
-
-
-@pytest.mark.parametrize(
-    'rates, full',
-    [
-        # Four iterations an epoch.
-        ([1.0] * 12, None),
-        ([1.0] * 8 + [0.1] * 8, 2),
-        ([0.1] * 4 + [1.0] * 4 + [0.4] * 4, 2),
-        # From the third on it ends at .5.
-        (np.linspace(1, 0, 25)[:20], 3),
-    ],
-)
-def test_epochs_before_the_rate_has_fallen(rates, full):
-    assert training.epochs_at_full_rate(np.array(rates), 4) == full
-
-
-@pytest.mark.parametrize(
-    'schedule, epochs',
-    [
-        (dict(milestones=[2]), 7),
-        (dict(milestones=[6]), 9),
-        (None, 6),
-        (dict(milestones=[3], patience=2), 3),
-    ],
-)
-def test_no_base_model_ends_at_its_full_learning_rate(
-    tmp_path, monkeypatch, schedule, epochs
-):
-    """Though it is best after its first epoch."""
-    monkeypatch.setattr(BestEpochHook, 'peak', lambda self, epoch: 1)
-    schedule = schedule and dict(schedule)
-    patience = schedule and schedule.pop('patience', None)
-    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30', train_cfg__max_epochs=9)
-    cfg.param_scheduler = schedule and dict(
-        type='MultiStepLR', by_epoch=True, gamma=0.1, **schedule
-    )
-    dataset, other = made_sets(cfg)
-    views = [
-        LabelView(data, data.sample_ids[:32], data.get_gt_labels()[:32], 7)
-        for data in (dataset, other)
-    ]
-    found = training.train_classifier(
-        cfg,
-        views[0],
-        7,
-        str(tmp_path / 'model'),
-        0,
-        'Model',
-        MMLogger.get_instance('test_gaave'),
-        views[1],
-        patience,
-    )
-    assert (found.epoch, found.epochs) == (1, epochs)
 
 
 def test_settings_of_the_configs():

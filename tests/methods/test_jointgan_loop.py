@@ -23,9 +23,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
-from mmfer.methods import JointGAN
 from mmfer.methods.gaave.models import SubsetModels
-from mmfer.methods.jointgan import JointGANTrainLoop
+from mmfer.methods.jointgan import JointGAN, JointGANTrainLoop
 from mmfer.methods.jointgan.generation import recompute_bn_stats, sample_grids
 from mmfer.registry import MODELS
 

@@ -1,4 +1,4 @@
-"""ReSup against loops and its published code."""
+"""ReSup against loops and the published code."""
 
 import copy
 import json
@@ -89,7 +89,7 @@ def test_published_warm_up():
 
 # -- loops ---------------------------------------------------
 def loss_by_loops(logits, labels, weight_of, exchange, factor, reduction):
-    """Eqs. 2, 6, 7 and 8, one sample after another."""
+    """Compute Eqs. 2, 6, 7 and 8, one sample after another."""
     total = 0.0
     for b, y in enumerate(labels.tolist()):
         probs, weights = [], []
@@ -116,7 +116,7 @@ def test_loss_against_loops(exchange, reduction, factor):
     model.start_epoch(3)
 
     def weight_of(k, score):
-        # The float32 of the look-up, as the model has it.
+        # The look-up is in float32, as in the model.
         return (
             model.noise_models[k]
             .weigh(torch.tensor([score], dtype=torch.float64))
@@ -160,7 +160,7 @@ def test_one_step_reaches_both_networks():
 
 
 def test_weights_stay_one_until_a_fit_was_taken():
-    """After warm-up, with nothing to weigh by: both losses in full."""
+    """After warm-up without a fit, both losses count in full."""
     model = build(consistency_weight=0.0)
     model.start_epoch(4)
     logits, labels = random_batch(0)
@@ -171,7 +171,7 @@ def test_weights_stay_one_until_a_fit_was_taken():
         )
 
 
-def test_judgement():
+def test_label_scores():
     model = build()
     fit_published(model)
     scores = torch.softmax(
@@ -183,7 +183,7 @@ def test_judgement():
     given = scores[torch.arange(50), :, labels]
     similarity = (given / scores.norm(dim=2)).T
     for k in range(2):
-        # A rounding error may fall on another row of the table.
+        # A rounding error may lead to the next entry of the table.
         assert torch.allclose(
             table[f'clean_probability_{k + 1}'],
             model.noise_models[k].weigh(similarity[k]),
@@ -196,13 +196,16 @@ def test_judgement():
     assert len(table['noise_score'].unique()) == 50  # no two alike
 
 
-def test_judgement_without_a_fit():
+def test_label_scores_without_a_fit():
     model = build()
     scores = torch.rand(20, 2, 7).softmax(dim=2)
     labels = torch.arange(20) % 7
     given = scores[torch.arange(20), :, labels].mean(dim=1)
-    assert torch.allclose(model.score_labels(dict(network_scores=scores), labels)['noise_score'], 1 - given)
-    # With one of two, that one decides.
+    assert torch.allclose(
+        model.score_labels(dict(network_scores=scores), labels)['noise_score'],
+        1 - given,
+    )
+    # If one of the two is fitted, it decides.
     model.noise_models[1].fit(torch.tensor(published()['mixture'][1]['scores']))
     table = model.score_labels(dict(network_scores=scores), labels)
     assert torch.allclose(
@@ -221,8 +224,8 @@ def test_without_its_hook_it_does_not_train():
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(exchange='none'), 'no exchange'),
-        (dict(preset='code'), 'no preset'),
+        (dict(exchange='none'), "exchange must be 'swap', 'own' or 'mean', got 'none'"),
+        (dict(preset='code'), "preset must be 'default', .* got 'code'"),
         (dict(reduction='max'), 'reduction'),
         (dict(consistency_weight=-1.0), 'consistency_weight'),
     ],

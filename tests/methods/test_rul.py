@@ -1,4 +1,4 @@
-"""RUL against loops, its published code and supplement G."""
+"""RUL against loops, the published code and supplement G."""
 
 import json
 import math
@@ -65,7 +65,7 @@ def cross_entropy(logits, label):
 
 
 def loop_group(mean, log_var, group, fc, variant):
-    """One way to put images together; ``group`` lists whom i is mixed with."""
+    """Compute the loss where ``group`` lists the partners of each image."""
     total = 0.0
     for i in range(B):
         members = [index[i] for index in group]
@@ -196,8 +196,11 @@ def test_uncertainty_of_predictions():
 @pytest.mark.parametrize(
     'options,message',
     [
-        (dict(num_images=1), 'at least 2 images, got 1'),
-        (dict(variant='mix_labels'), "no variant 'mix_labels', only mix_feature"),
+        (dict(num_images=1), 'num_images must be a whole number of at least 2, got 1'),
+        (
+            dict(variant='mix_labels'),
+            "variant must be 'mix_feature', .* got 'mix_labels'",
+        ),
     ],
 )
 def test_bad_options(options, message):

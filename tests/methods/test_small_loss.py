@@ -113,7 +113,7 @@ def test_unknown_rate_is_that_of_the_mixtures():
     rates = [m.mixture.noise_rate for m in model.noise_models]
     assert model.forget_rate == pytest.approx(sum(rates) / 2)
     assert model.forget_rate == pytest.approx(0.3, abs=0.1)
-    # One that is not fitted has no say; none does more than chance.
+    # Only fitted models count, and the rate is at most that of random labels.
     model.noise_models[0].reset()
     model.start_epoch(2)
     assert model.forget_rate == pytest.approx(rates[1])

@@ -2,14 +2,12 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from helpers import TINY_CLASSIFIER
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
-from mmfer.engine.hooks.noise_model import merge_by_sample
 from mmfer.registry import MODELS
 
 OTHER = dict(
@@ -192,7 +190,7 @@ def test_scores_and_logits_measure_alike(agreement):
     from_logits = model.measure(list(logits.log_softmax(2)), labels)
     from_scores = model.measure_scores(logits.softmax(2).transpose(0, 1), labels)
     assert torch.allclose(from_logits, from_scores, atol=1e-5)
-    # float32 softmax reaches zero
+    # A softmax in float32 can be exactly zero.
     sure = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     assert model.measure_scores(sure, torch.tensor([0])).isfinite().all()
 
@@ -202,16 +200,6 @@ def test_batch_of_one():
     samples = batch(1)[1]
     losses = model(torch.randn(1, 1, 32, 32), samples, mode='loss')
     assert all(v.isfinite() for v in losses.values())
-
-
-def test_merge_by_sample():
-    parts = [
-        ([5, 2, 9], [[0.5, 0.2, 0.9], [5, 2, 9]]),
-        ([2, 7, 5], [[0.25, 0.7, 0.55], [20, 7, 50]]),
-    ]
-    ids, values = merge_by_sample([(np.array(i), np.array(v)) for i, v in parts])
-    assert ids.tolist() == [2, 5, 7, 9]
-    assert values.tolist() == [[0.2, 0.5, 0.7, 0.9], [2, 5, 7, 9]]
 
 
 def test_missing_weights_are_named_with_their_place_in_the_config():

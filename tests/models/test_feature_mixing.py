@@ -1,4 +1,4 @@
-"""Mixing weights against one-number-at-a-time references."""
+"""Mixing weights against references that compute one number at a time."""
 
 import math
 
@@ -75,5 +75,5 @@ def test_random_partners_are_independent_permutations():
         for index in partners:
             assert sorted(index.tolist()) == list(range(10))
         count += (partners[0] == partners[1]).sum().item()
-    # one agreement is expected by chance, ten if they were one permutation
+    # Independent permutations agree in one place on average, equal ones in ten.
     assert 0.7 < count / 200 < 1.3

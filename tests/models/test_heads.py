@@ -1,4 +1,4 @@
-"""What the heads share: labels, losses, uncertainty of predictions."""
+"""Helpers of the heads: labels, losses, uncertainty of predictions."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_prediction_classifies_the_mean():
         assert sample.uncertainty.item() == pytest.approx(
             log_var[i].exp().mean().item()
         )
-        # the variance moves the uncertainty and nothing else
+        # The variance changes the uncertainty and nothing else.
         assert torch.equal(sample.pred_score, other.pred_score)
         assert other.uncertainty.item() == pytest.approx(
             math.e * sample.uncertainty.item()
@@ -65,14 +65,16 @@ def test_given_data_samples_are_filled_in():
 
 
 def test_soft_labels_are_refused():
-    """MixUp on top would train mixed images on unmixed labels."""
+    """With MixUp on top, mixed images would be trained on unmixed labels."""
     sample = DataSample().set_gt_label(1).set_gt_score(torch.tensor([0.4, 0.6]))
     with pytest.raises(ValueError, match='MixUp'):
         stack_labels([sample])
 
 
 def test_unknown_uncertainty_is_named():
-    with pytest.raises(ValueError, match="'median', only arithmetic"):
+    with pytest.raises(
+        ValueError, match="uncertainty must be 'arithmetic', .* got 'median'"
+    ):
         GaussianHead(3, 4, uncertainty='median')
 
 

@@ -1,4 +1,4 @@
-"""From agreement to weight: measures, table, edges."""
+"""Weights from agreements: measures, table, and values at the edges."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def agreements(count=2000, seed=0):
 
 
 def set_beta(model, alpha, beta, weight):
-    """A fitted model with a mixture of our choice."""
+    """Return a fitted model with a given mixture."""
     for name, value in (('alpha', alpha), ('beta', beta), ('weight', weight)):
         getattr(model.mixture, name).copy_(torch.tensor(value))
     model.mixture.fitted.fill_(True)
@@ -91,13 +91,13 @@ def test_published_table():
         ('right', [0.9, 0.2, 0.1, 0.5, 0.8], [0.9] * 5),
         ('both', [0.9, 0.2, 0.1, 0.5, 0.8], [0.1, 0.1, 0.1, 0.5, 0.8]),
         ('both', [0.7, 0.2, 0.1, 0.5, 0.8], [0.1, 0.1, 0.1, 0.5, 0.8]),
-        # hills: the right end may be lower than the left one, and be reached
-        # before the end
+        # Hills. The right end may be lower than the left one, and the curve may
+        # reach that value before its end.
         ('both', [0.2, 0.5, 0.9, 0.4, 0.3], [0.2, 0.5, 0.9, 0.9, 0.9]),
         ('both', [0.2, 0.5, 0.9, 0.4, 0.1], [0.2, 0.5, 0.9, 0.9, 0.9]),
         ('both', [0.2, 0.5, 0.9, 0.0, 0.0], [0.2, 0.5, 0.9, 0.9, 0.9]),
         ('right', [0.2, 0.5, 0.9, 0.4, 0.1], [0.2, 0.5, 0.9, 0.9, 0.9]),
-        # slopes
+        # Monotone curves.
         ('both', [0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]),
         ('both', [0.0, 0.0, 0.3, 1.0, 1.0], [0.0, 0.0, 0.3, 1.0, 1.0]),
     ],
@@ -110,7 +110,7 @@ def test_flatten_tails(mode, table, expected):
 
 
 def test_a_narrow_clean_hump_over_broad_noise():
-    """Not sure of anything yet: the posterior is lowest at 1."""
+    """The posterior may be smallest at 1, in a fit to early predictions."""
     rng = np.random.default_rng(0)
     scores = np.concatenate([rng.beta(1, 2, 4000), rng.beta(10, 12, 6000)])
     model = LabelNoiseModel()
@@ -121,7 +121,7 @@ def test_a_narrow_clean_hump_over_broad_noise():
 
 
 def test_scores_at_the_ends():
-    """float32 reaches 0 and 1; ReSup's code takes them inwards first."""
+    """Scores reach 0 and 1 in float32; ReSup's code moves them inwards first."""
     scores = torch.tensor([0.0, 1e-5, 0.5, 1 - 1e-5, 1.0])
     assert LabelNoiseModel().scale(scores).tolist() == pytest.approx(
         [1e-3, 1e-5, 0.5, 1 - 1e-5, 1 - 1e-3]
@@ -147,7 +147,7 @@ def test_reset():
 
 
 def test_a_maximum_at_the_left_end_does_not_flatten_everything():
-    """Noisy Beta(2.5, 1.2), clean Beta(.9, .5): p(clean) is 1 at 0."""
+    """With noisy Beta(2.5, 1.2) and clean Beta(.9, .5), p(clean) is 1 at 0."""
     both, right = (
         LabelNoiseModel(monotone=mode, min_separation=None)
         for mode in ('both', 'right')
@@ -239,11 +239,11 @@ def test_state_holds_everything(options):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(agreement='margin'), 'no agreement'),
+        (dict(agreement='margin'), "agreement must be .* got 'margin'"),
         (dict(monotone='left'), 'monotone must be'),
         (dict(table_size=None), 'needs a table'),
         (dict(table_size=1), 'at least 2'),
-        (dict(margin=0.5), 'margin'),
+        (dict(margin=0.5), r'margin must lie in \[0, 0.5\), got 0.5'),
     ],
 )
 def test_bad_options(options, message):

@@ -1,4 +1,4 @@
-"""Mixtures against scipy, scikit-learn, published values and bad scores."""
+"""Mixtures against scipy, scikit-learn and published values; bad scores."""
 
 import json
 import warnings
@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize('family', [BetaMixture, GaussianMixture])
 
 
 def draw_betas(parameters, share, count, seed=0):
-    """``count`` draws, a ``share`` of them from the first beta."""
+    """Return ``count`` draws, a ``share`` of them from the first beta."""
     rng = np.random.default_rng(seed)
     first = int(share * count)
     return torch.from_numpy(
@@ -28,7 +28,7 @@ def draw_betas(parameters, share, count, seed=0):
 
 
 def fit_by_loops(scores, iterations):
-    """EM as in Arazo et al., one sample at a time."""
+    """Run EM as in Arazo et al., one sample at a time."""
     alpha, beta, weight = [1.0, 2.0], [2.0, 1.0], [0.5, 0.5]
     scores = [min(max(s, 1e-4), 1 - 1e-4) for s in scores]
     for _ in range(iterations):
@@ -175,7 +175,7 @@ def test_never_nan(family, name, iterations):
 
 
 def test_swapped_components():
-    """The start can lead EM to call the better agreeing half noisy."""
+    """From some starts EM takes the component of better agreement for noisy."""
     scores = torch.linspace(0.05, 0.95, 19).double()
 
     class Reversed(BetaMixture):
@@ -218,7 +218,7 @@ def test_state_and_shapes(family):
     copy.load_state_dict(mixture.state_dict())
     assert copy.fitted
     assert torch.equal(copy.posterior(scores), mixture.posterior(scores))
-    # A second fit starts afresh.
+    # A second fit does not depend on the first.
     again = mixture.fit(scores.float())
     assert torch.equal(copy.weight, again.weight)
     assert 'weight=(' in repr(mixture) and 'not fitted' in repr(family())
@@ -231,7 +231,7 @@ def test_in_a_model_of_lower_precision(family):
     expected = mixture.posterior(torch.linspace(0, 1, 11))
     posterior = mixture.float().posterior(torch.linspace(0, 1, 11))
     assert posterior.numpy() == pytest.approx(expected.numpy(), abs=1e-4)
-    # At 1, where log(1 - s) is infinite.
+    # At 1, log(1 - s) is infinite.
     assert family().float().posterior(torch.ones(1)).isfinite().all()
 
 

@@ -1,4 +1,4 @@
-"""Predictions as tensors and as data samples say the same."""
+"""Predictions as tensors equal those as data samples."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_lengths_must_agree():
 
 
 class Doubtful(CEHead):
-    """As heads are extended in mmpretrain."""
+    """A head that overrides predict(), as heads of mmpretrain do."""
 
     def predict(self, feats, data_samples=None):
         samples = super().predict(feats, data_samples)
@@ -50,7 +50,7 @@ class Doubtful(CEHead):
 
 
 def test_what_a_subclass_predicts_counts():
-    """In a head, and in a classifier around it."""
+    """An override counts in a head, and in a classifier around it."""
     feats = torch.randn(5, 4)
     found = predict_batch(Doubtful(3, 4), (feats,))
     assert found['uncertainty'].tolist() == [7] * 5
@@ -62,6 +62,7 @@ def test_what_a_subclass_predicts_counts():
     ).eval()
     images = torch.randn(2, 3, 32, 32)
     assert predict_batch(model, images)['uncertainty'].tolist() == [7, 7]
+    assert model.predict_batch(images)['uncertainty'].tolist() == [7, 7]
     model.head = CEHead(3, 512)
     assert (predict_batch(model, images)['uncertainty'] < 1).all()
 

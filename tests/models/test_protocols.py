@@ -1,4 +1,4 @@
-"""What a method offers, and that one network may score labels as two may."""
+"""Protocols of a method; label scores of a single network."""
 
 import csv
 
@@ -19,13 +19,12 @@ from mmfer.models.protocols import (
     PredictsClasses,
     ScoresLabels,
 )
-from mmfer.models.utils import predicts_classes
 from mmfer.registry import MODELS
 
 
 @MODELS.register_module()
 class MarginHead(CEHead):
-    """A head that finds labels suspicious by their distance to the best class."""
+    """A head that scores labels by their distance to the best class."""
 
     def predict_batch(self, feats):
         predictions = super().predict_batch(feats)
@@ -110,30 +109,18 @@ def test_columns_that_do_not_fit(head, message):
         )
 
 
-def test_who_predicts_classes():
-    class ValuesHead(CEHead):
-        predicts_classes = False
-
-    class Silent(FERClassifier):
-        predicts_classes = True
-
-    model = classifier(ValuesHead(3, 32))
-    assert not predicts_classes(model)
-    assert predicts_classes(classifier(CEHead(3, 32)))
-    assert predicts_classes(torch.nn.Linear(2, 2))
-    model.__class__ = Silent
-    assert predicts_classes(model)
-
-
 def test_what_the_bases_offer():
-    """Every name of a protocol is there, so that none lists what nobody has."""
+    """Protocols list only names that our classes have."""
     head, model = CEHead(3, 32), classifier(CEHead(3, 32))
     assert isinstance(head, PredictsBatch) and not isinstance(head, ScoresLabels)
     assert isinstance(MarginHead(3, 32), ScoresLabels)
     assert not isinstance(model, PredictsClasses)
     for protocol, offered in (
         (Head, head),
+        (Classifier, FERClassifier),
+        (PredictsBatch, FERClassifier),
         (Classifier, DualNetwork),
+        (PredictsBatch, DualNetwork),
         (ScoresLabels, DualNetwork),
         (FollowsEpochs, DualNetwork),
     ):

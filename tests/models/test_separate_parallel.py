@@ -1,4 +1,4 @@
-"""Parts that are wrapped one by one keep their names."""
+"""Separately wrapped parts keep the names of unwrapped ones."""
 
 import inspect
 
@@ -34,12 +34,12 @@ def group(tmp_path):
 
 def test_names_and_averages(group):
     torch.manual_seed(0)
-    # The wrapper moves its model to the device there is.
+    # The wrapper moves its model to the available device.
     plain = TwoParts().to(get_device())
     names = list(plain.state_dict())
     wrapped = SeparateDataParallel(TwoParts(), device_ids=None)
     assert list(wrapped.module.state_dict()) == names
-    # As a runner resumes, and as EMAHook does.
+    # Load as a runner does to resume, and as EMAHook does.
     load_state_dict(wrapped, plain.state_dict(), strict=True)
     assert torch.equal(wrapped.module.first.module.weight, plain.first.weight)
     average = ExponentialMovingAverage(wrapped.module)
@@ -50,12 +50,12 @@ def test_names_and_averages(group):
     )
     other.load_state_dict(saved, strict=True)
     assert torch.equal(other.module.first.module.weight, plain.first.weight)
-    # And those of one process.
+    # Checkpoints of a run of one process load as well.
     ExponentialMovingAverage(TwoParts()).load_state_dict(saved, strict=True)
 
 
 def test_it_is_still_needed():
-    """Fails when mmengine saves and loads by its own functions."""
+    """This fails once mmengine saves and loads with its own functions."""
     assert 'model.state_dict()' in inspect.getsource(Runner.save_checkpoint)
     assert 'self.ema_model.load_state_dict' in inspect.getsource(
         EMAHook.after_load_checkpoint

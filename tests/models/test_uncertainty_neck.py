@@ -1,4 +1,4 @@
-"""The two branches of RUL's code and what may be fed to them."""
+"""The two branches of RUL's code, and the features that they accept."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mmfer.models.uncertainty_neck import GaussianFeature
-from mmfer.models.utils import as_map, last_feature
+from mmfer.models.utils import last_feature
 from mmfer.registry import MODELS
 
 
@@ -100,37 +100,12 @@ def test_last_scale_is_used():
     assert last_feature(x) is x
 
 
-def test_vectors_and_tokens():
+def test_any_layout_of_a_backbone():
     vector, tokens = torch.randn(4, 3), torch.randn(4, 5, 3)
-    assert as_map(vector).shape == (4, 3, 1, 1)
-    assert as_map(tokens).shape == (4, 3, 5, 1)
-    assert torch.equal(as_map(tokens)[1, 2, :, 0], tokens[1, :, 2])
     assert build(map_size=(1, 1))(vector).mean.shape == (4, 5)
     assert build(map_size=(5, 1))(tokens).log_var.shape == (4, 5)
-    with pytest.raises(ValueError, match=r'got \(1, 2, 3, 4, 5\)'):
-        as_map(torch.zeros(1, 2, 3, 4, 5))
-
-
-def test_other_layouts_go_by_the_number_of_channels():
-    tokens, last = torch.randn(4, 5, 3), torch.randn(4, 2, 2, 3)
-    for channels in (None, 3, 7):
-        assert torch.equal(as_map(tokens, channels), as_map(tokens))
-    assert torch.equal(as_map(tokens, 5), tokens[..., None])
-    assert torch.equal(as_map(last, 3), last.permute(0, 3, 1, 2))
-    for channels in (None, 2, 7):
-        assert torch.equal(as_map(last, channels), last)
-
-
-def test_branches_are_joined():
-    vectors = [torch.randn(4, 3), torch.randn(4, 2)]
-    assert torch.equal(as_map(vectors)[..., 0, 0], torch.cat(vectors, 1))
-    assert build(in_channels=5, map_size=(1, 1))([vectors]).mean.shape == (4, 5)
-    with pytest.raises(
-        ValueError,
-        match=r'\(3, 1, 1\), \(2, 5, 1\).*'
-        'choose one',
-    ):
-        as_map((vectors[0], torch.zeros(4, 5, 2)))
+    branches = [vector, torch.randn(4, 2)]
+    assert build(in_channels=5, map_size=(1, 1))([branches]).mean.shape == (4, 5)
 
 
 def test_other_image_size_is_explained():
@@ -149,7 +124,7 @@ def test_missing_sizes_are_explained(missing):
 
 
 def test_geometric_uncertainty_ignores_the_scale_of_dimensions():
-    """What Eq. 11 leaves free must not change the order of the images."""
+    """Scales that Eq. 11 does not train must not change the order of images."""
     torch.manual_seed(0)
     feature = GaussianFeature(*torch.randn(2, 9, 5))
     scaled = feature._replace(log_var=feature.log_var + 3 * torch.randn(5))

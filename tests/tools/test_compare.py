@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, call_tool, environment, load_tool, tiny_config
 
+from mmfer.analysis.benchmarks.trainings import Run
+
 tool = load_tool('benchmarks/compare.py')
 
 
@@ -98,7 +100,7 @@ def problems_of(
     tmp_path, *configs, metrics=('accuracy/top1',), options=(), seeds=(0,), done=None
 ):
     runs = [
-        tool.Run(Path(config).stem, f'{ROOT}/configs/{config}.py', seed, list(options))
+        Run(Path(config).stem, f'{ROOT}/configs/{config}.py', seed, list(options))
         for config in configs
         for seed in seeds
     ]
@@ -228,7 +230,7 @@ def test_noise_gets_a_seed_where_the_config_names_none(tmp_path):
         'train_dataloader = dict(dataset=dict(label_noise=dict('
         'type="SymmetricNoise", rate=.3), va_noise=None))'
     )
-    run = tool.Run('row', str(config), 7, [])
+    run = Run('row', str(config), 7, [])
     assert run.arguments[2:] == [
         'randomness.seed=7',
         'train_dataloader.dataset.label_noise.seed=7',
@@ -239,7 +241,7 @@ def test_noise_has_the_seed_of_the_run():
     """Each noise that has one; the annotators of CIFAR-10 keep theirs."""
 
     def seeds(config):
-        run = tool.Run('row', f'{ROOT}/configs/{config}.py', 7, ['a=1'])
+        run = Run('row', f'{ROOT}/configs/{config}.py', 7, ['a=1'])
         return run.arguments[2:]
 
     dataset = 'train_dataloader.dataset'
@@ -296,30 +298,19 @@ def test_trains_and_compares(tmp_path):
     assert again.stdout.splitlines() == done.stdout.splitlines()[-4:]
 
 
-def test_another_row_is_no_baseline(tmp_path):
+def test_another_row_is_no_baseline(tmp_path, monkeypatch, capsys):
     """While the last config has no result, there are no differences."""
     for name in ('a', 'b'):
         folder = tmp_path / f'{name}_seed0'
         folder.mkdir()
         (folder / 'summary.json').write_text(json.dumps(summary(accuracy__top1=50.0)))
         (folder / 'history.json').write_text('[]')
-    done = subprocess.run(
-        [
-            sys.executable,
-            'tools/benchmarks/compare.py',
-            'a.py',
-            'b.py',
-            'c.py',
-            '--table-only',
-            '--root',
-            str(tmp_path),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert 'baseline c is' in done.stdout and 'ahead' not in done.stdout
+    line = ['compare.py', 'a.py', 'b.py', 'c.py', '--table-only', '--root']
+    monkeypatch.setattr(sys, 'argv', [*line, str(tmp_path)])
+    with pytest.raises(SystemExit, match='False'):
+        tool.main()
+    said = capsys.readouterr().out
+    assert 'baseline c is' in said and 'ahead' not in said
 
 
 def test_refusals(tmp_path):

@@ -9,6 +9,9 @@ import pytest
 from helpers import Stop, load_tool, tiny_config
 from mmengine.config import Config
 
+from mmfer.analysis.benchmarks import cleanlab_labels, label_cleaning
+from mmfer.score_table import read_score_table
+
 tool = load_tool('benchmarks/label_cleaning.py')
 
 
@@ -38,7 +41,7 @@ def made_table():
 
 
 def test_detection():
-    found = tool.detection(made_table())
+    found = label_cleaning.detection(made_table())
     assert found['candidates'] == 5
     assert found['precision'] == 3 / 5 and found['recall'] == 3 / 4
     assert found['f1'] == pytest.approx(2 / 3)
@@ -47,7 +50,7 @@ def test_detection():
 
 
 def test_outcome():
-    became = tool.outcome(made_table())
+    became = label_cleaning.outcome(made_table())
     assert became == dict(
         samples=10,
         left=9,
@@ -58,23 +61,23 @@ def test_outcome():
         changed_right=1 / 3,
     )
     mine = made_table()['clean_label'] == 1
-    became = tool.outcome(made_table(), mine)
+    became = label_cleaning.outcome(made_table(), mine)
     assert became['samples'] == 5 and became['wrong_after'] == 2 / 5
     assert became['right_kept'] == 1
-    nothing = tool.outcome({k: v[5:8] for k, v in made_table().items()})
+    nothing = label_cleaning.outcome({k: v[5:8] for k, v in made_table().items()})
     assert np.isnan(nothing['changed_right'])
 
 
 def test_folds():
     labels = np.random.default_rng(0).choice(4, 101, p=[0.6, 0.3, 0.08, 0.02])
-    fold = tool.folds(labels, 3, seed=1)
+    fold = cleanlab_labels.folds(labels, 3, seed=1)
     sizes = np.bincount(fold)
     assert sizes.max() - sizes.min() <= 1
     for label in range(4):
         sizes = np.bincount(fold[labels == label], minlength=3)
         assert sizes.max() - sizes.min() <= 1
-    assert (fold == tool.folds(labels, 3, seed=1)).all()
-    assert (fold != tool.folds(labels, 3, seed=2)).any()
+    assert (fold == cleanlab_labels.folds(labels, 3, seed=1)).all()
+    assert (fold != cleanlab_labels.folds(labels, 3, seed=2)).any()
 
 
 def write(path, table):
@@ -108,9 +111,8 @@ def test_tables(monkeypatch, tmp_path, capsys):
     call(monkeypatch, 'figures', table, other)
     text = capsys.readouterr().out
     assert f'| {table} | 5 |' in text and f'| {other} | 5 |' in text
-    rows = tool.read_rows(tmp_path / 'new/random.csv')
-    assert [r['decision'] for r in rows].count('drop') == 1
-    assert [r['decision'] for r in rows].count('keep') == 9
+    decision = read_score_table(tmp_path / 'new/random.csv')['decision'].tolist()
+    assert decision.count('drop') == 1 and decision.count('keep') == 9
     without = {k: v for k, v in made_table().items() if k != 'clean_label'}
     write(table, without)
     with pytest.raises(SystemExit, match='no clean_label'):
@@ -128,14 +130,14 @@ def test_rescale():
             ],
         )
     )
-    tool.rescale(cfg, 10)
+    cleanlab_labels.rescale(cfg, 10)
     assert cfg.train_cfg.max_epochs == 10
     assert cfg.param_scheduler == [
         dict(type='LinearLR', begin=0, end=2),
         dict(type='MultiStepLR', milestones=[5, 8], gamma=0.1),
         dict(type='OneCycleLR', total_steps=10, eta_max=1.0),
     ]
-    tool.rescale(cfg, 1)
+    cleanlab_labels.rescale(cfg, 1)
     assert cfg.param_scheduler[1].milestones == [1, 1]
 
 
@@ -165,8 +167,8 @@ def test_cleanlab(monkeypatch, tmp_path):
         '--like',
         tmp_path / 'record.json',
     )
-    original, asked, views = tool.predict_view, [], []
-    train = tool.train_classifier
+    original, asked, views = cleanlab_labels.predict_view, [], []
+    train = cleanlab_labels.train_classifier
 
     def trained(cfg, view, *args, **kwargs):
         views.append(view)
@@ -185,22 +187,21 @@ def test_cleanlab(monkeypatch, tmp_path):
         asked.append(view)
         return original(model, view, like)
 
-    monkeypatch.setattr(tool, 'train_classifier', trained)
-    monkeypatch.setattr(tool, 'predict_view', killed)
+    monkeypatch.setattr(cleanlab_labels, 'train_classifier', trained)
+    monkeypatch.setattr(cleanlab_labels, 'predict_view', killed)
     with pytest.raises(Stop):
         call(monkeypatch, *options)
     asked.clear()
     (first,) = (tmp_path / 'out').glob('fold0-*/history.json')
     before = first.read_text()
-    monkeypatch.setattr(tool, 'predict_view', noted)
+    monkeypatch.setattr(cleanlab_labels, 'predict_view', noted)
     call(monkeypatch, *options)
     judged = np.concatenate([view.sample_ids for view in asked])
     assert sorted(judged.tolist()) == list(range(96))
     # Seconds would differ, had it been trained again.
     assert first.read_text() == before
-    rows = tool.read_rows(tmp_path / 'out/sample_scores.csv')
-    assert len(rows) == 96
-    found = {row['candidate'] for row in rows}
-    assert found == {'0', '1'}
-    scores = np.array([float(row['noise_score']) for row in rows])
+    table = read_score_table(tmp_path / 'out/sample_scores.csv')
+    assert len(table['clean_label']) == 96
+    assert set(table['candidate']) == {'0', '1'}
+    scores = table['noise_score']
     assert ((scores >= 0) & (scores <= 1)).all() and len(set(scores)) > 50

@@ -10,9 +10,10 @@ from helpers import CONFIGS, load_tool
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmfer.engine.hooks.sample_scores import format_table
+from mmfer.analysis.cleaning import read_label_decisions
 from mmfer.methods.gaave import LabelDecisions
 from mmfer.registry import MODELS
+from mmfer.score_table import write_score_table
 
 
 def call(monkeypatch, tool, *arguments):
@@ -35,26 +36,24 @@ def test_attack_steps(tmp_path, monkeypatch):
         np.where(candidate, 'drop', 'keep'),
         rng.random(50),
     )
-    rows = [
-        {
-            name: value if isinstance(value, str) else f'{float(value):.17g}'
-            for name, value in zip(LabelDecisions._fields, row)
-        }
-        for row in zip(*(column.tolist() for column in label_decisions))
-    ]
+    table = label_decisions._asdict()
+    for name in ('subset', 'candidate'):
+        # As the hook wrote them in 0.1: 1.0 is true, and so is 1.
+        table[name] = np.array([f'{value:.1f}' for value in table[name].astype(float)])
+    for name in ('attack_steps', 'given_probability', 'noise_score'):
+        table[name] = np.array([f'{value:.17g}' for value in table[name]])
     path = tmp_path / 'sample_scores.csv'
-    path.write_bytes(format_table(rows))
+    write_score_table(str(path), table)
     tool = load_tool('analysis_tools/attack_steps.py')
-    for name, back in tool.read_label_decisions(str(path))._asdict().items():
+    for name, back in read_label_decisions(str(path))._asdict().items():
         expected = getattr(label_decisions, name)
         assert back.dtype.kind == expected.dtype.kind, name
         np.testing.assert_array_equal(back, expected)
     call(monkeypatch, tool, path, '--out', tmp_path / 'steps.png')
     assert cv2.imread(str(tmp_path / 'steps.png')).std() > 10
-    del rows[0]['subset']
     path.write_text('sample_id,image\n0,a.png\n')
     with pytest.raises(ValueError, match='no column given_label'):
-        tool.read_label_decisions(str(path))
+        read_label_decisions(str(path))
 
 
 def test_gan_samples(tmp_path, monkeypatch):

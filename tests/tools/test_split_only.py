@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import load_tool, tiny_config
 
-from mmfer.engine.training import classifier_config
+from mmfer.engine.classifier_config import classifier_config
 
 tool = load_tool('benchmarks/split_only.py')
 

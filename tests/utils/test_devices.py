@@ -1,4 +1,4 @@
-"""The best device there is, and one sentence on those that are not."""
+"""The best device is the default; unknown ones are refused."""
 
 import argparse
 import importlib
@@ -72,3 +72,13 @@ def test_models_of_figures_are_on_the_best_device(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, 'load_weights', lambda *args: None)
     monkeypatch.setattr(devices, 'get_device', lambda: 'meta')
     assert runs.open_model(str(config), '')[1].weight.device.type == 'meta'
+
+
+@pytest.mark.parametrize('bf16, amx', [(True, False), (False, True), (False, False)])
+def test_native_bfloat16(monkeypatch, bf16, amx):
+    monkeypatch.setattr(
+        torch.cpu, '_is_avx512_bf16_supported', lambda: bf16, raising=False
+    )
+    monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: amx, raising=False)
+    assert devices.bf16_is_fast('cpu') == (bf16 or amx)
+    assert not devices.bf16_is_fast('mps')

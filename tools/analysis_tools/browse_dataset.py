@@ -1,9 +1,9 @@
-"""Images as the training gets them, with their labels.
+"""Show images as the training gets them, with their labels.
 
     python tools/analysis_tools/browse_dataset.py CONFIG
 
-Each row is one image, several times through the pipeline. A label that was
-planted is followed by the clean one.
+Each row of the figure is one image, several times through the pipeline. Where
+label noise changed a label, the clean one is below it.
 """
 
 import argparse
@@ -21,13 +21,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config')
-    parser.add_argument('--count', type=int, default=8, help='of images')
-    parser.add_argument('--times', type=int, default=6, help='through the pipeline')
+    parser.add_argument('config', help='path of a training config')
+    parser.add_argument('--count', type=int, default=8, help='number of images')
+    parser.add_argument('--times', type=int, default=6, help='passes of each image')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    parser.add_argument('--out', default='browse_dataset.png')
+    parser.add_argument(
+        '--split',
+        choices=('train', 'val', 'test'),
+        default='train',
+        help='split of the data set (default: train)',
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='overrides of the config'
+    )
+    parser.add_argument(
+        '--out', default='browse_dataset.png', help='file of the figure'
+    )
     args = parser.parse_args()
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:

@@ -1,4 +1,4 @@
-"""Go between our tables and cleanlab's.
+"""Convert between sample-score tables and cleanlab's tables.
 
     python tools/analysis_tools/cleanlab_tables.py export sample_scores.csv \\
         --out label_issues.csv
@@ -7,15 +7,17 @@
     python tools/analysis_tools/cleanlab_tables.py pred-probs CONFIG \\
         CHECKPOINT --out pred_probs.npz
 
-``export`` writes a table as cleanlab's ``Datalab.get_issues('label')`` has it.
-``import`` reads one (``issues.to_csv('label_issues.csv')``) and writes a table
-for ``train_dataloader.dataset.decisions``. ``pred-probs`` writes
-``pred_probs`` (N, C) and ``labels`` (N, ), in cleanlab's order, with
-``sample_id``, for ``cleanlab.filter.find_label_issues(labels, pred_probs)``.
-These are predictions for the images that the model was trained on, which it
-may know by heart; cleanlab asks for ones of models that have not seen them:
-train on parts (``train_dataloader.dataset.indices``), or let
-``tools/benchmarks/label_cleaning.py cleanlab`` do it.
+- ``export`` writes a table as cleanlab's ``Datalab.get_issues('label')``
+  returns it.
+- ``import`` reads such a table (``issues.to_csv('label_issues.csv')``) and
+  writes one for ``train_dataloader.dataset.decisions``.
+- ``pred-probs`` writes ``pred_probs`` (N, C) and ``labels`` (N,), in cleanlab's
+  order, with ``sample_id``, for
+  ``cleanlab.filter.find_label_issues(labels, pred_probs)``. The model was
+  trained on these images and may have memorised their labels. cleanlab asks
+  for predictions of models that have not seen the images: train on parts
+  (``train_dataloader.dataset.indices``), or use
+  ``tools/benchmarks/label_cleaning.py cleanlab``.
 """
 
 import argparse
@@ -29,35 +31,37 @@ from mmfer.analysis.label_issues import from_label_issues, to_label_issues
 from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool
 from mmfer.datasets import unaugmented
-from mmfer.datasets.decisions import read_score_rows
-from mmfer.engine.hooks.sample_scores import format_table
 from mmfer.engine.scoring import predict_samples
 from mmfer.registry import DATASETS
+from mmfer.score_table import FILE_NAME, read_score_table, write_score_table
 from mmfer.utils.files import write_atomic
 
 
 def export(args: argparse.Namespace) -> None:
-    rows = read_score_rows(args.table)
-    write_atomic(args.out, to_label_issues(rows))
-    print(f'{args.out}: {len(rows)} samples')
+    """Write a sample-score table as cleanlab's table."""
+    table = read_score_table(args.table)
+    write_atomic(args.out, to_label_issues(table))
+    print(f'{args.out}: {len(table["sample_id"])} samples')
 
 
-def bring_in(args: argparse.Namespace) -> None:
+def import_issues(args: argparse.Namespace) -> None:
+    """Write cleanlab's table as a sample-score table."""
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope('mmfer')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     dataset.full_init()
-    rows = from_label_issues(args.table, dataset, args.decision)
-    write_atomic(args.out, format_table(rows))
-    changed = sum(row['decision'] != 'keep' for row in rows)
+    table = from_label_issues(args.table, dataset, args.decision)
+    write_score_table(args.out, table, dataset.CLASSES)
+    changed = (table['decision'] != 'keep').sum()
     print(
-        f'{args.out}: {len(rows)} samples, {args.decision} {changed}. Train '
+        f'{args.out}: {len(dataset)} samples, {args.decision} {changed}. Train '
         f'with --cfg-options train_dataloader.dataset.decisions={args.out}'
     )
 
 
 def pred_probs(args: argparse.Namespace) -> None:
+    """Write the probabilities that a model predicts for its training images."""
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     dataset = unaugmented(
         DATASETS.build(cfg.train_dataloader.dataset),
@@ -80,27 +84,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser('export')
-    command.add_argument('table')
-    command.add_argument('--out', default='label_issues.csv')
+    command = commands.add_parser('export', help="write cleanlab's table")
+    command.add_argument('table', help='sample_scores.csv')
+    command.add_argument('--out', default='label_issues.csv', help='file to write')
     command.set_defaults(run=export)
-    command = commands.add_parser('import')
-    command.add_argument('config')
-    command.add_argument('table')
+    command = commands.add_parser('import', help='write a sample-score table')
+    command.add_argument('config', help='config of the data set')
+    command.add_argument('table', help='CSV file of label issues')
     command.add_argument(
         '--decision',
         choices=('drop', 'relabel'),
         default='drop',
-        help='what is done with issues',
+        help='what becomes of issues (default: drop)',
     )
     command.add_argument('--cfg-options', nargs='+', action=DictAction)
-    command.add_argument('--out', default='sample_scores.csv')
-    command.set_defaults(run=bring_in)
-    command = commands.add_parser('pred-probs')
-    command.add_argument('config')
-    command.add_argument('checkpoint')
+    command.add_argument('--out', default=FILE_NAME, help='file to write')
+    command.set_defaults(run=import_issues)
+    command = commands.add_parser('pred-probs', help='write predicted probabilities')
+    command.add_argument('config', help='path of the training config')
+    command.add_argument('checkpoint', help='path of the weights')
     command.add_argument('--cfg-options', nargs='+', action=DictAction)
-    command.add_argument('--out', default='pred_probs.npz')
+    command.add_argument('--out', default='pred_probs.npz', help='file to write')
     command.set_defaults(run=pred_probs)
     args = parser.parse_args()
     args.run(args)

@@ -1,9 +1,10 @@
-"""A confusion matrix, in per cent of the true classes.
+"""Plot a confusion matrix, in per cent of the true classes.
 
     python tools/analysis_tools/confusion_matrix.py RUN
 
-A run is a work dir with ``predictions.pkl``, or such a file, written by
-``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``.
+A run is a work dir with ``predictions.pkl``, or such a file. This command
+writes it:
+``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``
 """
 
 import argparse
@@ -17,8 +18,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('run')
-    parser.add_argument('--out', default='confusion_matrix.png')
+    parser.add_argument('run', help='work dir or file of predictions')
+    parser.add_argument(
+        '--out', default='confusion_matrix.png', help='file of the figure'
+    )
     args = parser.parse_args()
     run = open_run(args.run)
     save_figure(confusion_figure(run.predictions, run.classes), args.out)

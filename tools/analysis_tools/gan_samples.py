@@ -1,12 +1,12 @@
-"""What the decoder of a joint-distribution GAN makes of labels.
+"""Draw images with the decoder of a joint-distribution GAN.
 
     python tools/analysis_tools/gan_samples.py CONFIG CHECKPOINT --out x.png
 
-draws a column for each class, the same latent vectors in all of them, and
-where the model has valence and arousal, ``x_va.png`` with valence rightwards
-and arousal upwards. Trainings write these every few epochs
-(``JointGANPicturesHook``). It also prints how often the encoder sees the class
-that the decoder was to draw.
+draws one column for each class, with the same latent vectors in all columns.
+If the model has valence and arousal, it also draws ``x_va.png``, with valence
+to the right and arousal upwards. Trainings write these pictures every few
+epochs (``JointGANPicturesHook``). The tool also prints how often the encoder
+recognises the class that the decoder was asked for.
 """
 
 import argparse
@@ -27,21 +27,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
-    parser.add_argument('--rows', type=int, default=8)
+    parser.add_argument('config', help='path of the training config')
+    parser.add_argument('checkpoint', help='path of the weights')
+    parser.add_argument('--rows', type=int, default=8, help='rows of images')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
-        '--scale', type=float, default=2, help='pixels for each of an image'
+        '--scale', type=float, default=2, help='enlargement of the images (default: 2)'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    parser.add_argument('--out', default='gan_samples.png')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='overrides of the config'
+    )
+    parser.add_argument('--out', default='gan_samples.png', help='file of the picture')
     args = parser.parse_args()
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     if not isinstance(model, JointGAN) or model.decoder is None:
         raise ValueError(
-            f'{args.config} is no joint-distribution GAN with a '
-            'decoder, so it draws nothing.'
+            f'{args.config} is no joint-distribution GAN with a decoder, so it '
+            'cannot draw. Name the config and checkpoint of one, such as '
+            'configs/jointgan/jointgan_vgg16_synthfaces.py.'
         )
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     dataset.full_init()
@@ -57,7 +60,7 @@ def main() -> None:
         share = class_agreement(model, dataset, seed=args.seed)
         classes = model.label_sets.entries[model.label_sets.discrete[0]]
         print(
-            f'The encoder sees the class that was asked for in {share:.1%} '
+            f'The encoder recognises the requested class in {share:.1%} '
             f'of 1,024 samples; chance is {1 / classes:.1%}.'
         )
 

@@ -1,8 +1,8 @@
-"""Metrics over epochs, of several trainings.
+"""Plot metrics over epochs, of several trainings.
 
     python tools/analysis_tools/learning_curves.py WORK_DIR [WORK_DIR ...]
 
-reads ``history.json``, also of trainings that are still going on.
+reads ``history.json``, also of trainings that are still running.
 """
 
 import argparse
@@ -18,15 +18,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('work_dirs', nargs='+')
+    parser.add_argument(
+        'work_dirs', nargs='+', help='work dirs of trainings, also running ones'
+    )
     parser.add_argument(
         '--metrics',
         nargs='+',
         default=DEFAULT,
-        help='accuracy on test images, and on training images where it is '
-        'noted (default_hooks.sample_scores.interval=1)',
+        help='names in history.json (default: accuracy on validation images, '
+        'and on training images if default_hooks.sample_scores.interval is set)',
     )
-    parser.add_argument('--out', default='learning_curves.png')
+    parser.add_argument(
+        '--out', default='learning_curves.png', help='file of the figure'
+    )
     args = parser.parse_args()
     histories = read_jsons(args.work_dirs, 'history.json')
     save_figure(learning_figure(histories, args.metrics), args.out)

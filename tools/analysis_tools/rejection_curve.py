@@ -1,11 +1,13 @@
-"""Accuracy after rejecting the least sure predictions, of several runs.
+"""Plot the accuracy after a rejection of the least certain predictions.
 
     python tools/analysis_tools/rejection_curve.py RUN [RUN ...]
 
-A run is a work dir with ``predictions.pkl``, or such a file, written by
-``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``. Each
-has a solid line by its learned uncertainty, and a dashed one by plain
-confidence, unless they are the same.
+A run is a work dir with ``predictions.pkl``, or such a file. This command
+writes it:
+``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``
+
+Each run has a solid line (rejection by learned uncertainty) and a dashed one
+(rejection by confidence). If both are the same, only the dashed one is drawn.
 """
 
 import argparse
@@ -19,14 +21,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('runs', nargs='+')
+    parser.add_argument('runs', nargs='+', help='work dirs or files of predictions')
     parser.add_argument(
         '--highest', type=float, default=50, help='largest share rejected, per cent'
     )
-    parser.add_argument('--out', default='rejection_curve.png')
+    parser.add_argument(
+        '--out', default='rejection_curve.png', help='file of the figure'
+    )
     args = parser.parse_args()
     if not 0 < args.highest < 100:
-        raise ValueError(f'--highest must lie between 0 and 100, got {args.highest}')
+        raise ValueError(
+            f'--highest must lie between 0 and 100, got {args.highest:g}. It is the '
+            'largest share of rejected images, in per cent.'
+        )
     runs = {name: run.predictions for name, run in open_runs(args.runs).items()}
     save_figure(rejection_figure(runs, args.highest / 100), args.out)
 

@@ -1,9 +1,10 @@
-"""A reliability diagram with the expected calibration error.
+"""Plot a reliability diagram with the expected calibration error.
 
     python tools/analysis_tools/reliability.py RUN [RUN ...]
 
-A run is a work dir with ``predictions.pkl``, or such a file, written by
-``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``.
+A run is a work dir with ``predictions.pkl``, or such a file. This command
+writes it:
+``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``
 """
 
 import argparse
@@ -17,9 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('runs', nargs='+')
-    parser.add_argument('--bins', type=int, default=15)
-    parser.add_argument('--out', default='reliability.png')
+    parser.add_argument('runs', nargs='+', help='work dirs or files of predictions')
+    parser.add_argument('--bins', type=int, default=15, help='bins of equal width')
+    parser.add_argument('--out', default='reliability.png', help='file of the figure')
     args = parser.parse_args()
     runs = {name: run.predictions for name, run in open_runs(args.runs).items()}
     save_figure(reliability_figure(runs, args.bins), args.out)

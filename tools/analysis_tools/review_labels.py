@@ -2,13 +2,14 @@
 
     python tools/analysis_tools/review_labels.py WORK_DIR
 
-WORK_DIR is that of a training or of ``tools/clean_labels.py``, with a
-``sample_scores.csv`` and the config. The page, ``WORK_DIR/review.html``, needs
-nothing else: no server, no network. It shows the images with the largest
-``noise_score`` first, with given and suggested label; K, R and D keep, relabel
-and drop, and a click downloads the corrected list in the data set's own
-format, or a table for ``train_dataloader.dataset.decisions``. Labels of images
-that are not on the page are those that the table decides.
+WORK_DIR comes from a training or from ``tools/clean_labels.py``, and has a
+``sample_scores.csv`` and a config. The page, ``WORK_DIR/review.html``, is one
+file that needs no server and no network. It shows the images with the largest
+``noise_score`` first, each with its given and suggested label. The keys K, R
+and D keep, relabel and drop an image. A button downloads the corrected list in
+the data set's own format, another one a table for
+``train_dataloader.dataset.decisions``. For images that are not on the page, the
+decisions of ``sample_scores.csv`` apply.
 """
 
 import argparse
@@ -21,27 +22,29 @@ from mmfer.analysis.review import write_page
 from mmfer.apis.checkpoints import find_config
 from mmfer.cli import run_tool
 from mmfer.registry import DATASETS
-
-TABLE = 'sample_scores.csv'
+from mmfer.score_table import FILE_NAME
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('work_dir', help='with sample_scores.csv and a config')
+    parser.add_argument('work_dir', help='folder with sample_scores.csv and a config')
+    parser.add_argument('--table', help='table (default: WORK_DIR/sample_scores.csv)')
     parser.add_argument(
-        '--table', help='another table than sample_scores.csv of the folder'
+        '--out', help='file of the page (default: WORK_DIR/review.html)'
     )
-    parser.add_argument('--out', help='the page, WORK_DIR/review.html')
     parser.add_argument(
-        '--max-images', type=int, default=10000, help='the most suspicious ones; 10000'
+        '--max-images',
+        type=int,
+        default=10000,
+        help='show this many of the most suspicious images (default: 10000)',
     )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
-        help='overrides of the config, as where the images are: '
+        help='overrides of the config, such as another folder of images: '
         'train_dataloader.dataset.data_root=...',
     )
     return parser.parse_args()
@@ -49,19 +52,19 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    table = args.table or osp.join(args.work_dir, TABLE)
+    table = args.table or osp.join(args.work_dir, FILE_NAME)
     if not osp.isfile(table):
         raise SystemExit(
-            f'{table} is not there. Trainings write it when they end '
-            '(SampleScoresHook, in all configs here), and so does '
-            'python tools/clean_labels.py CONFIG --out DIR.'
+            f'{table} does not exist. A training writes it when it ends '
+            '(SampleScoresHook, in all configs here); '
+            'python tools/clean_labels.py CONFIG --out DIR writes one, too.'
         )
     cfg = Config.fromfile(find_config(args.work_dir))
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope('mmfer')
     settings = dict(cfg.train_dataloader.dataset, cache_images=False)
-    # What the table decides is what is to be looked at.
+    # The page needs the samples before any decision.
     settings.pop('decisions', None)
     if settings.get('type') == 'SyntheticFaces':
         settings.pop('cache_images')

@@ -1,11 +1,11 @@
-"""A table over several trainings, mean and spread over seeds.
+"""Print a table of several trainings, with mean and spread over seeds.
 
     python tools/analysis_tools/summarize.py WORK_DIR [WORK_DIR ...]
 
-reads ``summary.json``: means over the last epochs, five unless a config says
-otherwise; where trainings differ in that, a column says so. Work dirs that
-differ in an ending as ``_seed2``, or that have the same name in several
-folders, are one row.
+reads ``summary.json`` and shows means over the last epochs: five, unless a
+config sets another number. If trainings differ in this number, a column names
+it. Work dirs whose names differ only in an ending such as ``_seed2``, or that
+have the same name in several folders, are one row.
 """
 
 import argparse
@@ -19,18 +19,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('work_dirs', nargs='+')
+    parser.add_argument('work_dirs', nargs='+', help='work dirs of trainings')
     parser.add_argument(
-        '--metrics', nargs='+', default=['accuracy/top1', 'accuracy/mean_class']
+        '--metrics',
+        nargs='+',
+        default=['accuracy/top1', 'accuracy/mean_class'],
+        help='names in summary.json, one column each',
     )
     parser.add_argument(
         '--statistic',
         default=TAIL_MEAN,
-        help='last, best, last5_mean or the like, or '
-        f'{TAIL_MEAN}: that over the last epochs which a run '
-        'has (default)',
+        help='last, best, last5_mean or similar, or '
+        f'{TAIL_MEAN} (default): the mean over the last epochs that a run has',
     )
-    parser.add_argument('--digits', type=int, default=2)
+    parser.add_argument('--digits', type=int, default=2, help='after the point')
     parser.add_argument('--out', help='file for the table, in Markdown')
     args = parser.parse_args()
     table = summary_table(

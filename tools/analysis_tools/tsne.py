@@ -1,9 +1,9 @@
-"""Features of the evaluation images in two dimensions, by t-SNE.
+"""Plot the features of evaluation images in two dimensions, by t-SNE.
 
     python tools/analysis_tools/tsne.py CONFIG CHECKPOINT
 
-A feature is the last map of the backbone, averaged over its places. Needs
-scikit-learn.
+A feature is the last map of the backbone, averaged over its positions. The
+tool needs scikit-learn.
 """
 
 import argparse
@@ -25,14 +25,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
+    parser.add_argument('config', help='path of the training config')
+    parser.add_argument('checkpoint', help='path of the weights')
     parser.add_argument(
-        '--count', type=int, default=2000, help='images, drawn at random; 2000'
+        '--count',
+        type=int,
+        default=2000,
+        help='largest number of images, drawn at random (default: 2000)',
     )
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    parser.add_argument('--out', default='tsne.png')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='overrides of the config'
+    )
+    parser.add_argument('--out', default='tsne.png', help='file of the figure')
     args = parser.parse_args()
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)

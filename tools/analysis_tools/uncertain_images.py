@@ -1,9 +1,10 @@
-"""The most and the least uncertain images, right ones and wrong ones framed.
+"""Show the most and the least uncertain images, and which are wrong.
 
     python tools/analysis_tools/uncertain_images.py RUN
 
-A run is a work dir with ``predictions.pkl``, or such a file, written by
-``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``.
+A run is a work dir with ``predictions.pkl``, or such a file. This command
+writes it:
+``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``
 """
 
 import argparse
@@ -19,17 +20,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('run')
-    parser.add_argument('--count', type=int, default=24, help='of each kind')
-    parser.add_argument('--columns', type=int, default=8)
-    parser.add_argument('--out', default='uncertain_images.png')
+    parser.add_argument('run', help='work dir or file of predictions')
+    parser.add_argument('--count', type=int, default=24, help='images of each kind')
+    parser.add_argument('--columns', type=int, default=8, help='images side by side')
+    parser.add_argument(
+        '--out', default='uncertain_images.png', help='file of the figure'
+    )
     args = parser.parse_args()
     run = open_run(args.run)
     shown = extremes(run.predictions.uncertainty, args.count)
     save_figure(
         uncertain_figure(
             run.predictions,
-            run.images(np.concatenate(shown)),
+            run.images(np.concatenate(shown).tolist()),
             shown,
             run.classes,
             args.columns,

@@ -3,132 +3,31 @@
     python tools/benchmarks/compare.py CONFIG [CONFIG ...] --jobs 2 \\
         --seeds 0 1 2 --metrics accuracy/top1 va/ccc
 
-prints the mean over the last epochs of each metric (five, or what the configs
-say), mean and standard deviation over seeds (of the training and of planted
-noise), and for all but the last config what it is ahead of that one, paired by
-seed. Configs and metrics are checked before the first run. Runs that are done
-are not run again, runs that were stopped continue. ``--curves losses.loss_ce
---figure FILE`` draws the course of something in ``history.json``, a mean over
-what the name stands for: ``losses.loss_ce*`` is the mean of the losses of
-several label sets.
+prints for each metric the mean over the last epochs (five, or as many as the
+configs average), as mean and standard deviation over the seeds, which are those of
+the training and of planted noise. The last config is the baseline: further columns
+have how far each other config is ahead of it, paired by seed. A CONFIG can also be
+a name that stands for a config with flags, as
+``configs/ce/ce_r18_rafdb_pair20.py``.
+
+Configs and metrics are checked before the first run. Runs that are done are not run
+again, and runs that were stopped continue. ``--curves losses.loss_ce --figure FILE``
+plots a value of ``history.json`` over the epochs. A pattern is the mean of all
+values that it fits: ``losses.loss_ce*`` is the mean loss of several label sets.
 """
 
 import argparse
-import fnmatch
 import sys
+from functools import partial
 from pathlib import Path
 from typing import List, Optional
 
-import numpy as np
-from runs import Results, Run, differences, execute_all, plot, problems, read_runs
+from mmfer.analysis.benchmarks.comparison import markdown
+from mmfer.analysis.benchmarks.curves import check_figure, plot, value_of
+from mmfer.analysis.benchmarks.trainings import Run, execute_all, problems, read_runs
 
-from mmfer.analysis.tables import TAIL_MEAN, run_value, spread, tail_column
-
-
-def markdown(
-    summaries: Results,
-    metrics: List[str],
-    baseline: Optional[str] = None,
-    digits: int = 2,
-    statistic: str = TAIL_MEAN,
-) -> str:
-    """The table, a row per config, differences from a baseline.
-
-    Args:
-        summaries (dict): ``summary.json`` of the runs, by row and seed.
-        metrics (list[str]): Columns. The cell of a run that lacks one is
-            empty.
-        baseline (str, optional): Row that the others are compared with. By
-            default none is.
-        digits (int): After the decimal point. Defaults to 2.
-        statistic (str): Of each metric, see
-            :func:`~mmfer.analysis.tables.run_value`. Where rows average
-            different numbers of epochs, a column has them, and there are no
-            differences. Defaults to ``TAIL_MEAN``.
-    """
-    tails = (
-        tail_column({row: list(runs.values()) for row, runs in summaries.items()})
-        if statistic == TAIL_MEAN
-        else {}
-    )
-    head = ['config', 'seeds', *['mean of the last'] * bool(tails), *metrics]
-    if baseline is not None:
-        head += [f'{metric}, ahead by' for metric in metrics]
-    lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
-    for row, runs in summaries.items():
-        cells = [row, ', '.join(map(str, sorted(runs)))]
-        if tails:
-            cells.append(tails[row])
-        ahead = []
-        for metric in metrics:
-
-            def value(summary, metric=metric):
-                return run_value(summary, metric, statistic)
-
-            values = [value(run) for run in runs.values()]
-            cells.append('' if None in values else spread(values, digits))
-            pairs = (
-                []
-                if baseline in (None, row)
-                else differences(runs, summaries[baseline], value)
-            )
-            ahead.append(spread(pairs, digits) if pairs else '')
-        if baseline is not None:
-            cells += ahead
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
-
-
-# Of an epoch's entry in history.json.
-HISTORY = (
-    'train_loss',
-    'losses',
-    'metrics',
-    'figures',
-    'training',
-    'seconds',
-    'images',
-)
-
-
-def check_figure(path: Path, curves: str) -> List[str]:
-    """Return a sentence for each reason why a figure cannot be drawn."""
-    from matplotlib.figure import Figure
-
-    known = Figure().canvas.get_supported_filetypes()
-    ending = path.suffix.lstrip('.').lower()
-    found = (
-        []
-        if ending in known
-        else [
-            f'--figure {path}: the ending {ending!r} is of no image; there are '
-            f'{", ".join(sorted(known))}.'
-        ]
-    )
-    if curves.partition('.')[0] not in HISTORY:
-        found.append(
-            f'--curves {curves}: history.json has nothing of that '
-            f'name, but {", ".join(HISTORY)}.'
-        )
-    return found
-
-
-def value_of(epoch: dict, name: str) -> Optional[float]:
-    """Something in an epoch's entry of ``history.json``.
-
-    Args:
-        epoch (dict): The entry.
-        name (str): ``train_loss``, or a part and a pattern of names in it:
-            ``metrics.accuracy/top1``, ``losses.loss_ce*``.
-
-    Returns:
-        float, optional: The mean over all that the name stands for.
-    """
-    part, _, pattern = name.partition('.')
-    found = epoch.get(part)
-    if isinstance(found, dict):
-        found = [found[key] for key in fnmatch.filter(found, pattern or '*')] or None
-    return None if found is None else float(np.mean(found))
+# Read from the work dir of each run.
+FILES = ('summary.json', 'history.json')
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
@@ -174,12 +73,8 @@ def main() -> None:
             for row, config in zip(rows, args.configs, strict=True)
         ]
         done = read_runs(args.root, 'summary.json')
-        found = problems(
-            runs,
-            args.root,
-            args.metrics,
-            {row: done[row] for row in rows if row in done},
-        )
+        done = {row: done[row] for row in rows if row in done}
+        found = problems(runs, args.root, args.metrics, done)
         if args.figure is not None:
             found += check_figure(args.figure, args.curves)
         if found:
@@ -187,9 +82,7 @@ def main() -> None:
         failed = execute_all(runs, args.root, args.jobs)
     summaries, histories = [
         {row: found[row] for row in rows if row in found}
-        for found in (
-            read_runs(args.root, file) for file in ('summary.json', 'history.json')
-        )
+        for found in map(partial(read_runs, args.root), FILES)
     ]
     if not summaries:
         sys.exit(
@@ -215,12 +108,8 @@ def main() -> None:
                     file=sys.stderr,
                 )
     if args.figure is not None:
-        plot(
-            histories,
-            lambda epoch: value_of(epoch, args.curves),
-            args.curves,
-            args.figure,
-        )
+        value = partial(value_of, name=args.curves)
+        plot(histories, value, args.curves, args.figure)
     sys.exit(failed > 0)
 
 

@@ -67,11 +67,7 @@ def hash_scores(path: Path) -> str:
         for row in csv.DictReader(file):
             digest.update(
                 repr(
-                    [
-                        (name, value)
-                        for name, value in row.items()
-                        if name not in NAMES_OF_CLASSES
-                    ]
+                    [(n, v) for n, v in row.items() if n not in NAMES_OF_CLASSES]
                 ).encode()
             )
     return digest.hexdigest()
@@ -83,16 +79,9 @@ def fingerprint(config: Path) -> dict:
     if 'jointgan' in config.name:
         options.append('train_cfg.warmup_epochs=1')
     with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, 'tools/train.py', str(config), '--work-dir', folder]
         done = subprocess.run(
-            [
-                sys.executable,
-                'tools/train.py',
-                str(config),
-                '--work-dir',
-                folder,
-                '--cfg-options',
-                *options,
-            ],
+            [*command, '--cfg-options', *options],
             cwd=ROOT,
             env=dict(os.environ, OMP_NUM_THREADS='1'),
             text=True,

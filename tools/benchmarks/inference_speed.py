@@ -1,12 +1,12 @@
-"""What FERInferencer costs beside the bare model.
+"""Measure what FERInferencer costs beside the model alone.
 
     python tools/benchmarks/inference_speed.py alum_tiny_ferplus
 
-prints the latency of a single face, and images per second of batches, through
-the inferencer and through the model alone, which gets ready batches. They take
-turns, batch by batch, because machines that are shared change their speed
-within seconds. Figures are medians; the share of the throughput is the median
-over pairs of neighbours.
+prints the latency of a single face and the images per second of batches, through
+the inferencer and through the model alone, which gets batches that are ready. Both
+take turns, batch by batch, because a shared machine changes its speed within
+seconds. Figures are medians; the share of the throughput is the median over
+neighbouring pairs.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from mmfer.utils.devices import add_device_argument, synchronize
 
 
 def seconds(call: Callable, device: torch.device) -> float:
+    """Return the wall-clock time of a call."""
     synchronize(device)
     start = time.perf_counter()
     call()
@@ -32,7 +33,7 @@ def seconds(call: Callable, device: torch.device) -> float:
 def take_turns(
     first: Callable, second: Callable, rounds: int, device: torch.device
 ) -> List[List[float]]:
-    """Times of both, (rounds, 2); who begins alternates."""
+    """Time both in turns, (rounds, 2); the one that begins alternates."""
     times = []
     for number in range(rounds):
         pair = [first, second]
@@ -58,11 +59,12 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     fer = FERInferencer(args.model, not args.untrained, args.device)
     rng = np.random.default_rng(0)
-    size = fer.image_size or (48, 48)
-    shape = size if fer.color_type == 'grayscale' else (*size, 3)
+    preparation = fer.preparation
+    size = preparation.image_size or (48, 48)
+    shape = size if preparation.color_type == 'grayscale' else (*size, 3)
     faces = list(rng.integers(0, 256, (args.batch_size, *shape), np.uint8))
-    ready = fer.collate(list(map(fer.fit, faces)))
-    one = fer.collate([fer.fit(faces[0])])
+    ready = preparation.collate(list(map(preparation.fit, faces)))
+    one = preparation.collate([preparation.fit(faces[0])])
 
     @torch.inference_mode()
     def bare(inputs):

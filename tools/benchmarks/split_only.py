@@ -40,7 +40,7 @@ from mmfer.registry import DATASETS
 
 
 def measure(cfg) -> dict:
-    """The whole benchmark."""
+    """Train both models, and return what the tool prints."""
     init_default_scope('mmfer')
     train_set, val_set = (
         DATASETS.build(cfg[name].dataset)

@@ -2,7 +2,7 @@
 
 import logging
 import os.path as osp
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from mmengine.dataset import force_full_init
@@ -228,7 +228,7 @@ class NoisyCIFAR10(NoisyListDataset):
         return noisy
 
     def _write_list(
-        self, path: str, sample_ids: Sequence[int], labels: Sequence[int]
+        self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
         """Write rows ``index label`` in the original order, for ``noisy_list``."""
         rows = [

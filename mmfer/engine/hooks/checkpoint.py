@@ -1,4 +1,4 @@
-"""Checkpoints that load safely and are whole or absent."""
+"""Write checkpoints that load safely and are complete or absent."""
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import join_path
@@ -16,14 +16,14 @@ class SafeCheckpointHook(CheckpointHook):
     """``CheckpointHook`` for files that ``weights_only`` loading accepts.
 
     The message hub is stored as plain types. A file is written in one step,
-    and older ones are removed after it, so that a kill at any moment leaves
-    a whole checkpoint that ``last_checkpoint`` names.
+    and older files are removed afterwards. So a kill at any moment leaves a
+    complete checkpoint, and ``last_checkpoint`` names it.
 
     Args:
-        strict_shapes (bool): Refuse checkpoints that do not fit the model,
-            instead of leaving what does not fit at its initial values:
-            tensors of other shapes always, missing ones when testing or
-            resuming. Set it to False to fine-tune with another number of
+        strict_shapes (bool): Refuse checkpoints that do not fit the model.
+            Tensors of another shape are always refused, missing tensors only
+            for testing and resuming. With False, what does not fit keeps its
+            initial values, for example to fine-tune with another number of
             classes. Defaults to True.
         **kwargs: See mmengine's ``CheckpointHook``.
     """
@@ -34,17 +34,17 @@ class SafeCheckpointHook(CheckpointHook):
         self.strict_shapes = strict_shapes
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Replace what only an unsafe load could read."""
+        """Replace objects that a safe load would refuse."""
         for key in ('meta', 'message_hub', 'param_schedulers'):
             if key in checkpoint:
                 checkpoint[key] = to_plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Undo it, and check that the weights are for this model."""
+        """Restore the objects, and check that the weights fit the model."""
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         if self.strict_shapes:
-            # Fine-tuning may start from a part of a model.
+            # Fine-tuning may start from the weights of a part of the model.
             fine_tuning = not runner._resume and isinstance(
                 runner._train_loop, BaseLoop
             )
@@ -57,14 +57,15 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save, then point to the new file, then remove old ones.
 
-        mmengine's order is the reverse, which leaves no checkpoint at all
-        while it writes.
+        mmengine does this in the reverse order, so that there is no
+        checkpoint at all while it writes.
         """
         outdated = []
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             steps = [*self.keep_ckpt_ids, step]
             outdated = steps[: -self.max_keep_ckpts]
-            # A deque of this length: appending drops the oldest.
+            # keep_ckpt_ids is a deque of this length: appending drops the
+            # oldest step.
             self.keep_ckpt_ids.append(step)
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         name = self.filename_tmpl.format(step)
@@ -92,12 +93,15 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 def check_fit(loaded: dict, expected: dict, allow_missing: bool) -> None:
-    """Raise ``ValueError`` unless a checkpoint fits a model.
+    """Check that a checkpoint fits a model.
 
     Args:
         loaded (dict): State dict from a checkpoint.
         expected (dict): State dict of the model.
         allow_missing (bool): Whether the checkpoint may lack tensors.
+
+    Raises:
+        ValueError: It lacks tensors, or tensors have other shapes.
     """
     loaded = {name.removeprefix('module.'): v for name, v in loaded.items()}
     missing = [
@@ -107,7 +111,7 @@ def check_fit(loaded: dict, expected: dict, allow_missing: bool) -> None:
     ]
     if missing and not allow_missing:
         raise ValueError(
-            f'the checkpoint is for another model, it lacks {len(missing)} '
+            f'the checkpoint is for another model: it lacks {len(missing)} '
             f'of {len(expected)} tensors: {", ".join(missing[:5])}, ... '
             'Use the config it was trained with (same method, neck and '
             'backbone).'
@@ -120,11 +124,11 @@ def check_fit(loaded: dict, expected: dict, allow_missing: bool) -> None:
     ]
     if wrong:
         raise ValueError(
-            f'the checkpoint is for another model, {len(wrong)} tensor(s) '
+            f'the checkpoint is for another model: {len(wrong)} tensor(s) '
             'differ in shape:\n  '
             + '\n  '.join(wrong[:5])
             + '\nUse the config it was trained with (same classes, neck and '
-            'backbone). To start a training from those of its weights that '
-            'do fit, pass --cfg-options '
+            'backbone). To start a training from the weights that fit, pass '
+            '--cfg-options '
             'default_hooks.checkpoint.strict_shapes=False'
         )

@@ -1,54 +1,32 @@
 """Fit the label noise models of two networks between epochs."""
 
 import warnings
-from typing import List, Tuple
+from typing import Any, Dict, List, Tuple, cast
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.evaluation.functional import auroc
 from mmfer.models.dual_network import DualNetwork
+from mmfer.models.label_noise_model import LabelNoiseModel
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 
-from ..scoring import predict_training_set, training_set
-
-
-def merge_by_sample(
-    parts: List[Tuple[np.ndarray, np.ndarray]],
-) -> Tuple[np.ndarray, np.ndarray]:
-    """Join what the processes measured, every sample once, in one order.
-
-    The sampler repeats samples to give each process equally many; of such a
-    sample the first process's value is taken. Without an order, sums over
-    the samples would depend on how they were dealt out.
-
-    Args:
-        parts (list[tuple]): ``sample_id`` (n, ) and values (K, n) of each
-            process.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Ascending ids (N, ), values (K, N).
-    """
-    ids = np.concatenate([part[0] for part in parts])
-    values = np.concatenate([part[1] for part in parts], axis=1)
-    ids, first = np.unique(ids, return_index=True)
-    return ids, values[:, first]
+from ..scoring import merge_by_id, predict_training_set, training_set
 
 
 def weight_figures(weights: np.ndarray, wrong: np.ndarray) -> dict:
-    """How well clean probabilities tell planted noise.
+    """Measure how well clean probabilities detect planted noise.
 
     Args:
-        weights (np.ndarray): Of each network, (2, N).
-        wrong (np.ndarray): bool (N, ).
+        weights (np.ndarray): Clean probabilities by each network, (2, N).
+        wrong (np.ndarray): Whether the given label is wrong, bool (N, ).
 
     Returns:
-        dict: AUROC of each network's and of the mean weight against
-        ``wrong``, and mean weights of right and of wrong labels. Empty when
+        dict: AUROC of the weights against ``wrong`` for each network and for
+        their mean, and the mean weight of right and of wrong labels. Empty if
         no label is wrong, or all are.
     """
     mean = weights.mean(axis=0)
@@ -63,27 +41,33 @@ def weight_figures(weights: np.ndarray, wrong: np.ndarray) -> dict:
     )
 
 
+def dual_network(runner: Runner) -> DualNetwork:
+    """Return the model of a runner, which ``before_train`` has checked."""
+    return cast(DualNetwork, unwrap_model(runner.model))
+
+
 @HOOKS.register_module()
 class NoiseModelHook(Hook):
-    """Tell a :class:`DualNetwork` the epoch, and fit its noise models.
+    """Set the epoch of a :class:`DualNetwork`, and fit its noise models.
 
-    When and from which scores is said in the model (``warmup_epochs``,
-    ``refit_interval``, ``score_source``). With several processes all of them
-    fit to all scores, and so come to the same models. Fits happen before the
-    checkpoint of the epoch is written, so that a resumed run has them.
+    The model states when they are fitted and from which scores
+    (``warmup_epochs``, ``refit_interval``, ``score_source``). With several
+    processes, each fits to the scores of all, so that all get the same
+    noise models. A fit takes place before the checkpoint of the epoch is
+    written, so that a resumed run has it.
 
-    ``history.json`` notes each fit; where clean labels are known, with
-    figures of the weights against them, which nothing else reads.
+    ``history.json`` records each fit. If clean labels are known, it also
+    records figures of the weights against them; nothing else reads these.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Check that model, loop and data fit together."""
+        """Check that model, loop and data are compatible."""
         model = unwrap_model(runner.model)
         if not isinstance(model, DualNetwork):
             raise TypeError(
-                'NoiseModelHook serves ReSup, CoTeaching, JoCoR and other '
-                f'DualNetwork models, not {type(model).__name__}: remove it '
-                'from custom_hooks.'
+                'NoiseModelHook works with ReSup, CoTeaching, JoCoR and other '
+                f'DualNetwork models, not with {type(model).__name__}: remove '
+                'it from custom_hooks.'
             )
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
@@ -97,16 +81,16 @@ class NoiseModelHook(Hook):
         model.check_schedule(runner.max_epochs)
         training_set(runner)
         if not runner.epoch:
-            # Weights from another training bring its fits with them.
+            # Weights of another training may contain its fits.
             model.reset_noise_models()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Warm-up, forget rate and collection depend on the epoch."""
-        unwrap_model(runner.model).start_epoch(runner.epoch)
+        """Set the epoch; warm-up, forget rate and collection depend on it."""
+        dual_network(runner).start_epoch(runner.epoch)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Fit, if it is time to."""
-        model = unwrap_model(runner.model)
+        """Fit the noise models if the model asks for it."""
+        model = dual_network(runner)
         if not model.refit_due(runner.epoch):
             return
         ids, agreements = self._agreements(runner)
@@ -116,8 +100,9 @@ class NoiseModelHook(Hook):
             taken = model.fit_noise_models(values)
         for warning in caught:
             runner.logger.warning(str(warning.message))
-        mixtures = [m.mixture for m in model.noise_models]
-        figures = dict(
+        noise_models = cast(List[LabelNoiseModel], list(model.noise_models))
+        mixtures = [m.mixture for m in noise_models]
+        figures: Dict[str, Any] = dict(
             samples=len(ids),
             fit_taken=taken,
             noise_rate=[m.noise_rate if t else None for m, t in zip(mixtures, taken)],
@@ -132,20 +117,18 @@ class NoiseModelHook(Hook):
             f'networks, {len(ids)} samples: {rates}.'
         )
         dataset = training_set(runner)
-        if dataset.clean_labels is not None and any(
-            m.fitted for m in model.noise_models
-        ):
+        if dataset.clean_labels is not None and any(m.fitted for m in noise_models):
             weights = model.clean_probability(values).cpu().numpy()
-            # A hook may have changed labels since they were given.
+            # A hook may have changed labels; the current ones count.
             wrong = dataset.all_labels.numpy() != dataset.clean_labels
             figures.update(weight_figures(weights, wrong[ids]))
         runner.message_hub.update_info('epoch_figures', figures)
 
     def _agreements(self, runner: Runner) -> Tuple[np.ndarray, np.ndarray]:
-        """Of all training samples seen: ids (N, ) and values (2, N)."""
-        model = unwrap_model(runner.model)
+        """Return ids (N, ) and agreements (2, N) of all samples seen."""
+        model = dual_network(runner)
         if model.score_source == 'epoch':
-            return merge_by_sample(all_gather_object(model.take_collected()))
+            return merge_by_id(*model.take_collected(), axis=1)
         result = predict_training_set(
             runner, augment=model.score_source == 'augmented_pass'
         )

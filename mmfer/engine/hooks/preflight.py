@@ -1,7 +1,10 @@
-"""Find contradictions before the first iteration."""
+"""Find contradictory settings before the first iteration."""
+
+from typing import Any, List, Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
+from torch.utils.data import DataLoader
 
 from mmfer.registry import HOOKS
 
@@ -17,30 +20,31 @@ from ..preflight import (
 class PreflightHook(Hook):
     """Check data, model and loop against each other before anything runs.
 
-    See :mod:`mmfer.engine.preflight` for what is compared. It is one of the
-    ``default_hooks``, which a config with ``custom_hooks`` of its own keeps;
-    the tools in ``tools/`` add it to configs that have none.
+    :mod:`mmfer.engine.preflight` lists what is compared. The hook is one of
+    the ``default_hooks``, so a config with its own ``custom_hooks`` keeps it.
+    The tools in ``tools/`` add it to configs without it.
 
     Args:
-        strict (bool): Refuse settings that contradict each other. False:
-            log what contradicts and go on, for what is meant, such as a crop
-            around a face that leaves little of a photo. Defaults to True.
+        strict (bool): Refuse contradictory settings. False only logs them.
+            Use False if they are intended, for example a crop around a face
+            that leaves little of a photo. Defaults to True.
 
     Raises:
-        PreflightError: A ValueError that says each contradiction in a
-            sentence, with both values and the way out.
+        PreflightError: Settings contradict each other. The error is a
+            ValueError that states both values of each contradiction and what
+            to do.
     """
 
-    # Before hooks that clean labels for hours.
+    # Earlier than hooks that clean labels for hours.
     priority = 'HIGHEST'
 
     def __init__(self, strict: bool = True):
         self.strict = strict
-        self.checked = []
-        self.train_dataloader = None
+        self.checked: List[Any] = []
+        self.train_dataloader: Optional[DataLoader] = None
 
     def before_run(self, runner: Runner) -> None:
-        """Check what is about to run; each loop once."""
+        """Check the loops that are about to run, each once."""
         if isinstance(runner._train_loop, BaseLoop):
             self.check_training(runner)
         for name in ('val', 'test'):
@@ -51,10 +55,11 @@ class PreflightHook(Hook):
                 )
 
     def check_training(self, runner: Runner) -> None:
-        """Check a training, once.
+        """Check a training once.
 
-        Tools call it before ``runner.train()``, which builds schedules, that
-        fail on an epoch without batches, before it calls hooks.
+        Tools call this before ``runner.train()``. That method builds the
+        schedules before it calls any hook, and they fail if an epoch has no
+        batch.
         """
         if any(runner._train_loop is loop for loop in self.checked):
             return
@@ -63,7 +68,7 @@ class PreflightHook(Hook):
         self.checked += [runner._train_loop, runner._val_loop]
 
     def before_train(self, runner: Runner) -> None:
-        """Check again if a hook has built another loader since."""
+        """Check again if a hook has built another loader."""
         if (
             self.train_dataloader is not None
             and runner.train_dataloader is not self.train_dataloader
@@ -71,7 +76,10 @@ class PreflightHook(Hook):
             check_batches(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare classes; a training from other weights may have others."""
+        """Compare the classes with those of the checkpoint.
+
+        They may differ if a training only starts from the weights.
+        """
         training = isinstance(runner._train_loop, BaseLoop)
         if training and not runner._resume:
             return
@@ -85,7 +93,8 @@ class PreflightHook(Hook):
                     self.strict,
                 )
 
-    def _first_time(self, loop) -> bool:
+    def _first_time(self, loop: BaseLoop) -> bool:
+        """Return whether a loop has not been checked, and remember it."""
         seen = any(loop is other for other in self.checked)
         self.checked.append(loop)
         return not seen

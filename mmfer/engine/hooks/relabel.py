@@ -1,6 +1,6 @@
-"""Relabelling during training, as in SCN and RUL's supplement."""
+"""Relabel samples during training, as SCN and RUL's supplement do."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from mmfer.models.utils import predicts_classes, unwrap_model
 from mmfer.registry import HOOKS
+from mmfer.utils.checks import in_range, positive_int
 
 from ..scoring import predict_training_set, training_set
 
@@ -20,18 +21,19 @@ def relabel(
     fraction: float,
     threshold: float,
 ) -> Tuple[np.ndarray, ...]:
-    """Which samples get which new label (SCN; RUL supplement B).
+    """Choose the samples to relabel and their labels (SCN; RUL supplement B).
 
     Args:
         scores (np.ndarray): Probabilities (N, C).
-        uncertainty (np.ndarray): (N, ), larger is less sure.
+        uncertainty (np.ndarray): Uncertainties (N, ); larger is less sure.
         labels (np.ndarray): Given labels, int (N, ).
-        fraction (float): Only this share, the most uncertain, is looked at.
-        threshold (float): The largest probability must exceed the given
-            label's by more than this.
+        fraction (float): Share of samples that may change, the most uncertain
+            ones.
+        threshold (float): Difference that the largest probability must exceed
+            that of the given label by.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Rows that change, and their labels.
+        tuple[np.ndarray, np.ndarray]: Rows that change, and their new labels.
     """
     rows = np.arange(len(labels))
     count = round(fraction * len(labels))
@@ -45,16 +47,18 @@ def relabel(
 class RelabelHook(Hook):
     """Change labels that the model contradicts, before each epoch.
 
-    Works with every method, as every method has an ``uncertainty``. Labels
-    of the training set change for good, are stored in checkpoints and reach
-    running workers.
+    The hook works with every method, as every method has an ``uncertainty``.
+    The labels of the training set change permanently. They are stored in
+    checkpoints and reach workers that are running.
 
     Args:
-        start_epoch (int): First epoch (0-based) that relabels. The
-            supplement: 10 of 35 on MNIST, 100 of 250 on CIFAR.
-        fraction (float): Share of samples looked at. Defaults to 0.5.
+        start_epoch (int): First epoch (0-based) before which labels change,
+            at least 1. The supplement uses 10 of 35 on MNIST and 100 of 250
+            on CIFAR.
+        fraction (float): Share of samples that may change, the most uncertain
+            ones, in (0, 1]. Defaults to 0.5.
         threshold (float): See :func:`relabel`. Defaults to 0.2.
-        interval (int): Epochs between passes. Defaults to 1.
+        interval (int): Epochs between two passes. Defaults to 1.
     """
 
     def __init__(
@@ -64,21 +68,19 @@ class RelabelHook(Hook):
         threshold: float = 0.2,
         interval: int = 1,
     ):
-        if start_epoch < 1:
-            raise ValueError(
-                'start_epoch must be at least 1: an untrained '
-                'model cannot correct labels.'
-            )
-        if not 0 < fraction <= 1:
-            raise ValueError(f'fraction must lie in (0, 1], got {fraction}')
-        self.start_epoch = start_epoch
-        self.fraction = fraction
+        self.start_epoch = positive_int(
+            self,
+            'start_epoch',
+            start_epoch,
+            hint='An untrained model cannot correct labels.',
+        )
+        self.fraction = in_range(self, 'fraction', fraction, 0, 1, open_low=True)
         self.threshold = threshold
-        self.interval = interval
-        self._resumed = None
+        self.interval = positive_int(self, 'interval', interval)
+        self._resumed: Optional[np.ndarray] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Put back the labels of a resumed run."""
+        """Check the settings, and restore the labels of a resumed run."""
         if runner._val_loop is None:
             raise ValueError(
                 'RelabelHook predicts with the validation pipeline; switch '
@@ -86,15 +88,15 @@ class RelabelHook(Hook):
             )
         if not predicts_classes(unwrap_model(runner.model)):
             raise ValueError(
-                'RelabelHook: the model predicts no classes; '
-                'remove the hook from custom_hooks.'
+                'RelabelHook: the model predicts no classes, so it cannot '
+                'relabel; remove the hook from custom_hooks.'
             )
         if runner._resume and self._resumed is not None:
             dataset = training_set(runner)
             dataset.set_labels(dataset.sample_ids, self._resumed[dataset.sample_ids])
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Relabel."""
+        """Relabel every ``interval`` epochs, from ``start_epoch`` on."""
         since = runner.epoch - self.start_epoch
         if since < 0 or since % self.interval:
             return
@@ -115,11 +117,11 @@ class RelabelHook(Hook):
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Store the labels in use, by ``sample_id``."""
+        """Store the current labels, by ``sample_id``."""
         checkpoint['training_labels'] = training_set(runner).all_labels.clone()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember the stored labels until the data set exists."""
+        """Keep the stored labels until the data set exists."""
         labels = checkpoint.get('training_labels')
         if isinstance(labels, torch.Tensor):
             self._resumed = labels.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Stop when the loss is no number."""
+"""Stop when the loss is NaN or infinite."""
 
 import math
 from typing import Optional
@@ -13,7 +13,7 @@ from mmfer.registry import HOOKS
 class StopOnNaNHook(Hook):
     """Stop the training at the first NaN or infinite loss.
 
-    The last checkpoint is from before it.
+    The last checkpoint was written before it.
     """
 
     def after_train_iter(
@@ -24,18 +24,15 @@ class StopOnNaNHook(Hook):
         outputs: Optional[dict] = None,
     ) -> None:
         """Check the loss of the batch just processed."""
-        losses = {
-            name: outputs[name]
-            for name in ('loss', 'd_loss')
-            if name in (outputs or {})
-        }
+        outputs = outputs or {}
+        losses = {name: outputs[name] for name in ('loss', 'd_loss') if name in outputs}
         broken = [
             name for name, value in losses.items() if not math.isfinite(value.item())
         ]
         if not broken:
             return
         loss = losses[broken[0]]
-        samples = data_batch.get('data_samples') or []
+        samples = (data_batch or {}).get('data_samples') or []
         ids = [sample.get('sample_id') for sample in samples]
         parts = ', '.join(f'{k}={v.item():.4g}' for k, v in outputs.items())
         raise FloatingPointError(
@@ -43,8 +40,8 @@ class StopOnNaNHook(Hook):
             f'{runner.epoch + 1}, batch '
             f'{batch_idx + 1} of {len(runner.train_dataloader)} '
             f'(iteration {runner.iter + 1}): {parts}. Samples of the batch: '
-            f'{ids}. Look at these images first; otherwise lower '
+            f'{ids}. Look at these images first. If they are right, lower '
             'optim_wrapper.optimizer.lr or clip gradients with '
-            'optim_wrapper.clip_grad.max_norm=5. The last checkpoint is '
-            'from before this batch.'
+            'optim_wrapper.clip_grad.max_norm=5. The last checkpoint was '
+            'written before this batch.'
         )

@@ -1,11 +1,11 @@
-"""What came out of a training: summary.json and a short table."""
+"""Results of a training: history.json, summary.json and a short table."""
 
 import hashlib
 import json
 import os
 import os.path as osp
 import time
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from mmengine.dist import get_world_size, is_main_process
@@ -13,10 +13,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmfer.datasets import fer_datasets
-from mmfer.engine.provenance import config_hash, package_versions
 from mmfer.registry import HOOKS
+from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
 
+from ..provenance import config_hash, package_versions
+
+# Files in the work dir that belong to one run.
 RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json', 'history.json')
 
 
@@ -28,9 +31,12 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
         last_k (int): Epochs in the tail mean.
 
     Returns:
-        dict[str, dict]: Per metric ``last``, ``best`` (the maximum, of errors
-        the minimum; on test data no result, only a bound) and
-        ``last{k}_mean``.
+        dict[str, dict]: For each metric:
+
+        - ``last``: Value after the last epoch.
+        - ``best``: Maximum, or minimum of an error. On test data this is an
+          upper bound, not a result.
+        - ``last{k}_mean``: Mean over the last ``last_k`` epochs.
     """
     metrics = {}
     for name in history[-1] if history else ():
@@ -44,15 +50,15 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
     return metrics
 
 
-def cleaning_record(dataset) -> Optional[dict]:
-    """What a cleaning before the training made of the labels.
+def cleaning_record(dataset: Any) -> Optional[dict]:
+    """Return the record of the cleaning before a training.
 
     Args:
-        dataset: The training set, in any wrappers.
+        dataset: Training set, with any wrappers.
 
     Returns:
-        dict, optional: Numbers of samples by decision, and a hash of labels
-        and samples in use; None without a cleaning.
+        dict, optional: Number of samples for each decision, and a hash of the
+        samples and labels in use; None without a cleaning.
     """
     for inner in fer_datasets(dataset):
         if inner.label_decisions is not None:
@@ -69,34 +75,35 @@ def cleaning_record(dataset) -> Optional[dict]:
 
 @HOOKS.register_module()
 class SummaryHook(Hook):
-    """Keep ``history.json`` during, write ``summary.json`` after training.
+    """Write ``history.json`` during and ``summary.json`` after training.
 
-    The history lies beside the checkpoints, because mmengine saves a
-    checkpoint before it validates: a resumed run would lack the metrics of
-    the epoch it resumes from. Where they are missing that epoch is validated
-    again first.
+    The history is a file beside the checkpoints. mmengine saves a checkpoint
+    before it validates, so a resumed run would otherwise lack the metrics of
+    the epoch from which it resumes. If they are missing in the history, that
+    epoch is validated again first.
 
     Args:
-        last_k (int): Epochs averaged in ``last{k}_mean``. Defaults to 5.
+        last_k (int): Number of epochs in ``last{k}_mean``, at least 1.
+            Defaults to 5.
     """
 
-    # Before the checkpoint is written (VERY_LOW): an epoch that a resumed run
-    # begins after must have its entry in the history.
+    # Earlier than the checkpoint (VERY_LOW): if a run resumes from it, the
+    # history must have an entry for its epoch.
     priority = 85
     # The preflight refuses trainings that are counted in iterations.
     needs_epochs = True
 
     def __init__(self, last_k: int = 5):
-        self.last_k = last_k
+        self.last_k = positive_int(self, 'last_k', last_k)
         self.history: Dict[int, dict] = {}
 
     # -- recording ---------------------------------------------------------
     def before_train(self, runner: Runner) -> None:
-        """Take up the history of a resumed run."""
+        """Read the history of a resumed run, or remove results of another run."""
         self.path = osp.join(runner.work_dir, 'history.json')
         self.history = {}
         if not runner.epoch and is_main_process():
-            # Results of another run in this folder are not this run's.
+            # Results in this folder are from another run.
             for name in RESULTS:
                 if osp.isfile(osp.join(runner.work_dir, name)):
                     os.remove(osp.join(runner.work_dir, name))
@@ -125,7 +132,7 @@ class SummaryHook(Hook):
         runner.message_hub.update_info('training_accuracy', None)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Note time and number of images."""
+        """Record time, number of images, losses and the method's figures."""
         loader = runner.train_dataloader
         entry = self.history.setdefault(runner.epoch + 1, dict(epoch=runner.epoch + 1))
         entry['seconds'] = time.time() - self._start
@@ -145,14 +152,14 @@ class SummaryHook(Hook):
         accuracy = runner.message_hub.get_info('training_accuracy')
         if accuracy:
             entry['training'] = {k: float(v) for k, v in accuracy.items()}
-        # What a method has to say of its epoch.
+        # Figures that a method reports for the epoch.
         figures = runner.message_hub.get_info('epoch_figures')
         if figures:
             entry['figures'] = figures
         self._save()
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
-        """Note the metrics."""
+        """Record the metrics."""
         if not hasattr(self, 'path') or not metrics:
             return
         entry = self.history.setdefault(runner.epoch, dict(epoch=runner.epoch))
@@ -187,7 +194,7 @@ class SummaryHook(Hook):
                 runner.logger.warning(dataset.skipped_report())
 
     def summary(self, runner: Runner) -> dict:
-        """The contents of ``summary.json``."""
+        """Return the content of ``summary.json``."""
         entries = [self.history[k] for k in sorted(self.history)]
         seconds = sum(e.get('seconds', 0) for e in entries)
         images = sum(e.get('images', 0) for e in entries)
@@ -198,7 +205,7 @@ class SummaryHook(Hook):
         if len(validated) < min(self.last_k, len(entries)):
             runner.logger.warning(
                 f'only {len(validated)} epochs were validated in this work '
-                f'dir; last{self.last_k}_mean is their mean.'
+                f'dir; last{self.last_k}_mean is the mean of these.'
             )
         return dict(
             config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0]
@@ -227,7 +234,7 @@ class SummaryHook(Hook):
         return [d for loader in loaders for d in fer_datasets(loader.dataset)]
 
     def table(self, summary: dict, work_dir: str) -> str:
-        """What is printed at the end of a training."""
+        """Return the table that is printed at the end of a training."""
         tail = f'last{self.last_k}_mean'
         minutes, seconds = divmod(round(summary['seconds']), 60)
         speed = summary['images_per_second'] or 0

@@ -1,13 +1,9 @@
-"""Checks of a runner: facts are gathered, compared and reported."""
+"""Run the checks for a runner: gather facts, compare them, report."""
 
-import copy
-import logging
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
-from mmengine.dataset import InfiniteSampler
-from mmengine.dist import get_world_size
-from mmengine.logging import print_log
+import torch.nn as nn
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -16,20 +12,20 @@ from mmfer.datasets import FERDataset, fer_datasets, with_pipeline
 from mmfer.models.utils import predicts_classes, unwrap_model
 from mmfer.utils.random import random_state_kept
 
-from .comparisons import (
-    check_batch_count,
-    check_crops,
-    check_image_size,
-    check_loop,
-    check_narrow_views,
+from .batches import batch_problem, lone_layers
+from .compare_batches import check_loop
+from .compare_classes import (
     check_one_class,
-    check_shapes,
-    check_single_samples,
     compare_classes,
     compare_labels,
     compare_one_hot,
     compare_outputs,
-    smallest_batch,
+)
+from .compare_images import (
+    check_crops,
+    check_image_size,
+    check_narrow_views,
+    check_shapes,
 )
 from .facts import (
     ModelFacts,
@@ -44,52 +40,18 @@ from .facts import (
     stated_classes,
     stated_input_shape,
 )
-
-
-class PreflightError(ValueError):
-    """Settings that contradict each other, found before the training."""
-
-
-class Findings:
-    """Errors and warnings of one check."""
-
-    def __init__(self):
-        self.errors: List[str] = []
-        self.warnings: List[str] = []
-
-    def error(self, *sentences: Optional[str]) -> None:
-        """Add those that are not None, each once."""
-        self.errors += [s for s in sentences if s and s not in self.errors]
-
-    def warn(self, *sentences: Optional[str]) -> None:
-        """Add those that are not None, each once."""
-        self.warnings += [s for s in sentences if s and s not in self.warnings]
-
-    def report(self, strict: bool = True) -> None:
-        """Log the warnings; raise if there are errors.
-
-        Args:
-            strict (bool): False logs errors as warnings. Defaults to True.
-
-        Raises:
-            PreflightError: With all errors, a sentence or two for each.
-        """
-        warnings = self.warnings if strict else self.errors + self.warnings
-        for sentence in warnings:
-            print_log(sentence, 'current', level=logging.WARNING)
-        if self.errors and strict:
-            raise PreflightError('\n'.join(self.errors))
+from .findings import Findings, PreflightError
 
 
 def check_training(runner: Runner, strict: bool = True) -> None:
-    """Compare all that a training states in several places.
+    """Compare everything that a training states in several places.
 
-    Builds the train loop and the val loop, as training itself would next,
-    and runs some images through the pipelines and the model once. No random
-    state is changed.
+    The train loop and the val loop are built here, as the training itself
+    would do next. Some images are run through the pipelines and the model
+    once. No random state is changed.
 
     Args:
-        runner (Runner): Before its training.
+        runner (Runner): Runner that has not started to train.
         strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
@@ -102,7 +64,7 @@ def check_training(runner: Runner, strict: bool = True) -> None:
         if runner._val_loop is not None:
             loaders['val_dataloader'] = runner.val_loop.dataloader
     except (TypeError, ValueError):
-        # mmengine refuses to join data sets without saying what differs.
+        # mmengine refuses to join data sets, but does not name the difference.
         for name in ('train_dataloader', 'val_dataloader'):
             cfg = (runner.cfg.get(name) or {}).get('dataset')
             check_parts(findings, name, cfg)
@@ -116,7 +78,7 @@ def check_training(runner: Runner, strict: bool = True) -> None:
         findings, runner, loaders, check_loaders(findings, runner, loaders)
     )
     findings.error(batch_problem(loop.dataloader, facts.batch_norms))
-    # A training on one class is of no use, but possible.
+    # A training on one class is useless, but possible.
     findings.warn(one_class_problem(runner))
     findings.report(strict)
 
@@ -124,12 +86,12 @@ def check_training(runner: Runner, strict: bool = True) -> None:
 def check_evaluation(
     runner: Runner, where: str, loader: DataLoader, strict: bool = True
 ) -> None:
-    """Compare what a test or a validation alone states in several places.
+    """Compare everything that a test or a validation states in several places.
 
     Args:
-        runner (Runner): Before it tests or validates.
+        runner (Runner): Runner that has not started to test or validate.
         where (str): ``'test_dataloader'`` or ``'val_dataloader'``.
-        loader (DataLoader): The one of this name.
+        loader (DataLoader): Loader of this name.
         strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
@@ -142,11 +104,11 @@ def check_evaluation(
 
 
 def check_batches(runner: Runner) -> None:
-    """Check the train loader again, after a hook has changed the samples.
+    """Check the train loader again after a hook has changed the samples.
 
     Raises:
-        PreflightError: There is no batch, or one of one image that the model
-            cannot train on.
+        PreflightError: There is no batch, or the model cannot train on a
+            batch of a single image.
     """
     findings = Findings()
     findings.error(batch_problem(runner.train_dataloader, lone_layers(runner)))
@@ -159,13 +121,14 @@ def check_checkpoint(
     """Compare the classes of a data set with those of a checkpoint.
 
     Args:
-        where (str): Which data set.
-        dataset: What is tested on, or trained on further.
-        checkpoint (dict): As loaded; foreign ones may state no classes.
+        where (str): Name of the data set.
+        dataset: Data set to test on, or to continue the training with.
+        checkpoint (dict): Checkpoint as loaded. A checkpoint of another
+            program may state no classes, and is not compared.
         strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
-        PreflightError: They differ.
+        PreflightError: The classes differ.
     """
     meta = checkpoint.get('meta')
     meta = meta.get('dataset_meta') if isinstance(meta, dict) else None
@@ -185,14 +148,16 @@ def check_cleaning(
     base: Optional[dict] = None,
     strict: bool = True,
 ) -> None:
-    """Compare what a cleaning states in several places, before its hours.
+    """Compare everything that a cleaning states in several places.
+
+    A cleaning takes hours, so contradictions are found before it starts.
 
     Args:
-        runner (Runner): Of the training config; its train loader has
+        runner (Runner): Runner of the training config, whose train loader has
             ``dataset``.
-        dataset (FERDataset): What is to be cleaned.
-        base (dict, optional): Settings of the cleaning's own models, see
-            :class:`~mmfer.methods.gaave.GAAVE`.
+        dataset (FERDataset): Data set to clean.
+        base (dict, optional): Settings of the models that the cleaning
+            trains, see :class:`~mmfer.methods.gaave.GAAVE`.
         strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
@@ -200,7 +165,7 @@ def check_cleaning(
     """
     if runner._val_loop is None:
         raise PreflightError(
-            'val_dataloader: cleaning looks at the training images through '
+            'val_dataloader: a cleaning prepares the training images with '
             'the validation pipeline, and validation is switched off. Give '
             'the config a val_dataloader, val_cfg and val_evaluator.'
         )
@@ -222,9 +187,9 @@ def check_parts(findings: Findings, where: str, cfg: Any) -> None:
     """Compare the classes of data sets that a config joins.
 
     Args:
-        findings (Findings): Gets what differs.
+        findings (Findings): Gets an error for each difference.
         where (str): Name of the data set.
-        cfg (dict): Of the data set, in any wrappers.
+        cfg (dict): Config of the data set, with any wrappers.
     """
     while isinstance(cfg, dict) and 'datasets' not in cfg:
         cfg = cfg.get('dataset')
@@ -242,10 +207,10 @@ def check_parts(findings: Findings, where: str, cfg: Any) -> None:
 def check_loaders(
     findings: Findings, runner: Runner, loaders: Dict[str, DataLoader]
 ) -> Optional[Tensor]:
-    """Compare classes of all data sets; check batches and images of each.
+    """Compare the classes of all data sets; check batches and images of each.
 
     Returns:
-        Tensor, optional: A prepared image of the first, (C, H, W).
+        Tensor, optional: Prepared image of the first data set, (C, H, W).
     """
     stated = [
         found
@@ -272,14 +237,15 @@ def check_loaders(
 def check_images(
     findings: Findings, runner: Runner, where: str, dataset: Any, stacked: bool = True
 ) -> Optional[Tensor]:
-    """Look at what the pipeline makes of some images; return the first.
+    """Check some images as the pipeline prepares them; return the first.
 
     Args:
-        findings (Findings): Gets what is wrong.
-        runner (Runner): Whose config states sizes.
+        findings (Findings): Gets errors and warnings.
+        runner (Runner): Runner whose config states sizes.
         where (str): Name of the data set.
-        dataset: Any data set, in any wrappers.
-        stacked (bool): Whether images of a batch must have one size.
+        dataset: Data set of any kind, with any wrappers.
+        stacked (bool): Whether the images of a batch must have one size.
+            Defaults to True.
     """
     with random_state_kept():
         images = prepared_images(dataset)
@@ -289,7 +255,10 @@ def check_images(
     if isinstance(image_size, int):
         image_size = (image_size, image_size)
     input_shape = stated_input_shape(runner)
-    cropped = check_crops(where, images, image_size or input_shape and input_shape[1:])
+    scale: Optional[Tuple[int, int]] = image_size
+    if not scale and input_shape:
+        scale = (input_shape[1], input_shape[2])
+    cropped = check_crops(where, images, scale)
     findings.error(cropped)
     if stacked or input_shape is not None:
         findings.error(check_shapes(where, images, input_shape))
@@ -321,45 +290,14 @@ def check_model(
     )
     findings.error(compare_outputs(where, len(classes), facts.outputs, settings))
     if facts.outputs == len(classes):
-        findings.error(compare_one_hot(where, len(classes), model.data_preprocessor))
+        preprocessor = model.data_preprocessor
+        assert isinstance(preprocessor, nn.Module)
+        findings.error(compare_one_hot(where, len(classes), preprocessor))
     return facts
 
 
-def batch_problem(
-    loader: DataLoader, layers: Sequence[str], where: str = 'train_dataloader'
-) -> Optional[str]:
-    """Say what is wrong with the batches of a loader, None if nothing is.
-
-    Args:
-        loader (DataLoader): Its sampler says how many samples there are.
-        layers (Sequence[str]): See :func:`check_single_samples`.
-        where (str): Name of the loader.
-    """
-    if isinstance(loader.sampler, InfiniteSampler):
-        # Its batches do not end.
-        return None
-    # A batch sampler of one's own has its own sizes.
-    batch_size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
-    try:
-        batches = len(loader)
-        sampler = loader.sampler if loader.batch_size else loader.batch_sampler.sampler
-        samples = len(sampler)
-    except (AttributeError, TypeError):
-        return None
-    problem = check_batch_count(where, batches, samples, batch_size, get_world_size())
-    if problem or not batch_size:
-        return problem
-    return check_single_samples(
-        where,
-        samples,
-        batch_size,
-        getattr(loader.batch_sampler, 'drop_last', loader.drop_last),
-        layers,
-    )
-
-
 def one_class_problem(runner: Runner) -> Optional[str]:
-    """Say that all training samples have one label, None if they do not."""
+    """Return a message if all training samples have one label, else None."""
     datasets = list(fer_datasets(runner.train_dataloader.dataset))
     if len(datasets) != 1 or not predicts_classes(unwrap_model(runner.model)):
         return None
@@ -370,64 +308,4 @@ def one_class_problem(runner: Runner) -> Optional[str]:
         if dataset.decisions is not None
         else ''
     )
-    return check_one_class('train_dataloader', counts, dataset.CLASSES, cause)
-
-
-def lone_layers(runner: Runner) -> List[str]:
-    """BatchNorm layers of the model that need two images."""
-    with random_state_kept():
-        example = None
-        if not hasattr(unwrap_model(runner.model).data_preprocessor, 'input_shape'):
-            images = prepared_images(runner.train_dataloader.dataset)
-            example = images[0].inputs if images else None
-        return model_facts(unwrap_model(runner.model), example).batch_norms
-
-
-def build_fitting_loop(runner: Runner, loader: dict, loop: dict, what: str) -> None:
-    """Build a train loop, with batches that suit what is left of a set.
-
-    Hours of cleaning are not thrown away for a batch that is too large: it
-    becomes smaller, and a last batch of one image is dropped where the model
-    cannot train on it. Both are said.
-
-    Args:
-        runner (Runner): Gets the loop.
-        loader (dict): Config of the train loader.
-        loop (dict): Config of the train loop.
-        what (str): Which set it is, for the log.
-    """
-
-    def build(**changes):
-        runner._train_dataloader = dict(loader, **changes)
-        runner._train_loop = runner.build_train_loop(copy.deepcopy(loop))
-        return runner.train_dataloader
-
-    built = build()
-    if built.batch_size is None:
-        # A batch sampler of one's own decides; check_batches looks at it.
-        return
-    samples, changes = len(built.sampler), {}
-    if not len(built) and samples:
-        changes['batch_size'] = samples
-        print_log(
-            f'{what}: {samples} samples are left, fewer than a batch of '
-            f'{built.batch_size}; batches are made of {samples}.',
-            'current',
-            level=logging.WARNING,
-        )
-        built = build(**changes)
-    if (
-        samples > 1
-        and smallest_batch(samples, built.batch_size, built.drop_last) == 1
-        and built.batch_size > 1
-    ):
-        layers = lone_layers(runner)
-        if layers:
-            print_log(
-                f'{what}: {samples} samples in batches of '
-                f'{built.batch_size} would end with a batch of one image, '
-                f'and {layers[0]} needs two; the last batch is dropped.',
-                'current',
-                level=logging.WARNING,
-            )
-            build(**changes, drop_last=True)
+    return check_one_class('train_dataloader', counts.tolist(), dataset.CLASSES, cause)

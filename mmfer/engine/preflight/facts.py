@@ -1,4 +1,4 @@
-"""Facts about models, data sets and configs, for the comparisons."""
+"""Find out facts about models, data sets and configs, for the comparisons."""
 
 import copy
 import logging
@@ -16,13 +16,14 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmfer.datasets import FERDataset
-from mmfer.models.classifier import blank_images
+from mmfer.datasets.transforms.resizing import is_resizer
+from mmfer.models.data_preprocessor import blank_images
 from mmfer.models.predictions import predict_batch
 from mmfer.models.utils import predicts_classes
 
-from ..pipeline_probe import PreparedImage, prepare_image, spread_positions
+from .pipeline_probe import PreparedImage, prepare_image, spread_positions
 
-# Images of a data set that are looked at.
+# Number of images of a data set that are checked.
 MAX_IMAGES = 32
 
 
@@ -30,11 +31,11 @@ class ModelFacts(NamedTuple):
     """Facts about a model, found by running it on blank images.
 
     Attributes:
-        outputs (int, optional): Classes that it predicts; None if it predicts
-            none, or could not be run.
-        batch_norms (list[str]): BatchNorm layers that train and see a single
-            value per channel of each image, so that a batch of one image has
-            no statistics.
+        outputs (int, optional): Number of classes that the model predicts;
+            None if it predicts none, or could not be run.
+        batch_norms (list[str]): BatchNorm layers that train and get one value
+            per channel of each image. They cannot compute statistics for a
+            batch of one image.
     """
 
     outputs: Optional[int]
@@ -42,17 +43,18 @@ class ModelFacts(NamedTuple):
 
 
 def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
-    """Run a model in eval mode on two blank images, without a trace.
+    """Run a model in eval mode on two blank images, and restore its modes.
 
     Args:
-        model (nn.Module): Any classifier, without a wrapper for DDP.
-        example (Tensor, optional): A prepared image (C, H, W), whose shape
-            is taken where the data preprocessor states none.
+        model (nn.Module): Classifier, without a wrapper for DDP.
+        example (Tensor, optional): Prepared image (C, H, W). Its shape is
+            taken if the data preprocessor states none.
     """
     facts = ModelFacts(getattr(getattr(model, 'head', None), 'num_classes', None), [])
     if not predicts_classes(model):
         return ModelFacts(None, [])
     preprocessor = model.data_preprocessor
+    assert isinstance(preprocessor, nn.Module)
     if hasattr(preprocessor, 'input_shape'):
         images = blank_images(preprocessor)
     elif example is not None:
@@ -60,7 +62,7 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
     else:
         return facts
     modes = {module: module.training for module in model.modules()}
-    # Some stay in eval mode when the model trains.
+    # Some layers stay in eval mode when the model trains.
     model.train()
     norms = {
         module: name
@@ -84,7 +86,8 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
         if scores is not None:
             facts = ModelFacts(scores.shape[1], [])
     except Exception as error:
-        # A model of another kind; what is wrong with it training will say.
+        # A model of an unknown kind. If it is wrong, training will fail with
+        # a message of its own.
         print_log(
             f'preflight: the model could not be run ({error}).',
             'current',
@@ -101,14 +104,14 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
 def class_sets(
     where: str, dataset: Any
 ) -> Iterator[Tuple[str, Optional[Sequence[str]]]]:
-    """Classes as a data set states them, and those of its parts.
+    """Yield the classes that a data set states, and those of its parts.
 
     Args:
         where (str): Name of the data set, for messages.
-        dataset: Any data set, in any wrappers.
+        dataset: Data set of any kind, with any wrappers.
 
     Yields:
-        tuple: Who states them, and the classes or None.
+        tuple: Name of the data set or part, and its classes or None.
     """
     yield where, stated_classes(dataset)
     inner, path = dataset, where
@@ -121,21 +124,21 @@ def class_sets(
 
 
 def inner_dataset(dataset: Any) -> Any:
-    """Return the data set in a wrapper of one, else None."""
+    """Return the data set inside a wrapper, None if there is no wrapper."""
     if isinstance(dataset, FERDataset):
         return None
-    # Not truth values: those of a data set ask for its length.
+    # Compare with None: the truth value of a data set asks for its length.
     attributes = getattr(dataset, '__dict__', {})
     inner = attributes.get('dataset')
     return attributes.get('_dataset') if inner is None else inner
 
 
 def stated_classes(dataset: Any) -> Optional[Sequence[str]]:
-    """Class names of a data set of any library, None if it has none."""
+    """Return the class names of a data set of any library, None if unknown."""
     metainfo = getattr(dataset, 'metainfo', None)
     classes = metainfo.get('classes') if isinstance(metainfo, dict) else None
     if classes is None:
-        # Those of torchvision.
+        # Data sets of torchvision have this attribute.
         classes = getattr(dataset, 'classes', None)
     if classes is None and inner_dataset(dataset) is not None:
         return stated_classes(inner_dataset(dataset))
@@ -145,16 +148,19 @@ def stated_classes(dataset: Any) -> Optional[Sequence[str]]:
 
 
 def classes_of_config(cfg: dict) -> Optional[Sequence[str]]:
-    """Classes of a data set that is not loaded for it.
+    """Return the classes of a data set without loading it.
 
     Args:
-        cfg (dict): Of the data set. What cannot be built (it may not be
-            there yet) states no classes.
+        cfg (dict): Config of the data set.
+
+    Returns:
+        Sequence[str], optional: None if the data set states no classes, or
+        cannot be built, for example because its files do not exist yet.
     """
     try:
         dataset = DATASETS.build(dict(copy.deepcopy(cfg), lazy_init=True))
         if stated_classes(dataset) is None and isinstance(dataset, FERDataset):
-            # Folders are classes: list them, but decode nothing.
+            # Folders are classes: list the files, but decode none.
             dataset.cache_images, dataset.on_bad_image = False, 'raise'
             dataset.full_init()
         return stated_classes(dataset)
@@ -168,7 +174,7 @@ def classes_of_config(cfg: dict) -> Optional[Sequence[str]]:
 
 
 def largest_label(dataset: Any) -> Optional[int]:
-    """Largest label of a data set that can tell its labels, else None."""
+    """Return the largest label of a data set, None if it is unknown."""
     try:
         labels = np.asarray(dataset.get_gt_labels())
         return int(labels.max()) if labels.ndim == 1 else None
@@ -177,7 +183,7 @@ def largest_label(dataset: Any) -> Optional[int]:
 
 
 def image_datasets(dataset: Any) -> Iterator[Any]:
-    """Data sets with a pipeline and annotations, inside any wrappers."""
+    """Yield data sets with a pipeline and annotations, inside any wrappers."""
     if hasattr(dataset, 'get_data_info') and hasattr(
         getattr(dataset, 'pipeline', None), 'transforms'
     ):
@@ -192,9 +198,9 @@ def image_datasets(dataset: Any) -> Iterator[Any]:
 
 
 def prepared_images(dataset: Any) -> List[PreparedImage]:
-    """Run some images, spread over a data set, through its pipeline.
+    """Run images spread evenly over a data set through its pipeline.
 
-    Images that cannot be read are passed over: training names them.
+    Images that cannot be read are skipped, as training will name them.
     """
     inner = list(image_datasets(dataset))
     images = []
@@ -213,7 +219,7 @@ def prepared_images(dataset: Any) -> List[PreparedImage]:
                 image = prepare_image(part.pipeline.transforms, info, name)
             except Exception as error:
                 print_log(
-                    f'preflight: image {position} was not looked at ({error}).',
+                    f'preflight: image {position} was not checked ({error}).',
                     'current',
                     level=logging.DEBUG,
                 )
@@ -226,18 +232,21 @@ def prepared_images(dataset: Any) -> List[PreparedImage]:
 def resizes(dataset: Any) -> bool:
     """Return whether every pipeline in a data set has a step that resizes."""
     return all(
-        any('Resize' in type(step).__name__ for step in part.pipeline.transforms)
+        any(is_resizer(step) for step in part.pipeline.transforms)
         for part in image_datasets(dataset)
     )
 
 
 def stacks(collate_fn: Any) -> bool:
-    """Return whether a loader stacks images, which the model may also pad."""
+    """Return whether a loader stacks images to one tensor.
+
+    Otherwise the model gets a list, and may pad images of several sizes.
+    """
     return getattr(collate_fn, 'func', collate_fn) is not pseudo_collate
 
 
 def output_settings(cfg: Any, outputs: int) -> List[str]:
-    """Find where a config states the number of outputs, as dotted paths."""
+    """Return the dotted paths at which a config states the outputs."""
     found = []
 
     def search(value, path):
@@ -256,7 +265,7 @@ def output_settings(cfg: Any, outputs: int) -> List[str]:
 
 
 def stated_input_shape(runner: Runner) -> Optional[Tuple[int, ...]]:
-    """``input_shape`` of the data preprocessor, if the config states it."""
+    """Return ``input_shape`` of the data preprocessor, None if not stated."""
     for cfg in (
         runner.cfg.get('data_preprocessor'),
         (runner.cfg.get('model') or {}).get('data_preprocessor'),

@@ -1,12 +1,12 @@
-"""ALUM: Adversarial data Uncertainty Modeling (ICCV'23).
+"""Head of ALUM (Wei, Zhou, Li and Wu, ICCV'23).
 
-Wei, Zhou, Li, Wu. RUL's random partner becomes an adversarial triplet mined
-from the batch; the trunk is regularised by latent compensation (Eqs. 2 to 8,
-:mod:`mmfer.models.latent_compensation`). Where the paper is silent this
-follows RUL's published code.
+RUL mixes each image with a random partner. ALUM mixes it with an adversarial
+positive and negative that are mined from the batch. The trunk is regularised
+by latent compensation (Eqs. 2 to 8, :mod:`mmfer.models.latent_compensation`).
+Where the paper says nothing, this follows the published code of RUL.
 """
 
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from mmfer.models.heads import GaussianHead, label_cross_entropy, stack_labels
 from mmfer.models.uncertainty_neck import GaussianFeature
 from mmfer.models.utils import full_precision
 from mmfer.registry import MODELS
+from mmfer.utils.checks import choices, in_range
 
 from .losses import reduce_triplets, triplet_hinge
 from .mining import READINGS, Mined, choose_anchors, mine_adversarial
@@ -25,40 +26,45 @@ from .mining import READINGS, Mined, choose_anchors, mine_adversarial
 
 @MODELS.register_module()
 class ALUMHead(GaussianHead):
-    """Adversarial triplets, uncertainty mixing and the loss of Eq. 12.
+    """Mine adversarial partners, mix by uncertainty, and compute Eq. 12.
 
-    The rows of the paper's Table 6 are: LC ``positive=negative=False,
-    triplet_weight=0``; AP ``negative=False, triplet_weight=0``; AN
-    ``positive=False, triplet_weight=0``; both ``triplet_weight=0``; full.
+    The rows of the paper's Table 6 are:
+
+    - LC: ``positive=negative=False, triplet_weight=0``
+    - AP: ``negative=False, triplet_weight=0``
+    - AN: ``positive=False, triplet_weight=0``
+    - AP and AN: ``triplet_weight=0``
+    - full: the defaults
 
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D, found from the neck.
-        positive (bool): Mix with an adversarial positive (AP).
+        positive (bool): Mix with an adversarial positive (AP). Defaults to
+            True.
         negative (bool): Mix with an adversarial negative (AN). With neither,
-            each image is mixed with one random other.
+            each image is mixed with one random other image. Defaults to True.
         mine_ratio (float): p, the share of images whose partners are mined;
-            the others' are random. A ``LinearRampHook`` on
-            ``head.mine_ratio`` makes it "from easy to hard".
+            the other images have random partners. A ``LinearRampHook`` on
+            ``head.mine_ratio`` gives the "from easy to hard" of the paper.
             Defaults to 0.2.
         mining (str): Reading of Eq. 10, see :func:`mine_adversarial`.
             Defaults to ``'prose'``.
         margin (float): alpha of Eq. 14. Defaults to 1.
         triplet_weight (float): lambda of Eq. 12. Defaults to 0.003.
-        triplet_space (str): Where distances of Eq. 14 are taken: between
-            ``'raw'`` means as printed (default), or ``'unit'`` ones, on the
-            sphere that the cosine of Eq. 10 looks at. Raw distances also
-            fall when all means shrink, see ``configs/alum/README.md``.
-        triplet_scope (str): Triplets of Eq. 14: of the ``'mined'`` anchors
-            (default: random partners do not respect the labels) or of
-            ``'all'`` images.
-        triplet_reduction (str): ``'mean'`` (default) or ``'sum'``, the
-            paper's, see :func:`reduce_triplets`.
-        triplet_count (float): With ``'mean'``, the number of triplets whose
-            sum lambda was chosen for. Defaults to 25.6 = 0.2 * 128.
-        uncertainty (str): What a prediction reports, see
-            :class:`GaussianHead`.
-            Defaults to ``'geometric'``.
+        triplet_space (str): Space of the distances of Eq. 14: ``'raw'``,
+            between means as printed (default), or ``'unit'``, between means
+            scaled to length 1, on the sphere of the cosine of Eq. 10. Raw
+            distances also fall when all means shrink, see
+            ``configs/alum/README.md``.
+        triplet_scope (str): Images whose triplets count in Eq. 14:
+            ``'mined'``, the anchors (default, because random partners do not
+            respect the labels), or ``'all'``.
+        triplet_reduction (str): ``'mean'`` (default), or ``'sum'`` as in the
+            paper, see :func:`reduce_triplets`.
+        triplet_count (float): With ``'mean'``, the number of triplets for
+            whose sum lambda was chosen. Defaults to 25.6 = 0.2 * 128.
+        uncertainty (str): Uncertainty of a prediction, see
+            :class:`GaussianHead`. Defaults to ``'geometric'``.
     """
 
     def __init__(
@@ -79,46 +85,42 @@ class ALUMHead(GaussianHead):
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(num_classes, in_channels, uncertainty, init_cfg)
-        if not 0 <= mine_ratio <= 1:
-            raise ValueError(f'mine_ratio must lie in [0, 1], got {mine_ratio}')
-        for name, value, choices in (
-            ('mining', mining, READINGS),
-            ('triplet_space', triplet_space, ('raw', 'unit')),
-            ('triplet_scope', triplet_scope, ('mined', 'all')),
-            ('triplet_reduction', triplet_reduction, ('mean', 'sum')),
-        ):
-            if value not in choices:
-                raise ValueError(
-                    f'ALUMHead has no {name} {value!r}, only {", ".join(choices)}.'
-                )
         self.positive = positive
         self.negative = negative
-        self.mine_ratio = mine_ratio
-        self.mining = mining
+        self.mine_ratio = in_range(self, 'mine_ratio', mine_ratio, 0, 1)
+        self.mining = choices(self, 'mining', mining, READINGS)
         self.margin = margin
         self.triplet_weight = triplet_weight
-        self.triplet_space = triplet_space
-        self.triplet_scope = triplet_scope
-        self.triplet_reduction = triplet_reduction
+        self.triplet_space = choices(
+            self, 'triplet_space', triplet_space, ('raw', 'unit')
+        )
+        self.triplet_scope = choices(
+            self, 'triplet_scope', triplet_scope, ('mined', 'all')
+        )
+        self.triplet_reduction = choices(
+            self, 'triplet_reduction', triplet_reduction, ('mean', 'sum')
+        )
         self.triplet_count = triplet_count
 
     def loss(
-        self, feats: GaussianFeature, data_samples: List[DataSample], **kwargs
+        self, feats: GaussianFeature, data_samples: List[DataSample], **kwargs: Any
     ) -> dict:
-        """The two terms of Eq. 12.
+        """Compute the two terms of Eq. 12.
 
         Args:
-            feats (GaussianFeature): (B, D) each.
-            data_samples (list[DataSample]): With ``gt_label``.
+            feats (GaussianFeature): Mean and log-variance, each (B, D).
+            data_samples (list[DataSample]): Samples with ``gt_label``.
+            **kwargs (Any): Not used.
 
         Returns:
             dict[str, Tensor]: ``loss_cls`` and, unless its weight is 0,
-            ``loss_triplet``, weight included.
+            ``loss_triplet``, which includes the weight.
         """
         labels = stack_labels(data_samples)
         anchors = choose_anchors(len(labels), self.mine_ratio, labels.device)
         with full_precision(labels):
-            # Cosines too: in bfloat16 close negatives cannot be ranked.
+            # Mining needs full precision as well: cosines in bfloat16 cannot
+            # rank close negatives.
             mined = mine_adversarial(feats.mean, labels, self.mining)
             losses = dict(
                 loss_cls=self.classification_loss(
@@ -132,13 +134,18 @@ class ALUMHead(GaussianHead):
         return losses
 
     def choose_partners(self, mined: Mined, anchors: Tensor) -> List[Tensor]:
-        """Partners of every image, Sec. 3.3.
+        """Choose the partners of every image, Sec. 3.3.
 
-        Mined for the anchors that have one, otherwise drawn from a
-        permutation of the batch, a different one for each partner.
+        Anchors get their mined partner if they have one. All others get one
+        from a random permutation of the batch, a different permutation for
+        each kind of partner.
+
+        Args:
+            mined (Mined): Mined partners of the batch.
+            anchors (Tensor): Whether an image is an anchor, bool (B, ).
 
         Returns:
-            list[Tensor]: One or two index tensors, each (B, ).
+            list[Tensor]: One or two tensors of indices, each (B, ).
         """
         wanted = []
         if self.positive:
@@ -156,9 +163,17 @@ class ALUMHead(GaussianHead):
     def classification_loss(
         self, feats: GaussianFeature, labels: Tensor, partners: List[Tensor]
     ) -> Tensor:
-        """Mix by Eq. 11 and recognise every label in it, Eq. 13.
+        """Mix by Eq. 11, and classify the mixture as every label in it, Eq. 13.
 
-        A partner counts with its own label, mined or not.
+        A partner counts with its own label, whether it was mined or not.
+
+        Args:
+            feats (GaussianFeature): Mean and log-variance, each (B, D).
+            labels (Tensor): Given labels, int64 (B, ).
+            partners (list[Tensor]): Indices of partners, each (B, ).
+
+        Returns:
+            Tensor: Scalar.
         """
         own = torch.arange(len(labels), device=labels.device)
         index = torch.stack([own, *partners])
@@ -166,7 +181,16 @@ class ALUMHead(GaussianHead):
         return label_cross_entropy(self.fc(mixed), tuple(labels[index]))
 
     def triplet_loss(self, mean: Tensor, mined: Mined, anchors: Tensor) -> Tensor:
-        """L_T of Eq. 14 over the triplets in scope."""
+        """Compute L_T of Eq. 14 over the triplets in scope.
+
+        Args:
+            mean (Tensor): Means mu, (B, D).
+            mined (Mined): Mined partners of the batch.
+            anchors (Tensor): Whether an image is an anchor, bool (B, ).
+
+        Returns:
+            Tensor: Scalar.
+        """
         if self.triplet_space == 'unit':
             mean = F.normalize(mean, dim=1)
         hinges = triplet_hinge(

@@ -1,4 +1,4 @@
-"""Losses of ALUM: Eqs. 12 to 14. Eq. 11 is in models/feature_mixing.py."""
+"""Triplet loss of ALUM, Eq. 14. Eq. 11 is in :mod:`mmfer.models.feature_mixing`."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from torch import Tensor
 def triplet_hinge(
     mean: Tensor, positive: Tensor, negative: Tensor, margin: float
 ) -> Tensor:
-    """Hinge of each triplet, the summand of ALUM Eq. 14.
+    """Return the hinge of each triplet, the summand of ALUM Eq. 14.
 
     Args:
         mean (Tensor): mu of the anchors, (N, D).
@@ -28,16 +28,16 @@ def reduce_triplets(
 ) -> Tensor:
     """Reduce the hinges of a batch to the L_T that lambda multiplies.
 
-    The paper sums, which ties the effective lambda to batch size, p and the
-    number of images without a positive. ``'mean'`` keeps it where the sum
-    has it at the paper's B = 128 and p = 0.2.
+    The paper sums, so that the effective lambda depends on the batch size, on
+    p and on the number of images without a positive. With ``'mean'`` it is
+    always that of the sum at the paper's B = 128 and p = 0.2.
 
     Args:
-        hinges (Tensor): (N, ).
-        valid (Tensor): Which triplets count, bool (N, ).
+        hinges (Tensor): Hinge of each triplet, (N, ).
+        valid (Tensor): Whether a triplet counts, bool (N, ).
         reduction (str): ``'sum'`` (paper) or ``'mean'``.
-        count (float): With ``'mean'``: number of triplets whose sum the
-            result stands for.
+        count (float): With ``'mean'``, the mean is multiplied by this number
+            of triplets.
 
     Returns:
         Tensor: Scalar; 0 when no triplet is valid.

@@ -8,13 +8,14 @@ from torch import Tensor
 
 
 class Mined(NamedTuple):
-    """Partners of every image of a batch of B.
+    """Mined partners of every image of a batch of B.
 
     Attributes:
         positive (Tensor): Index of x+, int64 (B, ). 0 where there is none.
         negative (Tensor): Index of x-, int64 (B, ). 0 where there is none.
-        has_positive (Tensor): Whether another image has the same label.
-        has_negative (Tensor): Whether an image has another label.
+        has_positive (Tensor): Whether another image has the same label, bool
+            (B, ).
+        has_negative (Tensor): Whether an image has another label, bool (B, ).
     """
 
     positive: Tensor
@@ -23,8 +24,8 @@ class Mined(NamedTuple):
     has_negative: Tensor
 
 
-# What the printed equation leaves open: whether D is larger for closer or
-# for farther pairs. Each entry says whether x+ and x- are the hard ones.
+# The printed equation does not say whether D is larger for closer or for
+# farther pairs. Each entry says whether x+ and x- are the hard ones.
 READINGS = dict(prose=(True, True), similarity=(True, False), distance=(False, True))
 
 
@@ -35,12 +36,15 @@ def mine_adversarial(mean: Tensor, labels: Tensor, reading: str = 'prose') -> Mi
     Args:
         mean (Tensor): Mean vectors mu, (B, D).
         labels (Tensor): Given (noisy) labels, int64 (B, ).
-        reading (str): How Eq. 10 is read. ``'prose'`` (default) follows the
-            text below it: x+ is the *least* similar image of the same label
-            ("visually distinct"), x- the *most* similar one of another
-            label. The equation has arg-min for both: with D a
-            ``'similarity'`` x- becomes the least similar, with D a
-            ``'distance'`` x+ becomes the most similar.
+        reading (str): How Eq. 10 is read. Defaults to ``'prose'``.
+
+            - ``'prose'`` follows the text below the equation: x+ is the
+              *least* similar image of the same label ("visually distinct"),
+              x- the *most* similar one of another label.
+            - ``'similarity'`` takes the equation, which has arg-min for both,
+              with D a similarity: x- is the least similar one.
+            - ``'distance'`` takes it with D a distance: x+ is the most similar
+              one.
 
     Returns:
         Mined: No image is its own partner.
@@ -70,9 +74,11 @@ def choose_anchors(batch_size: int, ratio: float, device: torch.device) -> Tenso
     Args:
         batch_size (int): B.
         ratio (float): p in [0, 1].
+        device (torch.device): Device of the result.
 
     Returns:
-        Tensor: bool (B, ), exactly round(p * B) True, chosen uniformly.
+        Tensor: bool (B, ). Exactly round(p * B) images are True, and are
+        drawn uniformly.
     """
     anchors = torch.zeros(batch_size, dtype=torch.bool, device=device)
     order = torch.randperm(batch_size, device=device)

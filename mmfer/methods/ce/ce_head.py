@@ -1,6 +1,6 @@
-"""Plain cross-entropy, the baseline of every table."""
+"""Head of plain cross-entropy."""
 
-from typing import Dict
+from typing import Any, Dict
 
 from mmpretrain.models.heads import LinearClsHead
 from torch import Tensor
@@ -12,12 +12,16 @@ from mmfer.registry import MODELS
 
 @MODELS.register_module()
 class CEHead(BatchPrediction, LinearClsHead):
-    """``LinearClsHead`` whose predictions say how sure they are.
+    """``LinearClsHead`` whose predictions have an uncertainty.
 
     ``uncertainty`` is one minus the largest probability.
     """
 
-    def predict_batch(self, feats) -> Dict[str, Tensor]:
-        """``pred_score``, (B, C), and ``uncertainty``, (B, )."""
+    def predict_batch(self, feats: Any) -> Dict[str, Tensor]:
+        """Return ``pred_score``, (B, C), and ``uncertainty``, (B, ).
+
+        Args:
+            feats (tuple[Tensor]): Pooled features; the last is classified.
+        """
         scores = self(feats).float().softmax(dim=1)
         return dict(pred_score=scores, uncertainty=least_confidence(scores))

@@ -1,4 +1,4 @@
-"""Co-teaching (NeurIPS'18): each network picks samples for the other."""
+"""Co-teaching (NeurIPS'18): each network selects samples for the other."""
 
 from typing import Dict, List
 
@@ -11,19 +11,26 @@ from mmfer.registry import MODELS
 
 @MODELS.register_module()
 class CoTeaching(SmallLossNetwork):
-    """Han et al., Co-teaching, Algorithm 1.
+    """Co-teaching, Algorithm 1 of Han et al.
 
-    Each network's samples of smallest loss are what the other one is trained
-    on.
+    Each network is trained on the samples for which the other network has the
+    smallest loss.
 
     Args:
-        **kwargs: See :class:`SmallLossNetwork`.
+        **kwargs: See :class:`~mmfer.models.SmallLossNetwork`.
     """
 
     def joint_loss(
         self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
     ) -> Dict[str, Tensor]:
-        """Cross-entropy over what the other network picked."""
+        """Return cross-entropy over the samples that the other network selected.
+
+        Args:
+            log_prob (list[Tensor]): Log-probabilities of both networks, each
+                (B, C).
+            labels (Tensor): Given labels, int64 (B, ).
+            agreements (Tensor): Not used.
+        """
         losses = [F.nll_loss(x, labels, reduction='none') for x in log_prob]
         count = num_kept(len(labels), self.forget_rate)
         picked = [smallest(x, count) for x in losses]

@@ -10,17 +10,16 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 
 from mmfer.datasets import FERDataset, LabelView, unaugmented, with_pipeline
-from mmfer.engine.provenance import deciding
-from mmfer.engine.scoring import batches_in_order, merge_by_id, predict_view
-from mmfer.engine.stages import Stages, fingerprint
-from mmfer.engine.training import (
-    Trained,
+from mmfer.engine.classifier_config import (
     backbone_config,
     check_classifier,
     classifier_config,
-    train_classifier,
     with_constant_lr,
 )
+from mmfer.engine.provenance import deciding
+from mmfer.engine.scoring import batches_in_order, merge_by_id, predict_view
+from mmfer.engine.stages import Stages, fingerprint
+from mmfer.engine.training import Trained, train_classifier
 
 from .attack import Batch, attack_steps
 from .messages import CleaningLog

@@ -40,7 +40,7 @@ class GAAVEOptions:
         patience (int, optional): Epochs without a better one before a training
             stops. Defaults to None: it depends on the schedule, and no
             training stops before its learning rate has fallen, see
-            :class:`~mmfer.engine.training.BestEpochHook`.
+            :class:`~mmfer.engine.hooks.best_epoch.BestEpochHook`.
         annotate (bool): Relabel candidates. False: drop them (Table 3
             without SA). Defaults to True.
         relabel (bool): Give candidates the label of the annotators. False:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmfer.utils.files import write_atomic
+from mmfer.utils.palette import CLEAN, NOISY
 
 from .label_decisions import LabelDecisions
 from .splitting import subset_names
@@ -84,8 +85,8 @@ def plot_steps(label_decisions: LabelDecisions) -> Figure:
     for axes, subset, name in zip(panels[0], subsets, subset_names(len(subsets))):
         mine = label_decisions.subset == subset
         for candidate, colour, label in (
-            (True, '#D55E00', 'candidates'),
-            (False, '#0072B2', 'others'),
+            (True, NOISY, 'candidates'),
+            (False, CLEAN, 'others'),
         ):
             chosen = mine & (label_decisions.candidate == candidate)
             steps, counts = np.unique(

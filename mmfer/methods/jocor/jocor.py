@@ -1,44 +1,58 @@
-"""JoCoR (CVPR'20): one joint loss decides and is minimised."""
+"""JoCoR (CVPR'20): one joint loss both selects samples and is minimised."""
 
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmfer.models.small_loss import SmallLossNetwork, num_kept, smallest
 from mmfer.registry import MODELS
+from mmfer.utils.checks import in_range
 
 
 def symmetric_kl(log_prob1: Tensor, log_prob2: Tensor) -> Tensor:
-    """KL(p1 | p2) + KL(p2 | p1) per sample, (B, ) (JoCoR, Eq. 4)."""
+    """Return KL(p1 | p2) + KL(p2 | p1) of each sample, JoCoR Eq. 4.
+
+    Args:
+        log_prob1 (Tensor): Log-probabilities of the first network, (B, C).
+        log_prob2 (Tensor): Log-probabilities of the second network, (B, C).
+
+    Returns:
+        Tensor: Shape (B, ).
+    """
     difference = log_prob1 - log_prob2
     return ((log_prob1.exp() - log_prob2.exp()) * difference).sum(dim=1)
 
 
 @MODELS.register_module()
 class JoCoR(SmallLossNetwork):
-    """Wei et al., Combating Noisy Labels by Agreement.
+    """Joint training with co-regularisation (Wei et al.).
 
     Args:
         agreement_weight (float): lambda of Eq. 1, in [0, 1): weight of the
             symmetric KL divergence; cross-entropy has the rest. The authors
             use .9 on CIFAR-10 (.65 at 80 % noise). Defaults to 0.9.
-        **kwargs: See :class:`SmallLossNetwork`.
+        **kwargs: See :class:`~mmfer.models.SmallLossNetwork`.
     """
 
-    def __init__(self, agreement_weight: float = 0.9, **kwargs):
-        if not 0 <= agreement_weight < 1:
-            raise ValueError(
-                f'JoCoR: agreement_weight must lie in [0, 1), got {agreement_weight}'
-            )
+    def __init__(self, agreement_weight: float = 0.9, **kwargs: Any):
+        in_range(self, 'agreement_weight', agreement_weight, 0, 1, open_high=True)
         super().__init__(**kwargs)
         self.agreement_weight = agreement_weight
 
     def joint_loss(
         self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
     ) -> Dict[str, Tensor]:
-        """Mean of the smallest joint losses (Eqs. 1 and 5)."""
-        supervised = sum(F.nll_loss(x, labels, reduction='none') for x in log_prob)
+        """Return the mean of the smallest joint losses, Eqs. 1 and 5.
+
+        Args:
+            log_prob (list[Tensor]): Log-probabilities of both networks, each
+                (B, C).
+            labels (Tensor): Given labels, int64 (B, ).
+            agreements (Tensor): Not used.
+        """
+        first, second = (F.nll_loss(x, labels, reduction='none') for x in log_prob)
+        supervised = first + second
         joint = (
             1 - self.agreement_weight
         ) * supervised + self.agreement_weight * symmetric_kl(*log_prob)

@@ -10,7 +10,7 @@ from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmfer.models.classifier import build_data_preprocessor
+from mmfer.models.data_preprocessor import build_data_preprocessor
 from mmfer.models.predictions import BatchPrediction, predict_batch
 from mmfer.models.pretrained import CheckedPretrained
 from mmfer.models.utils import full_precision, predicts_classes, unwrap_model

@@ -12,13 +12,13 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmfer.analysis.figures import COLOURS
 from mmfer.datasets import FERDataset
 from mmfer.engine.scoring import saved_weights
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int, whole_number
 from mmfer.utils.files import write_atomic
+from mmfer.utils.palette import SERIES
 
 from .generation import sample_grids
 from .joint_gan import SCORE_KINDS, JointGAN
@@ -235,7 +235,7 @@ def draw_scores(history: str, path: str) -> None:
             },
             key=order_of,
         )
-        for name, colour in zip(names, itertools.cycle(COLOURS)):
+        for name, colour in zip(names, itertools.cycle(SERIES)):
             points = [
                 (epoch, entry[name]) for epoch, entry in losses.items() if name in entry
             ]

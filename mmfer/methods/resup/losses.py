@@ -1,20 +1,22 @@
-"""The loss of ReSup (arXiv 2305.17895), one function for each equation."""
+"""Terms of the loss of ReSup (arXiv 2305.17895), one function per equation."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
+EXCHANGES = ('swap', 'own', 'mean')
+
 
 def exchange_weights(weights: Tensor, exchange: str) -> Tensor:
-    """Which network's weights apply to which network's loss.
+    """Choose which network's weights apply to which network's loss.
 
     Args:
         weights (Tensor): Clean probabilities from each network, (2, B).
-        exchange (str): ``'swap'``: each network is weighed by the other
+        exchange (str): ``'swap'``: each network is weighted by the other
             (ReSup, Sec. 3.3). ``'own'``: by itself (Table 2 without WeEx).
             ``'mean'``: by the mean of both (Sec. 4.5, after JoCoR).
 
     Returns:
-        Tensor: For the loss of each network, (2, B).
+        Tensor: Weights for the loss of each network, (2, B).
     """
     if exchange == 'swap':
         return weights.flip(0)
@@ -24,16 +26,27 @@ def exchange_weights(weights: Tensor, exchange: str) -> Tensor:
 
 
 def weighted_cross_entropy(log_prob: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """One term of Eq. 7, per sample, (B, ).
+    """Return one term of Eq. 7 for each sample.
 
     Args:
-        log_prob (Tensor): (B, C).
-        labels (Tensor): int64 (B, ).
-        weights (Tensor): In [0, 1], (B, ).
+        log_prob (Tensor): Log-probabilities of one network, (B, C).
+        labels (Tensor): Given labels, int64 (B, ).
+        weights (Tensor): Weight of each sample, in [0, 1], (B, ).
+
+    Returns:
+        Tensor: Shape (B, ).
     """
     return weights * F.nll_loss(log_prob, labels, reduction='none')
 
 
 def consistency(log_prob1: Tensor, log_prob2: Tensor) -> Tensor:
-    """Eq. 8 per sample: mean squared difference over the classes, (B, )."""
+    """Return Eq. 8 for each sample: mean squared difference over the classes.
+
+    Args:
+        log_prob1 (Tensor): Log-probabilities of the first network, (B, C).
+        log_prob2 (Tensor): Log-probabilities of the second network, (B, C).
+
+    Returns:
+        Tensor: Shape (B, ).
+    """
     return (log_prob1.exp() - log_prob2.exp()).square().mean(dim=1)

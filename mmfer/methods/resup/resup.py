@@ -1,21 +1,22 @@
-"""ReSup: two networks that weigh each other's samples."""
+"""ReSup: two networks that weight each other's samples."""
 
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import torch
 from torch import Tensor
 
 from mmfer.models.dual_network import DualNetwork
 from mmfer.registry import MODELS
+from mmfer.utils.checks import choices, in_range
 from mmfer.utils.config import merge_options
 
-from .losses import consistency, exchange_weights, weighted_cross_entropy
+from .losses import EXCHANGES, consistency, exchange_weights, weighted_cross_entropy
 
-EXCHANGES = ('swap', 'own', 'mean')
-# Where the paper, the published code and good sense differ. The paper has no
-# table, no clipping and no repair of the posterior, and sums over a batch;
-# the code repairs the right end only and fits to a second, augmented pass.
-PRESETS = dict(
+# The text of the paper and the published code differ. The paper has no table
+# of posteriors, does not clip or repair the posterior, and sums over a batch.
+# The code repairs only the right end of the posterior, and fits to scores of a
+# second pass with augmentation.
+PRESETS: Dict[str, Dict[str, Any]] = dict(
     default=dict(score_source='epoch', reduction='mean', noise_model=dict()),
     official=dict(
         score_source='augmented_pass',
@@ -38,27 +39,29 @@ PRESETS = dict(
 class ReSup(DualNetwork):
     """Reliable label noise suppression (arXiv 2305.17895).
 
-    Agreements of each network's prediction with the labels are modelled by a
-    beta mixture; its posterior, the clean probability, weighs the loss of
-    the *other* network, and a consistency term pulls both together::
+    A beta mixture models how well the predictions of each network agree with
+    the given labels. Its posterior, the clean probability, weights the loss of
+    the *other* network. A consistency term pulls both networks together::
 
         L = w_2 CE_1 + w_1 CE_2 + lambda (1/C) |p_1 - p_2|^2
 
     Args:
         consistency_weight (float): lambda of Eq. 6. Defaults to 5.
-        exchange (str): See :func:`exchange_weights`. Defaults to ``'swap'``.
+        exchange (str): See
+            :func:`~mmfer.methods.resup.losses.exchange_weights`. Defaults to
+            ``'swap'``.
         preset (str): ``'default'``; ``'official'``, the published code; or
-            ``'paper'``, its text. It sets what is not given of
-            ``score_source``, ``reduction`` and ``noise_model``, see
+            ``'paper'``, its text. It sets those of ``score_source``,
+            ``reduction`` and ``noise_model`` that are not given, see
             ``PRESETS``. Defaults to ``'default'``.
-        reduction (str, optional): ``'mean'`` or ``'sum'`` over the batch;
-            over that of one process, where there are several, whose
-            gradients are averaged.
-        noise_model (dict, optional): Options of :class:`LabelNoiseModel`,
-            on top of the preset's.
-        score_source (str, optional): See :class:`DualNetwork`.
-        **kwargs: Further options of :class:`DualNetwork`: ``network1``,
-            ``network2``, ``predict_with``, ``warmup_epochs``, ...
+        reduction (str, optional): ``'mean'`` or ``'sum'`` over the batch.
+            With several processes it is over the batch of one process, and
+            gradients are averaged over processes.
+        noise_model (dict, optional): Options of
+            :class:`~mmfer.models.LabelNoiseModel`, on top of the preset's.
+        score_source (str, optional): See :class:`~mmfer.models.DualNetwork`.
+        **kwargs: Further options of :class:`~mmfer.models.DualNetwork`:
+            ``network1``, ``network2``, ``predict_with``, ``warmup_epochs``, ...
     """
 
     def __init__(
@@ -69,24 +72,14 @@ class ReSup(DualNetwork):
         reduction: Optional[str] = None,
         noise_model: Optional[dict] = None,
         score_source: Optional[str] = None,
-        **kwargs,
+        **kwargs: Any,
     ):
-        if exchange not in EXCHANGES:
-            raise ValueError(
-                f'ReSup has no exchange {exchange!r}, only {", ".join(EXCHANGES)}.'
-            )
-        if preset not in PRESETS:
-            raise ValueError(
-                f'ReSup has no preset {preset!r}, only {", ".join(PRESETS)}.'
-            )
-        if consistency_weight < 0:
-            raise ValueError(
-                f'consistency_weight must not be negative, got {consistency_weight}'
-            )
+        choices(self, 'exchange', exchange, EXCHANGES)
+        choices(self, 'preset', preset, PRESETS)
+        in_range(self, 'consistency_weight', consistency_weight, 0)
         chosen = PRESETS[preset]
         reduction = reduction or chosen['reduction']
-        if reduction not in ('mean', 'sum'):
-            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+        choices(self, 'reduction', reduction, ('mean', 'sum'))
         super().__init__(
             noise_model=merge_options(chosen['noise_model'], noise_model),
             score_source=score_source or chosen['score_source'],
@@ -99,14 +92,22 @@ class ReSup(DualNetwork):
     def joint_loss(
         self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
     ) -> Dict[str, Tensor]:
-        """Eq. 6; plain cross-entropy in the warm-up epochs."""
+        """Return the terms of Eq. 6; plain cross-entropy in warm-up epochs.
+
+        Args:
+            log_prob (list[Tensor]): Log-probabilities of both networks, each
+                (B, C).
+            labels (Tensor): Given labels, int64 (B, ).
+            agreements (Tensor): Agreement of each network's predictions with
+                the labels, (2, B).
+        """
         if self.warming_up:
             weights = torch.ones_like(agreements)
         else:
             weights = exchange_weights(
                 self.clean_probability(agreements), self.exchange
             )
-        reduce = getattr(torch, self.reduction)
+        reduce = torch.mean if self.reduction == 'mean' else torch.sum
         losses = {
             f'loss_network{k + 1}': reduce(
                 weighted_cross_entropy(log_prob[k], labels, weights[k])
@@ -115,6 +116,6 @@ class ReSup(DualNetwork):
         }
         if not self.warming_up and self.consistency_weight:
             losses['loss_consistency'] = self.consistency_weight * reduce(
-                consistency(*log_prob)
+                consistency(log_prob[0], log_prob[1])
             )
         return losses

@@ -1,13 +1,13 @@
-"""RUL: Relative Uncertainty Learning (NeurIPS'21).
+"""Head of RUL, relative uncertainty learning (Zhang, Wang and Deng, NeurIPS'21).
 
-Zhang, Wang, Deng. Features of images are mixed with their uncertainties as
-weights, and the mixed feature must be recognised as each of them. To lower
-the loss the network has to give the harder image the larger share.
-Equations are those of the published code; supplement sections are named.
+Features of images are mixed with their uncertainties as weights, and the mixed
+feature must be classified as each of their labels. To lower the loss, the
+network has to give the harder image the larger weight. The equations are those
+of the published code.
 """
 
 from itertools import combinations
-from typing import List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -19,18 +19,22 @@ from mmfer.models.heads import GaussianHead, label_cross_entropy, stack_labels
 from mmfer.models.uncertainty_neck import GaussianFeature
 from mmfer.models.utils import full_precision
 from mmfer.registry import MODELS
+from mmfer.utils.checks import choices, whole_number
 
 
 def mixed_feature_loss(
-    means: Tensor, log_var: Tensor, labels: Tuple[Tensor, ...], classifier
+    means: Tensor,
+    log_var: Tensor,
+    labels: Tuple[Tensor, ...],
+    classifier: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Recognise every label in the mixture of K images.
+    """Classify the mixture of K images as each of their labels.
 
     Args:
-        means (Tensor): (K, B, D).
-        log_var (Tensor): (K, B, D).
+        means (Tensor): Means of the images, (K, B, D).
+        log_var (Tensor): Log-variances of the images, (K, B, D).
         labels (tuple[Tensor, ...]): K labels, each (B, ).
-        classifier (Callable): (B, D) -> (B, C).
+        classifier (Callable): Maps features (B, D) to logits (B, C).
 
     Returns:
         Tensor: Mean over the K labels and the batch.
@@ -40,13 +44,16 @@ def mixed_feature_loss(
 
 
 def mixed_output_loss(
-    means: Tensor, log_var: Tensor, labels: Tuple[Tensor, ...], classifier
+    means: Tensor,
+    log_var: Tensor,
+    labels: Tuple[Tensor, ...],
+    classifier: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """*Mix output* (supplement G): mix logits instead of features.
+    """Mix logits instead of features, *mix output* of supplement G.
 
-    With an affine classifier and weights that sum to one this is the same
-    function as :func:`mixed_feature_loss`; it differs for classifiers of
-    more than one layer.
+    With an affine classifier and weights that sum to one, this is the same
+    function as :func:`mixed_feature_loss`. It differs for classifiers of more
+    than one layer. For the arguments see there.
     """
     logits = torch.stack([classifier(mean) for mean in means])
     mixed = mix(logits, scalar_weights(log_var))
@@ -54,9 +61,15 @@ def mixed_output_loss(
 
 
 def loss_attention_loss(
-    means: Tensor, log_var: Tensor, labels: Tuple[Tensor, ...], classifier
+    means: Tensor,
+    log_var: Tensor,
+    labels: Tuple[Tensor, ...],
+    classifier: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """*Loss attention* (supplement G): weigh the losses, mix nothing."""
+    """Weight the losses and mix nothing, *loss attention* of supplement G.
+
+    For the arguments see :func:`mixed_feature_loss`.
+    """
     losses = torch.stack(
         [
             F.cross_entropy(classifier(mean), label, reduction='none')
@@ -75,18 +88,18 @@ VARIANTS = dict(
 
 @MODELS.register_module()
 class RULHead(GaussianHead):
-    """Relative uncertainty learning over an ``UncertaintyNeck``.
+    """Relative uncertainty learning after an ``UncertaintyNeck``.
 
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D, found from the neck.
-        num_images (int): Images that are mixed. Defaults to 2.
+        num_images (int): Number of images that are mixed. Defaults to 2.
         pairwise (bool): Mix the ``num_images`` images in all pairs and
-            average the losses, C(3, 2) in the supplement, instead of all at
-            once. Defaults to False.
+            average the losses, C(3, 2) in the supplement, instead of mixing
+            all at once. Defaults to False.
         variant (str): ``'mix_feature'`` (RUL), ``'mix_output'`` or
-            ``'loss_attention'`` (supplement G).
-            Defaults to ``'mix_feature'``.
+            ``'loss_attention'`` (supplement G). Defaults to
+            ``'mix_feature'``.
     """
 
     def __init__(
@@ -99,24 +112,19 @@ class RULHead(GaussianHead):
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(num_classes, in_channels, init_cfg=init_cfg)
-        if num_images < 2:
-            raise ValueError(f'RULHead mixes at least 2 images, got {num_images}')
-        if variant not in VARIANTS:
-            raise ValueError(
-                f'RULHead has no variant {variant!r}, only {", ".join(VARIANTS)}.'
-            )
-        self.num_images = num_images
+        self.num_images = whole_number(self, 'num_images', num_images, 2)
         self.pairwise = pairwise
-        self.variant = variant
+        self.variant = choices(self, 'variant', variant, VARIANTS)
 
     def loss(
-        self, feats: GaussianFeature, data_samples: List[DataSample], **kwargs
+        self, feats: GaussianFeature, data_samples: List[DataSample], **kwargs: Any
     ) -> dict:
         """Mix each image with random others of the batch.
 
         Args:
-            feats (GaussianFeature): (B, D) each.
-            data_samples (list[DataSample]): With ``gt_label``.
+            feats (GaussianFeature): Mean and log-variance, each (B, D).
+            data_samples (list[DataSample]): Samples with ``gt_label``.
+            **kwargs (Any): Not used.
 
         Returns:
             dict[str, Tensor]: ``loss``.
@@ -126,18 +134,26 @@ class RULHead(GaussianHead):
         images = [own] + random_partners(
             len(labels), self.num_images - 1, labels.device
         )
-        groups = list(combinations(images, 2)) if self.pairwise else [images]
+        groups: List[Sequence[Tensor]] = (
+            list(combinations(images, 2)) if self.pairwise else [images]
+        )
         with full_precision(labels):
-            loss = sum(self.group_loss(feats, labels, g) for g in groups)
+            losses = [self.group_loss(feats, labels, group) for group in groups]
+            loss = sum(losses[1:], losses[0])
         return dict(loss=loss / len(groups))
 
     def group_loss(
-        self, feats: GaussianFeature, labels: Tensor, group: Tuple[Tensor, ...]
+        self, feats: GaussianFeature, labels: Tensor, group: Sequence[Tensor]
     ) -> Tensor:
-        """Loss of one way to put images together.
+        """Compute the loss of mixing each image with the same K - 1 others.
 
         Args:
-            group (Sequence[Tensor]): K index tensors, each (B, ).
+            feats (GaussianFeature): Mean and log-variance, each (B, D).
+            labels (Tensor): Given labels, int64 (B, ).
+            group (Sequence[Tensor]): K tensors of indices, each (B, ).
+
+        Returns:
+            Tensor: Scalar.
         """
         index = torch.stack(tuple(group))
         return VARIANTS[self.variant](

@@ -1,4 +1,0 @@
-_base_ = './alum_r18_ferplus.py'
-train_dataloader = dict(
-    dataset=dict(label_noise=dict(type='SymmetricNoise', rate=0.1, seed=0))
-)

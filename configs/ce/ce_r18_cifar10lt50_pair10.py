@@ -1,4 +1,0 @@
-_base_ = './ce_r18_cifar10lt50.py'
-train_dataloader = dict(
-    dataset=dict(label_noise=dict(type='PairNoise', rate=0.1, seed=0))
-)

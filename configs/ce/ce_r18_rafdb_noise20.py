@@ -1,4 +1,0 @@
-_base_ = './ce_r18_rafdb.py'
-train_dataloader = dict(
-    dataset=dict(label_noise=dict(type='SymmetricNoise', rate=0.2, seed=0))
-)

@@ -1,4 +1,0 @@
-_base_ = './ce_r50_rafdb.py'
-train_dataloader = dict(
-    dataset=dict(label_noise=dict(type='SymmetricNoise', rate=0.1, seed=0))
-)

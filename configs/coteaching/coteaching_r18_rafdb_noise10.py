@@ -1,5 +1,0 @@
-_base_ = './coteaching_r18_rafdb.py'
-train_dataloader = dict(
-    dataset=dict(label_noise=dict(type='SymmetricNoise', rate=0.1, seed=0))
-)
-model = dict(noise_rate=0.1)

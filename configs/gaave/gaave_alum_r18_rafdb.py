@@ -1,2 +1,0 @@
-_base_ = '../alum/alum_r18_rafdb.py'
-custom_hooks = [dict(type='GAAVEHook')]

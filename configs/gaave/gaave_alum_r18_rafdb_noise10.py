@@ -1,2 +1,0 @@
-_base_ = '../alum/alum_r18_rafdb_noise10.py'
-custom_hooks = [dict(type='GAAVEHook')]

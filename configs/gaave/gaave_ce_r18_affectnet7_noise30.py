@@ -1,2 +1,0 @@
-_base_ = '../ce/ce_r18_affectnet7_noise30.py'
-custom_hooks = [dict(type='GAAVEHook')]

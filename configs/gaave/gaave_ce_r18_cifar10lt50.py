@@ -1,2 +1,0 @@
-_base_ = ['../ce/ce_r18_cifar10lt50.py', '../_base_/cleaning/cifar.py']
-custom_hooks = [_base_.cleaning]

@@ -1,2 +1,0 @@
-_base_ = '../ce/ce_r18_rafdb_noise10.py'
-custom_hooks = [dict(type='GAAVEHook')]

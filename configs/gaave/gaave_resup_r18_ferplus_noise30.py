@@ -1,2 +1,0 @@
-_base_ = ['../resup/resup_r18_ferplus_noise30.py', '../_base_/cleaning/ferplus_open.py']
-custom_hooks = _base_.custom_hooks + [_base_.cleaning]

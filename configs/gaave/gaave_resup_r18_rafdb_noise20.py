@@ -1,2 +1,0 @@
-_base_ = '../resup/resup_r18_rafdb_noise20.py'
-custom_hooks = _base_.custom_hooks + [dict(type='GAAVEHook')]

@@ -1,2 +1,0 @@
-_base_ = '../resup/resup_r18_rafdb_noise30.py'
-custom_hooks = _base_.custom_hooks + [dict(type='GAAVEHook')]

@@ -1,2 +1,0 @@
-_base_ = '../rul/rul_r18_rafdb_noise30.py'
-custom_hooks = [dict(type='GAAVEHook')]

@@ -1,4 +1,0 @@
-_base_ = './resup_r50_rafdb.py'
-train_dataloader = dict(
-    dataset=dict(label_noise=dict(type='SymmetricNoise', rate=0.3, seed=0))
-)

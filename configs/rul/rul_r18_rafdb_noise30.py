@@ -1,4 +1,0 @@
-_base_ = './rul_r18_rafdb.py'
-train_dataloader = dict(
-    dataset=dict(label_noise=dict(type='SymmetricNoise', rate=0.3, seed=0))
-)

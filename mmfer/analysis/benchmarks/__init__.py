@@ -1,0 +1,1 @@
+"""Computations of the tools in ``tools/benchmarks/``."""

@@ -1,0 +1,141 @@
+"""Speed of the attack of GAAVE in two loops."""
+
+import argparse
+import sys
+import time
+from typing import Callable
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from torch import Tensor
+
+from mmfer.compat import keep_freed_memory
+from mmfer.datasets import LabelView, unaugmented
+from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
+from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
+from mmfer.registry import DATASETS, MODELS
+from mmfer.utils.devices import synchronize
+
+
+def plain_steps(
+    predict: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, attack: PGD
+) -> Tensor:
+    """Count survived steps in a plain loop, in which all images take all steps.
+
+    Args:
+        predict (Callable): Images to logits.
+        images (Tensor): Images (B, C, H, W).
+        labels (Tensor): Labels (B, ).
+        attack (PGD): Attack, with its number of steps.
+
+    Returns:
+        Tensor: k of each image, int64 (B, ).
+    """
+    start, survived = images, torch.zeros_like(labels)
+    alive = torch.ones_like(labels, dtype=torch.bool)
+    for step in range(attack.steps + 1):
+        last = step == attack.steps
+        with torch.set_grad_enabled(not last):
+            moving = images.detach().requires_grad_(not last)
+            logits = predict(moving)
+        alive &= logits.argmax(dim=1) == labels
+        survived += alive
+        if not last:
+            (gradient,) = torch.autograd.grad(
+                log_odds_against(logits, labels).sum(), moving
+            )
+            images = attack.step(images, start, gradient)
+    return survived
+
+
+def measure(args: argparse.Namespace) -> dict:
+    """Run both loops, and return what the tool prints."""
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.device.type == 'cpu':
+        keep_freed_memory()
+    init_default_scope('mmfer')
+    cfg = Config.fromfile(args.config)
+    train_set = DATASETS.build(cfg.train_dataloader.dataset)
+    pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
+    model.to(args.device).eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    predict = pixel_classifier(model)
+    attack = PGD(args.epsilon)
+
+    ids = train_set.sample_ids[: args.samples]
+    view = LabelView(
+        unaugmented(train_set, pipeline),
+        ids,
+        train_set.get_gt_labels()[: args.samples],
+        train_set.num_classes,
+    )
+    images = to_unit_range(torch.stack([view[i]['inputs'] for i in range(len(view))]))
+    images = images.to(args.device)
+    labels = torch.from_numpy(view.labels).to(args.device)
+
+    def batches(part):
+        for piece in part.split(args.batch_size):
+            yield piece, images[piece], labels[piece]
+
+    def plain(part):
+        return torch.cat(
+            [plain_steps(predict, x, y, attack) for _, x, y in batches(part)]
+        ).cpu()
+
+    def compact(part):
+        found = attack_steps(predict, batches(part), attack, args.batch_size)
+        return found.steps[found.sample_ids.argsort()]
+
+    def timed(function, part):
+        synchronize(args.device)
+        start = time.perf_counter()
+        result = function(part)
+        synchronize(args.device)
+        return result, time.perf_counter() - start
+
+    rows = torch.arange(len(ids), device=args.device)
+    chunks = rows.chunk(args.chunks)
+    # Warm-up of both.
+    plain(chunks[0][: args.batch_size])
+    compact(chunks[0][: args.batch_size])
+    seconds, steps, differing = [], [], 0
+    for i, part in enumerate(chunks):
+        print(f'chunk {i + 1} of {len(chunks)}', file=sys.stderr, flush=True)
+        first, a = timed(plain, part)
+        second, b = timed(compact, part)
+        differing += int((first != second).sum())
+        seconds.append((a, b))
+        steps.append(second)
+    _, half = timed(compact, rows[: len(ids) // 2])
+    _, whole = timed(compact, rows)
+    survived = torch.cat(steps).numpy()
+    times = np.array(seconds)
+    passes = np.minimum(survived, attack.steps) + 1
+    bound = float((attack.steps + 1) / passes.mean())
+    speedup = float(np.median(times[:, 0] / times[:, 1]))
+    return dict(
+        device=str(args.device),
+        samples=len(ids),
+        batch_size=args.batch_size,
+        epsilon=args.epsilon,
+        steps=attack.steps,
+        threads=torch.get_num_threads(),
+        k=np.bincount(survived, minlength=attack.steps + 2).tolist(),
+        differing=differing,
+        speedup=round(speedup, 3),
+        bound=round(bound, 3),
+        share_of_bound=round(speedup / bound, 3),
+        images_per_second=dict(
+            plain=round(len(ids) / times[:, 0].sum(), 1),
+            compact=round(len(ids) / times[:, 1].sum(), 1),
+            compact_half=round(len(ids) // 2 / half, 1),
+            compact_whole=round(len(ids) / whole, 1),
+        ),
+    )

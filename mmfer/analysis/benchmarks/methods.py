@@ -1,0 +1,71 @@
+"""Methods and rows of a comparison, found in the folders of the configs.
+
+No file lists the methods. A method takes part in a comparison if its folder has
+the config of this comparison. Further rows of a method, as of an ablation, are
+configs with one more word in their name, or options in ``ablation.yml`` beside
+the configs::
+
+    open_protocol:
+      alum_lc:
+        - model.head.positive=False
+"""
+
+import re
+from pathlib import Path
+from typing import Dict, List
+
+import yaml
+
+# Every comparison has this method, and its row comes first.
+BASELINE = 'ce'
+
+
+def find_methods(configs: Path, name: str) -> List[str]:
+    """Return the methods that have a config of this name.
+
+    Args:
+        configs (Path): Folder with one folder per method.
+        name (str): Without the method, as ``r18_ferplus``.
+
+    Returns:
+        list[str]: The baseline first, the others by the alphabet.
+    """
+    found = [
+        folder.name
+        for folder in configs.iterdir()
+        if (folder / f'{folder.name}_{name}.py').is_file()
+    ]
+    return sorted(found, key=lambda method: (method != BASELINE, method))
+
+
+def read_ablation(configs: Path, method: str, benchmark: str) -> Dict[str, List[str]]:
+    """Return the rows that a method adds to a benchmark, with their options.
+
+    Args:
+        configs (Path): Folder with one folder per method.
+        method (str): Name of the method.
+        benchmark (str): Key in ``ablation.yml``, as ``open_protocol``.
+
+    Returns:
+        dict[str, list[str]]: ``key=value`` options by row; empty without a file.
+    """
+    file = configs / method / 'ablation.yml'
+    if not file.is_file():
+        return {}
+    return yaml.safe_load(file.read_text(encoding='utf-8')).get(benchmark) or {}
+
+
+def own_configs(configs: Path, method: str, name: str) -> List[str]:
+    """Return the last words of configs that have one word more than ``name``.
+
+    Args:
+        configs (Path): Folder with one folder per method.
+        method (str): Name of the method.
+        name (str): Without the method, as ``r18_ferplus_noise30``.
+
+    Returns:
+        list[str]: As ``['estimated']``.
+    """
+    form = re.compile(rf'{method}_{name}_([a-z]+)')
+    found = (form.fullmatch(path.stem) for path in configs.glob(f'{method}/*.py'))
+    return sorted(match[1] for match in found if match)

@@ -1,0 +1,260 @@
+"""Rows, record and table of the open protocol on FERPlus."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from mmfer.analysis.benchmarks.methods import (
+    BASELINE,
+    find_methods,
+    own_configs,
+    read_ablation,
+)
+from mmfer.analysis.benchmarks.trainings import Results, Run, differences, read_runs
+from mmfer.analysis.tables import TAIL_MEAN, run_value, spread, tail_column
+from mmfer.utils.files import write_atomic
+
+# Network and data set in the names of the configs.
+NETWORK = 'r18_ferplus'
+COLUMNS = {
+    'accuracy/top1': 'accuracy',
+    'accuracy/mean_class': 'mean class',
+    'rejection/uncertainty_10': 'u 10 %',
+    'rejection/uncertainty_20': 'u 20 %',
+    'rejection/uncertainty_30': 'u 30 %',
+    'rejection/confidence_10': 'c 10 %',
+    'rejection/confidence_20': 'c 20 %',
+    'rejection/confidence_30': 'c 30 %',
+}
+
+
+CURVES = ('accuracy/top1', 'accuracy/mean_class')
+
+
+@dataclass
+class Protocol:
+    """Methods and rows of the protocol, as the folders of the configs have them.
+
+    Attributes:
+        configs (Path): Folder with one folder per method.
+        noise (str): Noise in the names of the configs; empty for none.
+    """
+
+    configs: Path
+    noise: str = 'noise30'
+
+    @property
+    def name(self) -> str:
+        """str: Name of the configs, without the method."""
+        return '_'.join(filter(None, [NETWORK, self.noise]))
+
+    @property
+    def methods(self) -> List[str]:
+        """list[str]: Methods with a config of this network and data set."""
+        return find_methods(self.configs, NETWORK)
+
+    def ladder(self, method: str) -> Dict[str, List[str]]:
+        """Return the options of the rows that a method adds, by row.
+
+        These are its configs with one more word, as ``..._estimated``, and the
+        rows of its ``ablation.yml``.
+        """
+        own = own_configs(self.configs, method, self.name)
+        return {
+            **{f'{method}_{word}': [] for word in own},
+            **read_ablation(self.configs, method, 'open_protocol'),
+        }
+
+    @property
+    def ladders(self) -> Dict[str, List[str]]:
+        """dict[str, list[str]]: Further rows of each method that has any."""
+        rows = {method: list(self.ladder(method)) for method in self.methods}
+        return {method: names for method, names in rows.items() if names}
+
+    @property
+    def rows(self) -> List[str]:
+        """list[str]: All rows, in the order of the table."""
+        further = [row for rows in self.ladders.values() for row in rows]
+        return [*self.methods, *further]
+
+    def plan(
+        self,
+        methods: Sequence[str],
+        seeds: Sequence[int],
+        ladders: Sequence[str],
+        extra: Sequence[str],
+    ) -> List[Run]:
+        """List the runs, seed by seed, so that a partial table is a fair one.
+
+        Args:
+            methods (Sequence[str]): Methods to run with all seeds.
+            seeds (Sequence[int]): Seeds; further rows have the first one.
+            ladders (Sequence[str]): Methods whose further rows are run.
+            extra (Sequence[str]): Overrides for all runs.
+        """
+
+        def file(method: str, word: str = '') -> str:
+            name = '_'.join(filter(None, [method, self.name, word]))
+            return f'configs/{method}/{name}.py'
+
+        runs = [
+            Run(method, file(method), seed, list(extra))
+            for seed in seeds
+            for method in methods
+        ]
+        for method in ladders:
+            own = own_configs(self.configs, method, self.name)
+            for row, options in self.ladder(method).items():
+                word = row.removeprefix(f'{method}_')
+                config = file(method, word if word in own else '')
+                runs.append(Run(row, config, seeds[0], [*options, *extra]))
+        return runs
+
+    def in_order(self, runs: Results, rows: Sequence[str] = ()) -> Results:
+        """Return these rows; without any, all there are, as the table has them."""
+        known = self.rows
+        rows = rows or sorted(
+            runs, key=lambda r: (known.index(r) if r in known else len(known), r)
+        )
+        return {row: dict(sorted(runs[row].items())) for row in rows if row in runs}
+
+
+def rounded(value: Any) -> Any:
+    """Round floats to five significant digits, at any depth."""
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f'{value:.5g}') if isinstance(value, float) else value
+
+
+def curves(history: List[dict]) -> List[dict]:
+    """Return a history without the metrics that are neither tabled nor plotted."""
+    return [
+        dict(
+            epoch,
+            metrics={k: v for k, v in epoch.get('metrics', {}).items() if k in CURVES},
+        )
+        for epoch in history
+    ]
+
+
+def update_record(
+    path: Path, root: Path, protocol: Protocol
+) -> Tuple[Results, Results]:
+    """Add the runs of ``root`` that are done to the record at ``path``.
+
+    Args:
+        path (Path): JSON file, by row and seed ``summary`` and ``history``.
+        root (Path): Folder of the work dirs.
+        protocol (Protocol): Order of the rows.
+
+    Returns:
+        tuple: Summaries and histories of all runs of the record.
+    """
+    record: Results = {}
+    if path.is_file():
+        record = {
+            row: {int(seed): run for seed, run in runs.items()}
+            for row, runs in json.loads(path.read_text()).items()
+        }
+    histories = read_runs(root, 'history.json')
+    for row, runs in read_runs(root, 'summary.json').items():
+        for seed, summary in runs.items():
+            record.setdefault(row, {})[seed] = rounded(
+                dict(summary=summary, history=curves(histories[row][seed]))
+            )
+    record = protocol.in_order(record)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One line for each run: a new one does not touch the others.
+    lines = ',\n'.join(
+        f'"{row}": {{\n'
+        + ',\n'.join(f'"{seed}": {json.dumps(run)}' for seed, run in runs.items())
+        + '\n}'
+        for row, runs in record.items()
+    )
+    write_atomic(str(path), f'{{\n{lines}\n}}\n'.encode())
+
+    def parts(name: str) -> Results:
+        return {
+            row: {seed: run[name] for seed, run in runs.items()}
+            for row, runs in record.items()
+        }
+
+    return parts('summary'), parts('history')
+
+
+def done_before(path: Optional[Path], root: Path) -> Results:
+    """Return the summaries of a record and of the work dirs.
+
+    Args:
+        path (Path, optional): JSON file of :func:`update_record`.
+        root (Path): Folder of the work dirs.
+    """
+    found: Results = {}
+    if path is not None and path.is_file():
+        for row, runs in json.loads(path.read_text()).items():
+            found[row] = {int(seed): run['summary'] for seed, run in runs.items()}
+    for row, runs in read_runs(root, 'summary.json').items():
+        found.setdefault(row, {}).update(runs)
+    return found
+
+
+def markdown(
+    rows: Results, baselines: Sequence[str] = (BASELINE,), statistic: str = TAIL_MEAN
+) -> str:
+    """Make the table: tail mean of each metric, mean and spread over seeds.
+
+    Args:
+        rows (dict): ``summary.json`` by row and seed.
+        baselines (Sequence[str]): Rows whose accuracy is subtracted in the last
+            columns, seed by seed. Defaults to cross-entropy.
+        statistic (str): See :func:`~mmfer.analysis.tables.run_value`. If rows
+            average different numbers of epochs, a column has these numbers.
+    """
+    weighs = any(
+        'weight_auroc' in (s.get('figures') or {})
+        for runs in rows.values()
+        for s in runs.values()
+    )
+    tails = tail_column({row: list(runs.values()) for row, runs in rows.items()})
+    head = [
+        'method',
+        'seeds',
+        *['mean of the last'] * bool(tails),
+        *COLUMNS.values(),
+        'best epoch',
+        'noise AUROC',
+        *['weight AUROC'] * weighs,
+        *(f'minus {b}' for b in baselines),
+    ]
+    lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
+
+    def value(summary, metric, stat=statistic):
+        return run_value(summary, metric, stat)
+
+    def cell(values):
+        return '' if None in values else spread(values)
+
+    for row, runs in rows.items():
+        cells = [tails[row]] if tails else []
+        cells += [cell([value(s, m) for s in runs.values()]) for m in COLUMNS]
+        cells.append(cell([value(s, 'accuracy/top1', 'best') for s in runs.values()]))
+        areas = [
+            s['noise_auroc'] for s in runs.values() if s['noise_auroc'] is not None
+        ]
+        cells.append(f'{np.mean(areas):.3f}' if areas else '')
+        areas = [(s.get('figures') or {}).get('weight_auroc') for s in runs.values()]
+        if weighs:
+            cells.append('' if None in areas else f'{np.mean(areas):.3f}')
+        for baseline in baselines:
+            pairs = differences(
+                runs, rows.get(baseline, {}), lambda s: value(s, 'accuracy/top1')
+            )
+            cells.append(spread(pairs) if pairs and row != baseline else '')
+        seeds = ', '.join(map(str, runs))
+        lines.append(f'| {row} | {seeds} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)

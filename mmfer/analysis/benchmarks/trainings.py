@@ -1,0 +1,292 @@
+"""Trainings of a comparison: check them, run them, read what they wrote."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmfer.analysis.tables import tail_epochs
+from mmfer.engine.hooks.summary import SummaryHook
+from mmfer.engine.variants import find_variant, read_variant
+from mmfer.registry import METRICS
+
+# A value of each run, by row and seed.
+Results = Dict[str, Dict[int, Any]]
+
+
+class Run(NamedTuple):
+    """One training of a comparison.
+
+    Attributes:
+        row (str): Row of the table.
+        config (str): Config file, or the name of one that flags stand for, see
+            :func:`~mmfer.engine.variants.find_variant`.
+        seed (int): Seed of the training and of planted noise.
+        options (list[str]): Overrides, as ``key=value``.
+    """
+
+    row: str
+    config: str
+    seed: int
+    options: List[str]
+
+    @property
+    def name(self) -> str:
+        """str: Name of its work dir."""
+        return f'{self.row}_seed{self.seed}'
+
+    @property
+    def arguments(self) -> List[str]:
+        """list[str]: Config, flags and overrides, which decide the result."""
+        options = [f'randomness.seed={self.seed}', *self.options]
+        file, flags = find_variant(self.config) or (self.config, [])
+        dataset = read_variant(self.config).train_dataloader.dataset
+        for noise in ('label_noise', 'va_noise'):
+            settings = dataset.get(noise)
+            # Each annotator keeps its own seed.
+            if settings and settings.type != 'Annotators':
+                options.append(f'train_dataloader.dataset.{noise}.seed={self.seed}')
+        return [file, *flags, '--cfg-options', *options]
+
+    @property
+    def settings(self) -> Config:
+        """Config: the settings with their overrides."""
+        cfg = read_variant(self.config)
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--cfg-options', nargs='*', action=DictAction)
+        options = parser.parse_known_args(self.arguments)[0].cfg_options
+        cfg.merge_from_dict(options)
+        return cfg
+
+
+def problems(
+    runs: Sequence[Run],
+    root: Path,
+    metrics: Sequence[str],
+    done: Optional[Results] = None,
+) -> List[str]:
+    """Find problems that would show only after the trainings.
+
+    Args:
+        runs (Sequence[Run]): What is to be trained.
+        root (Path): Folder of the work dirs.
+        metrics (Sequence[str]): Metrics of the table.
+        done (dict, optional): ``summary.json`` of further runs of the table.
+
+    Returns:
+        list[str]: A sentence each; none if all is well.
+    """
+    found: List[str] = []
+    # Rows by the number of last epochs that they average.
+    lengths: Dict[int, List[str]] = {}
+    checked = set()
+    names = [run.name for run in runs]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        found.append(f'{name} is asked for twice: a seed stands for one run.')
+    for run in runs:
+        key = (run.config, *run.options)
+        if key in checked:
+            continue
+        checked.add(key)
+        if find_variant(run.config) is None:
+            found.append(f'{run.row}: there is no config {run.config}.')
+            continue
+        try:
+            cfg = run.settings
+        except Exception as error:
+            found.append(
+                f'{run.row}: {run.config} with {run.options} cannot '
+                f'be read: {type(error).__name__}: {error}'
+            )
+            continue
+        found += lacking(run.row, cfg, metrics)
+        summary = (cfg.get('default_hooks') or {}).get('summary')
+        if summary:
+            lengths.setdefault(summary.get('last_k', SummaryHook().last_k), []).append(
+                run.row
+            )
+    for run in runs:
+        held = other_arguments(run, root) if find_variant(run.config) else ''
+        if held:
+            found.append(held)
+    for row, others in (done or {}).items():
+        for seed, summary in others.items():
+            epochs = tail_epochs(summary)
+            if epochs is not None:
+                lengths.setdefault(epochs, []).append(f'{row}_seed{seed}')
+    if len(lengths) > 1:
+        found.append(
+            'the runs average different numbers of last epochs: '
+            + '; '.join(
+                f'{epochs} in {", ".join(dict.fromkeys(rows))}'
+                for epochs, rows in sorted(lengths.items())
+            )
+            + '. Give them one number, as with --cfg-options '
+            f'default_hooks.summary.last_k={max(lengths)}, or compare them in '
+            'separate folders (--root).'
+        )
+    return found
+
+
+def lacking(row: str, cfg: Config, metrics: Sequence[str]) -> List[str]:
+    """Say what a config lacks for a table of ``metrics``."""
+    if not (cfg.get('default_hooks') or {}).get('summary'):
+        return [
+            f'{row} has no SummaryHook (default_hooks.summary), which '
+            'writes what the table shows.'
+        ]
+    evaluators = cfg.get('val_evaluator')
+    if not evaluators or not cfg.get('val_dataloader'):
+        return [
+            f'{row} does not validate: it has no val_evaluator or no val_dataloader.'
+        ]
+    if isinstance(evaluators, dict):
+        evaluators = [evaluators]
+    init_default_scope('mmfer')
+    known, prefixes = set(), set()
+    for evaluator in evaluators:
+        metric = METRICS.build(evaluator)
+        names = metric_names(
+            metric, cfg.get('data_preprocessor', {}).get('num_classes') or 10
+        )
+        if names is None:
+            prefixes.add(prefix_of(metric))
+        else:
+            known |= names
+    return [
+        f'{row} has no metric {name!r}, only {", ".join(sorted(known | prefixes))}.'
+        for name in metrics
+        if name not in known and not name.startswith(tuple(prefixes))
+    ]
+
+
+def metric_names(metric, num_classes: int) -> Optional[Set[str]]:
+    """Names that a metric gives, by a trial on made predictions.
+
+    Args:
+        metric (BaseMetric): The metric.
+        num_classes (int): Number of classes of the predictions.
+
+    Returns:
+        set[str], optional: None if it fails on such predictions.
+    """
+    scores = torch.eye(num_classes)[[0, 0, 1, 1]]
+    samples = [
+        dict(
+            pred_score=score,
+            pred_label=score.argmax(keepdim=True),
+            gt_label=torch.tensor([i % 2]),
+            uncertainty=i / 4,
+            pred_va=torch.tensor([i / 4, -i / 4]),
+            gt_va=np.array([i / 4, -i / 4]),
+        )
+        for i, score in enumerate(scores)
+    ]
+    try:
+        metric.process(None, samples)
+        found = metric.compute_metrics(metric.results)
+    except Exception:
+        return None
+    return {f'{prefix_of(metric)}{name}' for name in found}
+
+
+def prefix_of(metric) -> str:
+    """Return the prefix of the names that a metric gives."""
+    return f'{metric.prefix}/' if metric.prefix else ''
+
+
+def other_arguments(run: Run, root: Path) -> str:
+    """Say that a work dir holds another run; '' if it does not."""
+    record = root / run.name / 'arguments.json'
+    if not record.is_file() or json.loads(record.read_text()) == run.arguments:
+        return ''
+    return (
+        f'{run.name}: {record.parent} holds a run with other arguments '
+        f'({record.read_text()}); choose another --root'
+    )
+
+
+def execute(run: Run, root: Path, threads: int) -> int:
+    """Train one run or resume it; its output goes to a log file."""
+    work_dir = root / run.name
+    work_dir.mkdir(parents=True, exist_ok=True)
+    # The folder must hold this run, not one with other arguments.
+    record = work_dir / 'arguments.json'
+    held = other_arguments(run, root)
+    if held:
+        print(held, flush=True)
+        return 1
+    if (work_dir / 'summary.json').is_file():
+        print(f'{run.name}: done before', flush=True)
+        return 0
+    record.write_text(json.dumps(run.arguments))
+    command = [
+        sys.executable,
+        'tools/train.py',
+        *run.arguments,
+        '--work-dir',
+        str(work_dir),
+        '--resume',
+    ]
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    start = time.time()
+    print(f'{run.name}: started', flush=True)
+    with open(work_dir / 'output.log', 'a') as log:
+        code = subprocess.call(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment
+        )
+    minutes = (time.time() - start) / 60
+    state = 'done' if code == 0 else f'FAILED, see {work_dir}/output.log'
+    print(f'{run.name}: {state} after {minutes:.0f} min', flush=True)
+    return code
+
+
+def execute_all(runs: List[Run], root: Path, jobs: int) -> int:
+    """Train the runs, ``jobs`` at a time, and return how many failed."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ThreadPoolExecutor(jobs) as pool:
+        return sum(map(bool, pool.map(lambda run: execute(run, root, threads), runs)))
+
+
+def read_runs(root: Path, file: str) -> Results:
+    """Read a JSON file of every run that has it, by row and seed.
+
+    Args:
+        root (Path): Folder of the work dirs.
+        file (str): ``summary.json`` or ``history.json``.
+    """
+    found: Results = {}
+    for path in root.glob(f'*_seed*/{file}'):
+        row, _, seed = path.parent.name.rpartition('_seed')
+        found.setdefault(row, {})[int(seed)] = json.loads(path.read_text())
+    return found
+
+
+def differences(
+    runs: Dict[int, Any],
+    baseline: Dict[int, Any],
+    value: Callable[[Any], Optional[float]],
+) -> List[float]:
+    """Subtract a baseline from runs with the same seeds.
+
+    Left out are pairs without a value, and pairs whose values are means over
+    different numbers of epochs.
+    """
+    found = []
+    for seed, run in runs.items():
+        if seed not in baseline or tail_epochs(run) != tail_epochs(baseline[seed]):
+            continue
+        mine, other = value(run), value(baseline[seed])
+        if mine is not None and other is not None:
+            found.append(mine - other)
+    return found

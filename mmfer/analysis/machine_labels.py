@@ -1,0 +1,234 @@
+"""Labels that a model predicts for the images of another data set."""
+
+import os.path as osp
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+
+from mmfer.datasets import FERDataset, unaugmented
+from mmfer.engine.scoring import batches_in_order
+from mmfer.registry import DATASETS, MODELS
+from mmfer.utils.files import write_atomic
+
+SYNONYMS = dict(
+    happy='happiness',
+    sad='sadness',
+    angry='anger',
+    surprised='surprise',
+    disgusted='disgust',
+    fearful='fear',
+    calm='neutral',
+)
+"""Other names that data sets give an expression."""
+
+LABEL_SETTINGS = (
+    'noisy_list',
+    'va_list',
+    'table',
+    'label_noise',
+    'va_noise',
+    'decisions',
+)
+"""Settings of a data set with labels from a model or from a noise generator."""
+
+
+# -- pure computation ---------------------------------------------------------
+def common_name(name: str) -> str:
+    """Return the one name of an expression.
+
+    Args:
+        name (str): Name that a data set uses.
+    """
+    name = name.strip().lower()
+    return SYNONYMS.get(name, name)
+
+
+def match_classes(source: Sequence[str], target: Sequence[str]) -> Dict[int, int]:
+    """Match the classes of a model with those of a data set, by name.
+
+    Args:
+        source (Sequence[str]): Class names of the model.
+        target (Sequence[str]): Class names of the data set.
+
+    Returns:
+        dict[int, int]: Label of the data set by label of the model, for the
+        shared classes.
+
+    Raises:
+        ValueError: Fewer than two classes are shared.
+    """
+    position = {common_name(name): i for i, name in enumerate(target)}
+    shared = {
+        i: position[common_name(name)]
+        for i, name in enumerate(source)
+        if common_name(name) in position
+    }
+    if len(shared) < 2:
+        raise ValueError(
+            f'the model knows {", ".join(source)}, and the data set has '
+            f'{", ".join(target)}: these are not the same kind of classes. Name '
+            'a model of the same expressions.'
+        )
+    return shared
+
+
+def translate(scores: np.ndarray, shared: Dict[int, int]) -> np.ndarray:
+    """Return the likeliest shared class of each sample.
+
+    Args:
+        scores (np.ndarray): Scores of the model's classes, (N, C).
+        shared (dict[int, int]): See :func:`match_classes`.
+
+    Returns:
+        np.ndarray: Labels of the data set, int64 (N,).
+    """
+    source = np.array(sorted(shared))
+    target = np.array([shared[i] for i in source.tolist()])
+    return target[scores[:, source].argmax(axis=1)]
+
+
+# -- models and data sets -------------------------------------------------------
+class ImagePredictions(NamedTuple):
+    """What a model predicts for the images of a data set.
+
+    Attributes:
+        sample_id (np.ndarray): int64 (N,), ascending.
+        scores (np.ndarray): Probabilities of the model's classes, (N, C).
+        va (np.ndarray, optional): Valence and arousal, (N, 2); None if the
+            model does not predict them.
+    """
+
+    sample_id: np.ndarray
+    scores: np.ndarray
+    va: Optional[np.ndarray]
+
+
+def predict_images(
+    cfg: Config, checkpoint: str, dataset: FERDataset
+) -> ImagePredictions:
+    """Predict the images of a data set through the test pipeline of a model.
+
+    Args:
+        cfg (Config): Config of the model.
+        checkpoint (str): Path of its weights.
+        dataset (FERDataset): The data set.
+    """
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+    model.to(get_device()).eval()
+    pipeline = DATASETS.build(
+        dict(cfg.test_dataloader.dataset, lazy_init=True)
+    ).pipeline
+    loader = cfg.test_dataloader
+    ids, scores, va = [], [], []
+    with torch.inference_mode():
+        for batch in batches_in_order(
+            unaugmented(dataset, pipeline),
+            loader.batch_size,
+            loader.num_workers,
+            loader.collate_fn,
+        ):
+            for sample in model.test_step(batch):
+                ids.append(int(sample.sample_id))
+                scores.append(sample.pred_score.cpu().numpy())
+                if 'pred_va' in sample:
+                    va.append(sample.pred_va.cpu().numpy())
+    order = np.argsort(ids)
+    return ImagePredictions(
+        np.array(ids)[order],
+        np.stack(scores)[order],
+        np.stack(va)[order] if va else None,
+    )
+
+
+def checkpoint_classes(checkpoint: str, cfg: Config) -> Sequence[str]:
+    """Return the class names of a model.
+
+    Args:
+        checkpoint (str): Path of its weights, which may have the names.
+        cfg (Config): Config of the model; otherwise its test set has them.
+    """
+    meta = torch.load(checkpoint, map_location='cpu', weights_only=True).get('meta', {})
+    names = (meta.get('dataset_meta') or {}).get('classes')
+    if names is None:
+        names = DATASETS.build(
+            dict(cfg.test_dataloader.dataset, lazy_init=True)
+        ).CLASSES
+    return names
+
+
+def build_image_set(cfg: Config) -> FERDataset:
+    """Build the training set of a config without labels of a model or noise.
+
+    Args:
+        cfg (Config): A training config; changed in place.
+
+    Raises:
+        ValueError: The data set has no list format for labels.
+    """
+    init_default_scope('mmfer')
+    settings = cfg.train_dataloader.dataset
+    for name in LABEL_SETTINGS:
+        settings.pop(name, None)
+    dataset = DATASETS.build(settings)
+    if dataset.list_suffix is None:
+        raise ValueError(
+            f'{type(dataset).__name__} has no list format, so labels cannot be '
+            'written for it. Name a config of a data set with image files.'
+        )
+    return dataset
+
+
+# -- files ----------------------------------------------------------------------
+def write_labels(
+    out: str, dataset: FERDataset, found: ImagePredictions, shared: Dict[int, int]
+) -> List[str]:
+    """Write predicted labels, and valence and arousal where predicted.
+
+    Args:
+        out (str): Folder for the lists.
+        dataset (FERDataset): The data set, with its own labels.
+        found (ImagePredictions): Predictions for its images.
+        shared (dict[int, int]): See :func:`match_classes`.
+
+    Returns:
+        list[str]: A sentence on each file.
+    """
+    ids, labels = found.sample_id, translate(found.scores, shared)
+    path = osp.join(out, f'labels{dataset.list_suffix}')
+    changes = dataset.write_list(path, ids.tolist(), labels.tolist())
+    changed = (labels != dataset.given_labels[ids]).mean()
+    said = [
+        f'{path}: {len(ids)} images; for {changed:.1%}, the label differs from '
+        'their own. Settings of the data set: '
+        + ', '.join(f'{k}={v!r}' for k, v in changes.items() if v is not None)
+    ]
+    if found.va is not None:
+        names = [
+            osp.basename(info['img_path']) for info in dataset.infos_of(ids.tolist())
+        ]
+        path = osp.join(out, 'va.txt')
+        write_va_list(path, names, found.va)
+        outside = (np.abs(found.va) > 1).any(axis=1).mean()
+        said.append(f'{path}: valence and arousal, {outside:.1%} of the pairs clipped')
+    return said
+
+
+def write_va_list(path: str, names: Sequence[str], va: np.ndarray) -> None:
+    """Write rows ``train_00001.jpg -0.341 -0.129``, clipped to [-1, 1].
+
+    Args:
+        path (str): The file.
+        names (Sequence[str]): Names of images, (N,).
+        va (np.ndarray): Valence and arousal, (N, 2).
+    """
+    rows = [
+        f'{name} {valence:.6f} {arousal:.6f}\n'
+        for name, (valence, arousal) in zip(names, va.clip(-1, 1), strict=True)
+    ]
+    write_atomic(path, ''.join(rows).encode())

@@ -1,0 +1,108 @@
+"""Options of a call of ``FERInferencer``, checked before the first image."""
+
+import math
+import os
+from typing import Any, List, NamedTuple, Optional
+
+import numpy as np
+
+from mmfer.utils.checks import choices, invalid, is_number, positive_int
+from mmfer.utils.text_tables import check_class_names, read_class_names
+
+OWNER = 'FERInferencer'
+
+
+class CallOptions(NamedTuple):
+    """Options of ``FERInferencer.__call__``, see there.
+
+    Attributes:
+        batch_size (int): Number of images in a batch.
+        reject_above (float, optional): Largest uncertainty that is accepted.
+        detect_faces (bool): Whether to look for faces in each image.
+        margin (float): Margin around a detected face, as a share of its box.
+        return_datasamples (bool): Whether results are data samples.
+        on_error (str): ``'raise'`` or ``'report'``.
+    """
+
+    batch_size: int
+    reject_above: Optional[float]
+    detect_faces: bool
+    margin: float
+    return_datasamples: bool
+    on_error: str
+
+    def checked(self, bounded: bool) -> 'CallOptions':
+        """Return the options if all of them have a meaning.
+
+        Args:
+            bounded (bool): Whether uncertainties of the model are one minus
+                the largest probability, and so below 1.
+
+        Raises:
+            ValueError: An option has no meaning; names it, and what is valid.
+        """
+        choices(OWNER, 'on_error', self.on_error, ('raise', 'report'))
+        batch_size = positive_int(OWNER, 'batch_size', self.batch_size)
+        # A margin of -0.5 on each side would leave nothing of the box.
+        if not is_number(self.margin) or self.margin <= -0.5:
+            raise invalid(
+                OWNER,
+                'margin',
+                self.margin,
+                'a share of the box of a face, such as 0.05',
+            )
+        if self.reject_above is not None:
+            if self.return_datasamples:
+                raise ValueError(
+                    'reject_above marks dicts: leave out return_datasamples=True'
+                )
+            above = 1 if bounded else math.inf
+            if not is_number(self.reject_above) or not 0 < self.reject_above < above:
+                kind = (
+                    'one minus the largest probability'
+                    if bounded
+                    else 'positive numbers'
+                )
+                raise invalid(
+                    OWNER,
+                    'reject_above',
+                    self.reject_above,
+                    f'in (0, {above})',
+                    f'Uncertainties of this model are {kind}. '
+                    'rejection_threshold(target_error) finds a threshold.',
+                    'lie',
+                )
+        return self._replace(batch_size=int(batch_size))
+
+
+def read_classes(classes: Any) -> Optional[List[str]]:
+    """Return names of classes from a file or a sequence; None stays None.
+
+    Args:
+        classes (str | PathLike | Sequence[str], optional): A file with a name
+            on each line, or names in the order of the labels.
+
+    Raises:
+        ValueError: A name is empty or occurs twice, or the file cannot be
+            read.
+        TypeError: The names have no order, or are not text.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, (str, os.PathLike)):
+        try:
+            return read_class_names(classes)
+        except OSError as error:
+            raise ValueError(
+                f'classes={os.fspath(classes)!r}: there is no such file of '
+                f'class names ({error.strerror or error}). Give a file with '
+                'a name on each line, or a list of names.'
+            ) from error
+    if not isinstance(classes, (list, tuple, np.ndarray)):
+        raise TypeError(
+            'classes must be a list of names in the order of the labels, or '
+            f'a file with a name on each line, got {type(classes).__name__}'
+        )
+    return check_class_names(
+        [name.item() if isinstance(name, np.generic) else name for name in classes]
+    )

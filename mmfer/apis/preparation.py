@@ -1,0 +1,146 @@
+"""Faces prepared for a model as the test pipeline of its config does."""
+
+import numbers
+from typing import Any, Optional, Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import CenterCrop, Resize
+from mmengine.config import Config
+from mmengine.dataset import Compose, default_collate
+
+from mmfer.datasets.transforms import PackFERInputs
+from mmfer.datasets.transforms.resizing import is_resizer
+from mmfer.registry import TRANSFORMS
+from mmfer.utils.checks import invalid, is_whole
+
+LOADERS = ('LoadFERImage', 'LoadImageFromFile')
+
+
+class FacePreparation:
+    """Prepare faces, which are arrays, as a config prepares files for a test.
+
+    Where a resize, a centre crop and packing are all that the pipeline does,
+    as for most small faces, the crop is done for a whole batch at once. This
+    saves a dict and a data sample for each face.
+
+    Args:
+        cfg (Config): Config of a training, of which the test pipeline is
+            used.
+        image_size (tuple[int, int], optional): (height, width) to which faces
+            are brought before the pipeline. Defaults to ``image_size`` of the
+            config if its pipeline does not resize.
+
+    Attributes:
+        pipeline (Compose): Steps after the one that loads a file.
+        color_type (str): ``'color'`` or ``'grayscale'``, how to decode images.
+        image_size (tuple[int, int], optional): As above.
+        window (tuple[slice, slice], optional): Rows and columns of a face
+            that are left after the crop; None if all steps of the pipeline
+            have to run.
+        resize (Resize, optional): First step of the pipeline, if it has to be
+            run before ``window`` is cut out.
+
+    Raises:
+        ValueError: The config has no test pipeline, or one that does not
+            resize, and no ``image_size``.
+    """
+
+    def __init__(self, cfg: Config, image_size: Optional[Tuple[int, int]] = None):
+        pipeline = (cfg.get('test_dataloader') or {}).get('dataset', {}).get('pipeline')
+        if not pipeline:
+            raise ValueError(
+                'FERInferencer: this config has no '
+                'test_dataloader.dataset.pipeline, which says how images are '
+                'prepared. If it is one of a classifier, set test_dataloader '
+                '= val_dataloader in it.'
+            )
+        transforms = [dict(t) for t in pipeline]
+        loader = transforms.pop(0) if transforms[0]['type'] in LOADERS else {}
+        self.color_type: str = loader.get('color_type', 'color')
+        if image_size is None and not any(is_resizer(t['type']) for t in transforms):
+            image_size = check_image_size(cfg.get('image_size'))
+            if image_size is None:
+                raise ValueError(
+                    'FERInferencer: the test pipeline of this config does '
+                    'not resize images, so their size must be known. Give '
+                    'image_size=(height, width), that of the images it was '
+                    'trained on, or set image_size in the config.'
+                )
+        self.image_size = image_size
+        self.pipeline = Compose([TRANSFORMS.build(t) for t in transforms])
+        self.window: Optional[Tuple[slice, ...]] = None
+        self.resize: Optional[Resize] = None
+        size: Optional[Sequence[int]] = self.image_size
+        steps = list(self.pipeline.transforms)
+        if (
+            steps
+            and type(steps[0]) is Resize
+            and steps[0].scale is not None
+            and not steps[0].keep_ratio
+        ):
+            # mmcv has (width, height).
+            size, self.resize = steps[0].scale[::-1], steps.pop(0)
+        if size is not None and [type(t) for t in steps] == [CenterCrop, PackFERInputs]:
+            crop = steps[0].crop_size[::-1]
+            start = [round((whole - part) / 2) for whole, part in zip(size, crop)]
+            if min(start) >= 0:
+                self.window = tuple(slice(s, s + part) for s, part in zip(start, crop))
+
+    def fit(self, image: np.ndarray) -> Union[dict, np.ndarray]:
+        """Bring a face to the form that :meth:`collate` takes.
+
+        Args:
+            image (np.ndarray): uint8, BGR (H, W, 3), or (H, W) if
+                ``color_type`` is ``'grayscale'``.
+        """
+        if self.image_size is not None and image.shape[:2] != self.image_size:
+            shrinks = image.shape[0] > self.image_size[0]
+            image = cv2.resize(
+                image,
+                self.image_size[::-1],
+                interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+            )
+        else:
+            # The next frame of a video may come in the same memory.
+            image = image.copy()
+        if self.window is not None:
+            if self.resize is not None and image.shape[:2] != self.resize.scale[::-1]:
+                image = self.resize(dict(img=image))['img']
+            return image
+        return self.pipeline(
+            dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        )
+
+    def collate(self, faces: list) -> dict:
+        """Return a batch for the model, of faces that :meth:`fit` returned."""
+        if self.window is None:
+            return default_collate(faces)
+        batch = np.stack([face[self.window] for face in faces])
+        batch = batch[:, None] if batch.ndim == 3 else batch.transpose(0, 3, 1, 2)
+        return dict(inputs=torch.from_numpy(np.ascontiguousarray(batch)))
+
+    def blank(self) -> np.ndarray:
+        """Return a blank face that :meth:`fit` takes."""
+        size = self.image_size or (224, 224)
+        shape = size if self.color_type == 'grayscale' else (*size, 3)
+        return np.zeros(shape, np.uint8)
+
+
+def check_image_size(size: Any) -> Optional[Tuple[int, int]]:
+    """Return (height, width) of a number or a pair; None stays None.
+
+    Raises:
+        ValueError: It is neither, or not positive.
+    """
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, numbers.Integral) else size
+    if (
+        not isinstance(pair, (list, tuple))
+        or len(pair) != 2
+        or not all(is_whole(side) and int(side) > 0 for side in pair)
+    ):
+        raise invalid('', 'image_size', size, 'a number of pixels, or (height, width)')
+    return int(pair[0]), int(pair[1])

@@ -1,0 +1,55 @@
+"""Progress of a training inside another job, in the log of that job."""
+
+import logging
+import time
+from datetime import timedelta
+from typing import Optional
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmfer.registry import HOOKS
+
+
+@HOOKS.register_module()
+class StageProgressHook(Hook):
+    """Write one line per epoch to the log of the job around a training.
+
+    Args:
+        what (str): Name of the training in the log.
+        logger (logging.Logger): Logger of the job.
+    """
+
+    # Later than SummaryHook.
+    priority = 'LOWEST'
+
+    def __init__(self, what: str, logger: logging.Logger):
+        self.what = what
+        self.logger = logger
+
+    def before_train(self, runner: Runner) -> None:
+        """Log the epoch from which a resumed training continues."""
+        self.start, self.first = time.time(), runner.epoch
+        if runner.epoch:
+            self.logger.info(f'{self.what}: continues after epoch {runner.epoch}')
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Log epoch, loss and the longest time that the rest can take."""
+        done = runner.epoch + 1
+        seconds = (time.time() - self.start) / (done - self.first)
+        left = timedelta(seconds=round(seconds * (runner.max_epochs - done)))
+        loss = runner.message_hub.get_scalar('train/loss').mean(
+            len(runner.train_dataloader)
+        )
+        self.logger.info(
+            f'{self.what}: epoch {done}/{runner.max_epochs}, '
+            f'loss {loss:.4f}, {left} left'
+        )
+
+    def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+        """Log the accuracy on the held-out samples."""
+        assert metrics is not None
+        self.logger.info(
+            f'{self.what}: {metrics["accuracy/top1"]:.2f} % of the held-out labels '
+            'predicted'
+        )

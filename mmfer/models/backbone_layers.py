@@ -1,0 +1,297 @@
+"""Layers of any backbone: when they run, and which ones to compensate."""
+
+from collections import Counter
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+import torch.nn as nn
+from torch import Tensor
+
+from .utils import has_channels_last, probe
+
+# Modules that pass on what another layer has computed.
+NO_LAYERS = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+
+
+class LayerRun(NamedTuple):
+    """One run of a layer in a forward pass.
+
+    Attributes:
+        name (str): Name of the layer in the backbone.
+        maps (dict[int | None, bool]): Elements of its output that are feature
+            maps or tokens of the images; the key None is the output itself.
+            The value says whether channels come last, (B, H, W, C).
+        positions (int): Height times width, or the number of tokens; of
+            several maps those of the smallest. 0 if there are none.
+    """
+
+    name: str
+    maps: Dict[Optional[int], bool]
+    positions: int
+
+
+def default_layers(backbone: nn.Module, example: Tensor) -> List[str]:
+    """Return the names of layers to compensate if the config names none.
+
+    See :func:`choose_layers`.
+    """
+    return [layer.name for layer in choose_layers(backbone, example)]
+
+
+def choose_layers(backbone: nn.Module, example: Tensor) -> List[LayerRun]:
+    """Choose the layers to compensate if the config names none.
+
+    - A ResNet gets the positions of DSU: the first convolution, the max-pool
+      where it has one, and the four stages.
+    - Any other backbone gets the last layer at each resolution.
+    - A backbone that keeps a single resolution (a ViT) gets four blocks at
+      equal distances.
+
+    See :func:`layers_of` for what a layer is. A module that runs several
+    times in a forward pass is not chosen, such as an activation that all
+    blocks of a DenseNet share.
+
+    Args:
+        backbone (nn.Module): Any backbone.
+        example (Tensor): An input that it can process.
+
+    Returns:
+        list[LayerRun]: In forward order.
+
+    Raises:
+        ValueError: There is no such layer.
+    """
+    layers = dict(layers_of(backbone))
+    trace = trace_layers(backbone, example, layers.items())
+    runs = Counter(layer.name for layer in trace)
+    found = {
+        layer.name: layer
+        for layer in trace
+        if runs[layer.name] == 1
+        and layer.positions
+        and not isinstance(layers[layer.name], NO_LAYERS)
+    }
+    if not found:
+        raise ValueError(
+            f'LatentCompensation finds no layer of {type(backbone).__name__} '
+            'whose output has a height and width, or tokens. Name some in '
+            'latent_compensation.layers, or set latent_compensation=None.'
+        )
+    return [found[name] for name in pick_names(found)]
+
+
+def pick_names(found: Dict[str, LayerRun]) -> List[str]:
+    """Choose among layers that run once, see :func:`choose_layers`.
+
+    Args:
+        found (dict[str, LayerRun]): By name, in forward order.
+    """
+    names = list(found)
+    # Compare the last part of each name, because timm wraps its ResNets.
+    local = {name.rpartition('.')[2]: name for name in reversed(names)}
+    resnet = ('conv1', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4')
+    # MobileNetV2 has a conv1 and layers 1 to 7.
+    if {'conv1', 'layer1', 'layer2'} <= set(local) and 'layer5' not in local:
+        return [local[name] for name in resnet if name in local]
+    last_at = {layer.positions: layer.name for layer in found.values()}
+    if len(last_at) > 2:
+        return sorted(last_at.values(), key=names.index)
+    siblings: Dict[str, List[str]] = {}
+    for name in names:
+        siblings.setdefault(name.rpartition('.')[0], []).append(name)
+    blocks = max(siblings.values(), key=len)
+    picks = min(4, len(blocks))
+    return [blocks[(i + 1) * len(blocks) // picks - 1] for i in range(picks)]
+
+
+def find_layers(
+    backbone: nn.Module,
+    example: Tensor,
+    names: List[str],
+    modules: Dict[str, nn.Module],
+) -> List[LayerRun]:
+    """Find layers by name; each of them must run once in a forward pass.
+
+    Args:
+        backbone (nn.Module): Any backbone.
+        example (Tensor): An input that it can process.
+        names (list[str]): Names that the config gives.
+        modules (dict[str, nn.Module]): All modules of the backbone, each
+            under all its names.
+
+    Returns:
+        list[LayerRun]: In the order of ``names``.
+
+    Raises:
+        ValueError: The backbone has no layer of a name, or a layer runs never
+            or more than once.
+    """
+    network = type(backbone).__name__
+    unknown = [name for name in names if name not in modules]
+    if unknown:
+        raise ValueError(
+            f'LatentCompensation: {network} has no layer '
+            f'{", ".join(map(repr, unknown))}. Its layers are: '
+            f'{", ".join(name for name in modules if name)}.'
+        )
+    trace = trace_layers(backbone, example, [(name, modules[name]) for name in names])
+    chosen = []
+    for name in names:
+        runs = [layer for layer in trace if layer.name == name]
+        if len(runs) != 1:
+            raise ValueError(
+                f'LatentCompensation: layer {name!r} of {network} runs '
+                f'{len(runs)} times in a forward pass'
+                + explain_runs(name, modules)
+                + '; a layer to compensate runs once.'
+            )
+        chosen += runs
+    return chosen
+
+
+def explain_runs(name: str, modules: Dict[str, nn.Module]) -> str:
+    """Explain why a layer runs never, or more often than once.
+
+    Args:
+        name (str): Name of the layer.
+        modules (dict[str, nn.Module]): All modules, each under all its names.
+
+    Returns:
+        str: End of a sentence; empty if the reason is not known.
+    """
+    if isinstance(modules[name], (nn.ModuleList, nn.ModuleDict)):
+        member = next(
+            (other for other in modules if other.startswith(f'{name}.')), f'{name}.0'
+        )
+        return f', being a list of layers (name its members, as {member!r})'
+    others = [
+        repr(other)
+        for other, module in modules.items()
+        if module is modules[name] and other != name
+    ]
+    if others:
+        return f', being the same module as {", ".join(others[:3])}'
+    return ''
+
+
+def layers_of(
+    module: nn.Module, prefix: str = '', depth: int = 2
+) -> Iterator[Tuple[str, nn.Module]]:
+    """Yield the children of a network, and the members of mere containers.
+
+    Modules inside a block are not layers of the network, such as the patch
+    embedding of a transformer or the expansion of an inverted residual.
+
+    Args:
+        module (nn.Module): A backbone. If it only wraps another module, that
+            module takes its place.
+        prefix (str): Put before the names. Defaults to ''.
+        depth (int): Levels to go down. Defaults to 2.
+
+    Yields:
+        tuple[str, nn.Module]: Name and layer.
+    """
+    children = list(module.named_children())
+    if not prefix and len(children) == 1:
+        name, child = children[0]
+        yield from layers_of(child, f'{name}.', depth)
+        return
+    for name, child in children:
+        yield prefix + name, child
+        # A list never runs itself, at whatever depth it is.
+        if (
+            isinstance(child, nn.ModuleList)
+            or depth > 1
+            and isinstance(child, nn.Sequential)
+        ):
+            yield from layers_of(child, f'{prefix}{name}.', depth - 1)
+
+
+def trace_layers(
+    backbone: nn.Module, example: Tensor, layers: Iterable[Tuple[str, nn.Module]]
+) -> List[LayerRun]:
+    """Record the runs of layers in a forward pass.
+
+    Args:
+        backbone (nn.Module): Run in eval mode, without gradient.
+        example (Tensor): Its input, (B, C, H, W).
+        layers (Iterable[tuple[str, nn.Module]]): Names and modules.
+
+    Returns:
+        list[LayerRun]: In the order in which the layers finish.
+    """
+    trace: List[LayerRun] = []
+
+    def record(name: str):
+
+        def hook(module: nn.Module, args: tuple, output: Any) -> None:
+            trace.append(describe_run(name, output, example))
+
+        return hook
+
+    handles = [module.register_forward_hook(record(name)) for name, module in layers]
+    try:
+        probe(backbone, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return trace
+
+
+def describe_run(name: str, output: Any, example: Tensor) -> LayerRun:
+    """Find the feature maps and tokens in what a layer returns.
+
+    Args:
+        name (str): Name of the layer.
+        output (Any): What it returned, often a tensor.
+        example (Tensor): Images that the backbone got, (B, C, H, W).
+    """
+    several = isinstance(output, (tuple, list))
+    maps: Dict[Optional[int], bool] = {}
+    sizes: Dict[int, List[int]] = {}
+    for index, item in enumerate(output if several else [output]):
+        # A layer may have another batch size than the images: TNT puts small
+        # patches of all images into one batch.
+        if (
+            not isinstance(item, Tensor)
+            or item.ndim not in (3, 4)
+            or len(item) != len(example)
+        ):
+            continue
+        last = has_channels_last(item, example)
+        size = (
+            item.shape[1:3]
+            if last
+            else item.shape[2:]
+            if item.ndim == 4
+            else item.shape[1:2]
+        )
+        if size.numel() > 1:
+            maps[index if several else None] = last
+            sizes.setdefault(item.ndim, []).append(size.numel())
+    # Where a layer returns maps and tokens (Conformer), the maps tell the
+    # resolution.
+    return LayerRun(name, maps, min(sizes.get(4) or sizes.get(3) or [0]))
+
+
+def map_elements(function: Any, output: Any, elements: Dict[Optional[int], Any]) -> Any:
+    """Apply a function to a tensor, or to some elements of a sequence.
+
+    The stages of Swin, for one, return (tokens, (height, width)).
+
+    Args:
+        function (Callable): Takes a tensor and the value that ``elements``
+            has for it.
+        output (Tensor | tuple | list): What a layer returns.
+        elements (dict[int | None, Any]): Values by index; the key None stands
+            for the output itself. Other elements stay as they are.
+    """
+    if isinstance(output, Tensor):
+        return function(output, elements[None]) if None in elements else output
+    changed = [
+        function(item, elements[index]) if index in elements else item
+        for index, item in enumerate(output)
+    ]
+    # Named tuples take their fields one by one.
+    return (
+        type(output)(*changed) if hasattr(output, '_fields') else type(output)(changed)
+    )

@@ -1,0 +1,201 @@
+"""Equations of latent uncertainty compensation: ALUM Eqs. 2 to 7.
+
+==================  ======================================================
+ALUM                function
+==================  ======================================================
+Eqs. 2 and 3        :func:`channel_moments`: mean and std of each channel
+Eqs. 5 and 6        :func:`batch_std`: spread of a statistic over a batch
+Eq. 7, brackets     :func:`redraw_statistics`: perturbed mean and std
+Eq. 7               :func:`channel_map`: scale and shift of each channel;
+                    :func:`compensate`: the compensated feature map
+==================  ======================================================
+
+Eq. 4 has no function of its own. Eq. 8 applies Eq. 7 to all layers, see
+:meth:`~mmfer.models.LatentCompensation.attach`. Where the paper leaves a
+choice, defaults follow the published code of DSU (ICLR'22).
+"""
+
+from typing import Any, NamedTuple, Optional, Tuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .utils import as_map
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation over one or several axes.
+
+    Attributes:
+        mean (Tensor): Mean.
+        std (Tensor): Standard deviation, of the same shape.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+
+def channel_moments(
+    x: Tensor, eps: float, unbiased: bool, scratch: Optional[Tensor] = None
+) -> Moments:
+    """Return mean and std of each channel of each sample, ALUM Eqs. 2 and 3.
+
+    Args:
+        x (Tensor): Feature map (B, C, H, W) with H * W >= 2.
+        eps (float): Added to the variance, because dead channels have none.
+        unbiased (bool): Divide by HW - 1 (DSU) or by HW (ALUM).
+        scratch (Tensor, optional): Tensor like ``x`` that is overwritten.
+
+    Returns:
+        Moments: Both of shape (B, C).
+    """
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    # torch.var takes 20 times as long as a sum on CPUs.
+    total = torch.sub(x, mean, out=scratch).square_().sum(dim=(2, 3))
+    var = total / (x[0, 0].numel() - unbiased)
+    return Moments(mean.flatten(1), (var + eps).sqrt())
+
+
+def batch_std(statistic: Tensor, eps: float, unbiased: bool) -> Tensor:
+    """Return the std of a statistic over the batch, Sigma of ALUM Eqs. 5 and 6.
+
+    Args:
+        statistic (Tensor): Shape (B, C) with B >= 2.
+        eps (float): Added to the variance.
+        unbiased (bool): Divide by B - 1 (DSU) or by B (ALUM).
+
+    Returns:
+        Tensor: Shape (1, C).
+    """
+    return (statistic.var(dim=0, correction=int(unbiased), keepdim=True) + eps).sqrt()
+
+
+def redraw_statistics(
+    moments: Moments, noise: Tuple[Tensor, Tensor], eps: float, unbiased: bool
+) -> Moments:
+    """Perturb mean and std, as in the two brackets of ALUM Eq. 7.
+
+    Args:
+        moments (Moments): Statistics to perturb, each (B, C).
+        noise (tuple[Tensor, Tensor]): Standard normal draws (B, C) for the
+            mean and for the std.
+        eps (float): Added to variances.
+        unbiased (bool): See :func:`batch_std`.
+
+    Returns:
+        Moments: mean + e1 * Sigma_mean and std + e2 * Sigma_std.
+    """
+    return Moments(
+        *(
+            value + draw * batch_std(value, eps, unbiased)
+            for value, draw in zip(moments, noise, strict=True)
+        )
+    )
+
+
+def channel_map(
+    own: Moments, noise: Tuple[Tensor, Tensor], stats: str, eps: float, unbiased: bool
+) -> Tuple[Tensor, Tensor]:
+    """Return ALUM Eq. 7 as an affine map for each channel of each sample.
+
+    Args:
+        own (Moments): See :func:`channel_moments`, each (B, C).
+        noise (tuple[Tensor, Tensor]): See :func:`compensate`.
+        stats (str): See :func:`compensate`.
+        eps (float): See :func:`compensate`.
+        unbiased (bool): See :func:`compensate`.
+
+    Returns:
+        tuple[Tensor, Tensor]: Scale and shift, each (B, C).
+    """
+    new = redraw_statistics(own, noise, eps, unbiased)
+    if stats == 'batch':
+        centre = Moments(*(s.mean(dim=0, keepdim=True) for s in own))
+        new = Moments(*(c + n - s for c, n, s in zip(centre, new, own, strict=True)))
+        own = centre
+    # new.std * (x - own.mean) / own.std + new.mean
+    scale = new.std / own.std
+    return scale, new.mean - own.mean * scale
+
+
+class Compensate(torch.autograd.Function):
+    """Compute :func:`compensate` in few passes over memory; keep only ``x``.
+
+    Feature maps are large, and the equations are about (B, C) numbers. So
+    autograd differentiates :func:`channel_map` alone. What surrounds it is
+    written out here, and is affine in ``x``: mean, std and output in the
+    forward pass, the gradient in the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        noise: Tuple[Tensor, Tensor],
+        stats: str,
+        eps: float,
+        unbiased: bool,
+    ) -> Tensor:
+        """See :func:`compensate`."""
+        ctx.options = (noise, stats, eps, unbiased)
+        wide = widen(x)
+        out = torch.empty_like(wide)
+        own = channel_moments(wide, eps, unbiased, scratch=out)
+        scale, shift = channel_map(own, *ctx.options)
+        ctx.save_for_backward(x, *own)
+        return torch.addcmul(as_map(shift), wide, as_map(scale), out=out).to(x.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        """Return the gradient of ``x``, which is affine in ``x`` and ``grad``."""
+        x, *own = ctx.saved_tensors
+        unbiased = ctx.options[-1]
+        dtype, x, grad = x.dtype, widen(x), widen(grad)
+        out = x * grad
+        grad_scale, grad_shift = out.sum(dim=(2, 3)), grad.sum(dim=(2, 3))
+        with torch.enable_grad():
+            own = Moments(*(s.detach().requires_grad_() for s in own))
+            scale, shift = channel_map(own, *ctx.options)
+            to_mean, to_std = torch.autograd.grad(
+                (scale, shift), own, (grad_scale, grad_shift)
+            )
+        # d mean / dx = 1 / HW, d std / dx = (x - mean) / (HW or HW - 1) / std
+        count = x[0, 0].numel()
+        slope = to_std / ((count - unbiased) * own.std)
+        constant = to_mean / count - slope * own.mean
+        out = torch.addcmul(as_map(constant), x, as_map(slope), out=out)
+        return out.addcmul_(grad, as_map(scale)).to(dtype), *4 * (None,)
+
+
+def widen(x: Tensor) -> Tensor:
+    """Return half-precision features as float32, which statistics need."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def compensate(
+    x: Tensor,
+    noise: Tuple[Tensor, Tensor],
+    stats: str = 'instance',
+    eps: float = 1e-6,
+    unbiased: bool = True,
+) -> Tensor:
+    """Compensate a feature map, ALUM Eq. 7.
+
+    Args:
+        x (Tensor): Feature map (B, C, H, W), B >= 2 and H * W >= 2.
+        noise (tuple[Tensor, Tensor]): Standard normal draws for the mean and
+            the std, each (B, C).
+        stats (str): Statistics that centre and scale a feature:
+            ``'instance'``, those of the feature itself (DSU as published), or
+            ``'batch'``, their means over the batch (ALUM's Eqs. 5 to 7 read
+            literally).
+        eps (float): Added to every variance. Defaults to 1e-6 (DSU).
+        unbiased (bool): Variances divide by n - 1 (DSU, default) or by n
+            (ALUM).
+
+    Returns:
+        Tensor: Same shape and type as ``x``.
+    """
+    return Compensate.apply(x, noise, stats, eps, unbiased)

@@ -1,0 +1,64 @@
+"""The sample-score table: its columns, decisions and files.
+
+``sample_scores.csv`` has one row for each training sample. In memory, a table
+is a dict of columns, each an array with one value for each sample:
+
+========================  =====================================================
+``sample_id``             Row of the sample in the full list, int64.
+``image``                 Name of the image, see ``FERDataset.image_name``.
+``given_label``           Label before any change, int64.
+measurements              What the method measured, such as ``uncertainty``;
+                          none, one or several columns.
+``noise_score``           Larger is more suspicious; comparable within a table.
+``suggested_label``       Label that the method suggests, int64; -1 for none.
+``decision``              One of :data:`DECISIONS`.
+``clean_label``           True label, int64, where it is known.
+``given_class``           Name of ``given_label``, where names are known.
+``suggested_class``       Name of ``suggested_label``; empty for none.
+========================  =====================================================
+
+Numbers become text only in :func:`format_table`, with six digits. Figures such
+as an AUROC are computed from the columns, before they are rounded.
+"""
+
+from .columns import (
+    CLASS_COLUMNS,
+    COLUMNS,
+    DECISIONS,
+    FILE_NAME,
+    ScoreTable,
+    apply_decisions,
+    insert_measurements,
+    merge_decisions,
+    replace_decisions,
+    score_columns,
+)
+from .decisions import read_decisions
+from .reading import (
+    read_columns,
+    read_decision_column,
+    read_label_column,
+    read_score_table,
+)
+from .writing import class_text, format_table, write_score_table
+
+__all__ = [
+    'CLASS_COLUMNS',
+    'COLUMNS',
+    'DECISIONS',
+    'FILE_NAME',
+    'ScoreTable',
+    'apply_decisions',
+    'class_text',
+    'format_table',
+    'insert_measurements',
+    'merge_decisions',
+    'read_columns',
+    'read_decision_column',
+    'read_decisions',
+    'read_label_column',
+    'read_score_table',
+    'replace_decisions',
+    'score_columns',
+    'write_score_table',
+]

@@ -1,0 +1,159 @@
+"""Columns of a score table, and changes of them."""
+
+from typing import Dict, Mapping, Sequence, Tuple
+
+import numpy as np
+
+DECISIONS = ('keep', 'relabel', 'drop')
+"""What can become of a sample."""
+
+COLUMNS = (
+    'sample_id',
+    'image',
+    'given_label',
+    'noise_score',
+    'suggested_label',
+    'decision',
+)
+"""Columns of every table."""
+
+FILE_NAME = 'sample_scores.csv'
+"""Name of the table in a work dir."""
+
+CLASS_COLUMNS = dict(given_class='given_label', suggested_class='suggested_label')
+"""Columns of class names, and the columns whose numbers they name."""
+
+ScoreTable = Dict[str, np.ndarray]
+
+
+def score_columns(
+    sample_ids: np.ndarray,
+    images: Sequence[str],
+    labels: np.ndarray,
+    scores: np.ndarray,
+    uncertainty: np.ndarray,
+    threshold: float,
+) -> ScoreTable:
+    """Make a table from the predictions of a model, without clean labels.
+
+    ``noise_score`` is one minus the probability of the given label. The
+    decision is ``relabel`` where the largest probability exceeds that of the
+    given label by more than ``threshold``.
+
+    Args:
+        sample_ids (np.ndarray): int64 (N,).
+        images (Sequence[str]): (N,) names.
+        labels (np.ndarray): Given labels, int64 (N,).
+        scores (np.ndarray): Probabilities (N, C).
+        uncertainty (np.ndarray): Uncertainty of each prediction, (N,).
+        threshold (float): In [0, 1].
+
+    Returns:
+        dict[str, np.ndarray]: Columns (N,), in the order of the file.
+    """
+    given = scores[np.arange(len(labels)), labels]
+    best = scores.max(axis=1)
+    return dict(
+        sample_id=np.asarray(sample_ids),
+        image=np.array(images, dtype=object),
+        given_label=np.asarray(labels),
+        uncertainty=np.asarray(uncertainty),
+        confidence=best,
+        noise_score=1 - given,
+        suggested_label=scores.argmax(axis=1),
+        decision=np.where(best - given > threshold, 'relabel', 'keep'),
+    )
+
+
+def insert_measurements(
+    table: ScoreTable, measured: Mapping[str, np.ndarray]
+) -> ScoreTable:
+    """Replace ``noise_score`` by the measurements of a method.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns (N,); not changed.
+        measured (Mapping[str, np.ndarray]): Columns (N,) of numbers, among
+            them a ``noise_score``.
+
+    Returns:
+        dict[str, np.ndarray]: Columns (N,), the measured ones in the place of
+        ``noise_score``.
+    """
+    result: ScoreTable = {}
+    for name, column in table.items():
+        if name == 'noise_score':
+            result.update({key: np.asarray(value) for key, value in measured.items()})
+        else:
+            result[name] = column
+    return result
+
+
+def merge_decisions(
+    table: ScoreTable, label_decisions: Mapping[str, np.ndarray]
+) -> ScoreTable:
+    """Replace decisions by those of a method that cleaned the set before.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns (N,); not changed.
+        label_decisions (Mapping[str, np.ndarray]): Columns of at least the
+            same samples, in any order; see
+            :meth:`~mmfer.datasets.FERDataset.apply_decisions`.
+
+    Returns:
+        dict[str, np.ndarray]: Columns (N,), with ``suggested_label``,
+        ``decision``, ``noise_score`` and measurements of the method.
+    """
+    place = {s: i for i, s in enumerate(label_decisions['sample_id'].tolist())}
+    order = [place[sample_id] for sample_id in table['sample_id'].tolist()]
+    taken = ('sample_id', 'given_label', 'suggested_label', 'decision')
+    result = insert_measurements(
+        table, {k: v[order] for k, v in label_decisions.items() if k not in taken}
+    )
+    for name in ('suggested_label', 'decision'):
+        result[name] = label_decisions[name][order]
+    return result
+
+
+def replace_decisions(
+    table: ScoreTable, decision: np.ndarray, suggested_label: np.ndarray
+) -> ScoreTable:
+    """Replace decisions by others, and suggested class names with them.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns (N,); not changed.
+        decision (np.ndarray): (N,) of :data:`DECISIONS`.
+        suggested_label (np.ndarray): int64 (N,); -1 for none.
+
+    Returns:
+        dict[str, np.ndarray]: Columns (N,), in the same order.
+    """
+    result = dict(table, decision=decision, suggested_label=suggested_label)
+    if 'suggested_class' in table:
+        names = {
+            label: name
+            for column, numbers in CLASS_COLUMNS.items()
+            if column in table
+            for label, name in zip(table[numbers].tolist(), table[column].tolist())
+        }
+        result['suggested_class'] = np.array(
+            [names.get(label, '') for label in suggested_label.tolist()], dtype=object
+        )
+    return result
+
+
+def apply_decisions(table: Mapping[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+    """Return which samples the decisions keep, and with which labels.
+
+    Args:
+        table (Mapping[str, np.ndarray]): Columns ``given_label``,
+            ``suggested_label`` and ``decision``, each (N,).
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Whether a sample is kept, bool (N,), and
+        its label afterwards, int64 (N,). The label of a dropped sample is the
+        given one.
+    """
+    labels = np.where(
+        table['decision'] == 'relabel', table['suggested_label'], table['given_label']
+    )
+    return table['decision'] != 'drop', labels

@@ -1,0 +1,166 @@
+"""Decisions for a data set, read from a score table and checked against it."""
+
+from typing import Dict, Optional, Sequence
+
+import numpy as np
+
+from mmfer.utils.text_tables import TextTable, path_key, whole_number
+
+from .columns import CLASS_COLUMNS, FILE_NAME, ScoreTable
+from .reading import read_columns, read_decision_column, read_label_column
+from .writing import class_text
+
+
+def read_decisions(
+    path: str,
+    images: Sequence[str],
+    given_labels: np.ndarray,
+    sample_ids: np.ndarray,
+    num_classes: int,
+    classes: Optional[Sequence[str]] = None,
+) -> ScoreTable:
+    """Read a table that was made from the samples of a data set.
+
+    Args:
+        path (str): The table.
+        images (Sequence[str]): Name of each image, by ``sample_id``.
+        given_labels (np.ndarray): Labels as given, by ``sample_id``, int64.
+        sample_ids (np.ndarray): Samples that the table must have. Unreadable
+            images are not among them.
+        num_classes (int): Suggested labels lie below this number.
+        classes (Sequence[str], optional): Class names. Labels in the table may
+            be names, and the columns of class names are compared with them.
+
+    Returns:
+        dict[str, np.ndarray]: Columns by ascending ``sample_id``, see
+        :meth:`~mmfer.datasets.FERDataset.apply_decisions`.
+
+    Raises:
+        FileNotFoundError: The table does not exist.
+        ValueError: The file is no such table, or was made from other samples
+            or labels.
+    """
+    try:
+        text = read_columns(path, optional=tuple(CLASS_COLUMNS))
+        table = _checked_columns(text, images, given_labels, num_classes, classes)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'decisions: {path} does not exist. Name a {FILE_NAME} from the work '
+            'dir of a training, or one that tools/clean_labels.py wrote.'
+        ) from None
+    except ValueError as error:
+        raise ValueError(f'decisions: {error}') from None
+    ids, decision = table['sample_id'], table['decision']
+    lacking = np.setdiff1d(sample_ids, ids)
+    if len(lacking):
+        raise ValueError(
+            f'decisions: {path} lacks {len(lacking)} of {len(sample_ids)} '
+            f'samples, e.g. {images[lacking[0]]}. It was made from another data '
+            'set, or from a part of this one. Name the table of this data set.'
+        )
+    if (decision == 'drop').all():
+        raise ValueError(
+            f'decisions: {path} drops every sample, so that nothing is left to '
+            'train on. Was the column decision filled by mistake?'
+        )
+    order = ids.argsort()
+    return {name: column[order] for name, column in table.items()}
+
+
+def _checked_columns(
+    table: TextTable,
+    images: Sequence[str],
+    given_labels: np.ndarray,
+    num_classes: int,
+    classes: Optional[Sequence[str]],
+) -> ScoreTable:
+    """Return the columns of :func:`read_decisions` in the order of the file."""
+    ids = table.whole_numbers('sample_id')
+    scores = table.numbers('noise_score')
+    given = read_label_column(table, 'given_label', classes)
+    suggested = read_label_column(table, 'suggested_label', classes)
+    decisions = read_decision_column(table)
+    seen: Dict[int, int] = {}
+    for row, image in enumerate(table.columns['image']):
+        i = ids[row]
+        if not 0 <= i < len(images) or path_key(image) != path_key(images[i].strip()):
+            raise table.error(
+                row,
+                f'sample {i}: the table calls it {image!r}, and no '
+                'sample of the data set has that number and name',
+                'The table was made from another data set.',
+            )
+        first = seen.setdefault(i, row)
+        if first != row:
+            raise table.error(
+                row,
+                f'the table has samples twice: sample {i} is also in line '
+                f'{table.line_numbers[first]}',
+                'Remove one of the two.',
+            )
+        if given[row] != given_labels[i]:
+            raise table.error(
+                row,
+                f'sample {i}: its given label is {given[row]} in the '
+                f'table and {given_labels[i]} in the data set',
+                'The table was made from other labels: with another '
+                'label_noise, or another list.',
+            )
+        if decisions[row] == 'relabel' and not 0 <= suggested[row] < num_classes:
+            raise table.error(
+                row,
+                f'sample {i}: suggested_label {suggested[row]} is '
+                f'outside [0, {num_classes})',
+                'Correct it, or the decision.',
+            )
+    if classes is not None:
+        _check_class_names(table, 'given_class', given, classes)
+        _check_class_names(
+            table, 'suggested_class', suggested, classes, decisions == 'relabel'
+        )
+    rows = np.array(ids, dtype=np.int64)
+    return dict(
+        sample_id=rows,
+        given_label=given_labels[rows],
+        noise_score=np.array(scores, dtype=float),
+        suggested_label=suggested,
+        decision=decisions,
+    )
+
+
+def _check_class_names(
+    table: TextTable,
+    name: str,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    rows: Optional[np.ndarray] = None,
+) -> None:
+    """Raise if a column of class names contradicts the numbers beside it.
+
+    Otherwise a name that a person corrected would be ignored without a word,
+    and so would another order of the classes.
+
+    Args:
+        table (TextTable): The table; older ones lack the column.
+        name (str): One of :data:`CLASS_COLUMNS`. An empty field is not
+            compared.
+        labels (np.ndarray): The numbers, int64 (N,).
+        classes (Sequence[str]): Class names.
+        rows (np.ndarray, optional): Rows to compare, bool (N,). Defaults to
+            all.
+    """
+    for row, field in enumerate(table.columns.get(name, ())):
+        if not field or (rows is not None and not rows[row]):
+            continue
+        expected = class_text(int(labels[row]), classes)
+        # The class '1' is '1.0' in a table that was saved with empty fields.
+        number = whole_number(field, table.decimal_comma)
+        found = ' '.join(field.split()) if number is None else str(number)
+        if expected.casefold() not in (found.casefold(), field.casefold()):
+            raise table.error(
+                row,
+                f'{name} is {field!r}, but {CLASS_COLUMNS[name]} is '
+                f'{labels[row]}, and that is the class {expected!r}',
+                'Correct one of the two; the number counts. If only the names '
+                f'of classes have changed, remove the column {name}.',
+            )

@@ -1,0 +1,84 @@
+"""The examples of docs/extending.md do what the page says."""
+
+import csv
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import ROOT, tiny_config, train
+from PIL import Image
+
+EXAMPLE = Path(ROOT) / 'projects/example'
+CONFIG = '../projects/example/bootstrapping_r18_synthfaces_noise30'
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Module of the example, imported as its config does."""
+    monkeypatch.syspath_prepend(ROOT)
+    from projects.example import bootstrapping
+
+    return bootstrapping
+
+
+def test_is_short():
+    assert len((EXAMPLE / 'bootstrapping.py').read_text().splitlines()) < 60
+
+
+def test_loss_is_that_of_a_loop(example):
+    logits = torch.randn(5, 3, dtype=torch.float64)
+    labels = torch.tensor([0, 2, 1, 1, 0])
+    expected = 0.0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        total = sum(math.exp(x) for x in row)
+        for k, x in enumerate(row):
+            q = math.exp(x) / total
+            expected -= (0.8 * (k == label) + 0.2 * q) * math.log(q) / 5
+    loss = example.bootstrapping_loss(logits, labels, beta=0.8)
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_trains(example, tmp_path):
+    cfg = tiny_config(tmp_path, CONFIG, train_cfg__max_epochs=1)
+    runner = train(cfg)
+    assert type(runner.model.head) is example.BootstrappingHead
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert {'accuracy/top1', 'rejection/uncertainty_10'} <= set(summary['metrics'])
+    with open(tmp_path / 'sample_scores.csv') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 96 and all(0 <= float(r['noise_score']) <= 1 for r in rows)
+
+
+@pytest.fixture(scope='module')
+def page():
+    """What the Python blocks of the page define, by name."""
+    text = (Path(ROOT) / 'docs/extending.md').read_text()
+    names: dict = {}
+    for block in re.findall(r'^```python\n(.*?)^```', text, re.MULTILINE | re.DOTALL):
+        if '--8<--' not in block:
+            exec(block, names)
+    return names
+
+
+def test_data_set(page, tmp_path):
+    for name in ('a', 'b'):
+        Image.fromarray(np.full((8, 8), 100, np.uint8)).save(tmp_path / f'{name}.png')
+    (tmp_path / 'list.txt').write_text('a.png 1\nb.png 0\n')
+    dataset = page['TwoMoods'](data_root=str(tmp_path), ann_file='list.txt')
+    assert len(dataset) == 2 and dataset.CLASSES == ('calm', 'glad')
+    assert [dataset.get_data_info(i)['gt_label'] for i in range(2)] == [1, 0]
+
+
+def test_noise(page):
+    given = np.arange(100) % 5
+    noise = page['AttractorNoise'](rate=0.5, target=2, seed=1)
+    noisy = noise(given, 5)
+    # Half of all labels, of which a fifth had this class before.
+    assert 35 <= (noisy != given).sum() <= 45
+    assert (noisy[noisy != given] == 2).all()
+    assert (noise(given, 5) == noisy).all()
+    assert noise.manifest(given, noisy)['parameters'] == dict(rate=0.5, target=2)

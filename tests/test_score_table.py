@@ -1,0 +1,259 @@
+"""The score table: what is written is read back, also from before."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from helpers import ROOT
+
+from mmfer.datasets import SyntheticFaces
+from mmfer.score_table import (
+    apply_decisions,
+    format_table,
+    insert_measurements,
+    merge_decisions,
+    read_decisions,
+    read_score_table,
+    replace_decisions,
+    score_columns,
+    write_score_table,
+)
+
+# Written by mmfer 0.1.0 for twelve drawn faces, which have no class columns.
+OLD_TABLE = f'{ROOT}/tests/data/sample_scores_0.1.csv'
+OLD_SETTINGS = dict(
+    num_samples=12,
+    size=36,
+    label_noise=dict(type='SymmetricNoise', rate=0.3, seed=0),
+    pipeline=[],
+)
+
+
+def rows_of(table, classes=None):
+    return list(csv.DictReader(io.StringIO(format_table(table, classes).decode())))
+
+
+def scored():
+    scores = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.1, 0.8]])
+    return score_columns(
+        np.array([4, 7, 9]),
+        ['a', 'b', 'c'],
+        np.array([0, 1, 0]),
+        scores,
+        np.array([0.5, 0.6, 0.7]),
+        0.2,
+    )
+
+
+def test_score_columns():
+    table = scored()
+    assert table['decision'].tolist() == ['keep', 'keep', 'relabel']
+    assert table['suggested_label'].tolist() == [0, 0, 2]
+    np.testing.assert_allclose(table['noise_score'], [0.3, 0.65, 0.9])
+    assert table['sample_id'].tolist() == [4, 7, 9]
+
+
+def test_numbers_are_cut_in_the_file_alone():
+    table = scored()
+    table['noise_score'] = np.array([1 / 3, 1 / 3 + 1e-9, 1e-7 / 3])
+    assert [row['noise_score'] for row in rows_of(table)] == [
+        '0.333333',
+        '0.333333',
+        '3.33333e-08',
+    ]
+    assert len(np.unique(table['noise_score'])) == 3
+
+
+def test_measurements_take_the_place_of_the_score():
+    measured = dict(
+        steps=np.array([1.0, 2.5, 3.0]),
+        candidate=np.array([True, False, True]),
+        noise_score=np.array([0.9, 0.1, 0.2]),
+    )
+    table = scored()
+    after = insert_measurements(table, measured)
+    assert list(after)[3:8] == [
+        'uncertainty',
+        'confidence',
+        'steps',
+        'candidate',
+        'noise_score',
+    ]
+    assert [row['steps'] for row in rows_of(after)] == ['1', '2.5', '3']
+    assert [row['candidate'] for row in rows_of(after)] == ['1', '0', '1']
+    assert 'steps' not in table and table['noise_score'][0] == pytest.approx(0.3)
+
+
+def test_decisions_of_a_cleaning_are_matched_by_sample():
+    decisions = dict(
+        sample_id=np.array([9, 2, 4, 7]),
+        given_label=np.array([0, 0, 0, 1]),
+        subset=np.array([1, 0, 1, 0]),
+        suggested_label=np.array([1, 0, 0, -1]),
+        decision=np.array(['relabel', 'keep', 'keep', 'drop']),
+        noise_score=np.array([0.9, 0.2, 0.4, 0.7]),
+    )
+    table = merge_decisions(scored(), decisions)
+    assert table['decision'].tolist() == ['keep', 'drop', 'relabel']
+    assert table['suggested_label'].tolist() == [0, -1, 1]
+    assert table['noise_score'].tolist() == [0.4, 0.7, 0.9]
+    assert table['subset'].tolist() == [1, 0, 1]
+    kept, labels = apply_decisions(table)
+    assert kept.tolist() == [True, False, True] and labels.tolist() == [0, 1, 1]
+
+
+def test_names_of_classes():
+    table = dict(scored(), clean_label=np.array([0, 1, 2]))
+    table['suggested_label'] = np.array([0, -1, 2])
+    names = ('a,b', 'c "d"', 'e\u2028f')
+    rows = rows_of(table, names)
+    assert list(rows[0])[-3:] == ['clean_label', 'given_class', 'suggested_class']
+    assert [row['given_class'] for row in rows] == ['a,b', 'c "d"', 'a,b']
+    # A name is one line; a number below zero has none.
+    assert [row['suggested_class'] for row in rows] == ['a,b', '', 'e f']
+    # All else is as without names, to the byte.
+    without = format_table(table)
+    assert [line.rsplit(b',', 2)[0] for line in format_table(table, 'xyz').split()] == (
+        without.split()
+    )
+    assert format_table(table, ['0', '1', '2']) == without
+
+
+def test_control_renames_what_it_suggests(tmp_path):
+    path = str(tmp_path / 'sample_scores.csv')
+    write_score_table(path, scored(), ('x', 'y', 'z'))
+    table = read_score_table(path)
+    assert table['suggested_class'].tolist() == ['x', 'x', 'z']
+    after = replace_decisions(
+        table, np.array(['drop', 'keep', 'relabel']), np.array([-1, 1, 2])
+    )
+    assert after['suggested_class'].tolist() == ['', 'y', 'z']
+    assert format_table(
+        replace_decisions(table, table['decision'], np.array([0, 0, 2]))
+    )
+    assert list(after) == list(table)
+
+
+AWKWARD = [
+    'a,b.png',
+    'c "d".png',
+    '#e.png',
+    'f;g.png',
+    ' h .png',
+    '"i".png',
+    'k\tl.png',
+    'm\\n.png',
+    'gr\xfcn\u2028.png',
+    '1',
+]
+
+
+def test_written_table_is_read_back(tmp_path):
+    table = dict(
+        sample_id=np.arange(10),
+        image=np.array(AWKWARD, dtype=object),
+        given_label=np.arange(10) % 3,
+        extra=np.full(10, 0.5),
+        noise_score=np.arange(10) / 7,
+        suggested_label=(np.arange(10) + 1) % 3,
+        decision=np.array(['keep', 'drop', 'relabel'])[np.arange(10) % 3],
+    )
+    path = str(tmp_path / 'sample_scores.csv')
+    names = ('a\nb', '2', 'c')
+    write_score_table(path, table, names)
+    given, ids = np.arange(10) % 3, np.arange(10)
+    found = read_decisions(path, AWKWARD, given, ids, 3, names)
+    for name in ('sample_id', 'given_label', 'suggested_label', 'decision'):
+        assert found[name].tolist() == table[name].tolist()
+    np.testing.assert_allclose(found['noise_score'], np.arange(10) / 7, rtol=1e-5)
+    again = read_score_table(path)
+    assert again['extra'].tolist() == ['0.5'] * 10
+    assert list(again) == [*table, 'given_class', 'suggested_class']
+
+
+def write_named(tmp_path, change=lambda lines: lines):
+    """A table of five samples, of which the third is relabelled to class 2."""
+    table = dict(
+        sample_id=np.arange(5),
+        image=np.array(list('abcde'), dtype=object),
+        given_label=np.array([0, 1, 1, 2, 0]),
+        noise_score=np.arange(5) / 10,
+        suggested_label=np.array([0, 1, 2, -1, 1]),
+        decision=np.array(['keep', 'keep', 'relabel', 'drop', 'keep']),
+    )
+    path = tmp_path / 'sample_scores.csv'
+    lines = format_table(table, ('fear', 'anger', '3')).decode().splitlines()
+    path.write_text('\n'.join(change(lines)) + '\n')
+    return str(path)
+
+
+def read_named(path, classes=('fear', 'anger', '3')):
+    given = np.array([0, 1, 1, 2, 0])
+    return read_decisions(path, list('abcde'), given, np.arange(5), 3, classes)
+
+
+def replaced(row, old, new):
+    def change(lines):
+        assert old in lines[row]
+        return [*lines[:row], lines[row].replace(old, new), *lines[row + 1 :]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda lines: lines,
+        # A spreadsheet or pandas may change letters and numbers.
+        replaced(3, 'anger,3', 'ANGER ,3.0'),
+        replaced(3, 'anger,3', ','),
+        # Nothing happens to samples that are kept.
+        replaced(5, 'fear,anger', 'fear,sadness'),
+        lambda lines: [line.rsplit(',', 2)[0] for line in lines],
+    ],
+)
+def test_class_names_that_agree(tmp_path, change):
+    found = read_named(write_named(tmp_path, change))
+    assert found['suggested_label'].tolist() == [0, 1, 2, -1, 1]
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        # A person corrected the name alone.
+        (
+            replaced(3, 'anger,3', 'anger,fear'),
+            "line 4: .*suggested_class is 'fear', but suggested_label is 2.*'3'",
+        ),
+        (
+            replaced(1, 'fear,fear', 'sadness,fear'),
+            "line 2: .*given_class is 'sadness'",
+        ),
+    ],
+)
+def test_class_names_that_contradict_numbers(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        read_named(write_named(tmp_path, change))
+
+
+def test_another_order_of_the_classes_is_told(tmp_path):
+    """The numbers alone would fit."""
+    path = write_named(tmp_path)
+    assert len(read_named(path, None)['decision']) == 5
+    with pytest.raises(ValueError, match="given_class is 'fear', but given_label is 0"):
+        read_named(path, ('anger', 'fear', '3'))
+
+
+def test_table_from_before_class_names():
+    """A data set takes it, and it is written as it was."""
+    dataset = SyntheticFaces(**OLD_SETTINGS, decisions=OLD_TABLE)
+    given = dataset.given_labels
+    changed = np.flatnonzero(dataset.get_gt_labels() != given)
+    assert changed.tolist() == [6, 11] and len(dataset) == 12
+    assert (dataset.get_gt_labels()[changed] == 6).all()
+    table = read_score_table(OLD_TABLE)
+    assert (table['clean_label'] == dataset.clean_labels).all()
+    assert table['clean_probability_1'][0] == '0.37389'
+    with open(OLD_TABLE, 'rb') as file:
+        assert format_table(table) == file.read()

@@ -1,0 +1,132 @@
+"""Pages of the documentation that are made from other files of the repository.
+
+MkDocs calls these functions (``hooks`` in ``mkdocs.yml``). Each README in
+``configs/<method>`` becomes the page of its method, with the reference of
+``mmfer.methods.<method>`` below it; each other package of ``mmfer`` gets a
+page of the reference. So a new method needs no file in ``docs``.
+"""
+
+import os.path as osp
+import re
+from pathlib import Path
+from typing import Dict, List
+
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).resolve().parents[2]
+# Pages outside of docs/, by their address in the documentation.
+COPIED = {'contributing.md': 'CONTRIBUTING.md', 'changelog.md': 'CHANGELOG.md'}
+LINK = re.compile(r'(?P<text>!?\[[^]]*\])\((?P<target>[^)\s]+)\)')
+LOADED = re.compile(
+    r'<(?:script|img|link|iframe)\b[^>]*?\b(?:src|href)="(?:https?:)?//[^"]*"'
+)
+FENCE = re.compile(r'^(```.*?^```)', re.MULTILINE | re.DOTALL)
+
+
+def methods() -> List[str]:
+    """Return the names of all methods, in alphabetical order."""
+    return sorted(path.parent.name for path in ROOT.glob('configs/*/README.md'))
+
+
+def packages() -> List[str]:
+    """Return the packages and top-level modules that have a page, as dotted names."""
+    found = [path.parent for path in ROOT.glob('mmfer/*/**/__init__.py')]
+    found += [path for path in ROOT.glob('mmfer/*.py') if path.stem != '__init__']
+    names = ['.'.join(path.relative_to(ROOT).with_suffix('').parts) for path in found]
+    skipped = ('mmfer.methods', 'mmfer.version')
+    return sorted(name for name in names if not name.startswith(skipped))
+
+
+def reference(name: str) -> str:
+    """Return the reference of a package: its own words, then each of its modules.
+
+    Args:
+        name (str): Dotted name of a package or a module.
+    """
+    folder = ROOT.joinpath(*name.split('.'))
+    if not folder.is_dir():
+        return f'::: {name}\n'
+    text = f'::: {name}\n    options:\n      members: false\n'
+    for path in sorted(folder.glob('*.py')):
+        if path.stem != '__init__':
+            text += f'\n## {path.stem}\n\n::: {name}.{path.stem}\n'
+    return text
+
+
+def sources() -> Dict[str, str]:
+    """Return all pages that come from outside of docs/, with their sources."""
+    return {
+        **COPIED,
+        **{f'methods/{m}.md': f'configs/{m}/README.md' for m in methods()},
+    }
+
+
+def on_config(config):
+    """Add the pages of methods and packages to the navigation."""
+    for section in config.nav:
+        for pages in section.values():
+            if 'methods/index.md' in pages:
+                pages += [f'methods/{name}.md' for name in methods()]
+            if 'api/index.md' in pages:
+                pages += [{n.split('.', 1)[1]: f'api/{n}.md'} for n in packages()]
+    return config
+
+
+def on_files(files, config):
+    """Add the pages that come from outside of docs/."""
+    for page, source in sources().items():
+        text = (ROOT / source).read_text(encoding='utf-8')
+        method = Path(page).stem
+        if (ROOT / 'mmfer/methods' / method / '__init__.py').is_file():
+            modules = reference(f'mmfer.methods.{method}').replace('\n## ', '\n### ')
+            text += f'\n## API\n\n{modules}'
+        files.append(File.generated(config, page, content=text))
+    for name in packages():
+        text = f'# {name}\n\n{reference(name)}'
+        files.append(File.generated(config, f'api/{name}.md', content=text))
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Let links to other files of the repository lead to their pages.
+
+    A file that has no page (a config, a module) becomes its name; a file that
+    does not exist stays a link, of which MkDocs complains.
+    """
+    address = page.file.src_uri
+    source = sources().get(address, f'docs/{address}')
+    pages = {origin: made for made, origin in sources().items()}
+
+    def redirect(match):
+        target, _, anchor = match['target'].partition('#')
+        if not target or '://' in target or target.startswith('mailto:'):
+            return match[0]
+        path = osp.normpath(osp.join(osp.dirname(source), target))
+        if path in pages:
+            path = pages[path]
+        elif path.startswith('docs/'):
+            path = path[len('docs/') :]
+        elif path == 'README.md':
+            path = 'index.md'
+        elif (ROOT / path).exists():
+            return match['text'][1:-1]
+        else:
+            return match[0]
+        path = osp.relpath(path, osp.dirname(address) or '.')
+        return f'{match["text"]}({path}{"#" if anchor else ""}{anchor})'
+
+    parts = FENCE.split(markdown)
+    parts[::2] = [LINK.sub(redirect, part) for part in parts[::2]]
+    return ''.join(parts)
+
+
+def on_post_page(output, page, config):
+    """Refuse a page that loads a script, a font or an image from another site."""
+    found = LOADED.search(output)
+    if found is not None and 'rel="canonical"' not in found[0]:
+        raise PluginError(
+            f'{page.file.src_uri} loads {found[0]}, but the pages must work without '
+            'a network: put the file into docs/ or turn the option off.'
+        )
+    return output
