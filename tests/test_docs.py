@@ -40,7 +40,9 @@ def test_links_and_files_exist(page):
     if page.name == 'CHANGELOG.md':
         return
     # What a command or a sentence names, from the root of the repository.
-    for path in re.findall(r'(?<![\w./-])(?:tools|configs)/[\w/]+\.\w+', text):
+    for path in re.findall(
+        r'(?<![\w./-])(?:tools|configs|mmfer|tests|projects)/[\w/]+\.\w+', text
+    ):
         assert (ROOT_PATH / path).exists(), path
 
 

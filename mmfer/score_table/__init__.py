@@ -3,19 +3,18 @@
 ``sample_scores.csv`` has one row for each training sample. In memory, a table
 is a dict of columns, each an array with one value for each sample:
 
-========================  =====================================================
-``sample_id``             Row of the sample in the full list, int64.
-``image``                 Name of the image, see ``FERDataset.image_name``.
-``given_label``           Label before any change, int64.
-measurements              What the method measured, such as ``uncertainty``;
-                          none, one or several columns.
-``noise_score``           Larger is more suspicious; comparable within a table.
-``suggested_label``       Label that the method suggests, int64; -1 for none.
-``decision``              One of :data:`DECISIONS`.
-``clean_label``           True label, int64, where it is known.
-``given_class``           Name of ``given_label``, where names are known.
-``suggested_class``       Name of ``suggested_label``; empty for none.
-========================  =====================================================
+| column | meaning |
+|---|---|
+| ``sample_id`` | row of the sample in the full list, int64 |
+| ``image`` | name of the image, see ``FERDataset.image_name`` |
+| ``given_label`` | label before any change, int64 |
+| measurements | columns of what the method measured, such as ``uncertainty`` |
+| ``noise_score`` | larger is more suspicious; comparable within a table |
+| ``suggested_label`` | label that the method suggests, int64; -1 for none |
+| ``decision`` | one of :data:`DECISIONS` |
+| ``clean_label`` | true label, int64, where it is known |
+| ``given_class`` | name of ``given_label``, where class names are known |
+| ``suggested_class`` | name of ``suggested_label``; empty for none |
 
 Numbers become text only in :func:`format_table`, with six digits. Figures such
 as an AUROC are computed from the columns, before they are rounded.

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -203,6 +204,8 @@ def test_table(cleaned):
         'suggested_label',
         'decision',
         'clean_label',
+        'given_class',
+        'suggested_class',
     ]
     for row in rows:
         steps = int(row['attack_steps'])
@@ -783,6 +786,35 @@ def test_wrong_options():
     ):
         with pytest.raises(ValueError, match=text):
             GAAVE(**options)
+
+
+@pytest.mark.parametrize(
+    'values, patience, peak, stop',
+    [
+        ([50, 60, 60, 55], 5, 2, False),
+        ([50, 60, 60, 55], 2, 2, True),
+        ([50, 40, 30], 2, 1, True),
+        ([30, 40, 50], 1, 3, False),
+    ],
+)
+def test_peak(tmp_path, values, patience, peak, stop):
+    """The first of the best epochs; the same after a restart."""
+    hook = BestEpochHook(patience)
+    hook.summary = SimpleNamespace(history={})
+    loop = SimpleNamespace(stop_training=False)
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path), train_loop=loop, epoch=0, model=torch.nn.Linear(1, 1)
+    )
+    for epoch, value in enumerate(values, 1):
+        runner.epoch = epoch
+        runner.model.weight.data.fill_(epoch)
+        hook.summary.history[epoch] = dict(metrics={'accuracy/top1': value})
+        hook.after_val_epoch(runner, metrics=dict(a=1))
+    saved = torch.load(tmp_path / 'peak.pth', weights_only=True)
+    assert saved['meta']['epoch'] == peak == saved['state_dict']['weight']
+    assert loop.stop_training == stop
+    with pytest.raises(ValueError, match='patience'):
+        BestEpochHook(0)
 
 
 def test_settings_of_the_configs():
