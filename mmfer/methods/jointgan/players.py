@@ -6,7 +6,7 @@ import torch
 import torch.nn as nn
 from mmpretrain.models.classifiers import BaseClassifier
 
-from mmfer.models.classifier import blank_images
+from mmfer.models.data_preprocessor import blank_images
 from mmfer.registry import MODELS
 
 
