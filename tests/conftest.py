@@ -1,6 +1,5 @@
 import gc
 import os
-from unittest import mock
 
 import pytest
 
@@ -40,18 +39,3 @@ def default_scope():
 
     with DefaultScope.overwrite_default_scope('mmfer'):
         yield
-
-
-@pytest.fixture(autouse=True, scope='session')
-def short_trainings():
-    """Save what takes longer than the trainings of tests themselves.
-
-    mmengine formats the config for each log and each checkpoint, and collects
-    garbage for each data set that is built.
-    """
-    from mmengine.config import config
-
-    gc.freeze()
-    with mock.patch.object(config, 'FormatCode', lambda text, **_: (text, True)):
-        yield
-    gc.unfreeze()
