@@ -1,4 +1,4 @@
-"""Parts that the command-line tools share."""
+"""Functions that the command-line tools share."""
 
 import argparse
 import os
@@ -38,14 +38,14 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--trust-checkpoint',
         action='store_true',
-        help='load a checkpoint of another program that torch refuses to '
-        'load safely; this can run code that the file contains',
+        help='load a checkpoint that torch refuses to load safely; this can run '
+        'code that the file contains',
     )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
-        help='settings that override the config, as key=value; lists as '
+        help='settings that override the config, as key=value; write lists as '
         'key="[a,b]" or key=a,b, without white space',
     )
     parser.add_argument(
@@ -54,7 +54,7 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='job launcher',
     )
-    # torch.distributed.launch passes it; torchrun sets the variable.
+    # torch.distributed.launch passes this argument; torchrun sets LOCAL_RANK.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
@@ -63,21 +63,22 @@ def add_variant_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--noise',
         metavar='TYPE:RATE[:seedN]',
-        help='make training labels wrong, as symmetric:0.3 or pair:0.1:seed1; types '
-        f'are {", ".join(NOISE_TYPES)}; replaces the noise of the config',
+        help='plant noise in the training labels, for example symmetric:0.3 or '
+        'pair:0.1:seed1; it replaces the noise of the config; types are '
+        f'{", ".join(NOISE_TYPES)}',
     )
     parser.add_argument(
         '--clean',
         choices=list(CLEANING_HOOKS),
-        help='clean the labels before the training',
+        help='clean the training labels before the run, with this method',
     )
 
 
 def load_config(path: str, args: argparse.Namespace) -> Config:
     """Read a config and set the work dir and the launcher.
 
-    The work dir is, in this order, that of the command line, of the config,
-    or ``work_dirs/<name of the config>``.
+    The work dir comes from the command line or else from the config. If neither
+    states it, it is ``work_dirs/<name of the config>``.
     """
     if not osp.isfile(path):
         raise SystemExit(_no_config(path))
@@ -102,9 +103,9 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         and rank >= torch.cuda.device_count()
     ):
         raise SystemExit(
-            f'--launcher {args.launcher}: process {rank} of this machine has '
-            f'no GPU, there are {torch.cuda.device_count()}. Start as many '
-            'processes as GPUs (--nproc-per-node), or set '
+            f'--launcher {args.launcher}: there is no GPU for process {rank} '
+            f'of this machine, which has {torch.cuda.device_count()} GPUs. Start as '
+            'many processes as GPUs (--nproc-per-node), or set '
             'CUDA_VISIBLE_DEVICES= to train on CPUs.'
         )
     if args.work_dir is not None:
@@ -117,24 +118,25 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
 
 
 def _no_config(path: str) -> str:
-    """Message for a config file that does not exist."""
+    """Return the message for a config file that does not exist."""
     line = replacement(path)
     if line is not None:
         name = osp.splitext(osp.basename(path))[0]
         return (
-            f'{path}: this config is now a command line:\n    {line}\n'
-            'The training leaves the whole config in its work dir, as '
-            f'work_dirs/{name}/{name}.py, for the other tools.'
+            f'{path}: there is no such config. To train with these settings, run\n'
+            f'    {line}\n'
+            'The run writes its whole config to '
+            f'work_dirs/{name}/{name}.py. Give this file to other tools.'
         )
     return (
-        f'{path}: there is no such config. The configs lie in '
-        'configs/<method>/; their names are '
+        f'{path}: there is no such config. Configs are in configs/<method>/, and '
+        'their names have the form '
         '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
     )
 
 
 def load_training_config(path: str, args: argparse.Namespace) -> Config:
-    """Read the config of a training; apply ``--amp``. See :func:`load_config`."""
+    """Read a training config and apply ``--amp``; see :func:`load_config`."""
     cfg = load_config(path, args)
     if args.amp:
         cfg.optim_wrapper.pop('loss_scale', None)
@@ -147,8 +149,8 @@ def finish_config(
 ) -> Config:
     """Add mmpretrain's data-loader defaults, then the ``--cfg-options``.
 
-    Finally, settings are switched off that torch refuses (persistent workers
-    without workers) or warns about (pinned memory without a device).
+    Finally, this switches off settings that torch refuses (persistent workers
+    without workers) or warns about (pinned memory without a GPU).
     """
     for name in DATALOADERS:
         if cfg.get(name) is not None:
@@ -174,7 +176,7 @@ def finish_config(
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config, with checks before a run."""
+    """Build the runner of a config, with checks before the first iteration."""
     if get_device() == 'cpu':
         keep_freed_memory()
     if 'runner_type' in cfg:
@@ -190,13 +192,13 @@ def with_preflight(runner: Runner) -> Runner:
 
 
 def preflight_of(runner: Runner) -> Optional[PreflightHook]:
-    """Return the runner's :class:`PreflightHook`, None if it has none."""
+    """Return the :class:`PreflightHook` of a runner; None if it has none."""
     return next((h for h in runner.hooks if isinstance(h, PreflightHook)), None)
 
 
 @contextmanager
 def process_group(cfg: Config) -> Iterator[None]:
-    """Join a process group on CPUs, where mmengine cannot start one."""
+    """Join a process group on CPUs, because mmengine cannot start one there."""
     if cfg.launcher == 'none' or get_device() != 'cpu':
         yield
         return
@@ -209,15 +211,16 @@ def checkpoint_loading(path: Optional[str], trust: bool) -> Iterator[None]:
     """Load checkpoints safely inside the block, unless they are trusted.
 
     Args:
-        path (str, optional): Checkpoint, for the message.
-        trust (bool): Load it even if torch refuses to load it safely.
+        path (str, optional): Path of the checkpoint, for the message.
+        trust (bool): Load the checkpoint even if torch refuses to load it
+            safely.
 
     Raises:
         SystemExit: The checkpoint cannot be loaded safely.
     """
     if trust:
         warnings.warn(
-            'loading without safety checks (--trust-checkpoint): a '
+            'loading without safety checks (--trust-checkpoint): the '
             'checkpoint can run code',
             stacklevel=2,
         )
@@ -228,14 +231,14 @@ def checkpoint_loading(path: Optional[str], trust: bool) -> Iterator[None]:
         yield
     except pickle.UnpicklingError as error:
         raise SystemExit(
-            f'{path or "the checkpoint"}: holds Python objects and cannot be '
-            'loaded safely. If you trust whoever made it, pass '
+            f'{path or "the checkpoint"} contains Python objects and cannot be '
+            'loaded safely. If you trust its author, pass '
             f'--trust-checkpoint.\n{error}'
         ) from None
 
 
 def save_figure(figure: Any, path: str) -> None:
-    """Write a figure of matplotlib, and print its path."""
+    """Write a matplotlib figure, and print its path."""
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     figure.savefig(path, dpi=130)
     print(f'{path} is written.')

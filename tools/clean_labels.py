@@ -1,23 +1,23 @@
-"""Clean the labels of a training set with GAAVE, and keep the result as files.
+"""Clean the labels of a training set with GAAVE, and write the results to files.
 
     python tools/clean_labels.py CONFIG --out DIR
 
-CONFIG is any training config. GAAVE's models take its backbone, schedule and
-seed. If it has a GAAVEHook, the options of that hook are the options of GAAVE.
-The data set is not changed. DIR gets
+CONFIG is any training config. GAAVE's models use its backbone, schedule and seed. If
+it has a GAAVEHook, GAAVE uses the options of this hook. The data set is not changed.
+The tool writes these files to DIR:
 
-- ``sample_scores.csv``: every sample, its measurements and its decision. To
+- ``sample_scores.csv``: every sample with its measurements and its decision. To
   train on it:
   ``--cfg-options train_dataloader.dataset.decisions=DIR/sample_scores.csv``
-- ``cleaned_list.txt`` or ``.csv``: the images that are kept and their labels,
-  in the data set's own format, ready for training. ``run.json`` and the last
-  lines of the log name the settings of the data set for it
+- ``cleaned_list.txt`` or ``.csv``: the images that are not dropped with their new
+  labels, in the data set's own format, ready for training. ``run.json`` and the last
+  lines of the log state the settings with which the data set reads it
 - ``report.txt``: human-readable report of the cleaning
-- ``attack_steps.png``: histograms that the thresholds divide
+- ``attack_steps.png``: histograms of survived steps, divided by the thresholds
 - ``record.json``: subsets, histograms, thresholds and base models
 - ``run.json``: config, options and versions
 
-A run that was killed continues where it was when it is started again.
+A killed run continues when it is started again.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, help='folder for the results')
     parser.add_argument(
         '--stages',
-        help='folder of the stages (default: OUT/cleaning); runs with other '
+        help='folder of the stages (default: OUT/cleaning); runs with different '
         'options can share it, and then repeat only the stages that differ',
     )
     cli.add_runner_arguments(parser)

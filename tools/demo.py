@@ -1,4 +1,4 @@
-"""Recognise the expression of faces, with an uncertainty; works offline.
+"""Recognise the expressions of faces, with an uncertainty; works offline.
 
     python tools/demo.py face.png
     python tools/demo.py photo.jpg --detect-faces
@@ -36,8 +36,8 @@ def main() -> None:
         '--target-error',
         type=float,
         metavar='PERCENT',
-        help='reject so many uncertain predictions that at most this share of '
-        'the others is wrong',
+        help='reject uncertain predictions, so that at most this share of the '
+        'others is wrong',
     )
     parser.add_argument(
         '--out', default='demo', help='folder of the pictures (default: demo)'

@@ -2,18 +2,17 @@
 
     python tools/machine_labels.py CONFIG CHECKPOINT DATA_CONFIG --out DIR
 
-CONFIG and CHECKPOINT are a model that was trained on another data set. The
-training images of DATA_CONFIG go through the test pipeline of CONFIG, and DIR
-gets
+CONFIG and CHECKPOINT belong to a model that was trained on another data set. It
+predicts the training images of DATA_CONFIG through the test pipeline of CONFIG. The
+tool writes to DIR:
 
-- ``labels.txt`` or ``.csv``: the predicted classes in the data set's own
-  format (``noisy_list`` of RAF-DB and CIFAR, ``table`` of AffectNet and
-  FERPlus)
-- ``va.txt``: valence and arousal, if the model predicts them, for ``va_list``
-  of RAF-DB; clipped to [-1, 1]
+- ``labels.txt`` or ``.csv``: the predicted classes in the data set's own format
+  (``noisy_list`` of RAF-DB and CIFAR, ``table`` of AffectNet and FERPlus)
+- ``va.txt``: valence and arousal, clipped to [-1, 1], for ``va_list`` of RAF-DB; only
+  if the model predicts them
 
-Classes are matched by name. Classes that the data set lacks are never
-predicted. The data set is not changed.
+Classes are matched by name. Classes that the data set lacks are never predicted. The
+data set is not changed.
 """
 
 import argparse
@@ -38,9 +37,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='config of the model')
     parser.add_argument('checkpoint', help='weights of the model')
-    parser.add_argument(
-        'data_config', help='config whose training images are to be labelled'
-    )
+    parser.add_argument('data_config', help='config whose training images get labels')
     parser.add_argument('--out', required=True, help='folder for the lists')
     parser.add_argument(
         '--data-options',
@@ -80,7 +77,7 @@ def label(args: argparse.Namespace) -> None:
     missing = set(range(dataset.num_classes)) - set(shared.values())
     if missing:
         names = ', '.join(dataset.CLASSES[i] for i in sorted(missing))
-        print(f'The model does not know {names}: no image gets that label.')
+        print(f'The model does not have these classes, so no image gets them: {names}')
     found = predict_images(cfg, args.checkpoint, dataset)
     print('\n'.join(write_labels(args.out, dataset, found, shared)))
 
@@ -89,7 +86,7 @@ def main() -> None:
     args = parse_args()
     if not osp.isfile(args.checkpoint):
         raise SystemExit(
-            f'{args.checkpoint}: this checkpoint does not exist. Trainings write '
+            f'{args.checkpoint}: this checkpoint does not exist. Runs write '
             'checkpoints into their work dirs.'
         )
     with checkpoint_loading(args.checkpoint, args.trust_checkpoint):

@@ -30,21 +30,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
-        help='what to write to --out: metrics or (default) predictions',
+        help='content of the file --out: metrics, or predictions (default)',
     )
     parser.add_argument('--show-dir', help='folder for images with their predictions')
     parser.add_argument('--show', action='store_true', help='show results in a window')
-    parser.add_argument(
-        '--interval', type=int, default=1, help='show every n-th sample'
-    )
+    parser.add_argument('--interval', type=int, default=1, help='show every n-th image')
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds that each window stays'
     )
     parser.add_argument(
         '--tta',
         action='store_true',
-        help='test-time augmentation: that of the config (tta_pipeline and '
-        'tta_model), otherwise the mean over an image and its mirror image',
+        help='use test-time augmentation: that of the config (tta_pipeline and '
+        'tta_model), or else the mean over an image and its mirror image',
     )
     add_runner_arguments(parser)
     args = parser.parse_args()

@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='a checkpoint to resume from; without a path, the latest one '
+        help='resume from this checkpoint; without a path, from the latest one '
         'in the work dir',
     )
     parser.add_argument(
@@ -72,7 +72,7 @@ def main() -> None:
     ):
         runner = build_runner(cfg)
         check_pretrained(unwrap_model(runner.model))
-        # A schedule of an epoch without batches would fail before any hook.
+        # If an epoch has no batch, the schedules fail before any hook is called.
         preflight_of(runner).check_training(runner)
         runner.train()
 

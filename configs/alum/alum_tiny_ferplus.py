@@ -2,7 +2,7 @@
 # than 5 MB in half precision. A tenth of the training images is held out for
 # thresholds of the uncertainty.
 _base_ = './alum_r18_ferplus.py'
-# The uncertainty that is best on the held-out images; see README.md.
+# This uncertainty is the best one on the held-out images; see README.md.
 model = dict(
     backbone=dict(stem_channels=28, base_channels=28),
     head=dict(uncertainty='confidence'),

@@ -1,6 +1,6 @@
 _base_ = './ce_r18_ferplus_noise30.py'
-# Outside the open protocol: a short, strongly regularised schedule with little
-# memorisation, which a robust method should beat one day.
+# This config is not part of the open protocol. Its short, strongly regularised
+# schedule leads to little memorisation, so it is a hard baseline for robust methods.
 train_pipeline = [
     dict(type='LoadFERImage', color_type='grayscale'),
     dict(type='RandomCrop', crop_size=44),

@@ -1,4 +1,4 @@
-# Baseline of ReSup's Table 4, trained as ReSup is.
+# Baseline in ReSup's Table 4, with the schedule and augmentation of ReSup.
 _base_ = [
     '../_base_/models/ce_r18.py',
     '../_base_/datasets/rafdb_resup.py',

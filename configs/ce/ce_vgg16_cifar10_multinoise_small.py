@@ -1,5 +1,5 @@
-# Baseline of jointgan_vgg16_cifar10_multinoise_small: the same number of updates
-# of the same encoder on the same images.
+# Baseline of jointgan_vgg16_cifar10_multinoise_small: the same encoder with the same
+# number of updates on the same images.
 _base_ = [
     '../_base_/models/multitask_vgg16.py',
     '../_base_/datasets/cifar10_multinoise_small.py',

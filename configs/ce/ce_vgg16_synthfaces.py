@@ -1,4 +1,4 @@
-# Baseline of configs/jointgan: the same encoder without the game, both tasks.
+# Baseline of configs/jointgan: the same encoder on both tasks, without the GAN.
 _base_ = [
     '../_base_/models/multitask_vgg16.py',
     '../_base_/datasets/synthfaces_va.py',

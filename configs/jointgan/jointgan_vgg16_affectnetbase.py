@@ -1,4 +1,4 @@
-# The published code starts from the convolutions of VGG-Face. If you have them, set
+# The published code starts from the convolution layers of VGG-Face. If you have their weights, set
 # model.encoder.backbone.init_cfg=dict(type='Pretrained', ...).
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',

@@ -1,5 +1,5 @@
-# For CPUs: 5,000 images and a quarter of the width. The warm-up of the encoder has
-# as many updates as one epoch on all images.
+# For CPUs: 5,000 images and networks of a quarter of the width. The warm-up of the
+# encoder has as many updates as one epoch on all images.
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',
     '../_base_/datasets/cifar10_multinoise_small.py',

@@ -1,7 +1,7 @@
-# A quarter of the width; lambda and warm-up as for RAF-base. Decoder and
-# discriminator have four times the learning rate, and all three have less momentum.
-# These values were chosen by looking at images of the decoder after a few thousand
-# steps.
+# Networks of a quarter of the width. lambda and warm-up are those of RAF-base. Decoder
+# and discriminator have four times the learning rate, and all three networks have
+# less momentum. These values were chosen from images of the decoder after a few
+# thousand steps.
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',
     '../_base_/datasets/synthfaces_va.py',

@@ -1,6 +1,7 @@
-# For good images of the decoder: correct labels, faces that are no blends, averaged
-# weights, and a discriminator that also learns whether labels belong to the image
-# (mismatch_weight, not in the paper). The README says in which order it learns.
+# For good images of the decoder: clean labels, faces that do not blend two
+# expressions, averaged weights, and a discriminator that also learns whether labels
+# belong to the image (mismatch_weight, not in the paper). The README says in which
+# order the model learns.
 _base_ = './jointgan_vgg16_synthfaces.py'
 model = dict(latent_dim=16, encoder=dict(head=dict(dropout=0.0)), mismatch_weight=1.0)
 train_dataloader = dict(dataset=dict(ambiguity=0.0))

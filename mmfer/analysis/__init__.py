@@ -1,1 +1,1 @@
-"""Figures, tables, pages and files that show what trainings have found."""
+"""Figures, tables, pages and files that show the results of runs."""

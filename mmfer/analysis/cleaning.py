@@ -1,4 +1,4 @@
-"""Results of a cleaning with GAAVE: the table, the list, and their use."""
+"""Prepare a cleaning with GAAVE, and write its results as files."""
 
 import json
 import logging
@@ -32,10 +32,10 @@ RUN_FILE = 'run.json'
 """File with the settings of a cleaning."""
 
 STAGES_FOLDER = 'cleaning'
-"""Folder with the stages of a cleaning, in its results."""
+"""Folder with the stages of a cleaning, inside the folder of its results."""
 
 GAAVE_HOOKS = ('GAAVEHook', 'mmfer.GAAVEHook')
-"""Names of the hook whose options a config can have."""
+"""Names under which a config can have the hook of GAAVE."""
 
 COLUMN_TYPES = dict(
     sample_id=np.int64,
@@ -79,14 +79,14 @@ def build_training_set(cfg: Config) -> FERDataset:
         cfg (Config): A training config.
 
     Raises:
-        PreflightError: The training set is no data set of mmfer.
+        PreflightError: The training set is not an mmfer data set.
     """
     init_default_scope('mmfer')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     if not isinstance(dataset, FERDataset):
         raise PreflightError(
-            f'train_dataloader has a {type(dataset).__name__}; only mmfer '
-            'data sets can be cleaned. For images of your own, use ImageList '
+            f'train_dataloader has a {type(dataset).__name__}, but only mmfer '
+            'data sets can be cleaned. For your own images, use ImageList '
             'or ImageFolders.'
         )
     return dataset
@@ -115,31 +115,31 @@ def cleaning_settings(
 
 
 def claim_folder(out: str, settings: Dict[str, Any]) -> None:
-    """Write the settings into a folder that is empty or has the same ones.
+    """Write the settings of a cleaning into its folder, if the folder is free.
 
     Args:
         out (str): Folder for the results.
         settings (dict): See :func:`cleaning_settings`.
 
     Raises:
-        PreflightError: The folder holds something else.
+        PreflightError: The folder has other files, or results of another cleaning.
     """
     path = osp.join(out, RUN_FILE)
     if osp.isfile(path):
         with open(path) as file:
             found = json.load(file)
-        # A run that was refused before its first stage has left only logs.
+        # A run that failed before its first stage has left only logs.
         begun = any(
             osp.exists(osp.join(out, name)) for name in (STAGES_FOLDER, FILE_NAME)
         )
         if begun and found['decided_by'] != settings['decided_by']:
             raise PreflightError(
-                f'{out} holds results of {found["config"]} with other '
+                f'{out} has results of {found["config"]} with other '
                 'settings or labels: choose another --out.'
             )
     elif osp.isdir(out) and os.listdir(out):
         raise PreflightError(
-            f'{out} is not empty and holds no {RUN_FILE} of this tool: choose '
+            f'{out} is not empty and has no {RUN_FILE} of this tool: choose '
             'another --out.'
         )
     write_run_file(out, settings)
@@ -156,10 +156,11 @@ def write_run_file(out: str, settings: Dict[str, Any]) -> None:
 
 
 def check_list(dataset: FERDataset) -> None:
-    """Raise before the cleaning, not hours later, if no list can be written.
+    """Check before the cleaning, not hours later, that a list can be written.
 
     Args:
-        dataset (FERDataset): Training set; one without a list format passes.
+        dataset (FERDataset): Training set. Without a list format, there is nothing
+            to check.
 
     Raises:
         ValueError: The list format cannot hold the name of an image.
@@ -182,7 +183,7 @@ def warn_of_lost_classes(
 
     Args:
         label_decisions (LabelDecisions): Decisions on all samples.
-        dataset (FERDataset): Training set, not cleaned.
+        dataset (FERDataset): Training set before the cleaning.
         logger (logging.Logger): Logger of the run.
     """
     kept, labels = apply_decisions(label_decisions._asdict())
@@ -207,8 +208,8 @@ def cleaning_table(
     Args:
         label_decisions (LabelDecisions): Decisions on N samples.
         images (Sequence[str]): Names of their images, (N,).
-        clean_labels (np.ndarray, optional): True labels by ``sample_id``,
-            where they are known.
+        clean_labels (np.ndarray, optional): Clean labels by ``sample_id``,
+            if they are known.
 
     Returns:
         dict[str, np.ndarray]: Columns (N,), in the order of the file.
@@ -236,8 +237,8 @@ def read_label_decisions(path: str) -> LabelDecisions:
     """Read the columns of GAAVE from a score table.
 
     Args:
-        path (str): The table of ``tools/clean_labels.py``, or of a training
-            with a GAAVEHook.
+        path (str): Table from ``tools/clean_labels.py``, or from a run with a
+            GAAVEHook.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -246,7 +247,7 @@ def read_label_decisions(path: str) -> LabelDecisions:
     table = read_columns(
         path, LabelDecisions._fields, kind='table of GAAVE, see tools/clean_labels.py'
     )
-    # GAAVEHook writes true values as numbers, with or without a point.
+    # GAAVEHook writes booleans as numbers, with or without a decimal point.
     return LabelDecisions(
         **{
             name: read_decision_column(table)
@@ -265,12 +266,12 @@ def write_results(
     Args:
         out (str): Folder for the results.
         label_decisions (LabelDecisions): Decisions on all samples.
-        record (dict): What the thresholds were found from.
-        dataset (FERDataset): Training set, not cleaned.
+        record (dict): Subsets, histograms, thresholds and base models.
+        dataset (FERDataset): Training set before the cleaning.
 
     Returns:
-        dict, optional: Settings of the data set with which it reads the list;
-        None if there is no list of such images.
+        dict, optional: Settings with which the data set reads the list; None if
+        the data set has no list format.
     """
     paths = {
         info['sample_id']: info['img_path']
@@ -291,7 +292,7 @@ def write_results(
 
 
 def how_to_train(out: str, settings: Optional[dict]) -> str:
-    """Describe how to train on the results, with options of tools/train.py.
+    """Return instructions to train on the results, with options of tools/train.py.
 
     Each option is on a line of its own. A path with a comma or white space
     cannot be an option and has to be written into a config.
@@ -303,7 +304,7 @@ def how_to_train(out: str, settings: Optional[dict]) -> str:
     place = 'train_dataloader.dataset'
     table = osp.abspath(osp.join(out, FILE_NAME))
     lines: List[str] = [
-        'Train on the result with',
+        'Train on the cleaned set with',
         f'--cfg-options {place}.decisions={table}',
     ]
     if settings and 'type' not in settings:
@@ -311,13 +312,13 @@ def how_to_train(out: str, settings: Optional[dict]) -> str:
         lines += ['or on the list with', f'--cfg-options {options}']
     elif settings:
         lines += [
-            'or on the list, which another type of data set reads: in '
-            f'a config, change {place} by',
+            'or on the list, which another type of data set reads. In '
+            f'a config, update {place} with',
             str(settings),
         ]
     if any(c.isspace() or c == ',' for c in table):
         lines.append(
-            'The paths have white space or a comma, which '
-            '--cfg-options cannot read: write them into a config.'
+            'The paths contain white space or a comma, which '
+            '--cfg-options cannot read. Write them into a config.'
         )
     return '\n'.join(lines)

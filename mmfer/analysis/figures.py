@@ -1,4 +1,4 @@
-"""Figures on predictions: functions from arrays to matplotlib figures."""
+"""Draw predictions and histories of runs as matplotlib figures."""
 
 from typing import Dict, List, Sequence, Tuple
 
@@ -16,7 +16,7 @@ MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 
 
 def style_of(number: int) -> dict:
-    """Return colour and marker of a series; the first 56 differ.
+    """Return the colour and the marker of a series; they differ for 56 series.
 
     Args:
         number (int): Number of the series in the figure, from 0.
@@ -50,20 +50,20 @@ def accuracy_after_rejection(
 def rejection_figure(runs: Dict[str, Predictions], highest: float = 0.5) -> Figure:
     """Draw the accuracy on the images that remain after a rejection.
 
-    Solid lines reject by learned uncertainty, dashed lines by one minus the
-    confidence. Their distance shows what the learned uncertainty adds, which
+    Solid lines reject by the learned uncertainty, dashed lines by one minus the
+    confidence. Their distance shows the gain from the learned uncertainty, which
     papers do not report.
 
     Args:
         runs (dict[str, Predictions]): Predictions by name.
-        highest (float): Share rejected at the right end. Defaults to 0.5.
+        highest (float): Largest share to reject, at the right end. Defaults to 0.5.
     """
     figure = Figure(figsize=(6.4, 4.2), layout='constrained')
     axes = figure.subplots()
     rates = np.linspace(0, highest, 51)
     for number, (name, run) in enumerate(runs.items()):
         style = dict(style_of(number), markevery=10, markersize=5)
-        # A model without a learned uncertainty gives this one: one line is enough.
+        # Without a learned uncertainty, both lines would be the same.
         if not np.allclose(run.uncertainty, 1 - run.confidence):
             axes.plot(
                 100 * rates,
@@ -242,7 +242,7 @@ def _frame(axes: Axes, right: bool) -> None:
     """Frame an image by whether its prediction is right."""
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
-        # Other cap styles would fill the gaps between dashes.
+        # Longer caps would fill the gaps between the dashes.
         spine.set(
             color=palette.RIGHT if right else palette.WRONG,
             linewidth=3,
@@ -269,12 +269,12 @@ def extremes(uncertainty: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarra
 def browse_figure(
     images: Sequence[Sequence[np.ndarray]], labels: Sequence[str]
 ) -> Figure:
-    """Draw rows of images, each with a label in front.
+    """Draw rows of images, with a label to the left of each row.
 
     Args:
         images (Sequence[Sequence[np.ndarray]]): Rows of images, BGR (H, W, 3)
             or grey (H, W, 1), uint8.
-        labels (Sequence[str]): A label for each row.
+        labels (Sequence[str]): Label of each row.
     """
     figure = Figure(
         figsize=(1.2 * len(images[0]) + 1, 1.2 * len(images)), layout='constrained'
@@ -300,9 +300,9 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
         histories (dict[str, list[dict]]): ``history.json`` of each run, by
             name.
         metrics (Sequence[str]): Names in ``metrics`` or in ``training``, see
-            :class:`SampleScoresHook`. The line of the first is solid, those of
-            others are dashed or dotted. A metric that a run lacks is not drawn
-            for it.
+            :class:`SampleScoresHook`. The lines of the first metric are solid,
+            those of the others are dashed or dotted. If a run lacks a metric,
+            its line is omitted.
 
     Raises:
         ValueError: No run has any of the metrics.
@@ -326,9 +326,10 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
             }
         )
         raise ValueError(
-            f'no run has {", ".join(metrics)}; there are '
-            f'{", ".join(known) or "no metrics at all"}. Choose others with '
-            '--metrics.'
+            f'no run has {", ".join(metrics)}. history.json has '
+            f'{", ".join(known)}. Choose from these with --metrics.'
+            if known
+            else 'no history.json has any metric: no epoch has been validated yet.'
         )
     names, shown = list(histories), {metric for _, metric, _ in series}
     for name, metric, points in series:
@@ -348,7 +349,7 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
 
 
 def _metric_points(history: List[dict], metric: str) -> List[Tuple[int, float]]:
-    """Return pairs of epoch and value of a metric; none where it is missing."""
+    """Return pairs of epoch and value, for the epochs that have a metric."""
     return [
         (entry['epoch'], values[metric])
         for entry in history
@@ -358,10 +359,10 @@ def _metric_points(history: List[dict], metric: str) -> List[Tuple[int, float]]:
 
 
 def finish(axes: Axes) -> None:
-    """Add a grid, and a legend where there is room.
+    """Add a grid and a legend to a finished panel.
 
     Args:
-        axes (Axes): A panel whose series are drawn.
+        axes (Axes): Panel whose series are drawn.
     """
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)

@@ -1,4 +1,4 @@
-"""Which parts of a tuple the discriminator of a joint GAN relates."""
+"""Test which parts of a tuple the discriminator of a joint GAN compares."""
 
 from typing import Dict, List, NamedTuple, Tuple
 
@@ -17,8 +17,8 @@ class TupleScores(NamedTuple):
 
     Attributes:
         source (str): Network that made the tuples, ``encoder`` or ``decoder``.
-        change (str): Part that was exchanged; '' for unchanged tuples.
-        scores (Tensor): (B,).
+        change (str): Part that was exchanged; empty for unchanged tuples.
+        scores (Tensor): Joint scores (B,).
     """
 
     source: str
@@ -33,7 +33,7 @@ def exchanged_scores(
     """Score tuples, unchanged and with one part exchanged.
 
     Args:
-        model (JointGAN): In eval mode, with a decoder.
+        model (JointGAN): Model in eval mode, with a decoder.
         images (Tensor): Prepared images, (B, C, H, W).
         labels (tuple[Tensor]): See :meth:`LabelSets.read`.
         seed (int): Seed of latent vectors and exchanges. Defaults to 0.
@@ -45,12 +45,12 @@ def exchanged_scores(
     assert decoder is not None, 'without a decoder there are no joint scores'
     generator = torch.Generator().manual_seed(seed)
     count = len(images)
-    # The shift is at least one, so that no image keeps its own part.
+    # Images are shifted by at least one, so that none keeps its own part.
     other = (
         torch.arange(count) + int(torch.randint(1, count, (), generator=generator))
     ) % count
     given = model.label_sets.vectors(labels)
-    # Drawn on the CPU, so that every device gets the same numbers.
+    # Draw on the CPU, so that every device gets the same numbers.
     latent = torch.randn(count, model.latent_dim, generator=generator).to(images.device)
     encoding = model.encoder(images)
     inferred = sample_latent(encoding.mean, encoding.log_variance)
@@ -84,10 +84,10 @@ def exchanged_scores(
 def read_batch(
     cfg: Config, model: JointGAN, count: int
 ) -> Tuple[Tensor, Tuple[Tensor, ...]]:
-    """Read training images whose labels are complete, and these labels.
+    """Read training images with complete labels, and their labels.
 
     Args:
-        cfg (Config): Config of the training.
+        cfg (Config): Training config.
         model (JointGAN): Model that prepares the images.
         count (int): Largest number of images.
 

@@ -6,8 +6,8 @@ ascending ``sample_id``)::
     is_label_issue, label_score, given_label, predicted_label
 
 as ``Datalab.get_issues('label')`` returns them. ``CleanLearning.get_label_issues``
-calls the second column ``label_quality``. If there is the index column that
-pandas writes, it tells which sample a row belongs to, whatever its name.
+calls the second column ``label_quality``. If the table has the index column that
+pandas writes, under any name, this column gives the sample of each row.
 """
 
 import csv
@@ -29,7 +29,7 @@ from mmfer.utils.text_tables import (
 )
 
 QUALITY = ('label_score', 'label_quality')
-"""Names that cleanlab gives the column of scores; small for issues."""
+"""Names of cleanlab's score column; a small score marks an issue."""
 
 COLUMNS = dict(
     is_label_issue=['is_label_issue'],
@@ -37,7 +37,7 @@ COLUMNS = dict(
     given_label=['given_label'],
     predicted_label=['predicted_label'],
 )
-"""Columns of cleanlab's tables, each with the names that it may have."""
+"""Columns of cleanlab's tables, with all names that each may have."""
 
 
 def to_label_issues(table: Mapping[str, np.ndarray]) -> bytes:
@@ -72,15 +72,15 @@ def to_label_issues(table: Mapping[str, np.ndarray]) -> bytes:
 def from_label_issues(
     path: str, dataset: FERDataset, decision: str = 'drop'
 ) -> ScoreTable:
-    """Read cleanlab's table, for ``decisions`` of a data set.
+    """Read cleanlab's table as a score table, for ``decisions`` of a data set.
 
     Args:
-        path (str): A table of cleanlab, as CSV (``issues.to_csv(path)``).
-            Rows may be in any order if it has the index column.
-        dataset (FERDataset): The data set that cleanlab examined: as many
-            samples in the same order, with the same labels.
-        decision (str): What becomes of issues: ``'drop'``; or ``'relabel'``,
-            to the predicted label. Defaults to ``'drop'``.
+        path (str): CSV file of cleanlab's table (``issues.to_csv(path)``). If it
+            has the index column, its rows may be in any order.
+        dataset (FERDataset): Data set that cleanlab examined, with the same
+            samples in the same order, and the same labels.
+        decision (str): Decision about issues: ``'drop'``, or ``'relabel'`` to the
+            predicted label. Defaults to ``'drop'``.
 
     Returns:
         dict[str, np.ndarray]: Columns of a sample-score table, (N,) by
@@ -88,8 +88,8 @@ def from_label_issues(
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is no such table, or one of other samples; or
-            ``is_label_issue`` is neither true nor false in some row.
+        ValueError: The file is not such a table, has other samples, or has a
+            row in which ``is_label_issue`` is neither true nor false.
     """
     table = read_table(
         path,
@@ -100,9 +100,9 @@ def from_label_issues(
     ids = np.sort(dataset.sample_ids)
     if len(table) != len(ids):
         raise ValueError(
-            f'{path} has {len(table)} rows, and the data set has {len(ids)} '
-            'samples. Name a table of the whole data set, and the config that '
-            'it was made with.'
+            f'{path} has {len(table)} rows, but the data set has {len(ids)} '
+            'samples. Name a table of the whole data set, and the config from '
+            'which it was made.'
         )
     order = np.array(_row_order(table))
     own = dataset.given_labels[ids].tolist()
@@ -132,7 +132,7 @@ def _read_flags(table: TextTable) -> np.ndarray:
     """Return which rows are issues, bool (N,).
 
     Args:
-        table (TextTable): The table.
+        table (TextTable): Table of cleanlab.
 
     Raises:
         ValueError: A field is neither true nor false.
@@ -146,14 +146,14 @@ def _read_flags(table: TextTable) -> np.ndarray:
             f'{table.columns["is_label_issue"][row]!r}, which is neither true '
             'nor false',
             'Write True or False (also 1 or 0, yes or no), as '
-            'cleanlab does; a spreadsheet may have translated it into another '
-            'language.',
+            'cleanlab does. A spreadsheet program may have translated these words '
+            'into another language.',
         )
     return np.array(flags, dtype=bool)
 
 
 def _row_order(table: TextTable) -> List[int]:
-    """Return the row of each sample, by the index column if there is one."""
+    """Return the row of each sample, from the index column if there is one."""
     index = table.index or _named_index(table)
     if index is None:
         return list(range(len(table)))
@@ -163,10 +163,10 @@ def _row_order(table: TextTable) -> List[int]:
         if position is None or not 0 <= position < len(table):
             raise table.error(
                 row,
-                f'the index {text!r} is no number below {len(table)}, '
+                f'the index {text!r} is not a whole number below {len(table)}, '
                 'the number of samples',
-                'cleanlab numbers the samples of the whole set from 0; write '
-                'the table with issues.to_csv(path) before rows are chosen.',
+                'cleanlab numbers the samples of the whole set from 0. Write '
+                'the table with issues.to_csv(path) before you select rows.',
             )
         first = row_of.setdefault(position, row)
         if first != row:
@@ -179,10 +179,10 @@ def _row_order(table: TextTable) -> List[int]:
 
 
 def _named_index(table: TextTable) -> Optional[List[str]]:
-    """Return the first column if it numbers the rows under another name.
+    """Return the first column if it is an index with a name.
 
-    pandas writes the name of an index, such as ``id``, into the header. Only
-    an index has every number below the number of rows, each once.
+    pandas writes the name of an index, such as ``id``, into the header. An index
+    is recognised because it has every number below the number of rows once.
     """
     name = next(iter(table.others))
     if column_key(name) in {alias for aliases in COLUMNS.values() for alias in aliases}:
@@ -197,12 +197,12 @@ def _read_labels(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Read given and predicted labels as class indices.
 
-    cleanlab counts classes from 0. A whole number is such an index if the
-    given labels then are those of the data set, even if a class has another
-    number as its name. Otherwise a whole number is the name of a class.
+    Classes may have numbers as names, so a whole number has two readings. It is
+    read as cleanlab's class index, counted from 0. The exception: only the
+    reading as a class name gives the given labels of the data set.
 
     Args:
-        table (TextTable): The table.
+        table (TextTable): Table of cleanlab.
         order (Sequence[int]): Row of each sample.
         own (Sequence[int]): Given label of each sample in the data set.
         names (Sequence[str]): Class names.
@@ -228,7 +228,7 @@ def _read_labels(
                 raise table.error(
                     row,
                     f'{name} {column[row]!r} is none of the {len(names)} classes',
-                    nearest(column[row], names) + ' Numbers count them from 0.',
+                    nearest(column[row], names) + ' Numbers count classes from 0.',
                 )
     given, predicted = (
         np.array([meaning[text] for text in column], dtype=np.int64)
@@ -251,12 +251,12 @@ def _label_meanings(
     """Return the class index of each field, for both readings of numbers.
 
     Args:
-        table (TextTable): The table.
+        table (TextTable): Table of cleanlab.
         names (Sequence[str]): Class names.
 
     Returns:
-        tuple[dict, dict]: By field, None for no class: whole numbers as
-        indices, and whole numbers as names.
+        tuple[dict, dict]: Class index by field, None if the field is no class.
+        The first dict reads whole numbers as indices, the second as names.
     """
     numbers: Dict[str, Optional[int]] = {}
     by_name: Dict[str, Optional[int]] = {}

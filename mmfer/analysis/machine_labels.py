@@ -1,4 +1,4 @@
-"""Labels that a model predicts for the images of another data set."""
+"""Predict labels for the images of another data set, and write them as lists."""
 
 import os.path as osp
 from typing import Dict, List, NamedTuple, Optional, Sequence
@@ -24,7 +24,7 @@ SYNONYMS = dict(
     fearful='fear',
     calm='neutral',
 )
-"""Other names that data sets give an expression."""
+"""Other names of expressions in data sets, and the common name of each."""
 
 LABEL_SETTINGS = (
     'noisy_list',
@@ -34,12 +34,12 @@ LABEL_SETTINGS = (
     'va_noise',
     'decisions',
 )
-"""Settings of a data set with labels from a model or from a noise generator."""
+"""Settings of data sets that replace or change the labels; they are removed."""
 
 
 # -- pure computation ---------------------------------------------------------
 def common_name(name: str) -> str:
-    """Return the one name of an expression.
+    """Return the common name of an expression.
 
     Args:
         name (str): Name that a data set uses.
@@ -70,15 +70,15 @@ def match_classes(source: Sequence[str], target: Sequence[str]) -> Dict[int, int
     }
     if len(shared) < 2:
         raise ValueError(
-            f'the model knows {", ".join(source)}, and the data set has '
-            f'{", ".join(target)}: these are not the same kind of classes. Name '
-            'a model of the same expressions.'
+            f'the model has the classes {", ".join(source)}, and the data set has '
+            f'{", ".join(target)}. They share fewer than two classes. Name '
+            'a model that recognises the same expressions.'
         )
     return shared
 
 
 def translate(scores: np.ndarray, shared: Dict[int, int]) -> np.ndarray:
-    """Return the likeliest shared class of each sample.
+    """Return the most probable shared class of each sample.
 
     Args:
         scores (np.ndarray): Scores of the model's classes, (N, C).
@@ -94,7 +94,7 @@ def translate(scores: np.ndarray, shared: Dict[int, int]) -> np.ndarray:
 
 # -- models and data sets -------------------------------------------------------
 class ImagePredictions(NamedTuple):
-    """What a model predicts for the images of a data set.
+    """Predictions of a model for the images of a data set.
 
     Attributes:
         sample_id (np.ndarray): int64 (N,), ascending.
@@ -116,7 +116,7 @@ def predict_images(
     Args:
         cfg (Config): Config of the model.
         checkpoint (str): Path of its weights.
-        dataset (FERDataset): The data set.
+        dataset (FERDataset): Data set whose images are predicted.
     """
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
@@ -150,8 +150,9 @@ def checkpoint_classes(checkpoint: str, cfg: Config) -> Sequence[str]:
     """Return the class names of a model.
 
     Args:
-        checkpoint (str): Path of its weights, which may have the names.
-        cfg (Config): Config of the model; otherwise its test set has them.
+        checkpoint (str): Path of its weights. The names are read from here if
+            the checkpoint has them.
+        cfg (Config): Config of the model; otherwise its test set has the names.
     """
     meta = torch.load(checkpoint, map_location='cpu', weights_only=True).get('meta', {})
     names = (meta.get('dataset_meta') or {}).get('classes')
@@ -163,10 +164,10 @@ def checkpoint_classes(checkpoint: str, cfg: Config) -> Sequence[str]:
 
 
 def build_image_set(cfg: Config) -> FERDataset:
-    """Build the training set of a config without labels of a model or noise.
+    """Build the training set of a config without :data:`LABEL_SETTINGS`.
 
     Args:
-        cfg (Config): A training config; changed in place.
+        cfg (Config): Training config; changed in place.
 
     Raises:
         ValueError: The data set has no list format for labels.
@@ -188,24 +189,24 @@ def build_image_set(cfg: Config) -> FERDataset:
 def write_labels(
     out: str, dataset: FERDataset, found: ImagePredictions, shared: Dict[int, int]
 ) -> List[str]:
-    """Write predicted labels, and valence and arousal where predicted.
+    """Write lists of predicted labels, and of valence and arousal if predicted.
 
     Args:
         out (str): Folder for the lists.
-        dataset (FERDataset): The data set, with its own labels.
+        dataset (FERDataset): Data set with its own labels.
         found (ImagePredictions): Predictions for its images.
         shared (dict[int, int]): See :func:`match_classes`.
 
     Returns:
-        list[str]: A sentence on each file.
+        list[str]: A message about each file.
     """
     ids, labels = found.sample_id, translate(found.scores, shared)
     path = osp.join(out, f'labels{dataset.list_suffix}')
     changes = dataset.write_list(path, ids.tolist(), labels.tolist())
     changed = (labels != dataset.given_labels[ids]).mean()
     said = [
-        f'{path}: {len(ids)} images; for {changed:.1%}, the label differs from '
-        'their own. Settings of the data set: '
+        f'{path}: {len(ids)} images; {changed:.1%} of the predicted labels differ '
+        "from the data set's own. Settings of the data set: "
         + ', '.join(f'{k}={v!r}' for k, v in changes.items() if v is not None)
     ]
     if found.va is not None:
@@ -220,10 +221,10 @@ def write_labels(
 
 
 def write_va_list(path: str, names: Sequence[str], va: np.ndarray) -> None:
-    """Write rows ``train_00001.jpg -0.341 -0.129``, clipped to [-1, 1].
+    """Write rows such as ``train_00001.jpg -0.341 -0.129``, clipped to [-1, 1].
 
     Args:
-        path (str): The file.
+        path (str): File to write.
         names (Sequence[str]): Names of images, (N,).
         va (np.ndarray): Valence and arousal, (N, 2).
     """

@@ -1,4 +1,4 @@
-"""How well predictions agree with labels, and the mixture fitted to that."""
+"""Measure how well predictions agree with labels, and draw fitted mixtures."""
 
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
@@ -22,7 +22,7 @@ AGREEMENTS = dict(
     similarity='cosine of prediction and label',
     loss='1 - loss, scaled by its 5 % and 95 % quantiles',
 )
-"""Scores of agreement by their option, as figures call them."""
+"""Kinds of agreement scores, with their names on the axes of figures."""
 
 Panel = Tuple[np.ndarray, Any]
 """Scores in [0, 1], (N,), and a fitted ``TwoComponentMixture`` or None."""
@@ -33,10 +33,10 @@ class Agreements(NamedTuple):
 
     Attributes:
         panels (dict[str, tuple]): By the name of the network, scores in [0, 1]
-            (N,) and the mixture fitted to them.
+            (N,) and the mixture that is fitted to them.
         wrong (np.ndarray, optional): Which labels are wrong, bool (N,); None
             if clean labels are not known or equal the given ones.
-        label (str): What the scores are, for an axis.
+        label (str): Name of the scores, for an axis.
     """
 
     panels: Dict[str, Panel]
@@ -49,15 +49,14 @@ def measure_agreements(
 ) -> Agreements:
     """Measure how well the predictions of each network agree with the labels.
 
-    Scores are those of unaugmented training images. A network with a noise
-    model is shown with the mixture of that model; for others, a mixture is
-    fitted here.
+    The scores are those of unaugmented training images. If a network has a
+    noise model, its mixture is used. Otherwise a mixture is fitted here.
 
     Args:
-        cfg (Config): Config of the training.
+        cfg (Config): Training config.
         model (BaseModel): Model with weights.
         agreement (str, optional): See :class:`LabelNoiseModel`. Defaults to
-            None: that of the model.
+            None, the agreement of the model.
     """
     dataset = unaugmented(
         DATASETS.build(cfg.train_dataloader.dataset),
@@ -104,9 +103,9 @@ def mixture_figure(
     Args:
         panels (dict[str, tuple]): By title, scores in [0, 1] (N,) and a
             fitted :class:`TwoComponentMixture` or None.
-        wrong (np.ndarray, optional): Which labels are wrong, bool (N,), where
+        wrong (np.ndarray, optional): Which labels are wrong, bool (N,), if
             that is known.
-        label (str): What the scores are.
+        label (str): Name of the scores.
         bins (int): Number of bins. Defaults to 50.
     """
     figure = Figure(figsize=(6 * len(panels), 4), layout='constrained')
@@ -136,7 +135,7 @@ def _draw_mixture(axes: Axes, mixture: Any, scale: float) -> None:
 
     Args:
         axes (Axes): Panel with a histogram.
-        mixture (TwoComponentMixture): A fitted mixture.
+        mixture (TwoComponentMixture): Fitted mixture.
         scale (float): Height of the histogram where the density is 1.
     """
     # U-shaped components are infinite at 0 and 1.
@@ -155,7 +154,7 @@ def _draw_mixture(axes: Axes, mixture: Any, scale: float) -> None:
 
 
 def _cut_high_bars(axes: Axes, edges: np.ndarray, bars: Sequence[float]) -> None:
-    """Limit the height of a panel, and write the heights of cut bars.
+    """Limit the height of a panel, and write the height beside each cut bar.
 
     The first and the last bar are often far higher than all others.
 

@@ -1,4 +1,4 @@
-"""Predictions of a test run, read from the file that it wrote."""
+"""Read the predictions of a test run from its file."""
 
 import os.path as osp
 from typing import List, NamedTuple
@@ -12,10 +12,10 @@ class Predictions(NamedTuple):
 
     Attributes:
         scores (np.ndarray): Probabilities of the classes, (N, C).
-        labels (np.ndarray): True labels, int64 (N,).
+        labels (np.ndarray): Labels of the data set, int64 (N,).
         uncertainty (np.ndarray): Larger is less sure, (N,).
-        images (list[str]): Paths; '' for images without a file.
-        sample_id (np.ndarray): Rows of the data set, int64 (N,).
+        images (list[str]): Paths of the images; empty for images without a file.
+        sample_id (np.ndarray): Numbers of the samples in the data set, int64 (N,).
     """
 
     scores: np.ndarray
@@ -44,17 +44,16 @@ def read_predictions(path: str) -> Predictions:
     """Read the predictions of ``tools/test.py CONFIG CHECKPOINT --out FILE.pkl``.
 
     Args:
-        path (str): The file. Like all pickles it can run code: read only
-            your own.
+        path (str): Pickle file. Pickles can run code, so read only your own.
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file holds something else.
+        ValueError: The file has no predictions.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(
-            f'{path} does not exist. python tools/test.py CONFIG CHECKPOINT '
-            '--out FILE.pkl writes predictions.'
+            f'{path} does not exist. To write predictions, run: python '
+            'tools/test.py CONFIG CHECKPOINT --out FILE.pkl'
         )
     samples = mmengine.load(path)
     wanted = ('pred_score', 'gt_label', 'uncertainty')
@@ -65,9 +64,9 @@ def read_predictions(path: str) -> Predictions:
         or any(name not in samples[0] for name in wanted)
     ):
         raise ValueError(
-            f'{path} holds no predictions ({", ".join(wanted)} for each '
-            'image). python tools/test.py CONFIG CHECKPOINT --out FILE.pkl '
-            'writes them.'
+            f'{path} has no predictions ({", ".join(wanted)} for each '
+            'image). To write them, run: python tools/test.py CONFIG CHECKPOINT '
+            '--out FILE.pkl'
         )
 
     def column(name: str) -> np.ndarray:

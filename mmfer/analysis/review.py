@@ -1,4 +1,4 @@
-"""A page in the browser, on which a person looks at suspicious labels."""
+"""Write a page for the browser, on which a person reviews suspicious labels."""
 
 import hashlib
 import html
@@ -18,10 +18,10 @@ from .review_files import as_script, list_text, pack, table_text
 from .thumbnails import encode_images, read_images
 
 TEMPLATE = osp.join(osp.dirname(osp.abspath(__file__)), 'review.html')
-"""HTML of the page, with places to fill: ``TITLE``, ``DATA``, ``COLOURS``."""
+"""Template of the page, with the placeholders TITLE, DATA and COLOURS."""
 
 MAX_BYTES = 50_000_000
-"""Largest size of a page."""
+"""Largest size of a page in bytes."""
 
 
 class Review(NamedTuple):
@@ -33,7 +33,7 @@ class Review(NamedTuple):
         suggested (np.ndarray): Suggested labels.
         score (np.ndarray): ``noise_score``.
         decision (np.ndarray): Decision of the table: keep, relabel or drop.
-        images (list[str]): Names.
+        images (list[str]): Names of the images.
     """
 
     rows: np.ndarray
@@ -45,7 +45,7 @@ class Review(NamedTuple):
 
 
 def image_names(dataset: FERDataset) -> List[str]:
-    """Return image names by ``sample_id``; '' for samples not in this set."""
+    """Return image names by ``sample_id``; empty for samples not in the data set."""
     names = [''] * (int(dataset.sample_ids[-1]) + 1)
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
@@ -79,15 +79,15 @@ def write_page(
     """Write the review page.
 
     Args:
-        path (str): The HTML file. It needs no other file.
-        dataset (FERDataset): Training set as given, without decisions.
-        table_path (str): Its ``sample_scores.csv``.
-        title (str): Shown at the top, and part of the names of downloads.
+        path (str): HTML file to write. The page needs no other file.
+        dataset (FERDataset): Training set before any decisions.
+        table_path (str): ``sample_scores.csv`` of the training set.
+        title (str): Title at the top, and part of the names of downloads.
         limit (int): Largest number of images. Defaults to 10000.
 
     Returns:
-        dict[str, int]: ``shown`` and ``samples``, numbers of samples, and
-        ``bytes``, the size of the page.
+        dict[str, int]: Number of samples on the page (``shown``) and in the
+        table (``samples``), and size of the page (``bytes``).
 
     Raises:
         FileNotFoundError, ValueError: See
@@ -114,10 +114,10 @@ def write_page(
             f'The page may have {MAX_BYTES / 1e6:.6g} MB, but the lists of '
             f'all {len(table["sample_id"])} samples and the names of '
             f'{len(review.rows)} images take {size / 1e6:.6g} MB. Show fewer '
-            'images with --max-images; if that does not suffice, review a '
+            'images with --max-images. If the page is still too large, review a '
             'part of the data set.'
         )
-    # Each image adds two quotes, and a comma to all but the first.
+    # Each image needs two quotes, and all but the first need a comma.
     data['images'] = encode_images(
         read_images(dataset, table['sample_id'][review.rows].tolist()),
         len(review.rows),
@@ -141,7 +141,7 @@ def page_data(
     """Collect the data that the script of the page reads, without images.
 
     Args:
-        dataset (FERDataset): Training set as given.
+        dataset (FERDataset): Training set before any decisions.
         table (dict[str, np.ndarray]): Columns of all its samples.
         review (Review): Samples that the page shows.
         names (Sequence[str]): Names of images, by ``sample_id``.
@@ -170,10 +170,10 @@ def page_data(
 
 
 def check_scores(path: str, table: ScoreTable, names: Sequence[str]) -> None:
-    """Raise if a score is not finite; images are sorted by it.
+    """Raise an error if a score is not finite, because images are sorted by it.
 
     Args:
-        path (str): The table, for the message.
+        path (str): Path of the table, for the message.
         table (dict[str, np.ndarray]): Columns of all samples.
         names (Sequence[str]): Names of images, by ``sample_id``.
     """
@@ -183,9 +183,9 @@ def check_scores(path: str, table: ScoreTable, names: Sequence[str]) -> None:
         sample_id = table['sample_id'][wrong[0]]
         raise ValueError(
             f'{path}: noise_score of sample {sample_id} '
-            f'({names[sample_id]}) is {score[wrong[0]]}, and '
+            f'({names[sample_id]}) is {score[wrong[0]]}. '
             f'{len(wrong)} of {len(score)} samples have no finite score, so images '
-            'cannot be sorted by it. Did the training diverge? Write the table '
+            'cannot be sorted by it. Perhaps training diverged. Write the table '
             'again, or correct these rows.'
         )
 
@@ -204,7 +204,8 @@ def fill(template: str, title: str, data: Dict[str, Any]) -> bytes:
         'DATA': lambda: as_script(data),
         'COLOURS': lambda: ' '.join(f'--{k}: {v};' for k, v in colours.items()),
     }
-    # All places at once: a title or a name may look like a place to fill.
+    # All placeholders are filled at once, because a title or a name may look
+    # like a placeholder.
     return re.sub(
         r'/\*(TITLE|DATA|COLOURS)\*/', lambda found: parts[found[1]](), template
     ).encode()

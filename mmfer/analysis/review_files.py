@@ -1,7 +1,8 @@
-"""Files that the review page writes, with the lines left open.
+"""Prepare the files that the review page writes.
 
-A person decides about the samples on the page, and the browser then writes a
-list and a table. A :class:`Text` holds everything that it needs for this.
+A person decides about the samples on the page. The browser then writes a list and
+a table with these decisions. A :class:`Text` has all data that the browser needs
+to write one of them.
 """
 
 import base64
@@ -21,12 +22,12 @@ from mmfer.score_table import COLUMNS, ScoreTable, apply_decisions
 
 
 class Text(NamedTuple):
-    """A file in which some lines depend on what a person decides.
+    """Text file in which some lines depend on the decisions of a person.
 
     Attributes:
-        between (list[str]): Text before the first, between, and after the last
-            of these lines, with line ends; one more than there are lines.
-        lines (list): Each of these lines, in all its forms.
+        between (list[str]): Text before, between and after these lines, with
+            line ends. It has one entry more than ``lines``.
+        lines (list): All forms of each of these lines, or its fixed part.
         order (list[int]): For each line, the position of its sample in the
             review.
     """
@@ -41,19 +42,20 @@ def list_text(
 ) -> Optional[Text]:
     """Prepare the data set's own list, whatever its format.
 
-    The list is written once for each class, as if all samples were of that
-    class. The lines that differ are those of the samples.
+    The list is written once for each class, as if all samples had that class.
+    The lines that differ between these lists belong to samples.
 
     Args:
-        dataset (FERDataset): As given, without decisions.
+        dataset (FERDataset): Training set before any decisions.
         table (dict[str, np.ndarray]): Columns (N,) of all its samples, by
             ascending ``sample_id``.
         rows (Sequence[int]): Rows of the table about which a person decides,
-            in the order of the review. The table decides about the others.
+            in the order of the review. The other rows keep the decisions of
+            the table.
 
     Returns:
-        Text, optional: Lines in the forms of all classes; None if the data
-        set has no list format.
+        Text, optional: Each line in one form per class; None if the data set
+        has no list format.
 
     Raises:
         ValueError: A list does not have one line for each sample.
@@ -93,14 +95,14 @@ def list_text(
 
 
 def _write_forms(dataset: FERDataset, sample_ids: np.ndarray) -> List[List[str]]:
-    """Return the lines of the list as if all samples were of one class.
+    """Return the lines of the list for each class, as if all samples had it.
 
     Args:
         dataset (FERDataset): Data set with a list format.
         sample_ids (np.ndarray): Samples of the list, int64 (N,).
 
     Returns:
-        list[list[str]]: Lines with their line ends, for each class.
+        list[list[str]]: Lines with their line ends, by class.
     """
     forms = []
     with tempfile.TemporaryDirectory() as folder:
@@ -108,8 +110,8 @@ def _write_forms(dataset: FERDataset, sample_ids: np.ndarray) -> List[List[str]]
         for label in range(dataset.num_classes):
             dataset.write_list(path, sample_ids.tolist(), [label] * len(sample_ids))
             with open(path, newline='', encoding='utf-8') as file:
-                # Not splitlines(): it also splits at characters that the name
-                # of an image may contain.
+                # splitlines() would also split at characters that the name of an
+                # image may contain.
                 forms.append(re.findall(r'[^\n]*\n|[^\n]+', file.read()))
     return forms
 
@@ -117,7 +119,8 @@ def _write_forms(dataset: FERDataset, sample_ids: np.ndarray) -> List[List[str]]
 def table_text(table: ScoreTable, names: Sequence[str], rows: Sequence[int]) -> Text:
     """Prepare a ``sample_scores.csv`` with the columns of every table.
 
-    Its open lines lack the last two columns, suggested label and decision.
+    The lines about which a person decides lack the last two columns, suggested
+    label and decision. The browser appends them.
 
     Args:
         table (dict[str, np.ndarray]): Columns (N,) of all samples.
@@ -152,7 +155,7 @@ def table_text(table: ScoreTable, names: Sequence[str], rows: Sequence[int]) -> 
 def pack(text: Optional[Dict[str, Any]]) -> Optional[str]:
     """Compress a :class:`Text` and encode it in base64.
 
-    The text has all samples, also those that are not shown. Without
+    The text has all samples, including those that are not shown. Without
     compression, the lists of AffectNet alone would fill a page.
 
     Args:

@@ -1,4 +1,4 @@
-"""Work dirs of trainings and test runs, opened for figures and tables."""
+"""Open work dirs of training and test runs, for figures and tables."""
 
 import json
 import os.path as osp
@@ -21,16 +21,17 @@ from mmfer.utils.text_tables import read_class_names
 from .predictions import Predictions, read_predictions
 
 PREDICTIONS = 'predictions.pkl'
-"""Name of the predictions in a work dir."""
+"""Name of the file with predictions in a work dir."""
 
 
 class Run(NamedTuple):
-    """A test run.
+    """Test run with its predictions and its config.
 
     Attributes:
         name (str): Name of its folder or file.
-        predictions (Predictions): Its predictions.
-        config (Config, optional): The config in its folder.
+        predictions (Predictions): Predictions of the run.
+        config (Config, optional): Config in its folder; None if there is not
+            exactly one.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Run(NamedTuple):
 
     @property
     def classes(self) -> List[str]:
-        """Class names; numbers if no config names the classes."""
+        """Class names; numbers if no config states the class names."""
         count = self.predictions.scores.shape[1]
         if self.config is not None:
             settings = self.config.test_dataloader.dataset
@@ -59,10 +60,11 @@ class Run(NamedTuple):
             positions (Sequence[int]): Positions in the predictions.
 
         Returns:
-            dict[int, np.ndarray]: By position, RGB (H, W, 3) or grey (H, W).
+            dict[int, np.ndarray]: Images by position, RGB (H, W, 3) or grey
+            (H, W).
 
         Raises:
-            ValueError: An image is in neither.
+            ValueError: Neither has the image.
         """
         images = {}
         dataset: Optional[FERDataset] = None
@@ -76,7 +78,7 @@ class Run(NamedTuple):
             info = dataset.get_data_info(i)
             if 'img' not in info:
                 raise ValueError(
-                    f'{self.name}: the image {path!r} does not exist. Run this '
+                    f'{self.name}: the image {path!r} does not exist. Run the tool '
                     'on the machine that has the data set.'
                 )
             image = info['img']
@@ -87,12 +89,13 @@ class Run(NamedTuple):
         """Build the evaluation set of the config.
 
         Raises:
-            ValueError: There is no config.
+            ValueError: The run has no config.
         """
         if self.config is None:
             raise ValueError(
-                f'{self.name}: no config lies beside the predictions, so '
-                'the images are not known. Name a work dir that has both.'
+                f'{self.name}: the folder of the predictions does not have '
+                'exactly one config (*.py), so the images are not known. Name a '
+                'work dir with predictions and one config.'
             )
         init_default_scope('mmfer')
         return DATASETS.build(self.config.test_dataloader.dataset)
@@ -102,11 +105,11 @@ def open_run(path: str) -> Run:
     """Open predictions by their file or their work dir.
 
     Args:
-        path (str): ``*.pkl``, or a folder with ``predictions.pkl``.
+        path (str): File ``*.pkl``, or a folder with ``predictions.pkl``.
 
     Raises:
-        FileNotFoundError: There are no predictions; the message has the
-            command that makes them.
+        FileNotFoundError: There are no predictions. The message has the
+            command that writes them.
         ValueError: See :func:`read_predictions`.
     """
     folder, file = (
@@ -120,7 +123,7 @@ def open_run(path: str) -> Run:
         last = Path(folder) / 'last_checkpoint'
         checkpoint = last.read_text().strip() if last.is_file() else 'CHECKPOINT'
         raise FileNotFoundError(
-            f'{path} has no {PREDICTIONS}. This command makes it: python '
+            f'{path} has no {PREDICTIONS}. To write it, run: python '
             f'tools/test.py {config or "CONFIG"} {checkpoint} --out {file}'
         )
     name = (
@@ -149,7 +152,7 @@ def open_runs(paths: Sequence[str]) -> Dict[str, Run]:
 
 
 def distinct(names: Sequence[str]) -> List[str]:
-    """Append numbers to equal names, such as ``alum (2)`` to the second.
+    """Append numbers to repeated names; the second ``alum`` becomes ``alum (2)``.
 
     Args:
         names (Sequence[str]): (N,) names.
@@ -176,7 +179,7 @@ def open_model(
     Args:
         config (str): Path of the config.
         checkpoint (str): Path of the weights.
-        options (dict, optional): Overrides, with dots in their keys.
+        options (dict, optional): Overrides by dotted key.
 
     Raises:
         FileNotFoundError: The config does not exist.
@@ -185,7 +188,7 @@ def open_model(
     if not osp.isfile(config):
         raise FileNotFoundError(
             f'{config}: this config does not exist. Configs are in configs/<method>/, '
-            'and in the work dirs of trainings.'
+            'and in the work dirs of runs.'
         )
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(options or {})
@@ -204,13 +207,14 @@ def read_json(folder: str, file: str) -> Any:
         file (str): Name of the file.
 
     Raises:
-        FileNotFoundError: The training has not written the file (yet).
+        FileNotFoundError: The run has not written the file (yet).
     """
     path = osp.join(folder, file)
     if not osp.isfile(path):
         raise FileNotFoundError(
-            f'{path} does not exist. Trainings (python tools/train.py CONFIG) write '
-            'history.json after each epoch and summary.json at the end.'
+            f'{path} does not exist. Name the work dir of a run: python '
+            'tools/train.py CONFIG writes history.json after each epoch and '
+            'summary.json at the end.'
         )
     with open(path) as opened:
         return json.load(opened)

@@ -1,4 +1,4 @@
-"""Tables over several trainings."""
+"""Tables of results of several runs, with means over seeds."""
 
 import re
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence
@@ -6,7 +6,7 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 import numpy as np
 
 TAIL_MEAN = 'tail_mean'
-"""Statistic ``last{k}_mean`` of a run, whatever its k, an option of SummaryHook."""
+"""Statistic ``last{k}_mean`` of a run, for any k (``last_k`` of SummaryHook)."""
 
 _TAIL = re.compile(r'last(\d+)_mean')
 
@@ -31,8 +31,8 @@ def group_seeds(summaries: Dict[str, dict]) -> Dict[str, List[dict]]:
             dir.
 
     Returns:
-        dict[str, list[dict]]: By name without an ending such as ``_seed2``,
-        ``-s2`` or `` (2)``; equal names of several folders have the last one.
+        dict[str, list[dict]]: Summaries by name without the endings ``_seed2``,
+        ``-s2`` and `` (2)``. The last one comes from :func:`.runs.distinct`.
     """
     groups: Dict[str, List[dict]] = {}
     for name, summary in summaries.items():
@@ -42,7 +42,7 @@ def group_seeds(summaries: Dict[str, dict]) -> Dict[str, List[dict]]:
 
 
 def tail_epochs(summary: dict) -> Optional[int]:
-    """Return how many epochs the tail means of a run average.
+    """Return the number of epochs in the tail means of a run.
 
     Args:
         summary (dict): ``summary.json`` of the run.
@@ -85,14 +85,14 @@ def run_value(
 
 
 def tail_column(rows: Mapping[str, Sequence[dict]]) -> Dict[str, str]:
-    """Return how many epochs each row averages, if rows differ in it.
+    """Return the number of averaged epochs of each row, if rows differ in it.
 
     Args:
         rows (Mapping[str, Sequence[dict]]): ``summary.json`` of the runs of
             each row.
 
     Returns:
-        dict[str, str]: By row; empty if all rows average the same number.
+        dict[str, str]: Numbers by row; empty if all rows have the same number.
 
     Raises:
         ValueError: The runs of one row average different numbers of epochs.
@@ -103,8 +103,8 @@ def tail_column(rows: Mapping[str, Sequence[dict]]) -> Dict[str, str]:
             raise ValueError(
                 f'{row}: its runs average {" and ".join(map(str, found))} '
                 'epochs (default_hooks.summary.last_k), so they have no common '
-                'mean. Train again with one last_k, name fewer runs, or take '
-                'the last epochs alone with --statistic last.'
+                'mean. Train again with one last_k, name fewer runs, or compare '
+                'only the last epochs with --statistic last.'
             )
     if len({tuple(found) for found in lengths.values()}) < 2:
         return {}
@@ -117,14 +117,15 @@ def summary_table(
     statistic: str = TAIL_MEAN,
     digits: int = 2,
 ) -> str:
-    """Format a table with one row for each training, in Markdown.
+    """Format a table in Markdown, with one row for all seeds of a run.
 
     Args:
         summaries (dict[str, dict]): See :func:`group_seeds`.
         metrics (Sequence[str]): Metrics, one column each.
-        statistic (str): See :func:`run_value`. ``best`` is chosen by the
-            evaluation data. If rows average different numbers of epochs, a
-            column names them. Defaults to :data:`TAIL_MEAN`.
+        statistic (str): See :func:`run_value`. ``best`` is chosen on the
+            evaluation data, so it is too high. If rows average different
+            numbers of epochs, a column shows these numbers. Defaults to
+            :data:`TAIL_MEAN`.
         digits (int): Digits after the point. Defaults to 2.
 
     Raises:
@@ -168,8 +169,8 @@ def _values_of(
             known = ', '.join(metrics) or 'none, as it was not validated'
             statistics = ', '.join(next(iter(metrics.values()), []))
             raise ValueError(
-                f'{row} has no {what!r}. Metrics: {known}; '
-                f'statistics: {statistics}. Choose one of them with --metrics or '
+                f'{row} has no {what!r}. Its metrics are: {known}. Its statistics '
+                f'are: {statistics or "none"}. Choose from these with --metrics and '
                 '--statistic.'
             )
         values.append(value)

@@ -1,4 +1,4 @@
-"""Thumbnails of a data set, as large as a budget of bytes allows."""
+"""Make the thumbnails of a data set as large as a budget of bytes allows."""
 
 import base64
 from typing import Iterable, Iterator, List, Optional, Sequence
@@ -10,7 +10,7 @@ from mmfer.datasets import FERDataset
 from mmfer.datasets.images import UnreadableImageError, read_image
 
 SIDES = (96, 72, 56, 48, 40, 32)
-"""Sides of thumbnails in pixels, the largest that fits is used."""
+"""Sides of thumbnails in pixels; the largest that fits is used."""
 
 NUM_ESTIMATED = 200
 """Number of thumbnails from which the total size is estimated."""
@@ -22,8 +22,8 @@ def read_images(
     """Read the images of samples one by one.
 
     Args:
-        dataset (FERDataset): The data set.
-        sample_ids (Sequence[int]): Samples, in the order of the images.
+        dataset (FERDataset): Data set with the images.
+        sample_ids (Sequence[int]): Samples in the order in which to read them.
 
     Yields:
         np.ndarray | None: BGR (H, W, 3) or grey (H, W); None for an image that
@@ -44,11 +44,11 @@ def read_images(
 
 
 def thumbnail(image: np.ndarray, side: int) -> bytes:
-    """Return an image as JPEG, no larger than ``side`` x ``side``.
+    """Encode an image as a JPEG no larger than ``side`` x ``side``.
 
     Args:
         image (np.ndarray): BGR (H, W, 3) or grey (H, W), uint8.
-        side (int): In pixels.
+        side (int): Largest side in pixels.
     """
     scale = side / max(image.shape[:2])
     if scale < 1:
@@ -59,7 +59,7 @@ def thumbnail(image: np.ndarray, side: int) -> bytes:
 
 
 def shrink(text: bytes, side: int) -> bytes:
-    """Return a JPEG no larger than ``side`` x ``side``, unchanged if it fits."""
+    """Shrink a JPEG to at most ``side`` x ``side``; unchanged if it fits."""
     image = cv2.imdecode(np.frombuffer(text, np.uint8), cv2.IMREAD_UNCHANGED)
     assert image is not None, 'thumbnails are valid JPEGs'
     return text if max(image.shape[:2]) <= side else thumbnail(image, side)
@@ -75,9 +75,9 @@ def encode_images(
 ) -> List[str]:
     """Encode thumbnails in base64, as large as the budget allows.
 
-    Only one image at a time is in memory; of the others, the thumbnails are.
-    If thumbnails turn out too large for the budget, those already made are
-    shrunk, and all that follow are made smaller.
+    Memory holds one image at a time, and all finished thumbnails. If the
+    thumbnails become too large for the budget, the finished ones are shrunk, and
+    the next ones are made smaller.
 
     Args:
         images (Iterable[np.ndarray | None]): See :func:`read_images`.
@@ -85,10 +85,10 @@ def encode_images(
         budget (int): Bytes for all of them together.
 
     Returns:
-        list[str]: One text for each image; empty for None.
+        list[str]: One text for each image; empty if the image is None.
 
     Raises:
-        ValueError: They do not fit at the smallest size.
+        ValueError: The images do not fit even at the smallest size.
     """
     made: List[bytes] = []
     taken, sides = 0, list(SIDES)
@@ -103,7 +103,7 @@ def encode_images(
         if taken > budget:
             raise ValueError(
                 f'Only {len(made) - 1} of {count} images fit into the '
-                f'{budget / 1e6:.6g} MB that the page has for them, even when '
-                f'shrunk to {sides[0]} px. Show fewer with --max-images.'
+                f'{budget / 1e6:.6g} MB that the page has for them, even if '
+                f'they are shrunk to {sides[0]} px. Show fewer with --max-images.'
             )
     return [base64.b64encode(text).decode() for text in made]

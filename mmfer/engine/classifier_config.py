@@ -11,18 +11,18 @@ from mmfer.utils.random import random_state_kept
 
 
 def main_network(cfg: Config) -> ConfigDict:
-    """Return the classifier of a config, or the first of its networks."""
+    """Return the settings of the model, or of its first network."""
     name = main_network_name(cfg)
     return cfg.model if name is None else cfg.model[name]
 
 
 def main_network_name(cfg: Config) -> Optional[str]:
-    """Return the name of the first network, None if the model is one."""
+    """Return the name of the first network; None if the model has only one."""
     return next((n for n in ('network1', 'encoder') if n in cfg.model), None)
 
 
 def plain_optimizer(cfg: Config) -> dict:
-    """Return the optimizer of a config, as a single classifier needs it."""
+    """Return the optimizer settings without those of other networks."""
     if 'encoder' not in cfg.model:
         return cfg.optim_wrapper
     return {
@@ -35,7 +35,7 @@ def plain_optimizer(cfg: Config) -> dict:
 def classifier_config(cfg: Config, num_classes: int) -> dict:
     """Return a plain classifier with the backbone of a training config.
 
-    Of a model with two networks, the first one's backbone is taken.
+    If the model has two networks, the backbone of the first one is used.
 
     Args:
         cfg (Config): Training config of any method.
@@ -62,7 +62,8 @@ def backbone_config(cfg: Config) -> dict:
     """Return the backbone of a training config, with its initial weights.
 
     Initial weights of the whole classifier (``init_cfg`` or ``pretrained``)
-    contain those of its backbone, which are then read from the same file.
+    contain those of its backbone. In that case, the backbone reads its weights
+    from the same file.
     """
     model, name = main_network(cfg), main_network_name(cfg)
     found = [(model, '')]
@@ -83,7 +84,7 @@ def backbone_config(cfg: Config) -> dict:
 
 
 def check_classifier(cfg: Config) -> None:
-    """Check that the initial weights of plain classifiers are there.
+    """Check that the files with the initial weights exist.
 
     Args:
         cfg (Config): Training config of any method.
@@ -98,7 +99,7 @@ def check_classifier(cfg: Config) -> None:
 
 
 def with_constant_lr(cfg: Config, factor: float, epochs: int) -> Config:
-    """Return a config of the same training at a small, constant learning rate.
+    """Return a config of the same run with a constant learning rate.
 
     Args:
         cfg (Config): Training config; it is not changed.

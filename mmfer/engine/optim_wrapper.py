@@ -1,4 +1,4 @@
-"""Mixed precision on any device."""
+"""Optimizer wrapper with mixed precision on any device."""
 
 from contextlib import contextmanager
 
@@ -17,8 +17,9 @@ from mmfer.utils.devices import bf16_is_fast
 class AutocastOptimWrapper(OptimWrapper):
     """``OptimWrapper`` that runs the forward pass in bfloat16.
 
-    mmengine's ``AmpOptimWrapper`` refuses the CPU, where bfloat16 is just as
-    useful. bfloat16 has the range of float32, so no loss scaling is needed.
+    mmengine's ``AmpOptimWrapper`` refuses to run on a CPU, although bfloat16 is
+    useful there too. bfloat16 has the range of float32, so no loss scaling is
+    needed.
 
     Args:
         dtype (str): Precision of the forward pass. Defaults to

@@ -68,11 +68,11 @@ def deciding(cfg: Any) -> Any:
 
 
 def config_hash(cfg: Config) -> str:
-    """SHA-256 of the :func:`deciding` part; the same on every machine."""
+    """Return the SHA-256 of :func:`deciding`, the same on every machine."""
     settings = deciding(cfg.to_dict())
     if cfg.get('resume'):
-        # In a resumed run it names a checkpoint of the run itself, not the
-        # weights that the run started from.
+        # A resumed run loads its own checkpoint, not the weights that it
+        # started from.
         settings['load_from'] = None
     text = json.dumps(settings, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Run the model once over its training set, or over any other set."""
+"""Predict all samples of the training set, or of any other set."""
 
 import copy
 from contextlib import contextmanager
@@ -24,14 +24,14 @@ def training_set(runner: Runner) -> FERDataset:
     """Return the mmfer data set that a runner trains on.
 
     Raises:
-        ValueError: There is none, or there are several.
+        ValueError: There is no such data set, or there are several.
     """
     datasets = list(fer_datasets(runner.train_dataloader.dataset))
     if len(datasets) != 1:
         raise ValueError(
-            'per-sample scores need exactly one mmfer data set under the '
-            f'train_dataloader, found {len(datasets)}. If there are several '
-            'lists, write one list of them and use ImageList.'
+            'per-sample scores need exactly one mmfer data set in '
+            f'train_dataloader, but {len(datasets)} were found. If you have '
+            'several lists, join them to one list and use ImageList.'
         )
     return datasets[0]
 
@@ -47,9 +47,9 @@ def validation_pipeline(runner: Runner) -> Callable:
 
 
 def augmented_view(runner: Runner) -> FERDataset:
-    """Return the training set with augmentation other than this epoch's."""
+    """Return the training set with another augmentation than this epoch's."""
     dataset = copy.copy(training_set(runner))
-    # A new tensor: the workers of the training share the old one.
+    # The workers of the train loader share the old tensor, so make a new one.
     dataset._random_state = torch.tensor(
         [runner.seed, runner.epoch + SECOND_STREAM_OFFSET]
     )
@@ -89,7 +89,7 @@ def batches_in_order(
 def merge_by_id(
     ids: np.ndarray, values: np.ndarray, axis: int = 0
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Join the results of all processes: every sample once, by ascending id.
+    """Join the results of all processes, with each sample once, by ascending id.
 
     Args:
         ids (np.ndarray): Sample ids of this process, int64 (n, ).
@@ -109,9 +109,9 @@ def join_parts(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Join ids and values of several processes; see :func:`merge_by_id`.
 
-    The sampler repeats samples so that all processes get equally many. For
-    such a sample, the value of the first process is taken. Ids are sorted,
-    as otherwise a sum over all samples would depend on how the sampler
+    The sampler repeats samples so that all processes get equally many. For a
+    repeated sample, the value of the first process is used. Ids are sorted,
+    because a sum over all samples would otherwise depend on how the sampler
     distributes them.
     """
     ids = np.concatenate([part[0] for part in parts])
@@ -130,8 +130,8 @@ def predict_view(
     Args:
         model (nn.Module): Classifier in eval mode.
         view (LabelView): View without augmentation.
-        loader_cfg (dict): Config of a loader, of which batch size, workers
-            and ``collate_fn`` are used.
+        loader_cfg (dict): Config of a loader; its batch size, workers and
+            ``collate_fn`` are used.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Ascending sample ids, int64 (N, ), and
@@ -154,7 +154,7 @@ def predict_view(
 
 @contextmanager
 def saved_weights(runner: Runner) -> Iterator[None]:
-    """Give the model the weights that checkpoints contain, inside the block.
+    """Give the model the weights of its checkpoints, inside the block.
 
     They differ from the model's own if a hook averages weights, as
     ``EMAHook`` does: it saves and evaluates the average, while the model
@@ -163,8 +163,8 @@ def saved_weights(runner: Runner) -> Iterator[None]:
     Args:
         runner (Runner): Runner that trains. It must not be validating.
     """
-    # mmengine has no public method for it. Subclasses of EMAHook, such as
-    # mmpretrain's, have this method too.
+    # mmengine has no public method that swaps the weights. Subclasses of EMAHook,
+    # such as mmpretrain's, have this method too.
     swaps = [
         hook._swap_ema_parameters
         for hook in runner.hooks
@@ -187,8 +187,9 @@ def predict_training_set(
 ) -> Dict[str, np.ndarray]:
     """Predict every training sample in eval mode, with the current weights.
 
-    Score tables are made inside :func:`saved_weights`. Noise models are
-    fitted to the current weights, because the next epoch starts from them.
+    Score tables need the saved weights: call this inside :func:`saved_weights`
+    for them. Noise models are fitted to the current weights, because the next
+    epoch starts from them.
 
     Args:
         runner (Runner): Runner whose validation pipeline and batch size are
@@ -199,7 +200,8 @@ def predict_training_set(
             augmentation.
 
     Returns:
-        dict[str, np.ndarray]: The same in every process, each sample once:
+        dict[str, np.ndarray]: Arrays with each sample once, the same in every
+        process:
 
         - ``sample_id``: int64 (N, ), ascending.
         - ``pred_score``: float32 (N, C).
@@ -224,14 +226,14 @@ def predict_samples(
     Args:
         model (nn.Module): Any classifier. Its mode is restored afterwards.
         view: Map-style data set whose pipeline packs ``sample_id``.
-        loader_cfg (DataLoader | ConfigDict): Loader or its config, of which
-            batch size, workers and ``collate_fn`` are used.
+        loader_cfg (DataLoader | ConfigDict): Loader or its config; its batch
+            size, workers and ``collate_fn`` are used.
 
     Returns:
         dict[str, np.ndarray]: See :func:`predict_training_set`.
 
     Raises:
-        ValueError: Predictions carry no ``sample_id``.
+        ValueError: Predictions have no ``sample_id``.
     """
     was_training = model.training
     model.eval()
@@ -245,9 +247,8 @@ def predict_samples(
         for sample in cast(BaseModel, model).val_step(batch):
             if 'sample_id' not in sample:
                 raise ValueError(
-                    'predictions carry no sample_id: end the pipeline of '
-                    "training and validation with dict(type='PackFERInputs')"
-                    '.'
+                    'predictions have no sample_id. End the pipelines of training '
+                    "and validation with dict(type='PackFERInputs')."
                 )
             score = sample.pred_score.float()
             uncertainty = sample.get('uncertainty')

@@ -1,4 +1,4 @@
-"""Long jobs in stages: a stage that is done is read, not run again."""
+"""Split a long job into stages, and reuse the results of finished stages."""
 
 import hashlib
 import io
@@ -17,12 +17,12 @@ RESULT, SETTINGS, LOCK = 'result.npz', 'settings.json', 'lock'
 
 
 def fingerprint(value: Any) -> str:
-    """SHA-256 of nested dicts, lists, plain values and numpy arrays."""
+    """Return the SHA-256 of nested dicts, lists, plain values and numpy arrays."""
 
     def plain(value):
         if isinstance(value, np.ndarray):
-            # Equal arrays have one hash, whatever their memory order and the
-            # byte order of the machine.
+            # Equal arrays need equal hashes, whatever their memory order and
+            # the byte order of the machine.
             array = np.ascontiguousarray(value)
             data = array.astype(array.dtype.newbyteorder('<')).tobytes()
             return dict(
@@ -43,10 +43,10 @@ class Stages:
 
     - If an earlier run had the same settings and inputs, its result is read.
       Any change leads to another folder.
-    - A result is complete or absent.
+    - A result is written in one step, so it is complete or absent.
     - If two runs reach the same stage, one computes it and the other waits.
-    - With several processes all compute; the first one writes the result, and
-      all continue with what it has written.
+    - If there are several processes, all of them compute. The first one writes
+      the result, and all continue with the written result.
 
     Args:
         root (str): Folder of the stages.
@@ -64,12 +64,12 @@ class Stages:
         """Return the result of a stage; compute it if it is not stored.
 
         Args:
-            name (str): Name of the stage, with which its folder begins.
+            name (str): Name of the stage; the name of its folder begins with it.
             settings (dict): Everything that determines the result: options
                 and input arrays.
-            compute (Callable): Function of the stage's folder that returns
-                arrays. It may keep files in the folder, to continue from
-                them after it was killed.
+            compute (Callable): Function that gets the folder of the stage and
+                returns arrays. It may keep files in the folder, to continue
+                from them after it was killed.
 
         Returns:
             dict[str, np.ndarray]: Arrays that ``compute`` returned, now or in
@@ -82,7 +82,7 @@ class Stages:
         with ExitStack() as stack:
             if is_main_process():
                 os.makedirs(folder, exist_ok=True)
-                # Another run may share the folder and be at this stage.
+                # Another run may share the folder and compute this stage now.
                 stack.enter_context(file_lock(osp.join(folder, LOCK)))
                 text = json.dumps(settings, indent=1, default=describe)
                 write_atomic(osp.join(folder, SETTINGS), text.encode())
@@ -111,7 +111,7 @@ def describe(value: Any) -> str:
 def save_arrays(path: str, arrays: Dict[str, np.ndarray]) -> None:
     """Write an ``.npz`` file in one step."""
     buffer = io.BytesIO()
-    # A cast would hide that the stub of numpy takes any keyword for a flag.
+    # numpy's type stub takes any keyword for the option allow_pickle.
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomic(path, buffer.getvalue())
 

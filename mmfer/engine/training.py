@@ -37,7 +37,7 @@ DEFAULT_HOOKS: Dict[str, dict] = dict(
 
 
 class Trained(NamedTuple):
-    """Result of a training.
+    """Result of :func:`train_classifier`.
 
     Attributes:
         model (nn.Module): Trained classifier, in eval mode.
@@ -64,20 +64,20 @@ def train_classifier(
     patience: Optional[int] = None,
     weights: Optional[str] = None,
 ) -> Trained:
-    """Train a plain classifier on a view, or continue such a training.
+    """Train a plain classifier on a view, or continue a killed run.
 
     Backbone, schedule, batch size and precision come from ``cfg``. All files
-    are written to ``work_dir``; a run that was killed continues from its
-    latest epoch.
+    are written to ``work_dir``. A run that was killed continues after its
+    latest saved epoch.
 
     Args:
         cfg (Config): Training config of any method.
         train_set (LabelView): Samples and labels to train on.
         num_classes (int): Number of classes of the view.
-        work_dir (str): Folder for the checkpoints and logs of this training
-            alone.
+        work_dir (str): Folder for the checkpoints and logs of this run. Each
+            run needs its own folder.
         seed (int): Seed of initial weights, order and augmentation.
-        what (str): Name of this training in the log.
+        what (str): Name of this run in the log.
         logger (logging.Logger): Gets one line per epoch; everything else goes
             to the log file in ``work_dir``.
         held_out (LabelView, optional): Held-out samples. If given, the weights
@@ -86,7 +86,7 @@ def train_classifier(
             last epoch are returned.
         patience (int, optional): See :class:`~.hooks.best_epoch.BestEpochHook`.
         weights (str, optional): Checkpoint of such a classifier to start
-            from. The state of the optimizer is not taken from it.
+            from. The state of the optimizer is not loaded.
     """
     hooks = [dict(type='StageProgressHook', what=what, logger=logger)]
     if held_out is not None:
@@ -110,20 +110,20 @@ def train_classifier(
         found = torch.load(path, map_location='cpu', weights_only=True)
         model.load_state_dict(found['state_dict'])
         epoch = found['meta']['epoch']
-    # End the workers and free the optimizer state now; the garbage collector
-    # might do so much later.
+    # The garbage collector might end the workers and free the optimizer state
+    # much later.
     del runner
     gc.collect()
     return Trained(model.eval(), path, epoch, epochs)
 
 
 def classifier_settings(cfg: Config, num_classes: int, seed: int) -> Dict[str, Any]:
-    """Return the settings of a plain classifier's training, for a Runner.
+    """Return the Runner settings that train a plain classifier.
 
     Args:
         cfg (Config): Training config of any method.
         num_classes (int): Number of classes of the classifier.
-        seed (int): Seed of the training.
+        seed (int): Seed of the run.
     """
     return dict(
         model=classifier_config(cfg, num_classes),
@@ -156,7 +156,7 @@ def build_classifier_runner(
         settings (dict): See :func:`classifier_settings`.
         train_set (LabelView): Samples and labels to train on.
         work_dir (str): Folder for the checkpoints and logs.
-        custom_hooks (list[dict]): Hooks beside the usual ones.
+        custom_hooks (list[dict]): Hooks in addition to :data:`DEFAULT_HOOKS`.
         held_out (LabelView, optional): Samples to validate on.
         weights (str, optional): Checkpoint to start from.
     """
@@ -167,7 +167,7 @@ def build_classifier_runner(
             val_evaluator=[dict(type='Accuracy', topk=(1,))],
             val_cfg=dict(),
         )
-    # An incomplete batch may be dropped, but there must be one batch.
+    # The config may drop an incomplete batch, but one batch must be left.
     batch_size = min(
         cfg.train_dataloader.batch_size, max(1, len(train_set) // get_world_size())
     )
@@ -179,19 +179,19 @@ def build_classifier_runner(
             cfg.train_dataloader,
             dataset=train_set,
             batch_size=batch_size,
-            # A sampler of the config may repeat samples that are mislabelled.
+            # A sampler of the config might repeat samples with wrong labels.
             sampler=dict(type='DefaultSampler', shuffle=True),
         ),
         default_hooks=copy.deepcopy(DEFAULT_HOOKS),
         custom_hooks=custom_hooks,
         resume=resume,
-        # With both, a Runner would resume from ``load_from``.
+        # If both are set, a Runner resumes from ``load_from``.
         load_from=None if resume else weights,
         launcher=cfg.get('launcher', 'none'),
         env_cfg=cfg.get('env_cfg', dict(dist_cfg=dict(backend='nccl'))),
         default_scope='mmfer',
         experiment_name=f'{osp.basename(work_dir)}_{fingerprint(work_dir)[:8]}',
-        # A Runner reads from here how to wrap models for several processes.
+        # A Runner reads ``model_wrapper_cfg`` from its config.
         cfg=Config(dict(settings, model_wrapper_cfg=wrapper)),
         **settings,
         **validation,

@@ -1,15 +1,15 @@
 """Planted noise and a cleaning as flags of ``tools/train.py``.
 
-A config file exists for a row of a table. Everything between the rows is asked
-for on the command line::
+Config files exist for the rows of result tables. Flags on the command line ask
+for other combinations::
 
     python tools/train.py configs/ce/ce_r18_rafdb.py --noise symmetric:0.2
     python tools/train.py configs/resup/resup_r18_rafdb.py --noise pair:0.3:seed1 \\
         --clean gaave
 
-The functions take a config and return another one. The new config has the name
-that a file with these settings would have, as ``gaave_resup_r18_rafdb_pair30seed1``;
-work dir, ``summary.json`` and log take it from there.
+The functions take a config and return a new one. Its name is the one that a file
+with these settings would have, such as ``gaave_resup_r18_rafdb_pair30seed1``. The
+work dir, ``summary.json`` and the log use this name.
 """
 
 import copy
@@ -29,10 +29,10 @@ class NoiseType(NamedTuple):
     """One kind of noise that ``--noise`` knows.
 
     Attributes:
-        generator (str): Registered class that plants it.
-        suffix (str): What the name of a config calls it, before the percentage.
-        share (Callable): Rates and number of classes to the share of wrong
-            labels that a method is told.
+        generator (str): Registered name of the class that plants it.
+        suffix (str): Its word in the name of a config, before the percentage.
+        share (Callable): Function that maps the rates and the number of classes
+            to the noise rate that a method is told.
     """
 
     generator: str
@@ -41,21 +41,22 @@ class NoiseType(NamedTuple):
 
 
 def _rate(rates: Sequence[float], num_classes: int) -> float:
+    """Return the rate itself: every drawn label is wrong."""
     return rates[0]
 
 
 def _half(rates: Sequence[float], num_classes: int) -> float:
-    """Half of the rate, as the authors of Co-teaching and JoCoR tell it."""
+    """Return half of the rate, as the code of Co-teaching and JoCoR does."""
     return rates[0] / 2
 
 
 def _other_classes(rates: Sequence[float], num_classes: int) -> float:
-    """Share that changes where the own class can be drawn, too."""
+    """Return the noise rate if a draw can also give the own class."""
     return rates[0] * (1 - 1 / num_classes)
 
 
 def _mean(rates: Sequence[float], num_classes: int) -> float:
-    """Share of wrong labels if all classes are equally large."""
+    """Return the noise rate if all classes are equally large."""
     return sum(rates) / len(rates)
 
 
@@ -72,9 +73,9 @@ NOISE_TYPES = {
         'BernoulliUniformNoise', 'bernoulliuniform', _other_classes
     ),
 }
-# Which class asymmetric noise turns into which, by the type of the data set.
+# Class that asymmetric noise changes each class to, by the type of the data set.
 MAPPINGS = {'NoisyCIFAR10': CIFAR10_CONFUSIONS}
-# A noise in the name of a config, as ``_noise30`` or ``_pair10seed1``.
+# Part of a config's name that states the noise, as ``_noise30`` or ``_pair10seed1``.
 _SUFFIX = re.compile(
     rf'_({"|".join(t.suffix for t in NOISE_TYPES.values())})'
     r'(\d[\d.-]*)(seed\d+)?(?=_|$)'
@@ -88,7 +89,7 @@ class NoiseFlag(NamedTuple):
     Attributes:
         kind (str): Key of :data:`NOISE_TYPES`.
         rates (tuple[float]): One rate in [0, 1); for ``classdep`` one per class.
-        seed (int, optional): Seed of the draws; None if the flag names none.
+        seed (int, optional): Seed of the draws; None if the flag has no seed.
     """
 
     kind: str
@@ -97,26 +98,27 @@ class NoiseFlag(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """str: What the name of the config gets, as ``noise30``."""
+        """str: Part that is added to the name of the config, as ``noise30``."""
         percent = '-'.join(f'{100 * rate:g}' for rate in self.rates)
         seed = f'seed{self.seed}' if self.seed else ''
         return f'{NOISE_TYPES[self.kind].suffix}{percent}{seed}'
 
 
 def parse_noise(text: str) -> NoiseFlag:
-    """Read ``TYPE:RATE[:seedN]``.
+    """Parse the value ``TYPE:RATE[:seedN]`` of the flag ``--noise``.
 
     Args:
-        text (str): As ``symmetric:0.3``, ``pair:0.1:seed1``, or with one rate per
-            class ``classdep:0.1,0.5,0.3,0,0.4,0.2,0``.
+        text (str): For example ``symmetric:0.3`` or ``pair:0.1:seed1``;
+            ``classdep`` has one rate per class, as in
+            ``classdep:0.1,0.5,0.3,0,0.4,0.2,0``.
 
     Raises:
         ValueError: The form, the type or a rate is wrong.
     """
-    form = 'write TYPE:RATE or TYPE:RATE:seedN, as --noise symmetric:0.3'
+    form = 'Write TYPE:RATE or TYPE:RATE:seedN, for example --noise symmetric:0.3'
     match = _FLAG.fullmatch(text)
     if match is None:
-        raise ValueError(f'--noise {text}: this is not of the form; {form}.')
+        raise ValueError(f'--noise {text}: this form cannot be read. {form}.')
     kind = match['kind']
     if kind not in NOISE_TYPES:
         raise ValueError(
@@ -127,36 +129,40 @@ def parse_noise(text: str) -> NoiseFlag:
         rates = tuple(float(rate) for rate in match['rates'].split(','))
     except ValueError:
         raise ValueError(
-            f'--noise {text}: {match["rates"]!r} is no number; {form}.'
+            f'--noise {text}: {match["rates"]!r} is not a number. {form}.'
+            if match['rates']
+            else f'--noise {text}: the rate is missing. {form}.'
         ) from None
+    if len(rates) > 1 and kind != 'classdep':
+        raise ValueError(
+            f'--noise {text}: {kind} noise has one rate, but {len(rates)} are given. '
+            'Only classdep has several rates, separated by commas. Write decimals '
+            'with a point, as in 0.3.'
+        )
     for rate in rates:
         if not 0 <= rate < 1:
             raise ValueError(
-                f'--noise {text}: the rate {rate:g} is not in [0, 1), and it is the '
-                f'share of labels to change. For 30 % write {kind}:0.3.'
+                f'--noise {text}: the rate {rate:g} is not in [0, 1). The rate is '
+                f'the share of labels to change: for 30 %, write {kind}:0.3.'
             )
-    if len(rates) > 1 and kind != 'classdep':
-        raise ValueError(
-            f'--noise {text}: {kind} noise has one rate, and this gives '
-            f'{len(rates)}. Only classdep takes one rate per class.'
-        )
     return NoiseFlag(kind, rates, None if match['seed'] is None else int(match['seed']))
 
 
 def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
     """Return the config with this noise in its training labels.
 
-    A noise that the config plants already is replaced. If it is of the same type,
-    only its rate changes, and its seed if the flag names one. A model that is told
-    the noise rate (``model.noise_rate``) is told the new one; a config that sets
-    ``noise_rate=None`` wants an estimate and keeps it.
+    - Noise that the config already plants is replaced. If it has the same type,
+      only its rate changes, and its seed if the flag has one.
+    - If the model is told the noise rate (``model.noise_rate``), it is told the
+      new one. A config with ``noise_rate=None`` asks the model for an estimate,
+      so it stays None.
 
     Args:
-        cfg (Config): Config of a training; stays as it is.
+        cfg (Config): Training config; it is not changed.
         flag (NoiseFlag): See :func:`parse_noise`.
 
     Raises:
-        ValueError: Noise does not fit this data set.
+        ValueError: This noise cannot be planted in this data set.
     """
     cfg = copy.deepcopy(cfg)
     dataset = _innermost(cfg)
@@ -164,15 +170,15 @@ def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
     old = dataset.get('label_noise') or {}
     if _type_of(old) == 'Annotators':
         raise ValueError(
-            f'{given}: this data set has several annotators, and each has a noise of '
-            'its own. Change them in the config '
+            f'{given}: this data set has several annotators, and each has its own '
+            'noise. Change them in the config '
             '(train_dataloader.dataset.label_noise.generators).'
         )
     if dataset.get('noisy_list'):
         raise ValueError(
             f'{given}: this data set reads noisy labels from '
-            f'{dataset["noisy_list"]}, and planted noise would come on top of them. '
-            'Take a config without noisy_list.'
+            f'{dataset["noisy_list"]}, and planted noise would be added to them. '
+            'Use a config without noisy_list.'
         )
     noise = NOISE_TYPES[flag.kind]
     same = _type_of(old) == noise.generator
@@ -181,8 +187,9 @@ def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
         classes = _num_classes(cfg, given)
         if len(flag.rates) != classes:
             raise ValueError(
-                f'{given}: the data set has {classes} classes, and the flag gives '
-                f'{len(flag.rates)} rates. Give one rate per class, with commas.'
+                f'{given}: the data set has {classes} classes, but the number of '
+                f'given rates is {len(flag.rates)}. Give one rate per class, separated '
+                'by commas, as in classdep:0.1,0.5,0.3.'
             )
         new['rates'] = list(flag.rates)
     else:
@@ -190,9 +197,10 @@ def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
     if flag.kind == 'asymmetric' and 'mapping' not in new:
         if _type_of(dataset) not in MAPPINGS:
             raise ValueError(
-                f'{given}: nobody has said which class of {_type_of(dataset)} is '
-                f'taken for which; this is known of {", ".join(MAPPINGS)}. Take '
-                'pair noise, or write label_noise with a mapping into a config.'
+                f'{given}: this noise needs a mapping that says which class is '
+                f'mistaken for which. mmfer has one for {", ".join(MAPPINGS)}, but '
+                f'not for {_type_of(dataset)}. Use pair noise, or write label_noise '
+                'with a mapping into a config.'
             )
         new['mapping'] = list(MAPPINGS[_type_of(dataset)].items())
     new['seed'] = new.get('seed', 0) if flag.seed is None else flag.seed
@@ -203,20 +211,20 @@ def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
 
 
 def _innermost(cfg: Config) -> dict:
-    """Return the settings of the training set, out of its wrappers."""
+    """Return the settings of the training set without its wrappers."""
     dataset = cfg.train_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset['dataset']
     if 'datasets' in dataset:
         raise ValueError(
             f'--noise: the training set is a {dataset["type"]} of several data sets. '
-            'Write label_noise into the ones that shall be noisy.'
+            'In the config, set label_noise of those that should be noisy.'
         )
     return dataset
 
 
 def _type_of(settings: dict) -> str:
-    """Return the registered name, without the scope."""
+    """Return the registered name of a class, without the scope."""
     return str(settings.get('type', '')).rpartition('.')[2]
 
 
@@ -230,7 +238,7 @@ def _num_classes(cfg: Config, given: str) -> int:
 
 
 def _is_told(model: dict) -> bool:
-    """Whether the model takes the noise rate and the config lets it be told."""
+    """Return whether the model is told the noise rate, not asked to estimate it."""
     if 'noise_rate' in model:
         return model['noise_rate'] is not None
     cls = MODELS.get(model['type'])
@@ -242,29 +250,29 @@ def _is_told(model: dict) -> bool:
 
 
 # -- cleaning ---------------------------------------------------------------------
-# Methods that clean the labels before a training, by the value of ``--clean``.
+# Hooks that clean the labels before a run, by the value of ``--clean``.
 CLEANING_HOOKS = {'gaave': 'GAAVEHook'}
 
 
 def clean_first(cfg: Config, method: str, options: Optional[dict] = None) -> Config:
-    """Return the config with a cleaning of the labels before the training.
+    """Return the config with a hook that cleans the labels before the run.
 
     Args:
-        cfg (Config): Config of a training; stays as it is.
+        cfg (Config): Training config; it is not changed.
         method (str): Key of :data:`CLEANING_HOOKS`.
         options (dict, optional): Settings of the hook for this data set, see
-            :func:`cleaning_options`. Defaults to those of the hook.
+            :func:`cleaning_options`. Defaults to None: the hook's own defaults.
 
     Raises:
-        ValueError: The config cleans already.
+        ValueError: The config already has this hook.
     """
     cfg = copy.deepcopy(cfg)
     hooks = list(cfg.get('custom_hooks') or [])
     name = CLEANING_HOOKS[method]
     if any(_type_of(hook) == name for hook in hooks):
         raise ValueError(
-            f'--clean {method}: this config has a {name} already. Leave --clean out, '
-            'or take the config without it.'
+            f'--clean {method}: this config already has a {name}. Omit --clean, or '
+            'use the config without the hook.'
         )
     if options is not None:
         cfg.cleaning = copy.deepcopy(options)
@@ -275,14 +283,16 @@ def clean_first(cfg: Config, method: str, options: Optional[dict] = None) -> Con
 def cleaning_options(path: str) -> Optional[dict]:
     """Find the cleaning options of the data set that a config file inherits.
 
-    They lie in ``_base_/cleaning/``, in a file named like that of the data set in
-    ``_base_/datasets/`` or like one that this inherits from.
+    The data set has a file in ``_base_/datasets/``. The options are in a file of
+    the same name in ``_base_/cleaning/``. If there is none, the files that the
+    data-set file inherits from are tried.
 
     Args:
         path (str): Config file.
 
     Returns:
-        dict, optional: ``cleaning`` of that file; None if there is none.
+        dict, optional: Variable ``cleaning`` of the found file; None if no file
+        is found.
     """
     for base in _bases(path):
         folder, name = osp.split(base)
@@ -295,17 +305,17 @@ def cleaning_options(path: str) -> Optional[dict]:
 
 
 def _bases(path: str) -> Iterator[str]:
-    """Files that a config file inherits from, the nearest of a branch first."""
-    # mmengine has no public function for it.
+    """Yield the files that a config file inherits from, the nearest first."""
+    # mmengine has no public function that lists the direct bases.
     for base in Config._get_base_files(path):
-        # Bases of other packages (``mmpretrain::...``) have no cleaning of ours.
+        # Bases in other packages (``mmpretrain::...``) have no cleaning options.
         if '::' not in base:
             file = osp.normpath(osp.join(osp.dirname(path), base))
             yield file
             yield from _bases(file)
 
 
-# -- both -------------------------------------------------------------------------
+# -- noise and cleaning -----------------------------------------------------------
 def derive(cfg: Config, noise: Optional[str], clean: Optional[str]) -> Config:
     """Return the config that ``--noise`` and ``--clean`` ask for.
 
@@ -326,18 +336,18 @@ def derive(cfg: Config, noise: Optional[str], clean: Optional[str]) -> Config:
 
 
 def _with_suffix(stem: str, suffix: str) -> str:
-    """Put a noise into the name of a config, in place of the one it names."""
+    """Add a noise to the name of a config, or replace the one in it."""
     if _SUFFIX.search(stem):
         return _SUFFIX.sub(f'_{suffix}', stem)
     return f'{stem}_{suffix}'
 
 
 def _renamed(cfg: Config, rename: Callable[[str], str]) -> Config:
-    """Name a config anew, after which a run and its folder are called."""
+    """Rename a config; a run and its work dir get the name of the config."""
     if cfg.filename:
         folder, name = osp.split(cfg.filename)
         stem, ending = osp.splitext(name)
-        # Config's own __setattr__ would add a setting.
+        # The __setattr__ of Config would add a setting.
         object.__setattr__(
             cfg, '_filename', osp.join(folder, f'{rename(stem)}{ending}')
         )
@@ -345,15 +355,18 @@ def _renamed(cfg: Config, rename: Callable[[str], str]) -> Config:
 
 
 def find_variant(path: str) -> Optional[Tuple[str, List[str]]]:
-    """Find the config file and the flags that a name of a config stands for.
+    """Find the config file and the flags that the name of a config stands for.
+
+    For example, ``configs/gaave/gaave_ce_r18_rafdb_pair10.py`` stands for the file
+    ``configs/ce/ce_r18_rafdb.py`` with the flags
+    ``['--noise', 'pair:0.1', '--clean', 'gaave']``.
 
     Args:
-        path (str): As ``configs/gaave/gaave_ce_r18_rafdb_pair10.py``.
+        path (str): Path of a config; the file need not exist.
 
     Returns:
-        tuple[str, list[str]], optional: ``configs/ce/ce_r18_rafdb.py`` and
-        ``['--noise', 'pair:0.1', '--clean', 'gaave']``; of a file that exists the
-        file without flags; None if no file and flags give this name.
+        tuple[str, list[str]], optional: Config file and flags; no flags if the
+        file exists. None if no file with flags has this name.
     """
     if osp.isfile(path):
         return path, []
@@ -378,9 +391,9 @@ def find_variant(path: str) -> Optional[Tuple[str, List[str]]]:
 
 
 def replacement(path: str) -> Optional[str]:
-    """Return the command line that stands for a config that does not exist.
+    """Return the command that replaces a config file that does not exist.
 
-    See :func:`find_variant`; None if there is no such line.
+    See :func:`find_variant`; None if there is no such command.
     """
     found = find_variant(path)
     if found is None:
@@ -393,7 +406,7 @@ def read_variant(path: str) -> Config:
     """Read the config that a name stands for, see :func:`find_variant`.
 
     Raises:
-        FileNotFoundError: The name stands for nothing.
+        FileNotFoundError: No config file, with or without flags, has this name.
     """
     found = find_variant(path)
     if found is None:
@@ -404,7 +417,7 @@ def read_variant(path: str) -> Config:
 
 
 def _flag_of(match: re.Match) -> str:
-    """Return the ``--noise`` of a suffix that :data:`_SUFFIX` has found."""
+    """Return the value of ``--noise`` for a match of :data:`_SUFFIX`."""
     suffix, percent, seed = match.groups()
     kind = next(k for k, t in NOISE_TYPES.items() if t.suffix == suffix)
     rates = ','.join(f'{float(number) / 100:g}' for number in percent.split('-'))

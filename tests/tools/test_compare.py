@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, call_tool, environment, load_tool, tiny_config
 
-from mmfer.analysis.benchmarks.trainings import Run
+from mmfer.analysis.benchmarks.training_runs import Run
 
 tool = load_tool('benchmarks/compare.py')
 

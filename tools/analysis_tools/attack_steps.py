@@ -2,8 +2,8 @@
 
     python tools/analysis_tools/attack_steps.py sample_scores.csv
 
-For each subset, the figure has the histogram that its threshold divides. The
-table is that of ``tools/clean_labels.py``, or of a training with a GAAVEHook.
+The figure has one histogram for each subset, with the threshold that divides it.
+The table comes from ``tools/clean_labels.py``, or from a run with a GAAVEHook.
 """
 
 import argparse

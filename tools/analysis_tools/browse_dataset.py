@@ -1,9 +1,9 @@
-"""Show images as the training gets them, with their labels.
+"""Show images after the training pipeline, with their labels.
 
     python tools/analysis_tools/browse_dataset.py CONFIG
 
-Each row of the figure is one image, several times through the pipeline. Where
-label noise changed a label, the clean one is below it.
+Each row of the figure shows one image that went through the pipeline several
+times. If label noise has changed its label, the clean label is below the given one.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def main() -> None:
     )
     parser.add_argument('config', help='path of a training config')
     parser.add_argument('--count', type=int, default=8, help='number of images')
-    parser.add_argument('--times', type=int, default=6, help='passes of each image')
+    parser.add_argument('--times', type=int, default=6, help='copies of each image')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
         '--split',

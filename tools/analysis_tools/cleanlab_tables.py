@@ -11,11 +11,11 @@
   returns it.
 - ``import`` reads such a table (``issues.to_csv('label_issues.csv')``) and
   writes one for ``train_dataloader.dataset.decisions``.
-- ``pred-probs`` writes ``pred_probs`` (N, C) and ``labels`` (N,), in cleanlab's
-  order, with ``sample_id``, for
-  ``cleanlab.filter.find_label_issues(labels, pred_probs)``. The model was
-  trained on these images and may have memorised their labels. cleanlab asks
-  for predictions of models that have not seen the images: train on parts
+- ``pred-probs`` writes ``pred_probs`` (N, C), ``labels`` (N,) and ``sample_id``
+  in cleanlab's order, for
+  ``cleanlab.filter.find_label_issues(labels, pred_probs)``. cleanlab needs
+  predictions of models that have not seen the images, but this model was trained
+  on them and may have memorised their labels. So train on parts
   (``train_dataloader.dataset.indices``), or use
   ``tools/benchmarks/label_cleaning.py cleanlab``.
 """
@@ -55,8 +55,9 @@ def import_issues(args: argparse.Namespace) -> None:
     write_score_table(args.out, table, dataset.CLASSES)
     changed = (table['decision'] != 'keep').sum()
     print(
-        f'{args.out}: {len(dataset)} samples, {args.decision} {changed}. Train '
-        f'with --cfg-options train_dataloader.dataset.decisions={args.out}'
+        f'{args.out}: {len(dataset)} samples, {changed} of them with the decision '
+        f'{args.decision}. To train on them, use --cfg-options '
+        f'train_dataloader.dataset.decisions={args.out}'
     )
 
 
@@ -95,7 +96,7 @@ def main() -> None:
         '--decision',
         choices=('drop', 'relabel'),
         default='drop',
-        help='what becomes of issues (default: drop)',
+        help='decision about label issues (default: drop)',
     )
     command.add_argument('--cfg-options', nargs='+', action=DictAction)
     command.add_argument('--out', default=FILE_NAME, help='file to write')

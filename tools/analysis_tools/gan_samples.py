@@ -2,11 +2,11 @@
 
     python tools/analysis_tools/gan_samples.py CONFIG CHECKPOINT --out x.png
 
-draws one column for each class, with the same latent vectors in all columns.
-If the model has valence and arousal, it also draws ``x_va.png``, with valence
-to the right and arousal upwards. Trainings write these pictures every few
-epochs (``JointGANPicturesHook``). The tool also prints how often the encoder
-recognises the class that the decoder was asked for.
+The picture has one column for each class, with the same latent vectors in all
+columns. If the model has valence and arousal, a second picture, ``x_va.png``, has
+valence to the right and arousal upwards. Runs write these pictures every few epochs
+(``JointGANPicturesHook``). The tool also prints how often the encoder recognises the
+class that was requested from the decoder.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main() -> None:
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     if not isinstance(model, JointGAN) or model.decoder is None:
         raise ValueError(
-            f'{args.config} is no joint-distribution GAN with a decoder, so it '
+            f'{args.config} is not a joint-distribution GAN with a decoder, so it '
             'cannot draw. Name the config and checkpoint of one, such as '
             'configs/jointgan/jointgan_vgg16_synthfaces.py.'
         )

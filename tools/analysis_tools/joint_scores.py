@@ -1,12 +1,12 @@
-"""Show which parts of a tuple the discriminator of a joint GAN relates.
+"""Test which parts of a tuple the discriminator of a joint GAN compares.
 
     python tools/analysis_tools/joint_scores.py CONFIG CHECKPOINT
 
-A tuple is an image, a latent vector and labels. The tool prints the joint
-scores of the encoder's and the decoder's tuples, and those of tuples in which
-one part comes from another image. Where the score does not change, the
-discriminator does not check whether that part belongs to the others, and no
-network learns it from the adversarial game.
+A tuple is an image, a latent vector and labels. The tool prints the joint scores
+of the encoder's and the decoder's tuples, and the joint scores of tuples in which
+one part comes from another image. If a score does not change, the discriminator
+does not check whether that part belongs to the others. Then no network can learn
+this from the adversarial game.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
     if not isinstance(model, JointGAN) or model.decoder is None:
         raise ValueError(
-            f'{args.config} is no joint-distribution GAN with a decoder, so it has '
+            f'{args.config} is not a joint-distribution GAN with a decoder, so it has '
             'no joint score. Name the config and checkpoint of one, such as '
             'configs/jointgan/jointgan_vgg16_synthfaces.py.'
         )

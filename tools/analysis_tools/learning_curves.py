@@ -1,8 +1,8 @@
-"""Plot metrics over epochs, of several trainings.
+"""Plot metrics over the epochs, for several runs.
 
     python tools/analysis_tools/learning_curves.py WORK_DIR [WORK_DIR ...]
 
-reads ``history.json``, also of trainings that are still running.
+The tool reads ``history.json``, so a run need not be finished.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'work_dirs', nargs='+', help='work dirs of trainings, also running ones'
+        'work_dirs', nargs='+', help='work dirs of runs, finished or not'
     )
     parser.add_argument(
         '--metrics',

@@ -1,12 +1,11 @@
-"""Plot how well predictions agree with labels, and the mixture fitted to that.
+"""Plot how well predictions agree with labels, with a fitted mixture.
 
     python tools/analysis_tools/noise_mixture.py CONFIG CHECKPOINT
 
-For ReSup, Co-teaching and JoCoR, the figure has the scores of each network,
-with the mixture from which the checkpoint computes its weights. For other
-models, a mixture is fitted to their scores here. Where clean labels are known,
-samples with wrong labels have another colour. Scores are those of unaugmented
-training images.
+For ReSup, Co-teaching and JoCoR, the figure has the scores of each network, with
+the mixture from which the model computes the weights of samples. For other models,
+the tool fits a mixture to their scores. If clean labels are known, samples with
+wrong labels have another colour. Scores are those of unaugmented training images.
 """
 
 import argparse

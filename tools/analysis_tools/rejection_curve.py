@@ -2,12 +2,12 @@
 
     python tools/analysis_tools/rejection_curve.py RUN [RUN ...]
 
-A run is a work dir with ``predictions.pkl``, or such a file. This command
-writes it:
+RUN is a work dir with ``predictions.pkl``, or the path of such a file. This command
+writes the file:
 ``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``
 
-Each run has a solid line (rejection by learned uncertainty) and a dashed one
-(rejection by confidence). If both are the same, only the dashed one is drawn.
+Each run has a solid line (rejection by learned uncertainty) and a dashed line
+(rejection by confidence). If both are the same, only the dashed line is drawn.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     if not 0 < args.highest < 100:
         raise ValueError(
-            f'--highest must lie between 0 and 100, got {args.highest:g}. It is the '
+            f'--highest must be between 0 and 100, but is {args.highest:g}. It is the '
             'largest share of rejected images, in per cent.'
         )
     runs = {name: run.predictions for name, run in open_runs(args.runs).items()}

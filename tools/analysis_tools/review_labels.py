@@ -1,15 +1,15 @@
-"""Write a page on which a person looks at suspicious labels.
+"""Write a page on which a person reviews suspicious labels.
 
     python tools/analysis_tools/review_labels.py WORK_DIR
 
-WORK_DIR comes from a training or from ``tools/clean_labels.py``, and has a
-``sample_scores.csv`` and a config. The page, ``WORK_DIR/review.html``, is one
-file that needs no server and no network. It shows the images with the largest
-``noise_score`` first, each with its given and suggested label. The keys K, R
-and D keep, relabel and drop an image. A button downloads the corrected list in
-the data set's own format, another one a table for
-``train_dataloader.dataset.decisions``. For images that are not on the page, the
-decisions of ``sample_scores.csv`` apply.
+WORK_DIR comes from a run or from ``tools/clean_labels.py``, and has a
+``sample_scores.csv`` and a config. The page, ``WORK_DIR/review.html``, is one file
+that needs no server and no network. It shows the images with the largest
+``noise_score`` first, each with its given and suggested label. The keys K, R and D
+keep, relabel and drop an image. One button downloads the corrected list in the data
+set's own format. Another button downloads a table for
+``train_dataloader.dataset.decisions``. Images that are not on the page keep the
+decisions of ``sample_scores.csv``.
 """
 
 import argparse
@@ -55,16 +55,16 @@ def main() -> None:
     table = args.table or osp.join(args.work_dir, FILE_NAME)
     if not osp.isfile(table):
         raise SystemExit(
-            f'{table} does not exist. A training writes it when it ends '
-            '(SampleScoresHook, in all configs here); '
-            'python tools/clean_labels.py CONFIG --out DIR writes one, too.'
+            f'{table} does not exist. Name the work dir of a run that has ended, or '
+            'the folder from python tools/clean_labels.py CONFIG --out DIR. Runs '
+            'write this table at their end (SampleScoresHook).'
         )
     cfg = Config.fromfile(find_config(args.work_dir))
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope('mmfer')
     settings = dict(cfg.train_dataloader.dataset, cache_images=False)
-    # The page needs the samples before any decision.
+    # The page needs the samples before any decisions.
     settings.pop('decisions', None)
     if settings.get('type') == 'SyntheticFaces':
         settings.pop('cache_images')

@@ -1,11 +1,11 @@
-"""Print a table of several trainings, with mean and spread over seeds.
+"""Print a table of several runs, with mean and standard deviation over seeds.
 
     python tools/analysis_tools/summarize.py WORK_DIR [WORK_DIR ...]
 
-reads ``summary.json`` and shows means over the last epochs: five, unless a
-config sets another number. If trainings differ in this number, a column names
-it. Work dirs whose names differ only in an ending such as ``_seed2``, or that
-have the same name in several folders, are one row.
+The tool reads ``summary.json`` and shows means over the last epochs. These are the
+last five, unless a config sets another number; if runs differ in this number, a
+column shows it. Work dirs make one row if their names differ only in an ending such
+as ``_seed2``, or if they have the same name in different folders.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('work_dirs', nargs='+', help='work dirs of trainings')
+    parser.add_argument('work_dirs', nargs='+', help='work dirs of runs')
     parser.add_argument(
         '--metrics',
         nargs='+',
@@ -30,9 +30,9 @@ def main() -> None:
         '--statistic',
         default=TAIL_MEAN,
         help='last, best, last5_mean or similar, or '
-        f'{TAIL_MEAN} (default): the mean over the last epochs that a run has',
+        f'{TAIL_MEAN} (default): the mean over the last epochs, for any number',
     )
-    parser.add_argument('--digits', type=int, default=2, help='after the point')
+    parser.add_argument('--digits', type=int, default=2, help='decimal places')
     parser.add_argument('--out', help='file for the table, in Markdown')
     args = parser.parse_args()
     table = summary_table(

@@ -2,8 +2,8 @@
 
     python tools/analysis_tools/tsne.py CONFIG CHECKPOINT
 
-A feature is the last map of the backbone, averaged over its positions. The
-tool needs scikit-learn.
+A feature is the last feature map of the backbone, averaged over its positions.
+The tool needs scikit-learn.
 """
 
 import argparse

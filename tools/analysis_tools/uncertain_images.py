@@ -2,8 +2,8 @@
 
     python tools/analysis_tools/uncertain_images.py RUN
 
-A run is a work dir with ``predictions.pkl``, or such a file. This command
-writes it:
+RUN is a work dir with ``predictions.pkl``, or the path of such a file. This command
+writes the file:
 ``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``
 """
 

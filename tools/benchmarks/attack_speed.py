@@ -1,19 +1,23 @@
-"""Measure what is saved by attacking only images that have not crossed yet.
+"""Measure the time saved by attacking only images with an unchanged prediction.
 
     python tools/benchmarks/attack_speed.py CONFIG CHECKPOINT [--samples 12288]
 
-Attacks training images with the attack of GAAVE in two loops. In the plain loop every
-image takes all steps. In ``attack_steps`` an image that has crossed the decision
-boundary makes room for the next one. Both loops take turns, chunk by chunk, so that
-a slow machine slows both. Prints one line of JSON:
+The tool attacks training images with the attack of GAAVE in two loops. In the plain
+loop, every image takes all steps. In the compact loop (``attack_steps``), an image
+leaves once its prediction has changed, and the next image takes its place. The loops
+take turns, chunk by chunk, so that a slow machine slows both. The tool prints one
+line of JSON:
 
-- ``speedup``: median over the chunks of the quotient of the times
-- ``bound``: number of steps divided by the mean number of survived steps, which is
-  the speedup if nothing else took time
+- ``k``: number of images by survived steps, from 0 steps on
+- ``speedup``: time of the plain loop divided by that of the compact loop, median
+  over the chunks
+- ``bound``: passes through the model per image in the plain loop, divided by the
+  mean in the compact loop. This is the speedup if nothing else took time
 - ``share_of_bound``: ``speedup`` divided by ``bound``
-- ``differing``: number of images for which the two loops differ in k; 0
-- ``images_per_second``: of both loops, and for half of the samples, which shows
-  whether the cost is linear in their number
+- ``differing``: number of images for which the two loops differ in k, which must
+  be 0
+- ``images_per_second``: speed of both loops; of the compact loop also for half of
+  the samples, which shows whether the cost is linear in their number
 """
 
 import argparse

@@ -1,19 +1,19 @@
-"""Train configs with several seeds, and say which is ahead by how much.
+"""Train several configs with several seeds, and compare their results.
 
     python tools/benchmarks/compare.py CONFIG [CONFIG ...] --jobs 2 \\
         --seeds 0 1 2 --metrics accuracy/top1 va/ccc
 
-prints for each metric the mean over the last epochs (five, or as many as the
-configs average), as mean and standard deviation over the seeds, which are those of
-the training and of planted noise. The last config is the baseline: further columns
-have how far each other config is ahead of it, paired by seed. A CONFIG can also be
-a name that stands for a config with flags, as
-``configs/ce/ce_r18_rafdb_pair20.py``.
+For each metric, the tool takes the mean over the last epochs (five, unless the
+configs set another number). It prints the mean and the standard deviation of this
+value over the seeds. A seed is that of the run and of the planted noise. The last
+config is the baseline. Further columns have the difference of each other config to
+the baseline, paired by seed. CONFIG can also be a name that stands for a config with
+flags, such as ``configs/ce/ce_r18_rafdb_pair20.py``.
 
-Configs and metrics are checked before the first run. Runs that are done are not run
-again, and runs that were stopped continue. ``--curves losses.loss_ce --figure FILE``
-plots a value of ``history.json`` over the epochs. A pattern is the mean of all
-values that it fits: ``losses.loss_ce*`` is the mean loss of several label sets.
+Configs and metrics are checked before the first run. Finished runs are not repeated,
+and stopped runs continue. ``--curves losses.loss_ce --figure FILE`` plots a value of
+``history.json`` over the epochs. A pattern stands for the mean of all values that
+match: ``losses.loss_ce*`` is the mean loss of several label sets.
 """
 
 import argparse
@@ -24,9 +24,14 @@ from typing import List, Optional
 
 from mmfer.analysis.benchmarks.comparison import markdown
 from mmfer.analysis.benchmarks.curves import check_figure, plot, value_of
-from mmfer.analysis.benchmarks.trainings import Run, execute_all, problems, read_runs
+from mmfer.analysis.benchmarks.training_runs import (
+    Run,
+    execute_all,
+    problems,
+    read_runs,
+)
 
-# Read from the work dir of each run.
+# Files that are read from the work dir of each run.
 FILES = ('summary.json', 'history.json')
 
 
@@ -44,15 +49,15 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         default=Path('work_dirs/compare'),
         help='folder of the work dirs',
     )
-    parser.add_argument(
-        '--jobs', type=int, default=1, help='trainings at the same time'
-    )
-    parser.add_argument('--table-only', action='store_true')
+    parser.add_argument('--jobs', type=int, default=1, help='runs at the same time')
+    parser.add_argument('--table-only', action='store_true', help='train nothing')
     parser.add_argument('--figure', type=Path, help='file for the curves')
     parser.add_argument(
-        '--curves', default='metrics.accuracy/top1', help='what they are of, see above'
+        '--curves', default='metrics.accuracy/top1', help='value to plot, see above'
     )
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='for all configs')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], help='overrides for all'
+    )
     return parser.parse_args(argv)
 
 
@@ -62,8 +67,8 @@ def main() -> None:
     if len(set(rows)) < len(rows):
         sys.exit(
             'compare.py: two configs have the same name '
-            f'({", ".join(sorted(rows))}); rename one, as work dirs '
-            'and rows are named after them.'
+            f'({", ".join(sorted(rows))}). Work dirs and rows are named after '
+            'the configs, so rename one of them.'
         )
     failed = 0
     if not args.table_only:
@@ -86,12 +91,15 @@ def main() -> None:
     ]
     if not summaries:
         sys.exit(
-            f'compare.py: no run in {args.root} is done; leave out '
-            '--table-only, or wait.'
+            f'compare.py: no run in {args.root} is finished. Omit --table-only '
+            'to train, or wait.'
         )
     baseline = rows[-1] if len(rows) > 1 else None
     if baseline is not None and baseline not in summaries:
-        print(f'No run of the baseline {baseline} is done: no differences.')
+        print(
+            f'No run of the baseline {baseline} is finished, so the table has no '
+            'differences.'
+        )
         baseline = None
     try:
         print(markdown(summaries, args.metrics, baseline, args.digits))
@@ -103,7 +111,7 @@ def main() -> None:
             if names:
                 failed += 1
                 print(
-                    f'{row}, seed {seed}, has no {", ".join(names)}, only '
+                    f'{row}, seed {seed}, has no {", ".join(names)}. It has '
                     f'{", ".join(run["metrics"])}.',
                     file=sys.stderr,
                 )

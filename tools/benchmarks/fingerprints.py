@@ -1,10 +1,10 @@
-"""Fingerprints of short runs, to compare two states of the code by bits.
+"""Hash the results of short runs, to check that two versions compute the same.
 
     python tools/benchmarks/fingerprints.py OUT.csv [CONFIG ...]
 
-Each config is trained for two epochs of a few hundred drawn faces on one
-thread, and its weights and its score table are hashed. A change that must not
-change what is computed leaves the file as it is:
+The tool trains each config for two epochs on a few hundred drawn faces, on one
+thread. Then it hashes the weights and the score table. If a change of the code does
+not change what is computed, the file stays the same:
 
     git worktree add ../before COMMIT
     (cd ../before && PYTHONPATH=$PWD python tools/benchmarks/fingerprints.py
@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[2]
-# Columns that were added for people; all others are compared.
+# Columns with names for human readers. All other columns are compared.
 NAMES_OF_CLASSES = ('given_class', 'suggested_class', 'clean_class')
 OPTIONS = (
     'train_cfg.max_epochs=2',
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def hash_weights(path: str) -> str:
-    """SHA-256 of the names and bytes of all tensors of a checkpoint."""
+    """Return the SHA-256 of the names and bytes of all tensors of a checkpoint."""
     state = torch.load(path, map_location='cpu', weights_only=True)
     digest = hashlib.sha256()
     for name, tensor in sorted(state['state_dict'].items()):
@@ -59,7 +59,7 @@ def hash_weights(path: str) -> str:
 
 
 def hash_scores(path: Path) -> str:
-    """SHA-256 of a score table, the names of classes left out."""
+    """Return the SHA-256 of a score table without the names of classes."""
     if not path.is_file():
         return 'none'
     digest = hashlib.sha256()
@@ -74,7 +74,7 @@ def hash_scores(path: Path) -> str:
 
 
 def fingerprint(config: Path) -> dict:
-    """Train a config briefly and hash what it leaves."""
+    """Train a config for two epochs, and hash its weights and its score table."""
     options = list(OPTIONS)
     if 'jointgan' in config.name:
         options.append('train_cfg.warmup_epochs=1')

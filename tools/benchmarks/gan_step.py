@@ -1,14 +1,18 @@
-"""Measure the cost of a step of the joint-distribution GAN beside its parts.
+"""Measure a step of the joint-distribution GAN, compared with its parts.
 
     python tools/benchmarks/gan_step.py [CONFIG] [--rounds 20] [--threads 2]
 
-Prints one line of JSON. A step is ``model.train_step`` on a batch of random images
-that is ready. The parts run alone, each on tuples of its own: one forward, backward
-and update of encoder and decoder against a frozen discriminator, and one forward,
-backward and update of the discriminator, which counts ``discriminator_steps`` times.
-Step and parts take turns in one process. ``ratio`` is the median over the rounds of
-the step divided by the sum of its parts; ``encoder_forwards`` is how often the
-encoder runs in a step.
+The tool prints one line of JSON. A step is ``model.train_step`` on a batch of random
+images that is already in memory. Its parts are timed separately:
+
+- one forward, backward and update of encoder and decoder against a frozen
+  discriminator
+- one forward, backward and update of the discriminator. This part counts
+  ``discriminator_steps`` times
+
+Step and parts take turns in one process. ``ratio`` is the time of the step divided by
+the sum of its parts, median over the rounds. ``encoder_forwards`` is the number of
+times that the encoder runs in a step.
 """
 
 import argparse

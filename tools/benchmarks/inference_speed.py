@@ -1,12 +1,12 @@
-"""Measure what FERInferencer costs beside the model alone.
+"""Compare the speed of FERInferencer with that of the model alone.
 
     python tools/benchmarks/inference_speed.py alum_tiny_ferplus
 
-prints the latency of a single face and the images per second of batches, through
-the inferencer and through the model alone, which gets batches that are ready. Both
-take turns, batch by batch, because a shared machine changes its speed within
-seconds. Figures are medians; the share of the throughput is the median over
-neighbouring pairs.
+The tool prints the latency of a single face and the images per second of batches. It
+measures the inferencer and the model alone; the model gets prepared batches. Both
+take turns, batch by batch, because a shared machine changes its speed within seconds.
+All numbers are medians. The share of the throughput is the median over pairs of
+neighbouring measurements.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def seconds(call: Callable, device: torch.device) -> float:
 def take_turns(
     first: Callable, second: Callable, rounds: int, device: torch.device
 ) -> List[List[float]]:
-    """Time both in turns, (rounds, 2); the one that begins alternates."""
+    """Time two functions in turns, (rounds, 2); the first one alternates."""
     times = []
     for number in range(rounds):
         pair = [first, second]
@@ -48,11 +48,11 @@ def main() -> None:
     )
     parser.add_argument('model', nargs='?', default='alum_tiny_ferplus')
     parser.add_argument(
-        '--untrained', action='store_true', help='of a model without weights'
+        '--untrained', action='store_true', help='measure a model without weights'
     )
     parser.add_argument('--batch-size', type=int, default=128)
-    parser.add_argument('--rounds', type=int, default=400, help='batches of each')
-    parser.add_argument('--threads', type=int, help='of torch')
+    parser.add_argument('--rounds', type=int, default=400, help='batches of each kind')
+    parser.add_argument('--threads', type=int, help='number of CPU threads of torch')
     add_device_argument(parser)
     args = parser.parse_args()
     if args.threads is not None:

@@ -8,15 +8,15 @@
 A TABLE is a ``sample_scores.csv`` with decisions and clean labels, as
 ``tools/clean_labels.py`` writes it for a config with ``label_noise``.
 
-- ``figures`` prints how well wrong labels are detected, and what the decisions make
-  of wrong and right labels, over all and for each class.
-- ``control`` writes a table that drops as many samples as another one, at random. A
-  run on it (``train_dataloader.dataset.decisions=TABLE``) shows the effect of fewer
-  samples alone.
-- ``cleanlab`` decides with cleanlab (``pip install mmfer[cleanlab]``) on predictions
-  of models that were trained on the other folds. Backbone, recipe and choice of an
-  epoch are those of GAAVE; ``--like`` also takes over its number of image passes, up
-  to whole epochs. A killed run resumes.
+- ``figures`` prints how well wrong labels are detected, and how the decisions change
+  wrong and right labels, for all samples and for each class.
+- ``control`` writes a table that drops the same number of samples as TABLE, but at
+  random. A run on it (``train_dataloader.dataset.decisions=NEW_TABLE``) shows the
+  effect of fewer samples alone.
+- ``cleanlab`` makes decisions with cleanlab (``pip install mmfer[cleanlab]``). Each
+  sample is predicted by a model that was trained on the other folds. The backbone,
+  the recipe and the choice of an epoch are those of GAAVE. With ``--like``, the number
+  of image passes is also that of GAAVE, rounded to whole epochs. A killed run resumes.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from mmfer.score_table import FILE_NAME, write_score_table
 
 
 def figures(args: argparse.Namespace) -> None:
+    """Print how well several cleanings find and correct wrong labels."""
     names = [osp.basename(osp.dirname(osp.abspath(p))) for p in args.tables]
     names = args.tables if len(set(names)) < len(names) else names
     tables = [
@@ -46,8 +47,9 @@ def figures(args: argparse.Namespace) -> None:
 
 
 def control(args: argparse.Namespace) -> None:
+    """Write a table that drops equally many samples at random."""
     if osp.exists(args.out):
-        raise SystemExit(f'{args.out} is there already; choose another --out.')
+        raise SystemExit(f'{args.out} already exists; choose another --out.')
     table = label_cleaning.read_clean_table(args.table)
     table = label_cleaning.control_table(table, args.seed)
     write_score_table(args.out, table)
@@ -56,13 +58,14 @@ def control(args: argparse.Namespace) -> None:
 
 
 def cleanlab(args: argparse.Namespace) -> None:
+    """Let cleanlab decide about the labels, and write its score table."""
     if args.launcher != 'none':
-        raise SystemExit('cleanlab runs in one process: leave --launcher out.')
+        raise SystemExit('cleanlab runs in one process: omit --launcher.')
     args.work_dir = args.out
     cfg = finish_config(load_training_config(args.config, args), args)
     if osp.isfile(osp.join(args.out, 'run.json')):
         raise SystemExit(
-            f'{args.out} holds results of tools/clean_labels.py; choose another --out.'
+            f'{args.out} has results of tools/clean_labels.py; choose another --out.'
         )
     init_default_scope('mmfer')
     cfg, train_set, test_set = cleanlab_labels.models_and_data(cfg)
@@ -104,7 +107,7 @@ def parse_args() -> argparse.Namespace:
     command.add_argument('--out', required=True)
     command.add_argument('--folds', type=int, default=3)
     command.add_argument('--epochs', type=int, default=10)
-    command.add_argument('--like', help='record.json of a cleaning with as many passes')
+    command.add_argument('--like', help='record.json of a cleaning to match')
     add_runner_arguments(command)
     command.set_defaults(run=cleanlab)
     return parser.parse_args()

@@ -1,17 +1,17 @@
 """The open protocol on FERPlus: run it, tabulate it, plot it.
 
-``python tools/benchmarks/open_protocol.py --jobs 2 --methods ce alum`` trains the
-methods with three seeds each, of the training and of the planted noise, and prints
-a table of all runs that are done. Runs that are done are not run again, and runs
-that were stopped continue: the tool can be killed and started as often as needed.
+``python tools/benchmarks/open_protocol.py --jobs 2 --methods ce alum`` trains each
+method with three seeds, and prints a table of all finished runs. A seed is that of
+the run and of the planted noise. Finished runs are not repeated, and stopped runs
+continue, so the tool can be killed and started as often as needed.
 
-Methods are those with a config ``<method>_r18_ferplus``. ``--ladder METHOD`` adds
-further rows of a method, with one seed each: its configs with one more word in the
-name, as ``..._noise30_estimated``, and the rows of ``configs/<method>/ablation.yml``.
-``--rows`` picks among all of these.
+All methods with a config ``<method>_r18_ferplus`` take part. ``--ladder METHOD`` adds
+further rows of a method, with one seed each. These are its configs with one more word
+in the name, such as ``..._noise30_estimated``, and the rows of
+``configs/<method>/ablation.yml``. ``--rows`` selects from all of these rows.
 
-``--record FILE`` keeps what the tables and figures need, of runs that are done, in
-one file, and counts the runs that it has already::
+``--record FILE`` adds the results of finished runs to one file, as far as the tables
+and figures need them. The table then has all runs of this file::
 
     python tools/benchmarks/open_protocol.py --table-only \\
         --record docs/results/open_protocol_noise30.json
@@ -31,7 +31,7 @@ from mmfer.analysis.benchmarks.open_protocol import (
     markdown,
     update_record,
 )
-from mmfer.analysis.benchmarks.trainings import execute_all, problems, read_runs
+from mmfer.analysis.benchmarks.training_runs import execute_all, problems, read_runs
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
@@ -46,7 +46,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         '--methods',
         nargs='+',
         default=protocol.methods,
-        help=f'of {", ".join(protocol.methods)}; all by default',
+        help=f'methods from {", ".join(protocol.methods)} (default: all)',
     )
     add('--seeds', nargs='+', type=int, default=[0, 1, 2])
     add('--noise', default='noise30', help="noise in the names of the configs, or ''")
@@ -57,26 +57,30 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         default=[],
         help='methods whose further rows are run, with the first seed',
     )
-    add('--root', type=Path, help='work dirs; work_dirs/open_protocol_NOISE')
-    add('--jobs', type=int, default=1, help='trainings at the same time')
+    add(
+        '--root',
+        type=Path,
+        help='folder of the work dirs (default: work_dirs/open_protocol_NOISE)',
+    )
+    add('--jobs', type=int, default=1, help='runs at the same time')
     add('--table-only', action='store_true', help='train nothing')
     add(
         '--rows',
         nargs='+',
         choices=protocol.rows,
         default=[],
-        help='rows that are run, tabulated and plotted; all by default',
+        help='rows that are run, tabulated and plotted (default: all)',
     )
     add(
         '--baselines',
         nargs='+',
         default=[BASELINE],
-        help='rows that the accuracy is compared with',
+        help='rows whose accuracy is subtracted from the others',
     )
     add('--record', type=Path, help='JSON file of all results so far')
     add('--figure', type=Path, help='file for the curves of the accuracy')
     add('--weight-figure', type=Path, help='file for the curves of the weights')
-    add('--cfg-options', nargs='+', default=[], help='for all runs')
+    add('--cfg-options', nargs='+', default=[], help='overrides for all runs')
     args = parser.parse_args(argv)
     if args.root is None:
         args.root = Path('work_dirs') / '_'.join(

@@ -1,13 +1,13 @@
-"""Dataset splitting and subset refactoring alone: a row of GAAVE's Table 3.
+"""Measure GAAVE's split and refactoring without a cleaning (a row of Table 3).
 
     python tools/benchmarks/split_only.py CONFIG --work-dir DIR
 
-Trains a model on each refactored subset of the training set, with backbone,
-schedule and seed of the config, and predicts the validation set with both:
-Eq. 5, and where it gives no label, the likeliest class. No label is judged.
-Prints one line of JSON with the accuracy of the last epoch, in per cent. The
-other rows are ``GAAVEHook(split=..., annotate=...)``, see configs/gaave. A run
-that was killed goes on where it was.
+The tool trains a model on each refactored subset of the training set, with backbone,
+schedule and seed of the config. Both models together predict the validation set by
+Eq. 5; if it gives no label, they predict the most probable class. No label is cleaned.
+The tool prints one line of JSON with the accuracy after the last epoch, in per cent.
+For the other rows of the table, use ``GAAVEHook(split=..., annotate=...)``, see
+configs/gaave. A killed run continues when it is started again.
 """
 
 import argparse
@@ -51,13 +51,14 @@ def measure(cfg) -> dict:
     split = split_head_tail(np.bincount(labels, minlength=len(classes)))
     if not len(split.tail):
         raise SystemExit(
-            'The classes are about equally large: there is nothing to split.'
+            'The classes are about equally large, so there is no tail to split off. '
+            'Name a config with classes of different sizes.'
         )
     cfg.custom_hooks = []
-    # For its log file and its seeds; nothing is trained by it.
+    # The runner opens the log file and sets the seeds; it trains nothing.
     logger = build_runner(cfg).logger
     seed = cfg.get('randomness', {}).get('seed') or 0
-    # What another run left in the work dir is not taken for this one's.
+    # Other settings, labels or processes lead to other folders.
     key = fingerprint(
         dict(config=config_hash(cfg), labels=labels, processes=get_world_size())
     )[:8]
@@ -84,7 +85,7 @@ def measure(cfg) -> dict:
         )
         scores.append(predict_view(trained.model, asked, cfg.val_dataloader)[1])
     predictions = predict_classes(*scores, split)
-    # By ascending sample id, as the scores.
+    # Scores are ordered by ascending sample id, so order the labels, too.
     truth = val_set.get_gt_labels()[val_set.sample_ids.argsort()]
     return dict(
         head=[classes[c] for c in split.head],

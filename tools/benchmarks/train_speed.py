@@ -1,29 +1,31 @@
-"""Compare how fast methods train and how much memory they take.
+"""Compare the speed and the memory of training steps of several methods.
 
     python tools/benchmarks/train_speed.py [--methods ce alum] [--pairs 30]
 
-Prints one line of JSON; progress goes to the standard error. Compared are all
+The tool prints one line of JSON; progress goes to the standard error. It compares all
 methods with configs ``r18_rafdb`` and ``r18_ferplus``, and the variants under
-``train_speed`` in their ``ablation.yml``, in two settings: the ResNet-18 of the
-RAF-DB configs at 224 px and the small network of the FERPlus configs at 44 px.
+``train_speed`` in their ``ablation.yml``. There are two settings: the ResNet-18 of the
+RAF-DB configs at 224 px, and the small network of the FERPlus configs at 44 px.
 Models, optimizers and precision are those of the configs; weights and images are
-random. A step is ``model.train_step`` on a batch that is ready, without data loading.
+random. A step is ``model.train_step`` on a batch in memory, without data loading.
 
-**Time.** All methods live in one process and take turns, A B C A B C. A ratio is
-the median over the rounds of the quotient within a round, so that a machine that
-slows down slows all methods alike. ``time_ratio`` above 1 means slower than the
-baseline. ALUM draws its gates anew in each step, so its quartiles contain that spread.
+**Time.** All methods are in one process and take turns, A B C A B C. The ratio of two
+methods is computed within each round, and the result is the median over the rounds.
+So a machine that slows down slows all methods alike. ``time_ratio`` above 1 means
+slower than the baseline. ALUM draws new gates in each step, so its quartiles contain
+that spread.
 
-**Noise models.** For models of two networks, ``weighing`` is the time to measure the
-agreements of a batch and to look its weights up, as a share of a step; ``refit`` is
-the time to fit both noise models to the scores of ``--samples`` images, as a share
-of the steps of an epoch of that many images.
+**Noise models.** These numbers exist for models of two networks. ``weighing`` is the
+time to measure the agreements of a batch and to compute its weights, as a share of a
+step. ``refit`` is the time to fit both noise models to the scores of ``--samples``
+images, as a share of the steps of an epoch of that many images.
 
-**Memory.** Each method is measured alone before any timing: the highest number of
-bytes that tensors hold during a step (weights, optimizer state, images, and what the
-step allocates), the largest of ``--memory-steps`` steps after the warm-up. On CUDA
-this is ``torch.cuda.max_memory_allocated``, on a CPU the highest running sum of the
-allocations that torch's profiler reports, without work spaces of oneDNN.
+**Memory.** Each method is measured alone, before any timing. The number is the largest
+amount of memory that tensors take during a step: weights, optimizer state, images, and
+all that the step allocates. It is the maximum of ``--memory-steps`` steps after the
+warm-up. On CUDA this is ``torch.cuda.max_memory_allocated``. On a CPU it is the highest
+running sum of the allocations that torch's profiler reports, without work spaces of
+oneDNN.
 """
 
 import argparse
@@ -47,7 +49,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Names of the configs without the method.
 NAMES = dict(r18='r18_rafdb', small='r18_ferplus')
 ROWS = find_rows(CONFIGS, list(NAMES.values()))
-# Smallest values; batch statistics of one image are undefined.
+# Smallest allowed values. Batch statistics of one image are undefined.
 LEAST = dict(pairs=1, steps=1, memory_steps=0, px=8, small_px=8)
 LEAST.update(batch_size=2, small_batch_size=2)
 
@@ -57,25 +59,25 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('--methods', nargs='+', choices=ROWS, default=list(ROWS), help='to compare')
-    add('--baselines', nargs='+', choices=ROWS, default=[BASELINE], help='of ratios')
+    add('--methods', nargs='+', choices=ROWS, default=list(ROWS), help='rows')
+    add('--baselines', nargs='+', choices=ROWS, default=[BASELINE], help='rows')
     add('--settings', nargs='+', choices=NAMES, default=list(NAMES), help='networks')
     add('--pairs', type=int, default=30, help='rounds in which every method has a turn')
     add('--steps', type=int, default=1, help='training steps per turn')
-    add('--memory-steps', type=int, default=3, help='steps for the memory; 0: none')
+    add('--memory-steps', type=int, default=3, help='steps for memory; 0 for none')
     add('--samples', type=int, default=28153, help='images of an epoch, as in FERPlus')
     add('--px', type=int, default=224, help='image size of r18')
-    add('--batch-size', type=int, help='of r18; 16 on a CPU and 128 on CUDA by default')
+    add('--batch-size', type=int, help='of r18; by default 16 on a CPU, 128 on CUDA')
     add('--small-px', type=int, default=44, help='image size of small')
     add('--small-batch-size', type=int, default=128, help='batch size of small')
     add(
         '--precision',
         choices=['config', 'float32', 'bfloat16'],
         default='config',
-        help="of the forward pass; by default each config's own",
+        help='precision of the forward pass (default: that of each config)',
     )
     add_device_argument(parser)
-    add('--threads', type=int, help="CPU threads; torch's choice by default")
+    add('--threads', type=int, help='CPU threads (default: chosen by torch)')
     args = parser.parse_args(argv)
     if args.batch_size is None:
         args.batch_size = 16 if args.device.type == 'cpu' else 128
@@ -90,7 +92,7 @@ def run(args: argparse.Namespace) -> dict:
     if args.threads:
         torch.set_num_threads(args.threads)
     init_default_scope('mmfer')
-    # A line for each parameter of each model would hide the progress.
+    # Otherwise, a line for each parameter of each model would hide the progress.
     MMLogger.get_instance('mmengine', log_level='WARNING')
     settings = dict(
         r18=Setting(NAMES['r18'], args.px, args.batch_size),

@@ -8,7 +8,7 @@ chooses the labels: ``aggre_label``, ``random_label1`` to ``random_label3`` or
 ``worse_label`` (CIFAR-10N), ``noisy_label`` (CIFAR-100N). ``DST`` gets a row
 ``index label`` for every image; ``NoisyCIFAR10(noisy_list=DST)`` reads it.
 
-Loading the file runs no code that is in it.
+The file is loaded safely: no code in it is run.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def convert(args: argparse.Namespace) -> None:
     labels = label_sets[args.key]
     if labels.min() < 0:
         raise ValueError(
-            f'{args.key!r} has the label {labels.min()}; they count from 0.'
+            f'{args.key!r} has the label {labels.min()}, but labels start at 0.'
         )
     digest = hashlib.sha256(data).hexdigest()
     text = format_list(
@@ -57,7 +57,9 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument('src', metavar='SRC', help='the published file')
     parser.add_argument('dst', metavar='DST', help='the list to write')
-    parser.add_argument('--key', required=True, help='which labels, e.g. worse_label')
+    parser.add_argument(
+        '--key', required=True, help='name of the labels, e.g. worse_label'
+    )
     return parser.parse_args(argv)
 
 

@@ -1,11 +1,14 @@
-"""Write drawn faces to files, with lists of labels, to try things on.
+"""Write drawn faces and lists of labels to files, as an example of own data.
 
     python tools/dataset_converters/write_synthfaces.py --out data/faces
 
-writes ``train/*.png`` and ``test/*.png``, ``train.txt`` with wrong labels
-(30 %), ``test.txt`` with right ones, and ``classes.txt``: what images with
-labels of your own look like to ``ImageList``. ``train_clean.txt`` is for
-comparison only.
+The tool writes the files from which ``ImageList`` reads your own images:
+
+- ``train/*.png`` and ``test/*.png``
+- ``train.txt``, in which 30 % of the labels are wrong
+- ``test.txt``, with right labels
+- ``classes.txt``
+- ``train_clean.txt``, the right labels of ``train.txt``, for comparison only
 """
 
 import argparse

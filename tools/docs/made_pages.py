@@ -1,10 +1,10 @@
-"""Which pages of the documentation are made from other files."""
+"""List the pages of the documentation that are made from other files."""
 
 from pathlib import Path
 from typing import Dict, List
 
 ROOT = Path(__file__).resolve().parents[2]
-# Pages outside of docs/, by their address in the documentation.
+# Source files outside of docs/, by the address of their page.
 COPIED = {'contributing.md': 'CONTRIBUTING.md', 'changelog.md': 'CHANGELOG.md'}
 
 
@@ -23,7 +23,7 @@ def packages() -> List[str]:
 
 
 def reference(name: str) -> str:
-    """Return the reference of a package: its own words, then each of its modules.
+    """Return the reference of a package: its docstring, then each of its modules.
 
     Args:
         name (str): Dotted name of a package or a module.

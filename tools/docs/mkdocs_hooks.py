@@ -1,8 +1,8 @@
-"""Pages of the documentation that are made from other files of the repository.
+"""Make pages of the documentation from other files of the repository.
 
 MkDocs calls these functions (``hooks`` in ``mkdocs.yml``). Each README in
 ``configs/<method>`` becomes the page of its method, with the reference of
-``mmfer.methods.<method>`` below it; each other package of ``mmfer`` gets a
+``mmfer.methods.<method>`` below it. Each other package of ``mmfer`` gets its own
 page of the reference. So a new method needs no file in ``docs``.
 """
 
@@ -53,8 +53,8 @@ def on_files(files, config):
 def on_page_markdown(markdown, page, config, files):
     """Let links to other files of the repository lead to their pages.
 
-    A file that has no page (a config, a module) becomes its name; a file that
-    does not exist stays a link, of which MkDocs complains.
+    A link to a file without a page (a config, a module) becomes the name of the
+    file. A link to a file that does not exist stays a link, and MkDocs reports it.
     """
     address = page.file.src_uri
     source = sources().get(address, f'docs/{address}')

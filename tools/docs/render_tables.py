@@ -1,8 +1,8 @@
 """Render the tables of Markdown pages from the files in ``docs/results``.
 
-``python tools/docs/render_tables.py`` writes every table anew that stands
-between two comments, and ``--check`` fails if one is not up to date. The first
-comment names a CSV file and gives a format string for each column::
+``python tools/docs/render_tables.py`` rewrites every table that is between two
+comments. With ``--check`` it changes nothing, and fails if a table is not up to date.
+The first comment names a CSV file and has a format string for each column::
 
     <!-- table: open_protocol.csv
     method: {method}
@@ -11,8 +11,9 @@ comment names a CSV file and gives a format string for each column::
 
     <!-- /table -->
 
-A part in brackets is left out if one of its fields is empty, a cell stays empty
-if any other field is. ``where: method=ce,rul`` before the columns selects rows.
+A part in brackets is omitted if one of its fields is empty. A cell stays empty if a
+field outside of brackets is empty. ``where: method=ce,rul`` before the columns selects
+rows.
 """
 
 import argparse

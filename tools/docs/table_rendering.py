@@ -28,7 +28,7 @@ def fill(template: str, row: Dict[str, str]) -> str:
         row (dict[str, str]): Cells by column.
 
     Returns:
-        str: Empty if a field outside of brackets is empty.
+        str: Filled text; empty if a field outside of brackets is empty.
 
     Raises:
         ValueError: The table has no such column.
@@ -77,15 +77,15 @@ def render(rows: List[Dict[str, str]], spec: str) -> str:
     lines = [headers, *([fill(part, row) for part in templates] for row in rows)]
     text = ['| ' + ' | '.join(line) + ' |\n' for line in lines]
     text.insert(1, '|' + '---|' * len(headers) + '\n')
-    # An empty cell is one space wide.
+    # Markdown needs one space in an empty cell.
     return re.sub('(?<=[|]) +(?=[|])', ' ', ''.join(text))
 
 
 def update(text: str, results: Path) -> str:
-    """Return a page with all of its tables rendered anew.
+    """Return a page with all of its tables rendered again.
 
     Args:
-        text (str): The page.
+        text (str): Text of the page.
         results (Path): Folder of the CSV files.
     """
 

@@ -1,4 +1,4 @@
-"""Write one network of a model with several into a checkpoint of its own.
+"""Write one network of a model into its own checkpoint.
 
     python tools/model_converters/export_network.py SRC DST [--network 1]
 
@@ -8,8 +8,8 @@
 
 - by ``tools/test.py``, with a config whose ``model`` is that network,
 - by mmpretrain's inferencers,
-- by ``init_cfg=dict(type='Pretrained', checkpoint=DST)`` of such a classifier; a
-  backbone alone needs ``prefix='backbone'``, too.
+- by ``init_cfg=dict(type='Pretrained', checkpoint=DST)`` of such a classifier. For a
+  backbone alone, add ``prefix='backbone'``.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from torch import Tensor
 
 from mmfer.utils.files import write_atomic
 
-# Prefix of each value of --network. LATENT is no part of a classifier.
+# Prefix of the weights for each value of --network. LATENT are layers of the encoder
+# that a classifier does not have.
 PREFIXES = {'1': 'network1.', '2': 'network2.', 'encoder': 'encoder.'}
 LATENT = ('head.mean.', 'head.log_variance.')
 
@@ -51,9 +52,10 @@ def extract_network(
     if not found:
         first = ', '.join(list(state_dict)[:3])
         raise ValueError(
-            f'there is no {prefix}* among its {len(state_dict)} entries '
-            f'({first}, ...), so this is no checkpoint of '
+            f'none of its {len(state_dict)} entries ({first}, ...) begins with '
+            f'{prefix}, so this is not a checkpoint of '
             + ('a JointGAN.' if network == 'encoder' else 'two networks.')
+            + ' Name another checkpoint or another --network.'
         )
     return found
 
@@ -74,7 +76,7 @@ def export(source: str, target: str, network: str) -> int:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(
-        description='Write one network of a model into a checkpoint of its own'
+        description='Write one network of a model into its own checkpoint'
     )
     parser.add_argument('source', help='checkpoint of several networks')
     parser.add_argument('target', help='file to write')

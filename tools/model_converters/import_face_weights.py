@@ -1,8 +1,9 @@
-"""Bring face-recognition weights into the form that the configs load.
+"""Convert face-recognition weights to the format that the configs load.
 
     python tools/model_converters/import_face_weights.py SRC DST [--depth 18]
 
-``SRC`` holds a ResNet with torchvision's names, which mmpretrain uses, too. It is
+``SRC`` has the weights of a ResNet under torchvision's names, which mmpretrain also
+uses. It is
 
 - a torch file: a state dict, or the ``state_dict`` of a checkpoint, with or without
   wrappers such as ``module.`` before the names (as the MS-Celeb ResNet-18 that RUL,
@@ -88,8 +89,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--prefix',
-        help="wrapper before the trunk's names, with its dot; needed only "
-        'where it is not module., backbone. or model.',
+        help='prefix before the names of the backbone, with its dot; needed only '
+        'if it is not module., backbone. or model.',
     )
     parser.add_argument(
         '--trust-checkpoint',

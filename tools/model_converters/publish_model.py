@@ -1,12 +1,12 @@
-"""Turn a checkpoint of a training into one that is given away.
+"""Turn a checkpoint of a run into one that can be published.
 
     python tools/model_converters/publish_model.py CONFIG CHECKPOINT OUT \\
         --half --held-out 2815
 
-OUT holds the weights and the names of the classes, but no optimizer, no config and
-no path. It loads with torch's safe loader. ``--half`` stores half precision.
-``--held-out N`` finds thresholds of the uncertainty on the last N training images,
-which the config must hold out (``train_dataloader.dataset.indices``).
+OUT has the weights and the names of the classes, but no optimizer, no config and no
+path. torch can load it safely (``weights_only=True``). ``--half`` stores half
+precision. ``--held-out N`` finds thresholds of the uncertainty on the last N training
+images, which the config must hold out (``train_dataloader.dataset.indices``).
 ``FERInferencer.rejection_threshold`` returns these thresholds.
 """
 

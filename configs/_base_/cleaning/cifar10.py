@@ -1,3 +1,3 @@
-# Options of GAAVE on CIFAR. Table 2 of its paper fits base models "as closely as
-# possible": for all 200 epochs.
+# Options of GAAVE on CIFAR. For Table 2 of its paper, base models are fitted "as
+# closely as possible", so they train for all 200 epochs.
 cleaning = dict(type='GAAVEHook', fit='full')

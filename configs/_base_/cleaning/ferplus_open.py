@@ -1,9 +1,9 @@
-# Options of GAAVE under the open protocol. Models memorise under this protocol,
-# and models that decide about labels must not. So base models and annotators have
-# random crops and rotations, Mixup, weight decay and a one-cycle learning rate.
+# Options of GAAVE under the open protocol. Models memorise under this protocol, but
+# models that decide about labels must not memorise. So base models and annotators
+# use random crops and rotations, Mixup, weight decay and a one-cycle learning rate.
 cleaning = dict(
     type='GAAVEHook',
-    # Training stops five epochs after the best one, as in the measured runs.
+    # Training stops five epochs after the best epoch, as in the reported results.
     patience=5,
     base=dict(
         model=dict(train_cfg=dict(augments=dict(type='Mixup', alpha=0.2))),

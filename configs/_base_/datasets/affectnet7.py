@@ -1,5 +1,5 @@
 _base_ = './affectnet8.py'
-# Without contempt.
+# AffectNet without the class contempt, which is the last one.
 data_preprocessor = dict(num_classes=7)
 train_dataloader = dict(dataset=dict(num_classes=7))
 val_dataloader = dict(dataset=dict(num_classes=7))

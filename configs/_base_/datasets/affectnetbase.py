@@ -1,6 +1,6 @@
-# AffectNet-base: a model trained on RAF-DB gives the classes, in a table that
-# tools/machine_labels.py writes; valence and arousal are those of AffectNet.
-# Images are prepared as in RAF-base.
+# AffectNet-base. The classes come from a model that was trained on RAF-DB, in a
+# table that tools/machine_labels.py writes. Valence and arousal are those of
+# AffectNet. The pipeline is that of RAF-base.
 _base_ = './rafbase.py'
 data_root = 'data/affectnet'
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# As in JoCoR's code: pixels are scaled to [0, 1], without augmentation.
+# As in JoCoR's code, pixels are scaled to [0, 1], and there is no augmentation.
 dataset_type = 'NoisyCIFAR10'
 data_root = 'data/cifar10'
 data_preprocessor = dict(

@@ -1,4 +1,5 @@
-# Crops and flips. Pixels are in [-1, 1], as in the images of decoders; RGB.
+# CIFAR-10 for the joint-distribution GAN: random crops and flips, RGB, and pixels in
+# [-1, 1], as in the images that decoders draw.
 _base_ = './cifar10.py'
 data_preprocessor = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])
 

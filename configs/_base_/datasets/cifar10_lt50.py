@@ -1,6 +1,6 @@
 _base_ = './cifar10.py'
 # GAAVE's CIFAR-10-LT: 5,000 to 100 images per class, 13,996 in all. The paper
-# names no augmentation; crops and flips are the usual ones.
+# does not state the augmentation, so the config uses the usual crops and flips.
 data_preprocessor = dict(
     mean=[125.307, 122.961, 113.8575], std=[51.5865, 50.847, 51.255]
 )

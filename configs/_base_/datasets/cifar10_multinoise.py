@@ -1,6 +1,6 @@
-# The three annotators of the joint-distribution GAN, drawn as in its code:
-# each draws every label anew with its own probability, so that 18, 27 and 36 %
-# of the labels are wrong.
+# The three annotators of the joint-distribution GAN, drawn as in its code. They
+# replace each label with probability 0.2, 0.3 and 0.4 by a random class. This can
+# be the same class, so 18, 27 and 36 % of the labels are wrong.
 _base_ = './cifar10_gan.py'
 train_dataloader = dict(
     dataset=dict(

@@ -1,5 +1,5 @@
-# For CPUs: 5,000 images in smaller batches, without augmentation, which would
-# delay memorisation for too many epochs.
+# For CPUs: 5,000 images in smaller batches. There is no augmentation, because it
+# would delay memorisation for too many epochs.
 _base_ = './cifar10_multinoise.py'
 train_pipeline = [
     dict(type='LoadFERImage'),

@@ -1,5 +1,6 @@
-# The open protocol: arg-max labels, 44 px grey centre crops, flips only. It
-# lets plain cross-entropy memorise wrong labels within minutes on a CPU.
+# Data of the open protocol: arg-max labels, grey centre crops of 44 px, and flips as
+# the only augmentation. With it, cross-entropy memorises wrong labels within minutes
+# on a CPU.
 dataset_type = 'FERPlus'
 data_root = 'data/ferplus'
 data_preprocessor = dict(

@@ -1,7 +1,8 @@
-# RAF-base: RAF-DB with classes, valence and arousal of a model trained on
-# AffectNet, from tools/machine_labels.py or as published. The paper aligns the
-# original images by the eyes; this config uses the released aligned images.
-# 64 px, BGR, one affine warp and a flip, pixels in [-1, 1].
+# RAF-base: RAF-DB with classes, valence and arousal from a model that was trained on
+# AffectNet. The labels come from tools/machine_labels.py or from the published files.
+# The paper aligns the original images by the eyes; this config uses the released
+# aligned images. Images have 64 px, BGR channels and pixels in [-1, 1]. The
+# augmentation is one affine warp and a flip.
 data_root = 'data/rafdb'
 data_preprocessor = dict(
     type='FERDataPreprocessor',

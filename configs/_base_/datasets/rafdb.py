@@ -1,4 +1,4 @@
-# 224 px with the augmentation of RUL's code, which ALUM uses, too: half of the
+# 224 px with the augmentation of RUL's code, which ALUM also uses: half of the
 # images are flipped or get white noise, then a random rectangle is erased.
 data_root = 'data/rafdb'
 data_preprocessor = dict(

@@ -1,5 +1,6 @@
 _base_ = './rafdb.py'
-# ReSup's code: flips, crops from padded images with probability 0.2, erasing.
+# The augmentation of ReSup's code: flips, crops from padded images with probability
+# 0.2, and random erasing.
 train_pipeline = [
     dict(type='LoadFERImage'),
     dict(type='Resize', scale=(224, 224)),

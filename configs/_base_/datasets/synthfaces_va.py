@@ -1,4 +1,5 @@
-# Both tasks, 32 px. Pixels are in [-1, 1], as in the images of decoders.
+# Drawn faces of 32 px for both tasks, classes and valence with arousal. Pixels are in
+# [-1, 1], as in the images that decoders draw.
 _base_ = './synthfaces.py'
 data_preprocessor = dict(input_shape=(1, 32, 32), std=[127.5])
 image_size = (32, 32)

@@ -1,7 +1,7 @@
 _base_ = './alum_r18.py'
 # VGGFace2's published ResNet-50 has the stride in the first 1x1 convolution of a
-# block, which is style 'caffe'. Its weights fit the other style, too, but there they
-# compute another function.
+# block. This is style='caffe'. The other style would load the same weights, but it
+# would compute another function.
 model = dict(
     backbone=dict(
         depth=50,

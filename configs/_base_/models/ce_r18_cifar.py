@@ -1,4 +1,4 @@
-# For 32 px: a 3x3 stem without stride, no max-pool; not pre-trained.
+# ResNet-18 for 32 px: a 3x3 stem without stride, no max-pool, random weights.
 model = dict(
     _scope_='mmfer',
     type='FERClassifier',

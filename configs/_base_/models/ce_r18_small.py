@@ -1,5 +1,5 @@
 _base_ = './ce_r18.py'
-# For 44 px grey faces: width 32, a 3x3 stem of stride 2, no max-pool.
+# Network for grey faces of 44 px: width 32, a 3x3 stem of stride 2, no max-pool.
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -1,4 +1,4 @@
-# Two networks with JoCoR's CNN; each starts from random weights of its own.
+# Two networks with JoCoR's CNN. Each starts from its own random weights.
 model = dict(
     _scope_='mmfer',
     type='DualNetwork',

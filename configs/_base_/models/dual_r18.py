@@ -1,5 +1,5 @@
-# ReSup Sec. 4.2: two ResNet-18, one pretrained on faces and one on ImageNet, so
-# that they make different mistakes.
+# Two ResNet-18 as in ReSup Sec. 4.2. One is pretrained on faces, the other on
+# ImageNet, so that they make different mistakes.
 model = dict(
     _scope_='mmfer',
     type='DualNetwork',

@@ -1,5 +1,5 @@
-# For 44 px grey faces: width 32, a 3x3 stem of stride 2, no max-pool. Both
-# networks have the same architecture and start from random weights of their own.
+# Networks for grey faces of 44 px: width 32, a 3x3 stem of stride 2, no max-pool. Both
+# have the same architecture, and each starts from its own random weights.
 model = dict(
     _scope_='mmfer',
     type='DualNetwork',

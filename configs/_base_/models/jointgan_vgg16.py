@@ -7,5 +7,5 @@ model = dict(
         head=dict(type='MultiTaskHead'),
     ),
 )
-# For several processes: the players have gradients at different times.
+# With several processes, the networks have gradients at different times.
 model_wrapper_cfg = dict(type='SeparateDataParallel', find_unused_parameters=True)

@@ -1,5 +1,5 @@
-# JoCoR's code: Adam; from epoch 80 of 200 the learning rate falls linearly to 0,
-# and the first momentum is 0.1.
+# Schedule of JoCoR's code with Adam. From epoch 80 of 200 on, the learning rate falls
+# linearly to 0, and the first momentum (beta 1) is 0.1.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
 param_scheduler = [
     dict(

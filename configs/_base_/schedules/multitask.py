@@ -1,5 +1,5 @@
-# Optimizer of the joint-distribution GAN, for its baselines. The paper gives no
-# number of epochs.
+# Optimizer of the joint-distribution GAN, for its baselines. The paper does not state
+# the number of epochs.
 optim_wrapper = dict(
     type='AutocastOptimWrapper', dtype='auto', optimizer=dict(type='Adam', lr=1e-4)
 )

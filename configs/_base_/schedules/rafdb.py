@@ -1,5 +1,5 @@
-# RUL's code: Adam, a tenfold learning rate for the classifier, x 0.9 per epoch,
-# 60 epochs.
+# Schedule of RUL's code: Adam, a tenfold learning rate for the last layer, and a
+# learning rate x 0.9 per epoch, for 60 epochs.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=2e-4, weight_decay=1e-4),

@@ -1,4 +1,4 @@
-# ReSup Sec. 4.2: Adam, x 0.1 after epochs 10 and 20 of 30.
+# ReSup Sec. 4.2: Adam, learning rate x 0.1 after epochs 10 and 20 of 30.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-4))
 param_scheduler = dict(
     type='MultiStepLR', by_epoch=True, milestones=[10, 20], gamma=0.1

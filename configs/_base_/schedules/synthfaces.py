@@ -1,4 +1,4 @@
-# Small batches: with few images, the number of steps decides the accuracy.
+# Batches are small because, with few images, more steps give a higher accuracy.
 optim_wrapper = dict(
     type='AutocastOptimWrapper', dtype='auto', optimizer=dict(type='Adam', lr=2e-3)
 )

@@ -1,4 +1,4 @@
-"""Speed of the attack of GAAVE in two loops."""
+"""Speed of the attack of GAAVE in a plain and in a compact loop."""
 
 import argparse
 import sys
@@ -54,11 +54,11 @@ def plain_steps(
 def load_classifier(
     cfg: Config, checkpoint: str, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
-    """Build a classifier of images in [0, 1] that attacks differentiate.
+    """Build a differentiable classifier of images in [0, 1], for attacks.
 
     Args:
         cfg (Config): Config of the classifier.
-        checkpoint (str): Its weights.
+        checkpoint (str): Path of its weights.
         device (torch.device): Device to run on.
 
     Returns:
@@ -75,7 +75,7 @@ def load_classifier(
 def speed_figures(
     times: np.ndarray, survived: np.ndarray, steps: int
 ) -> Dict[str, Any]:
-    """Compare the two loops.
+    """Return the speedup of the compact loop, and the distribution of k.
 
     Args:
         times (np.ndarray): Seconds of the plain and the compact loop, (chunks, 2).
@@ -139,7 +139,7 @@ def measure(args: argparse.Namespace) -> dict:
 
     rows = torch.arange(len(ids), device=args.device)
     chunks = rows.chunk(args.chunks)
-    # Both loops warm up.
+    # Warm-up: the first batch of each loop is slow, so this pass is not timed.
     plain(chunks[0][: args.batch_size])
     compact(chunks[0][: args.batch_size])
     seconds, steps, differing = [], [], 0

@@ -20,20 +20,20 @@ from mmfer.utils.config import merge_options
 
 
 def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Draw the number of the fold of each sample; classes are spread evenly."""
+    """Draw the fold of each sample, so that each class is spread evenly."""
     rng = np.random.default_rng(seed)
     result = np.empty(len(labels), dtype=np.int64)
     start = 0
     for label in np.unique(labels):
         mine = rng.permutation(np.flatnonzero(labels == label))
-        # Go on where the last class ended, so that folds are equally large.
+        # Continue where the last class ended, so that folds are equally large.
         result[mine] = (start + np.arange(len(mine))) % count
         start += len(mine)
     return result
 
 
 def rescale(cfg: Config, epochs: int) -> None:
-    """Set another number of epochs, and stretch the schedules to it."""
+    """Set the number of epochs, and stretch the schedules to it."""
     factor = epochs / cfg.train_cfg.max_epochs
     cfg.train_cfg.max_epochs = epochs
     schedulers = cfg.get('param_scheduler') or []
@@ -47,14 +47,14 @@ def rescale(cfg: Config, epochs: int) -> None:
 
 
 def models_and_data(cfg: Config) -> Tuple[Config, FERDataset, FERDataset]:
-    """Return config and data sets of the models, as GAAVE would train them.
+    """Return the config and the data sets with which GAAVE would train models.
 
     Args:
-        cfg (Config): Config of a training, with a GAAVEHook or without.
+        cfg (Config): Training config, with or without a GAAVEHook.
 
     Returns:
-        tuple: The config with the recipe of the hook and without hooks; the training
-        set with augmentation; the training set without.
+        tuple: Config with the recipe of the hook and without hooks; training set
+        with augmentation; training set without augmentation.
     """
     hooks = cfg.get('custom_hooks') or []
     names = ('GAAVEHook', 'mmfer.GAAVEHook')
@@ -69,7 +69,7 @@ def models_and_data(cfg: Config) -> Tuple[Config, FERDataset, FERDataset]:
 
 
 def epochs_like(path: str, samples: int, num_folds: int) -> int:
-    """Return the epochs per fold that come near the image passes of a cleaning.
+    """Return the epochs per fold with about as many image passes as a cleaning.
 
     Args:
         path (str): ``record.json`` of ``tools/clean_labels.py``.
@@ -96,7 +96,7 @@ def out_of_sample_scores(
         cfg (Config): Config of the models.
         train_set (FERDataset): Training set with augmentation.
         test_set (FERDataset): The same samples without augmentation.
-        out (str): Folder for the models; those that are there already are used.
+        out (str): Folder for the models; models of an earlier run are reused.
         num_folds (int): Number of folds.
         logger (logging.Logger): Logger of the run.
 
@@ -105,7 +105,7 @@ def out_of_sample_scores(
     """
     ids, labels = train_set.sample_ids, train_set.get_gt_labels()
     seed = cfg.get('randomness', {}).get('seed') or 0
-    # Models of another run have another name.
+    # Other settings, labels or folds lead to other folders.
     key = fingerprint(dict(config=config_hash(cfg), labels=labels, folds=num_folds))[:8]
     fold = folds(labels, num_folds, seed)
     scores = np.zeros((len(ids), train_set.num_classes))
@@ -137,7 +137,7 @@ def out_of_sample_scores(
 
 
 def issue_table(dataset: FERDataset, scores: np.ndarray) -> ScoreTable:
-    """Let cleanlab decide, and return a score table.
+    """Let cleanlab find label issues, and return a score table.
 
     Args:
         dataset (FERDataset): Training set, N samples.

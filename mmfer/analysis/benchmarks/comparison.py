@@ -1,8 +1,8 @@
-"""Table that compares configs over several seeds."""
+"""Table of results that compares configs over several seeds."""
 
 from typing import List, Optional
 
-from mmfer.analysis.benchmarks.trainings import Results, differences
+from mmfer.analysis.benchmarks.training_runs import Results, differences
 from mmfer.analysis.tables import TAIL_MEAN, run_value, spread, tail_column
 
 
@@ -13,18 +13,18 @@ def markdown(
     digits: int = 2,
     statistic: str = TAIL_MEAN,
 ) -> str:
-    """Make the table: a row per config, and differences from a baseline.
+    """Format a table with a row per config, and differences from a baseline.
 
     Args:
         summaries (dict): ``summary.json`` of the runs, by row and seed.
-        metrics (list[str]): Columns. The cell of a run that lacks one is
-            empty.
-        baseline (str, optional): Row that the others are compared with. By
-            default none is.
+        metrics (list[str]): Columns. The cell of a row is empty if one of its
+            runs lacks the metric.
+        baseline (str, optional): Row that is subtracted from the others.
+            Defaults to None: there are no differences.
         digits (int): Digits after the decimal point. Defaults to 2.
         statistic (str): See :func:`~mmfer.analysis.tables.run_value`. If rows
-            average different numbers of epochs, a column has these numbers, and
-            there are no differences. Defaults to ``TAIL_MEAN``.
+            average different numbers of epochs, a column shows these numbers,
+            and such rows have no differences. Defaults to ``TAIL_MEAN``.
     """
     tails = (
         tail_column({row: list(runs.values()) for row, runs in summaries.items()})

@@ -1,4 +1,4 @@
-"""Curves of values over epochs, for several runs."""
+"""Plot values over the epochs, for several runs."""
 
 import fnmatch
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Callable, List, Optional
 
 import numpy as np
 
-from mmfer.analysis.benchmarks.trainings import Results
+from mmfer.analysis.benchmarks.training_runs import Results
 from mmfer.utils import palette
 
 
@@ -17,9 +17,10 @@ def plot(
 
     Args:
         histories (dict): ``history.json`` of the runs, by row and seed.
-        value (Callable): The value of an epoch's entry, or None.
-        label (str): What is plotted.
-        out (Path): Image to write.
+        value (Callable): Function that maps the entry of an epoch to its value, or
+            to None.
+        label (str): Label of the vertical axis.
+        out (Path): Image file to write.
     """
     import matplotlib
 
@@ -43,7 +44,7 @@ def plot(
             {e['epoch']: value(e) for e in history if value(e) is not None}
             for history in runs.values()
         ]
-        # A run that still trains is left out.
+        # A run that has not finished has fewer epochs, and is not plotted.
         longest = max(map(len, curves))
         if not longest:
             continue
@@ -73,7 +74,7 @@ def plot(
     if drawn:
         axes.legend(frameon=False)
     else:
-        print(f'{out}: no history has {label!r}, so there is no curve.')
+        print(f'{out}: no history.json has {label!r}, so there is no curve.')
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110)
 
@@ -91,7 +92,7 @@ HISTORY = (
 
 
 def check_figure(path: Path, curves: str) -> List[str]:
-    """Return a sentence for each reason why a figure cannot be drawn."""
+    """Return a message for each reason why a figure cannot be drawn."""
     from matplotlib.figure import Figure
 
     known = Figure().canvas.get_supported_filetypes()
@@ -100,14 +101,14 @@ def check_figure(path: Path, curves: str) -> List[str]:
         []
         if ending in known
         else [
-            f'--figure {path}: the ending {ending!r} is of no image; there are '
+            f'--figure {path}: {ending!r} is not a known image format. Choose from '
             f'{", ".join(sorted(known))}.'
         ]
     )
     if curves.partition('.')[0] not in HISTORY:
         found.append(
-            f'--curves {curves}: history.json has nothing of that '
-            f'name, but {", ".join(HISTORY)}.'
+            f'--curves {curves}: history.json has no such part. Choose from '
+            f'{", ".join(HISTORY)}.'
         )
     return found
 
@@ -116,13 +117,12 @@ def value_of(epoch: dict, name: str) -> Optional[float]:
     """Return a value of an epoch's entry in ``history.json``.
 
     Args:
-        epoch (dict): The entry.
-        name (str): ``train_loss``, or a part and a pattern of names in it:
-            ``metrics.accuracy/top1``, ``losses.loss_ce*``.
+        epoch (dict): Entry of one epoch.
+        name (str): ``train_loss``, or a part and a pattern of names in it, such as
+            ``metrics.accuracy/top1`` or ``losses.loss_ce*``.
 
     Returns:
-        float, optional: Mean of all values that the name stands for; None if there
-        are none.
+        float, optional: Mean of all values that match; None if none matches.
     """
     part, _, pattern = name.partition('.')
     found = epoch.get(part)

@@ -1,4 +1,4 @@
-"""Cost of a step of the joint-distribution GAN beside its parts."""
+"""Cost of a step of the joint-distribution GAN, compared with its parts."""
 
 import argparse
 import os.path as osp
@@ -20,7 +20,7 @@ from mmfer.utils.devices import synchronize
 
 
 def random_batch(model, batch_size: int) -> dict:
-    """Draw images, and labels of all sets that the model has."""
+    """Draw random images, and random labels of all label sets of the model."""
     rng = np.random.default_rng(0)
     sets = model.label_sets
     classes = [sets.entries[i] for i in sets.discrete]
@@ -39,7 +39,7 @@ def random_batch(model, batch_size: int) -> dict:
 
 
 class Parts:
-    """Steps of a model and its optimizers, whole and in parts."""
+    """Training step of a model, as a whole and in parts."""
 
     def __init__(self, cfg: Config, batch_size: int):
         torch.manual_seed(0)
@@ -60,7 +60,7 @@ class Parts:
             )
 
     def step(self) -> None:
-        """Run the whole step of a training."""
+        """Run a whole training step."""
         self.model.train_step(self.batch, self.wrappers)
 
     def generator(self) -> None:

@@ -1,4 +1,4 @@
-"""How well planted wrong labels are found and corrected."""
+"""Measure how well planted wrong labels are found and corrected."""
 
 from typing import Dict, List, Optional
 
@@ -34,17 +34,21 @@ def detection(table: ScoreTable) -> dict:
 
 
 def outcome(table: ScoreTable, mine: Optional[np.ndarray] = None) -> dict:
-    """Count what a cleaning made of the labels, as shares in [0, 1].
+    """Measure the labels before and after a cleaning, as shares in [0, 1].
 
     Args:
         table (dict): Columns as arrays.
         mine (np.ndarray, optional): Samples to count, bool (N, ). Defaults to all.
 
     Returns:
-        dict: ``samples``, ``left`` (not dropped), ``wrong_before``,
-        ``wrong_after`` (of those left), ``right_kept`` (right labels that
-        stayed as they were), ``changed_right`` (changed labels that now are
-        right); NaN where there are none.
+        dict: Numbers of samples and shares; a share of no samples is NaN.
+
+        - ``samples``: Number of counted samples.
+        - ``left``: Number of samples that are not dropped.
+        - ``wrong_before``: Share of wrong labels before the cleaning.
+        - ``wrong_after``: Share of wrong labels among the samples left.
+        - ``right_kept``: Share of the right labels that are kept.
+        - ``changed_right``: Share of the changed labels that are now right.
     """
     if mine is not None:
         table = {k: v[mine] for k, v in table.items()}
@@ -66,7 +70,7 @@ def outcome(table: ScoreTable, mine: Optional[np.ndarray] = None) -> dict:
 
 
 def random_drops(decision: np.ndarray, seed: int) -> np.ndarray:
-    """Make decisions that drop as many samples as these, at random."""
+    """Return decisions that drop equally many samples, chosen at random."""
     drawn = np.random.default_rng(seed).permutation(len(decision))
     control = np.full(len(decision), 'keep', dtype='<U7')
     control[drawn[: (decision == 'drop').sum()]] = 'drop'
@@ -74,7 +78,7 @@ def random_drops(decision: np.ndarray, seed: int) -> np.ndarray:
 
 
 def control_table(table: ScoreTable, seed: int) -> ScoreTable:
-    """Return a table with as many samples dropped, at random, and none changed.
+    """Return a table that drops equally many samples at random, and relabels none.
 
     Args:
         table (dict[str, np.ndarray]): Columns of a score table, (N,).
@@ -90,7 +94,7 @@ def read_clean_table(path: str) -> ScoreTable:
     """Read a score table that has clean labels.
 
     Args:
-        path (str): The table.
+        path (str): Path of the table.
 
     Raises:
         SystemExit: The table has no clean labels.
@@ -98,14 +102,16 @@ def read_clean_table(path: str) -> ScoreTable:
     table = read_score_table(path)
     if 'clean_label' not in table:
         raise SystemExit(
-            f'{path} has no clean_label: it must be the '
-            'sample_scores.csv of a config with label_noise.'
+            f'{path} has no column clean_label, so wrong labels are not known. '
+            'Name the sample_scores.csv of a config with label_noise.'
         )
     return table
 
 
 def with_candidates(table: ScoreTable) -> ScoreTable:
-    """Add ``candidate``, int (N,): by default every label that is not kept.
+    """Add the column ``candidate``, int (N,), where it is missing or empty.
+
+    By default, a sample is a candidate if its decision is not ``keep``.
 
     Args:
         table (dict[str, np.ndarray]): Columns of a score table, (N,).
@@ -129,7 +135,7 @@ def markdown(head: List[str], lines: List[list]) -> str:
 
 
 def percent(value: float) -> str:
-    """Format a share in per cent; empty for NaN."""
+    """Format a share in per cent; NaN becomes an empty text."""
     return '' if np.isnan(value) else f'{100 * value:.1f}'
 
 
@@ -149,7 +155,7 @@ def detection_table(tables: Dict[str, ScoreTable]) -> str:
 
 
 def outcome_table(outcomes: Dict[str, dict]) -> str:
-    """Format what cleanings made of the labels.
+    """Format the results of :func:`outcome` as a table in Markdown.
 
     Args:
         outcomes (dict): Results of :func:`outcome`, by the first cell of their row.
@@ -169,7 +175,7 @@ def outcome_table(outcomes: Dict[str, dict]) -> str:
 
 
 def figures(tables: Dict[str, ScoreTable]) -> str:
-    """Format all tables about some cleanings, in Markdown.
+    """Format all tables about several cleanings, in Markdown.
 
     Args:
         tables (dict): Columns of each score table, by name.
@@ -179,7 +185,7 @@ def figures(tables: Dict[str, ScoreTable]) -> str:
         outcome_table({name: outcome(table) for name, table in tables.items()}),
     ]
     for name, table in tables.items():
-        # A class has the samples that really belong to it.
+        # Samples are grouped by their clean label.
         classes = np.unique(table['clean_label']).tolist()
         by_class = {
             str(label): outcome(table, table['clean_label'] == label)

@@ -1,9 +1,9 @@
-"""Methods and rows of a comparison, found in the folders of the configs.
+"""Find the methods and rows of a comparison in the folders of the configs.
 
 No file lists the methods. A method takes part in a comparison if its folder has
-the config of this comparison. Further rows of a method, as of an ablation, are
-configs with one more word in their name, or options in ``ablation.yml`` beside
-the configs::
+the config of this comparison. A method can have further rows, for example for an
+ablation. These are configs with one more word in their name, or options in
+``ablation.yml`` beside the configs::
 
     open_protocol:
       alum_lc:
@@ -16,7 +16,7 @@ from typing import Dict, List
 
 import yaml
 
-# Every comparison has this method, and its row comes first.
+# Every comparison has this method, in its first row.
 BASELINE = 'ce'
 
 
@@ -25,10 +25,10 @@ def find_methods(configs: Path, name: str) -> List[str]:
 
     Args:
         configs (Path): Folder with one folder per method.
-        name (str): Without the method, as ``r18_ferplus``.
+        name (str): Name of the config without the method, as ``r18_ferplus``.
 
     Returns:
-        list[str]: The baseline first, the others by the alphabet.
+        list[str]: The baseline first, the others in alphabetical order.
     """
     found = [
         folder.name
@@ -47,7 +47,8 @@ def read_ablation(configs: Path, method: str, benchmark: str) -> Dict[str, List[
         benchmark (str): Key in ``ablation.yml``, as ``open_protocol``.
 
     Returns:
-        dict[str, list[str]]: ``key=value`` options by row; empty without a file.
+        dict[str, list[str]]: ``key=value`` options by row; empty if there is no
+        file.
     """
     file = configs / method / 'ablation.yml'
     if not file.is_file():
@@ -56,15 +57,16 @@ def read_ablation(configs: Path, method: str, benchmark: str) -> Dict[str, List[
 
 
 def own_configs(configs: Path, method: str, name: str) -> List[str]:
-    """Return the last words of configs that have one word more than ``name``.
+    """Return the extra words of configs whose name has one more word.
 
     Args:
         configs (Path): Folder with one folder per method.
         method (str): Name of the method.
-        name (str): Without the method, as ``r18_ferplus_noise30``.
+        name (str): Name without the method and the extra word, as
+            ``r18_ferplus_noise30``.
 
     Returns:
-        list[str]: As ``['estimated']``.
+        list[str]: Sorted extra words, such as ``['estimated']``.
     """
     form = re.compile(rf'{method}_{name}_([a-z]+)')
     found = (form.fullmatch(path.stem) for path in configs.glob(f'{method}/*.py'))

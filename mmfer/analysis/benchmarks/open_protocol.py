@@ -13,12 +13,13 @@ from mmfer.analysis.benchmarks.methods import (
     own_configs,
     read_ablation,
 )
-from mmfer.analysis.benchmarks.trainings import Results, Run, differences, read_runs
+from mmfer.analysis.benchmarks.training_runs import Results, Run, differences, read_runs
 from mmfer.analysis.tables import TAIL_MEAN, run_value, spread, tail_column
 from mmfer.utils.files import write_atomic
 
-# Network and data set in the names of the configs.
+# Network and data set, as the names of the configs have them.
 NETWORK = 'r18_ferplus'
+# Columns of the table by metric; u rejects by uncertainty, c by confidence.
 COLUMNS = {
     'accuracy/top1': 'accuracy',
     'accuracy/mean_class': 'mean class',
@@ -29,14 +30,13 @@ COLUMNS = {
     'rejection/confidence_20': 'c 20 %',
     'rejection/confidence_30': 'c 30 %',
 }
-
-
+# Metrics whose curves a record keeps.
 CURVES = ('accuracy/top1', 'accuracy/mean_class')
 
 
 @dataclass
 class Protocol:
-    """Methods and rows of the protocol, as the folders of the configs have them.
+    """Methods and rows of the protocol, found in the folders of the configs.
 
     Attributes:
         configs (Path): Folder with one folder per method.
@@ -48,7 +48,7 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """str: Name of the configs, without the method."""
+        """str: Name of the configs without the method."""
         return '_'.join(filter(None, [NETWORK, self.noise]))
 
     @property
@@ -57,10 +57,10 @@ class Protocol:
         return find_methods(self.configs, NETWORK)
 
     def ladder(self, method: str) -> Dict[str, List[str]]:
-        """Return the options of the rows that a method adds, by row.
+        """Return the further rows of a method, with their options.
 
-        These are its configs with one more word, as ``..._estimated``, and the
-        rows of its ``ablation.yml``.
+        These are its configs with one more word in the name, such as
+        ``..._estimated``, and the rows of its ``ablation.yml``.
         """
         own = own_configs(self.configs, method, self.name)
         return {
@@ -70,7 +70,7 @@ class Protocol:
 
     @property
     def ladders(self) -> Dict[str, List[str]]:
-        """dict[str, list[str]]: Further rows of each method that has any."""
+        """dict[str, list[str]]: Further rows by method, for methods that have any."""
         rows = {method: list(self.ladder(method)) for method in self.methods}
         return {method: names for method, names in rows.items() if names}
 
@@ -87,11 +87,11 @@ class Protocol:
         ladders: Sequence[str],
         extra: Sequence[str],
     ) -> List[Run]:
-        """List the runs, seed by seed, so that a partial table is a fair one.
+        """List the runs seed by seed, so that a partial table is fair to all methods.
 
         Args:
             methods (Sequence[str]): Methods to run with all seeds.
-            seeds (Sequence[int]): Seeds; further rows have the first one.
+            seeds (Sequence[int]): Seeds; further rows use only the first one.
             ladders (Sequence[str]): Methods whose further rows are run.
             extra (Sequence[str]): Overrides for all runs.
         """
@@ -114,7 +114,7 @@ class Protocol:
         return runs
 
     def in_order(self, runs: Results, rows: Sequence[str] = ()) -> Results:
-        """Return these rows; without any, all there are, as the table has them."""
+        """Return the given rows; by default all, in the order of the table."""
         known = self.rows
         rows = rows or sorted(
             runs, key=lambda r: (known.index(r) if r in known else len(known), r)
@@ -132,7 +132,7 @@ def rounded(value: Any) -> Any:
 
 
 def curves(history: List[dict]) -> List[dict]:
-    """Return a history without the metrics that are neither tabled nor plotted."""
+    """Return a history that keeps only the metrics in :data:`CURVES`."""
     return [
         dict(
             epoch,
@@ -145,12 +145,12 @@ def curves(history: List[dict]) -> List[dict]:
 def update_record(
     path: Path, root: Path, protocol: Protocol
 ) -> Tuple[Results, Results]:
-    """Add the runs of ``root`` that are done to the record at ``path``.
+    """Add the finished runs in ``root`` to the record at ``path``.
 
     Args:
-        path (Path): JSON file, by row and seed ``summary`` and ``history``.
+        path (Path): JSON file with ``summary`` and ``history`` by row and seed.
         root (Path): Folder of the work dirs.
-        protocol (Protocol): Order of the rows.
+        protocol (Protocol): Protocol that orders the rows.
 
     Returns:
         tuple: Summaries and histories of all runs of the record.
@@ -169,7 +169,7 @@ def update_record(
             )
     record = protocol.in_order(record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One line for each run: a new one does not touch the others.
+    # Each run is one line, so that a new run changes no other line.
     lines = ',\n'.join(
         f'"{row}": {{\n'
         + ',\n'.join(f'"{seed}": {json.dumps(run)}' for seed, run in runs.items())
@@ -188,7 +188,7 @@ def update_record(
 
 
 def done_before(path: Optional[Path], root: Path) -> Results:
-    """Return the summaries of a record and of the work dirs.
+    """Return the summaries of all finished runs, from a record and from work dirs.
 
     Args:
         path (Path, optional): JSON file of :func:`update_record`.
@@ -206,14 +206,14 @@ def done_before(path: Optional[Path], root: Path) -> Results:
 def markdown(
     rows: Results, baselines: Sequence[str] = (BASELINE,), statistic: str = TAIL_MEAN
 ) -> str:
-    """Make the table: tail mean of each metric, mean and spread over seeds.
+    """Format the table: mean and standard deviation over seeds of each metric.
 
     Args:
         rows (dict): ``summary.json`` by row and seed.
         baselines (Sequence[str]): Rows whose accuracy is subtracted in the last
             columns, seed by seed. Defaults to cross-entropy.
         statistic (str): See :func:`~mmfer.analysis.tables.run_value`. If rows
-            average different numbers of epochs, a column has these numbers.
+            average different numbers of epochs, a column shows these numbers.
     """
     weighs = any(
         'weight_auroc' in (s.get('figures') or {})

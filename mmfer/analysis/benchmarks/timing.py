@@ -1,4 +1,4 @@
-"""Times and memory of functions that take turns, and the machine they run on."""
+"""Measure time and memory of functions, and describe the machine."""
 
 import os
 import os.path as osp
@@ -59,10 +59,10 @@ def quartiles(values: Union[Sequence[float], np.ndarray]) -> Dict[str, float]:
 
 
 def pairs(names: Iterable[str], baselines: Sequence[str]) -> List[Tuple[str, str]]:
-    """Pair every name with each baseline among the names.
+    """Pair every name with each baseline, as numerators and denominators.
 
     Args:
-        names (Iterable[str]): Names of what was measured.
+        names (Iterable[str]): Names of the measured functions.
         baselines (Sequence[str]): Names to divide by.
 
     Returns:
@@ -96,10 +96,10 @@ def allocation_peak(changes: Sequence[int]) -> int:
 
 
 def cpu_growth(step: Callable[[], None]) -> int:
-    """Return how many bytes the tensors on the CPU grow by at most in a step.
+    """Return the largest growth of the memory of CPU tensors in a step, in bytes.
 
-    The resident size of the process would not do: libraries, and memory that malloc
-    keeps, are more than methods differ by.
+    The resident size of the process is too coarse: libraries, and memory that malloc
+    keeps, take more than the difference between methods.
     """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as run:
         step()
@@ -112,7 +112,7 @@ def cpu_growth(step: Callable[[], None]) -> int:
     if not events:
         raise RuntimeError(
             "torch's profiler reports no allocations, so memory cannot be "
-            'measured on this CPU; leave it out with --memory-steps 0.'
+            'measured on this CPU. Skip it with --memory-steps 0.'
         )
     return allocation_peak([event.nbytes() for event in events])
 
@@ -127,7 +127,7 @@ def describe_machine(device: torch.device) -> dict:
         device=str(device),
     )
     if hasattr(os, 'getloadavg'):
-        # Ratios that a busy machine gives are worth less: readers shall see its load.
+        # Ratios from a busy machine are less reliable, so the report has its load.
         machine['load_before'] = round(os.getloadavg()[0], 2)
     if device.type == 'cuda':
         machine['device_name'] = torch.cuda.get_device_name(device)
@@ -145,5 +145,5 @@ def cpu_name() -> str:
 
 
 def progress(text: str) -> None:
-    """Tell what goes on, on the standard error."""
+    """Print a progress message to the standard error."""
     print(text, file=sys.stderr, flush=True)

@@ -27,7 +27,7 @@ from mmfer.models import DualNetwork
 from mmfer.registry import MODELS
 from mmfer.utils.devices import synchronize
 
-# The optimizer allocates its state in the first one.
+# The optimizer allocates its state in the first step.
 WARMUP_STEPS = 2
 MIB = 2**20
 
@@ -103,13 +103,13 @@ def load_config(row: Row, setting: Setting, precision: str) -> Config:
 
 
 def networks_of(model: ConfigDict) -> List[ConfigDict]:
-    """Return the settings of the one classifier of a model, or of its two."""
+    """Return the settings of each network of a model."""
     pair = [model[k] for k in ('network1', 'network2') if k in model]
     return pair or [model]
 
 
 class Trainer:
-    """A model, its optimizer and a batch, ready to step."""
+    """Model with its optimizer and a batch, ready for training steps."""
 
     def __init__(
         self, row: Row, setting: Setting, precision: str, device: torch.device
@@ -121,17 +121,17 @@ class Trainer:
         self.model.to(device).train()
         self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
         if hasattr(self.optim_wrapper, 'device_type'):
-            # By default it takes the best device of the machine.
+            # By default, the wrapper uses the best device of the machine.
             self.optim_wrapper.device_type = device.type
         self.device = device
         if isinstance(self.model, DualNetwork):
-            # After the warm-up, when noise models weigh the samples.
+            # Measure steps after the warm-up, when noise models weigh the samples.
             self.model.start_epoch(self.model.warmup_epochs)
             self.model.fit_noise_models(random_agreements(1000))
         self.batch = random_batch(cfg.data_preprocessor, setting.batch_size, device)
 
     def step(self) -> None:
-        """Forward, backward and update."""
+        """Run one training step: forward, backward and update."""
         self.model.train_step(self.batch, self.optim_wrapper)
 
     @property
@@ -167,7 +167,7 @@ def random_batch(cfg: ConfigDict, batch_size: int, device: torch.device) -> dict
 
 
 def random_agreements(count: int) -> torch.Tensor:
-    """Draw similarities of two networks, 30 % of them of wrong labels, (2, N)."""
+    """Draw agreements of two networks, shape (2, N), 30 % of them of wrong labels."""
     generator = torch.Generator().manual_seed(0)
     share = torch.rand(2, count, generator=generator)
     wrong = torch.rand(2, count, generator=generator) < 0.3
@@ -181,7 +181,7 @@ def noise_model_shares(
     samples: int,
     synchronize: Callable[[], None],
 ) -> Dict[str, float]:
-    """Measure the cost of weighing a batch and of a refit, as shares.
+    """Measure the relative time to weigh a batch and to refit noise models.
 
     Args:
         trainer (Trainer): Trainer of a model of two networks.
@@ -191,8 +191,8 @@ def noise_model_shares(
         synchronize (Callable): Function that waits until the device is done.
 
     Returns:
-        dict[str, float]: ``weighing`` as a share of a step, ``refit`` of both noise
-        models as a share of the steps of an epoch.
+        dict[str, float]: ``weighing`` as a share of the time of a step, ``refit``
+        of both noise models as a share of the time of an epoch's steps.
     """
     model = trainer.model
     labels = torch.arange(batch_size, device=trainer.device) % model.num_classes
@@ -219,7 +219,7 @@ def noise_model_shares(
 def peak_memory(
     build: Callable[[], Trainer], steps: int, device: torch.device
 ) -> Optional[int]:
-    """Return the bytes that a method needs in training; None without steps."""
+    """Return the memory of a training step in bytes; None if ``steps`` is 0."""
     if not steps:
         return None
     gc.collect()

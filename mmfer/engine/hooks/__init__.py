@@ -1,1 +1,1 @@
-"""Hooks of a training, one per file; :mod:`mmfer.engine` exports them."""
+"""Hooks of a run, one per file; :mod:`mmfer.engine` exports them."""

@@ -1,4 +1,4 @@
-"""Keep the weights of the best epoch, for trainings inside another job."""
+"""Keep the weights of the best epoch, for runs inside another job."""
 
 import io
 import math
@@ -34,12 +34,11 @@ class BestEpochHook(Hook):
 
     Args:
         patience (int, optional): Epochs without improvement before training
-            stops. Defaults to None: a tenth of the schedule, at least 5.
-            These are counted from the best epoch, or from the end of the
-            epoch after which the learning rate first is half of its highest
-            value or less, whichever is later. So no schedule is stopped at
-            its full learning rate, where the first peak of a model that
-            memorises is not yet its highest.
+            stops, counted from the best epoch. Defaults to None: a tenth of
+            the epochs, at least 5. With None, counting also does not start
+            before the first epoch that ends with at most half of the highest
+            learning rate. So no run stops at its full learning rate, where
+            the first peak of a model that memorises is not yet its highest.
         metric (str): Metric to compare; larger is better. Defaults to
             ``'accuracy/top1'``.
     """
@@ -60,12 +59,12 @@ class BestEpochHook(Hook):
             self._update(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
-        """Compare the epoch with those before."""
+        """Compare the epoch with the epochs before it."""
         if metrics and hasattr(self, 'summary'):
             self._update(runner)
 
     def peak(self, epoch: int) -> Optional[int]:
-        """Return the best epoch up to ``epoch``, the first among equals."""
+        """Return the best epoch up to ``epoch``; the first one if several are equal."""
         values = {
             e: entry['metrics'][self.metric]
             for e, entry in self.summary.history.items()
@@ -102,7 +101,7 @@ class BestEpochHook(Hook):
 
 
 def epochs_at_full_rate(rates: np.ndarray, length: int) -> Optional[int]:
-    """Count the epochs before the first that ends at half the highest rate.
+    """Count the epochs before the learning rate has fallen to half of its highest.
 
     Args:
         rates (np.ndarray): Learning rate of each iteration so far, (N, ).

@@ -1,4 +1,4 @@
-"""Write checkpoints that load safely and are complete or absent."""
+"""Write checkpoints that load safely and are never incomplete."""
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import join_path
@@ -13,7 +13,7 @@ from mmfer.utils.files import write_atomic
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """``CheckpointHook`` for files that ``weights_only`` loading accepts.
+    """``CheckpointHook`` that writes files for ``weights_only`` loading.
 
     The message hub is stored as plain types. A file is written in one step,
     and older files are removed afterwards. So a kill at any moment leaves a
@@ -22,9 +22,9 @@ class SafeCheckpointHook(CheckpointHook):
     Args:
         strict_shapes (bool): Refuse checkpoints that do not fit the model.
             Tensors of another shape are always refused, missing tensors only
-            for testing and resuming. With False, what does not fit keeps its
-            initial values, for example to fine-tune with another number of
-            classes. Defaults to True.
+            for testing and resuming. With False, parameters that do not fit
+            keep their initial values, for example to fine-tune with another
+            number of classes. Defaults to True.
         **kwargs: See mmengine's ``CheckpointHook``.
     """
 
@@ -34,7 +34,7 @@ class SafeCheckpointHook(CheckpointHook):
         self.strict_shapes = strict_shapes
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Replace objects that a safe load would refuse."""
+        """Replace objects that safe loading would refuse."""
         for key in ('meta', 'message_hub', 'param_schedulers'):
             if key in checkpoint:
                 checkpoint[key] = to_plain(checkpoint[key])
@@ -44,7 +44,7 @@ class SafeCheckpointHook(CheckpointHook):
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         if self.strict_shapes:
-            # Fine-tuning may start from the weights of a part of the model.
+            # Fine-tuning may start from a checkpoint of a part of the model.
             fine_tuning = not runner._resume and isinstance(
                 runner._train_loop, BaseLoop
             )
@@ -57,8 +57,8 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save, then point to the new file, then remove old ones.
 
-        mmengine does this in the reverse order, so that there is no
-        checkpoint at all while it writes.
+        mmengine does this in the reverse order, so there is no checkpoint at
+        all while it writes.
         """
         outdated = []
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
@@ -101,7 +101,7 @@ def check_fit(loaded: dict, expected: dict, allow_missing: bool) -> None:
         allow_missing (bool): Whether the checkpoint may lack tensors.
 
     Raises:
-        ValueError: It lacks tensors, or tensors have other shapes.
+        ValueError: The checkpoint lacks tensors, or has other shapes.
     """
     loaded = {name.removeprefix('module.'): v for name, v in loaded.items()}
     missing = [
@@ -128,7 +128,7 @@ def check_fit(loaded: dict, expected: dict, allow_missing: bool) -> None:
             'differ in shape:\n  '
             + '\n  '.join(wrong[:5])
             + '\nUse the config it was trained with (same classes, neck and '
-            'backbone). To start a training from the weights that fit, pass '
+            'backbone). To start a run from the weights that fit, pass '
             '--cfg-options '
             'default_hooks.checkpoint.strict_shapes=False'
         )

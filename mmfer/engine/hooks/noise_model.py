@@ -1,4 +1,4 @@
-"""Fit the label noise models of two networks between epochs."""
+"""Fit the label noise models of two networks between the epochs of a run."""
 
 import warnings
 from typing import Any, Dict, List, Tuple, cast
@@ -42,7 +42,7 @@ def weight_figures(weights: np.ndarray, wrong: np.ndarray) -> dict:
 
 
 def dual_network(runner: Runner) -> DualNetwork:
-    """Return the model of a runner, which ``before_train`` has checked."""
+    """Return the model of a runner; ``before_train`` has checked its type."""
     return cast(DualNetwork, unwrap_model(runner.model))
 
 
@@ -52,12 +52,12 @@ class NoiseModelHook(Hook):
 
     The model states when they are fitted and from which scores
     (``warmup_epochs``, ``refit_interval``, ``score_source``). With several
-    processes, each fits to the scores of all, so that all get the same
-    noise models. A fit takes place before the checkpoint of the epoch is
-    written, so that a resumed run has it.
+    processes, each fits to the scores of all, so all have the same noise
+    models. A fit takes place before the checkpoint of the epoch is written, so
+    a resumed run has it.
 
     ``history.json`` records each fit. If clean labels are known, it also
-    records figures of the weights against them; nothing else reads these.
+    records how well the weights agree with them. No method uses these figures.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -71,17 +71,19 @@ class NoiseModelHook(Hook):
             )
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
-                'NoiseModelHook needs training by epoch: set train_cfg.by_epoch=True.'
+                'NoiseModelHook needs a run that is counted in epochs: set '
+                'train_cfg.by_epoch=True.'
             )
         if model.score_source == 'pass' and runner._val_loop is None:
             raise ValueError(
-                "score_source='pass' predicts with the validation pipeline: "
-                "switch validation on, or take 'epoch'."
+                "model.score_source='pass' needs the validation pipeline, and "
+                'validation is switched off. Switch it on, or set '
+                "score_source='epoch'."
             )
         model.check_schedule(runner.max_epochs)
         training_set(runner)
         if not runner.epoch:
-            # Weights of another training may contain its fits.
+            # Weights of another run may contain the fits of that run.
             model.reset_noise_models()
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -109,23 +111,23 @@ class NoiseModelHook(Hook):
             separation=[m.separation if t else None for m, t in zip(mixtures, taken)],
         )
         rates = ' and '.join(
-            'fit not taken' if rate is None else f'{rate:.1%}'
+            'fit not used' if rate is None else f'{rate:.1%}'
             for rate in figures['noise_rate']
         )
         runner.logger.info(
-            'Noisy labels by the noise models of both '
-            f'networks, {len(ids)} samples: {rates}.'
+            'Noise rate that the noise models of both networks estimate from '
+            f'{len(ids)} samples: {rates}.'
         )
         dataset = training_set(runner)
         if dataset.clean_labels is not None and any(m.fitted for m in noise_models):
             weights = model.clean_probability(values).cpu().numpy()
-            # A hook may have changed labels; the current ones count.
+            # A hook may have changed labels, so compare the current ones.
             wrong = dataset.all_labels.numpy() != dataset.clean_labels
             figures.update(weight_figures(weights, wrong[ids]))
         runner.message_hub.update_info('epoch_figures', figures)
 
     def _agreements(self, runner: Runner) -> Tuple[np.ndarray, np.ndarray]:
-        """Return ids (N, ) and agreements (2, N) of all samples seen."""
+        """Return ids (N, ) and agreements (2, N) of all scored samples."""
         model = dual_network(runner)
         if model.score_source == 'epoch':
             return merge_by_id(*model.take_collected(), axis=1)

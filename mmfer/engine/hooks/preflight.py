@@ -1,4 +1,4 @@
-"""Find contradictory settings before the first iteration."""
+"""Find settings that contradict each other before the first iteration."""
 
 from typing import Any, List, Optional
 
@@ -18,7 +18,7 @@ from ..preflight import (
 
 @HOOKS.register_module()
 class PreflightHook(Hook):
-    """Check data, model and loop against each other before anything runs.
+    """Check that data, model and loop fit each other, before anything runs.
 
     :mod:`mmfer.engine.preflight` lists what is compared. The hook is one of
     the ``default_hooks``, so a config with its own ``custom_hooks`` keeps it.
@@ -55,11 +55,11 @@ class PreflightHook(Hook):
                 )
 
     def check_training(self, runner: Runner) -> None:
-        """Check a training once.
+        """Check the train loop once.
 
-        Tools call this before ``runner.train()``. That method builds the
-        schedules before it calls any hook, and they fail if an epoch has no
-        batch.
+        Tools call this before ``runner.train()``, because that method builds
+        the schedules before it calls any hook, and schedules fail with an
+        unclear message if an epoch has no batch.
         """
         if any(runner._train_loop is loop for loop in self.checked):
             return
@@ -78,7 +78,7 @@ class PreflightHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the classes with those of the checkpoint.
 
-        They may differ if a training only starts from the weights.
+        They may differ if a run only starts from the weights.
         """
         training = isinstance(runner._train_loop, BaseLoop)
         if training and not runner._resume:

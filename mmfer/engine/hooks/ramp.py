@@ -1,4 +1,4 @@
-"""Change one number of the model during training."""
+"""Change an attribute of the model linearly during training."""
 
 from operator import attrgetter
 
@@ -14,9 +14,9 @@ from mmfer.utils.checks import in_range
 class LinearRampHook(Hook):
     """Set an attribute of the model to a value that changes linearly.
 
-    For example, ``head.mine_ratio`` that rises from 0 to p makes ALUM learn
-    "from easy to hard", as its paper mentions. The value depends on the
-    iteration alone, so a resumed run continues with the right one.
+    For example, ALUM learns "from easy to hard", as its paper mentions, if
+    ``head.mine_ratio`` rises from 0 to p. The value depends only on the
+    iteration, so a resumed run continues with the right one.
 
     Args:
         attribute (str): Dotted path of the attribute in the model, e.g.

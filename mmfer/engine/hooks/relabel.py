@@ -1,4 +1,4 @@
-"""Relabel samples during training, as SCN and RUL's supplement do."""
+"""Relabel samples during training, as in SCN and the supplement of RUL."""
 
 from typing import Optional, Tuple
 
@@ -29,8 +29,8 @@ def relabel(
         labels (np.ndarray): Given labels, int (N, ).
         fraction (float): Share of samples that may change, the most uncertain
             ones.
-        threshold (float): Difference that the largest probability must exceed
-            that of the given label by.
+        threshold (float): A sample changes if its largest probability exceeds
+            that of the given label by more than this.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Rows that change, and their new labels.
@@ -47,7 +47,8 @@ def relabel(
 class RelabelHook(Hook):
     """Change labels that the model contradicts, before each epoch.
 
-    The hook works with every method, as every method has an ``uncertainty``.
+    The hook works with every method, because every method predicts an
+    ``uncertainty``.
     The labels of the training set change permanently. They are stored in
     checkpoints and reach workers that are running.
 
@@ -83,8 +84,8 @@ class RelabelHook(Hook):
         """Check the settings, and restore the labels of a resumed run."""
         if runner._val_loop is None:
             raise ValueError(
-                'RelabelHook predicts with the validation pipeline; switch '
-                'validation on (drop --no-validate).'
+                'RelabelHook needs the validation pipeline, and validation is '
+                'switched off. Switch it on (omit --no-validate).'
             )
         if not predicts_classes(unwrap_model(runner.model)):
             raise ValueError(
@@ -121,7 +122,7 @@ class RelabelHook(Hook):
         checkpoint['training_labels'] = training_set(runner).all_labels.clone()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep the stored labels until the data set exists."""
+        """Remember the stored labels until the data set is built."""
         labels = checkpoint.get('training_labels')
         if isinstance(labels, torch.Tensor):
             self._resumed = labels.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Make randomness a function of the position in the training."""
+"""Make randomness depend only on the seed and the position in the run."""
 
 import os
 
@@ -15,8 +15,8 @@ from mmfer.utils.random import seed_everything
 class ReproducibilityHook(Hook):
     """Draw everything from (seed, epoch, sample) or (seed, iteration, rank).
 
-    OpenMMLab checkpoints contain no random state. With this hook none is
-    needed:
+    OpenMMLab checkpoints contain no random state. With this hook, they need
+    none:
 
     - Dropout, permutations and gates depend on the seed and the iteration.
     - Augmentation depends on the seed, the epoch and the sample.
@@ -26,21 +26,21 @@ class ReproducibilityHook(Hook):
     ``randomness.deterministic=True``. ``docs/reproducibility.md`` states what
     is guaranteed.
 
-    In loops that are not by epoch, augmentation depends on the global random
-    state, as elsewhere in OpenMMLab.
+    In loops that are not counted in epochs, augmentation depends on the global
+    random state, as in the rest of OpenMMLab.
     """
 
     priority = 'VERY_HIGH'
 
     def __init__(self):
-        # torch refuses matrix products without this variable. It is set here
-        # and not in before_run, because cuBLAS reads it at its first use,
-        # which may be in a check before the training.
+        # Deterministic matrix products on CUDA need this variable. before_run
+        # would be too late: cuBLAS reads the variable at its first use, which
+        # may be in a check before the run.
         if torch.are_deterministic_algorithms_enabled():
             os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Give seed and epoch to the data sets."""
+        """Pass seed and epoch to the data sets."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             return
         for dataset in fer_datasets(runner.train_dataloader.dataset):

@@ -1,4 +1,4 @@
-"""Write the sample-score table at the end of a training."""
+"""Write the sample-score table at the end of a run."""
 
 import os.path as osp
 from typing import Dict, Optional
@@ -31,14 +31,14 @@ def packs_sample_id(view: FERDataset) -> bool:
     """Return whether the pipeline of a view packs the ``sample_id``.
 
     Args:
-        view (FERDataset): The first of its images that can be read is tried.
+        view (FERDataset): View; its first readable image is tried.
     """
     with random_state_kept():
         for position in range(min(len(view), 8)):
             try:
                 packed = view[position]
             except Exception:
-                # The training will say what is wrong with this image.
+                # The run itself will say what is wrong with this image.
                 continue
             sample = packed.get('data_samples')
             return sample is not None and 'sample_id' in sample
@@ -47,27 +47,29 @@ def packs_sample_id(view: FERDataset) -> bool:
 
 @HOOKS.register_module()
 class SampleScoresHook(Hook):
-    """Write ``sample_scores.csv`` to the work dir when a training ends.
+    """Write ``sample_scores.csv`` to the work dir when a run ends.
 
-    Scores come from one unaugmented pass in eval mode, with the weights that
-    are saved: those of an ``EMAHook``, if there is one. Two kinds of methods
-    give their own ``noise_score``, and columns with what it is made from:
+    Scores come from one unaugmented pass in eval mode, with the saved weights.
+    These are the averaged weights if there is an ``EMAHook``. Two kinds of
+    methods give their own ``noise_score``, and columns with the values that it
+    is computed from:
 
-    - a model or head with its own notion of label noise (``score_labels``);
-    - a method that cleaned the set before the training. The table then has its
+    - a model or head with its own noise score (``score_labels``);
+    - a method that cleaned the set before the run. The table then has its
       decisions, too.
 
-    Clean labels, where the data set knows them, are joined after everything
-    else is fixed.
+    Clean labels, if the data set has them, are added last, so that no other
+    column can depend on them.
 
     Args:
         threshold (float): See :func:`~mmfer.score_table.score_columns`.
             Defaults to 0.2 (SCN).
         interval (int): Number of epochs after which the training accuracy is
-            added to ``history.json``, in per cent: how many training images
-            are predicted as labelled (``training/given_accuracy``) and, where
-            clean labels are known, correctly (``training/clean_accuracy``).
-            Each time costs one pass. Defaults to 0: never.
+            added to ``history.json``, in per cent. It is the share of training
+            images whose predicted label is the given label
+            (``training/given_accuracy``) or, if known, the clean label
+            (``training/clean_accuracy``). This costs one pass each time.
+            Defaults to 0: never.
     """
 
     # Before SummaryHook, which reports the detection figures.
@@ -79,7 +81,7 @@ class SampleScoresHook(Hook):
         self.reason: Optional[str] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Warn at the start, not after days, if no table will be written."""
+        """Warn before the first epoch if no table will be written."""
         self.reason = self._find_obstacle(runner)
         if self.reason is not None:
             runner.logger.warning(f'{FILE_NAME} will not be written: {self.reason}.')
@@ -105,7 +107,7 @@ class SampleScoresHook(Hook):
         return None
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Note how many training labels the model reproduces."""
+        """Record how many training labels the model reproduces."""
         if (
             self.reason is not None
             or not self.interval
@@ -128,7 +130,7 @@ class SampleScoresHook(Hook):
         runner.message_hub.update_info('training_accuracy', noted)
 
     def after_train(self, runner: Runner) -> None:
-        """Score the samples, join clean labels and write the table."""
+        """Score the samples, add clean labels and write the table."""
         if self.reason is not None:
             return
         label_decisions = training_set(runner).label_decisions
@@ -158,8 +160,8 @@ class SampleScoresHook(Hook):
         """Return the columns that follow from the predictions.
 
         Args:
-            runner (Runner): The runner after its training.
-            dataset (FERDataset): The samples, before any cleaning.
+            runner (Runner): Runner after the last epoch.
+            dataset (FERDataset): Samples before any cleaning.
             result (dict[str, np.ndarray]): See :func:`predict_training_set`.
         """
         ids = result['sample_id']

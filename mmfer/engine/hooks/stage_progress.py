@@ -1,4 +1,4 @@
-"""Progress of a training inside another job, in the log of that job."""
+"""Log the progress of a run that is a part of another job."""
 
 import logging
 import time
@@ -13,14 +13,14 @@ from mmfer.registry import HOOKS
 
 @HOOKS.register_module()
 class StageProgressHook(Hook):
-    """Write one line per epoch to the log of the job around a training.
+    """Write one line per epoch to the log of the job that contains the run.
 
     Args:
-        what (str): Name of the training in the log.
+        what (str): Name of the run in the log.
         logger (logging.Logger): Logger of the job.
     """
 
-    # Later than SummaryHook.
+    # Later than SummaryHook, which records the epoch.
     priority = 'LOWEST'
 
     def __init__(self, what: str, logger: logging.Logger):
@@ -28,13 +28,13 @@ class StageProgressHook(Hook):
         self.logger = logger
 
     def before_train(self, runner: Runner) -> None:
-        """Log the epoch from which a resumed training continues."""
+        """Log the epoch after which a resumed run continues."""
         self.start, self.first = time.time(), runner.epoch
         if runner.epoch:
             self.logger.info(f'{self.what}: continues after epoch {runner.epoch}')
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Log epoch, loss and the longest time that the rest can take."""
+        """Log epoch, loss and the time left; the run may stop earlier."""
         done = runner.epoch + 1
         seconds = (time.time() - self.start) / (done - self.first)
         left = timedelta(seconds=round(seconds * (runner.max_epochs - done)))

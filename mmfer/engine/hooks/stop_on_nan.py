@@ -11,9 +11,9 @@ from mmfer.registry import HOOKS
 
 @HOOKS.register_module()
 class StopOnNaNHook(Hook):
-    """Stop the training at the first NaN or infinite loss.
+    """Stop the run at the first NaN or infinite loss.
 
-    The last checkpoint was written before it.
+    So no checkpoint is written after such a loss.
     """
 
     def after_train_iter(
@@ -23,7 +23,7 @@ class StopOnNaNHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Check the loss of the batch just processed."""
+        """Check the losses of this iteration."""
         outputs = outputs or {}
         losses = {name: outputs[name] for name in ('loss', 'd_loss') if name in outputs}
         broken = [
@@ -40,7 +40,7 @@ class StopOnNaNHook(Hook):
             f'{runner.epoch + 1}, batch '
             f'{batch_idx + 1} of {len(runner.train_dataloader)} '
             f'(iteration {runner.iter + 1}): {parts}. Samples of the batch: '
-            f'{ids}. Look at these images first. If they are right, lower '
+            f'{ids}. First look at these images. If they are right, lower '
             'optim_wrapper.optimizer.lr or clip gradients with '
             'optim_wrapper.clip_grad.max_norm=5. The last checkpoint was '
             'written before this batch.'

@@ -1,4 +1,4 @@
-"""Results of a training: history.json, summary.json and a short table."""
+"""Results of a run: history.json, summary.json and a short table."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
 
     Args:
         history (list[dict]): Metrics of each validated epoch, in order.
-        last_k (int): Epochs in the tail mean.
+        last_k (int): Number of epochs in the tail mean.
 
     Returns:
         dict[str, dict]: For each metric:
@@ -51,14 +51,14 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
 
 
 def cleaning_record(dataset: Any) -> Optional[dict]:
-    """Return the record of the cleaning before a training.
+    """Return the record of a cleaning before the run.
 
     Args:
         dataset: Training set, with any wrappers.
 
     Returns:
         dict, optional: Number of samples for each decision, and a hash of the
-        samples and labels in use; None without a cleaning.
+        samples and labels in use; None if there was no cleaning.
     """
     for inner in fer_datasets(dataset):
         if inner.label_decisions is not None:
@@ -77,20 +77,20 @@ def cleaning_record(dataset: Any) -> Optional[dict]:
 class SummaryHook(Hook):
     """Write ``history.json`` during and ``summary.json`` after training.
 
-    The history is a file beside the checkpoints. mmengine saves a checkpoint
-    before it validates, so a resumed run would otherwise lack the metrics of
-    the epoch from which it resumes. If they are missing in the history, that
-    epoch is validated again first.
+    The history is a file beside the checkpoints, so a resumed run can read it.
+    mmengine saves a checkpoint before it validates. If a run is killed in
+    between, the metrics of that epoch are missing in the history, and the
+    resumed run first validates that epoch.
 
     Args:
         last_k (int): Number of epochs in ``last{k}_mean``, at least 1.
             Defaults to 5.
     """
 
-    # Earlier than the checkpoint (VERY_LOW): if a run resumes from it, the
-    # history must have an entry for its epoch.
+    # Earlier than the checkpoint (VERY_LOW): the history needs an entry for
+    # every epoch from which a run can resume.
     priority = 85
-    # The preflight refuses trainings that are counted in iterations.
+    # PreflightHook then refuses runs that are counted in iterations.
     needs_epochs = True
 
     def __init__(self, last_k: int = 5):
@@ -126,7 +126,7 @@ class SummaryHook(Hook):
             runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Start the clock."""
+        """Start the clock, and remove the figures of the last epoch."""
         self._start = time.time()
         runner.message_hub.update_info('epoch_figures', None)
         runner.message_hub.update_info('training_accuracy', None)
@@ -152,7 +152,7 @@ class SummaryHook(Hook):
         accuracy = runner.message_hub.get_info('training_accuracy')
         if accuracy:
             entry['training'] = {k: float(v) for k, v in accuracy.items()}
-        # Figures that a method reports for the epoch.
+        # Methods report their figures of the epoch here.
         figures = runner.message_hub.get_info('epoch_figures')
         if figures:
             entry['figures'] = figures
@@ -205,7 +205,7 @@ class SummaryHook(Hook):
         if len(validated) < min(self.last_k, len(entries)):
             runner.logger.warning(
                 f'only {len(validated)} epochs were validated in this work '
-                f'dir; last{self.last_k}_mean is the mean of these.'
+                f'dir, so last{self.last_k}_mean is the mean of these epochs.'
             )
         return dict(
             config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0]
@@ -234,7 +234,7 @@ class SummaryHook(Hook):
         return [d for loader in loaders for d in fer_datasets(loader.dataset)]
 
     def table(self, summary: dict, work_dir: str) -> str:
-        """Return the table that is printed at the end of a training."""
+        """Return the table that is printed at the end of a run."""
         tail = f'last{self.last_k}_mean'
         minutes, seconds = divmod(round(summary['seconds']), 60)
         speed = summary['images_per_second'] or 0

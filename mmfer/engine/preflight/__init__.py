@@ -1,17 +1,17 @@
-"""Checks before the first iteration.
+"""Checks of all settings before the first iteration.
 
-Some settings are stated in several places: the classes by each data set and
-by the model, the image size by the files, the pipeline and the model. The
-modules of this package compare them:
+Some settings are stated in several places. For example, each data set and the
+model state the classes; the files, the pipeline and the model state the image
+size. The modules of this package compare them:
 
 - :mod:`.checks` runs all checks of a training, a test or a cleaning.
-- :mod:`.facts` and :mod:`.pipeline_probe` find out what data sets, models and
-  pipelines are like.
+- :mod:`.facts` and :mod:`.pipeline_probe` find the properties of data sets,
+  models and pipelines.
 - :mod:`.compare_classes`, :mod:`.compare_batches` and :mod:`.compare_images`
-  compare plain values. Each of their functions returns a message with both
-  values and what to do, or None if there is nothing wrong.
-- :mod:`.batches` looks at the batches of a loader, and builds loaders for
-  data sets that a cleaning has made smaller.
+  compare plain values. Each check returns a message that states both values
+  and what to do, or None if nothing is wrong.
+- :mod:`.batches` checks the batches of a loader, and builds loaders for data
+  sets that a cleaning has made smaller.
 - :mod:`.findings` collects the messages and reports them.
 """
 

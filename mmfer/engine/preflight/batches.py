@@ -1,4 +1,4 @@
-"""Batches of a loader: what is wrong with them, and loaders that fit."""
+"""Check the batches of a loader, and build loaders that fit small data sets."""
 
 import copy
 import logging
@@ -20,7 +20,7 @@ from .facts import model_facts, prepared_images
 def batch_problem(
     loader: DataLoader, layers: Sequence[str], where: str = 'train_dataloader'
 ) -> Optional[str]:
-    """Describe what is wrong with the batches of a loader.
+    """Return a message if a loader has unusable batches, else None.
 
     Args:
         loader (DataLoader): Loader whose sampler states the number of samples.
@@ -32,9 +32,9 @@ def batch_problem(
         is unknown.
     """
     if isinstance(loader.sampler, InfiniteSampler):
-        # Its batches never end.
+        # This sampler never ends, so there is no last batch.
         return None
-    # A batch sampler of the user has its own batch size.
+    # A user's batch sampler has its own batch size.
     batch_size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
     owner: Any = loader if loader.batch_size else loader.batch_sampler
     try:
@@ -55,7 +55,7 @@ def batch_problem(
 
 
 def lone_layers(runner: Runner) -> List[str]:
-    """Find the BatchNorm layers of the model that need two images."""
+    """Return the BatchNorm layers of the model that need two images or more."""
     with random_state_kept():
         example = None
         if not hasattr(unwrap_model(runner.model).data_preprocessor, 'input_shape'):
@@ -65,7 +65,7 @@ def lone_layers(runner: Runner) -> List[str]:
 
 
 def build_fitting_loop(runner: Runner, loader: dict, loop: dict, what: str) -> None:
-    """Build a train loop whose batches fit a set that may have become small.
+    """Build a train loop, and adapt its batches to a small training set.
 
     A cleaning can take hours, and its result must not be lost because a
     batch is too large for the remaining samples. In that case the batch size
@@ -86,7 +86,7 @@ def build_fitting_loop(runner: Runner, loader: dict, loop: dict, what: str) -> N
 
     built = build()
     if built.batch_size is None:
-        # A batch sampler of the user decides; check_batches looks at it.
+        # A user's batch sampler makes the batches; check_batches checks them.
         return
     samples = len(built.sampler)
     changes: Dict[str, Any] = {}

@@ -44,11 +44,11 @@ from .findings import Findings, PreflightError
 
 
 def check_training(runner: Runner, strict: bool = True) -> None:
-    """Compare everything that a training states in several places.
+    """Compare all settings that a training config states in several places.
 
-    The train loop and the val loop are built here, as the training itself
-    would do next. Some images are run through the pipelines and the model
-    once. No random state is changed.
+    This builds the train loop and the val loop, as ``runner.train()`` would do
+    next. It runs some images through the pipelines, and two blank images
+    through the model. No random state is changed.
 
     Args:
         runner (Runner): Runner that has not started to train.
@@ -64,7 +64,8 @@ def check_training(runner: Runner, strict: bool = True) -> None:
         if runner._val_loop is not None:
             loaders['val_dataloader'] = runner.val_loop.dataloader
     except (TypeError, ValueError):
-        # mmengine refuses to join data sets, but does not name the difference.
+        # mmengine refuses to join different data sets without naming the
+        # difference.
         for name in ('train_dataloader', 'val_dataloader'):
             cfg = (runner.cfg.get(name) or {}).get('dataset')
             check_parts(findings, name, cfg)
@@ -78,7 +79,7 @@ def check_training(runner: Runner, strict: bool = True) -> None:
         findings, runner, loaders, check_loaders(findings, runner, loaders)
     )
     findings.error(batch_problem(loop.dataloader, facts.batch_norms))
-    # A training on one class is useless, but possible.
+    # Training on one class is useless, but possible.
     findings.warn(one_class_problem(runner))
     findings.report(strict)
 
@@ -86,7 +87,7 @@ def check_training(runner: Runner, strict: bool = True) -> None:
 def check_evaluation(
     runner: Runner, where: str, loader: DataLoader, strict: bool = True
 ) -> None:
-    """Compare everything that a test or a validation states in several places.
+    """Compare all settings that a test or validation states in several places.
 
     Args:
         runner (Runner): Runner that has not started to test or validate.
@@ -122,9 +123,9 @@ def check_checkpoint(
 
     Args:
         where (str): Name of the data set.
-        dataset: Data set to test on, or to continue the training with.
-        checkpoint (dict): Checkpoint as loaded. A checkpoint of another
-            program may state no classes, and is not compared.
+        dataset: Data set to test on, or to continue to train on.
+        checkpoint (dict): Loaded checkpoint. If it states no classes, as
+            those of other programs may do, nothing is compared.
         strict (bool): See :meth:`Findings.report`. Defaults to True.
 
     Raises:
@@ -148,7 +149,7 @@ def check_cleaning(
     base: Optional[dict] = None,
     strict: bool = True,
 ) -> None:
-    """Compare everything that a cleaning states in several places.
+    """Compare all settings that a cleaning states in several places.
 
     A cleaning takes hours, so contradictions are found before it starts.
 
@@ -207,7 +208,7 @@ def check_parts(findings: Findings, where: str, cfg: Any) -> None:
 def check_loaders(
     findings: Findings, runner: Runner, loaders: Dict[str, DataLoader]
 ) -> Optional[Tensor]:
-    """Compare the classes of all data sets; check batches and images of each.
+    """Check the classes, batches and images of all data sets.
 
     Returns:
         Tensor, optional: Prepared image of the first data set, (C, H, W).
@@ -237,7 +238,7 @@ def check_loaders(
 def check_images(
     findings: Findings, runner: Runner, where: str, dataset: Any, stacked: bool = True
 ) -> Optional[Tensor]:
-    """Check some images as the pipeline prepares them; return the first.
+    """Check some images of a data set after its pipeline; return the first.
 
     Args:
         findings (Findings): Gets errors and warnings.

@@ -34,8 +34,8 @@ def check_batch_count(
         )
     return (
         f'{where} has {samples} samples{each}, fewer than one batch of '
-        f'{batch_size} ({samples} < {batch_size}), and drop_last=True '
-        'drops an incomplete batch: nothing would be left. Set '
+        f'{batch_size} ({samples} < {batch_size}). drop_last=True '
+        'drops an incomplete batch, so no batch would be left. Set '
         f'{where}.batch_size={max(samples, 1)} or less, or '
         f'{where}.drop_last=False.'
     )
@@ -57,8 +57,8 @@ def check_single_samples(
         samples (int): Samples per epoch of one process.
         batch_size (int): Samples per batch of one process.
         drop_last (bool): Whether an incomplete batch is dropped.
-        layers (Sequence[str]): Names of layers that compute statistics over
-            nothing but the images of a batch.
+        layers (Sequence[str]): Names of layers that get one value per channel
+            of each image, and compute statistics over the images of a batch.
     """
     if not layers or smallest_batch(samples, batch_size, drop_last) != 1:
         return None
@@ -83,15 +83,15 @@ def check_single_samples(
 
 
 def check_loop(max_iters: int, batches: int) -> str:
-    """Return the message for a training that is counted in iterations.
+    """Return the message for a run that is counted in iterations.
 
     Args:
-        max_iters (int): Iterations of the training.
+        max_iters (int): Number of iterations of the run.
         batches (int): Batches per epoch.
     """
     epochs = max(1, math.ceil(max_iters / max(batches, 1)))
     return (
-        'train_cfg: the training is counted in iterations, and '
+        'train_cfg: the run is counted in iterations, but '
         'history.json and summary.json are counted in epochs. Set '
         'train_cfg=dict(by_epoch=True, '
         f'max_epochs={epochs}, val_interval=1), which is '

@@ -17,13 +17,13 @@ def compare_classes(
 ) -> Optional[str]:
     """Compare names and order of classes.
 
-    Upper and lower case are the same. If classes of one side are only
-    numbered ('0', '1', ...), just the number of classes is compared.
+    Upper and lower case are the same. If one side has numbers ('0', '1', ...)
+    instead of names, only the number of classes is compared.
 
     Args:
-        where (str): Who states the first classes, for the message.
+        where (str): Place that states the first classes, for the message.
         classes (Sequence[str], optional): First classes; None if unknown.
-        other (str): Who states the second classes.
+        other (str): Place that states the second classes.
         other_classes (Sequence[str], optional): Second classes; None if
             unknown.
     """
@@ -35,7 +35,7 @@ def compare_classes(
     if len(first) == len(second) and (numbered(first) or numbered(second)):
         return None
     advice = (
-        'A label would mean different things in the two: give both the '
+        'The same label would mean different classes. Give both the '
         'same classes in the same order (classes=[...] of the data '
         'set).'
     )
@@ -92,7 +92,8 @@ def compare_outputs(
         where (str): Name of the data set.
         num_classes (int, optional): Classes of the data set; None if unknown.
         outputs (int, optional): Outputs of the model; None if unknown.
-        settings (Sequence[str]): Where the config states ``outputs``.
+        settings (Sequence[str]): Dotted paths at which the config states
+            ``outputs``.
     """
     if num_classes is None or outputs is None or num_classes == outputs:
         return None

@@ -1,7 +1,7 @@
 """Compare sizes and shapes of images.
 
-Each check returns a message, or None if nothing is wrong. All of them get a
-sample of the images of a data set, as the pipeline has prepared them.
+Each check returns a message, or None if nothing is wrong. Each gets some images
+of a data set after its pipeline.
 """
 
 from typing import Optional, Sequence, Tuple
@@ -16,7 +16,7 @@ MIN_VISIBLE = 0.5
 def check_crops(
     where: str, images: Sequence[PreparedImage], scale: Optional[Tuple[int, int]] = None
 ) -> Optional[str]:
-    """Check that images are not cropped to less than half without a resize.
+    """Check that no crop before a resize leaves less than half of an image.
 
     Args:
         where (str): Name of the data set.
@@ -32,7 +32,7 @@ def check_crops(
     return (
         f'{where}: the pipeline crops {len(cropped)} of the {len(images)} '
         'images that were checked to less than half of their area '
-        'without resizing them first. For example '
+        'without resizing them first. For example, '
         f'{worst.visible_before_resize:.0%} is left of '
         f'{worst.name} ({in_pixels(worst.size)} pixels). Put '
         f"dict(type='Resize', scale={wanted}, interpolation='area') before "
@@ -42,7 +42,7 @@ def check_crops(
 
 
 def check_narrow_views(where: str, images: Sequence[PreparedImage]) -> Optional[str]:
-    """Check that at least half of resized images is seen (a warning)."""
+    """Check that the model sees at least half of each resized image (a warning)."""
     narrow = [
         i
         for i in images
@@ -110,7 +110,7 @@ def check_shapes(
 def check_image_size(
     where: str, images: Sequence[PreparedImage], image_size: Sequence[int]
 ) -> Optional[str]:
-    """Compare images that no step resizes with the stated ``image_size``.
+    """Compare the size of images that no step resizes with ``image_size``.
 
     FERInferencer resizes faces to that size, so it would see other pixels
     than training and test do. This is a warning.
@@ -128,8 +128,8 @@ def check_image_size(
         f'{where}: {len(wrong)} of the {len(images)} images that were checked '
         f'do not have image_size {in_pixels(image_size)}, for example '
         f'{wrong[0].name} with {in_pixels(wrong[0].size)} pixels, and no '
-        'step of the pipeline resizes them. FERInferencer does, so it will '
-        "see other pixels than the training. Put dict(type='Resize', "
+        'step of the pipeline resizes them. FERInferencer does resize them, so '
+        "it will see other pixels than in training. Put dict(type='Resize', "
         f'scale=({image_size[1]}, {image_size[0]}), '
         "interpolation='area') after the loading step in all pipelines."
     )

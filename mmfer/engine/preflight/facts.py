@@ -1,4 +1,4 @@
-"""Find out facts about models, data sets and configs, for the comparisons."""
+"""Collect facts about models, data sets and configs, for the comparisons."""
 
 import copy
 import logging
@@ -32,7 +32,7 @@ class ModelFacts(NamedTuple):
 
     Attributes:
         outputs (int, optional): Number of classes that the model predicts;
-            None if it predicts none, or could not be run.
+            None if it predicts no classes, or could not be run.
         batch_norms (list[str]): BatchNorm layers that train and get one value
             per channel of each image. They cannot compute statistics for a
             batch of one image.
@@ -48,7 +48,7 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
     Args:
         model (nn.Module): Classifier, without a wrapper for DDP.
         example (Tensor, optional): Prepared image (C, H, W). Its shape is
-            taken if the data preprocessor states none.
+            used if the data preprocessor states none.
     """
     facts = ModelFacts(getattr(getattr(model, 'head', None), 'num_classes', None), [])
     if not predicts_classes(model):
@@ -62,7 +62,7 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
     else:
         return facts
     modes = {module: module.training for module in model.modules()}
-    # Some layers stay in eval mode when the model trains.
+    # Some layers stay in eval mode even when the model trains.
     model.train()
     norms = {
         module: name
@@ -86,8 +86,8 @@ def model_facts(model: nn.Module, example: Optional[Tensor]) -> ModelFacts:
         if scores is not None:
             facts = ModelFacts(scores.shape[1], [])
     except Exception as error:
-        # A model of an unknown kind. If it is wrong, training will fail with
-        # a message of its own.
+        # This kind of model is unknown. If it is wrong, training fails with its
+        # own message.
         print_log(
             f'preflight: the model could not be run ({error}).',
             'current',
@@ -160,7 +160,7 @@ def classes_of_config(cfg: dict) -> Optional[Sequence[str]]:
     try:
         dataset = DATASETS.build(dict(copy.deepcopy(cfg), lazy_init=True))
         if stated_classes(dataset) is None and isinstance(dataset, FERDataset):
-            # Folders are classes: list the files, but decode none.
+            # The folders are the classes: list the files, but decode none.
             dataset.cache_images, dataset.on_bad_image = False, 'raise'
             dataset.full_init()
         return stated_classes(dataset)
@@ -200,7 +200,7 @@ def image_datasets(dataset: Any) -> Iterator[Any]:
 def prepared_images(dataset: Any) -> List[PreparedImage]:
     """Run images spread evenly over a data set through its pipeline.
 
-    Images that cannot be read are skipped, as training will name them.
+    Images that cannot be read are skipped, because training names them.
     """
     inner = list(image_datasets(dataset))
     images = []
@@ -238,15 +238,15 @@ def resizes(dataset: Any) -> bool:
 
 
 def stacks(collate_fn: Any) -> bool:
-    """Return whether a loader stacks images to one tensor.
+    """Return whether a loader stacks the images of a batch in one tensor.
 
-    Otherwise the model gets a list, and may pad images of several sizes.
+    Otherwise the model gets a list, and may pad images of different sizes.
     """
     return getattr(collate_fn, 'func', collate_fn) is not pseudo_collate
 
 
 def output_settings(cfg: Any, outputs: int) -> List[str]:
-    """Return the dotted paths at which a config states the outputs."""
+    """Return the dotted paths at which a config states the number of outputs."""
     found = []
 
     def search(value, path):

@@ -1,4 +1,4 @@
-"""Collect what the checks find, and report it."""
+"""Collect the messages of the checks, and report them."""
 
 import logging
 from typing import List, Optional
@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 
 
 class PreflightError(ValueError):
-    """Settings contradict each other; found before the first iteration."""
+    """Error for settings that contradict each other, before the first iteration."""
 
 
 class Findings:
@@ -18,21 +18,21 @@ class Findings:
         self.warnings: List[str] = []
 
     def error(self, *sentences: Optional[str]) -> None:
-        """Add errors. None and repeated ones are skipped."""
+        """Add errors; None and repeated messages are skipped."""
         self.errors += [s for s in sentences if s and s not in self.errors]
 
     def warn(self, *sentences: Optional[str]) -> None:
-        """Add warnings. None and repeated ones are skipped."""
+        """Add warnings; None and repeated messages are skipped."""
         self.warnings += [s for s in sentences if s and s not in self.warnings]
 
     def report(self, strict: bool = True) -> None:
-        """Log the warnings, and raise if there are errors.
+        """Log the warnings, and raise an error if there are errors.
 
         Args:
             strict (bool): False logs errors as warnings. Defaults to True.
 
         Raises:
-            PreflightError: There are errors; it contains all of them.
+            PreflightError: There are errors. The message contains all of them.
         """
         warnings = self.warnings if strict else self.errors + self.warnings
         for sentence in warnings:

@@ -7,28 +7,28 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-# A random crop is drawn several times, and the largest one counts: over time a
-# RandomResizedCrop sees the whole image, while a RandomCrop never sees more
-# than its own size. DRAWS is the number of draws if all are equal, MAX_DRAWS
-# if they differ: with mmpretrain's default, four draws are all small for one
-# image in twenty.
+# A random crop is drawn several times, and the largest draw counts. The reason:
+# over many epochs a RandomResizedCrop sees the whole image, while a RandomCrop
+# never sees more than its own size. DRAWS is the number of draws if all are
+# equal, MAX_DRAWS if they differ. Four draws are not enough: with mmpretrain's
+# default, all four are small for one image in twenty.
 DRAWS, MAX_DRAWS = 4, 32
-# Share of a side at which no further draws are needed.
+# Visible share of a side from which no further draws are needed.
 ENOUGH = 0.8
 
 
 class PreparedImage(NamedTuple):
-    """One image, as a pipeline has prepared it.
+    """Image after a pipeline, and how much of it is visible.
 
     Attributes:
         name (str): Name of the image, for messages.
         size (tuple[int, int]): Height and width of the file in pixels.
         shape (tuple[int, ...], optional): Shape (C, H, W) of the model input;
-            None if the pipeline packs no single image.
+            None if the pipeline does not pack one image.
         visible (float): Share of the image's area that the model sees, in
             (0, 1].
-        visible_before_resize (float): The same, but only for crops before any
-            step has resized the image.
+        visible_before_resize (float): The same share after the crops that come
+            before the first resize.
         inputs (Tensor, optional): Model input of shape ``shape``.
     """
 
@@ -100,9 +100,9 @@ def visible_share(
 ) -> Tuple[float, bool]:
     """Measure the share of an image that is visible after a step.
 
-    The step is run on ramps, images whose grey level rises from 0 to 255
+    The step is run on ramps: images whose grey level rises from 0 to 255
     along one side. The range of grey levels after the step is the visible
-    share of that side. So no list of the crops of all libraries is needed.
+    share of that side. So this works for the crops of any library.
 
     Args:
         transform (Callable): Step that changes the size.
@@ -129,12 +129,12 @@ def visible_share(
             try:
                 left = np.asarray(transform(results)['img'], dtype=float)
             except Exception:
-                # The transform needs more than an image; it is not measured.
+                # The transform needs more than an image and cannot be measured.
                 return 1.0, True
             span = float(left.max() - left.min()) / 255
             seen, least = max(seen, span), min(least, span)
         pixels = 1 + seen * (length - 1)
-        # The tolerance is there because grey levels are whole numbers.
+        # The tolerance is needed because grey levels are whole numbers.
         scaled |= abs(pixels - new_size[axis]) > max(2, 3 * length / 255)
         share *= pixels / length
     return min(share, 1.0), scaled

@@ -9,7 +9,7 @@ from mmengine.config import Config, DictAction
 
 from mmfer.analysis.benchmarks import curves
 from mmfer.analysis.benchmarks import open_protocol as tool
-from mmfer.analysis.benchmarks.trainings import read_runs
+from mmfer.analysis.benchmarks.training_runs import read_runs
 
 PROTOCOL = tool.Protocol(Path(CONFIGS))
 

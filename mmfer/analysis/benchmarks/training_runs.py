@@ -1,4 +1,4 @@
-"""Trainings of a comparison: check them, run them, read what they wrote."""
+"""Check and execute the training runs of a comparison, and read their results."""
 
 import argparse
 import json
@@ -20,18 +20,18 @@ from mmfer.engine.hooks.summary import SummaryHook
 from mmfer.engine.variants import find_variant, read_variant
 from mmfer.registry import METRICS
 
-# A value of each run, by row and seed.
+# Value of each run, by row and seed.
 Results = Dict[str, Dict[int, Any]]
 
 
 class Run(NamedTuple):
-    """One training of a comparison.
+    """One training run of a comparison.
 
     Attributes:
         row (str): Row of the table.
-        config (str): Config file, or the name of one that flags stand for, see
+        config (str): Config file, or a name that stands for a file with flags, see
             :func:`~mmfer.engine.variants.find_variant`.
-        seed (int): Seed of the training and of planted noise.
+        seed (int): Seed of the run and of planted noise.
         options (list[str]): Overrides, as ``key=value``.
     """
 
@@ -42,12 +42,12 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        """str: Name of its work dir."""
+        """str: Name of the work dir of the run."""
         return f'{self.row}_seed{self.seed}'
 
     @property
     def arguments(self) -> List[str]:
-        """list[str]: Config, flags and overrides, which decide the result."""
+        """list[str]: Config, flags and overrides for ``tools/train.py``."""
         options = [f'randomness.seed={self.seed}', *self.options]
         file, flags = find_variant(self.config) or (self.config, [])
         dataset = read_variant(self.config).train_dataloader.dataset
@@ -60,7 +60,7 @@ class Run(NamedTuple):
 
     @property
     def settings(self) -> Config:
-        """Config: the settings with their overrides."""
+        """Config: Config of the run with its overrides."""
         cfg = read_variant(self.config)
         parser = argparse.ArgumentParser()
         parser.add_argument('--cfg-options', nargs='*', action=DictAction)
@@ -75,24 +75,28 @@ def problems(
     metrics: Sequence[str],
     done: Optional[Results] = None,
 ) -> List[str]:
-    """Find problems that would show only after the trainings.
+    """Find problems that would otherwise appear only after the runs.
 
     Args:
-        runs (Sequence[Run]): What is to be trained.
+        runs (Sequence[Run]): Planned runs.
         root (Path): Folder of the work dirs.
         metrics (Sequence[str]): Metrics of the table.
-        done (dict, optional): ``summary.json`` of further runs of the table.
+        done (dict, optional): ``summary.json`` of finished runs of the table, by
+            row and seed.
 
     Returns:
-        list[str]: A sentence each; none if all is well.
+        list[str]: A message for each problem.
     """
     found: List[str] = []
-    # Rows by the number of last epochs that they average.
+    # Maps a number of averaged last epochs to the rows with this number.
     lengths: Dict[int, List[str]] = {}
     checked = set()
     names = [run.name for run in runs]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        found.append(f'{name} is asked for twice: a seed stands for one run.')
+        found.append(
+            f'{name} is requested twice, but each config and seed make one run. '
+            'Name each config and each seed once.'
+        )
     for run in runs:
         key = (run.config, *run.options)
         if key in checked:
@@ -131,7 +135,7 @@ def problems(
                 f'{epochs} in {", ".join(dict.fromkeys(rows))}'
                 for epochs, rows in sorted(lengths.items())
             )
-            + '. Give them one number, as with --cfg-options '
+            + '. Give all of them the same number, for example with --cfg-options '
             f'default_hooks.summary.last_k={max(lengths)}, or compare them in '
             'separate folders (--root).'
         )
@@ -139,16 +143,17 @@ def problems(
 
 
 def lacking(row: str, cfg: Config, metrics: Sequence[str]) -> List[str]:
-    """Say what a config lacks for a table of ``metrics``."""
+    """Return a message for each thing that a config lacks for a table of metrics."""
     if not (cfg.get('default_hooks') or {}).get('summary'):
         return [
             f'{row} has no SummaryHook (default_hooks.summary), which '
-            'writes what the table shows.'
+            'writes the results for the table. Add it.'
         ]
     evaluators = cfg.get('val_evaluator')
     if not evaluators or not cfg.get('val_dataloader'):
         return [
-            f'{row} does not validate: it has no val_evaluator or no val_dataloader.'
+            f'{row} does not validate: it has no val_evaluator or no val_dataloader. '
+            'Add both.'
         ]
     if isinstance(evaluators, dict):
         evaluators = [evaluators]
@@ -164,21 +169,22 @@ def lacking(row: str, cfg: Config, metrics: Sequence[str]) -> List[str]:
         else:
             known |= names
     return [
-        f'{row} has no metric {name!r}, only {", ".join(sorted(known | prefixes))}.'
+        f'{row} has no metric {name!r}. Choose from '
+        f'{", ".join(sorted(known | prefixes))}.'
         for name in metrics
         if name not in known and not name.startswith(tuple(prefixes))
     ]
 
 
 def metric_names(metric, num_classes: int) -> Optional[Set[str]]:
-    """Names that a metric gives, by a trial on made predictions.
+    """Return the names that a metric computes, from a trial on made predictions.
 
     Args:
         metric (BaseMetric): The metric.
         num_classes (int): Number of classes of the predictions.
 
     Returns:
-        set[str], optional: None if it fails on such predictions.
+        set[str], optional: None if the metric fails on such predictions.
     """
     scores = torch.eye(num_classes)[[0, 0, 1, 1]]
     samples = [
@@ -201,12 +207,12 @@ def metric_names(metric, num_classes: int) -> Optional[Set[str]]:
 
 
 def prefix_of(metric) -> str:
-    """Return the prefix of the names that a metric gives."""
+    """Return the prefix of the names that a metric computes."""
     return f'{metric.prefix}/' if metric.prefix else ''
 
 
 def other_arguments(run: Run, root: Path) -> str:
-    """Say that a work dir holds another run; '' if it does not."""
+    """Return a message if a work dir holds another run, else an empty text."""
     record = root / run.name / 'arguments.json'
     if not record.is_file() or json.loads(record.read_text()) == run.arguments:
         return ''
@@ -217,7 +223,7 @@ def other_arguments(run: Run, root: Path) -> str:
 
 
 def execute(run: Run, root: Path, threads: int) -> int:
-    """Train one run or resume it; its output goes to a log file."""
+    """Start or resume one run, and return its exit code; its output is logged."""
     work_dir = root / run.name
     work_dir.mkdir(parents=True, exist_ok=True)
     # The folder must hold this run, not one with other arguments.
@@ -252,7 +258,7 @@ def execute(run: Run, root: Path, threads: int) -> int:
 
 
 def execute_all(runs: List[Run], root: Path, jobs: int) -> int:
-    """Train the runs, ``jobs`` at a time, and return how many failed."""
+    """Execute the runs, ``jobs`` at a time, and return how many failed."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ThreadPoolExecutor(jobs) as pool:
         return sum(map(bool, pool.map(lambda run: execute(run, root, threads), runs)))
@@ -279,8 +285,8 @@ def differences(
 ) -> List[float]:
     """Subtract a baseline from runs with the same seeds.
 
-    Left out are pairs without a value, and pairs whose values are means over
-    different numbers of epochs.
+    Pairs without a value are omitted, and so are pairs whose values are means
+    over different numbers of epochs.
     """
     found = []
     for seed, run in runs.items():
