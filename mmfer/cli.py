@@ -4,9 +4,10 @@ import argparse
 import os
 import os.path as osp
 import pickle
+import traceback
 import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Tuple, Type
+from typing import Any, Callable, Iterator, Optional
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
@@ -244,20 +245,60 @@ def save_figure(figure: Any, path: str) -> None:
     print(f'{path} is written.')
 
 
-def run_tool(
-    main: Callable[[], None],
-    errors: Tuple[Type[Exception], ...] = (OSError, ImportError, ValueError),
-) -> None:
-    """Call ``main``, and show errors that users can correct as a message.
+def check_checkpoint_file(path: str) -> None:
+    """Check that a checkpoint exists, if its path is local.
+
+    Args:
+        path (str): Path, or an address such as ``https://...``.
+
+    Raises:
+        SystemExit: The file does not exist.
+    """
+    if '://' not in path and not osp.isfile(path):
+        raise SystemExit(
+            f'{path}: this checkpoint does not exist. Runs write checkpoints into '
+            'their work dirs.'
+        )
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Call the main function of a tool, and show user errors without a traceback.
+
+    These are OSError, ImportError and ValueError. Tools that train call
+    :func:`run_training_tool`.
 
     Args:
         main (Callable): Function without arguments.
-        errors (tuple[type]): Types of errors to show without a traceback.
-            Defaults to OSError, ImportError and ValueError. Tools that train
-            name only :class:`PreflightError`, because for other errors the
-            traceback tells where the training failed.
     """
     try:
         main()
-    except errors as error:
+    except (OSError, ImportError, ValueError) as error:
         raise SystemExit(str(error)) from None
+
+
+def run_training_tool(main: Callable[[], None]) -> None:
+    """Call the main function of a tool that trains or tests.
+
+    Errors that mmfer raises say what to do, so they are shown without a
+    traceback. All other errors keep it, because it tells where the run failed.
+
+    Args:
+        main (Callable): Function without arguments.
+    """
+    try:
+        main()
+    except Exception as error:
+        if not raised_by_mmfer(error):
+            raise
+        raise SystemExit(str(error)) from None
+
+
+def raised_by_mmfer(error: BaseException) -> bool:
+    """Return whether an error comes from a ``raise`` statement of mmfer."""
+    frames = traceback.extract_tb(error.__traceback__)
+    folder = osp.dirname(osp.abspath(__file__))
+    return bool(
+        frames
+        and osp.abspath(frames[-1].filename).startswith(folder + os.sep)
+        and (frames[-1].line or '').startswith('raise ')
+    )

@@ -41,7 +41,7 @@ from mmfer.analysis.cleaning import (
     write_run_file,
 )
 from mmfer.datasets import pipeline_of
-from mmfer.engine.preflight import PreflightError, check_cleaning
+from mmfer.engine.preflight import check_cleaning
 from mmfer.methods.gaave import GAAVE
 
 
@@ -100,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    cli.run_tool(main, PreflightError)
+    cli.run_training_tool(main)

@@ -17,7 +17,6 @@ data set is not changed.
 
 import argparse
 import os
-import os.path as osp
 
 from mmengine.config import Config, DictAction
 
@@ -28,7 +27,13 @@ from mmfer.analysis.machine_labels import (
     predict_images,
     write_labels,
 )
-from mmfer.cli import checkpoint_loading, finish_config, load_config, run_tool
+from mmfer.cli import (
+    check_checkpoint_file,
+    checkpoint_loading,
+    finish_config,
+    load_config,
+    run_tool,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -84,14 +89,10 @@ def label(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    if not osp.isfile(args.checkpoint):
-        raise SystemExit(
-            f'{args.checkpoint}: this checkpoint does not exist. Runs write '
-            'checkpoints into their work dirs.'
-        )
+    check_checkpoint_file(args.checkpoint)
     with checkpoint_loading(args.checkpoint, args.trust_checkpoint):
         label(args)
 
 
 if __name__ == '__main__':
-    run_tool(main, ValueError)
+    run_tool(main)

@@ -12,14 +12,14 @@ from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
 from mmfer.cli import (
     add_runner_arguments,
     build_runner,
+    check_checkpoint_file,
     checkpoint_loading,
     finish_config,
     load_config,
     process_group,
-    run_tool,
+    run_training_tool,
     with_preflight,
 )
-from mmfer.engine.preflight import PreflightError
 
 
 def parse_args() -> argparse.Namespace:
@@ -85,6 +85,7 @@ def merge_args(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     args = parse_args()
+    check_checkpoint_file(args.checkpoint)
     cfg = merge_args(args)
     with process_group(cfg):
         test(cfg, args)
@@ -107,4 +108,4 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main, PreflightError)
+    run_training_tool(main)

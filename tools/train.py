@@ -8,14 +8,14 @@ from mmfer.cli import (
     add_runner_arguments,
     add_variant_arguments,
     build_runner,
+    check_checkpoint_file,
     checkpoint_loading,
     finish_config,
     load_training_config,
     preflight_of,
     process_group,
-    run_tool,
+    run_training_tool,
 )
-from mmfer.engine.preflight import PreflightError
 from mmfer.models.pretrained import check_pretrained
 from mmfer.models.utils import unwrap_model
 
@@ -65,6 +65,8 @@ def merge_args(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     args = parse_args()
+    if args.resume not in (None, 'auto'):
+        check_checkpoint_file(args.resume)
     cfg = merge_args(args)
     with (
         process_group(cfg),
@@ -78,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main, PreflightError)
+    run_training_tool(main)

@@ -1,5 +1,5 @@
-# The published code starts from the convolution layers of VGG-Face. If you have their weights, set
-# model.encoder.backbone.init_cfg=dict(type='Pretrained', ...).
+# The published code starts from the convolution layers of VGG-Face. If you have these
+# weights, set model.encoder.backbone.init_cfg=dict(type='Pretrained', ...).
 _base_ = [
     '../_base_/models/jointgan_vgg16.py',
     '../_base_/datasets/affectnetbase.py',

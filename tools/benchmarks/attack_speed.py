@@ -26,6 +26,7 @@ import sys
 from contextlib import redirect_stdout
 
 from mmfer.analysis.benchmarks.attack_speed import measure
+from mmfer.cli import run_tool
 from mmfer.utils.devices import add_device_argument
 
 
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -20,6 +20,7 @@ import json
 import os.path as osp
 
 from mmfer.analysis.benchmarks.gan_step import measure
+from mmfer.cli import run_tool
 
 CONFIG = osp.join(
     osp.dirname(osp.abspath(__file__)),
@@ -40,5 +41,9 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-if __name__ == '__main__':
+def main() -> None:
     print(json.dumps(measure(parse_args())))
+
+
+if __name__ == '__main__':
+    run_tool(main)

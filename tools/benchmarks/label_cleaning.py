@@ -31,6 +31,7 @@ from mmfer.cli import (
     checkpoint_loading,
     finish_config,
     load_training_config,
+    run_training_tool,
 )
 from mmfer.score_table import FILE_NAME, write_score_table
 
@@ -119,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_training_tool(main)

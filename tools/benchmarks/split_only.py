@@ -27,6 +27,7 @@ from mmfer.cli import (
     finish_config,
     load_training_config,
     process_group,
+    run_training_tool,
 )
 from mmfer.datasets import LabelView
 from mmfer.engine.provenance import config_hash
@@ -115,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_training_tool(main)

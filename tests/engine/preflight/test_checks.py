@@ -13,7 +13,7 @@ from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler
 
-from mmfer.cli import preflight_of, run_tool, with_preflight
+from mmfer.cli import preflight_of, run_training_tool, with_preflight
 from mmfer.datasets import SyntheticFaces
 from mmfer.datasets.synthetic_faces import EXPRESSIONS
 from mmfer.engine import PreflightHook
@@ -168,7 +168,7 @@ def test_tools_add_the_hook_and_say_one_sentence(tmp_path):
     assert isinstance(hook, PreflightHook)
     assert preflight_of(with_preflight(runner)) is hook
     with pytest.raises(SystemExit, match='^train_dataloader has 20 samples'):
-        run_tool(lambda: hook.check_training(runner), PreflightError)
+        run_training_tool(lambda: hook.check_training(runner))
 
 
 def test_nothing_is_changed_by_the_checks(tmp_path):
