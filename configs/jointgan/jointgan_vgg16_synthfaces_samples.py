@@ -1,5 +1,5 @@
-# For good images of the decoder: clean labels, faces that do not blend two
-# expressions, averaged weights, and a discriminator that also learns whether labels
+# For good images of the decoder, this config has clean labels, faces that do not blend
+# two expressions, and averaged weights. Its discriminator also learns whether labels
 # belong to the image (mismatch_weight, not in the paper). The README says in which
 # order the model learns.
 _base_ = './jointgan_vgg16_synthfaces.py'

@@ -31,7 +31,7 @@ class Predictions(NamedTuple):
 
     @property
     def correct(self) -> np.ndarray:
-        """Whether predictions are right, bool (N,)."""
+        """Mask of the right predictions, bool (N,)."""
         return self.predicted == self.labels
 
     @property

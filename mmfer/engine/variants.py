@@ -84,7 +84,7 @@ _FLAG = re.compile(r'(?P<kind>[^:]*):(?P<rates>[^:]*)(:seed(?P<seed>\d+))?')
 
 
 class NoiseFlag(NamedTuple):
-    """The value of ``--noise``.
+    """Parsed value of ``--noise``.
 
     Attributes:
         kind (str): Key of :data:`NOISE_TYPES`.

@@ -291,7 +291,8 @@ def test_learning_curves_of_the_training_images(tmp_path):
         dict(run=[first, second]), ['accuracy/top1', 'training/given_accuracy']
     )
     with pytest.raises(
-        ValueError, match='no run has accuracy/top2; there are accuracy/mean_class'
+        ValueError,
+        match='no run has accuracy/top2. history.json has accuracy/mean_class',
     ):
         figures.learning_figure(dict(run=[first]), ['accuracy/top2'])
     validated, trained = figure.axes[0].lines
@@ -327,7 +328,7 @@ def test_what_is_missing_is_said(work_dir, tmp_path):
         read_json(str(tmp_path), 'history.json')
     run = open_run(str(work_dir / 'predictions.pkl'))._replace(config=None)
     assert run.classes == list('0123456')
-    with pytest.raises(ValueError, match='no config lies beside'):
+    with pytest.raises(ValueError, match='does not have exactly one config'):
         run.images([0])
 
 

@@ -213,7 +213,7 @@ def test_tables_as_saved(dataset, tmp_path, save):
 @pytest.mark.parametrize(
     'index, message',
     [
-        (range(1, 301), 'line 301: .*the index .300. is no number below 300'),
+        (range(1, 301), 'line 301: .*the index .300. is not a whole number below 300'),
         ([0, *range(299)], 'line 3: .*the index 0 is also in line 2'),
         ([f'{i}.png' for i in range(300)], "line 2: .*the index '0.png'"),
     ],
@@ -264,7 +264,7 @@ def test_labels_that_are_none(dataset, tmp_path, label):
     [
         (lambda t: t.drop(columns='given_label'), 'no column given_label'),
         (lambda t: t.drop(columns='label_score'), 'no column label_score'),
-        (lambda t: t.iloc[:-1], '299 rows, and the data set has 300'),
+        (lambda t: t.iloc[:-1], '299 rows, but the data set has 300'),
         (
             lambda t: t.assign(given_label=(t.given_label + 1) % 7),
             'line 2: .*the given label',

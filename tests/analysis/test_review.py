@@ -333,7 +333,7 @@ def test_scores_that_are_no_numbers(tmp_path, score):
     with pytest.raises(
         ValueError,
         match=re.escape(
-            f'{table}: noise_score of sample 3 (03 a,b.png) is {score}, and 2 of 12'
+            f'{table}: noise_score of sample 3 (03 a,b.png) is {score}. 2 of 12'
         ),
     ):
         review.write_page(str(page), dataset, table, 'x')

@@ -47,11 +47,13 @@ def test_flag_is_read(text, flag, name):
 @pytest.mark.parametrize(
     'text, message',
     [
-        ('symmetric', 'not of the form; write TYPE:RATE'),
-        ('symmetric:0.3:1', 'not of the form'),
-        ('symmetric:0.3:seed-1', 'not of the form'),
+        ('symmetric', 'form cannot be read. Write TYPE:RATE'),
+        ('symmetric:0.3:1', 'form cannot be read'),
+        ('symmetric:0.3:seed-1', 'form cannot be read'),
         ('wrong:0.3', "no noise type 'wrong'. Choose from symmetric, uniform"),
-        ('symmetric:much', "'much' is no number"),
+        ('symmetric:much', "'much' is not a number"),
+        ('symmetric:', 'the rate is missing'),
+        ('symmetric:0,3', 'one rate, but 2 are given.*decimals with a point'),
         ('symmetric:30', r'rate 30 is not in \[0, 1\).*write symmetric:0.3'),
         ('pair:1', 'rate 1 is not in'),
         ('pair:-.1', 'rate -0.1 is not in'),
@@ -238,9 +240,9 @@ def test_a_rate_to_be_estimated_is_not_told():
             'several annotators',
         ),
         ('ce/ce_vgg16_rafbase', 'pair:.1', None, 'reads noisy labels from'),
-        ('ce/ce_r18_rafdb', 'asymmetric:.1', None, 'Take pair noise'),
-        ('ce/ce_r18_rafdb', 'classdep:.1,.2', None, '7 classes.*gives 2 rates'),
-        ('gaave/gaave_ce_r18_ferplus', None, 'gaave', 'has a GAAVEHook already'),
+        ('ce/ce_r18_rafdb', 'asymmetric:.1', None, 'not for RAFDB. Use pair noise'),
+        ('ce/ce_r18_rafdb', 'classdep:.1,.2', None, '7 classes.*given rates is 2'),
+        ('gaave/gaave_ce_r18_ferplus', None, 'gaave', 'already has a GAAVEHook'),
     ],
 )
 def test_what_does_not_fit_is_refused(name, noise, clean, message):

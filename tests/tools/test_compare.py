@@ -155,7 +155,7 @@ def test_nothing_wrong_is_found_in_what_fits(tmp_path):
         (
             [FACES],
             dict(metrics=['accuracy/top1', 'va/ccc']),
-            "no metric 'va/ccc', only accuracy/mean_class, accuracy/top1, reject",
+            "no metric 'va/ccc'. Choose from accuracy/mean_class, accuracy/top1, re",
         ),
         ([FACES], dict(metrics=['accuracy/top2']), "no metric 'accuracy/top2'"),
         ([FACES], dict(seeds=(1, 1)), 'ce_r18_synthfaces_seed1 .*twice'),
@@ -190,7 +190,7 @@ def test_nothing_is_trained_where_something_is_wrong(tmp_path, monkeypatch):
     )
     with pytest.raises(
         SystemExit,
-        match="(?s)no config.*'txt' is of no "
+        match="(?s)no config.*'txt' is not a known "
         'image.*--curves accuracy.*Nothing was trained',
     ):
         tool.main()

@@ -115,7 +115,7 @@ def test_tables(monkeypatch, tmp_path, capsys):
     assert decision.count('drop') == 1 and decision.count('keep') == 9
     without = {k: v for k, v in made_table().items() if k != 'clean_label'}
     write(table, without)
-    with pytest.raises(SystemExit, match='no clean_label'):
+    with pytest.raises(SystemExit, match='no column clean_label'):
         call(monkeypatch, 'figures', table)
 
 

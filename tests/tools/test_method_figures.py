@@ -98,7 +98,7 @@ def test_gan_samples(tmp_path, monkeypatch):
         )
     )
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'y.pth')
-    with pytest.raises(ValueError, match='is no joint-distribution GAN'):
+    with pytest.raises(ValueError, match='is not a joint-distribution GAN'):
         call(
             monkeypatch,
             load_tool('analysis_tools/gan_samples.py'),

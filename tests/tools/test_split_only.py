@@ -77,5 +77,5 @@ def test_nothing_to_split(monkeypatch, tmp_path):
     monkeypatch.setattr(
         SyntheticFaces, 'get_gt_labels', lambda self: np.arange(len(self)) % 7
     )
-    with pytest.raises(SystemExit, match='nothing to split'):
+    with pytest.raises(SystemExit, match='no tail to split'):
         run(monkeypatch, tmp_path)

@@ -2,11 +2,11 @@
 
     python tools/analysis_tools/joint_scores.py CONFIG CHECKPOINT
 
-A tuple is an image, a latent vector and labels. The tool prints the joint scores
-of the encoder's and the decoder's tuples, and the joint scores of tuples in which
-one part comes from another image. If a score does not change, the discriminator
-does not check whether that part belongs to the others. Then no network can learn
-this from the adversarial game.
+A tuple is an image, a latent vector and labels. The tool prints the joint scores of
+the encoder's and the decoder's tuples. It also exchanges one part of each tuple with
+that of another image, and prints the new scores. If a score does not change, the
+discriminator does not check whether that part belongs to the others. Then no network
+can learn this from the adversarial game.
 """
 
 import argparse

@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     if not 0 < args.highest < 100:
         raise ValueError(
-            f'--highest must be between 0 and 100, but is {args.highest:g}. It is the '
+            f'--highest must lie between 0 and 100, got {args.highest:g}. It is the '
             'largest share of rejected images, in per cent.'
         )
     runs = {name: run.predictions for name, run in open_runs(args.runs).items()}

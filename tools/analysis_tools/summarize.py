@@ -4,8 +4,8 @@
 
 The tool reads ``summary.json`` and shows means over the last epochs. These are the
 last five, unless a config sets another number; if runs differ in this number, a
-column shows it. Work dirs make one row if their names differ only in an ending such
-as ``_seed2``, or if they have the same name in different folders.
+column shows it. Work dirs are one row if their names differ only in an ending such as
+``_seed2``. Work dirs of the same name in different folders are also one row.
 """
 
 import argparse

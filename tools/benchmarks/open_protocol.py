@@ -1,4 +1,4 @@
-"""The open protocol on FERPlus: run it, tabulate it, plot it.
+"""Run the open protocol on FERPlus, and print and plot its results.
 
 ``python tools/benchmarks/open_protocol.py --jobs 2 --methods ce alum`` trains each
 method with three seeds, and prints a table of all finished runs. A seed is that of

@@ -18,7 +18,7 @@ that spread.
 **Noise models.** These numbers exist for models of two networks. ``weighing`` is the
 time to measure the agreements of a batch and to compute its weights, as a share of a
 step. ``refit`` is the time to fit both noise models to the scores of ``--samples``
-images, as a share of the steps of an epoch of that many images.
+images. It is a share of the time of the steps of an epoch of that many images.
 
 **Memory.** Each method is measured alone, before any timing. The number is the largest
 amount of memory that tensors take during a step: weights, optimizer state, images, and

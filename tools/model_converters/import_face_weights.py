@@ -5,10 +5,10 @@
 ``SRC`` has the weights of a ResNet under torchvision's names, which mmpretrain also
 uses. It is
 
-- a torch file: a state dict, or the ``state_dict`` of a checkpoint, with or without
-  wrappers such as ``module.`` before the names (as the MS-Celeb ResNet-18 that RUL,
-  SCN, ReSup and ALUM start from);
-- or a pickle of numpy arrays (as VGGFace2's ``resnet50_ft_weight.pkl``).
+- a torch file with a state dict, or with a checkpoint that has a ``state_dict``.
+  Prefixes such as ``module.`` before the names are removed. An example is the
+  MS-Celeb ResNet-18 that RUL, SCN, ReSup and ALUM start from.
+- or a pickle of numpy arrays, such as VGGFace2's ``resnet50_ft_weight.pkl``.
 
 A config loads ``DST`` by ``init_cfg=dict(type='Pretrained', checkpoint=DST,
 prefix='backbone')``. The file is written only if all weights of the backbone match:

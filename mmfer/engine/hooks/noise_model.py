@@ -111,7 +111,7 @@ class NoiseModelHook(Hook):
             separation=[m.separation if t else None for m, t in zip(mixtures, taken)],
         )
         rates = ' and '.join(
-            'fit not used' if rate is None else f'{rate:.1%}'
+            'fit not taken' if rate is None else f'{rate:.1%}'
             for rate in figures['noise_rate']
         )
         runner.logger.info(

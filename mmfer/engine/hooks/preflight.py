@@ -57,9 +57,9 @@ class PreflightHook(Hook):
     def check_training(self, runner: Runner) -> None:
         """Check the train loop once.
 
-        Tools call this before ``runner.train()``, because that method builds
-        the schedules before it calls any hook, and schedules fail with an
-        unclear message if an epoch has no batch.
+        Tools call this before ``runner.train()``. The reason: that method
+        builds the schedules before it calls any hook. If an epoch has no batch,
+        they fail with an unclear message.
         """
         if any(runner._train_loop is loop for loop in self.checked):
             return

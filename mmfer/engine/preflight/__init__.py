@@ -4,7 +4,7 @@ Some settings are stated in several places. For example, each data set and the
 model state the classes; the files, the pipeline and the model state the image
 size. The modules of this package compare them:
 
-- :mod:`.checks` runs all checks of a training, a test or a cleaning.
+- :mod:`.checks` runs all checks before training, testing or cleaning.
 - :mod:`.facts` and :mod:`.pipeline_probe` find the properties of data sets,
   models and pipelines.
 - :mod:`.compare_classes`, :mod:`.compare_batches` and :mod:`.compare_images`

@@ -127,7 +127,7 @@ def check_image_size(
     return (
         f'{where}: {len(wrong)} of the {len(images)} images that were checked '
         f'do not have image_size {in_pixels(image_size)}, for example '
-        f'{wrong[0].name} with {in_pixels(wrong[0].size)} pixels, and no '
+        f'{wrong[0].name} with {in_pixels(wrong[0].size)} pixels. No '
         'step of the pipeline resizes them. FERInferencer does resize them, so '
         "it will see other pixels than in training. Put dict(type='Resize', "
         f'scale=({image_size[1]}, {image_size[0]}), '

@@ -55,7 +55,7 @@ def test_same_classes(classes, other):
 def test_other_classes(classes, other, said):
     message = compare_classes('val', classes, 'train', other)
     assert said in message and message.endswith(
-        'give both the same classes in the same order (classes=[...] of the data set).'
+        'Give both the same classes in the same order (classes=[...] of the data set).'
     )
 
 
