@@ -53,7 +53,7 @@ def extract_network(
         first = ', '.join(list(state_dict)[:3])
         raise ValueError(
             f'none of its {len(state_dict)} entries ({first}, ...) begins with '
-            f'{prefix}, so this is not a checkpoint of '
+            f'{prefix!r}, so this is not a checkpoint of '
             + ('a JointGAN.' if network == 'encoder' else 'two networks.')
             + ' Name another checkpoint or another --network.'
         )
