@@ -69,7 +69,7 @@ def expression_label(annotation: Annotation) -> int:
     """
     written = annotation.expression
     value = (
-        text_tables.whole_number(written)
+        text_tables.parse_whole_number(written)
         if isinstance(written, str)
         else as_number(written)
     )
@@ -93,7 +93,7 @@ def as_number(written: Number) -> float:
         float: NaN if it is not a number.
     """
     if isinstance(written, str):
-        value = text_tables.number(written)
+        value = text_tables.parse_number(written)
         return np.nan if value is None else value
     try:
         return float(written)

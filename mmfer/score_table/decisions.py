@@ -4,7 +4,7 @@ from typing import Dict, Optional, Sequence
 
 import numpy as np
 
-from mmfer.utils.text_tables import TextTable, path_key, whole_number
+from mmfer.utils.text_tables import TextTable, parse_whole_number, path_key
 
 from .columns import CLASS_COLUMNS, FILE_NAME, ScoreTable
 from .reading import read_columns, read_decision_column, read_label_column
@@ -154,7 +154,7 @@ def _check_class_names(
             continue
         expected = class_text(int(labels[row]), classes)
         # The class '1' is '1.0' in a table that was saved with empty fields.
-        number = whole_number(field, table.decimal_comma)
+        number = parse_whole_number(field, table.decimal_comma)
         found = ' '.join(field.split()) if number is None else str(number)
         if expected.casefold() not in (found.casefold(), field.casefold()):
             raise table.error(

@@ -8,9 +8,9 @@ from mmfer.utils.text_tables import (
     TextTable,
     class_index,
     column_key,
-    nearest,
+    parse_whole_number,
     read_table,
-    whole_number,
+    suggest_name,
 )
 
 from .columns import CLASS_COLUMNS, COLUMNS, DECISIONS, FILE_NAME, ScoreTable
@@ -149,7 +149,7 @@ def read_label_column(
     # Parse each distinct field once: a table may have 10^5 rows.
     known: Dict[str, int] = {}
     for field in set(fields):
-        value = whole_number(field, table.decimal_comma)
+        value = parse_whole_number(field, table.decimal_comma)
         if value is not None and not -_MAX_LABEL <= value <= _MAX_LABEL:
             value = None
         elif value is None and classes is not None:
@@ -162,6 +162,6 @@ def read_label_column(
                 row,
                 f'{name} is {field!r}, which is no whole number'
                 + ('' if classes is None else ' and no class'),
-                'Correct the row.' if classes is None else nearest(field, classes),
+                'Correct the row.' if classes is None else suggest_name(field, classes),
             )
     return np.array([known[field] for field in fields], dtype=np.int64)

@@ -15,9 +15,9 @@ from mmfer.utils.text_tables import (
     class_index,
     known_columns,
     match_columns,
+    parse_whole_number,
     split_fields,
     unquoted,
-    whole_number,
 )
 
 INDEX_COLUMNS = (
@@ -160,12 +160,12 @@ def _read_rows(
     found = []
     for line, fields in zip(lines, rows):
         where = f'{path}, line {line.number}: {line.text!r}'
-        label = whole_number(fields[-1])
+        label = parse_whole_number(fields[-1])
         if label is None and classes is not None:
             label = class_index(fields[-1], classes)
         index = None
         if len(fields) == 2:
-            index = whole_number(fields[0])
+            index = parse_whole_number(fields[0])
             if index is None:
                 index = image_number(fields[0])
         bad_index = len(fields) == 2 and (index is None or index < 0)

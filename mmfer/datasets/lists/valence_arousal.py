@@ -7,7 +7,7 @@ import numpy as np
 
 from mmfer.utils.text_files import PathLike
 from mmfer.utils.text_lists import read_list
-from mmfer.utils.text_tables import IMAGE_COLUMNS, number
+from mmfer.utils.text_tables import IMAGE_COLUMNS, parse_number
 
 from .images import base_name, check_unique
 
@@ -69,7 +69,7 @@ def read_va_list(path: PathLike) -> VAList:
     )
     names, values = [], []
     for position, row in enumerate(rows.rows):
-        found = [number(x, rows.decimal_comma) for x in row.fields[1:]]
+        found = [parse_number(x, rows.decimal_comma) for x in row.fields[1:]]
         pair = [value for value in found if value is not None]
         if len(pair) < len(found):
             raise rows.error(position, *wrong)

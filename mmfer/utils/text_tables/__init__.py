@@ -28,7 +28,14 @@ from .columns import (
     known_columns,
     match_columns,
 )
-from .fields import flag, is_number_like, nearest, number, unquoted, whole_number
+from .fields import (
+    is_number_like,
+    parse_flag,
+    parse_number,
+    parse_whole_number,
+    suggest_name,
+    unquoted,
+)
 from .paths import has_suffix, is_foreign_path, join_listed, path_key
 from .rows import (
     SEPARATORS,
@@ -52,7 +59,6 @@ __all__ = [
     'find_header',
     'first_fields',
     'fit_rows',
-    'flag',
     'has_suffix',
     'is_foreign_path',
     'is_number_like',
@@ -60,13 +66,14 @@ __all__ = [
     'join_listed',
     'known_columns',
     'match_columns',
-    'nearest',
-    'number',
+    'parse_flag',
+    'parse_number',
+    'parse_whole_number',
     'path_key',
     'read_class_names',
     'read_table',
     'split_fields',
+    'suggest_name',
     'take_separator',
     'unquoted',
-    'whole_number',
 ]

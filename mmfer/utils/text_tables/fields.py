@@ -30,7 +30,7 @@ def unquoted(text: str) -> str:
     return text
 
 
-def whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
+def parse_whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
     """Return the whole number in a field; None if it is no whole number.
 
     ``3``, ``+3``, ``3.0`` and ``3.`` are 3. ``1e3``, ``1_000``, ``nan`` and
@@ -45,7 +45,7 @@ def whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
     return None if match is None else int(match[1])
 
 
-def number(text: str, decimal_comma: bool = False) -> Optional[float]:
+def parse_number(text: str, decimal_comma: bool = False) -> Optional[float]:
     """Return the number in a field; None if it is no number.
 
     Args:
@@ -75,7 +75,7 @@ def is_number_like(text: str) -> bool:
     return True
 
 
-def flag(text: str) -> Optional[bool]:
+def parse_flag(text: str) -> Optional[bool]:
     """Return the value of a yes-or-no field; None if it has neither.
 
     Args:
@@ -86,7 +86,7 @@ def flag(text: str) -> Optional[bool]:
     return True if text in _TRUE else False if text in _FALSE else None
 
 
-def nearest(text: str, known: Sequence[str]) -> str:
+def suggest_name(text: str, known: Sequence[str]) -> str:
     """Return a sentence that suggests the most similar known name.
 
     Args:

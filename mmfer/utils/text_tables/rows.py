@@ -6,7 +6,7 @@ from typing import Iterable, Iterator, List, Optional, Tuple
 
 from ..text_files import Line, PathLike, line_error
 from .columns import Header
-from .fields import whole_number
+from .fields import parse_whole_number
 
 SEPARATORS = {';': 'semicolon', '\t': 'tab', ',': 'comma', ' ': 'space'}
 """Separators between fields, and their names in messages."""
@@ -172,14 +172,14 @@ def fit_rows(
                 header.index is None
                 and len(row) == width + 1
                 and bool(row[-1])
-                and whole_number(row[0]) is not None
+                and parse_whole_number(row[0]) is not None
             )
         index: Optional[str] = None
         if extra:
             index = row.pop(0)
         elif header.index is not None:
             index = row[header.index]
-        bad_index = extra and whole_number(index or '') is None
+        bad_index = extra and parse_whole_number(index or '') is None
         if len(row) < needed or any(row[width:]) or bad_index:
             raise line_error(
                 path,
