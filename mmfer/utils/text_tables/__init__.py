@@ -1,11 +1,13 @@
-"""Reading of tables and lists that people, spreadsheets or programs saved.
+"""Reading of tables and class names, and the parts that all readers share.
+
+The files may be written by people, spreadsheets or programs:
 
 - Encodings and line ends: see :mod:`mmfer.utils.text_files`.
-- Separators: comma, semicolon, tab. Quotes, empty rows and columns at the
-  end, and the index column of pandas or R are handled. Columns are found by
-  the header, never by position.
-- Numbers: ``3`` and ``3.0``, also ``3,0`` where a comma does not separate
-  fields.
+- Separators: comma, semicolon, tab.
+- Quotes, empty rows and columns at the end, and the index column of pandas or
+  R are handled.
+- Columns are found by the header, not by position.
+- Numbers: ``3`` and ``3.0``; also ``3,0``, unless the comma separates fields.
 - Every error names the file, the line, what was found and what to do.
 
 :func:`read_table` reads tables with a header, :func:`read_class_names` class
