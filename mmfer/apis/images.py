@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from mmfer.datasets.images import (
     IMAGE_EXTENSIONS,
-    describe_left_out,
+    describe_ignored,
     find_images,
     is_file_object,
     is_pil_image,
@@ -28,7 +28,7 @@ def list_images(folder: Union[str, os.PathLike]) -> list:
     found, others = find_images(str(Path(folder).expanduser()))
     if others:
         print_log(
-            describe_left_out(others, 'FERInferencer'), 'current', level=logging.WARNING
+            describe_ignored(others, 'FERInferencer'), 'current', level=logging.WARNING
         )
     if not found:
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""Reach the data sets inside wrappers, such as mmengine's ``ConcatDataset``."""
+"""Find data sets and pipelines inside wrappers such as ``ConcatDataset``."""
 
 from typing import Any, Callable, Iterator, Optional
 
@@ -6,7 +6,7 @@ from .base import FERDataset
 
 
 def fer_datasets(dataset: Any) -> Iterator[FERDataset]:
-    """Yield the mmfer data sets inside any wrappers."""
+    """Yield a data set of mmfer, or all those inside its wrappers."""
     if isinstance(dataset, FERDataset):
         yield dataset
     for inner in getattr(dataset, 'datasets', None) or filter(
@@ -19,8 +19,8 @@ def pipeline_of(dataset: Any) -> Optional[Callable]:
     """Return the pipeline of a data set, None if it has none.
 
     Args:
-        dataset: Any data set. Of a wrapper with several data sets, the first
-            one counts.
+        dataset: Any data set. If a wrapper has several data sets, the first
+            one is used.
     """
     while dataset is not None:
         attributes = getattr(dataset, '__dict__', {})
