@@ -1,4 +1,4 @@
-"""Label fields of a list: class indices that start at 0 or 1, or class names."""
+"""Parsing of the labels in a list: class indices from 0 or 1, or class names."""
 
 from typing import List, Optional, Sequence, Tuple
 
@@ -22,8 +22,8 @@ def parse_labels(
     Args:
         rows (ImageRows): Rows with the fields image and label.
         num_classes (int): Number of classes.
-        classes (Sequence[str], optional): Class names that labels may be
-            instead of numbers.
+        classes (Sequence[str], optional): Class names, if labels may be
+            names instead of numbers.
         label_base (int, optional): The first class index, if it is known.
 
     Returns:
@@ -45,7 +45,7 @@ def parse_labels(
             rows, numbers, classes, label_base
         ):
             return named, True
-        # A class name that is no number shows that names were meant.
+        # One class name that is not a number shows that all labels are names.
         if any(
             place is not None and label is None
             for place, label in zip(positions, numbers)
@@ -81,7 +81,7 @@ def _are_names(
     classes: Sequence[str],
     label_base: Optional[int],
 ) -> bool:
-    """Return whether labels that all are class names are meant as names.
+    """Return whether labels are class names, if all of them could be names.
 
     Raises:
         ValueError: The labels could also be numbers of other classes.

@@ -1,4 +1,4 @@
-"""Label noise as components: the generators that a config names.
+"""Label-noise generators, as configs name them.
 
 Each class checks its parameters, owns a random generator, and calls one of
 :mod:`mmfer.datasets.noise.functional`.
@@ -38,7 +38,7 @@ from .functional import (
 
 
 class LabelNoise:
-    """Base of the label-noise generators: labels in, noisy labels out.
+    """Base of the label-noise generators; called with labels, they return noisy ones.
 
     All draws come from a random generator that belongs to this object and is
     seeded by ``seed`` and the name of the class. Therefore:
@@ -47,14 +47,14 @@ class LabelNoise:
     - Every call with the same labels gives the same result.
     - Two different classes with the same seed do not share draws.
 
-    One class with one seed but two rates *does* share draws: the samples
-    picked at the smaller rate are mostly, or all, picked at the larger rate
-    too. If a data set needs several label sets, as for the joint GAN, give
-    each set its own seed.
+    One class with one seed but two rates *does* share draws. Most or all of
+    the samples that are picked at the smaller rate are also picked at the
+    larger rate. If a data set needs several label sets, as for the joint GAN,
+    give each set its own seed.
 
-    A subclass sets ``self.parameters`` to a dict of plain JSON types from
-    which it can be built again (without the seed), and implements
-    :meth:`corrupt`.
+    A subclass implements :meth:`corrupt`, and sets ``self.parameters`` to its
+    arguments without the seed, as a dict of plain JSON types. With this dict
+    and the seed, the generator can be built again.
 
     Args:
         seed (int): At least 0. Default: 0.
@@ -119,8 +119,8 @@ class LabelNoise:
             np.ndarray: int64, (N,), a new array.
 
         Raises:
-            ValueError: Labels, number of classes and parameters do not fit
-                together.
+            ValueError: The labels do not fit the number of classes or the
+                parameters of the generator.
         """
         return self.corrupt(check_labels(labels, num_classes), num_classes)
 
@@ -165,10 +165,10 @@ class LabelNoise:
 
 
 class FunctionNoise(LabelNoise):
-    """Base of the generators that only call a function of ``functional``."""
+    """Base of the generators that call one function of ``functional``."""
 
     function: Callable[..., np.ndarray]
-    """Takes labels, number of classes, ``rng`` and ``parameters``."""
+    """Function that takes labels, number of classes, ``rng`` and ``parameters``."""
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         return self.function(
@@ -242,13 +242,14 @@ class AsymmetricNoise(FunctionNoise):
         dict(type='AsymmetricNoise', rate=0.4,
              mapping={9: 1, 2: 0, 3: 5, 5: 3, 4: 7})
 
-    This mapping is taken from JoCoR's code, which draws per sample; here the
-    share is exact.
+    This mapping is taken from JoCoR's code. That code draws for each sample
+    whether it changes; here the share is exact.
 
     Args:
         rate (float): Share of each mapped class in [0, 1).
-        mapping (dict or Sequence[tuple[int, int]]): Source class to target
-            class, as a dict or as pairs. Other classes keep their labels.
+        mapping (dict or Sequence[tuple[int, int]]): Target class of each
+            source class, as a dict or as pairs. Other classes keep their
+            labels.
         seed (int): At least 0. Default: 0.
     """
 
@@ -275,10 +276,10 @@ class ClassDependentNoise(FunctionNoise):
     Args:
         rates (Sequence[float]): (C,), the share of each class in [0, 1).
         seed (int): At least 0. Default: 0.
-        transition (Sequence[Sequence[float]], optional): (C, C),
-            row-stochastic; row c says to which classes the changed labels of
-            class c go. The diagonal is ignored and the rest of the row is
-            scaled to sum 1. None (default): uniformly to the other classes.
+        transition (Sequence[Sequence[float]], optional): (C, C), each row
+            sums to 1. Row c says to which classes the changed labels of
+            class c go. The diagonal is ignored, and the rest of the row is
+            scaled to sum 1. Defaults to None: uniformly to the other classes.
     """
 
     function = staticmethod(class_dependent_noise)
