@@ -103,7 +103,7 @@ class AffectNet(FERDataset):
             (7, 8),
             hint='AffectNet has 8 classes, or 7 without contempt.',
         )
-        self.table = table
+        self.table = None if table is None else osp.expanduser(table)
         self._num_emotions = num_classes
         kwargs.setdefault('classes', EMOTIONS[:num_classes])
         super().__init__(data_root=data_root, split=split, **kwargs)

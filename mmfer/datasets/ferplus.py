@@ -112,7 +112,7 @@ class FERPlus(FERDataset):
             (FERPlus's own, 25,060 and 3,199). Defaults to ``'argmax'``.
         soft_labels (bool): Also give the vote distribution over the eight
             emotions as ``gt_score``, which cross-entropy then trains on
-            (RUL and ALUM refuse it). It shows the true label, so it is
+            (RUL and ALUM refuse it). It shows the clean label, so it is
             refused together with ``label_noise``. Defaults to False.
         table (str): The table, relative to ``data_root``. Defaults to
             ``'fer2013new.csv'``. Another table is refused unless ``split`` is
@@ -139,7 +139,7 @@ class FERPlus(FERDataset):
         **kwargs,
     ):
         self.protocol = choices(self, 'protocol', protocol, PROTOCOLS)
-        self.table = table
+        self.table = osp.expanduser(table)
         self.soft_labels = soft_labels
         super().__init__(data_root=data_root, split=split, **kwargs)
 

@@ -26,7 +26,7 @@ class LabelStore:
 
     Args:
         given (np.ndarray): Labels before any relabelling, int64 (N,).
-        clean (np.ndarray, optional): True labels, int64 (N,). Defaults to
+        clean (np.ndarray, optional): Clean labels, int64 (N,). Defaults to
             None: they are unknown.
         sets (np.ndarray, optional): Labels of A annotators, int64 (N, A).
             The first column is ``given``. Defaults to None: there is one
@@ -58,7 +58,7 @@ class LabelStore:
         """Make clean labels noisy, and keep both.
 
         Args:
-            clean (np.ndarray): True labels, int64 (N,).
+            clean (np.ndarray): Clean labels, int64 (N,).
             noise (LabelNoise): Generator of the wrong labels.
             num_classes (int): Number of classes.
         """

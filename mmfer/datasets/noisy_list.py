@@ -131,7 +131,7 @@ class NoisyList:
         """Describe the list and the labels that it gave to a data set.
 
         Args:
-            clean (np.ndarray): (N,) correct labels of the samples.
+            clean (np.ndarray): (N,) clean labels of the samples.
             noisy (np.ndarray): (N,) labels from the list.
 
         Returns:

@@ -158,11 +158,12 @@ class RAFDB(NoisyListDataset):
                 f'{missing[0]}.jpg. Complete the list, or write -2 -2 for '
                 'images that have none.'
             )
-        outside = {
-            key: float(np.abs(va[key]).max())
+        # Valence may be missing where arousal is not, or the other way round.
+        largest = {
+            key: float(np.abs(va[key][va[key] != MISSING_VA]).max(initial=0))
             for key in keys
-            if (np.abs(va[key]) > 1).any() and (va[key] != MISSING_VA).all()
         }
+        outside = {key: size for key, size in largest.items() if size > 1}
         if outside:
             name, most = max(outside.items(), key=lambda pair: pair[1])
             if most > LARGEST_VA:

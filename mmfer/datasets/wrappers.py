@@ -1,6 +1,6 @@
 """Find data sets and pipelines inside wrappers such as ``ConcatDataset``."""
 
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 from .base import FERDataset
 
@@ -9,9 +9,7 @@ def fer_datasets(dataset: Any) -> Iterator[FERDataset]:
     """Yield a data set of mmfer, or all those inside its wrappers."""
     if isinstance(dataset, FERDataset):
         yield dataset
-    for inner in getattr(dataset, 'datasets', None) or filter(
-        None, [vars(dataset).get('dataset') or vars(dataset).get('_dataset')]
-    ):
+    for inner in _inner_datasets(dataset):
         yield from fer_datasets(inner)
 
 
@@ -26,11 +24,19 @@ def pipeline_of(dataset: Any) -> Optional[Callable]:
         attributes = getattr(dataset, '__dict__', {})
         if attributes.get('pipeline') is not None:
             return attributes['pipeline']
-        parts = attributes.get('datasets')
-        if isinstance(parts, (list, tuple)) and parts:
-            dataset = parts[0]
-        else:
-            # Not "or": the truth value of a data set asks for its length.
-            inner = attributes.get('dataset')
-            dataset = attributes.get('_dataset') if inner is None else inner
+        dataset = next(iter(_inner_datasets(dataset)), None)
     return None
+
+
+def _inner_datasets(dataset: Any) -> List[Any]:
+    """Return the data sets directly inside a wrapper; empty if it is none."""
+    attributes = getattr(dataset, '__dict__', {})
+    parts = attributes.get('datasets')
+    if isinstance(parts, (list, tuple)) and parts:
+        return list(parts)
+    # Do not use the truth value of a data set: it asks for the length, which loads
+    # the data, and an empty data set would count as missing.
+    inner = attributes.get('dataset')
+    if inner is None:
+        inner = attributes.get('_dataset')
+    return [] if inner is None else [inner]

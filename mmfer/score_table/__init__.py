@@ -12,7 +12,7 @@ is a dict of columns, each an array with one value for each sample:
 | ``noise_score`` | larger is more suspicious; comparable within a table |
 | ``suggested_label`` | label that the method suggests, int64; -1 for none |
 | ``decision`` | one of :data:`DECISIONS` |
-| ``clean_label`` | true label, int64, where it is known |
+| ``clean_label`` | clean label, int64, where it is known |
 | ``given_class`` | name of ``given_label``, where class names are known |
 | ``suggested_class`` | name of ``suggested_label``; empty for none |
 

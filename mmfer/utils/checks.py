@@ -240,7 +240,8 @@ def _describe_range(
 ) -> str:
     """Return e.g. ``in (0, 1]``, ``a number above 0`` or ``a finite number``."""
     if low is not None and high is not None:
-        return f'in {"[("[open_low]}{low}, {high}{"])"[open_high]}'
+        left, right = '(' if open_low else '[', ')' if open_high else ']'
+        return f'in {left}{low}, {high}{right}'
     if low is not None:
         return f'a number above {low}' if open_low else f'a number of at least {low}'
     if high is not None:

@@ -87,6 +87,7 @@ def bf16_is_fast(device: str) -> bool:
         device (str): Type of the device, such as ``'cpu'`` or ``'cuda'``.
     """
     if device == 'cpu':
+        # The default ``bool`` returns False where torch lacks a query.
         return bool(
             getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
             or getattr(torch.cpu, '_is_amx_tile_supported', bool)()

@@ -212,8 +212,8 @@ class _ListReader:
         """Refuse a header that lacks a column.
 
         Labelling programs write such tables. A line counts as such a header if
-        it has more fields than a row, some fields are known column names, and
-        its last field is not a value.
+        three things hold: it has more fields than a row, some fields are known
+        column names, and its last field is not a value.
         """
         fields = first_fields(line, separator)
         found = known_columns(fields, self.columns)

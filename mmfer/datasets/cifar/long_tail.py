@@ -29,10 +29,10 @@ def check_long_tail(ratio: float, seed: int) -> None:
 def long_tail_counts(counts: ArrayLike, ratio: float) -> np.ndarray:
     """Return how many samples of each class a long-tailed subset keeps.
 
-    Class k of C keeps ``floor(n_max * ratio ** (-k / (C - 1)))`` samples, but at
-    least one, and at most all that it has. ``n_max`` is the size of the largest
-    class. For CIFAR-10 with ratio 50, as in the GAAVE paper, class sizes fall
-    from 5000 to 100, and 13,996 samples are kept.
+    Class k of C keeps ``floor(n_max * ratio ** (-k / (C - 1)))`` samples, where
+    ``n_max`` is the size of the largest class. It keeps at least one sample, and
+    at most all that it has. For CIFAR-10 with ratio 50, as in the GAAVE paper,
+    class sizes fall from 5000 to 100, and 13,996 samples are kept.
 
     Args:
         counts (array-like): Samples of each class, (C,), C at least 2.

@@ -35,6 +35,7 @@ def read_object(file: Any) -> Tuple[bytes, str]:
     if isinstance(file, io.TextIOBase):
         # Such a file would try to decode the bytes of an image as text.
         raise TypeError("an image file was opened as text; open it with 'rb'")
+    # The default ``bool`` returns False for objects without ``seekable``.
     if getattr(file, 'seekable', bool)():
         # PIL does the same, so a user can pass a buffer that was just written.
         file.seek(0)

@@ -85,7 +85,7 @@ def read_label_list(
             all the same. Defaults to None: the format is detected.
         by_path (bool): Whether images are identified by their whole path
             instead of their base name, for images in several folders.
-            ``./a``, ``d/../a`` and ``a`` are the same path. Default: False.
+            ``./a``, ``d/../a`` and ``a`` are the same path. Defaults to False.
         classes (Sequence[str], optional): Class names, if labels may be
             names instead of numbers.
         root (str, optional): With ``by_path``, the folder that paths start
@@ -174,8 +174,8 @@ def write_label_list(
             (with ``by_path``, their paths) must differ.
         labels (array-like): (N,) 0-based class indices.
         label_base (int): Index of the first class in the file, 0 or 1.
-            Default: 0.
-        by_path (bool): See :func:`read_label_list`. Default: False.
+            Defaults to 0.
+        by_path (bool): See :func:`read_label_list`. Defaults to False.
 
     Raises:
         ValueError: There are no rows; the numbers of names and labels

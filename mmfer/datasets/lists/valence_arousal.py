@@ -63,7 +63,7 @@ def read_va_list(path: PathLike) -> VAList:
         dict(
             image=IMAGE_COLUMNS, valence=('valence', 'val'), arousal=('arousal', 'aro')
         ),
-        'label list',
+        'list of valence and arousal',
         '"train_00001.jpg -0.341 -0.129"',
         wrong,
     )

@@ -31,7 +31,7 @@ class Annotators(LabelNoise):
             vote, see :func:`~mmfer.datasets.noise.functional.majority_vote`.
             Defaults to False.
         seed (int): Number that is added to the seed of every generator.
-            Default: 0.
+            Defaults to 0.
 
     Raises:
         ValueError: There are fewer than two generators, or two of them would

@@ -57,7 +57,7 @@ class LabelNoise:
     and the seed, the generator can be built again.
 
     Args:
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
 
     Raises:
         ValueError: ``seed`` is negative or not an integer.
@@ -181,7 +181,7 @@ class RateNoise(FunctionNoise):
 
     Args:
         rate (float): In [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     def __init__(self, rate: float, seed: int = 0) -> None:
@@ -197,7 +197,7 @@ class SymmetricNoise(RateNoise):
 
     Args:
         rate (float): Share of samples in [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(symmetric_noise)
@@ -211,7 +211,7 @@ class UniformNoise(RateNoise):
 
     Args:
         rate (float): Share of samples in [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(uniform_noise)
@@ -225,7 +225,7 @@ class PairNoise(RateNoise):
 
     Args:
         rate (float): Share of each class in [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(pair_noise)
@@ -250,7 +250,7 @@ class AsymmetricNoise(FunctionNoise):
         mapping (dict or Sequence[tuple[int, int]]): Target class of each
             source class, as a dict or as pairs. Other classes keep their
             labels.
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(asymmetric_noise)
@@ -275,7 +275,7 @@ class ClassDependentNoise(FunctionNoise):
 
     Args:
         rates (Sequence[float]): (C,), the share of each class in [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
         transition (Sequence[Sequence[float]], optional): (C, C), each row
             sums to 1. Row c says to which classes the changed labels of
             class c go. The diagonal is ignored, and the rest of the row is
@@ -311,7 +311,7 @@ class BernoulliSymmetricNoise(RateNoise):
 
     Args:
         rate (float): Probability in [0, 1) that a sample gets another class.
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(bernoulli_symmetric_noise)
@@ -340,12 +340,12 @@ class BernoulliUniformNoise(LabelNoise):
 
     Args:
         rate (float): Probability in [0, 1) that a label is drawn again.
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
         official (bool): Whether to reproduce the draws of the noisyFER code.
-            Default: False.
+            Defaults to False.
         preceding_rates (Sequence[float]): Only with ``official``: rates of
             the label sets that are drawn before this one from the same
-            generator. Default: none.
+            generator. Defaults to none.
 
     Raises:
         ValueError: A rate or the seed is out of range, or

@@ -20,7 +20,7 @@ class SyntheticFaces(FERDataset):
     The data set needs no files and no download. To draw it takes one or two
     seconds. Some faces are blends of two expressions, whose label is uncertain.
     They keep the task from being too easy to tell methods apart: a small
-    ResNet-18 that is trained on correct labels reaches about 85 %.
+    ResNet-18 that is trained on clean labels reaches about 85 %.
 
     Samples also have ``gt_va``, valence and arousal in [-1, 1].
 
