@@ -1,6 +1,6 @@
-"""Registries of mmfer: children of mmpretrain's, scope ``mmfer``.
+"""Registries of mmfer, children of those of mmpretrain, with the scope ``mmfer``.
 
-In a child registry every name of mmpretrain and mmengine resolves without a
+In a child registry, every name of mmpretrain and mmengine resolves without a
 prefix, at any depth of a config with ``default_scope='mmfer'``. ``locations``
 lists mmpretrain's packages beside those of mmfer. Without them, a child that
 builds first would search a parent whose modules have not been imported yet.
@@ -59,8 +59,8 @@ def _child(parent: Registry, package: str, *more: str) -> Registry:
     return ChildRegistry(parent.name, parent=parent, scope='mmfer', locations=locations)
 
 
-# There is a child for every node, used or not. Without a child in the scope,
-# mmengine falls back to its own node, which does not know mmpretrain's names.
+# Every registry of mmpretrain has a child here, used or not. Without a child,
+# mmengine falls back to its own registry, which does not know mmpretrain's names.
 RUNNERS = _child(parents.RUNNERS, 'engine')
 RUNNER_CONSTRUCTORS = _child(parents.RUNNER_CONSTRUCTORS, 'engine')
 LOOPS = _child(parents.LOOPS, 'engine')

@@ -77,7 +77,7 @@ def each_source(inputs: Any) -> Iterable:
         return [inputs]
     if not isinstance(inputs, Iterable):
         raise TypeError(
-            'images must be paths, bytes, open files, arrays, images of PIL, '
+            'images must be paths, bytes, open files, arrays, PIL images, '
             f'or a list or generator of them, got {type(inputs).__name__}'
         )
     return inputs

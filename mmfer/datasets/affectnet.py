@@ -70,7 +70,7 @@ class AffectNet(FERDataset):
         data_root (str): Folder of the tables or of ``train_set``.
         split (str): ``'train'`` or ``'val'``. The release has no labels for
             a test split, so papers report results on ``'val'``.
-        num_classes (int): 8, or 7 for all classes but contempt. Defaults to 8.
+        num_classes (int): 8, or 7 without contempt. Defaults to 8.
         table (str, optional): A CSV table that replaces the annotations of
             the training split, in either layout. The path is relative to
             the working directory.

@@ -28,7 +28,7 @@ class LabelStore:
         given (np.ndarray): Labels before any relabelling, int64 (N,).
         clean (np.ndarray, optional): Clean labels, int64 (N,). Defaults to
             None: they are unknown.
-        sets (np.ndarray, optional): Labels of A annotators, int64 (N, A).
+        sets (np.ndarray, optional): Labels of T annotators, int64 (N, T).
             The first column is ``given``. Defaults to None: there is one
             annotator.
 
@@ -81,7 +81,7 @@ class LabelStore:
         self.current.numpy()[np.asarray(sample_ids)] = labels
 
     def sets_of(self, sample_id: int) -> Optional[np.ndarray]:
-        """Return the labels of all annotators of one sample, int64 (A,).
+        """Return the labels of all annotators of one sample, int64 (T,).
 
         The label of the first annotator is the current label, which a hook may
         have changed. The result is None if there is only one annotator.

@@ -59,8 +59,8 @@ class NoisyList:
             label_base (int, optional): First class index of the file, 0 or
                 1. Defaults to None: found from its labels.
             partial (bool): Whether images may have no row. Defaults to False.
-            classes (Sequence[str], optional): Class names that labels may be
-                instead of numbers.
+            classes (Sequence[str], optional): Class names, if labels may be
+                names instead of numbers.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -94,8 +94,8 @@ class NoisyList:
             count (int): Number of images N of the whole split.
             num_classes (int): Number of classes.
             partial (bool): Whether images may have no row. Defaults to False.
-            classes (Sequence[str], optional): Class names that labels may be
-                instead of numbers.
+            classes (Sequence[str], optional): Class names, if labels may be
+                names instead of numbers.
 
         Raises:
             FileNotFoundError: There is no such file.

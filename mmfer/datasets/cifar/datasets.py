@@ -79,7 +79,7 @@ class NoisyCIFAR10(NoisyListDataset):
         noisy_list (str, optional): Text file with noisy training labels. It
             has one label per line in the original order, or rows
             ``index label`` in any order. It must have all images of the
-            split, even with ``long_tail``.
+            split, even with ``long_tail``; see also ``partial_list``.
             ``tools/dataset_converters/convert_cifar_n.py`` makes such lists
             from CIFAR-10N. The original labels become :attr:`clean_labels`.
             The path is relative to the working directory. Refused together

@@ -21,7 +21,7 @@ know a file, OpenCV tries it.
 | `formats` | endings, first bytes and last bytes of the formats |
 | `files` | reading files, finding images in folders |
 | `limits` | the error for unreadable images, and the largest sizes |
-| `pixels` | from arrays and images of PIL to uint8 pixels |
+| `pixels` | from arrays and PIL images to uint8 pixels |
 | `jpeg_structure`, `jpeg_damage` | finding damage inside JPEG files |
 """
 

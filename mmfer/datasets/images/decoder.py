@@ -61,12 +61,12 @@ def read_image(source: Any, color_type: str = 'color') -> np.ndarray:
     if isinstance(source, np.ndarray):
         return from_array(source, color_type)
     if is_pil_image(source):
-        return from_pil(source, 'the image of PIL', color_type)
+        return from_pil(source, 'the PIL image', color_type)
     if is_file_object(source):
         return decode_image(*read_object(source), color_type)
     raise TypeError(
-        f'an image must be a path, bytes, an open file, an array or an image '
-        f'of PIL, got {type(source).__name__}'
+        'an image must be a path, bytes, an open file, an array or a PIL image, '
+        f'got {type(source).__name__}'
     )
 
 
@@ -188,7 +188,7 @@ def _opencv_pixels(data: bytes, name: str, mode: int) -> np.ndarray:
 
 @lru_cache(maxsize=None)
 def _pillow_formats() -> Tuple[str, ...]:
-    """Return the formats of ``PILLOW_FORMATS`` that the installed Pillow reads."""
+    """Return those of ``PILLOW_FORMATS`` that the installed Pillow can read."""
     Image.init()
     return tuple(name for name in PILLOW_FORMATS if name in Image.OPEN)
 

@@ -88,7 +88,7 @@ def find_damage(jpeg: Structure) -> Optional[str]:
         if frame.kind in SEQUENTIAL and len(scans) == 1 and _pillow_streams():
             if interval and _RESTART.search(scans[0].data):
                 return _check_intervals(frame, interval, scans[0])
-            return _stream(*scans[0])
+            return _check_scan(*scans[0])
         if frame.width * frame.height <= _MAX_PIXELS:
             return _compare_decodings(frame, scans)
     except OSError:
@@ -172,7 +172,7 @@ def _count_needed(data: bytes) -> int:
     return max(0, len(data.rstrip(b'\0')) - _STRAY)
 
 
-def _stream(header: bytes, data: bytes) -> Optional[str]:
+def _check_scan(header: bytes, data: bytes) -> Optional[str]:
     """Check a scan without restart markers by how far the decoder reads."""
     needed = _count_needed(data)
     file = _Portions([header + data[:needed], data[needed:] + _PAD, EOI])
@@ -198,8 +198,8 @@ def _pillow_streams() -> bool:
     start += 2 + int.from_bytes(data[start + 2 : start + 4], 'big')
     half = (start + len(data)) // 2
     return (
-        _stream(data[:start], data[start:-2]) is None
-        and _stream(data[:start], data[start:half]) is not None
+        _check_scan(data[:start], data[start:-2]) is None
+        and _check_scan(data[:start], data[start:half]) is not None
     )
 
 
@@ -237,7 +237,7 @@ def _check_intervals(frame: Frame, interval: int, scan: Scan) -> Optional[str]:
             size = columns * 8 * side[0], units // columns * 8 * side[1]
         else:
             continue
-        found = _stream(with_size(scan.header, *size), data)
+        found = _check_scan(with_size(scan.header, *size), data)
         if found:
             return found
     return None

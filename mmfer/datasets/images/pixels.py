@@ -1,4 +1,4 @@
-"""Convert arrays and images of PIL to the pixels that pipelines take."""
+"""Convert arrays and PIL images to the pixels that pipelines take."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from .limits import UnreadableImageError, check_pixels
 
 
 def is_pil_image(source: Any) -> bool:
-    """Return whether ``source`` is an image of PIL, or behaves like one."""
+    """Return whether ``source`` is a PIL image, or behaves like one."""
     return hasattr(source, 'convert') and hasattr(source, 'getexif')
 
 
 def has_alpha(image: Image.Image) -> bool:
-    """Return whether some pixels of an image of PIL may be transparent."""
+    """Return whether some pixels of a PIL image may be transparent."""
     return (
         image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info
     )

@@ -38,7 +38,7 @@ from .functional import (
 
 
 class LabelNoise:
-    """Base of the label-noise generators; called with labels, they return noisy ones.
+    """Base of the label-noise generators, which turn labels into noisy labels.
 
     All draws come from a random generator that belongs to this object and is
     seeded by ``seed`` and the name of the class. Therefore:
