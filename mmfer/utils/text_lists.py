@@ -26,8 +26,8 @@ class ListRow(NamedTuple):
 
     Attributes:
         line (Line): The line as written.
-        fields (list[str]): The image, then the values, whatever the order
-            of the columns in the file.
+        fields (list[str]): The image, then the values. This order does not
+            depend on the order of the columns in the file.
     """
 
     line: Line
