@@ -44,7 +44,7 @@ class ImageList(FERDataset):
             ``classes``. The names are then '0' to ``str(num_classes - 1)``.
         label_base (int, optional): Label of the first class in the list, 0
             or 1. Defaults to None: it is found from the labels. A list with
-            neither the label 0 nor the label K is then refused.
+            neither the label 0 nor the label ``num_classes`` is then refused.
         **kwargs: See :class:`FERDataset`.
 
     Raises:

@@ -30,9 +30,7 @@ LARGEST_VA = 1.5
 class RAFDB(NoisyListDataset):
     """RAF-DB (basic), 12,271 training and 3,068 test images.
 
-    It is read in its published layout.
-
-    ::
+    It is read in its published layout::
 
         data_root/
         |-- EmoLabel/list_patition_label.txt    (their spelling)

@@ -6,7 +6,7 @@ from .base import FERDataset
 
 
 def fer_datasets(dataset: Any) -> Iterator[FERDataset]:
-    """Yield a data set of mmfer, or all those inside its wrappers."""
+    """Yield the data sets of mmfer inside wrappers, or the data set itself."""
     if isinstance(dataset, FERDataset):
         yield dataset
     for inner in _inner_datasets(dataset):

@@ -17,10 +17,10 @@ SPLIT_SEEDS = dict(train=0, test=1)
 class SyntheticFaces(FERDataset):
     """Schematic faces of seven expressions, drawn in memory.
 
-    The data set needs no files and no download. To draw it takes one or two
+    The data set needs no files and no download. Drawing it takes one or two
     seconds. Some faces are blends of two expressions, whose label is uncertain.
-    They keep the task from being too easy to tell methods apart: a small
-    ResNet-18 that is trained on clean labels reaches about 85 %.
+    This makes the task hard enough for methods to differ: a small ResNet-18
+    that is trained on clean labels reaches about 85 %.
 
     Samples also have ``gt_va``, valence and arousal in [-1, 1].
 

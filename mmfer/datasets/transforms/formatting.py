@@ -12,7 +12,8 @@ class PackFERInputs(PackInputs):
     """``PackInputs`` whose data samples carry ``sample_id``.
 
     By default, it packs fewer meta keys than mmpretrain does. Each field of a
-    data sample is checked, which takes much of the time if images are small.
+    data sample is checked, which takes a noticeable part of the time if images are
+    small.
     """
 
     DEFAULT_META_KEYS = ('sample_id', 'img_path')
