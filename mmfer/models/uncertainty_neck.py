@@ -136,8 +136,8 @@ class UncertaintyNeck(BaseModule):
         if x.shape[-2:] != self.map_size:
             raise ValueError(
                 f'UncertaintyNeck was built for {self.map_size} maps but got '
-                f'{tuple(x.shape[-2:])}: the size of the images is not that in '
-                'data_preprocessor.input_shape; make both the same.'
+                f'{tuple(x.shape[-2:])}: the images have another size than '
+                'data_preprocessor.input_shape. Make both sizes equal.'
             )
         with full_precision(x):
             x = x.float()

@@ -90,7 +90,7 @@ def test_layers_that_never_run_are_named():
         with pytest.raises(
             ValueError,
             match=(
-                f"'{name}' of Network runs 0 times.*name its members, as '{member}'"
+                f"'{name}' of Network runs 0 times.*name its members, such as '{member}'"
             ),
         ):
             LatentCompensation(layers=[name]).attach(backbone, torch.zeros(2, 3, 8, 8))
