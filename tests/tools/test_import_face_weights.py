@@ -152,7 +152,7 @@ def test_pickle_of_arrays(networks, images, tmp_path, capsys, protocol):
     assert torch.equal(imported(dst, 50, images), trunk(networks[50], images))
     out = capsys.readouterr().out
     assert 'matched:        265 of 318' in out
-    assert '53 counters num_batches_tracked are absent' in out
+    assert '53 counters num_batches_tracked are missing' in out
     assert "style='caffe'" in out
 
 

@@ -88,8 +88,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--prefix',
-        help="wrapper before the trunk's names, with its dot; needed only "
-        'where it is not module., backbone. or model.',
+        help="prefix of the backbone's names, with its dot; needed only if it "
+        'is not module., backbone. or model.',
     )
     parser.add_argument(
         '--trust-checkpoint',
