@@ -15,7 +15,7 @@ MIN_SIDE = 320
 MIN_WORDS = 100
 
 
-def describe_in_words(result: dict) -> Tuple[str, str]:
+def describe_result(result: dict) -> Tuple[str, str]:
     """Return two lines of text about a result: prediction and uncertainty.
 
     Args:
@@ -66,7 +66,7 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
     line = round(size * 1.3)
     whole = [r for r in results if 'box' not in r]
     height, width = image.shape[:2]
-    words = [w for result in whole for w in describe_in_words(result)]
+    words = [w for result in whole for w in describe_result(result)]
     picture = Image.new('RGB', (width, height + line * len(words)), 'white')
     picture.paste(Image.fromarray(np.ascontiguousarray(image[..., ::-1])))
     pen = ImageDraw.Draw(picture)
@@ -81,7 +81,7 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
             continue
         colour = UNSURE if result.get('rejected') else SURE
         left, top, right, bottom = (round(scale * c) for c in result['box'])
-        words = list(describe_in_words(result))
+        words = list(describe_result(result))
         # Keep the text no wider than the face, so that it does not cover the text
         # of other faces.
         own, wide = font, max(right - left, MIN_WORDS)

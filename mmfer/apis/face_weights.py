@@ -298,7 +298,7 @@ def reference_shapes(backbone_type: str, depth: int) -> Shapes:
     return {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
 
 
-def packed(report: Report, **meta: Any) -> bytes:
+def weights_file(report: Report, **meta: Any) -> bytes:
     """Return the bytes of a weights file that ``init_cfg`` can load.
 
     Args:
@@ -316,7 +316,7 @@ def packed(report: Report, **meta: Any) -> bytes:
     return buffer.getvalue()
 
 
-def refusal(report: Report, names: Iterable[str], depth: int) -> str:
+def explain_mismatch(report: Report, names: Iterable[str], depth: int) -> str:
     """Return a message: why no file is written, and what to do."""
     guess = guess_depth(names)
     if guess not in (None, depth):

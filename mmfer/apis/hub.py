@@ -145,9 +145,9 @@ def get_model(
         BaseModel: The model, in evaluation mode.
 
     Raises:
-        ValueError: There is no model of this name (the message lists similar
-            names), the model has no weights, the checkpoint is one of another
-            model, or the device cannot be used.
+        ValueError: There is no model of this name; the message lists similar
+            names. Or the model has no weights, the checkpoint is one of
+            another model, or the device cannot be used.
     """
     names = register_models()
     if kwargs.get('device') is not None:

@@ -76,8 +76,8 @@ class FERInferencer(ImageClassificationInferencer):
     Raises:
         ValueError: There is no model of this name, it has no weights, or the
             checkpoint is one of another model. Or the device cannot be used,
-            the number of class names differs from that of the model's classes,
-            or the model predicts neither classes nor valence and arousal.
+            the number of class names is wrong, or the model predicts neither
+            classes nor valence and arousal.
         TypeError: An argument has a wrong type.
     """
 

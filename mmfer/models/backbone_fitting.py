@@ -1,4 +1,4 @@
-"""Backbones built for the images of a data set, and images made to fit them."""
+"""Build backbones for the images of a data set, and make images fit them."""
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -32,7 +32,7 @@ class ImageFitting(NamedTuple):
     padding: Padding = (0, 0, 0, 0)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Fit images (B, C, H, W)."""
+        """Return images (B, C, H, W) with these changes."""
         if self.colour:
             images = images.expand(-1, 3, -1, -1)
         return F.pad(images, self.padding) if any(self.padding) else images
@@ -53,9 +53,9 @@ def build_backbone(cfg: dict, channels: int) -> nn.Module:
 
 
 def takes_channels(cfg: dict) -> bool:
-    """Return whether the backbone can be built for other than colour images.
+    """Return whether a backbone class has an option for the number of channels.
 
-    VGG and the mobile networks of mmpretrain cannot. For them a grey image
+    VGG and the mobile networks of mmpretrain have none. For them a grey image
     is repeated three times.
     """
     return 'in_channels' in constructor_parameters(get_class(cfg))
@@ -102,7 +102,7 @@ def fit_images(
             except Exception as error:
                 first = first or error
     reason = ' '.join(str(first).split()).rstrip('.')
-    ways = [] if cfg is None else find_ways(backbone, cfg, example, colour)
+    ways = [] if cfg is None else suggest_options(backbone, cfg, example, colour)
     raise ValueError(
         f'{type(backbone).__name__} cannot process images of shape '
         f'{tuple(example.shape[1:])} (data_preprocessor.input_shape): '
@@ -116,7 +116,7 @@ def fit_images(
     ) from first
 
 
-def find_ways(
+def suggest_options(
     backbone: nn.Module, cfg: dict, example: Tensor, colour: bool
 ) -> List[str]:
     """Find options or image shapes with which a backbone works.
@@ -149,7 +149,7 @@ def find_ways(
         return lambda: build_backbone(dict(cfg, **options), channels)
 
     for options in tried:
-        if accepted.issuperset(options) and is_processed(
+        if accepted.issuperset(options) and can_process(
             build_with(options), example, colour
         ):
             ways.append(
@@ -159,7 +159,7 @@ def find_ways(
             )
             break
     for shape in ((channels, 224, 224), (1, 32, 32)):
-        if is_processed(
+        if can_process(
             lambda: backbone, torch.zeros(2, *shape), colour and shape[0] == 1
         ):
             ways.append(
@@ -171,7 +171,7 @@ def find_ways(
     return ways
 
 
-def is_processed(build: Callable[[], nn.Module], example: Tensor, colour: bool) -> bool:
+def can_process(build: Callable[[], nn.Module], example: Tensor, colour: bool) -> bool:
     """Return whether a backbone can be built, and can process ``example``."""
     # Backbones raise errors of any type for options or sizes that do not suit.
     try:

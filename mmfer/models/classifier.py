@@ -125,7 +125,7 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         return predict_batch(self, inputs)
 
     def init_weights(self) -> None:
-        """Initialise the weights; raise if pretrained ones are absent or misfit.
+        """Initialise the weights, and check that pretrained ones fit.
 
         Every run calls this once before its first step. So the log states
         here which layers have latent compensation, and how images are padded

@@ -27,7 +27,7 @@ SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
 
 @MODELS.register_module()
 class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
-    """Two classifiers with one forward, and a label noise model for each.
+    """Two classifiers trained together, with a label noise model for each.
 
     This is the base of ReSup, Co-teaching and JoCoR. Used directly, it trains
     both networks with plain cross-entropy. A subclass implements
@@ -162,7 +162,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         return self.network1.extract_feat(inputs, **kwargs)
 
     def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:
-        """Compute the losses of both networks, and store agreements for the fit.
+        """Compute the losses of both networks, and store their agreements.
 
         Args:
             inputs (Tensor): Prepared images, (B, channels, H, W).

@@ -86,9 +86,9 @@ class LatentCompensation(nn.Module):
             list[str]: Names of the layers that have hooks now.
 
         Raises:
-            ValueError: The backbone has no layer of a given name, a layer
-                does not run exactly once in a forward pass, or the features
-                of the backbone may not be changed.
+            ValueError: The backbone has no layer of a given name, or a layer
+                does not run exactly once in a forward pass. Or the backbone
+                recomputes features in the backward pass.
         """
         if getattr(backbone, 'no_custom_backward', True) is False:
             raise ValueError(
@@ -114,7 +114,7 @@ class LatentCompensation(nn.Module):
         return self.layers
 
     def draw_gate(self) -> bool:
-        """Draw whether a gate is open.
+        """Draw at random whether a gate is open.
 
         The draw comes from Python's own generator, which ReproducibilityHook
         seeds from (seed, iteration). The CPU would have to wait for a draw

@@ -183,7 +183,7 @@ def compensate(
     eps: float = 1e-6,
     unbiased: bool = True,
 ) -> Tensor:
-    """Compensate a feature map, ALUM Eq. 7.
+    """Compensate a feature map: randomly change its statistics, ALUM Eq. 7.
 
     Args:
         x (Tensor): Feature map (B, C, H, W), B >= 2 and H * W >= 2.

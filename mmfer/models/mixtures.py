@@ -1,8 +1,8 @@
 """Two-component mixtures over scores in [0, 1], fitted by EM.
 
-A score measures how well a prediction agrees with the given label. So the
-clean labels belong to the component with the larger mean. Equation numbers are
-those of ReSup.
+EM is expectation maximisation. A score measures how well a prediction agrees
+with the given label. So the clean labels belong to the component with the
+larger mean. Equation numbers are those of ReSup.
 """
 
 import math

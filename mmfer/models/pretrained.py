@@ -67,7 +67,7 @@ class CheckedPretrained(BaseModule):
     _pretrained_is_checked: bool
 
     def init_weights(self) -> None:
-        """Initialise the weights; raise if pretrained ones are absent or misfit.
+        """Initialise the weights, and check that pretrained ones fit.
 
         Raises:
             FileNotFoundError: A file does not exist.

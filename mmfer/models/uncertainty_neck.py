@@ -46,7 +46,7 @@ class GaussianFeature(NamedTuple):
 
 
 class UncertaintyBranch(nn.Sequential):
-    """BatchNorm without affine, dropout, flatten, linear, BatchNorm.
+    """Layers BatchNorm (not affine), dropout, flatten, linear, BatchNorm.
 
     These are the layers of RUL's published code.
 

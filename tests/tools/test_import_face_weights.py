@@ -210,7 +210,9 @@ def test_wrong_depth_is_refused(tmp_path, source, asked):
     reference = face_weights.reference_shapes('ResNet', asked)
     report = face_weights.convert(net.state_dict(), reference)
     assert not report.ok
-    assert f'--depth {source}' in face_weights.refusal(report, net.state_dict(), asked)
+    assert f'--depth {source}' in face_weights.explain_mismatch(
+        report, net.state_dict(), asked
+    )
 
 
 def test_deeper_file_is_not_written(tmp_path):

@@ -28,9 +28,10 @@ def reduce_triplets(
 ) -> Tensor:
     """Reduce the hinges of a batch to L_T of ALUM Eq. 14.
 
-    The paper sums, so the effective weight of this loss depends on the batch
-    size, on p and on the number of images without a positive. With ``'mean'``
-    the weight is always that of the sum at the paper's B = 128 and p = 0.2.
+    The paper sums. The effective weight of its loss therefore depends on the
+    batch size, on p and on the number of images without a positive. With
+    ``'mean'`` the weight is always that of the sum at the paper's B = 128 and
+    p = 0.2.
 
     Args:
         hinges (Tensor): Hinge of each triplet, (N, ).

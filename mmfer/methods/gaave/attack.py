@@ -125,9 +125,9 @@ def attack_steps(
         predict (Callable): Differentiable function from images
             (B, 3 or 1, H, W) in [0, 1] to logits (B, C). Its model must be in
             eval mode, without dropout and with fixed BatchNorm statistics.
-        batches (Iterable): Tuples of sample ids, int64 (n, ), images in
-            [0, 1], (n, 3 or 1, H, W), and labels, int64 (n, ), on the device
-            of the model. n may vary. Batches are read as needed.
+        batches (Iterable): Tuples on the device of the model: sample ids,
+            int64 (n, ); images in [0, 1], (n, 3 or 1, H, W); and labels,
+            int64 (n, ). n may vary. Batches are read as needed.
         attack (PGD): The attack.
         batch_size (int): Number of images in each pass.
         recross (bool): Compute the literal sum of Eq. 3: images stay until
@@ -139,13 +139,13 @@ def attack_steps(
         FloatingPointError: A prediction is not finite.
     """
     positive_int('attack_steps', 'batch_size', batch_size)
-    waiting = _Waiting(batches)
-    pool = waiting.fill(None, batch_size)
+    queue = _Queue(batches)
+    pool = queue.fill(None, batch_size)
     finished: List[Attacked] = []
     while pool is not None:
         pool, done = _attack_once(predict, pool, attack, batch_size, recross)
         finished.append(done)
-        pool = waiting.fill(pool, batch_size)
+        pool = queue.fill(pool, batch_size)
     if not finished:
         empty = torch.zeros(0, dtype=torch.int64)
         return Attacked(empty, empty.clone(), empty.double())
@@ -181,8 +181,8 @@ class _Pool(NamedTuple):
         return _Pool(*map(torch.cat, zip(self, other)))
 
 
-class _Waiting:
-    """Images that have not been attacked yet."""
+class _Queue:
+    """Queue of the images that have not been attacked yet."""
 
     def __init__(self, batches: Iterable[Batch]):
         self.source = iter(batches)

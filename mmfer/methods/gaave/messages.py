@@ -11,7 +11,7 @@ from .splitting import HeadTail, subset_names
 
 
 class CleaningLog:
-    """Log of a cleaning run that numbers the stages.
+    """Write the log of a cleaning run, and number its stages.
 
     Args:
         logger (MMLogger): Logger that gets the messages.

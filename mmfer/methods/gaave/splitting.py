@@ -64,8 +64,8 @@ def balanced_cut(counts: np.ndarray) -> int:
     """Find the number of head classes that keeps both subsets balanced.
 
     The cut minimises the larger imbalance of the two refactored subsets. The
-    whole tail-set counts as one class of the head-set, and must not be its
-    largest one ("usually closed to that of one of the categories").
+    whole tail-set counts as one class of the head-set. It must not be its
+    largest class ("usually closed to that of one of the categories").
 
     The paper gives no criterion. With clean labels, this one cuts RAF-DB into
     4 and 3 classes, long-tailed CIFAR-10 into 5 and 5, and FERPlus into 5 and

@@ -61,7 +61,7 @@ def mean_by_kind(
     }
 
 
-def smallest_of_all(count: int) -> int:
+def min_over_processes(count: int) -> int:
     """Return the smallest ``count`` among all processes."""
     if get_world_size() == 1:
         return count

@@ -17,7 +17,14 @@ from mmfer.models.utils import full_precision, predicts_classes, unwrap_model
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, positive_int
 
-from .game import Tuples, detach, exchange_labels, frozen, mean_by_kind, smallest_of_all
+from .game import (
+    Tuples,
+    detach,
+    exchange_labels,
+    frozen,
+    mean_by_kind,
+    min_over_processes,
+)
 from .label_sets import LabelSets
 from .latent import Encoding, sample_latent
 from .losses import discriminator_loss, generator_loss
@@ -37,7 +44,7 @@ MIN_TUPLES = 2
 
 @MODELS.register_module()
 class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
-    """Joint GAN: encoder G_Y, decoder G_X and discriminator D (WACV'21).
+    """Model of encoder G_Y, decoder G_X and discriminator D (WACV'21).
 
     The encoder predicts all label sets and a latent vector from an image. The
     decoder generates an image from given labels and a random latent vector. The
@@ -304,7 +311,7 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             return None
         if complete is not None:
             # All processes must decide the same, or they would wait for each other.
-            if smallest_of_all(len(complete)) < MIN_TUPLES:
+            if min_over_processes(len(complete)) < MIN_TUPLES:
                 return None
             known = torch.from_numpy(complete).to(images.device)
             images = images[known]
