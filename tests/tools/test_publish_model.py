@@ -120,7 +120,7 @@ def test_a_known_table(fer_with_table):
     assert fer.rejection_threshold(0.07) == 0.2
     assert fer.rejection_threshold(0.1) == 0.5
     assert fer.rejection_threshold(0.9) == 0.5
-    with pytest.raises(ValueError, match='reached is 5.0%'):
+    with pytest.raises(ValueError, match='error rate was 5.0%'):
         fer.rejection_threshold(0.01)
 
 

@@ -109,8 +109,9 @@ class GAAVEOptions:
                     f'GAAVE: tau={self.tau}, but k lies in '
                     f'[0, {self.max_steps}], and not all samples may be '
                     f'candidates. Give a number in [0, {steps}], -1 for '
-                    'no candidates, or None to find the threshold; for '
-                    'different values give dict(head=..., tail=...).'
+                    'no candidates, or None to find the threshold. For '
+                    'different values for head and tail give '
+                    'dict(head=..., tail=...).'
                 )
 
     @cached_property
