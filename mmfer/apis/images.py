@@ -32,8 +32,8 @@ def list_images(folder: Union[str, os.PathLike]) -> list:
         )
     if not found:
         raise FileNotFoundError(
-            f'{folder}: no image in this folder or below it (of '
-            f'{", ".join(IMAGE_EXTENSIONS)}).'
+            f'{folder}: no image in this folder or its subfolders. Names of '
+            f'images end in {", ".join(IMAGE_EXTENSIONS)}.'
         )
     return found
 

@@ -221,7 +221,7 @@ class FERInferencer(ImageClassificationInferencer):
             ``box``, (left, top, right, bottom) in pixels, and ``face_score``.
         """
         if show_dir is not None and return_datasamples:
-            raise ValueError('show_dir draws dicts: leave out return_datasamples=True')
+            raise ValueError('show_dir needs dicts: leave out return_datasamples=True')
         options = CallOptions(
             batch_size, reject_above, detect_faces, margin, return_datasamples, on_error
         ).checked(self.bounded)

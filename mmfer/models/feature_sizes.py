@@ -110,7 +110,7 @@ def get_class(cfg: dict) -> type:
     cls = MODELS.get(cfg['type'])
     if cls is None:
         raise KeyError(
-            f'{cfg["type"]!r} is no model of mmfer, mmpretrain or '
+            f'{cfg["type"]!r} is not a model of mmfer, mmpretrain or '
             'mmengine; check the spelling.'
         )
     return cls

@@ -138,8 +138,8 @@ class CleaningLog:
         """Report that k has no two groups, so there is no threshold."""
         self.logger.info(
             f'The {name} has no candidates: its values of k do not form two '
-            f'groups (separation {separation:.2f}, below the minimum of '
-            f'{min_separation}).'
+            f'groups (separation {separation:.2f}, below '
+            f'min_separation={min_separation}).'
         )
 
     def lost_classes(self, lost: Sequence[int]) -> None:
