@@ -98,7 +98,7 @@ def fit_images(
             fitting = ImageFitting(repeat, padding)
             try:
                 return fitting, run_backbone(backbone, fitting(example))
-            # Backbones raise errors of every kind where sizes do not fit.
+            # Backbones raise errors of any type if sizes do not fit.
             except Exception as error:
                 first = first or error
     reason = ' '.join(str(first).split()).rstrip('.')
