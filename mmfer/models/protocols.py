@@ -91,8 +91,8 @@ class PredictsClasses(Protocol):
     """Optional: a head or a model that says whether it predicts classes.
 
     Without it the answer is yes. A model that predicts only valence and
-    arousal answers no. Its run then writes no sample-score table, and its
-    training labels are not cleaned.
+    arousal answers no. Its run then writes no sample-score table, and
+    ``RelabelHook`` does not accept it.
     """
 
     @property

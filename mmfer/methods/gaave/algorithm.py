@@ -184,8 +184,8 @@ def annotate(
 ) -> np.ndarray:
     """Return pseudo-labels of all candidates, Eqs. 4 and 5.
 
-    Annotators are trained on the clean subsets: the samples that are not
-    candidates, which are refactored again.
+    Annotators are trained on the samples that are not candidates. These are
+    refactored again into clean subsets.
 
     Args:
         models (SubsetModels): Models of the training set; trains the annotators.
