@@ -107,8 +107,9 @@ def list_models(
     """Return the names of mmfer's models.
 
     Args:
-        pattern (str, optional): Beginning of the names. It may have wildcards,
-            such as ``'*ferplus'``. Defaults to None: all names.
+        pattern (str, optional): Beginning of the names, in upper or lower case.
+            It may have wildcards, such as ``'*ferplus'``. Defaults to None:
+            all names.
         weights (bool, optional): True: only models with weights. False: only
             models without weights. Defaults to None: all models.
 
@@ -118,7 +119,7 @@ def list_models(
     return sorted(
         name
         for name in register_models()
-        if (pattern is None or fnmatch.fnmatch(name, f'{pattern}*'))
+        if (pattern is None or fnmatch.fnmatch(name, f'{pattern.lower()}*'))
         and (
             weights is None
             or weights == (ModelHub._models_dict[name].weights is not None)

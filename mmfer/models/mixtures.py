@@ -28,8 +28,8 @@ INTERIOR = 1e-12
 class TwoComponentMixture(nn.Module):
     """Mixture of a noisy (0) and a clean (1) component, fitted by EM.
 
-    All of its state is in float64 buffers, so that checkpoints contain it and
-    it moves to a device with its model. It never holds or returns NaN:
+    All parameters are float64 buffers, so that checkpoints contain them and they
+    move to a device with the model. They and all results are never NaN:
     variances are bounded from both sides, and likelihoods from below.
 
     Args:
