@@ -16,6 +16,10 @@ class BatchPrediction:
     A subclass implements ``predict_batch``, see
     :class:`~mmfer.models.protocols.PredictsBatch`. This class turns its
     tensors into data samples.
+
+    Name this class before a head of mmpretrain among the bases. Otherwise the
+    ``predict`` of that head is used. It returns no ``uncertainty``, and plain
+    confidence takes its place without an error.
     """
 
     def predict_batch(self, inputs: Any) -> Dict[str, Tensor]:

@@ -115,7 +115,9 @@ class Head(PredictsBatch, Protocol):
 
         Returns:
             dict[str, Tensor]: Scalars. mmengine minimises the sum of those
-            that have ``loss`` in their name, and logs the others.
+            that have ``loss`` in their name, and logs the others. Give several
+            losses names such as ``loss_cls``: the log has their sum as ``loss``,
+            which a part of this name would replace.
         """
 
 

@@ -18,6 +18,9 @@ def full_precision(x: Tensor) -> torch.autocast:
 
     Variances, mixing weights and losses need float32. The backbone, which takes
     most of the time, stays in the lower precision.
+
+    Tensors that were computed before stay in bfloat16. Convert them with
+    ``float()`` before a layer with float32 weights.
     """
     return torch.autocast(x.device.type, enabled=False)
 
