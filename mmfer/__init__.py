@@ -1,4 +1,4 @@
-"""mmfer: facial-expression recognition from wrong labels, on OpenMMLab."""
+"""Facial-expression recognition on noisy labels, as a plug-in for OpenMMLab."""
 
 import importlib
 
@@ -6,19 +6,19 @@ from .compat import check_dependencies
 from .version import __version__
 
 check_dependencies()
-# With it OpenMMLab knows the scope: ``custom_imports=dict(imports='mmfer')``
-# is all that a config of mmpretrain needs.
+# This import makes the scope ``mmfer`` known to OpenMMLab. A config of mmpretrain
+# therefore needs only ``custom_imports=dict(imports='mmfer')``.
 importlib.import_module('mmfer.registry')
 
-# What is for users of trained models loads when it is asked for: trainings
-# need none of it.
+# These names are imported on first use, because only users of trained models need
+# them; a run would load them for nothing.
 APIS = ('FERInferencer', 'get_model', 'list_models')
 __all__ = ['__version__', *APIS]
 
 
 def __getattr__(name: str):
     if name in (*APIS, 'apis'):
-        # Not `from . import apis`, which would ask for the attribute again.
+        # `from . import apis` would call this function again, without end.
         apis = importlib.import_module('mmfer.apis')
         return apis if name == 'apis' else getattr(apis, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

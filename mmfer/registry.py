@@ -1,9 +1,9 @@
-"""Registries of mmfer: children of mmpretrain's, scope ``mmfer``.
+"""Registries of mmfer, children of those of mmpretrain, with the scope ``mmfer``.
 
-In a child registry every name of mmpretrain and mmengine resolves without a
+In a child registry, every name of mmpretrain and mmengine resolves without a
 prefix, at any depth of a config with ``default_scope='mmfer'``. ``locations``
-lists mmpretrain's packages beside ours. Without them, a child that builds first
-would search a parent whose modules have not been imported yet.
+lists mmpretrain's packages beside those of mmfer. Without them, a child that
+builds first would search a parent whose modules have not been imported yet.
 """
 
 from typing import Any, Dict, Optional
@@ -17,7 +17,7 @@ RENAMED: Dict[str, str] = {'PeakHook': 'BestEpochHook'}
 
 
 class ChildRegistry(Registry):
-    """Registry that finds mmfer's names in mmpretrain's scope as well.
+    """Registry that also finds mmfer's names when the scope is mmpretrain's.
 
     A config may have ``default_scope='mmpretrain'`` and
     ``model=dict(type='mmfer.FERClassifier', ...)``. The parts of this
@@ -36,7 +36,7 @@ class ChildRegistry(Registry):
         """
         if isinstance(key, str):
             scope, name = self.split_scope_key(key)
-            # A class of the user may have an old name of ours.
+            # A user may register a class of their own under an old name.
             ours = scope in (None, self.scope) and name not in self._module_dict
             if ours and name in RENAMED:
                 raise KeyError(
@@ -59,8 +59,8 @@ def _child(parent: Registry, package: str, *more: str) -> Registry:
     return ChildRegistry(parent.name, parent=parent, scope='mmfer', locations=locations)
 
 
-# There is a child for every node, used or not. Without a child in the scope,
-# mmengine falls back to its own node, which does not know mmpretrain's names.
+# Every registry of mmpretrain has a child here, used or not. Without a child,
+# mmengine falls back to its own registry, which does not know mmpretrain's names.
 RUNNERS = _child(parents.RUNNERS, 'engine')
 RUNNER_CONSTRUCTORS = _child(parents.RUNNER_CONSTRUCTORS, 'engine')
 LOOPS = _child(parents.LOOPS, 'engine')
@@ -73,7 +73,7 @@ PARAM_SCHEDULERS = _child(parents.PARAM_SCHEDULERS, 'engine')
 DATASETS = _child(parents.DATASETS, 'datasets')
 DATA_SAMPLERS = _child(parents.DATA_SAMPLERS, 'datasets')
 TRANSFORMS = _child(parents.TRANSFORMS, 'datasets')
-# Label noise generators and cleanings are registered here.
+# Label-noise generators and cleaning methods are registered here.
 TASK_UTILS = _child(parents.TASK_UTILS, 'models', 'mmfer.datasets')
 MODELS = _child(parents.MODELS, 'models', 'mmfer.methods')
 MODEL_WRAPPERS = _child(parents.MODEL_WRAPPERS, 'models')

@@ -64,6 +64,22 @@ def page():
     return names
 
 
+def test_noise_score(page, tmp_path):
+    cfg = tiny_config(
+        tmp_path,
+        'ce/ce_r18_synthfaces',
+        model__head__type='GapHead',
+        train_cfg__max_epochs=1,
+    )
+    assert type(train(cfg).model.head) is page['GapHead']
+    with open(tmp_path / 'sample_scores.csv') as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        score = 1 - math.exp(-float(row['gap']))
+        assert float(row['noise_score']) == pytest.approx(score, abs=1e-5)
+    assert {row['decision'] for row in rows} <= {'keep', 'relabel'}
+
+
 def test_data_set(page, tmp_path):
     for name in ('a', 'b'):
         Image.fromarray(np.full((8, 8), 100, np.uint8)).save(tmp_path / f'{name}.png')

@@ -11,7 +11,7 @@ with the results are written to ``--out``.
 import argparse
 
 from mmfer.apis import FERInferencer
-from mmfer.apis.drawing import describe_in_words
+from mmfer.apis.drawing import describe_result
 from mmfer.apis.images import each_source
 from mmfer.cli import run_tool
 from mmfer.utils.devices import add_device_argument
@@ -61,8 +61,7 @@ def main() -> None:
     for source, faces in zip(sources, results):
         for face in faces if isinstance(faces, list) else [faces]:
             print(
-                f'{source}: '
-                + (face.get('error') or ', '.join(describe_in_words(face)))
+                f'{source}: ' + (face.get('error') or ', '.join(describe_result(face)))
             )
     print(f'Pictures are in {args.out}.')
 

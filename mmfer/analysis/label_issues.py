@@ -22,10 +22,10 @@ from mmfer.utils.text_tables import (
     TextTable,
     class_index,
     column_key,
-    flag,
-    nearest,
+    parse_flag,
+    parse_whole_number,
     read_table,
-    whole_number,
+    suggest_name,
 )
 
 QUALITY = ('label_score', 'label_quality')
@@ -137,7 +137,7 @@ def _read_flags(table: TextTable) -> np.ndarray:
     Raises:
         ValueError: A field is neither true nor false.
     """
-    flags = [flag(text) for text in table.columns['is_label_issue']]
+    flags = [parse_flag(text) for text in table.columns['is_label_issue']]
     if None in flags:
         row = flags.index(None)
         raise table.error(
@@ -159,7 +159,7 @@ def _row_order(table: TextTable) -> List[int]:
         return list(range(len(table)))
     row_of: Dict[int, int] = {}
     for row, text in enumerate(index):
-        position = whole_number(text)
+        position = parse_whole_number(text)
         if position is None or not 0 <= position < len(table):
             raise table.error(
                 row,
@@ -188,7 +188,7 @@ def _named_index(table: TextTable) -> Optional[List[str]]:
     if column_key(name) in {alias for aliases in COLUMNS.values() for alias in aliases}:
         return None
     fields = table.others[name]
-    numbers = {whole_number(text) for text in fields}
+    numbers = {parse_whole_number(text) for text in fields}
     return fields if numbers == set(range(len(fields))) else None
 
 
@@ -228,7 +228,7 @@ def _read_labels(
                 raise table.error(
                     row,
                     f'{name} {column[row]!r} is none of the {len(names)} classes',
-                    nearest(column[row], names) + ' Numbers count classes from 0.',
+                    suggest_name(column[row], names) + ' Numbers count classes from 0.',
                 )
     given, predicted = (
         np.array([meaning[text] for text in column], dtype=np.int64)
@@ -262,7 +262,7 @@ def _label_meanings(
     by_name: Dict[str, Optional[int]] = {}
     columns = (table.columns['given_label'], table.columns['predicted_label'])
     for text in {text for column in columns for text in column}:
-        value = whole_number(text, table.decimal_comma)
+        value = parse_whole_number(text, table.decimal_comma)
         # The class name '1' is '1.0' in a column of floats.
         by_name[text] = class_index(text if value is None else str(value), names)
         if by_name[text] is None:

@@ -1,4 +1,4 @@
-"""Work dirs and checkpoints that users name."""
+"""Read work dirs and checkpoints that users name."""
 
 import os.path as osp
 from pathlib import Path
@@ -12,14 +12,14 @@ def find_config(folder: str) -> str:
     """Return the path of the config in a work dir.
 
     Raises:
-        ValueError: There is none, or more than one.
+        ValueError: There is no config, or more than one.
     """
     configs = sorted(Path(folder).glob('*.py'))
     if len(configs) != 1:
         found = ', '.join(c.name for c in configs) or 'none'
         raise ValueError(
             f'{folder}: a work dir has one config (*.py), found {found}. '
-            'Name the folder of a training or of tools/clean_labels.py.'
+            'Name the work dir of a run or of tools/clean_labels.py.'
         )
     return str(configs[0])
 
@@ -27,15 +27,15 @@ def find_config(folder: str) -> str:
 def read_work_dir(
     folder: str, pretrained: Union[bool, str]
 ) -> Tuple[str, Union[bool, str]]:
-    """Find the config and the checkpoint of a training.
+    """Find the config and the checkpoint of a run.
 
     Args:
-        folder (str): Its work dir.
-        pretrained (bool | str): True for the last checkpoint; anything else
-            is returned as it is.
+        folder (str): Work dir of the run.
+        pretrained (bool | str): True for the last checkpoint. Any other value
+            is returned unchanged.
 
     Returns:
-        tuple[str, bool | str]: Path of the config, and of the checkpoint.
+        tuple[str, bool | str]: Path of the config, and path of the checkpoint.
 
     Raises:
         ValueError: There is not exactly one config, or no checkpoint.
@@ -48,24 +48,24 @@ def read_work_dir(
                 f'{folder}: there is no last_checkpoint; wait for the first '
                 'epoch to end, or name a checkpoint as pretrained=...'
             )
-        # Only the file name counts, because the folder may have been moved.
+        # Use only the file name, because the folder may have been moved.
         pretrained = str(Path(folder) / Path(note.read_text().strip()).name)
     return config, pretrained
 
 
 def read_checkpoint(path: str) -> dict:
-    """Load a checkpoint with torch's safe loader, which runs no code from it.
+    """Load a checkpoint with torch's safe loader, which runs no code in it.
 
     Args:
-        path (str): File, or an address that begins with http.
+        path (str): Path of a file, or an address that begins with http.
 
     Raises:
-        ValueError: It does not exist, or cannot be loaded this way.
+        ValueError: The file does not exist, or cannot be loaded safely.
     """
     if osp.isdir(path):
         raise ValueError(
             f'{path} is a folder; name a checkpoint (*.pth). '
-            'A work dir is given as the model.'
+            'To use a work dir, give it as the model.'
         )
     try:
         if '://' in path:
@@ -83,7 +83,7 @@ def read_checkpoint(path: str) -> dict:
             f'{path} cannot be loaded as a checkpoint '
             f'({type(error).__name__}: {reason}). Is it complete? If another '
             'program wrote it and torch refuses to load it safely, '
-            'tools/model_converters can bring it into a safe form.'
+            'the programs in tools/model_converters can make a safe file.'
         ) from error
 
 
@@ -93,7 +93,7 @@ def explain_tensor(name: str, own: torch.Tensor, given: Any) -> str:
     Args:
         name (str): Name of the tensor.
         own (Tensor): Tensor of the model.
-        given (Any): Entry of the checkpoint; None if it has none.
+        given (Any): Entry of the checkpoint; None if there is none.
     """
     if not isinstance(given, torch.Tensor):
         return f'{name} (not in the checkpoint)'
@@ -101,17 +101,17 @@ def explain_tensor(name: str, own: torch.Tensor, given: Any) -> str:
 
 
 def load_weights(model: BaseModel, path: str) -> None:
-    """Load every tensor of a checkpoint, or raise an error that names misfits.
+    """Load all tensors of a checkpoint; raise if any does not fit.
 
     Args:
-        model (BaseModel): It gets the weights; ``_dataset_meta``, which has the
-            names of the classes; and ``rejection``, a table of thresholds, or
-            None if the checkpoint has none.
+        model (BaseModel): Model that gets the weights. It also gets
+            ``_dataset_meta``, which has the names of the classes, and
+            ``rejection``, the table of thresholds of the checkpoint or None.
         path (str): See :func:`read_checkpoint`.
 
     Raises:
-        ValueError: It is no checkpoint, one of another model, or has values
-            that are not finite.
+        ValueError: The file is not a checkpoint, or is one of another model, or
+            has values that are not finite.
     """
     checkpoint = read_checkpoint(path)
     state = (
@@ -121,7 +121,8 @@ def load_weights(model: BaseModel, path: str) -> None:
     )
     if not isinstance(state, dict) or not state:
         raise ValueError(
-            f'{path} holds no weights (state_dict), but {type(checkpoint).__name__}.'
+            f'{path} has no weights (state_dict), but '
+            f'{type(checkpoint).__name__}. Give a checkpoint (*.pth).'
         )
     own = model.state_dict()
     wrong = [
@@ -132,9 +133,10 @@ def load_weights(model: BaseModel, path: str) -> None:
     if wrong:
         more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
         raise ValueError(
-            f'{path} is a checkpoint of another model: it does not fit the '
-            f'{len(own)} tensors of this one in {", ".join(wrong[:3])}{more}. '
-            'Give the config that it was trained with.'
+            f'{path} is a checkpoint of another model: of the {len(own)} '
+            f'tensors of this model, these do not fit: '
+            f'{", ".join(wrong[:3])}{more}. '
+            'Give the config with which it was trained.'
         )
     broken = [
         name
@@ -144,7 +146,7 @@ def load_weights(model: BaseModel, path: str) -> None:
     if broken:
         raise ValueError(
             f'{path}: {broken[0]} has values that are not finite (NaN); the '
-            'training diverged. Take an earlier checkpoint.'
+            'run diverged. Use an earlier checkpoint.'
         )
     model.load_state_dict(state)
     meta = checkpoint.get('meta')

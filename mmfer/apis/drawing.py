@@ -1,22 +1,22 @@
-"""Draw results on images."""
+"""Draw results of ``FERInferencer`` on images."""
 
 from typing import Sequence, Tuple, cast
 
 import cv2
 import numpy as np
 
-# Bluish green and vermilion of Okabe and Ito, RGB. Colour-blind people can tell
-# them apart, and both differ from the colours of faces.
+# Bluish green and vermilion of Okabe and Ito, RGB. Colour-blind people can
+# distinguish them, and both differ from the colours of faces.
 SURE = (0, 158, 115)
 UNSURE = (213, 94, 0)
 # Images are enlarged until their longer side has this many pixels.
 MIN_SIDE = 320
-# Width in pixels that the words beside a face may always have.
+# Width in pixels that the text at a face may always have, even at a small face.
 MIN_WORDS = 100
 
 
-def describe_in_words(result: dict) -> Tuple[str, str]:
-    """Return two lines about a result: the prediction, and its uncertainty.
+def describe_result(result: dict) -> Tuple[str, str]:
+    """Return two lines of text about a result: prediction and uncertainty.
 
     Args:
         result (dict): See :class:`FERInferencer`.
@@ -39,17 +39,18 @@ def describe_in_words(result: dict) -> Tuple[str, str]:
 
 
 def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
-    """Draw frames and words on an image.
+    """Draw the boxes of faces, and text about the results, on an image.
 
-    Small images are enlarged, so that the words can be read.
+    Small images are enlarged, so that the text can be read.
 
     Args:
         image (np.ndarray): BGR (H, W, 3), uint8.
-        results (Sequence[dict]): One without ``box``, for the whole image,
-            or several with ``box``, (left, top, right, bottom) in pixels.
+        results (Sequence[dict]): One result without ``box``, for the whole
+            image, or several with ``box``, (left, top, right, bottom) in
+            pixels.
 
     Returns:
-        np.ndarray: BGR, uint8. Words about the whole image are below it.
+        np.ndarray: BGR, uint8. Text about the whole image is below it.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -58,14 +59,14 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
     size = max(12, round(max(image.shape[:2]) / 28))
 
     def load_font(points: float) -> ImageFont.FreeTypeFont:
-        # With a size, PIL's default font is one of outlines.
+        # If a size is given, PIL's default font is scalable.
         return cast(ImageFont.FreeTypeFont, ImageFont.load_default(points))
 
     font = load_font(size)
     line = round(size * 1.3)
     whole = [r for r in results if 'box' not in r]
     height, width = image.shape[:2]
-    words = [w for result in whole for w in describe_in_words(result)]
+    words = [w for result in whole for w in describe_result(result)]
     picture = Image.new('RGB', (width, height + line * len(words)), 'white')
     picture.paste(Image.fromarray(np.ascontiguousarray(image[..., ::-1])))
     pen = ImageDraw.Draw(picture)
@@ -80,9 +81,9 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
             continue
         colour = UNSURE if result.get('rejected') else SURE
         left, top, right, bottom = (round(scale * c) for c in result['box'])
-        words = list(describe_in_words(result))
-        # The words are no wider than the face, so that they do not cover those
-        # of its neighbours.
+        words = list(describe_result(result))
+        # Keep the text no wider than the face, so that it does not cover the text
+        # of other faces.
         own, wide = font, max(right - left, MIN_WORDS)
         while max(map(own.getlength, words)) > wide and own.size > 8:
             own = load_font(own.size - 1)

@@ -1,4 +1,4 @@
-"""Published face-recognition weights: read them safely, match them with a backbone."""
+"""Read published face-recognition weights safely, and match them with a backbone."""
 
 import io
 import pickle
@@ -15,19 +15,16 @@ from torch import Tensor
 
 from mmfer.registry import MODELS
 
+# Entries of a checkpoint that may contain the state dict.
 CONTAINERS = ('state_dict', 'model_state_dict', 'model')
-
-
+# Prefixes that wrappers of a backbone add to its names.
 WRAPPERS = re.compile(r'(?:(?:module|backbone|model)\.)*')
-
-
+# First parts of the names of classification layers.
 CLASSIFIERS = ('fc', 'classifier', 'head', 'linear')
-
-
 # Old versions of torch have no such buffer, and no result depends on it.
 OPTIONAL = 'num_batches_tracked'
 
-
+# Shapes of tensors by name.
 Shapes = Mapping[str, Tuple[int, ...]]
 
 
@@ -36,17 +33,17 @@ class Report:
     """Result of matching a state dict with a backbone.
 
     Attributes:
-        prefix (str): Wrapper that was removed from the names.
-        total (int): Number of entries the backbone has.
+        prefix (str): Prefix of a wrapper that was removed from the names.
+        total (int): Number of entries in the state dict of the backbone.
         state_dict (dict[str, Tensor]): Matched entries by backbone key.
         missing (list[str]): Backbone keys that the source lacks.
-        optional (list[str]): Backbone keys that the source lacks and that training
-            does not need.
+        optional (list[str]): Backbone keys that the source lacks but that have no
+            effect on results.
         mismatched (list[str]): Keys whose shapes differ, with the shapes.
-        foreign (list[str]): Source keys inside the trunk that the backbone
-            does not have, as when the source is deeper.
-        classifier (list[str]): Source keys of a classifier, left out.
-        unexpected (list[str]): All other source keys, left out.
+        foreign (list[str]): Source keys in layers of the backbone that the
+            backbone does not have, for example because the source is deeper.
+        classifier (list[str]): Source keys of a classification layer, omitted.
+        unexpected (list[str]): All other source keys, omitted.
     """
 
     prefix: str
@@ -61,7 +58,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """bool: Whether all keys of the backbone match, and no others are there."""
+        """Whether all keys of the backbone match, and there are no foreign keys."""
         return not (self.missing or self.mismatched or self.foreign)
 
     def __str__(self) -> str:
@@ -71,7 +68,7 @@ class Report:
         for title, names in (
             ('missing', self.missing),
             ('wrong shape', self.mismatched),
-            ('not in trunk', self.foreign),
+            ('not in network', self.foreign),
             ('classifier', self.classifier),
             ('unexpected', self.unexpected),
         ):
@@ -79,13 +76,13 @@ class Report:
         if self.optional:
             lines.append(
                 f'{len(self.optional)} counters {OPTIONAL} are '
-                'absent, which does no harm.'
+                'missing, which has no effect on results.'
             )
         return '\n'.join(lines)
 
 
 def shorten(names: List[str], limit: int = 6) -> str:
-    """Format names as ``' (a, b, ... and 7 more)'``; empty without names."""
+    """Return names as ``' (a, b, ... and 7 more)'``, or '' for no names."""
     if not names:
         return ''
     text = ', '.join(names[:limit])
@@ -97,28 +94,28 @@ def shorten(names: List[str], limit: int = 6) -> str:
 def convert(
     state_dict: Mapping[str, Tensor], reference: Shapes, prefix: Optional[str] = None
 ) -> Report:
-    """Match a torchvision-keyed state dict with a backbone.
+    """Match a state dict that has torchvision's names with a backbone.
 
     The ResNets of torchvision and mmpretrain with depths 18 to 152 have the same
-    keys and shapes, except for the classifier. So only the wrapper is removed from
-    the names. Blocks of other designs have no counterpart.
+    keys and shapes, except for the classifier. So only the prefix of a wrapper is
+    removed from the names. Other kinds of residual blocks cannot be matched.
 
     Args:
         state_dict (Mapping[str, Tensor]): Published weights.
         reference (Mapping[str, tuple]): Shapes of the backbone by key.
-        prefix (str, optional): Wrapper before the trunk's names, with its
-            dot. By default it is found.
+        prefix (str, optional): Prefix of the backbone's names, with its dot.
+            None: find it. Defaults to None.
 
     Returns:
         Report: See :attr:`Report.ok`.
 
     Raises:
-        ValueError: Several wrappers hold a trunk.
+        ValueError: Backbones are found under several prefixes.
     """
     if prefix is None:
         prefix = find_prefix(state_dict, reference)
     report = Report(prefix, len(reference))
-    trunk = {key.partition('.')[0] for key in reference}
+    layers = {key.partition('.')[0] for key in reference}
     for name, value in state_dict.items():
         key = name[len(prefix) :] if name.startswith(prefix) else None
         bare = name[len(wrapper_of(name)) :]
@@ -129,7 +126,7 @@ def convert(
                 report.mismatched.append(
                     f'{key}: {tuple(value.shape)} instead of {tuple(reference[key])}'
                 )
-        elif key is not None and key.partition('.')[0] in trunk:
+        elif key is not None and key.partition('.')[0] in layers:
             report.foreign.append(name)
         elif bare.partition('.')[0] in CLASSIFIERS:
             report.classifier.append(name)
@@ -142,13 +139,13 @@ def convert(
 
 
 def wrapper_of(name: str) -> str:
-    """Return the wrappers that a name begins with, as ``'module.backbone.'``."""
+    """Return the wrapper prefix of a name, such as ``'module.backbone.'``."""
     match = WRAPPERS.match(name)
     return match.group() if match else ''
 
 
 def find_prefix(names: Iterable[str], reference: Shapes) -> str:
-    """Find the wrapper before the names of the backbone, as ``'module.'``."""
+    """Find the wrapper prefix of the backbone's names, such as ``'module.'``."""
     found: Counter = Counter()
     for name in names:
         prefix = wrapper_of(name)
@@ -157,14 +154,14 @@ def find_prefix(names: Iterable[str], reference: Shapes) -> str:
     if len(found) > 1:
         counts = ', '.join(f'{p!r} ({n} keys)' for p, n in found.items())
         raise ValueError(
-            f'the file holds more than one trunk, under {counts}. Choose '
+            f'the file has more than one backbone, under {counts}. Choose '
             'one with --prefix.'
         )
     return next(iter(found), '')
 
 
 def guess_depth(names: Iterable[str]) -> Optional[int]:
-    """Return the depth of the ResNet with blocks of these names, if there is one."""
+    """Return the depth of the ResNet that has blocks of these names, or None."""
     names = list(names)
     found = [re.search(r'layer(\d)\.(\d+)\.', name) for name in names]
     blocks = {match.groups() for match in found if match}
@@ -172,7 +169,7 @@ def guess_depth(names: Iterable[str]) -> Optional[int]:
     stages = tuple(counts[str(i)] for i in range(1, 5))
     bottleneck = any('.conv3.' in name for name in names)
     for depth, (block, stage_blocks) in ResNet.arch_settings.items():
-        # 34 and 50 differ in the kind of block alone.
+        # ResNet-34 and ResNet-50 differ only in the kind of block.
         if stages == stage_blocks and bottleneck == (block is Bottleneck):
             return depth
     return None
@@ -188,19 +185,20 @@ class ArrayUnpickler(pickle.Unpickler):
             return ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
-                f'it asks for {module}.{name}, and weights consist of numpy '
-                'arrays alone'
+                f'it asks for {module}.{name}, but a file of weights needs '
+                'only numpy arrays'
             ) from None
 
 
 def latin1_bytes(text: str, encoding: str = 'latin1') -> bytes:
-    """Decode the bytes of old pickles, as ``_codecs.encode`` does."""
+    """Return the bytes that old pickles store as text, like ``_codecs.encode``."""
     if encoding != 'latin1':
         raise pickle.UnpicklingError(f'it asks for the codec {encoding!r}')
     return text.encode(encoding)
 
 
-# Taken from numpy objects, because the functions moved between releases.
+# Take the functions from numpy objects, because numpy moves them between
+# releases.
 ALLOWED = {
     ('collections', 'OrderedDict'): OrderedDict,
     ('numpy', 'ndarray'): np.ndarray,
@@ -213,7 +211,7 @@ ALLOWED = {
 
 
 def is_torch_file(data: bytes) -> bool:
-    """Whether torch wrote this: a zip archive, or its older pickle."""
+    """Return whether torch wrote a file: as a zip archive, or as a pickle."""
     return (
         data.startswith(b'PK\x03\x04')
         or b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19' in data[:32]
@@ -221,14 +219,14 @@ def is_torch_file(data: bytes) -> bool:
 
 
 def load_torch(data: bytes, trust: bool) -> Any:
-    """Load a torch file; arbitrary objects only with ``trust``."""
+    """Load a torch file; allow arbitrary Python objects only with ``trust``."""
     try:
         return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         if not trust:
             raise ValueError(
-                'it holds Python objects and cannot be loaded safely. If '
-                'you trust whoever made it, pass --trust-checkpoint. '
+                'it has Python objects and cannot be loaded safely. If '
+                'you trust its author, pass --trust-checkpoint. '
                 f'{str(error).splitlines()[0]}'
             ) from None
     except (RuntimeError, EOFError) as error:
@@ -237,8 +235,7 @@ def load_torch(data: bytes, trust: bool) -> Any:
             f'it again. {str(error).splitlines()[0]}'
         ) from None
     warnings.warn(
-        'loading a checkpoint that can run code, as --trust-checkpoint asks',
-        stacklevel=2,
+        '--trust-checkpoint: loading a checkpoint that may run code', stacklevel=2
     )
     return torch.load(io.BytesIO(data), map_location='cpu', weights_only=False)
 
@@ -247,7 +244,7 @@ def load_arrays(data: bytes) -> Any:
     """Load a pickle of numpy arrays, written by Python 2 or 3."""
     try:
         return ArrayUnpickler(io.BytesIO(data), encoding='latin1').load()
-    # Unpickling bytes that are no pickle can raise nearly anything.
+    # Unpickling bytes that are not a pickle can raise errors of any type.
     except Exception as error:
         raise ValueError(
             'it is neither a torch checkpoint nor a pickle of numpy arrays '
@@ -272,15 +269,15 @@ def extract_state_dict(content: Any) -> Dict[str, Tensor]:
             if isinstance(value, np.generic):
                 value = np.asarray(value)
             if isinstance(value, np.ndarray) and value.dtype.kind in 'biuf':
-                # A copy in the byte order of this machine.
+                # Copy the array in the byte order of this machine.
                 value = torch.from_numpy(value.astype(value.dtype.newbyteorder('=')))
             if isinstance(value, Tensor):
                 tensors[str(name)] = value.detach()
     if not tensors:
         raise ValueError(
-            f'it holds a {type(content).__name__} without tensors, where a '
-            'state dict is expected. Save the state_dict() of the network '
-            'in a file of its own.'
+            f'it has a {type(content).__name__} without tensors instead of a '
+            'state dict. Save the state_dict() of the network in a separate '
+            'file.'
         )
     return tensors
 
@@ -301,15 +298,15 @@ def reference_shapes(backbone_type: str, depth: int) -> Shapes:
     return {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
 
 
-def packed(report: Report, **meta: Any) -> bytes:
-    """Return the file of a matched backbone, as ``init_cfg`` loads it.
+def weights_file(report: Report, **meta: Any) -> bytes:
+    """Return the bytes of a weights file that ``init_cfg`` can load.
 
     Args:
         report (Report): Matched weights.
-        **meta: Where they come from, plain types.
+        **meta: Origin of the weights, as plain Python types.
     """
     state_dict = {
-        # torch would save a view together with the whole tensor behind it.
+        # Copy each tensor: torch would save a view with the whole tensor behind it.
         f'backbone.{key}': value.clone(memory_format=torch.contiguous_format)
         for key, value in report.state_dict.items()
     }
@@ -319,15 +316,15 @@ def packed(report: Report, **meta: Any) -> bytes:
     return buffer.getvalue()
 
 
-def refusal(report: Report, names: Iterable[str], depth: int) -> str:
-    """Explain why nothing is written, and what to do."""
+def explain_mismatch(report: Report, names: Iterable[str], depth: int) -> str:
+    """Return a message: why no file is written, and what to do."""
     guess = guess_depth(names)
     if guess not in (None, depth):
         advice = f'Its blocks are those of a ResNet-{guess}: --depth {guess}.'
     elif not report.state_dict:
         advice = (
-            "No name matches torchvision's. If only a wrapper stands "
-            'before the names, give it with --prefix.'
+            "No name matches torchvision's. If the names have only another "
+            'prefix, give it with --prefix.'
         )
     else:
         advice = (
@@ -336,8 +333,8 @@ def refusal(report: Report, names: Iterable[str], depth: int) -> str:
             'and --depth.'
         )
     return (
-        'its trunk does not match: '
+        'its weights do not match the backbone: '
         f'{len(report.missing)} entries are missing, '
         f'{len(report.mismatched)} have another shape, '
-        f'{len(report.foreign)} have no place. {advice}'
+        f'{len(report.foreign)} are not in the backbone. {advice}'
     )

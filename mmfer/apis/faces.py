@@ -1,4 +1,4 @@
-"""Find faces in photos, with a detector that is part of a package."""
+"""Detect faces in photos with dlib, and crop them."""
 
 from typing import List, NamedTuple, Tuple
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class NoFaceError(ValueError):
-    """No face was found in a photo."""
+    """Error: no face was found in a photo."""
 
 
 class Face(NamedTuple):
@@ -15,8 +15,8 @@ class Face(NamedTuple):
 
     Attributes:
         box (tuple[int, int, int, int]): (left, top, right, bottom) in
-            pixels, as detected; may reach outside the photo.
-        score (float): Larger is more certain; 0 is the detector's threshold.
+            pixels, as detected. It may extend beyond the photo.
+        score (float): Larger is more certain. The detector's threshold is 0.
     """
 
     box: Tuple[int, ...]
@@ -26,15 +26,15 @@ class Face(NamedTuple):
 class FaceDetector:
     """Detect upright frontal faces by histograms of oriented gradients (dlib).
 
-    The detector is compiled into the package ``dlib-bin`` (extra
-    ``[face]``). Nothing is downloaded, and no other runtime is needed. It
-    misses profiles, and faces that are strongly turned or covered.
+    The detector is part of the package ``dlib-bin`` (extra ``[face]``). It
+    downloads nothing and needs no other runtime. It misses profiles, and
+    faces that are strongly turned or covered.
 
     Args:
-        min_size (int): Side of the smallest face to detect, in pixels.
-            Photos are enlarged for faces below 80 pixels. Photos with a side
-            of more than 2,000 pixels are reduced to 2,000, so that they take
-            at most two seconds; the smallest face is larger there in
+        min_size (int): Side of the smallest face to detect, in pixels. For
+            faces below 80 pixels, photos are enlarged. Photos with a side of
+            more than 2,000 pixels are reduced to 2,000, so that each takes at
+            most two seconds. In them, the smallest face is larger in
             proportion. Defaults to 40.
 
     Raises:
@@ -43,7 +43,7 @@ class FaceDetector:
 
     # Side of the detector's window, in pixels.
     WINDOW = 80
-    # Photos with a longer side are reduced to this many pixels.
+    # Photos with a longer side are reduced until it has this many pixels.
     LARGEST = 2000
 
     def __init__(self, min_size: int = 40):
@@ -52,7 +52,7 @@ class FaceDetector:
         except ImportError as error:
             raise ImportError(
                 'detect_faces=True needs dlib: pip install "mmfer[face]". '
-                'Faces that are cropped already need no detector.'
+                'Images that are already cropped to a face need no detector.'
             ) from error
         self.detector = dlib.get_frontal_face_detector()
         self.enlarge = max(0, int(np.ceil(np.log2(self.WINDOW / min_size))))
@@ -85,9 +85,9 @@ class FaceDetector:
         return sorted(faces, key=lambda face: face.box)
 
 
-# Margin and rise that turn a detected box into a crop like those of FERPlus. On
-# 51 of 60 of its validation images the detector finds the face. Their crops
-# are 5 % larger on each side than the mean box, and 7 % higher in the image.
+# Margin and rise with which a detected box becomes a crop like those of FERPlus.
+# The detector finds the face in 51 of 60 FERPlus validation images. The crop of
+# FERPlus is 5 % larger on each side than the mean box, and 7 % higher in the image.
 MARGIN = 0.05
 RISE = 0.07
 
@@ -95,7 +95,7 @@ RISE = 0.07
 def crop(
     image: np.ndarray, box: Tuple[int, ...], margin: float = MARGIN, rise: float = RISE
 ) -> np.ndarray:
-    """Cut out a box with a margin; repeat pixels of the edge outside the image.
+    """Crop a box with a margin, and repeat edge pixels outside of the image.
 
     Args:
         image (np.ndarray): (H, W) or (H, W, 3).
@@ -105,7 +105,7 @@ def crop(
             the height of the box.
 
     Returns:
-        np.ndarray: The part of the image.
+        np.ndarray: The crop, (h, w) or (h, w, 3).
     """
     left, top, right, bottom = box
     dx, dy = margin * (right - left), margin * (bottom - top)

@@ -1,4 +1,4 @@
-"""Models of mmfer by name, in mmpretrain's list of models as well."""
+"""Find models of mmfer by name, also through mmpretrain."""
 
 import difflib
 import fnmatch
@@ -18,7 +18,7 @@ from mmfer.utils.devices import choose_device
 
 from .checkpoints import load_weights
 
-# Links are followed, because the index is beside the real folder.
+# Follow symbolic links, because model-index.yml is beside the real folder.
 PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
 # Folder of the weights that are part of the package, see the metafiles.
 WEIGHTS = osp.join(PACKAGE, 'weights')
@@ -29,8 +29,8 @@ TASK = 'Image Classification'
 def index_root() -> str:
     """Return the folder of ``model-index.yml`` and ``configs/``.
 
-    It is inside the package if it was installed from a wheel, and beside it
-    in a checkout.
+    If mmfer was installed from a wheel, it is a folder inside the package. In a
+    clone of the repository, it is the folder that contains the package.
 
     Raises:
         FileNotFoundError: There is no index in either place.
@@ -40,20 +40,20 @@ def index_root() -> str:
             return root
     raise FileNotFoundError(
         f'mmfer: no model-index.yml in {PACKAGE}/.mim or beside {PACKAGE}; '
-        'install mmfer anew (pip install .), its configs are missing.'
+        'the configs are missing. Install mmfer again (pip install .).'
     )
 
 
 def register_models() -> List[str]:
-    """Register our models in mmpretrain, by the names of their configs.
+    """Register mmfer's models in mmpretrain, by the names of their configs.
 
-    After it, mmpretrain's ``get_model``, ``inference_model`` and
+    Afterwards, mmpretrain's ``get_model``, ``inference_model`` and
     ``ImageClassificationInferencer`` accept these names. They also accept
-    configs that name our transforms and data sets without a scope. It may be
-    called more than once.
+    configs that name mmfer's transforms and data sets without a scope. The
+    function may be called more than once.
 
     Returns:
-        list[str]: The names.
+        list[str]: Names of the models.
     """
     from modelindex.load_model_index import load
     from modelindex.models.Model import Model
@@ -71,7 +71,7 @@ def register_models() -> List[str]:
         names.append(name)
         if ModelHub.has(name):
             continue
-        # Models without results are not in the index.
+        # Models without results are not in model-index.yml.
         model = measured.get(name, Model(name=name))
         model.config = str(config)
         if model.weights is not None and '://' not in model.weights:
@@ -86,10 +86,11 @@ def register_models() -> List[str]:
 
 
 def lend_to_mmpretrain(registry: Registry) -> None:
-    """Register our classes in the parent as well, unless a name is taken.
+    """Register mmfer's classes also in mmpretrain, unless a name exists there.
 
-    mmpretrain's inferencers build transforms from its own registry without a
-    scope, and a parent registry does not look up the names of its children.
+    mmpretrain's inferencers build transforms without a scope from their own
+    registry. This registry is the parent of mmfer's, and a parent does not look
+    for names in its children.
 
     Args:
         registry (Registry): A registry of mmfer.
@@ -103,21 +104,22 @@ def lend_to_mmpretrain(registry: Registry) -> None:
 def list_models(
     pattern: Optional[str] = None, weights: Optional[bool] = None
 ) -> List[str]:
-    """Return the names of our models.
+    """Return the names of mmfer's models.
 
     Args:
-        pattern (str, optional): Beginning of a name; may have wildcards, as
-            in ``'*ferplus'``.
-        weights (bool, optional): True for models with weights only, False for
-            models without weights only.
+        pattern (str, optional): Beginning of the names, in upper or lower case.
+            It may have wildcards, such as ``'*ferplus'``. Defaults to None:
+            all names.
+        weights (bool, optional): True: only models with weights. False: only
+            models without weights. Defaults to None: all models.
 
     Returns:
-        list[str]: In alphabetical order.
+        list[str]: Names in alphabetical order.
     """
     return sorted(
         name
         for name in register_models()
-        if (pattern is None or fnmatch.fnmatch(name, f'{pattern}*'))
+        if (pattern is None or fnmatch.fnmatch(name, f'{pattern.lower()}*'))
         and (
             weights is None
             or weights == (ModelHub._models_dict[name].weights is not None)
@@ -133,20 +135,20 @@ def get_model(
     """Build a model of mmfer or mmpretrain, by name or config.
 
     Args:
-        model (str | PathLike | Config): A name of :func:`list_models` or of
-            mmpretrain, the path of a config, or a config.
-        pretrained (bool | str | PathLike): True for the weights that are
-            published with the model, False for none, or a checkpoint, see
-            :func:`load_weights`. Defaults to False.
+        model (str | PathLike | Config): A name from :func:`list_models` or
+            from mmpretrain, the path of a config, or a config.
+        pretrained (bool | str | PathLike): A checkpoint, see
+            :func:`load_weights`. True: the weights that are published with the
+            model. False: no weights. Defaults to False.
         **kwargs: See ``mmpretrain.get_model``.
 
     Returns:
-        BaseModel: In evaluation mode.
+        BaseModel: The model, in evaluation mode.
 
     Raises:
-        ValueError: There is no model of this name (the message lists similar
-            names), it has no weights, the checkpoint is of another model, or
-            the device cannot be used.
+        ValueError: There is no model of this name; the message lists similar
+            names. Or the model has no weights, the checkpoint is one of
+            another model, or the device cannot be used.
     """
     names = register_models()
     if kwargs.get('device') is not None:
@@ -162,10 +164,10 @@ def get_model(
             # mmpretrain loads the weights of its own models.
             return get_mmpretrain_model(model, True, **kwargs)
     if isinstance(model, Config) and model.get('default_scope') == 'mmfer':
-        # A model base that a user wrote may lack the scope.
+        # The model of a user's config may lack the scope.
         model.model.setdefault('_scope_', 'mmfer')
     if isinstance(model, Config) and not model.get('test_dataloader'):
-        # mmpretrain would use None as a test_dataloader.
+        # mmpretrain would try to use a test_dataloader that is None.
         model = model.copy()
         model.pop('test_dataloader', None)
     model = get_mmpretrain_model(model, False, **kwargs)
@@ -196,7 +198,7 @@ def check_name(name: str) -> None:
     """Raise unless there is a model of this name.
 
     Raises:
-        ValueError: There is none; lists similar names.
+        ValueError: There is none. The message lists similar names.
     """
     ModelHub._register_mmpretrain_models()
     if ModelHub.has(name.lower()):
@@ -204,7 +206,7 @@ def check_name(name: str) -> None:
     if name.endswith(('.pth', '.pt')):
         raise ValueError(
             f'{name} is a checkpoint; give the config or work dir of '
-            'its training as the model, and this as pretrained=...'
+            'its run as the model, and the checkpoint as pretrained=...'
         )
     near = difflib.get_close_matches(name.lower(), ModelHub._models_dict, n=3)
     raise ValueError(

@@ -1,4 +1,4 @@
-"""Images that ``FERInferencer`` takes as its input, one by one."""
+"""Turn the inputs of ``FERInferencer`` into single images."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from mmfer.datasets.images import (
     IMAGE_EXTENSIONS,
-    describe_left_out,
+    describe_ignored,
     find_images,
     is_file_object,
     is_pil_image,
@@ -20,26 +20,26 @@ from mmfer.datasets.images import (
 
 
 def list_images(folder: Union[str, os.PathLike]) -> list:
-    """Return the image files of a folder and its subfolders, by name.
+    """Return the image files of a folder and its subfolders, sorted by name.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no image.
     """
     found, others = find_images(str(Path(folder).expanduser()))
     if others:
         print_log(
-            describe_left_out(others, 'FERInferencer'), 'current', level=logging.WARNING
+            describe_ignored(others, 'FERInferencer'), 'current', level=logging.WARNING
         )
     if not found:
         raise FileNotFoundError(
-            f'{folder}: no image in this folder or below it (of '
-            f'{", ".join(IMAGE_EXTENSIONS)}).'
+            f'{folder}: no image in this folder or its subfolders. Names of '
+            f'images end in {", ".join(IMAGE_EXTENSIONS)}.'
         )
     return found
 
 
 def each_source(inputs: Any) -> Iterable:
-    """Return the images to classify as an iterable.
+    """Return an iterable of the images to classify.
 
     Args:
         inputs (Any): One of
@@ -51,16 +51,16 @@ def each_source(inputs: Any) -> Iterable:
               generator of the frames of a video.
 
     Raises:
-        ValueError: An array has its channels first. Three grey images must be
-            given as a list, because their array looks like one such image.
-        TypeError: The inputs are something else.
+        ValueError: An array has its channels first. An array of three grey
+            images looks the same, so give these as a list.
+        TypeError: The inputs are of another type.
     """
     if isinstance(inputs, (str, os.PathLike)) and osp.isdir(
         osp.expanduser(os.fspath(inputs))
     ):
         return list_images(inputs)
     if isinstance(inputs, np.ndarray) and inputs.dtype.kind in 'OU':
-        # Paths, or images of several sizes.
+        # The array has paths, or images of different sizes.
         return inputs.ravel().tolist()
     if isinstance(inputs, np.ndarray):
         if inputs.ndim and len(inputs) == 3:
@@ -77,7 +77,7 @@ def each_source(inputs: Any) -> Iterable:
         return [inputs]
     if not isinstance(inputs, Iterable):
         raise TypeError(
-            'images must be paths, bytes, open files, arrays, images of PIL, '
+            'images must be paths, bytes, open files, arrays, PIL images, '
             f'or a list or generator of them, got {type(inputs).__name__}'
         )
     return inputs

@@ -1,4 +1,4 @@
-"""Classify faces in three lines of Python."""
+"""Inferencer: classify faces in three lines of Python."""
 
 import os
 import os.path as osp
@@ -50,35 +50,35 @@ class FERInferencer(ImageClassificationInferencer):
         pred_label, pred_class, pred_score   number, name and score of the class
         pred_scores                          scores of all classes, (C, )
         uncertainty                          larger is less sure
-        valence, arousal                     where the model predicts them
-        rejected                             with ``reject_above``
+        valence, arousal                     only if the model predicts them
+        rejected                             only with ``reject_above``
 
-    A model of valence and arousal alone returns only these two.
+    If a model predicts only valence and arousal, the dict has only these two.
 
     Args:
-        model (str | Config | BaseModel): The name of a model
-            (:func:`list_models`), the work dir of a training, the path of a
-            config, a config, or a model of :func:`get_model`.
-        pretrained (bool | str): The checkpoint. True for the weights that
-            are published with the model, or the last checkpoint of the work
-            dir; False for none. Defaults to True.
-        device (str | torch.device, optional): Defaults to the best available
-            one: a GPU, else the CPU.
+        model (str | Config | BaseModel): The name of a model (see
+            :func:`list_models`), the work dir of a run, the path of a config,
+            a config, or a model from :func:`get_model`.
+        pretrained (bool | str): A checkpoint. True: the weights that are
+            published with the model, or the last checkpoint of the work dir.
+            False: no weights. Defaults to True.
+        device (str | torch.device, optional): Device of the model. Defaults
+            to a GPU if there is one, else to the CPU.
         classes (str | Sequence[str], optional): Names of the classes in the
             order of the labels, or a file with a name on each line. Defaults
-            to those of the checkpoint or of the data set of the config.
+            to those of the checkpoint, or of the data set in the config.
         image_size (int | tuple[int, int], optional): (height, width) to
-            which cropped faces are brought before the pipeline. Defaults to
-            ``image_size`` of the config; not needed where the test pipeline
-            resizes.
+            which cropped faces are resized before the pipeline. Not needed if
+            the test pipeline resizes. Defaults to ``image_size`` of the
+            config.
         **kwargs: Options of the model, which replace those of the config.
 
     Raises:
-        ValueError: There is no model of this name, it has no weights, the
-            checkpoint is of another model, the device cannot be used, the
-            number of class names differs from that of the model's classes, or
-            the model predicts no expressions.
-        TypeError: An argument has another type.
+        ValueError: There is no model of this name, it has no weights, or the
+            checkpoint is one of another model. Or the device cannot be used,
+            the number of class names is wrong, or the model predicts neither
+            classes nor valence and arousal.
+        TypeError: An argument has a wrong type.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class FERInferencer(ImageClassificationInferencer):
             )
         if pretrained == '':
             raise ValueError(
-                "pretrained='' names no checkpoint; False is for "
+                "pretrained='' names no checkpoint; give pretrained=False for "
                 'a model without weights.'
             )
         device = choose_device(device)
@@ -119,9 +119,10 @@ class FERInferencer(ImageClassificationInferencer):
             load_weights(model, pretrained)
         if getattr(model, '_config', None) is None:
             raise ValueError(
-                f'this {type(model).__name__} does not know its config, whose '
-                'test pipeline is needed: make it by mmfer.get_model(config, '
-                'checkpoint), or give config and checkpoint to FERInferencer.'
+                f'this {type(model).__name__} does not know its config, but the '
+                'test pipeline of the config is needed: build the model with '
+                'mmfer.get_model(config, checkpoint), or give config and '
+                'checkpoint to FERInferencer.'
             )
         model.to(device)
         self.detector: Optional[FaceDetector] = None
@@ -133,18 +134,19 @@ class FERInferencer(ImageClassificationInferencer):
         return self.preparation.pipeline
 
     def check_outputs(self) -> None:
-        """Predict a blank image, so that errors are raised at once.
+        """Predict a blank image, so that errors come before the first call.
 
-        Sets ``bounded``: whether uncertainties are one minus the largest
+        This sets ``bounded``: whether uncertainties are one minus the largest
         probability, and so below 1.
 
         Raises:
-            ValueError: The model predicts no expressions, or another number
-                of classes than there are names.
+            ValueError: The model predicts neither classes nor valence and
+                arousal, or the number of classes differs from that of the
+                names.
         """
         blank = self.preparation.blank()
         network = type(self.model).__name__
-        # Models of other tasks raise errors of any kind.
+        # Models of other tasks raise errors of any type.
         try:
             face = self.preparation.fit(blank)
             found = self.predict_batch(self.preparation.collate([face]))
@@ -153,9 +155,9 @@ class FERInferencer(ImageClassificationInferencer):
             raise ValueError(
                 f'FERInferencer: {network} of this config predicts nothing '
                 f'for a blank image of {blank.shape[0]}x{blank.shape[1]} px '
-                f'({type(error).__name__}: {reason}). It takes classifiers '
-                'of images; give image_size if the model needs another '
-                'one.'
+                f'({type(error).__name__}: {reason}). The model must be an '
+                'image classifier; give image_size if it needs images of '
+                'another size.'
             ) from error
         if not {'pred_score', 'pred_va'} & set(found):
             raise ValueError(
@@ -196,29 +198,30 @@ class FERInferencer(ImageClassificationInferencer):
         Args:
             inputs (Any): One image or several, see :func:`each_source`.
             batch_size (int): Number of images in a batch. Defaults to 128.
-            reject_above (float, optional): Results get ``rejected``: whether
-                their uncertainty is larger than this, see
-                :meth:`rejection_threshold`.
-            detect_faces (bool): Look for faces in the images, which are
-                photos, see :class:`FaceDetector`. Defaults to False: each
-                image is a face.
+            reject_above (float, optional): Threshold of the uncertainty. Each
+                result gets ``rejected``: whether its uncertainty is larger,
+                see :meth:`rejection_threshold`. Defaults to None.
+            detect_faces (bool): Detect faces in the images, see
+                :class:`FaceDetector`. False: each image is one face. Defaults
+                to False.
             margin (float): Margin around a detected face, as a share of its
-                box. Defaults to 0.05, which is that of FERPlus.
+                box. Defaults to 0.05, the margin of FERPlus.
             return_datasamples (bool): Return mmpretrain's data samples
                 instead of dicts. Defaults to False.
-            show_dir (str, optional): Folder for pictures with the results.
-            on_error (str): ``'raise'``, or ``'report'``: images that cannot
-                be read get ``dict(error=...)`` as their result. Defaults to
-                ``'raise'``.
+            show_dir (str, optional): Folder to which images with the results
+                drawn on them are written. Defaults to None.
+            on_error (str): ``'raise'``: an image that cannot be read raises an
+                error. ``'report'``: its result is ``dict(error=...)``.
+                Defaults to ``'raise'``.
 
         Returns:
-            list: A dict for each image, in order; see the class. With
-            ``detect_faces`` a list of dicts for each image, from left to
-            right, which also have ``box``, (left, top, right, bottom) in
-            pixels, and ``face_score``.
+            list: A dict for each image, in order; see
+            :class:`FERInferencer`. With ``detect_faces``, a list of dicts for
+            each image, with faces from left to right. These dicts also have
+            ``box``, (left, top, right, bottom) in pixels, and ``face_score``.
         """
         if show_dir is not None and return_datasamples:
-            raise ValueError('show_dir draws dicts: leave out return_datasamples=True')
+            raise ValueError('show_dir needs dicts: leave out return_datasamples=True')
         options = CallOptions(
             batch_size, reject_above, detect_faces, margin, return_datasamples, on_error
         ).checked(self.bounded)
@@ -226,7 +229,7 @@ class FERInferencer(ImageClassificationInferencer):
             make_folder(show_dir)
         sources = each_source(inputs)
         if show_dir is not None:
-            # They are read a second time to draw on them.
+            # The images are read a second time to draw on them.
             sources = list(sources)
         results: Iterable = self._generate(sources, options)
         if isinstance(sources, Sized) and len(sources) > options.batch_size:
@@ -250,16 +253,16 @@ class FERInferencer(ImageClassificationInferencer):
 
         Args:
             inputs (Any): See :meth:`__call__`.
-            batch_size (int): Number of images after which results come.
-                Defaults to 1.
+            batch_size (int): Number of images after which results are
+                yielded. Defaults to 1.
             reject_above (float, optional): See :meth:`__call__`.
             detect_faces (bool): See :meth:`__call__`.
             margin (float): See :meth:`__call__`.
             return_datasamples (bool): See :meth:`__call__`.
             on_error (str): See :meth:`__call__`.
         """
-        # Options are checked here, because the code of a generator does not
-        # run before its first result is asked for.
+        # Check the options here: the code of a generator does not run before
+        # its first result is requested.
         options = CallOptions(
             batch_size, reject_above, detect_faces, margin, return_datasamples, on_error
         ).checked(self.bounded)
@@ -269,7 +272,7 @@ class FERInferencer(ImageClassificationInferencer):
         """Yield the result of each image."""
         for chunk in in_chunks(sources, options.batch_size):
             ready: list = []
-            # Of each image: what is known of its faces, or an error.
+            # One entry per image: data about its faces, or an error.
             before: List[Union[List[dict], dict]] = []
             for source in chunk:
                 try:
@@ -315,9 +318,9 @@ class FERInferencer(ImageClassificationInferencer):
             margin (float): See :meth:`__call__`.
 
         Returns:
-            tuple[list, list[dict]]: For each face, what
-            :meth:`FacePreparation.collate` takes; and what is known of it
-            before the prediction: nothing, or ``box`` and ``face_score``.
+            tuple[list, list[dict]]: For each face, an input of
+            :meth:`FacePreparation.collate`, and a dict with ``box`` and
+            ``face_score`` (empty without ``detect_faces``).
 
         Raises:
             NoFaceError: ``detect_faces`` is set, and no face was found.
@@ -331,9 +334,9 @@ class FERInferencer(ImageClassificationInferencer):
         if not faces:
             name = source if isinstance(source, (str, os.PathLike)) else 'the image'
             raise NoFaceError(
-                f'{name}: no upright frontal face found. If the image is a '
-                'face already, leave out detect_faces=True: then the whole '
-                'image is classified.'
+                f'{name}: no upright frontal face found. If the image is '
+                'already cropped to a face, leave out detect_faces=True: then '
+                'the whole image is classified.'
             )
         return [
             self.preparation.fit(np.ascontiguousarray(crop(image, face.box, margin)))
@@ -342,11 +345,10 @@ class FERInferencer(ImageClassificationInferencer):
 
     @torch.inference_mode()
     def predict_batch(self, batch: dict) -> Dict[str, np.ndarray]:
-        """Predict a batch; return arrays by name, (B, ...).
+        """Predict a batch, and return arrays by name, (B, ...).
 
-        Predictions are read from the model as tensors, because a data sample
-        for each image would cost more time than everything else beside the
-        model.
+        Predictions are read from the model as tensors. A data sample for each
+        image would take more time than all other steps but the model itself.
 
         Args:
             batch (dict): See :meth:`FacePreparation.collate`.
@@ -358,27 +360,26 @@ class FERInferencer(ImageClassificationInferencer):
         }
 
     def rejection_threshold(self, target_error: float) -> float:
-        """Find the uncertainty above which to reject, for a wanted error rate.
+        """Return the ``reject_above`` that keeps a given error rate.
 
-        The thresholds were found on images that were held out from the
-        training, when the checkpoint was published, see
-        ``tools/model_converters/publish_model.py``. They hold for images like
-        those.
+        The thresholds were found on held-out images when the checkpoint was
+        published, see ``tools/model_converters/publish_model.py``. They are
+        valid for images like those.
 
         Args:
             target_error (float): Largest share of errors among predictions
                 that are not rejected, in (0, 1).
 
         Returns:
-            float: For ``reject_above``.
+            float: Value for ``reject_above``.
 
         Raises:
             ValueError: ``target_error`` is not in (0, 1), the checkpoint has
-                no thresholds, or no share of the images has so few errors.
+                no thresholds, or no threshold gives so few errors.
         """
         return find_threshold(getattr(self.model, 'rejection', None), target_error)
 
     @staticmethod
     def list_models(pattern: Optional[str] = None) -> List[str]:
-        """Return the names of our models that come with weights."""
+        """Return the names of mmfer's models that come with weights."""
         return list_models(pattern, weights=True)

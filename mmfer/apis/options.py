@@ -1,4 +1,4 @@
-"""Options of a call of ``FERInferencer``, checked before the first image."""
+"""Options of a call of ``FERInferencer``, and checks of their values."""
 
 import math
 import os
@@ -13,7 +13,7 @@ OWNER = 'FERInferencer'
 
 
 class CallOptions(NamedTuple):
-    """Options of ``FERInferencer.__call__``, see there.
+    """Options of a call, see :meth:`FERInferencer.__call__`.
 
     Attributes:
         batch_size (int): Number of images in a batch.
@@ -32,18 +32,19 @@ class CallOptions(NamedTuple):
     on_error: str
 
     def checked(self, bounded: bool) -> 'CallOptions':
-        """Return the options if all of them have a meaning.
+        """Return the options if all of them are valid.
 
         Args:
             bounded (bool): Whether uncertainties of the model are one minus
                 the largest probability, and so below 1.
 
         Raises:
-            ValueError: An option has no meaning; names it, and what is valid.
+            ValueError: An option is invalid. The message names it, and what is
+                valid.
         """
         choices(OWNER, 'on_error', self.on_error, ('raise', 'report'))
         batch_size = positive_int(OWNER, 'batch_size', self.batch_size)
-        # A margin of -0.5 on each side would leave nothing of the box.
+        # With a margin of -0.5 on each side, the crop would be empty.
         if not is_number(self.margin) or self.margin <= -0.5:
             raise invalid(
                 OWNER,
@@ -54,7 +55,8 @@ class CallOptions(NamedTuple):
         if self.reject_above is not None:
             if self.return_datasamples:
                 raise ValueError(
-                    'reject_above marks dicts: leave out return_datasamples=True'
+                    'reject_above adds an entry to dicts: leave out '
+                    'return_datasamples=True'
                 )
             above = 1 if bounded else math.inf
             if not is_number(self.reject_above) or not 0 < self.reject_above < above:
@@ -76,7 +78,7 @@ class CallOptions(NamedTuple):
 
 
 def read_classes(classes: Any) -> Optional[List[str]]:
-    """Return names of classes from a file or a sequence; None stays None.
+    """Return class names from a file or a sequence; None stays None.
 
     Args:
         classes (str | PathLike | Sequence[str], optional): A file with a name

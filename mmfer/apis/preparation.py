@@ -1,4 +1,4 @@
-"""Faces prepared for a model as the test pipeline of its config does."""
+"""Prepare faces for a model as the test pipeline of its config does."""
 
 import numbers
 from typing import Any, Optional, Sequence, Tuple, Union
@@ -19,32 +19,32 @@ LOADERS = ('LoadFERImage', 'LoadImageFromFile')
 
 
 class FacePreparation:
-    """Prepare faces, which are arrays, as a config prepares files for a test.
+    """Prepare faces, given as arrays, as a config prepares test images.
 
-    Where a resize, a centre crop and packing are all that the pipeline does,
-    as for most small faces, the crop is done for a whole batch at once. This
-    saves a dict and a data sample for each face.
+    Many pipelines for small faces have only a resize, a centre crop and packing.
+    Then a whole batch is cropped at once. This saves a dict and a data sample
+    for each face.
 
     Args:
-        cfg (Config): Config of a training, of which the test pipeline is
-            used.
+        cfg (Config): Config of a run. Its test pipeline is used.
         image_size (tuple[int, int], optional): (height, width) to which faces
-            are brought before the pipeline. Defaults to ``image_size`` of the
+            are resized before the pipeline. Defaults to ``image_size`` of the
             config if its pipeline does not resize.
 
     Attributes:
         pipeline (Compose): Steps after the one that loads a file.
-        color_type (str): ``'color'`` or ``'grayscale'``, how to decode images.
-        image_size (tuple[int, int], optional): As above.
-        window (tuple[slice, slice], optional): Rows and columns of a face
-            that are left after the crop; None if all steps of the pipeline
-            have to run.
-        resize (Resize, optional): First step of the pipeline, if it has to be
-            run before ``window`` is cut out.
+        color_type (str): How to decode images, ``'color'`` or
+            ``'grayscale'``.
+        image_size (tuple[int, int], optional): See the argument.
+        window (tuple[slice, slice], optional): Rows and columns that the
+            centre crop keeps. None: all steps of the pipeline must run for
+            each face.
+        resize (Resize, optional): First step of the pipeline, if faces must
+            be resized before they are cropped to ``window``.
 
     Raises:
-        ValueError: The config has no test pipeline, or one that does not
-            resize, and no ``image_size``.
+        ValueError: The config has no test pipeline. Or its pipeline does not
+            resize, and there is no ``image_size``.
     """
 
     def __init__(self, cfg: Config, image_size: Optional[Tuple[int, int]] = None):
@@ -52,9 +52,9 @@ class FacePreparation:
         if not pipeline:
             raise ValueError(
                 'FERInferencer: this config has no '
-                'test_dataloader.dataset.pipeline, which says how images are '
-                'prepared. If it is one of a classifier, set test_dataloader '
-                '= val_dataloader in it.'
+                'test_dataloader.dataset.pipeline, which states how images are '
+                'prepared. If it is the config of a classifier, set '
+                'test_dataloader = val_dataloader in it.'
             )
         transforms = [dict(t) for t in pipeline]
         loader = transforms.pop(0) if transforms[0]['type'] in LOADERS else {}
@@ -65,8 +65,8 @@ class FacePreparation:
                 raise ValueError(
                     'FERInferencer: the test pipeline of this config does '
                     'not resize images, so their size must be known. Give '
-                    'image_size=(height, width), that of the images it was '
-                    'trained on, or set image_size in the config.'
+                    'image_size=(height, width) of the images on which the model '
+                    'was trained, or set image_size in the config.'
                 )
         self.image_size = image_size
         self.pipeline = Compose([TRANSFORMS.build(t) for t in transforms])
@@ -80,7 +80,7 @@ class FacePreparation:
             and steps[0].scale is not None
             and not steps[0].keep_ratio
         ):
-            # mmcv has (width, height).
+            # The scale of mmcv is (width, height).
             size, self.resize = steps[0].scale[::-1], steps.pop(0)
         if size is not None and [type(t) for t in steps] == [CenterCrop, PackFERInputs]:
             crop = steps[0].crop_size[::-1]
@@ -89,7 +89,7 @@ class FacePreparation:
                 self.window = tuple(slice(s, s + part) for s, part in zip(start, crop))
 
     def fit(self, image: np.ndarray) -> Union[dict, np.ndarray]:
-        """Bring a face to the form that :meth:`collate` takes.
+        """Resize a face, and convert it to an input of :meth:`collate`.
 
         Args:
             image (np.ndarray): uint8, BGR (H, W, 3), or (H, W) if
@@ -103,7 +103,7 @@ class FacePreparation:
                 interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
             )
         else:
-            # The next frame of a video may come in the same memory.
+            # Copy: the next frame of a video may be written to the same memory.
             image = image.copy()
         if self.window is not None:
             if self.resize is not None and image.shape[:2] != self.resize.scale[::-1]:
@@ -114,7 +114,7 @@ class FacePreparation:
         )
 
     def collate(self, faces: list) -> dict:
-        """Return a batch for the model, of faces that :meth:`fit` returned."""
+        """Return a batch for the model from faces that :meth:`fit` returned."""
         if self.window is None:
             return default_collate(faces)
         batch = np.stack([face[self.window] for face in faces])
@@ -122,7 +122,7 @@ class FacePreparation:
         return dict(inputs=torch.from_numpy(np.ascontiguousarray(batch)))
 
     def blank(self) -> np.ndarray:
-        """Return a blank face that :meth:`fit` takes."""
+        """Return a blank face, an input of :meth:`fit`."""
         size = self.image_size or (224, 224)
         shape = size if self.color_type == 'grayscale' else (*size, 3)
         return np.zeros(shape, np.uint8)
@@ -132,7 +132,7 @@ def check_image_size(size: Any) -> Optional[Tuple[int, int]]:
     """Return (height, width) of a number or a pair; None stays None.
 
     Raises:
-        ValueError: It is neither, or not positive.
+        ValueError: ``size`` is neither, or is not positive.
     """
     if size is None:
         return None

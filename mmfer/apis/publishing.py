@@ -1,4 +1,4 @@
-"""Thresholds of the uncertainty, for a checkpoint that is given away."""
+"""Find thresholds of the uncertainty for a checkpoint to be published."""
 
 import numpy as np
 from mmengine.config import Config
@@ -7,19 +7,19 @@ from mmfer.datasets import FERDataset, unaugmented
 from mmfer.evaluation.functional import rejection_threshold
 from mmfer.registry import DATASETS
 
-# Shares of errors for which thresholds are found.
+# Error rates for which thresholds are found.
 TARGETS = [n / 200 for n in range(1, 81)]
 
 
 def held_out_part(cfg: Config, number: int) -> FERDataset:
-    """Return the last training images, with the test pipeline.
+    """Return held-out images, the last of the training set, unaugmented.
 
     Args:
-        cfg (Config): Config of the training.
+        cfg (Config): Config of the run.
         number (int): Number of images.
 
     Raises:
-        ValueError: The training uses these images.
+        ValueError: The run was trained on some of these images.
     """
     settings = dict(cfg.train_dataloader.dataset)
     used = settings.pop('indices', None)
@@ -28,11 +28,11 @@ def held_out_part(cfg: Config, number: int) -> FERDataset:
     left_out = len(whole) - used if isinstance(used, int) and used > 0 else 0
     if not 0 < number <= left_out:
         raise ValueError(
-            f'--held-out {number}: the config leaves out {left_out} of '
-            f'{len(whole)} training images, the last ones, and thresholds '
-            'found on images of the training would promise too much. Set '
+            f'--held-out {number}: the config holds out only the last '
+            f'{left_out} of {len(whole)} training images. Thresholds found on '
+            'images that the model was trained on would promise too much. Set '
             f'train_dataloader.dataset.indices={len(whole) - number} and '
-            'train anew.'
+            'train again.'
         )
     settings['indices'] = -number
     return unaugmented(
@@ -48,9 +48,10 @@ def threshold_table(correct: np.ndarray, uncertainty: np.ndarray) -> dict:
         uncertainty (np.ndarray): Uncertainty of each prediction (N, ).
 
     Returns:
-        dict: ``images``, N; ``error``, the share of wrong ones; and
-        ``thresholds``, rows of a share of errors, the threshold that keeps
-        as many images as possible at that share, and the share kept.
+        dict: ``images`` is N, and ``error`` is the share of wrong predictions.
+        ``thresholds`` is a list of rows of three numbers: an error rate, the
+        threshold that keeps as many images as possible at this rate, and the
+        share of images that it keeps.
     """
     return dict(
         images=len(correct),

@@ -1,4 +1,4 @@
-"""Results of ``FERInferencer``: dicts, thresholds and pictures."""
+"""Make the results of ``FERInferencer``: dicts, thresholds and pictures."""
 
 import os
 import os.path as osp
@@ -20,22 +20,22 @@ def describe_predictions(
     classes: Optional[Sequence[str]] = None,
     reject_above: Optional[float] = None,
 ) -> List[Dict[str, Any]]:
-    """Return the results of a batch, a dict for each image.
+    """Return the results of a batch as one dict per image.
 
     Args:
         predictions (dict[str, np.ndarray]): ``pred_score`` (B, C),
-            ``uncertainty`` (B, ) and ``pred_va`` (B, 2), as far as the model
-            has them.
+            ``uncertainty`` (B, ) and ``pred_va`` (B, 2), if the model predicts
+            them.
         classes (Sequence[str], optional): Names of the classes.
-        reject_above (float, optional): Results get ``rejected``: whether
-            their uncertainty is larger than this.
+        reject_above (float, optional): Threshold of the uncertainty. Each
+            result gets ``rejected``: whether its uncertainty is larger.
 
     Returns:
-        list[dict]: See :class:`FERInferencer` for the keys.
+        list[dict]: Results; :class:`FERInferencer` lists the keys.
 
     Raises:
-        ValueError: ``reject_above`` is given, and the model has no
-            uncertainty.
+        ValueError: ``reject_above`` is given, but the model predicts no
+            classes and has no uncertainty.
     """
     if 'pred_score' not in predictions:
         if reject_above is not None:
@@ -77,7 +77,7 @@ def describe_predictions(
 
 
 def find_threshold(table: Optional[dict], target_error: Any) -> float:
-    """Find the uncertainty above which to reject, for a wanted error rate.
+    """Find the value of ``reject_above`` that keeps a given error rate.
 
     Args:
         table (dict, optional): ``rejection`` of a published checkpoint: the
@@ -87,11 +87,11 @@ def find_threshold(table: Optional[dict], target_error: Any) -> float:
             are not rejected, in (0, 1).
 
     Returns:
-        float: A positive number, for ``reject_above``.
+        float: Threshold of the uncertainty, a positive number.
 
     Raises:
         ValueError: ``target_error`` is not in (0, 1), there is no table, or
-            no share of the images has so few errors.
+            no threshold gives so few errors.
     """
     if not is_number(target_error) or not 0 < target_error < 1:
         raise ValueError(
@@ -101,7 +101,7 @@ def find_threshold(table: Optional[dict], target_error: Any) -> float:
     if not table:
         raise ValueError(
             'this checkpoint comes without thresholds. Find them on '
-            'images held out from its training: python '
+            'held-out training images: python '
             'tools/model_converters/publish_model.py CONFIG CHECKPOINT '
             'OUT --held-out NUMBER'
         )
@@ -114,15 +114,16 @@ def find_threshold(table: Optional[dict], target_error: Any) -> float:
     if not rows:
         lowest = min((r[0] for r in table['thresholds'] if r[2] > 0), default=None)
         raise ValueError(
-            f'no threshold keeps the error at {target_error:.1%}: among '
-            f'{table["images"]} held-out images '
+            f'no threshold keeps the error rate at {target_error:.1%} or below: '
+            f'on {table["images"]} held-out images '
             + (
-                'none does.'
+                'no threshold keeps any image.'
                 if lowest is None
-                else f'the lowest that was reached is {lowest:.1%}.'
+                else f'the lowest error rate was {lowest:.1%}. Give a larger '
+                'target_error.'
             )
         )
-    # The threshold is 0 where no image is uncertain, and reject_above must be
+    # The threshold is 0 if no image is uncertain, but reject_above must be
     # positive.
     return max(float(max(rows)[1]), sys.float_info.min)
 
@@ -132,10 +133,11 @@ def write_pictures(sources: list, results: list, show_dir: str) -> None:
 
     Args:
         sources (list): The images.
-        results (list[dict | list[dict]]): Their results; several dicts where
-            faces were detected. Images with an ``error`` get no file.
-        show_dir (str): Folder. Files have a number and the name of the
-            image's file.
+        results (list[dict | list[dict]]): One result per image: a dict, or a
+            list of dicts if faces were detected. An image with an ``error``
+            gets no file.
+        show_dir (str): Folder for the files. The name of a file has the number
+            of the image and the name of the image's file.
     """
     make_folder(show_dir)
     for number, (source, result) in enumerate(zip(sources, results, strict=True)):
@@ -151,10 +153,11 @@ def write_pictures(sources: list, results: list, show_dir: str) -> None:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder for pictures.
+    """Create the folder for pictures.
 
     Raises:
-        ValueError: It cannot be made, for example because a file has its name.
+        ValueError: It cannot be created, for example because a file has this
+            name.
     """
     try:
         os.makedirs(path, exist_ok=True)

@@ -1,3 +1,18 @@
+"""Data sets of mmfer, and their parts.
+
+- `base`, `labels`, `storage`: base classes of all data sets.
+- `affectnet`, `cifar`, `ferplus`, `rafdb`: published data sets.
+- `custom`: your own images, from a list or from one folder per class.
+- `synthetic_faces`: drawn faces, which need no files.
+- `noise`: label noise that is planted on purpose.
+- `noisy_list`, `lists`: published noisy label lists, and reading of lists.
+- `images`: the decoder of all images.
+- `transforms`, `samplers`: steps of a pipeline, and samplers.
+- `views`, `wrappers`: other labels or pipelines for a data set, and data sets
+  inside wrappers.
+- `checks`: checks of options, labels and files.
+"""
+
 from . import noise  # noqa: F401 registers the generators
 from .affectnet import AffectNet
 from .base import FERDataset

@@ -23,7 +23,7 @@ from .affectnet_annotations import (
     check_repeats,
     expression_label,
     read_annotations,
-    read_table,
+    read_release_table,
     va_pair,
 )
 from .base import FERDataset
@@ -38,8 +38,8 @@ SPLITS = dict(train=('training', 'train_set'), val=('validation', 'val_set'))
 class AffectNet(FERDataset):
     """AffectNet (manually annotated part) in either published layout.
 
-    The CSV release has tables. They may also be in ``data_root`` itself, and
-    may lack the header, as in some copies::
+    The CSV release has tables. In some copies they are in ``data_root`` itself,
+    or lack the header. These are read, too::
 
         data_root/
         |-- Manually_Annotated_file_lists/training.csv, validation.csv
@@ -53,14 +53,14 @@ class AffectNet(FERDataset):
         |   `-- annotations/0_exp.npy, 0_val.npy, 0_aro.npy ...
         `-- val_set/            (the same)
 
-    The files show which layout it is; if both exist, the tables are used.
+    The layout is found from the files; if both exist, the tables are used.
     Rows are joined with images by name. Images annotated as none, uncertain
-    or no face (8 to 10) are left out. Images are used as they are: the face
-    boxes of the tables are not applied.
+    or no face (8 to 10) are not used. Images are not cropped: the face boxes
+    of the tables are not applied.
 
     Samples also carry ``gt_va``, float32 (2,): valence and arousal in
-    [-1, 1], and NaN where the release has -2, which means missing. It
-    reaches the model with ``PackFERInputs(algorithm_keys=('gt_va',))``.
+    [-1, 1], and NaN where the release has -2, which means missing. To pass
+    it to the model, use ``PackFERInputs(algorithm_keys=('gt_va',))``.
 
     The largest class of the training split has about 35 times as many
     samples as the smallest. To draw all classes equally often, set
@@ -69,11 +69,11 @@ class AffectNet(FERDataset):
     Args:
         data_root (str): Folder of the tables or of ``train_set``.
         split (str): ``'train'`` or ``'val'``. The release has no labels for
-            a test split, so papers report the latter.
-        num_classes (int): 8, or 7 to leave contempt out. Defaults to 8.
-        table (str, optional): A CSV table for the training split that
-            replaces the annotations of the release, whatever its layout.
-            Relative to the working directory.
+            a test split, so papers report results on ``'val'``.
+        num_classes (int): 8, or 7 without contempt. Defaults to 8.
+        table (str, optional): A CSV table that replaces the annotations of
+            the training split, in either layout. The path is relative to
+            the working directory.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
@@ -103,21 +103,21 @@ class AffectNet(FERDataset):
             (7, 8),
             hint='AffectNet has 8 classes, or 7 without contempt.',
         )
-        self.table = table
+        self.table = None if table is None else osp.expanduser(table)
         self._num_emotions = num_classes
         kwargs.setdefault('classes', EMOTIONS[:num_classes])
         super().__init__(data_root=data_root, split=split, **kwargs)
 
     def check_options(self) -> None:
-        """Refuse a table for an evaluation."""
+        """Refuse ``table`` for an evaluation."""
         super().check_options()
         if self.split != 'train':
-            self.refuse_in_evaluation('table', 'It takes the labels of the release.')
+            self.refuse_in_evaluation('table', 'It uses the labels of the release.')
 
     def load_samples(self) -> List[dict]:
         """Read the table or the annotations of all images."""
         images, found = self._find_release()
-        annotations = list(self._of_emotions(found))
+        annotations = list(self._keep_emotions(found))
         check_repeats(annotations)
         return [
             dict(
@@ -128,8 +128,8 @@ class AffectNet(FERDataset):
             for annotation in annotations
         ]
 
-    def _of_emotions(self, annotations: Iterator[Annotation]) -> Iterator[Annotation]:
-        """Drop images without an emotion, and contempt with 7 classes."""
+    def _keep_emotions(self, annotations: Iterator[Annotation]) -> Iterator[Annotation]:
+        """Drop images without an emotion; with 7 classes, also contempt."""
         return (
             annotation
             for annotation in annotations
@@ -139,17 +139,17 @@ class AffectNet(FERDataset):
     def _write_list(
         self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
-        """Write a table of the CSV release, for ``table``.
+        """Write a table in the format of the CSV release, to use as ``table``.
 
-        It has the columns that this data set reads, with valence and arousal
-        as they were. If images are repeated, it also has ``sample_id``,
-        because the decisions on the samples of one image may differ.
+        It has the columns that this data set reads. Valence and arousal do
+        not change. If images are repeated, it also has ``sample_id``, because
+        the decisions on the samples of one image may differ.
         """
         label_of = dict(zip(map(int, sample_ids), map(int, labels)))
         annotations = {
             sample_id: annotation
             for sample_id, annotation in enumerate(
-                self._of_emotions(self._find_release()[1])
+                self._keep_emotions(self._find_release()[1])
             )
             if sample_id in label_of
         }
@@ -157,7 +157,7 @@ class AffectNet(FERDataset):
         repeated = len(names) < len(annotations)
         text = io.StringIO(newline='')
         writer = csv.writer(text, lineterminator='\n')
-        # The release writes this name with capitals.
+        # The release writes this name with upper-case letters.
         writer.writerow(
             ['subDirectory_filePath', *WANTED[1:]] + ['sample_id'] * repeated
         )
@@ -191,13 +191,14 @@ class AffectNet(FERDataset):
                     f'AffectNet: table={self.table!r} does not exist. A '
                     f'relative path starts from {os.getcwd()!r}.'
                 )
-            # A folder of the other release may exist, too.
+            # The folders of both releases may exist. Try that of the release whose
+            # table exists first.
             both = (table_images, images)
             for folder in both if table is not None else both[::-1]:
                 if osp.isdir(folder):
-                    return folder, read_table(self.table)
+                    return folder, read_release_table(self.table)
         elif table is not None and osp.isdir(table_images):
-            return table_images, read_table(table)
+            return table_images, read_release_table(table)
         elif osp.isdir(images) and osp.isdir(annotations):
             return images, self._read_annotations(annotations)
         states = {True: 'found', False: 'missing'}

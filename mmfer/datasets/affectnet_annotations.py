@@ -1,4 +1,4 @@
-"""Annotations of AffectNet: reading both releases, and checking the values."""
+"""Annotations of AffectNet: read them from either release, and check them."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ EMOTIONS = (
     'anger',
     'contempt',
 )
-# Labels after the emotions: none, uncertain and no face.
+# Number of labels in the release: the emotions, then none, uncertain and no face.
 NUM_IDS = len(EMOTIONS) + 3
 # Columns of the CSV release in its order, in lower case.
 COLUMNS = (
@@ -41,7 +41,7 @@ Number = Union[str, bytes, int, float]
 
 
 class Annotation(NamedTuple):
-    """Annotation of one image, with the values as the release writes them.
+    """Annotation of one image, with unparsed values.
 
     Attributes:
         name (str): Path of the image below the folder of images.
@@ -49,8 +49,8 @@ class Annotation(NamedTuple):
         expression (str | bytes | int | float): Number of the expression.
         valence (str | bytes | int | float): Valence, -2 for missing.
         arousal (str | bytes | int | float): Arousal, -2 for missing.
-        sample_id (str): Number of the sample in a table that was written
-            from a set with repeated images, '' in others.
+        sample_id (str): Number of the sample, in a table that mmfer wrote
+            from a set with repeated images; '' in other tables.
     """
 
     name: str
@@ -65,11 +65,11 @@ def expression_label(annotation: Annotation) -> int:
     """Return the expression of an image, from 0 to 10.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The annotation is no whole number from 0 to 10.
     """
     written = annotation.expression
     value = (
-        text_tables.whole_number(written)
+        text_tables.parse_whole_number(written)
         if isinstance(written, str)
         else as_number(written)
     )
@@ -93,7 +93,7 @@ def as_number(written: Number) -> float:
         float: NaN if it is not a number.
     """
     if isinstance(written, str):
-        value = text_tables.number(written)
+        value = text_tables.parse_number(written)
         return np.nan if value is None else value
     try:
         return float(written)
@@ -108,7 +108,7 @@ def va_pair(annotation: Annotation) -> np.ndarray:
         np.ndarray: float32 (2,) in [-1, 1], NaN for -2, which means missing.
 
     Raises:
-        ValueError: A value is something else.
+        ValueError: A value is neither in [-1, 1] nor -2.
     """
     pair = np.full(2, np.nan, dtype=np.float32)
     for i, name in enumerate(('valence', 'arousal')):
@@ -165,7 +165,7 @@ def check_repeats(annotations: Sequence[Annotation]) -> None:
         )
 
 
-def read_table(path: str) -> Iterator[Annotation]:
+def read_release_table(path: str) -> Iterator[Annotation]:
     """Read a table of the CSV release, with or without its header.
 
     Args:
@@ -182,8 +182,8 @@ def read_table(path: str) -> Iterator[Annotation]:
         {name: [name] for name in (*WANTED, 'sample_id')},
         'training.csv or '
         'validation.csv of the manually annotated part of AffectNet, with '
-        f'the columns {", ".join(WANTED)} (in any case), or without a header '
-        f'and with all {len(COLUMNS)}',
+        f'the columns {", ".join(WANTED)} (in upper or lower case), or without '
+        f'a header and with all {len(COLUMNS)} columns',
         optional=['sample_id'],
         headless=COLUMNS,
     )
@@ -197,10 +197,10 @@ def read_table(path: str) -> Iterator[Annotation]:
 
 
 def annotated_names(folder: str) -> List[str]:
-    """Return the ids of the files ``<id>_exp.npy`` of a folder, in order."""
+    """Return the ids of the files ``<id>_exp.npy`` of a folder, by number."""
     end = '_exp.npy'
     names = [name[: -len(end)] for name in os.listdir(folder) if name.endswith(end)]
-    # This sorts by number, as the ids have no leading zeros.
+    # Ids have no leading zeros, so this order is that of the numbers.
     return sorted(names, key=lambda name: (len(name), name))
 
 
@@ -231,11 +231,12 @@ def read_annotations(folder: str, names: Iterable[str]) -> Iterator[Annotation]:
 
 
 def read_scalar(path: str) -> Number:
-    """Return the only value of a ``.npy`` file, a number or text.
+    """Read a ``.npy`` file that holds one value, a number or text.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds something else. Pickles are not opened.
+        ValueError: It does not hold one value. Pickles are refused, because
+            they can run code.
     """
     try:
         value = np.load(path, allow_pickle=False).item()

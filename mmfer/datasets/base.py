@@ -1,4 +1,4 @@
-"""Base class of all data sets: labels, noise, images, reproducible draws."""
+"""Base class of all data sets: labels, noise, images, seeded augmentation."""
 
 import logging
 import os.path as osp
@@ -18,7 +18,7 @@ from .images import UnreadableImageError
 from .labels import LabelledDataset
 from .noise import GaussianVANoise, LabelNoise
 
-# Why an evaluation set takes no noise.
+# Sentence in the message that refuses noise for an evaluation set.
 NOISE_REASON = 'Wrong labels would measure the noise, not the model.'
 
 
@@ -28,16 +28,17 @@ class FERDataset(LabelledDataset):
     A subclass implements :meth:`load_samples`. This class adds what all data
     sets of this package have in common:
 
-    - ``sample_id``: the row in the full list, the same in every subset,
-      epoch and rank (subsets renumber mmengine's ``sample_idx``).
-    - ``label_noise``: noise added to the labels, as a property of the data
-      set. The clean labels stay in a sidecar, :attr:`clean_labels`, which no
-      sample and no model ever sees.
-    - Labels in one shared tensor, so that :meth:`set_labels` of a hook also
-      reaches persistent workers and subsets. A subset chooses samples and
-      has no labels of its own.
-    - Augmentation drawn from (seed, epoch, sample_id), so that a resumed or
-      differently parallel run sees the same images.
+    - ``sample_id``: the row in the full list. It is the same in every subset,
+      epoch and rank, while mmengine's ``sample_idx`` changes in a subset.
+    - ``label_noise``: noise that is added to the labels. The clean labels are
+      kept apart, in :attr:`clean_labels`. No sample has them, so no model can
+      see them.
+    - Labels in one shared tensor. If a hook calls :meth:`set_labels`, running
+      workers and all subsets have the new labels, too. A subset chooses
+      samples and has no labels of its own.
+    - Augmentation drawn from (seed, epoch, sample_id). A run that was resumed,
+      or that uses another number of workers or processes, sees the same
+      images.
     - ``cache_images``: decode each image once and keep it in memory, uint8.
 
     Args:
@@ -55,14 +56,17 @@ class FERDataset(LabelledDataset):
         cache_images (bool): Keep decoded images in memory. The first
             transform must then be ``LoadFERImage``. Defaults to False.
         on_bad_image (str): What to do with unreadable or damaged images.
-            ``'raise'`` stops at the first one and says how many look bad.
-            ``'skip'`` decodes every file once before training, drops the bad
-            ones and lists them in :attr:`skipped`. Defaults to ``'raise'``.
+            ``'raise'`` stops at the first one and says how many images look
+            damaged. ``'skip'`` decodes every file once before training, drops
+            the bad images and lists them in ``skipped``. Defaults to
+            ``'raise'``.
         check_files (bool): Whether to check at the start that every listed
             file exists. Defaults to True.
-        decisions (str, optional): A ``sample_scores.csv`` made from this set
-            with these labels: its decisions relabel and drop samples.
-            Refused in ``test_mode``.
+        decisions (str, optional): A ``sample_scores.csv`` that was made from
+            this set with these labels. Its decisions relabel and drop
+            samples. Refused in ``test_mode``.
+        ann_file (str): File of annotations, for subclasses that have one.
+            Defaults to ''.
         test_mode (bool): Whether the set is for evaluation.
             Defaults to False.
         **kwargs: Further arguments of mmpretrain's ``BaseDataset``.
@@ -74,7 +78,7 @@ class FERDataset(LabelledDataset):
             another one, or labels are out of range.
     """
 
-    # Names of the published splits, the one for training first.
+    # Names of the published splits; the split for training is the first.
     splits: Sequence[str] = ()
 
     SHARED_WITH_SUBSETS = (
@@ -118,9 +122,9 @@ class FERDataset(LabelledDataset):
         self.skipped: List[str] = []
         # Decoded images, by sample_id.
         self._images: Union[Dict[int, np.ndarray], np.ndarray, None] = None
-        # Seed and epoch. Workers start once and live long, so they read them
-        # in shared memory. Negative values mean that they are not set, and
-        # augmentation draws from the global random states.
+        # Seed and epoch. They are in shared memory, because workers keep running
+        # when the epoch changes. Negative values mean that they are not set;
+        # augmentation then draws from the global random states.
         self._random_state = torch.full((2,), -1).share_memory_()
         self._loader = 'val_dataloader' if self.test_mode else 'train_dataloader'
         super().__init__(
@@ -165,10 +169,9 @@ class FERDataset(LabelledDataset):
 
         Returns:
             list[dict]: Each with at least ``img_path`` and ``gt_label``, the
-            label to train on, 0-based. It is the correct label, as far as
-            the publisher knows, or that of a published noisy list. For such
-            a list, every sample may also have ``clean_label``, which goes to
-            the sidecar.
+            0-based label. It comes from the data set, or from a published
+            noisy list. With such a list, every sample may also have
+            ``clean_label``, which is moved to :attr:`clean_labels`.
         """
         raise NotImplementedError
 
@@ -182,7 +185,7 @@ class FERDataset(LabelledDataset):
         self._labels = self._take_labels(samples)
         for sample_id, sample in enumerate(samples):
             sample['sample_id'] = sample_id
-        # Images that are in memory already have names, but no files.
+        # Images that were loaded into memory have names, but no files.
         if self.check_files and self._images is None:
             checks.check_files(samples, self.name)
         self._prepare_va(samples)
@@ -213,7 +216,7 @@ class FERDataset(LabelledDataset):
         return kept
 
     def full_init(self) -> None:
-        """Load the list, decode all images if asked to, apply decisions."""
+        """Load the list, decode all images for the cache, apply decisions."""
         if self._fully_initialized:
             return
         super().full_init()
@@ -232,7 +235,11 @@ class FERDataset(LabelledDataset):
             )
 
     def _decode_images(self) -> Dict[int, np.ndarray]:
-        """Decode every image by the first transform, by ``sample_id``."""
+        """Decode every image with the first transform.
+
+        Returns:
+            dict[int, np.ndarray]: uint8 images by ``sample_id``.
+        """
         transforms = self.pipeline.transforms
         if not transforms or type(transforms[0]).__name__ != 'LoadFERImage':
             raise ValueError(
@@ -250,7 +257,7 @@ class FERDataset(LabelledDataset):
 
     # -- access ------------------------------------------------------------
     def get_data_info(self, idx: int) -> dict:
-        """Annotation of one sample with its current label."""
+        """Return the annotation of one sample with its current label."""
         info = super().get_data_info(idx)
         sample_id = info['sample_id']
         info['gt_label'] = int(self._labels.current[sample_id])
@@ -267,7 +274,7 @@ class FERDataset(LabelledDataset):
         """Run the pipeline with draws fixed by (seed, epoch, sample_id)."""
         info = self.get_data_info(idx)
         if self._images is not None:
-            # Some transforms write into the image that they are given.
+            # Some transforms change the image that they are given.
             info['img'] = info['img'].copy()
         try:
             if self.test_mode:
@@ -281,16 +288,16 @@ class FERDataset(LabelledDataset):
             raise self._unreadable(error, info['img_path']) from None
 
     def set_random_state(self, seed: int, epoch: int) -> None:
-        """Set what augmentation is drawn from, also in running workers."""
+        """Set the seed and the epoch of the augmentation, also in running workers."""
         self._random_state[0] = seed
         self._random_state[1] = epoch
 
     def skipped_report(self) -> str:
-        """Paragraph that names the images in :attr:`skipped`."""
+        """Return a paragraph that names the images in ``skipped``."""
         return checks.describe_skipped(self.skipped, self.name)
 
     def where_it_looked(self) -> str:
-        """Sentence on where the samples were expected."""
+        """Return a sentence on where the samples were expected."""
         return f'Looked in {self.data_root or "the current folder"!r}.'
 
     def __setstate__(self, state: dict) -> None:

@@ -23,11 +23,12 @@ def merge_classes(
 ) -> dict:
     """Merge ``classes`` into ``metainfo``; both may name a file.
 
-    mmpretrain keeps the byte order mark of such a file in the first name,
-    and takes blank lines as classes.
+    mmpretrain's own reader keeps a byte order mark in the first name, and
+    reads blank lines as classes.
 
     Args:
-        metainfo (dict, optional): Its ``classes`` come first.
+        metainfo (dict, optional): Its ``classes`` are used instead of
+            ``classes``.
         classes (str | Sequence[str], optional): Names, or a file with one
             name per line.
         owner (str): Name of the data set, for messages.
@@ -105,13 +106,13 @@ def check_label_range(labels: np.ndarray, num_classes: int, owner: str) -> None:
 def empty_classes(
     labels: np.ndarray, num_classes: int, before: Optional[np.ndarray] = None
 ) -> np.ndarray:
-    """Classes without a sample, int64, ascending.
+    """Return the classes without a sample, int64, ascending.
 
     Args:
         labels (np.ndarray): int64 (N,), in [0, ``num_classes``).
         num_classes (int): Number of classes.
         before (np.ndarray, optional): Labels of a larger set. Only classes
-            that have a sample in it are counted.
+            that have a sample in it are returned.
     """
     empty = np.bincount(labels, minlength=num_classes) == 0
     if before is not None:
@@ -131,10 +132,10 @@ def warn_of_empty_classes(
     Args:
         labels (np.ndarray): int64 (N,), in [0, K).
         classes (Sequence[str]): Names of the K classes.
-        owner (str): What the message calls the data set.
+        owner (str): Name of the data set, for the message.
         before (np.ndarray, optional): Labels before samples were dropped.
             Only classes that had a sample then are named.
-        cause (str): What dropped the samples.
+        cause (str): What dropped the samples, for the message.
     """
     empty = empty_classes(labels, len(classes), before)
     if not empty.size:
@@ -148,8 +149,8 @@ def warn_of_empty_classes(
         check = f'{cause} may drop these classes'
     print_log(
         f'{owner}: {len(labels)} samples{left}, but no sample of {names}. The '
-        'data set is used as it is, but these classes cannot be learnt or '
-        f'measured on it. Check that {check}.',
+        'data set is used as it is, but a model cannot be trained or tested on '
+        f'these classes. Check that {check}.',
         'current',
         level=logging.WARNING,
     )
@@ -167,7 +168,7 @@ def missing_root(owner: str, looked_for: Sequence[str], page: str) -> FileNotFou
     tried = '\n  '.join(looked_for)
     return FileNotFoundError(
         f'{owner}: data not found. Looked for\n  {tried}\n'
-        f'Get it from {page} and unpack it there, or give its place '
+        f'Get it from {page} and unpack it there, or set its path '
         'with --cfg-options train_dataloader.dataset.data_root=DIR '
         'val_dataloader.dataset.data_root=DIR (and test_dataloader for '
         'tests). To try mmfer without any data, run a *_synthfaces* '
@@ -230,8 +231,9 @@ def unreadable_error(
 ) -> UnreadableImageError:
     """Make the error for an unreadable image: how many look bad, what to do.
 
-    Only the ends of the other files are read, about 50 us for each, so that
-    the message comes at once. Decoding them could find more.
+    Only the first and last bytes of the other files are read, which takes
+    about 50 us for each. Decoding them could find more, but the message would
+    come late.
 
     Args:
         error (UnreadableImageError): What is wrong with the image.

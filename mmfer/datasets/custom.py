@@ -12,7 +12,7 @@ from mmfer.registry import DATASETS
 from mmfer.utils.text_tables import join_listed
 
 from .base import FERDataset
-from .images import IMAGE_EXTENSIONS, describe_left_out, find_images
+from .images import IMAGE_EXTENSIONS, describe_ignored, find_images
 from .lists import read_label_list, write_label_list
 
 # Formats of published noisy lists of RAF-DB.
@@ -23,15 +23,15 @@ NOISY_FORMATS = ('resup', 'eac', 'scn', 'jointgan')
 class ImageList(FERDataset):
     """Images and labels from a list file, one ``image,label`` per row.
 
-    Rows ``image label``, a header, files saved by a spreadsheet and all
-    published lists are read, too: see
-    :func:`~mmfer.datasets.lists.read_label_list`. Images may lie in several
-    folders and share base names, because each path is a key. Labels are
-    numbers or, with ``classes``, names of classes.
+    Other forms can be read as well: rows ``image label``, a header, files saved
+    by a spreadsheet, and all published lists. See
+    :func:`~mmfer.datasets.lists.read_label_list`. Images are identified by
+    their whole paths, so images in different folders may have the same name.
+    Labels are numbers or, with ``classes``, names of classes.
 
-    The classes must be given, because a list does not show them all: a class
-    without a row would be lost, and all classes after it would get another
-    label.
+    The classes must be given, because a list may not contain all of them. A
+    class without a row would be lost, and the labels of all classes after it
+    would change.
 
     Args:
         ann_file (str): The list, relative to ``data_root``.
@@ -43,8 +43,8 @@ class ImageList(FERDataset):
         num_classes (int, optional): Number of classes, instead of
             ``classes``. The names are then '0' to ``str(num_classes - 1)``.
         label_base (int, optional): Label of the first class in the list, 0
-            or 1. Defaults to None: it is found from the labels, and a list
-            that does not show it is refused.
+            or 1. Defaults to None: it is found from the labels. A list with
+            neither the label 0 nor the label ``num_classes`` is then refused.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
@@ -118,7 +118,7 @@ class ImageList(FERDataset):
                 f'its {self.num_classes} classes from {rows.label_base}.',
                 'current',
             )
-        # Images as the list writes them, by sample_id.
+        # Paths of the images as written in the list, by sample_id.
         self._written = rows.paths
         return [
             dict(img_path=join_listed(self.img_prefix, path), gt_label=label)
@@ -128,7 +128,7 @@ class ImageList(FERDataset):
     def _write_list(
         self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
-        """Write rows ``image label``, with the images as the list had them."""
+        """Write rows ``image label``, with the paths as written in the list."""
         write_label_list(
             path, [self._written[int(i)] for i in sample_ids], labels, by_path=True
         )
@@ -147,14 +147,14 @@ class ImageFolders(FERDataset):
         `-- surprised/
 
     Files are found at any depth. Names that start with a dot are ignored.
-    Files without the ending of an image are left out, and a warning counts
-    them. ``sample_id`` counts through the classes in their order, and within
-    a class through the sorted paths.
+    Files without the ending of an image are ignored, too, and a warning says
+    how many there are. Samples are numbered class by class, and within a
+    class by sorted path.
 
     Without ``classes``, every folder is a class, in sorted order. An
     evaluation set (``test_mode=True``) that lacks a class needs ``classes``,
-    because the classes after the missing one would get another label. It is
-    then used with a warning.
+    because the classes after the missing one would get another label. With
+    ``classes``, the set is used, and a warning names the missing class.
 
     Args:
         data_root (str): Folder that holds the class folders.
@@ -162,15 +162,15 @@ class ImageFolders(FERDataset):
             instead, such as ``'train'``. Defaults to ''.
         classes (str | Sequence[str], optional): Folder names in the order
             of the labels, or a file with one name per line. Other folders
-            are left out, with a warning. Defaults to None: all folders.
+            are ignored, with a warning. Defaults to None: all folders.
         extensions (str | Sequence[str]): Endings of images, in upper or
             lower case. Defaults to all of
             :data:`~mmfer.datasets.images.IMAGE_EXTENSIONS`.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
-        FileNotFoundError: The folder, or that of a class, does not exist.
-        ValueError: There is no class folder, or one without images.
+        FileNotFoundError: The folder or a class folder does not exist.
+        ValueError: There is no class folder, or a class folder has no images.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class ImageFolders(FERDataset):
                 'folder of images for each class. For a list of labels, use '
                 'ImageList.'
             )
-        # With classes=, it is known which ones an evaluation set lacks.
+        # Only with classes= is it known which classes an evaluation set lacks.
         self._may_lack = self.test_mode and self.CLASSES is not None
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(folders)
@@ -226,7 +226,7 @@ class ImageFolders(FERDataset):
                 empty.append(name)
         if others:
             print_log(
-                describe_left_out(others, 'ImageFolders', self.extensions),
+                describe_ignored(others, 'ImageFolders', self.extensions),
                 'current',
                 level=logging.WARNING,
             )
@@ -235,8 +235,8 @@ class ImageFolders(FERDataset):
                 f'ImageFolders: no images in {len(empty)} of '
                 f'{self.num_classes} class folders of {root!r}: '
                 f'{", ".join(empty)}. Looked for {" ".join(self.extensions)}. '
-                'Add images, name other endings with extensions=, or leave '
-                'the class out with classes=.'
+                'Add images, name other endings with extensions=, or name only '
+                'the other classes with classes=.'
             )
         return samples
 
@@ -252,7 +252,7 @@ class ImageFolders(FERDataset):
         others = [name for name in folders if name not in self.CLASSES]
         if others:
             print_log(
-                f'ImageFolders: left out the folders of {root!r} that '
+                f'ImageFolders: ignored the folders of {root!r} that '
                 f'classes= does not name: {", ".join(others)}.',
                 'current',
                 level=logging.WARNING,

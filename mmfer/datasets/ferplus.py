@@ -1,4 +1,4 @@
-"""FERPlus: the images of FER2013 with ten annotators each."""
+"""FERPlus: images of FER2013, each labelled by ten annotators."""
 
 import csv
 import io
@@ -26,8 +26,8 @@ EMOTIONS = (
     'fear',
     'contempt',
 )
-# Vote columns of fer2013new.csv: the eight emotions, then two that say the
-# image cannot be labelled.
+# Vote columns of fer2013new.csv: the eight emotions, then two for images that
+# cannot be labelled ('NF' is 'not a face').
 VOTES = (*EMOTIONS, 'unknown', 'NF')
 NUM_COLUMNS = len(VOTES)
 HEADER = ('Usage', 'Image name', *VOTES)
@@ -42,7 +42,7 @@ SOFT_DECISIONS = (
     '(a cleaning, or decisions=) do not change. Remove soft_labels, or train '
     'on a cleaned table.'
 )
-# Usage in the table and folder of the images of each split.
+# For each split, its usage in the table and the folder of its images.
 SPLITS = dict(
     train=('Training', 'FER2013Train'),
     valid=('PublicTest', 'FER2013Valid'),
@@ -51,10 +51,11 @@ SPLITS = dict(
 
 
 def argmax_labels(votes: np.ndarray) -> np.ndarray:
-    """Label of each row by the *arg-max* protocol, -1 if it is dropped.
+    """Return labels by the *arg-max* protocol; -1 for rows that are dropped.
 
-    The label is the emotion with the most votes; among equals, the first. A
-    row is dropped if *unknown* or *not a face* has at least as many votes.
+    The label is the emotion with the most votes; if several have equally many,
+    the first of them. A row is dropped if *unknown* or *not a face* has at
+    least as many votes.
 
     Args:
         votes (np.ndarray): Integer votes, shape (N, 10).
@@ -68,10 +69,11 @@ def argmax_labels(votes: np.ndarray) -> np.ndarray:
 
 
 def majority_labels(votes: np.ndarray) -> np.ndarray:
-    """Label of each row by FERPlus's majority protocol, -1 if it is dropped.
+    """Return labels by FERPlus's majority protocol; -1 for rows that are dropped.
 
-    Single votes are set to zero first. The largest of all ten columns must
-    then be an emotion and hold more than half of the remaining votes.
+    First, every count of 1 is set to 0. Of the ten columns, the one with the
+    most votes must then be an emotion and have more than half of the remaining
+    votes.
 
     Args:
         votes (np.ndarray): Integer votes, shape (N, 10).
@@ -100,7 +102,7 @@ class FERPlus(FERDataset):
         |-- FER2013Valid/
         `-- FER2013Test/
 
-    Some images are in two rows with different votes; each row is a sample.
+    Some images are in two rows with different votes. Each row is a sample.
 
     Args:
         data_root (str): Folder of ``fer2013new.csv``.
@@ -110,10 +112,11 @@ class FERPlus(FERDataset):
             (FERPlus's own, 25,060 and 3,199). Defaults to ``'argmax'``.
         soft_labels (bool): Also give the vote distribution over the eight
             emotions as ``gt_score``, which cross-entropy then trains on
-            (RUL and ALUM refuse it). It shows the true label, so it is
+            (RUL and ALUM refuse it). It shows the clean label, so it is
             refused together with ``label_noise``. Defaults to False.
-        table (str): The table, relative to ``data_root``. Only the training
-            split takes another one than ``'fer2013new.csv'``, the default.
+        table (str): The table, relative to ``data_root``. Defaults to
+            ``'fer2013new.csv'``. Another table is refused unless ``split`` is
+            ``'train'``.
         **kwargs: See :class:`FERDataset`.
 
     Raises:
@@ -136,7 +139,7 @@ class FERPlus(FERDataset):
         **kwargs,
     ):
         self.protocol = choices(self, 'protocol', protocol, PROTOCOLS)
-        self.table = table
+        self.table = osp.expanduser(table)
         self.soft_labels = soft_labels
         super().__init__(data_root=data_root, split=split, **kwargs)
 
@@ -151,10 +154,10 @@ class FERPlus(FERDataset):
         if self.soft_labels and self.decisions is not None:
             raise ValueError(SOFT_DECISIONS)
         if self.split != 'train' and self.table != TABLE:
-            self.refuse_in_evaluation('table', f'It takes the votes of {TABLE}.')
+            self.refuse_in_evaluation('table', f'It uses the votes of {TABLE}.')
 
     def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
-        """Apply decisions as :class:`FERDataset` does; refuse soft labels."""
+        """Apply decisions as :class:`FERDataset` does; refuse them for soft labels."""
         if self.soft_labels:
             raise ValueError(SOFT_DECISIONS)
         super().apply_decisions(label_decisions)
@@ -177,7 +180,7 @@ class FERPlus(FERDataset):
             )
         rows = read_vote_table(table)
         names, votes = _votes_of(rows, usage)
-        _report(rows, usage)
+        _log_special_rows(rows, usage)
         labels = PROTOCOLS[self.protocol](votes)
         kept = np.flatnonzero(labels >= 0)
         # Votes by sample_id, which is the position among the kept rows.
@@ -196,11 +199,11 @@ class FERPlus(FERDataset):
     def _write_list(
         self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
-        """Write a vote table, for ``table``.
+        """Write a vote table, to use as ``table``.
 
-        It lacks the samples of this split that are not in ``sample_ids``. A
-        label that differs from that of the votes gets all ten votes. Other
-        splits stay as they are.
+        Samples of this split that are not in ``sample_ids`` are not written. If
+        the new label of a sample differs from the label of its votes, all ten
+        votes go to the new label. Rows of other splits do not change.
         """
         label_of = dict(zip(map(int, sample_ids), map(int, labels)))
         usage, _ = SPLITS[self.split]
@@ -282,14 +285,14 @@ def read_vote_table(path: str) -> VoteTable:
 
 
 def _votes_of(rows: VoteTable, usage: str) -> Tuple[List[str], np.ndarray]:
-    """Return names and votes (N, 10) of the rows of a split with a name."""
+    """Return names and votes (N, 10) of the rows of a split that name an image."""
     kept = [i for i, name in enumerate(rows.names) if name and rows.usages[i] == usage]
     votes = np.array([rows.votes[i] for i in kept], dtype=np.int64)
     return [rows.names[i] for i in kept], votes.reshape(-1, NUM_COLUMNS)
 
 
-def _report(rows: VoteTable, usage: str) -> None:
-    """Log rows without an image, and images in several rows."""
+def _log_special_rows(rows: VoteTable, usage: str) -> None:
+    """Log rows without an image name, and images that are in several rows."""
     nameless: List[int] = []
     lines: Dict[str, List[int]] = {}
     for number, name, row_usage in zip(
@@ -303,7 +306,7 @@ def _report(rows: VoteTable, usage: str) -> None:
             nameless.append(number)
     if nameless:
         print_log(
-            f'FERPlus: left out {len(nameless)} {usage} row(s) of '
+            f'FERPlus: skipped {len(nameless)} {usage} row(s) of '
             f'{rows.table.path} that name no image, e.g. line {nameless[0]}.',
             'current',
         )
@@ -313,8 +316,8 @@ def _report(rows: VoteTable, usage: str) -> None:
         print_log(
             f'FERPlus: {len(several)} image(s) of the {usage} rows of '
             f'{rows.table.path} are in several rows, e.g. {name} in lines '
-            f'{" and ".join(map(str, found))}. All rows are used; each is a '
-            'sample of its own.',
+            f'{" and ".join(map(str, found))}. All rows are used; each is one '
+            'sample.',
             'current',
         )
 
@@ -328,7 +331,7 @@ def read_votes(path: str, usage: str) -> Tuple[List[str], np.ndarray]:
 
     Returns:
         tuple[list[str], np.ndarray]: Image names and int64 votes (N, 10).
-        Rows without an image name are left out.
+        Rows without an image name are skipped.
 
     Raises:
         FileNotFoundError, ValueError: See :func:`read_vote_table`.

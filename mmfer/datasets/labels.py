@@ -1,4 +1,4 @@
-"""Labels of a data set: the store that keeps them, and what changes them."""
+"""Labels of a data set: the store that keeps them, and ways to change them."""
 
 import os
 import os.path as osp
@@ -26,9 +26,9 @@ class LabelStore:
 
     Args:
         given (np.ndarray): Labels before any relabelling, int64 (N,).
-        clean (np.ndarray, optional): True labels, int64 (N,). Defaults to
+        clean (np.ndarray, optional): Clean labels, int64 (N,). Defaults to
             None: they are unknown.
-        sets (np.ndarray, optional): Labels of A annotators, int64 (N, A).
+        sets (np.ndarray, optional): Labels of T annotators, int64 (N, T).
             The first column is ``given``. Defaults to None: there is one
             annotator.
 
@@ -36,7 +36,7 @@ class LabelStore:
         given (np.ndarray): See above; never changed.
         clean (np.ndarray, optional): See above; never changed.
         sets (np.ndarray, optional): See above; never changed.
-        current (torch.Tensor): Labels in use, int64 (N,). They lie in shared
+        current (torch.Tensor): Current labels, int64 (N,). They are in shared
             memory, so that running workers see every change.
     """
 
@@ -58,7 +58,7 @@ class LabelStore:
         """Make clean labels noisy, and keep both.
 
         Args:
-            clean (np.ndarray): True labels, int64 (N,).
+            clean (np.ndarray): Clean labels, int64 (N,).
             noise (LabelNoise): Generator of the wrong labels.
             num_classes (int): Number of classes.
         """
@@ -68,7 +68,7 @@ class LabelStore:
         return cls(sets[:, 0].copy(), clean, sets)
 
     def of(self, sample_ids: ArrayLike) -> np.ndarray:
-        """Labels in use of some samples, int64 (n,)."""
+        """Return the current labels of some samples, int64 (n,)."""
         return self.current.numpy()[np.asarray(sample_ids)]
 
     def change(self, sample_ids: ArrayLike, labels: ArrayLike) -> None:
@@ -81,10 +81,10 @@ class LabelStore:
         self.current.numpy()[np.asarray(sample_ids)] = labels
 
     def sets_of(self, sample_id: int) -> Optional[np.ndarray]:
-        """Labels of all annotators of one sample, int64 (A,).
+        """Return the labels of all annotators of one sample, int64 (T,).
 
-        The label of the first annotator is the one in use, which a hook may
-        have changed. None if there is one annotator.
+        The label of the first annotator is the current label, which a hook may
+        have changed. The result is None if there is only one annotator.
         """
         if self.sets is None:
             return None
@@ -98,7 +98,7 @@ class LabelStore:
         Returns:
             dict: See :meth:`LabelNoise.manifest`. With several annotators,
             ``changed_share`` and ``noisy_sha256`` are those of the first
-            one, and ``label_sets`` has both for each.
+            one, and ``label_sets`` has both values for each annotator.
         """
         assert self.clean is not None
         manifest = noise.manifest(self.clean, self.given)
@@ -113,7 +113,7 @@ class LabelStore:
         return manifest
 
     def __deepcopy__(self, memo: dict) -> 'LabelStore':
-        """Copy the labels in use; share the arrays that never change."""
+        """Copy the current labels; share the arrays that never change."""
         other = type(self)(self.given, self.clean, self.sets)
         other.current.copy_(self.current)
         return other
@@ -126,14 +126,15 @@ class LabelStore:
 
 
 class LabelledDataset(NumberedDataset):
-    """Data set with a :class:`LabelStore`: read, change and write labels.
+    """Data set that keeps its labels in a :class:`LabelStore`.
 
-    Training code and tables reach all labels through this class. Valence and
-    arousal are in the samples as ``gt_va``. If they are noisy, the values
-    before noise are kept here and in no sample.
+    Training code and tables read and change all labels through this class.
+    Valence and arousal are in the samples as ``gt_va``. If they are noisy, the
+    clean values are kept here and in no sample.
     """
 
-    # Suffix of the file that write_list writes; None: there is no list format.
+    # Suffix of the file that write_list writes; None if the data set has no list
+    # format.
     list_suffix: Optional[str] = '.txt'
 
     SHARED_WITH_SUBSETS = (*NumberedDataset.SHARED_WITH_SUBSETS, '_labels', '_clean_va')
@@ -141,39 +142,39 @@ class LabelledDataset(NumberedDataset):
 
     label_noise: Optional[LabelNoise] = None
     va_noise: Optional[GaussianVANoise] = None
-    # The argument of apply_decisions, and the data set before that call.
+    # The argument of apply_decisions, and a copy of the data set before that call.
     label_decisions: Optional[Dict[str, np.ndarray]] = None
     uncleaned: Optional['LabelledDataset'] = None
-    # The store exists once the list is loaded.
+    # The store does not exist before the list is loaded.
     _labels: LabelStore
     _clean_va: Optional[np.ndarray] = None
 
     def _take_labels(self, samples: List[dict]) -> LabelStore:
         """Move the labels from the samples to a store, and add noise.
 
-        Samples hold no labels: those in use can change, and the clean ones
-        must not reach the model.
+        Samples hold no labels, because the current labels can change and the
+        clean labels must not reach the model.
         """
         given = np.array([s.pop('gt_label') for s in samples], dtype=np.int64)
-        stated = [s.pop('clean_label', None) for s in samples]
+        published = [s.pop('clean_label', None) for s in samples]
         checks.check_label_range(given, self.num_classes, self.name)
         self._warn_of_empty_classes(given)
-        if all(label is None for label in stated):
+        if all(label is None for label in published):
             if self.label_noise is None:
                 return LabelStore(given)
             return LabelStore.with_noise(given, self.label_noise, self.num_classes)
         if self.label_noise is not None:
             raise ValueError(
                 f'{self.name}: these labels come from a noisy list already. '
-                'With label_noise on top, the noise rate would be unknown. '
-                'Choose one of the two.'
+                'If label_noise changed them again, the noise rate would be '
+                'unknown. Choose one of the two.'
             )
-        clean = np.array(stated, dtype=np.int64)
+        clean = np.array(published, dtype=np.int64)
         checks.check_label_range(clean, self.num_classes, self.name)
         return LabelStore(given, clean)
 
     def _prepare_va(self, samples: List[dict]) -> None:
-        """Check valence and arousal, count what is missing, add noise."""
+        """Check valence and arousal, count missing values, add noise."""
         if 'gt_va' not in samples[0]:
             if self.va_noise is not None:
                 raise ValueError(
@@ -191,9 +192,9 @@ class LabelledDataset(NumberedDataset):
     @property
     @force_full_init
     def clean_labels(self) -> Optional[np.ndarray]:
-        """The sidecar: true labels by ``sample_id``, or None if unknown.
+        """Clean labels by ``sample_id``, int64 (N,); None if they are unknown.
 
-        Only for writing tables and measuring; no training code reads it.
+        Only tables and metrics read them. No training code does.
         """
         return self._labels.clean
 
@@ -202,21 +203,21 @@ class LabelledDataset(NumberedDataset):
     def clean_va(self) -> Optional[np.ndarray]:
         """Valence and arousal before noise by ``sample_id``, float32 (N, 2).
 
-        None without ``va_noise``. As with :attr:`clean_labels`, no training
-        code reads it.
+        None without ``va_noise``. No training code reads them, as with
+        :attr:`clean_labels`.
         """
         return self._clean_va
 
     @property
     @force_full_init
     def all_labels(self) -> torch.Tensor:
-        """Labels in use by ``sample_id``, in shared memory, int64."""
+        """Current labels by ``sample_id``, int64 (N,), in shared memory."""
         return self._labels.current
 
     @property
     @force_full_init
     def given_labels(self) -> np.ndarray:
-        """Labels before any relabelling by ``sample_id``, int64."""
+        """Given labels, before any relabelling, by ``sample_id``, int64 (N,)."""
         return self._labels.given
 
     @property
@@ -229,7 +230,7 @@ class LabelledDataset(NumberedDataset):
         """Describe the added noise, and how to add it again.
 
         Returns:
-            dict, optional: See :meth:`LabelStore.manifest`; ``va_noise``
+            dict, optional: See :meth:`LabelStore.manifest`. Its ``va_noise``
             describes the noise of valence and arousal. None without noise.
         """
         manifest = {}
@@ -241,7 +242,7 @@ class LabelledDataset(NumberedDataset):
 
     @force_full_init
     def get_gt_labels(self) -> np.ndarray:
-        """Labels in use of the samples in this (sub)set, int64 (N,)."""
+        """Return the current labels of the samples in this (sub)set, int64 (N,)."""
         return self._labels.of(self.sample_ids)
 
     @force_full_init
@@ -266,13 +267,13 @@ class LabelledDataset(NumberedDataset):
     def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
         """Relabel and drop samples as a cleaning method decided.
 
-        This changes the data set in place. :attr:`uncleaned` becomes a set
-        of all samples that it had before, for tables.
+        This changes the data set in place. :attr:`uncleaned` keeps all samples
+        that it had before, so that tables can list them.
 
         Args:
-            label_decisions (dict[str, np.ndarray]): Arrays (N,) by name, of
+            label_decisions (dict[str, np.ndarray]): Columns (N,) by name, with
                 all samples in any order: ``sample_id``, ``decision`` (keep,
-                relabel, drop), ``suggested_label``, ``noise_score``, and
+                relabel or drop), ``suggested_label``, ``noise_score``, and
                 further measurements.
         """
         before = self.get_gt_labels()
@@ -288,7 +289,7 @@ class LabelledDataset(NumberedDataset):
         )
 
     def write_list(self, path: str, sample_ids: ArrayLike, labels: ArrayLike) -> dict:
-        """Write training samples and labels in this data set's own format.
+        """Write training samples and labels in the format of this data set.
 
         Args:
             path (str): The file; replaced if it exists. It ends with
@@ -299,10 +300,11 @@ class LabelledDataset(NumberedDataset):
                 [0, num_classes).
 
         Returns:
-            dict: Options to change in the data set's config, so that it
-            reads the list; all others stay.
+            dict: Options to change in the config of the data set, so that it
+            reads the list. All other options stay as they are.
         """
-        # The list has its noise already, and only the chosen samples.
+        # The labels in the list are noisy already, and the list has only the
+        # chosen samples.
         options = self._write_list(path, np.asarray(sample_ids), np.asarray(labels))
         return dict(options, label_noise=None, indices=None)
 
@@ -322,9 +324,9 @@ class LabelledDataset(NumberedDataset):
         )
 
     def image_name(self, img_path: str) -> str:
-        """Name of an image in tables: relative to the data root.
+        """Return the name of an image in tables: its path below the data root.
 
-        An image outside of the data root keeps its path.
+        An image outside the data root keeps its path.
         """
         if self.data_root and osp.isabs(img_path) == osp.isabs(self.data_root):
             name = osp.relpath(img_path, self.data_root)

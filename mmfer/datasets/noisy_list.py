@@ -33,7 +33,7 @@ class NoisyList:
         labels (np.ndarray): int64 (N,), one label for each image of the
             split, in its order; -1 where a partial list has no label.
         sha256 (str): Hash of the file as it was read.
-        details (dict): What else the manifest says about the file.
+        details (dict): Further entries of the manifest, such as the format.
     """
 
     path: str
@@ -59,8 +59,8 @@ class NoisyList:
             label_base (int, optional): First class index of the file, 0 or
                 1. Defaults to None: found from its labels.
             partial (bool): Whether images may have no row. Defaults to False.
-            classes (Sequence[str], optional): Class names that labels may be
-                instead of numbers.
+            classes (Sequence[str], optional): Class names, if labels may be
+                names instead of numbers.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -87,15 +87,15 @@ class NoisyList:
         partial: bool = False,
         classes: Optional[Sequence[str]] = None,
     ) -> 'NoisyList':
-        """Read a list of labels in the original order, or with image numbers.
+        """Read a list whose labels are in the original order, or have image numbers.
 
         Args:
             path (str): The file.
             count (int): Number of images N of the whole split.
             num_classes (int): Number of classes.
             partial (bool): Whether images may have no row. Defaults to False.
-            classes (Sequence[str], optional): Class names that labels may be
-                instead of numbers.
+            classes (Sequence[str], optional): Class names, if labels may be
+                names instead of numbers.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -110,8 +110,8 @@ class NoisyList:
     ) -> List[dict]:
         """Replace the labels of samples, and return the samples that have one.
 
-        The label that a sample had so far becomes its ``clean_label``, which
-        the base class of the data sets moves to the sidecar.
+        The previous label of a sample becomes its ``clean_label``. The base
+        class of the data sets then moves it out of the sample.
 
         Args:
             samples (Sequence[dict]): Samples with ``gt_label``; changed.
@@ -119,7 +119,7 @@ class NoisyList:
                 Defaults to None: the samples are the whole split.
 
         Returns:
-            list[dict]: The samples without those that a partial list lacks.
+            list[dict]: The samples that have a label in the list.
         """
         labels = self.labels if rows is None else self.labels[rows]
         for sample, label in zip(samples, labels.tolist(), strict=True):
@@ -131,12 +131,12 @@ class NoisyList:
         """Describe the list and the labels that it gave to a data set.
 
         Args:
-            clean (np.ndarray): (N,) correct labels of the samples in use.
+            clean (np.ndarray): (N,) clean labels of the samples.
             noisy (np.ndarray): (N,) labels from the list.
 
         Returns:
-            dict: ``noisy_list`` (base name), the :attr:`details`,
-            ``list_sha256`` (of the file), and the entries of
+            dict: ``noisy_list`` (base name of the file), the entries of
+            ``details``, ``list_sha256`` (hash of the file), and those of
             :func:`~mmfer.datasets.noise.functional.describe_change`.
         """
         return dict(
@@ -150,14 +150,14 @@ class NoisyList:
 class NoisyListDataset(FERDataset):
     """Base of the data sets whose training labels may come from a noisy list.
 
-    A subclass sets :attr:`_noisy` in ``load_samples`` if :attr:`noisy_list`
-    is given.
+    If ``noisy_list`` is given, ``load_samples`` of a subclass must set
+    ``self._noisy`` to a :class:`NoisyList`.
 
     Args:
         noisy_list (str, optional): A published list of noisy training labels;
-            ``~`` is expanded. Not together with ``label_noise``.
+            ``~`` is expanded. Refused together with ``label_noise``.
         partial_list (bool): Whether to drop images that ``noisy_list`` does
-            not have. Defaults to False: such a list is refused.
+            not have. Defaults to False: a list that lacks images is refused.
         **kwargs: See :class:`~mmfer.datasets.FERDataset`.
 
     Raises:
@@ -174,7 +174,7 @@ class NoisyListDataset(FERDataset):
         super().__init__(**kwargs)
 
     def check_options(self) -> None:
-        """Refuse a noisy list for an evaluation, or beside ``label_noise``."""
+        """Refuse a noisy list for an evaluation, or together with ``label_noise``."""
         super().check_options()
         self.refuse_in_evaluation(
             'noisy_list',

@@ -1,4 +1,4 @@
-"""RAF-DB: seven basic expressions, with any published noisy list."""
+"""RAF-DB: seven basic expressions, also with published noisy labels."""
 
 import os.path as osp
 from typing import List, Optional
@@ -21,16 +21,16 @@ from .noise import MISSING_VA
 from .noisy_list import NoisyList, NoisyListDataset
 
 EMOTIONS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
-# Largest size of a value in a list of valence and arousal. Larger values have
-# another scale.
+# Largest absolute value in a list of valence and arousal. A list with larger
+# values has another scale.
 LARGEST_VA = 1.5
 
 
 @DATASETS.register_module()
 class RAFDB(NoisyListDataset):
-    """RAF-DB (basic) in its published layout, 12,271 and 3,068 images.
+    """RAF-DB (basic), 12,271 training and 3,068 test images.
 
-    ::
+    It is read in its published layout::
 
         data_root/
         |-- EmoLabel/list_patition_label.txt    (their spelling)
@@ -39,7 +39,7 @@ class RAFDB(NoisyListDataset):
     The ``Image/`` level may be missing. Files of the other published folders
     are not needed.
 
-    With a noisy list, the labels of RAF-DB's own list go to the sidecar
+    With a noisy list, the labels of RAF-DB's own list become
     :attr:`clean_labels`. Published noisy lists have wrong labels for test
     images, too, so the test split refuses them.
 
@@ -49,18 +49,18 @@ class RAFDB(NoisyListDataset):
         noisy_list (str, optional): A published list of noisy training
             labels, in any format of
             :func:`~mmfer.datasets.lists.read_label_list`. Its rows are
-            joined by image name. Relative to the working directory. Refused
-            together with ``label_noise``.
+            joined by image name. The path is relative to the working
+            directory. Refused together with ``label_noise``.
         label_base (int, optional): Label of the first class in
             ``noisy_list``, 0 or 1. Defaults to None: found from its labels.
-        partial_list (bool): Drop images that are not in ``noisy_list``,
-            such as a list that was cleaned. Defaults to False: refuse such
-            a list.
+        partial_list (bool): Whether to drop images that ``noisy_list`` does
+            not have, e.g. after a cleaning. Defaults to False: a list that
+            lacks images is refused.
         va_list (str, optional): Valence and arousal of training images, in
             the format of :func:`~mmfer.datasets.lists.read_va_list`. RAF-DB
             itself has none. A model predicted them, so they are clipped to
             [-1, 1].
-        **kwargs: See :class:`FERDataset`.
+        **kwargs: See :class:`~mmfer.datasets.FERDataset`.
 
     Raises:
         FileNotFoundError: The data, listed images or ``noisy_list`` do not
@@ -93,7 +93,7 @@ class RAFDB(NoisyListDataset):
         )
 
     def check_options(self) -> None:
-        """Refuse ``va_list`` for an evaluation, see also the base classes."""
+        """Refuse ``va_list`` for an evaluation; see also the base classes."""
         super().check_options()
         self.refuse_in_evaluation(
             'va_list', 'Its rows of test images are the output of a model.'
@@ -122,8 +122,8 @@ class RAFDB(NoisyListDataset):
                 'the RAF-DB page of its authors (whdeng.cn, free for '
                 'research on request)',
             )
-        # The format is required, not detected, so that a noisy list saved
-        # under the name of the original is refused.
+        # Require the format 'rafdb' instead of detecting it. A noisy list that was
+        # saved under the name of the original is then refused.
         own = read_label_list(table, self.num_classes, label_base=1, format='rafdb')
         rows = rafdb_split_rows(own, self.split)
         samples = [
@@ -156,11 +156,12 @@ class RAFDB(NoisyListDataset):
                 f'{missing[0]}.jpg. Complete the list, or write -2 -2 for '
                 'images that have none.'
             )
-        outside = {
-            key: float(np.abs(va[key]).max())
+        # Valence may be missing where arousal is not, or the other way round.
+        largest = {
+            key: float(np.abs(va[key][va[key] != MISSING_VA]).max(initial=0))
             for key in keys
-            if (np.abs(va[key]) > 1).any() and (va[key] != MISSING_VA).all()
         }
+        outside = {key: size for key, size in largest.items() if size > 1}
         if outside:
             name, most = max(outside.items(), key=lambda pair: pair[1])
             if most > LARGEST_VA:
@@ -168,8 +169,8 @@ class RAFDB(NoisyListDataset):
                     f'{self.va_list}: valence or arousal of {name}.jpg has '
                     f'the absolute value {most:g}. The output of a model can '
                     'be a little outside of [-1, 1] (the published list has '
-                    'values up to 1.23). Is this another scale? Convert it to '
-                    '[-1, 1].'
+                    'values up to 1.23). Does this list have another scale? '
+                    'Convert it to [-1, 1].'
                 )
             print_log(
                 f'RAFDB: valence and arousal are clipped to [-1, 1] for '
@@ -183,9 +184,10 @@ class RAFDB(NoisyListDataset):
     def _write_list(
         self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
-        """Write rows ``train_00001.jpg 5``, labels from 1, for ``noisy_list``.
+        """Write rows ``train_00001.jpg 5``, to use as ``noisy_list``.
 
-        This is RAF-DB's own format, without the test images.
+        This is the format of RAF-DB's own list, without the test images.
+        Labels start at 1.
         """
         infos = self.infos_of(sample_ids)
         write_label_list(

@@ -1,4 +1,4 @@
-"""Samplers: which samples an epoch draws."""
+"""Samplers, which choose the samples of an epoch."""
 
 import math
 from typing import Any, Iterator, Optional
@@ -14,12 +14,13 @@ from mmfer.utils.checks import positive_int
 def balanced_indices(
     labels: np.ndarray, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw indices so that all classes come equally often, in random order.
+    """Draw indices so that all classes occur equally often, in random order.
 
-    Every class that has samples gets the same share of the ``count`` draws,
-    or one draw more. Within a class, every sample is drawn equally often, or
-    once more. So all samples of a rare class are drawn once before any of
-    them is drawn again, and no sample of a frequent class is drawn twice.
+    The ``count`` draws are divided equally among the classes that have
+    samples; some classes get one draw more. Within a class, all samples are
+    drawn equally often, or some of them once more. No sample of a rare class
+    is repeated before all samples of the class are drawn. If a class has at
+    least as many samples as draws, none of them is repeated.
 
     Args:
         labels (np.ndarray): Classes, int (N,), N at least 1.
@@ -32,8 +33,8 @@ def balanced_indices(
     order = np.argsort(labels, kind='stable')
     sizes = np.unique(labels, return_counts=True)[1]
     quotas = np.full(len(sizes), count // len(sizes))
-    # Random classes get one draw more: always the same ones would be an
-    # imbalance.
+    # Choose at random which classes get one draw more. If they were always the
+    # same classes, the draws would not be balanced.
     quotas[rng.permutation(len(sizes))[: count % len(sizes)]] += 1
     drawn = []
     for rows, quota in zip(np.split(order, np.cumsum(sizes)[:-1]), quotas):
@@ -48,20 +49,22 @@ class BalancedSampler(Sampler):
     """Draw every class that has samples equally often (oversampling).
 
     The draws of an epoch depend on (seed, epoch) and on the labels at its
-    beginning, so relabelling has an effect from the next epoch on. All ranks
-    make the same draws and take turns, so each gets the same number.
+    beginning. If labels change during an epoch, this has an effect from the
+    next epoch on. All ranks make the same draws, and each rank takes an equal
+    part of them.
 
-    Wrong labels in a rare class are repeated with it. GAAVE therefore
-    oversamples only in its final training, not while it looks for wrong
-    labels.
+    If a class is drawn often, its wrong labels are drawn often, too. GAAVE
+    therefore does not oversample while it looks for wrong labels. Only the
+    run on the cleaned set may do so.
 
     Args:
         dataset (FERDataset): Any data set with ``get_gt_labels()``.
         seed (int, optional): Seed, the same on all ranks. Defaults to None:
-            it is drawn and shared, as mmengine's samplers do.
-        epoch_size (int, optional): Draws per epoch over all ranks, rounded
-            up to a multiple of their number. Defaults to None: the length
-            of the data set.
+            it is drawn at random and sent to all ranks, as in mmengine's
+            samplers.
+        epoch_size (int, optional): Number of draws per epoch over all ranks,
+            rounded up to a multiple of the number of ranks. Defaults to
+            None: the length of the data set.
         shuffle (bool): Must be True. The argument exists so that a change of
             ``type`` alone turns a config's ``DefaultSampler`` into this one.
 
@@ -115,9 +118,9 @@ class BalancedSampler(Sampler):
         return self.num_samples
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the next epoch; each epoch has other draws.
+        """Set the number of the next epoch; each epoch has other draws.
 
         Args:
-            epoch (int): Its number, from 0.
+            epoch (int): Number of the epoch, from 0.
         """
         self.epoch = epoch

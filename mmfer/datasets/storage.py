@@ -1,4 +1,4 @@
-"""Storage of samples: their numbers, and what subsets and copies share."""
+"""Storage of samples, their numbers, and the data that subsets and copies share."""
 
 import copy
 import pickle
@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 
 
 class NumberedDataset(BaseDataset):
-    """Data set of mmpretrain whose samples keep their number in subsets.
+    """Data set whose samples keep their numbers in subsets.
 
     Every stored annotation has a ``sample_id``, its row in the full list.
     Subsets share all arrays that are indexed by ``sample_id``, because these
-    are valid for every subset.
+    arrays are valid for every subset.
     """
 
     # Attributes that a subset shares with the set it is taken from.
@@ -24,7 +24,7 @@ class NumberedDataset(BaseDataset):
     SHARED_WITH_COPIES: Tuple[str, ...] = ('data_bytes', 'data_address')
 
     _sample_ids: Optional[np.ndarray] = None
-    # The stored rows that _sample_ids was gathered from.
+    # The stored rows from which _sample_ids was made.
     _sample_ids_of: Optional[Sequence] = None
 
     @property
@@ -35,11 +35,11 @@ class NumberedDataset(BaseDataset):
     @property
     @force_full_init
     def sample_ids(self) -> np.ndarray:
-        """Rows in the full list of the samples in this set, int64 (N,).
+        """Rows of the samples in the full list, int64 (N,).
 
-        The array is read-only, and gathered once for each (sub)set.
+        The array is read-only, and is made once for each (sub)set.
         """
-        # Every way to take a subset replaces this object.
+        # This object is replaced whenever a subset is taken.
         rows = self.data_address if self.serialize_data else self.data_list
         if self._sample_ids is None or self._sample_ids_of is not rows:
             ids = np.fromiter(
@@ -52,7 +52,7 @@ class NumberedDataset(BaseDataset):
         return self._sample_ids
 
     def stored_infos(self) -> Iterator[dict]:
-        """Annotations in order as stored: without labels and images."""
+        """Yield the stored annotations in order, without labels and images."""
         if not self.serialize_data:
             yield from self.data_list
             return
@@ -73,15 +73,15 @@ class NumberedDataset(BaseDataset):
             memo[id(value)] = value
 
     def _copy_without_annotation(self, memo: Optional[dict] = None):
-        """Copy this set without its samples, as the start of a subset."""
-        # mmengine's default memo is one dict for all calls: the second
-        # subset of a data set would get the first one's attributes.
+        """Copy this set without its samples, to make a subset of it."""
+        # The default memo of mmengine is the same dict in all calls. The second
+        # subset of a data set would get the attributes of the first one.
         memo = {} if memo is None else memo
         self._share(self.SHARED_WITH_SUBSETS, memo)
         return super()._copy_without_annotation(memo)
 
     def __deepcopy__(self, memo: dict):
-        """Copy all attributes but those of ``SHARED_WITH_COPIES``."""
+        """Copy all attributes except those in ``SHARED_WITH_COPIES``."""
         self._share(self.SHARED_WITH_COPIES, memo)
         other = type(self).__new__(type(self))
         memo[id(self)] = other

@@ -13,7 +13,7 @@ from .base import FERDataset
 
 
 class LabelView:
-    """Some samples of a data set with the labels of another task.
+    """View of some samples of a data set with the labels of another task.
 
     The data set itself and its labels do not change.
 
@@ -65,7 +65,7 @@ class LabelView:
 
 
 def with_pipeline(dataset: FERDataset, pipeline: List[dict]) -> FERDataset:
-    """Return a view with the same samples and labels, augmented otherwise.
+    """Return a view of a data set with the same labels, but another pipeline.
 
     Args:
         dataset (FERDataset): A training set.
@@ -77,10 +77,10 @@ def with_pipeline(dataset: FERDataset, pipeline: List[dict]) -> FERDataset:
 
 
 def unaugmented(dataset: FERDataset, pipeline: Callable) -> FERDataset:
-    """Return a view with the same samples and labels, without augmentation.
+    """Return a view of a data set with the same labels, but no augmentation.
 
     Args:
-        dataset (FERDataset): For example, a training set.
+        dataset (FERDataset): Any data set, such as a training set.
         pipeline (Callable): A deterministic pipeline, such as that of a
             validation set.
     """

@@ -1,4 +1,4 @@
-"""Metrics, and the measures that they compute."""
+"""Metrics for mmengine's evaluators, and the measures that they compute."""
 
 from .functional import auroc, concordance, mean_class_accuracy, rejection_accuracy
 from .metrics import MeanClassAccuracy, RejectionAccuracy, ValenceArousal

@@ -1,4 +1,4 @@
-"""Measures as functions of arrays."""
+"""Measures of predictions, as functions of arrays."""
 
 from typing import Optional, Tuple
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray) -> Optional[float]:
-    """Area under the ROC curve.
+    """Return the area under the ROC curve.
 
     It is the probability that a random positive sample has a larger score
-    than a random negative one. Ties count one half.
+    than a random negative one. A tie counts one half.
 
     Args:
         scores (np.ndarray): Scores (N, ); larger means more likely positive.
@@ -37,17 +37,17 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> Optional[float]:
 def rejection_accuracy(
     correct: np.ndarray, uncertainty: np.ndarray, rate: float
 ) -> float:
-    """Accuracy on the rest after rejecting the most uncertain samples.
+    """Return the accuracy after rejecting the most uncertain samples.
 
     Args:
         correct (np.ndarray): Whether a prediction is correct, bool (N, ).
-        uncertainty (np.ndarray): Uncertainties (N, ); larger is less sure. Of
-            equal values the later ones are rejected first.
+        uncertainty (np.ndarray): Uncertainties (N, ); larger is less sure. If
+            values are equal, the later ones are rejected first.
         rate (float): Share to reject, in [0, 1). round(rate * N) samples are
             rejected.
 
     Returns:
-        float: Accuracy in per cent.
+        float: Accuracy of the samples that are kept, in per cent.
     """
     order = np.argsort(uncertainty, kind='stable')
     kept = order[: len(order) - round(rate * len(order))]
@@ -59,8 +59,8 @@ def rejection_threshold(
 ) -> Tuple[float, float]:
     """Find the threshold that keeps the most samples at a given error rate.
 
-    Use images that the model was not trained on and that are not part of the
-    reported results.
+    Use images on which the model was not trained, and on which no results are
+    reported.
 
     Args:
         correct (np.ndarray): Whether a prediction is correct, bool (N, ).
@@ -70,14 +70,14 @@ def rejection_threshold(
             not above the threshold.
 
     Returns:
-        tuple[float, float]: Threshold and share of the samples kept; -inf and
-        0 if no sample can be kept.
+        tuple[float, float]: Threshold, and the share of samples that are kept.
+        They are -inf and 0 if no sample can be kept.
     """
     order = np.argsort(uncertainty, kind='stable')
     values = np.asarray(uncertainty, dtype=np.float64)[order]
     wrong = np.cumsum(~np.asarray(correct, dtype=bool)[order])
     error = wrong / np.arange(1, len(values) + 1)
-    # Samples of equal uncertainty can only be kept together.
+    # Samples of equal uncertainty can only be kept or rejected together.
     last = np.append(values[1:] != values[:-1], True)
     kept = np.flatnonzero(last & (error <= target_error))
     if not kept.size:
@@ -86,7 +86,7 @@ def rejection_threshold(
 
 
 def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of the accuracies of the single classes.
+    """Return the mean of the accuracies of the classes.
 
     Classes without a sample do not count.
 
@@ -104,18 +104,18 @@ def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
 
 
 def concordance(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Concordance correlation coefficient of each dimension (Lin, 1989).
+    """Return the concordance correlation coefficient of each dimension.
 
-    2 cov(p, y) / (var p + var y + (mean p - mean y)^2), where the moments are
-    those of the N samples (divided by N).
+    It is 2 cov(p, y) / (var p + var y + (mean p - mean y)^2) (Lin, 1989). All
+    moments divide by N.
 
     Args:
         prediction (np.ndarray): Predictions (N, D).
         target (np.ndarray): True values (N, D).
 
     Returns:
-        np.ndarray: Coefficients in [-1, 1], (D, ). NaN if predictions and
-        true values are one and the same constant.
+        np.ndarray: Coefficients in [-1, 1], (D, ). NaN if all predictions and
+        all true values are the same number.
     """
     prediction = np.asarray(prediction, dtype=np.float64)
     target = np.asarray(target, dtype=np.float64)
@@ -136,13 +136,14 @@ def expected_calibration_error(
         confidence (np.ndarray): Probabilities of the predicted classes, in
             [0, 1], (N, ).
         correct (np.ndarray): Whether a prediction is correct, bool (N, ).
-        bins (int): Number of bins, which have equal width and are open on the
+        bins (int): Number of bins. They have equal width and are open on the
             left. Defaults to 15.
 
     Returns:
-        tuple: Mean of |accuracy - confidence| over the images, and three
-        arrays (bins, ): mean confidence, accuracy (NaN in an empty bin) and
-        share of the images of each bin.
+        tuple: The error, which is the mean of |accuracy - confidence| over the
+        images, and three arrays (bins, ). They have the mean confidence and
+        the accuracy of each bin (both NaN in an empty bin), and its share of
+        the images.
     """
     confidence = np.asarray(confidence, dtype=np.float64)
     bin_of = (np.ceil(confidence * bins).astype(int) - 1).clip(0, bins - 1)

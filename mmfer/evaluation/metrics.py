@@ -1,4 +1,4 @@
-"""Metrics in addition to those of mmpretrain."""
+"""Metrics that mmpretrain does not have."""
 
 from typing import List, Sequence
 
@@ -12,7 +12,7 @@ from .functional import auroc, concordance, mean_class_accuracy, rejection_accur
 
 
 class _PredictionMetric(BaseMetric):
-    """Metric that collects labels, predictions and their uncertainties."""
+    """Base of metrics that collect labels, predictions and uncertainties."""
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Collect the predictions of one batch."""
@@ -48,8 +48,8 @@ class MeanClassAccuracy(_PredictionMetric):
 class RejectionAccuracy(_PredictionMetric):
     """Accuracy after rejecting the most uncertain predictions, in per cent.
 
-    It is reported twice: by the method's own ``uncertainty``, and by one minus
-    the largest probability, a baseline that every classifier offers.
+    It is reported for two uncertainties: the method's own ``uncertainty``, and
+    one minus the largest probability, a baseline that every classifier has.
 
     Args:
         rates (Sequence[float]): Shares to reject, each in [0, 1). Defaults to
@@ -68,9 +68,9 @@ class RejectionAccuracy(_PredictionMetric):
     def compute_metrics(self, results: List[tuple]) -> dict:
         """Compute ``rejection/{uncertainty,confidence}_{per cent}``.
 
-        ``rejection/{uncertainty,confidence}_auroc`` is the AUROC for
-        detecting wrong predictions. It is missing if all predictions are
-        right, or all are wrong.
+        ``rejection/{uncertainty,confidence}_auroc`` is the area under the ROC
+        curve for detecting wrong predictions. It is missing if all
+        predictions are right, or all are wrong.
         """
         labels, predictions, uncertainty, confidence = np.array(results).T
         correct = labels == predictions
@@ -88,7 +88,7 @@ class RejectionAccuracy(_PredictionMetric):
 
 @METRICS.register_module()
 class ValenceArousal(BaseMetric):
-    """CCC and mean squared error of valence and arousal.
+    """Concordance correlation coefficient and MSE of valence and arousal.
 
     Both are computed over the whole set, not averaged over batches. Samples
     without valence or arousal do not count.
@@ -120,8 +120,8 @@ class ValenceArousal(BaseMetric):
     def compute_metrics(self, results: List[np.ndarray]) -> dict:
         """Compute ``va/ccc`` and ``va/mse``.
 
-        They are the means of ``_valence`` and ``_arousal``, which are
-        returned too.
+        Each is the mean over valence and arousal. The two values are returned
+        too, under the names with ``_valence`` and ``_arousal`` at the end.
         """
         prediction, target = np.stack(results, axis=1).astype(np.float64)
         known = np.isfinite(target).all(axis=1)

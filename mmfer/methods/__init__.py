@@ -1,7 +1,7 @@
 """Published methods, one folder for each.
 
-Importing this package imports every folder in it, so that its classes are
-registered. A new method needs no entry here.
+Importing this package imports every folder in it, which registers all
+classes. A new method needs no entry here.
 """
 
 import importlib

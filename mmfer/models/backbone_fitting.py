@@ -1,4 +1,4 @@
-"""Backbones built for the images of a data set, and images made to fit them."""
+"""Build backbones for the images of a data set, and make images fit them."""
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -12,8 +12,8 @@ from mmfer.registry import MODELS
 from .feature_sizes import constructor_parameters, get_class
 from .utils import as_map, last_feature, probe
 
-# Backbones whose branches meet again, such as HRNet, need sides that all
-# their strides divide.
+# Sides are padded to multiples of these numbers. HRNet, for example, joins
+# branches of different strides, and needs multiples of all of them.
 DIVISORS = (8, 16, 32)
 
 Padding = Tuple[int, int, int, int]
@@ -32,7 +32,7 @@ class ImageFitting(NamedTuple):
     padding: Padding = (0, 0, 0, 0)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Fit images (B, C, H, W)."""
+        """Return images (B, C, H, W) with these changes."""
         if self.colour:
             images = images.expand(-1, 3, -1, -1)
         return F.pad(images, self.padding) if any(self.padding) else images
@@ -53,10 +53,10 @@ def build_backbone(cfg: dict, channels: int) -> nn.Module:
 
 
 def takes_channels(cfg: dict) -> bool:
-    """Return whether the backbone can be built for other than colour images.
+    """Return whether a backbone class has an option for the number of channels.
 
-    VGG and the mobile networks of mmpretrain cannot. They get a grey image
-    three times.
+    VGG and the mobile networks of mmpretrain have none. For them a grey image
+    is repeated three times.
     """
     return 'in_channels' in constructor_parameters(get_class(cfg))
 
@@ -64,7 +64,7 @@ def takes_channels(cfg: dict) -> bool:
 def fit_images(
     backbone: nn.Module, example: Tensor, colour: bool, cfg: Optional[dict] = None
 ) -> Tuple[ImageFitting, Any]:
-    """Find the smallest change to images with which a backbone can process them.
+    """Find the smallest change that makes images fit a backbone.
 
     Images stay as they are wherever the backbone can process them. Otherwise
     their sides are padded to the next multiple of 8, 16 or 32.
@@ -81,8 +81,8 @@ def fit_images(
         for the changed images.
 
     Raises:
-        ValueError: The backbone can process none of these; names the reason
-            and what it could process.
+        ValueError: The backbone cannot process the images, changed or not.
+            The message gives the reason, and what the backbone can process.
     """
     height, width = example.shape[2:]
     paddings: Dict[Padding, None] = {(0, 0, 0, 0): None}
@@ -92,17 +92,17 @@ def fit_images(
             None
         )
     first = None
-    # LeNet-5 takes grey images only, so that these are tried as well.
+    # LeNet-5 accepts grey images only, so grey images are tried too.
     for repeat in [True, False] if colour else [False]:
         for padding in paddings:
             fitting = ImageFitting(repeat, padding)
             try:
                 return fitting, run_backbone(backbone, fitting(example))
-            # Backbones raise errors of every kind where sizes do not fit.
+            # Backbones raise errors of any type if sizes do not fit.
             except Exception as error:
                 first = first or error
     reason = ' '.join(str(first).split()).rstrip('.')
-    ways = [] if cfg is None else find_ways(backbone, cfg, example, colour)
+    ways = [] if cfg is None else suggest_options(backbone, cfg, example, colour)
     raise ValueError(
         f'{type(backbone).__name__} cannot process images of shape '
         f'{tuple(example.shape[1:])} (data_preprocessor.input_shape): '
@@ -116,10 +116,10 @@ def fit_images(
     ) from first
 
 
-def find_ways(
+def suggest_options(
     backbone: nn.Module, cfg: dict, example: Tensor, colour: bool
 ) -> List[str]:
-    """Find options and images with which a backbone can be used.
+    """Find options or image shapes with which a backbone works.
 
     Args:
         backbone (nn.Module): Backbone as it was built.
@@ -138,7 +138,7 @@ def find_ways(
     tried: List[Dict[str, Any]] = [
         dict(img_size=size[0] if size[0] == size[1] else size) for size in sizes
     ]
-    # TinyViT takes no single number.
+    # TinyViT does not accept a single number.
     tried += (
         [dict(img_size=size) for size in sizes]
         + [small]
@@ -149,7 +149,7 @@ def find_ways(
         return lambda: build_backbone(dict(cfg, **options), channels)
 
     for options in tried:
-        if accepted.issuperset(options) and is_processed(
+        if accepted.issuperset(options) and can_process(
             build_with(options), example, colour
         ):
             ways.append(
@@ -159,7 +159,7 @@ def find_ways(
             )
             break
     for shape in ((channels, 224, 224), (1, 32, 32)):
-        if is_processed(
+        if can_process(
             lambda: backbone, torch.zeros(2, *shape), colour and shape[0] == 1
         ):
             ways.append(
@@ -171,9 +171,9 @@ def find_ways(
     return ways
 
 
-def is_processed(build: Callable[[], nn.Module], example: Tensor, colour: bool) -> bool:
-    """Return whether a backbone can be built and process such images."""
-    # Classes raise errors of any kind about what they cannot use.
+def can_process(build: Callable[[], nn.Module], example: Tensor, colour: bool) -> bool:
+    """Return whether a backbone can be built, and can process ``example``."""
+    # Backbones raise errors of any type for options or sizes that do not suit.
     try:
         fit_images(build(), example, colour)
     except Exception:
@@ -185,7 +185,7 @@ def run_backbone(backbone: nn.Module, example: Tensor) -> Any:
     """Return the features of blank images, and leave the backbone unchanged.
 
     Raises:
-        ValueError: It returns no features.
+        ValueError: The backbone returns no features.
     """
     feats = probe(backbone, example)
     as_map(last_feature(feats))

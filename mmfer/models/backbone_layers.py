@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .utils import has_channels_last, probe
 
-# Modules that pass on what another layer has computed.
-NO_LAYERS = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+# Modules that only pass on the output of another layer.
+PASS_THROUGH = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 
 
 class LayerRun(NamedTuple):
@@ -17,11 +17,11 @@ class LayerRun(NamedTuple):
 
     Attributes:
         name (str): Name of the layer in the backbone.
-        maps (dict[int | None, bool]): Elements of its output that are feature
-            maps or tokens of the images; the key None is the output itself.
-            The value says whether channels come last, (B, H, W, C).
-        positions (int): Height times width, or the number of tokens; of
-            several maps those of the smallest. 0 if there are none.
+        maps (dict[int | None, bool]): The feature maps and tokens in the
+            output. A key is the index in the output, or None for the output
+            itself. The value says whether channels come last, (B, H, W, C).
+        positions (int): Height times width, or the number of tokens. If there
+            are several maps, the smallest one counts; if there are none, 0.
     """
 
     name: str
@@ -47,8 +47,8 @@ def choose_layers(backbone: nn.Module, example: Tensor) -> List[LayerRun]:
       equal distances.
 
     See :func:`layers_of` for what a layer is. A module that runs several
-    times in a forward pass is not chosen, such as an activation that all
-    blocks of a DenseNet share.
+    times in a forward pass is not chosen. An example is an activation that
+    all blocks of a DenseNet share.
 
     Args:
         backbone (nn.Module): Any backbone.
@@ -58,7 +58,7 @@ def choose_layers(backbone: nn.Module, example: Tensor) -> List[LayerRun]:
         list[LayerRun]: In forward order.
 
     Raises:
-        ValueError: There is no such layer.
+        ValueError: No layer has maps or tokens and runs exactly once.
     """
     layers = dict(layers_of(backbone))
     trace = trace_layers(backbone, example, layers.items())
@@ -68,7 +68,7 @@ def choose_layers(backbone: nn.Module, example: Tensor) -> List[LayerRun]:
         for layer in trace
         if runs[layer.name] == 1
         and layer.positions
-        and not isinstance(layers[layer.name], NO_LAYERS)
+        and not isinstance(layers[layer.name], PASS_THROUGH)
     }
     if not found:
         raise ValueError(
@@ -80,16 +80,16 @@ def choose_layers(backbone: nn.Module, example: Tensor) -> List[LayerRun]:
 
 
 def pick_names(found: Dict[str, LayerRun]) -> List[str]:
-    """Choose among layers that run once, see :func:`choose_layers`.
+    """Choose names among layers that run once, see :func:`choose_layers`.
 
     Args:
-        found (dict[str, LayerRun]): By name, in forward order.
+        found (dict[str, LayerRun]): Layers by name, in forward order.
     """
     names = list(found)
     # Compare the last part of each name, because timm wraps its ResNets.
     local = {name.rpartition('.')[2]: name for name in reversed(names)}
     resnet = ('conv1', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4')
-    # MobileNetV2 has a conv1 and layers 1 to 7.
+    # MobileNetV2 has these names too, but also layer5 to layer7.
     if {'conv1', 'layer1', 'layer2'} <= set(local) and 'layer5' not in local:
         return [local[name] for name in resnet if name in local]
     last_at = {layer.positions: layer.name for layer in found.values()}
@@ -122,8 +122,8 @@ def find_layers(
         list[LayerRun]: In the order of ``names``.
 
     Raises:
-        ValueError: The backbone has no layer of a name, or a layer runs never
-            or more than once.
+        ValueError: The backbone has no layer of that name, or a layer does
+            not run exactly once.
     """
     network = type(backbone).__name__
     unknown = [name for name in names if name not in modules]
@@ -142,14 +142,14 @@ def find_layers(
                 f'LatentCompensation: layer {name!r} of {network} runs '
                 f'{len(runs)} times in a forward pass'
                 + explain_runs(name, modules)
-                + '; a layer to compensate runs once.'
+                + '. A layer to compensate must run exactly once.'
             )
         chosen += runs
     return chosen
 
 
 def explain_runs(name: str, modules: Dict[str, nn.Module]) -> str:
-    """Explain why a layer runs never, or more often than once.
+    """Explain why a layer does not run exactly once.
 
     Args:
         name (str): Name of the layer.
@@ -162,29 +162,32 @@ def explain_runs(name: str, modules: Dict[str, nn.Module]) -> str:
         member = next(
             (other for other in modules if other.startswith(f'{name}.')), f'{name}.0'
         )
-        return f', being a list of layers (name its members, as {member!r})'
+        return (
+            f', because it is a list of layers (name its members, such as {member!r})'
+        )
     others = [
         repr(other)
         for other, module in modules.items()
         if module is modules[name] and other != name
     ]
     if others:
-        return f', being the same module as {", ".join(others[:3])}'
+        return f', because it is the same module as {", ".join(others[:3])}'
     return ''
 
 
 def layers_of(
     module: nn.Module, prefix: str = '', depth: int = 2
 ) -> Iterator[Tuple[str, nn.Module]]:
-    """Yield the children of a network, and the members of mere containers.
+    """Yield the layers of a network: its children and members of containers.
 
-    Modules inside a block are not layers of the network, such as the patch
-    embedding of a transformer or the expansion of an inverted residual.
+    Containers are ``ModuleList`` and ``Sequential``. Modules inside a block
+    are not layers of the network, for example the projections in an
+    attention block or the expansion in an inverted residual.
 
     Args:
         module (nn.Module): A backbone. If it only wraps another module, that
             module takes its place.
-        prefix (str): Put before the names. Defaults to ''.
+        prefix (str): Text put before each name. Defaults to ''.
         depth (int): Levels to go down. Defaults to 2.
 
     Yields:
@@ -197,7 +200,7 @@ def layers_of(
         return
     for name, child in children:
         yield prefix + name, child
-        # A list never runs itself, at whatever depth it is.
+        # A ModuleList itself never runs, so its members are layers at any depth.
         if (
             isinstance(child, nn.ModuleList)
             or depth > 1
@@ -212,7 +215,8 @@ def trace_layers(
     """Record the runs of layers in a forward pass.
 
     Args:
-        backbone (nn.Module): Run in eval mode, without gradient.
+        backbone (nn.Module): Any backbone; it runs in eval mode, without
+            gradient.
         example (Tensor): Its input, (B, C, H, W).
         layers (Iterable[tuple[str, nn.Module]]): Names and modules.
 
@@ -238,19 +242,19 @@ def trace_layers(
 
 
 def describe_run(name: str, output: Any, example: Tensor) -> LayerRun:
-    """Find the feature maps and tokens in what a layer returns.
+    """Find the feature maps and tokens in the output of a layer.
 
     Args:
         name (str): Name of the layer.
-        output (Any): What it returned, often a tensor.
+        output (Any): Output of the layer, often a tensor.
         example (Tensor): Images that the backbone got, (B, C, H, W).
     """
     several = isinstance(output, (tuple, list))
     maps: Dict[Optional[int], bool] = {}
     sizes: Dict[int, List[int]] = {}
     for index, item in enumerate(output if several else [output]):
-        # A layer may have another batch size than the images: TNT puts small
-        # patches of all images into one batch.
+        # Skip outputs whose batch size is not that of the images: TNT puts
+        # small patches of all images into one batch.
         if (
             not isinstance(item, Tensor)
             or item.ndim not in (3, 4)
@@ -268,7 +272,7 @@ def describe_run(name: str, output: Any, example: Tensor) -> LayerRun:
         if size.numel() > 1:
             maps[index if several else None] = last
             sizes.setdefault(item.ndim, []).append(size.numel())
-    # Where a layer returns maps and tokens (Conformer), the maps tell the
+    # If a layer returns both maps and tokens (Conformer), the maps give the
     # resolution.
     return LayerRun(name, maps, min(sizes.get(4) or sizes.get(3) or [0]))
 
@@ -276,12 +280,12 @@ def describe_run(name: str, output: Any, example: Tensor) -> LayerRun:
 def map_elements(function: Any, output: Any, elements: Dict[Optional[int], Any]) -> Any:
     """Apply a function to a tensor, or to some elements of a sequence.
 
-    The stages of Swin, for one, return (tokens, (height, width)).
+    The stages of Swin, for example, return (tokens, (height, width)).
 
     Args:
-        function (Callable): Takes a tensor and the value that ``elements``
-            has for it.
-        output (Tensor | tuple | list): What a layer returns.
+        function (Callable): Function of a tensor and of its value in
+            ``elements``.
+        output (Tensor | tuple | list): Output of a layer.
         elements (dict[int | None, Any]): Values by index; the key None stands
             for the output itself. Other elements stay as they are.
     """
@@ -291,7 +295,7 @@ def map_elements(function: Any, output: Any, elements: Dict[Optional[int], Any])
         function(item, elements[index]) if index in elements else item
         for index, item in enumerate(output)
     ]
-    # Named tuples take their fields one by one.
+    # The constructor of a named tuple takes one argument per field.
     return (
         type(output)(*changed) if hasattr(output, '_fields') else type(output)(changed)
     )

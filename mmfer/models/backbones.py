@@ -51,7 +51,7 @@ class ResNetSmallStem(ResNet_CIFAR):
 
 @MODELS.register_module()
 class CNN7(BaseBackbone):
-    """The 7-layer CNN of JoCoR, which ReSup uses on CIFAR as well (Table 5).
+    """The 7-layer CNN of JoCoR, which ReSup also uses on CIFAR (Table 5).
 
     It has six 3x3 convolutions with BatchNorm and ReLU, and a 2x2 max-pool
     after every second one. The classifier is the seventh layer. Images of

@@ -22,11 +22,11 @@ from .utils import probe
 class FERClassifier(CheckedPretrained, ImageClassifier):
     """``ImageClassifier`` whose neck and head fit any backbone.
 
-    ``in_channels`` and ``map_size`` of neck and head, and ``num_classes`` of
-    the head, are found if the config leaves them out. For this the backbone
-    is run once on a blank image of ``data_preprocessor.input_shape``. So
-    ``model.backbone=dict(_delete_=True, type=...)`` is all that another
-    backbone needs.
+    The config may omit ``in_channels`` and ``map_size`` of neck and head, and
+    ``num_classes`` of the head. The classifier then fills them in. For this
+    it runs the backbone once on blank images of
+    ``data_preprocessor.input_shape``. So another backbone needs only
+    ``model.backbone=dict(_delete_=True, type=...)``.
 
     Args:
         backbone, neck, head, pretrained, train_cfg, data_preprocessor,
@@ -37,8 +37,8 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             channels-last order, which is faster on CPUs and with mixed
             precision. Results change in the last digits. Defaults to False.
         partial_weights (bool): Whether pretrained weights may leave tensors
-            of the backbone at their random values, for example those of
-            layers that the published network does not have; see
+            of the backbone at their random values. This is needed for layers
+            that the published network does not have, see
             :func:`~mmfer.models.pretrained.check_pretrained`. Defaults to
             False.
     """
@@ -107,8 +107,8 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
                 Defaults to ``'neck'``.
 
         Raises:
-            ValueError: The neck needs maps of one size, and the images have
-                another shape than those the model was built for.
+            ValueError: The neck needs maps of one size, and the images do not
+                have the shape for which the model was built.
         """
         if stage == 'neck' and hasattr(self.neck, 'map_size'):
             check_shape(inputs, self.image_shape)
@@ -125,22 +125,22 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         return predict_batch(self, inputs)
 
     def init_weights(self) -> None:
-        """Initialise; raise if pretrained weights are absent or do not fit.
+        """Initialise the weights, and check that pretrained ones fit.
 
-        Every run begins with this call. So the log says here after which
-        layers latent compensation is, and what is done to images that the
-        backbone cannot process as they are.
+        Every run calls this once before its first step. So the log states
+        here which layers have latent compensation, and how images are padded
+        for the backbone.
         """
         if any(self.fitting.padding):
             print_log(
-                f'{type(self.backbone).__name__} cannot process the images '
-                'in their size: zeros are added at the edges, (left, right, '
+                f'{type(self.backbone).__name__} cannot process images '
+                'of this size: zeros are added at the edges, (left, right, '
                 f'top, bottom) = {self.fitting.padding} px.',
                 logger='current',
             )
         if hasattr(self, 'latent_compensation'):
             print_log(
-                'Latent compensation after: '
+                'Latent compensation acts after: '
                 + ', '.join(self.latent_compensation.layers),
                 logger='current',
             )

@@ -1,4 +1,4 @@
-"""The data preprocessor, which states the shape of the images."""
+"""Data preprocessor that states the shape of the images."""
 
 from typing import Any, Optional, Tuple, Union
 
@@ -14,10 +14,12 @@ from mmfer.registry import MODELS
 class FERDataPreprocessor(ClsDataPreprocessor):
     """``ClsDataPreprocessor`` that also knows the shape of its images.
 
-    The base config of a data set states here all that a model must know about
-    its input. So any model base combines with any data-set base. A
-    ``data_preprocessor`` without ``type``, as configs of mmpretrain have it,
-    becomes one of this class in an :class:`FERClassifier`. Such a config needs
+    The base config of a data set states here everything that a model must
+    know about its input. So any base config of a model works with any base
+    config of a data set.
+
+    In configs of mmpretrain, ``data_preprocessor`` often has no ``type``.
+    :class:`FERClassifier` then uses this class. Such a config needs
     ``input_shape`` only if its images are not of 224 px.
 
     Args:
@@ -43,10 +45,10 @@ def build_data_preprocessor(
     """Build a data preprocessor, ``FERDataPreprocessor`` by default.
 
     Args:
-        data_preprocessor (dict | nn.Module, optional): Config; one that is
-            built already is returned as it is.
-        train_cfg (dict, optional): ``batch_augments`` of a config that states
-            none.
+        data_preprocessor (dict | nn.Module, optional): Config. A module is
+            returned unchanged.
+        train_cfg (dict, optional): ``batch_augments`` to use if the config
+            states none.
     """
     if isinstance(data_preprocessor, nn.Module):
         return data_preprocessor
@@ -59,9 +61,9 @@ def build_data_preprocessor(
 
 
 def blank_images(data_preprocessor: nn.Module) -> Tensor:
-    """Return zeros of the shape of prepared images, (2, C, H, W).
+    """Return two blank images, zeros of shape (2, C, H, W).
 
-    There are two images, because the batch statistics of one are undefined.
+    There are two, because the variance over a batch of one is undefined.
     """
     shape: Any = getattr(data_preprocessor, 'input_shape', (3, 224, 224))
     return torch.zeros(2, *shape)
@@ -75,14 +77,14 @@ def check_shape(images: Tensor, expected: Tuple[int, ...]) -> None:
         expected (tuple[int, ...]): (C, H, W).
 
     Raises:
-        ValueError: They have another shape; says what to write.
+        ValueError: The shapes differ. The message says what to write.
     """
     shape = tuple(images.shape[1:])
     if shape != expected:
         raise ValueError(
             f'the prepared images have the shape (C, H, W) = {shape}, but the '
             f'model was built for data_preprocessor.input_shape = {expected}. '
-            'Write data_preprocessor='
+            'Set data_preprocessor='
             "dict(type='mmfer.FERDataPreprocessor', "
             f'input_shape={shape}, ...), or bring the images to another size '
             'in the pipelines.'

@@ -1,4 +1,4 @@
-"""Two complete classifiers that are trained together."""
+"""Base class of methods that train two classifiers together."""
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
@@ -27,17 +27,17 @@ SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
 
 @MODELS.register_module()
 class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
-    """Two classifiers with one forward, and a label noise model for each.
+    """Two classifiers trained together, with a label noise model for each.
 
-    This is the base of ReSup, Co-teaching and JoCoR. By itself it trains the
-    two networks side by side with plain cross-entropy. A subclass implements
-    :meth:`joint_loss`. ``NoiseModelHook`` tells it the epoch, and fits the
-    noise models.
+    This is the base of ReSup, Co-teaching and JoCoR. Used directly, it trains
+    both networks with plain cross-entropy. A subclass implements
+    :meth:`joint_loss`. ``NoiseModelHook`` tells the model the epoch, and fits
+    its noise models.
 
     Each network is a complete classifier of mmfer or mmpretrain whose forward
     in mode ``'tensor'`` returns logits.
-    ``tools/model_converters/export_network.py`` makes a checkpoint of one of
-    them.
+    ``tools/model_converters/export_network.py`` writes a checkpoint of one
+    network.
 
     Args:
         network1 (dict): Config of the first classifier.
@@ -46,8 +46,8 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             ``_delete_=True`` in a part replaces that part, as in configs. An
             ``init_cfg`` with another ``type`` or ``checkpoint`` always
             replaces that of the first, including its ``prefix``. Defaults to
-            None: like the first, but with initial weights of its own.
-        data_preprocessor (dict, optional): Shared by both.
+            None: the same config, but other random initial weights.
+        data_preprocessor (dict, optional): Config; both networks share it.
         predict_with (str): ``'network1'`` (ReSup's paper), ``'network2'`` or
             ``'mean'`` of the probabilities. Defaults to ``'network1'``.
         noise_model (dict, optional): Options of :class:`LabelNoiseModel`.
@@ -83,7 +83,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     ):
         choices(self, 'predict_with', predict_with, PREDICT_WITH)
         choices(self, 'score_source', score_source, SCORE_SOURCES)
-        reason = 'There is no score to fit to before one epoch has passed.'
+        reason = 'The noise models need the scores of at least one epoch.'
         positive_int(self, 'warmup_epochs', warmup_epochs, hint=reason)
         positive_int(self, 'refit_interval', refit_interval, hint=reason)
         super().__init__(
@@ -121,8 +121,8 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         if counts[0] != counts[1]:
             raise ValueError(
                 f'{type(self).__name__}: network1 has {counts[0]} classes '
-                f'and network2 has {counts[1]}. They see the same labels: '
-                'leave num_classes out of both heads, and it is taken from '
+                f'and network2 has {counts[1]}. Both learn the same labels: '
+                'remove num_classes from both heads, and it is taken from '
                 'data_preprocessor.num_classes.'
             )
         return counts[0]
@@ -162,7 +162,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         return self.network1.extract_feat(inputs, **kwargs)
 
     def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:
-        """Compute the losses of both networks; keep agreements for the next fit.
+        """Compute the losses of both networks, and store their agreements.
 
         Args:
             inputs (Tensor): Prepared images, (B, channels, H, W).
@@ -237,20 +237,21 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
 
     # -- label noise -------------------------------------------------------
     def check_schedule(self, max_epochs: int) -> None:
-        """Raise if training ends before the noise models are used.
+        """Raise if the run ends before the noise models are used.
 
         Args:
-            max_epochs (int): Epochs of the training.
+            max_epochs (int): Epochs of the run.
         """
         if self.warmup_epochs >= max_epochs:
             raise ValueError(
                 f'{type(self).__name__}: warmup_epochs={self.warmup_epochs} '
-                f'leaves nothing of {max_epochs} training epochs; lower it '
-                'or train longer (train_cfg.max_epochs).'
+                f'covers all {max_epochs} epochs of the run, so its noise '
+                'models are never used; lower it or train longer '
+                '(train_cfg.max_epochs).'
             )
 
     def start_epoch(self, epoch: int) -> None:
-        """Take note of the epoch that begins.
+        """Store the number of the epoch that begins.
 
         Args:
             epoch (int): Epoch, 0-based.
@@ -261,7 +262,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
 
     @property
     def epoch(self) -> int:
-        """Training epoch, on which the loss depends.
+        """Current epoch, 0-based, on which the loss depends.
 
         Raises:
             RuntimeError: ``start_epoch`` was never called.
@@ -271,7 +272,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
                 f'{type(self).__name__} does not know the epoch, and its '
                 "noise models are never fitted: add dict(type='"
                 "NoiseModelHook') to custom_hooks (a config that sets "
-                'custom_hooks anew loses that of its base).'
+                'custom_hooks replaces the whole list of its base).'
             )
         return self._epoch
 
@@ -286,7 +287,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
 
     @property
     def warming_up(self) -> bool:
-        """Whether this epoch is one of plain cross-entropy."""
+        """Whether this is a warm-up epoch, of plain cross-entropy."""
         return self.epoch < self.warmup_epochs
 
     def _collect(self, data_samples: List[DataSample], agreements: Tensor) -> None:
@@ -303,7 +304,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         self._collected.append((ids, agreements))
 
     def take_collected(self) -> Tuple[np.ndarray, np.ndarray]:
-        """Return what the epoch collected, and forget it.
+        """Return the agreements collected in this epoch, and forget them.
 
         Returns:
             tuple[np.ndarray, np.ndarray]: Sample ids (N, ), and agreements
@@ -337,7 +338,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             agreements (Tensor): Shape (2, N).
 
         Returns:
-            list[bool]: Whether each fit is in use.
+            list[bool]: Whether each network's new fit is in use.
         """
         device = self.noise_models[0].table.device
         return [
@@ -346,13 +347,13 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         ]
 
     def reset_noise_models(self) -> None:
-        """Forget all fits, for example those to another data set."""
+        """Forget all fits, for example before training on another data set."""
         for model in self.noise_models:
             model.reset()
 
     @torch.no_grad()
     def clean_probability(self, agreements: Tensor) -> Tensor:
-        """Return the clean probability from each network's noise model, (2, N).
+        """Return the clean probability by each network's noise model, (2, N).
 
         Args:
             agreements (Tensor): Shape (2, N).
@@ -371,10 +372,10 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         """Return columns of the sample-score table, each (N, ).
 
         ``noise_score`` is 0.999 (1 - w) + 0.001 (1 - p). Here w is the mean
-        clean probability of those networks whose noise model is fitted, and p
-        the mean predicted probability of the given label. The second term
-        ranks samples that share an entry in the noise model's table. If no
-        noise model is fitted, ``noise_score`` is 1 - p.
+        clean probability by the noise models that are fitted, and p is the
+        mean predicted probability of the given label. The second term ranks
+        samples for which the table of the noise model has the same entry. If
+        no noise model is fitted, ``noise_score`` is 1 - p.
 
         Args:
             predictions (Mapping[str, Tensor]): With ``network_scores``,

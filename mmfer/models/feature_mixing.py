@@ -7,22 +7,23 @@ from torch import Tensor
 
 
 def scalar_weights(log_var: Tensor) -> Tensor:
-    """Return the mixing weights of RUL: one uncertainty per image, as shares.
+    """Return the mixing weights of RUL: one weight per image.
 
     Args:
         log_var (Tensor): Log-variances of K images, (K, B, D).
 
     Returns:
-        Tensor: u_k / sum_k u_k with u the mean variance, (K, B, 1).
+        Tensor: u_k / sum_j u_j, where u_k is the mean over the dimensions of the
+        variance of image k, (K, B, 1).
     """
     uncertainty = log_var.exp().mean(dim=-1, keepdim=True)
     return uncertainty / uncertainty.sum(dim=0)
 
 
 def dimension_weights(log_var: Tensor) -> Tensor:
-    """Return the mixing weights of ALUM Eq. 11: one share per dimension.
+    """Return the mixing weights of ALUM Eq. 11: one weight per dimension.
 
-    They are sigma_k / sum_k sigma_k with sigma = exp(log_var). This is a
+    They are sigma_k / sum_j sigma_j with sigma = exp(log_var). This is a
     softmax over the images, which cannot overflow.
 
     Args:
@@ -38,7 +39,7 @@ def mix(means: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted sum over K images.
 
     Args:
-        means (Tensor): What is mixed, (K, B, D).
+        means (Tensor): Mean features of K images, (K, B, D).
         weights (Tensor): (K, B, D) or (K, B, 1).
 
     Returns:
@@ -50,7 +51,7 @@ def mix(means: Tensor, weights: Tensor) -> Tensor:
 def random_partners(batch_size: int, count: int, device: torch.device) -> List[Tensor]:
     """Draw independent permutations of the batch.
 
-    A permutation may leave an image in its place, so that it is its own
+    A permutation may leave an image at its place. This image is then its own
     partner.
 
     Args:

@@ -1,4 +1,4 @@
-"""Sizes that a config leaves out: channels, map size and number of classes."""
+"""Fill in sizes that a config omits: channels, map size, number of classes."""
 
 import inspect
 from typing import Any, Optional, Set
@@ -17,13 +17,14 @@ def feature_channels(backbone: nn.Module, feats: Any, example: Tensor) -> Option
     An MLP-Mixer returns (B, C, L), and timm's Swin (B, H, W, C).
 
     Args:
-        backbone (nn.Module): Its ``embed_dims`` decides about (B, C, L).
-        feats (Tensor | Sequence): Its output.
-        example (Tensor): Its input, (B, C, H, W).
+        backbone (nn.Module): Any backbone. Its ``embed_dims`` tells (B, C, L)
+            from (B, L, C).
+        feats (Tensor | Sequence): Output of the backbone.
+        example (Tensor): Input of the backbone, (B, C, H, W).
 
     Returns:
-        int, optional: None if the layout is one that :func:`as_map` takes
-        without knowing the channels.
+        int, optional: None if :func:`as_map` recognises the layout without
+        knowing the channels.
     """
     feature = last_feature(feats)
     if not isinstance(feature, Tensor) or feature.ndim < 3:
@@ -38,13 +39,14 @@ def feature_channels(backbone: nn.Module, feats: Any, example: Tensor) -> Option
 
 
 def fill_sizes(cfg: dict, feats: Any, channels: Optional[int] = None) -> dict:
-    """Add ``in_channels`` and ``map_size`` where the class takes them.
+    """Add ``in_channels`` and ``map_size`` to a config if its class takes them.
 
     Args:
         cfg (dict): Config of a neck or a head.
-        feats (Tensor | Sequence): Its input. Of several tensors the last
-            counts: the scales of a backbone, or the named tuple of a neck,
-            whose tensors have all the same width.
+        feats (Tensor | Sequence): Input of the neck or head. If there are
+            several tensors, the last one counts. They are the scales of a
+            backbone, or the named tuple of a neck, whose tensors all have the
+            same width.
         channels (int, optional): See :func:`as_map`.
 
     Returns:
@@ -67,15 +69,15 @@ def fill_num_classes(cfg: dict, data_preprocessor: nn.Module) -> dict:
         dict: A new config. A number that ``cfg`` states is kept.
 
     Raises:
-        ValueError: The head takes ``num_classes``, and neither config states
-            it.
+        ValueError: The head takes ``num_classes``, but neither the head nor
+            the data preprocessor states it.
     """
     cfg = dict(cfg)
     if accepts(cfg, 'num_classes') and 'num_classes' not in cfg:
         if getattr(data_preprocessor, 'num_classes', None) is None:
             raise ValueError(
                 f'{cfg["type"]} needs num_classes: set it in '
-                'data_preprocessor (the data set base does) or in '
+                'data_preprocessor (base configs of data sets do so) or in '
                 'the head.'
             )
         cfg['num_classes'] = data_preprocessor.num_classes
@@ -88,7 +90,7 @@ def accepts(cfg: dict, argument: str) -> bool:
 
 
 def constructor_parameters(cls: type) -> Set[str]:
-    """Return the names of arguments that a module or its base classes take.
+    """Return the names of the arguments of a module class and its bases.
 
     Base classes are included, because subclasses of ResNet pass keyword
     arguments on to them.
@@ -108,7 +110,7 @@ def get_class(cfg: dict) -> type:
     cls = MODELS.get(cfg['type'])
     if cls is None:
         raise KeyError(
-            f'{cfg["type"]!r} is no model of mmfer, mmpretrain or '
+            f'{cfg["type"]!r} is not a model of mmfer, mmpretrain or '
             'mmengine; check the spelling.'
         )
     return cls

@@ -24,8 +24,8 @@ def stack_labels(data_samples: List[DataSample]) -> Tensor:
         data_samples (list[DataSample]): B samples with ``gt_label``.
 
     Raises:
-        ValueError: The samples have soft labels, which the losses of these
-            methods cannot use.
+        ValueError: The samples have soft labels, which mmfer's losses cannot
+            use.
     """
     if 'gt_score' in data_samples[0]:
         raise ValueError(
@@ -51,16 +51,17 @@ def least_confidence(scores: Tensor) -> Tensor:
 class GaussianHead(BatchPrediction, ClsHead):
     """Base of heads after a :class:`GaussianFeature` (RUL, ALUM).
 
-    A prediction classifies the mean of the feature; nothing is mixed.
-    ``uncertainty`` is a mean of the variances over the dimensions.
+    For a prediction the head classifies the mean of the feature. Features are
+    mixed only in the loss.
 
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D.
-        uncertainty (str): Uncertainty of a prediction: the
-            ``'arithmetic'`` or ``'geometric'`` mean of the learned variances,
-            see :meth:`GaussianFeature.uncertainty`; or ``'confidence'``, one
-            minus the largest probability. Defaults to ``'arithmetic'``.
+        uncertainty (str): Uncertainty of a prediction. ``'arithmetic'`` and
+            ``'geometric'`` are means of the learned variances over the
+            dimensions, see :meth:`GaussianFeature.uncertainty`.
+            ``'confidence'`` is one minus the largest probability. Defaults to
+            ``'arithmetic'``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Clean probabilities from how well predictions agree with given labels."""
+"""Label noise model: from agreement with a given label to clean probability."""
 
 import warnings
 from typing import Optional
@@ -20,7 +20,7 @@ LOSS_QUANTILES = (0.05, 0.95)
 
 
 def similarity(log_prob: Tensor, labels: Tensor) -> Tensor:
-    """Return the cosine of prediction and one-hot label, ReSup Eq. 2.
+    """Return the cosine similarity of prediction and given label, ReSup Eq. 2.
 
     Args:
         log_prob (Tensor): Log-probabilities (B, C).
@@ -37,7 +37,7 @@ def similarity(log_prob: Tensor, labels: Tensor) -> Tensor:
 
 
 def negative_loss(log_prob: Tensor, labels: Tensor) -> Tensor:
-    """Return minus the cross-entropy, so that larger means better, (B, ).
+    """Return the negative cross-entropy; larger is better agreement, (B, ).
 
     For the arguments see :func:`similarity`.
     """
@@ -69,12 +69,12 @@ def flatten_tails(table: Tensor, mode: str) -> Tensor:
     Returns:
         Tensor: A new tensor, (T, ).
     """
-    # The table is not written into, because CUDA refuses to copy between
-    # overlapping parts of one tensor. The CPU does not refuse.
+    # Do not write into the table: CUDA refuses to copy between overlapping
+    # parts of one tensor, although the CPU allows it.
     positions = torch.arange(len(table), device=table.device)
     start = positions.new_zeros(())
     if mode == 'both':
-        # A curve whose right end is its minimum is no valley.
+        # A curve with its minimum at the right end is not a valley.
         valley = table[-1] > table.min()
         start = torch.where(valley, table.argmin(), 0)
         table = torch.where(positions < start, table[start], table)
@@ -86,7 +86,7 @@ def flatten_tails(table: Tensor, mode: str) -> Tensor:
 
 @MODELS.register_module()
 class LabelNoiseModel(nn.Module):
-    """Label noise modelling of ReSup (Sec. 3.2).
+    """Label noise model of ReSup (Sec. 3.2).
 
     It maps the agreement of a prediction with a given label to the probability
     that the label is clean. All of its state is in buffers, so that a resumed
@@ -108,12 +108,12 @@ class LabelNoiseModel(nn.Module):
             code).
         margin (float): Weights are clipped to [margin, 1 - margin].
             Defaults to 1e-4 (ReSup's code).
-        min_separation (float, optional): Keep the model as it was, with a
-            warning, if the means of the two components of a new fit are
-            closer than this. Networks that have learned nothing yet agree
-            equally well with all labels. Weights from such a fit would only
-            stop the learning. None: accept every fit (ReSup's code). Defaults
-            to 0.05.
+        min_separation (float, optional): Smallest distance between the means
+            of the two components. A fit below it is not used: the model stays
+            as it was, and warns. Networks that have learned nothing yet agree
+            equally well with all labels, and weights from such a fit would
+            only stop the learning. None: use every fit (ReSup's code).
+            Defaults to 0.05.
     """
 
     mixture: TwoComponentMixture
@@ -160,18 +160,18 @@ class LabelNoiseModel(nn.Module):
             labels (Tensor): Given labels, int64 (B, ).
 
         Returns:
-            Tensor: Larger is better.
+            Tensor: Larger is better agreement.
         """
         return AGREEMENTS[self.agreement](log_prob, labels)
 
     def reset(self) -> None:
-        """Forget any fit; all weights are 1 again."""
+        """Forget the fit; all weights are 1 again."""
         self.mixture.reset()
         self.mixture.fitted.fill_(False)
 
     @torch.no_grad()
     def fit(self, agreements: Tensor) -> bool:
-        """Fit to the agreements of a whole training set.
+        """Fit the model to the agreements of a whole training set.
 
         Args:
             agreements (Tensor): Shape (N, ).
@@ -189,7 +189,7 @@ class LabelNoiseModel(nn.Module):
         if self.min_separation is not None and separation < self.min_separation:
             self.load_state_dict(before)
             warnings.warn(
-                'a fit of the label noise model was not taken: the means of '
+                'a fit of the label noise model is not used: the means of '
                 f'clean and noisy labels are {separation:.3f} apart, less '
                 f'than min_separation={self.min_separation}. The model stays '
                 f'{"as it was" if self.fitted else "switched off"}. If this '
@@ -233,20 +233,21 @@ class LabelNoiseModel(nn.Module):
         if self.table_size is None:
             weights = self.mixture.posterior(scores).float()
         else:
-            # If a prediction is NaN, so is the loss, which a hook reports
-            # after the step. An index out of range would fail before that.
+            # If a prediction is NaN, the loss is NaN too, and a hook reports it
+            # after the step. Without nan_to_num, an index out of range would
+            # fail before that report.
             index = (scores.nan_to_num(0) * self.table_size).long()
             weights = self.table[index.clamp_max(self.table_size - 1)]
         weights = weights.clamp(self.margin, 1 - self.margin)
-        # An if would make the host wait for the device in every step.
+        # A Python if would make the CPU wait for the GPU in every step.
         return torch.where(self.mixture.fitted, weights, 1.0)
 
 
 def quantile(values: Tensor, q: float) -> Tensor:
     """Return the lower empirical quantile.
 
-    ``torch.quantile`` takes at most 2^24 values. The values are sorted,
-    because CUDA refuses ``kthvalue`` where runs are to repeat bit for bit.
+    ``torch.quantile`` takes at most 2^24 values. ``kthvalue`` is not allowed
+    on CUDA in deterministic runs. So the values are sorted.
 
     Args:
         values (Tensor): Shape (N, ).

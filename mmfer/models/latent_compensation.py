@@ -1,10 +1,12 @@
 """Latent uncertainty compensation in any backbone: ALUM Eq. 8, DSU (ICLR'22).
 
-During training the feature statistics of each channel are treated as
-Gaussian. Their spread over the batch is the uncertainty of the layer, and
-features are redrawn from it. The equations are in
-:mod:`mmfer.models.latent_statistics`. The module learns nothing and has no
-state, so that a model's checkpoint is the same with and without it.
+During training, the mean and std of each channel are treated as Gaussian
+variables. Their spread over the batch is the uncertainty of the layer.
+Features get new statistics that are drawn from these Gaussians. The equations
+are in :mod:`mmfer.models.latent_statistics`.
+
+The module has no parameters and no state, so a model has the same checkpoint
+keys with and without it.
 """
 
 import random
@@ -26,27 +28,29 @@ from .latent_statistics import compensate
 class LatentCompensation(nn.Module):
     """Apply :func:`compensate` to the outputs of layers of a backbone.
 
-    It has no parameters or buffers. In eval mode and with a closed gate the
+    It has no parameters or buffers. In eval mode or with a closed gate,
     features pass unchanged, bit for bit. A layer may return several maps, as
-    the stages of HRNet do; then each map has a gate of its own.
+    the stages of HRNet do. Each map then has its own gate.
 
     Args:
         layers (Sequence[str], optional): Names of backbone modules (as in
             ``backbone.named_modules()``) whose outputs are compensated.
-            ``None`` finds them: for ResNets the six positions of DSU's code,
-            otherwise the last layer at each resolution, see
+            ``None`` chooses them: in ResNets the six positions of DSU's code,
+            else the last layer at each resolution, see
             :func:`~mmfer.models.backbone_layers.choose_layers`.
         prob (float): Probability that the gate of a layer is open in a
             forward pass, for the whole batch together. Defaults to 0.5, as
             in DSU's scripts; 1 is the literal Algorithm 1 of ALUM.
         stats (str): ``'instance'`` or ``'batch'``, see :func:`compensate`.
-        shared_noise (bool): Use one draw for mean and std, as the single
-            epsilon of Eq. 7 may mean, instead of two. Defaults to False (DSU).
+            Defaults to ``'instance'``.
+        shared_noise (bool): Use one draw for both mean and std, because Eq. 7
+            has a single epsilon. False: one draw for each (DSU). Defaults to
+            False.
         eps (float): Added to variances. Defaults to 1e-6.
         unbiased (bool): See :func:`compensate`. Defaults to True.
 
     Raises:
-        ValueError: An option has no meaning. :meth:`attach` raises further
+        ValueError: An option is out of range. :meth:`attach` raises further
             errors.
     """
 
@@ -66,31 +70,31 @@ class LatentCompensation(nn.Module):
         self.shared_noise = shared_noise
         self.eps = eps
         self.unbiased = unbiased
-        # Whether the gate of each map of each layer is open, in the latest
-        # forward pass.
+        # Whether each gate was open in the latest forward pass, by the name
+        # of the layer and the index of the map.
         self._gates: Dict[tuple, bool] = {}
 
     def attach(self, backbone: nn.Module, example: Tensor) -> List[str]:
-        """Register forward hooks on layers of a backbone, ALUM Eq. 8.
+        """Register forward hooks on the layers of a backbone, ALUM Eq. 8.
 
         Args:
-            backbone (nn.Module): Its state-dict keys stay as they are.
-            example (Tensor): An input batch, for finding layers and the
-                layout of their outputs.
+            backbone (nn.Module): Any backbone. Its state-dict keys do not change.
+            example (Tensor): An input batch, with which layers and the layout
+                of their outputs are found.
 
         Returns:
             list[str]: Names of the layers that have hooks now.
 
         Raises:
-            ValueError: The backbone has no layer of a given name, a layer
-                does not run exactly once in a forward pass, or the features
-                of the backbone may not be changed.
+            ValueError: The backbone has no layer of a given name, or a layer
+                does not run exactly once in a forward pass. Or the backbone
+                recomputes features in the backward pass.
         """
         if getattr(backbone, 'no_custom_backward', True) is False:
             raise ValueError(
                 f'LatentCompensation: {type(backbone).__name__} recomputes its '
-                'features in the backward pass from later ones, which '
-                'compensation has changed, so gradients would be wrong. Set '
+                'features in the backward pass from those of later layers. '
+                'Compensation changes these, so gradients would be wrong. Set '
                 'backbone.no_custom_backward=True, or '
                 'latent_compensation=None.'
             )
@@ -110,17 +114,17 @@ class LatentCompensation(nn.Module):
         return self.layers
 
     def draw_gate(self) -> bool:
-        """Draw whether a gate is open.
+        """Draw at random whether a gate is open.
 
         The draw comes from Python's own generator, which ReproducibilityHook
-        seeds from (seed, iteration). A draw in a tensor would have to be read
-        from the device.
+        seeds from (seed, iteration). The CPU would have to wait for a draw
+        that is made on the GPU.
         """
         return random.random() < self.prob
 
     def _draw_gates(self, keys: List[tuple], backbone: nn.Module, args: tuple) -> None:
-        # All gates are drawn at the start of a pass, because a layer that is
-        # run again for its gradient (with_cp=True) must find the same gate.
+        # Draw all gates at the start of a pass. With with_cp=True a layer runs
+        # again in the backward pass, and must then find the same gate.
         if backbone.training and self.training:
             self._gates = {key: self.draw_gate() for key in keys}
 
@@ -149,14 +153,14 @@ class LatentCompensation(nn.Module):
 
         Args:
             x (Tensor): (B, C, H, W) or tokens (B, L, C).
-            gate (bool, optional): Whether the gate is open. Defaults to None:
-                it is drawn.
+            gate (bool, optional): Whether the gate is open. None: draw it.
+                Defaults to None.
         """
         if not self.training or not (self.draw_gate() if gate is None else gate):
             return x
         tokens = x.ndim == 3
         feature = x.transpose(1, 2).unsqueeze(-1) if tokens else x
-        # A statistic over one value has no spread: nothing to compensate.
+        # A single value has no spread, so there is nothing to compensate.
         if feature.shape[0] < 2 or feature[0, 0].numel() < 2:
             return x
         out = compensate(
@@ -165,7 +169,7 @@ class LatentCompensation(nn.Module):
         return out.squeeze(-1).transpose(1, 2) if tokens else out
 
     def draw_noise(self, x: Tensor) -> Tuple[Tensor, Tensor]:
-        """Draw standard normal noise (B, C), first for the mean, then for the std.
+        """Draw standard normal noise for the mean, then for the std, each (B, C).
 
         With ``shared_noise`` both are the same tensor.
         """
@@ -177,7 +181,7 @@ class LatentCompensation(nn.Module):
         return first, torch.randn(shape, device=x.device, dtype=dtype)
 
     def extra_repr(self) -> str:
-        """Return the options, for ``print``."""
+        """Return the options as text, for ``print``."""
         return (
             f'layers={self.layers}, prob={self.prob}, '
             f'stats={self.stats!r}, shared_noise={self.shared_noise}'

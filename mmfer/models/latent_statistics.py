@@ -12,7 +12,7 @@ Eq. 7               :func:`channel_map`: scale and shift of each channel;
 
 Eq. 4 has no function of its own. Eq. 8 applies Eq. 7 to all layers, see
 :meth:`~mmfer.models.LatentCompensation.attach`. Where the paper leaves a
-choice, defaults follow the published code of DSU (ICLR'22).
+choice open, defaults follow the published code of DSU (ICLR'22).
 """
 
 from typing import Any, NamedTuple, Optional, Tuple
@@ -43,9 +43,10 @@ def channel_moments(
 
     Args:
         x (Tensor): Feature map (B, C, H, W) with H * W >= 2.
-        eps (float): Added to the variance, because dead channels have none.
+        eps (float): Added to the variance, because that of a dead channel is 0.
         unbiased (bool): Divide by HW - 1 (DSU) or by HW (ALUM).
-        scratch (Tensor, optional): Tensor like ``x`` that is overwritten.
+        scratch (Tensor, optional): Tensor like ``x`` that is overwritten, which
+            saves memory.
 
     Returns:
         Moments: Both of shape (B, C).
@@ -97,17 +98,18 @@ def redraw_statistics(
 def channel_map(
     own: Moments, noise: Tuple[Tensor, Tensor], stats: str, eps: float, unbiased: bool
 ) -> Tuple[Tensor, Tensor]:
-    """Return ALUM Eq. 7 as an affine map for each channel of each sample.
+    """Return scale and shift of ALUM Eq. 7 for each channel of each sample.
 
     Args:
-        own (Moments): See :func:`channel_moments`, each (B, C).
+        own (Moments): Result of :func:`channel_moments`, each (B, C).
         noise (tuple[Tensor, Tensor]): See :func:`compensate`.
         stats (str): See :func:`compensate`.
         eps (float): See :func:`compensate`.
         unbiased (bool): See :func:`compensate`.
 
     Returns:
-        tuple[Tensor, Tensor]: Scale and shift, each (B, C).
+        tuple[Tensor, Tensor]: Scale and shift, each (B, C). The compensated
+        feature is ``x * scale + shift``.
     """
     new = redraw_statistics(own, noise, eps, unbiased)
     if stats == 'batch':
@@ -122,10 +124,10 @@ def channel_map(
 class Compensate(torch.autograd.Function):
     """Compute :func:`compensate` in few passes over memory; keep only ``x``.
 
-    Feature maps are large, and the equations are about (B, C) numbers. So
-    autograd differentiates :func:`channel_map` alone. What surrounds it is
-    written out here, and is affine in ``x``: mean, std and output in the
-    forward pass, the gradient in the backward pass.
+    Feature maps are large, but :func:`channel_map` works on only (B, C)
+    numbers. So autograd differentiates this function alone. The steps around
+    it read or write whole maps, and their derivatives are written out here.
+    The output is affine in ``x``, and so is the gradient.
     """
 
     @staticmethod
@@ -149,7 +151,7 @@ class Compensate(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        """Return the gradient of ``x``, which is affine in ``x`` and ``grad``."""
+        """Return the gradient for ``x``, which is affine in ``x`` and ``grad``."""
         x, *own = ctx.saved_tensors
         unbiased = ctx.options[-1]
         dtype, x, grad = x.dtype, widen(x), widen(grad)
@@ -170,7 +172,7 @@ class Compensate(torch.autograd.Function):
 
 
 def widen(x: Tensor) -> Tensor:
-    """Return half-precision features as float32, which statistics need."""
+    """Return features in float32 at least, which their statistics need."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -181,19 +183,19 @@ def compensate(
     eps: float = 1e-6,
     unbiased: bool = True,
 ) -> Tensor:
-    """Compensate a feature map, ALUM Eq. 7.
+    """Compensate a feature map: randomly change its statistics, ALUM Eq. 7.
 
     Args:
         x (Tensor): Feature map (B, C, H, W), B >= 2 and H * W >= 2.
         noise (tuple[Tensor, Tensor]): Standard normal draws for the mean and
             the std, each (B, C).
-        stats (str): Statistics that centre and scale a feature:
-            ``'instance'``, those of the feature itself (DSU as published), or
-            ``'batch'``, their means over the batch (ALUM's Eqs. 5 to 7 read
-            literally).
+        stats (str): Statistics by which a feature is centred and scaled.
+            ``'instance'``: its own (DSU as published). ``'batch'``: their
+            means over the batch (ALUM's Eqs. 5 to 7, read literally).
+            Defaults to ``'instance'``.
         eps (float): Added to every variance. Defaults to 1e-6 (DSU).
-        unbiased (bool): Variances divide by n - 1 (DSU, default) or by n
-            (ALUM).
+        unbiased (bool): Variances divide by n - 1 (DSU) or by n (ALUM).
+            Defaults to True.
 
     Returns:
         Tensor: Same shape and type as ``x``.

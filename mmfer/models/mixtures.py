@@ -1,7 +1,8 @@
 """Two-component mixtures over scores in [0, 1], fitted by EM.
 
-A score measures how well a prediction agrees with the given label. So the
-component with the larger mean is that of the clean labels.
+EM is expectation maximisation. A score measures how well a prediction agrees
+with the given label. So the clean labels belong to the component with the
+larger mean. Equation numbers are those of ReSup.
 """
 
 import math
@@ -16,33 +17,33 @@ from mmfer.registry import MODELS
 from mmfer.utils.checks import in_range, positive_int
 
 NOISY, CLEAN = 0, 1
-# Smallest likelihood of a component at any score during EM, so that no
-# responsibility is 0 / 0 (Arazo et al., ICML'19, and ReSup's code).
+# Smallest likelihood of a component at any score during EM. It prevents
+# responsibilities of 0 / 0 (Arazo et al., ICML'19, and ReSup's code).
 LIKELIHOOD_FLOOR = 1e-12
-# Densities are evaluated at this distance from 0 and 1 at least, where beta
-# densities can be infinite.
+# Scores are moved to at least this distance from 0 and 1, where beta densities
+# can be infinite.
 INTERIOR = 1e-12
 
 
 class TwoComponentMixture(nn.Module):
-    """EM for a mixture of a noisy (0) and a clean (1) component.
+    """Mixture of a noisy (0) and a clean (1) component, fitted by EM.
 
-    All of its state is in float64 buffers, so that checkpoints contain it and
-    it moves to a device with its model. It never holds or returns NaN:
+    All parameters are float64 buffers, so that checkpoints contain them and they
+    move to a device with the model. They and all results are never NaN:
     variances are bounded from both sides, and likelihoods from below.
 
     Args:
         iterations (int): EM iterations of a fit. Every fit begins at the same
-            parameters, and there is no stopping test. Defaults to 10 (ReSup's
+            parameters and makes all iterations. Defaults to 10 (ReSup's
             code).
         eps (float): Scores are clipped to [eps, 1 - eps] for the fit.
             Defaults to 1e-4 (ReSup's code).
-        fix_order (bool): Swap the components, with a warning, if the one
-            that began as the clean one ends with the smaller mean. False:
-            never swap (ReSup's code). Defaults to True.
+        fix_order (bool): Swap the components, with a warning, if the clean
+            component has the smaller mean after a fit. False: never swap
+            (ReSup's code). Defaults to True.
     """
 
-    # Smallest variance of a component, the square of a hundredth of a percent.
+    # Smallest variance of a component, a standard deviation of 1e-4.
     MIN_VARIANCE = 1e-8
 
     weight: Tensor
@@ -58,7 +59,7 @@ class TwoComponentMixture(nn.Module):
 
     # -- defined by each family of distributions ---------------------------
     def reset(self) -> None:
-        """Return to the parameters at which EM begins."""
+        """Set the parameters to those at which EM begins."""
         raise NotImplementedError
 
     def log_component_density(self, scores: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ class TwoComponentMixture(nn.Module):
         raise NotImplementedError
 
     def set_moments(self, mean: Tensor, variance: Tensor) -> None:
-        """Set the parameters from weighted moments, in the maximisation step.
+        """Set the parameters from weighted moments (the maximisation step).
 
         Args:
             mean (Tensor): Mean of each component, (2, ).
@@ -96,8 +97,8 @@ class TwoComponentMixture(nn.Module):
             scores (Tensor): In [0, 1], at least one.
 
         Raises:
-            ValueError: There is no score, or one that is not finite or
-                lies outside of [0, 1].
+            ValueError: There are no scores, or a score is not finite or not
+                in [0, 1].
         """
         scores = scores.detach().flatten()
         if not scores.numel():
@@ -111,7 +112,7 @@ class TwoComponentMixture(nn.Module):
                 'scores are not finite; look for NaN in the predictions.'
             )
         low, high = scores.min().item(), scores.max().item()
-        # float32 may overshoot a little.
+        # Rounding in float32 may leave [0, 1] by a little.
         if low < -1e-5 or high > 1 + 1e-5:
             raise ValueError(
                 f'{type(self).__name__}.fit: scores range from {low:.4g} to '
@@ -125,9 +126,9 @@ class TwoComponentMixture(nn.Module):
         self.fitted.fill_(True)
         if self.fix_order and self.separation < 0:
             warnings.warn(
-                f'{type(self).__name__}: the clean component ended with the '
+                f'{type(self).__name__}: after EM the clean component has the '
                 f'smaller mean ({self.mean[CLEAN]:.3f} against '
-                f'{self.mean[NOISY]:.3f}); components are swapped.',
+                f'{self.mean[NOISY]:.3f}); the components are swapped.',
                 stacklevel=2,
             )
             for buffer in self.buffers():
@@ -136,7 +137,7 @@ class TwoComponentMixture(nn.Module):
         return self
 
     def responsibilities(self, scores: Tensor) -> Tensor:
-        """Return p(m | s), (2, N), in the expectation step.
+        """Return p(m | s), (2, N) (the expectation step).
 
         Args:
             scores (Tensor): In (0, 1), (N, ).
@@ -187,7 +188,7 @@ class TwoComponentMixture(nn.Module):
         return float(self.weight[NOISY])
 
     def extra_repr(self) -> str:
-        """Return the parameters, for ``print``."""
+        """Return the parameters as text, for ``print``."""
         if not self.fitted:
             return 'not fitted'
         values = dict(weight=self.weight, **self.parameters_of())
@@ -201,8 +202,8 @@ class TwoComponentMixture(nn.Module):
         return weight.log() + self.log_component_density(scores)
 
     def _prepare(self, scores: Tensor, margin: float = INTERIOR) -> Tensor:
-        # Always float64, whatever the precision of the model: the largest
-        # float32 below 1 is too far from 1 for densities that diverge there.
+        # Use float64 even if the model has lower precision: beta densities can
+        # diverge at 1, and the largest float32 below 1 is too far from it.
         scores = scores.detach().to(self.weight.device, torch.float64)
         return scores.clamp(margin, 1 - margin)
 
@@ -218,8 +219,8 @@ class BetaMixture(TwoComponentMixture):
         **kwargs: See :class:`TwoComponentMixture`.
     """
 
-    # Range of alpha + beta. Below it, both parameters are rounding errors of
-    # the variance of scores that are 0 or 1; above it, the density is a point.
+    # Range of alpha + beta. Below it, all scores are 0 or 1, and both parameters
+    # come from rounding errors. Above it, the density is a single point.
     CONCENTRATION = (1e-2, 1e6)
 
     alpha: Tensor
@@ -271,14 +272,13 @@ class BetaMixture(TwoComponentMixture):
 class GaussianMixture(TwoComponentMixture):
     """Gaussian mixture, for the comparison with DivideMix (ICLR'20).
 
-    EM begins at the means and variances at which that of
-    :class:`BetaMixture` begins.
+    EM begins with the same means and variances as in :class:`BetaMixture`.
 
     Args:
         **kwargs: See :class:`TwoComponentMixture`.
     """
 
-    # DivideMix's regularisation of the variance is 5e-4.
+    # DivideMix instead adds 5e-4 to every variance.
     MIN_VARIANCE = 1e-6
 
     center: Tensor

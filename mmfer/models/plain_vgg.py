@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mmfer.registry import MODELS
 
-# Of each block: number of convolutions, and width as a multiple of that of the
-# first block.
+# One pair per block: number of convolutions, and width as a multiple of the
+# width of the first block.
 VGG16_BLOCKS = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
 
 
@@ -22,10 +22,10 @@ class PlainVGG16(BaseBackbone):
 
     Args:
         in_channels (int): Channels of an image. Defaults to 3.
-        base_channels (int): Width of the first of the five blocks; the
+        base_channels (int): Channels of the first of the five blocks. The
             others have 2, 4, 8 and 8 times as many. Defaults to 64.
-        init_cfg (dict, optional): Defaults to normal weights of variance
-            2 / (k * k * C_out), and biases of zero.
+        init_cfg (dict, optional): Initialisation. Defaults to normal weights
+            of variance 2 / (k * k * C_out), and zero biases.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Global average pooling of any layout that a backbone returns."""
+"""Global average pooling of backbone outputs in any layout."""
 
 from typing import Optional, Sequence, Tuple, Union
 
@@ -16,9 +16,10 @@ class FeaturePooling(GlobalAveragePooling):
     ConvNeXt and DeiT return vectors, and some models of timm return tokens.
 
     Args:
-        in_channels (int, optional): Channels of the deepest feature, by which
-            its layout is recognised, see :func:`~mmfer.models.utils.as_map`.
-            :class:`FERClassifier` fills it in.
+        in_channels (int, optional): Channels of the deepest feature. Its
+            layout is recognised by them, see
+            :func:`~mmfer.models.utils.as_map`. :class:`FERClassifier` fills
+            them in. Defaults to None.
     """
 
     def __init__(self, in_channels: Optional[int] = None):
@@ -26,10 +27,10 @@ class FeaturePooling(GlobalAveragePooling):
         self.in_channels = in_channels
 
     def forward(self, feats: Union[Tensor, Sequence[Tensor]]) -> Tuple[Tensor, ...]:
-        """Pool each scale to (B, C).
+        """Pool the feature of each scale to (B, C).
 
         Args:
-            feats (Tensor | Sequence[Tensor]): One scale or several.
+            feats (Tensor | Sequence[Tensor]): Features of one or several scales.
         """
         if isinstance(feats, Tensor):
             feats = (feats,)

@@ -11,11 +11,15 @@ from .protocols import ScoresLabels
 
 
 class BatchPrediction:
-    """Mixin of heads and models that predict tensors.
+    """Mixin for heads and models whose ``predict_batch`` returns tensors.
 
     A subclass implements ``predict_batch``, see
     :class:`~mmfer.models.protocols.PredictsBatch`. This class turns its
     tensors into data samples.
+
+    Name this class before a head of mmpretrain among the bases. Otherwise the
+    ``predict`` of that head is used. It returns no ``uncertainty``, and plain
+    confidence takes its place without an error.
     """
 
     def predict_batch(self, inputs: Any) -> Dict[str, Tensor]:
@@ -25,7 +29,7 @@ class BatchPrediction:
     def predict(
         self, inputs: Any, data_samples: Optional[Sequence[Optional[DataSample]]] = None
     ) -> List[DataSample]:
-        """Return the predictions as data samples, with ``pred_label``.
+        """Return the predictions as data samples that include ``pred_label``.
 
         Args:
             inputs (Any): See ``predict_batch``.
@@ -76,7 +80,7 @@ def predict_batch(model: Any, inputs: Any) -> Dict[str, Tensor]:
     Returns:
         dict[str, Tensor]: See :class:`~mmfer.models.protocols.PredictsBatch`.
     """
-    # The shorter way is right only where no subclass overrides predict().
+    # Skip the data samples, but only if no subclass overrides predict().
     method = getattr(type(model), 'predict', None)
     if method is BatchPrediction.predict:
         return model.predict_batch(inputs)
@@ -95,7 +99,7 @@ def score_labels(
 ) -> Dict[str, Tensor]:
     """Score given labels by a model's own measure of label noise.
 
-    The model is asked, then its head.
+    The model's own method is used if it has one, else that of its head.
 
     Args:
         model (nn.Module): Any classifier, without a wrapper for DDP.
@@ -120,7 +124,7 @@ def score_labels(
             raise ValueError(
                 f'{name}.score_labels returns {sorted(columns)} without a '
                 'noise_score, by which the sample-score table is sorted. Add it: '
-                'one number for each label, larger is more suspicious.'
+                'one number for each label, larger for more suspicious ones.'
             )
         for key, values in columns.items():
             if tuple(values.shape) != (len(labels),):

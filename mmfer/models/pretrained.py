@@ -1,8 +1,8 @@
-"""Check that pretrained weights fit before a training begins.
+"""Check that pretrained weights fit before a run begins.
 
-mmengine loads the tensors that fit and only logs the others. So a file with
-other names leaves a network at its random weights. Here the file is loaded on
-trial before the training, and an error is raised if it does not fit.
+mmengine loads the tensors that fit and only logs the others. So if the names
+in a file differ, the network keeps its random weights. The functions here load
+the file on trial before the run, and raise an error if it does not fit.
 """
 
 import os.path as osp
@@ -17,10 +17,10 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit, initialize
 from torch import Tensor
 
-# Buffer that may be missing: files of old torch do not have it, and nothing
-# depends on its value.
+# Buffer that may be missing: files of old torch versions do not have it, and
+# no result depends on its value.
 OPTIONAL = 'num_batches_tracked'
-# Number of tensors that a message names.
+# Number of missing tensors that a message names.
 EXAMPLES = 3
 
 
@@ -56,21 +56,21 @@ class Pretrained(NamedTuple):
 
 
 class CheckedPretrained(BaseModule):
-    """Mixin of models that refuse weights that do not fit.
+    """Mixin for models that raise an error if pretrained weights do not fit.
 
     It must come before the mmengine model in the list of base classes.
     """
 
     # Dotted path of the model in the config, for messages.
     config_path = 'model'
-    # Set while an outer model, which has checked all files, initialises.
+    # Set while an outer model initialises, because it has checked all files.
     _pretrained_is_checked: bool
 
     def init_weights(self) -> None:
-        """Initialise; raise if pretrained weights are absent or do not fit.
+        """Initialise the weights, and check that pretrained ones fit.
 
         Raises:
-            FileNotFoundError: A file is not there.
+            FileNotFoundError: A file does not exist.
             ValueError: See :func:`check_pretrained`.
         """
         if self.is_init or getattr(self, '_pretrained_is_checked', False):
@@ -85,16 +85,15 @@ class CheckedPretrained(BaseModule):
         finally:
             for part in parts:
                 del part._pretrained_is_checked
-        # Load once more, because mmpretrain's ResNet sets the last norm of
-        # each block to zero after it has loaded the file, if init_cfg is a
-        # list.
+        # Load once more: if init_cfg is a list, mmpretrain's ResNet sets the
+        # last norm of each block to zero after it has loaded the file.
         own = self.state_dict()
         for name, value in loaded.items():
             own[name].copy_(value)
 
 
 def find_pretrained(model: nn.Module, config_path: str = 'model') -> List[Pretrained]:
-    """Return all modules of a model whose initial weights come from a file.
+    """Return the modules of a model whose initial weights come from a file.
 
     Args:
         model (nn.Module): Any model, without a wrapper for DDP.
@@ -107,8 +106,8 @@ def find_pretrained(model: nn.Module, config_path: str = 'model') -> List[Pretra
         for name, module in model.named_modules()
         if getattr(module, 'partial_weights', False)
     )
-    # Models of other libraries have no option partial_weights. For them
-    # mmengine's log names the tensors that were not loaded.
+    # Models of other libraries have no option partial_weights, so tensors may
+    # be missing. mmengine's log names those that were not loaded.
     lenient = not any(
         isinstance(module, CheckedPretrained) for module in model.modules()
     )
@@ -135,16 +134,16 @@ def find_pretrained(model: nn.Module, config_path: str = 'model') -> List[Pretra
 def check_pretrained(model: nn.Module, config_path: str = 'model') -> Dict[str, Tensor]:
     """Raise unless all pretrained weights of a model exist and fit.
 
-    Files are read as in the training, and downloaded if the config names an
-    address. So a run that would load its weights only after hours fails at
-    once. The model is not changed.
+    Files are read in the same way as in a run, and downloaded if the config
+    names an address. So even a run that loads its weights only after hours
+    fails at once. The model is not changed.
 
     Every tensor of a backbone, or of another part with an ``init_cfg`` of its
     own, must come from its file. Two kinds may be missing: counters of
     BatchNorm, and the first convolution if images do not have three channels.
-    With ``partial_weights=True`` of a classifier more tensors may be missing,
-    but not all. The same holds for a model of another library, which has no
-    such option.
+    If a classifier has ``partial_weights=True``, more tensors may be missing,
+    but not all. The same holds for models of other libraries, which do not
+    have this option.
 
     Args:
         model (nn.Module): Any model, without a wrapper for DDP.
@@ -176,9 +175,9 @@ def check_pretrained(model: nn.Module, config_path: str = 'model') -> Dict[str, 
 def explain_missing(part: Pretrained) -> str:
     """Return a message about a file that does not exist."""
     return (
-        f'the pretrained weights {part.checkpoint!r} are not there '
-        f'({part.place}). Put the face-recognition weights that the '
-        'paper starts from in that place '
+        f'the pretrained weights {part.checkpoint!r} do not exist '
+        f'({part.place}). Save the face-recognition weights from which the '
+        'paper starts under this path '
         '(tools/model_converters/import_face_weights.py converts files with '
         'the names of torchvision), or train from scratch '
         f'with --cfg-options {part.place}=None'
@@ -229,9 +228,9 @@ def load(part: Pretrained) -> None:
         return
     except pickle.UnpicklingError as error:
         raise pickle.UnpicklingError(
-            f'{where}: torch refuses to load these weights safely: they are '
-            'damaged, or hold Python objects. Weights of a face-recognition '
-            'network are made safe by '
+            f'{where}: torch refuses to load these weights safely: the file '
+            'is damaged, or has Python objects. For a face-recognition '
+            'network, make a safe file with '
             f'tools/model_converters/import_face_weights.py.\n{error}'
         ) from None
     except KeyError as error:
@@ -245,7 +244,7 @@ def load(part: Pretrained) -> None:
             f'{where}: the pretrained weights cannot be read '
             f'({type(error).__name__}: {reason}). '
             + (
-                f'Without a network, put the file into '
+                f'Without internet access, put the file into '
                 f'{osp.join(torch.hub.get_dir(), "checkpoints")}, or train from '
                 f'scratch with --cfg-options {part.place}=None'
                 if '://' in part.checkpoint
@@ -255,7 +254,7 @@ def load(part: Pretrained) -> None:
 
 
 def mark(value: Tensor) -> None:
-    """Fill a tensor with values that no file has."""
+    """Fill a tensor with values that never occur in a file."""
     if value.is_floating_point() or value.is_complex():
         value.fill_(float('nan'))
     elif value.dtype is not torch.bool:
@@ -293,11 +292,11 @@ def refuse_misfit(part: Pretrained, came: Set[str]) -> None:
         ValueError: Tensors are missing.
     """
     names = [name for name in part.module.state_dict() if not name.endswith(OPTIONAL)]
-    # In a file of a whole classifier only the backbone must fit: the head may
-    # be one for other classes. mmengine's log names what was not loaded.
+    # If the file has a whole classifier, only the backbone must fit: the head
+    # may be for other classes. mmengine's log names what was not loaded.
     needed = [name for name in names if 'backbone' in name.split('.')] or names
     lost = [
-        name for name in needed if name not in came and name != other_input(part.module)
+        name for name in needed if name not in came and name != misfit_stem(part.module)
     ]
     if came.intersection(needed) and (part.partial or not lost):
         return
@@ -310,23 +309,23 @@ def refuse_misfit(part: Pretrained, came: Set[str]) -> None:
     if not advice and came:
         owner = part.place.partition('.backbone')[0].removesuffix('.init_cfg')
         advice = (
-            'They are those of another network. If the backbone has '
+            'The weights are those of another network. If the backbone has '
             'layers that the file cannot have, set '
             f'{owner}.partial_weights=True.'
         )
     raise ValueError(
         f'{part.checkpoint} ({part.place}{asked}): of the {len(needed)} '
-        f'tensors that should start from these weights {len(lost)} have no '
-        f'counterpart of their name and shape ({examples}), and would stay '
-        f'random. {advice or "They are those of another network."}'
+        f'tensors that should start from these weights, {len(lost)} have no '
+        f'counterpart of the same name and shape ({examples}), and would stay '
+        f'random. {advice or "The weights are those of another network."}'
     )
 
 
-def other_input(module: nn.Module) -> str:
-    """Return the name of the first convolution if images have not 3 channels.
+def misfit_stem(module: nn.Module) -> str:
+    """Return the name of the first convolution unless it has 3 input channels.
 
-    Its shape depends on the images, so that no published file can fit it.
-    Otherwise return ''.
+    Published files are for images of 3 channels, so no file can fit it. With 3
+    channels, return ''.
     """
     for name, value in module.named_parameters():
         if value.dim() == 4:
@@ -335,7 +334,7 @@ def other_input(module: nn.Module) -> str:
 
 
 def suggest_prefix(part: Pretrained, needed: Set[str]) -> str:
-    """Return advice about the prefix with which a file fits.
+    """Return advice that names the prefix with which a file fits.
 
     Args:
         part (Pretrained): Module and file.
@@ -355,7 +354,7 @@ def suggest_prefix(part: Pretrained, needed: Set[str]) -> str:
     prefix = min(fits, key=len).rstrip('.') or None
     given = part.cfg.get('prefix')
     if prefix == given:
-        # Names are right, shapes are not.
+        # The names are right, so it is the shapes that do not fit.
         return ''
     settings = f"type='Pretrained', checkpoint={part.checkpoint!r}"
     if prefix is not None:
@@ -364,18 +363,18 @@ def suggest_prefix(part: Pretrained, needed: Set[str]) -> str:
         ''
         if given is None
         else (
-            ' A config that inherits keeps the keys that it does not name; '
-            '_delete_=True in init_cfg drops them.'
+            ' A config inherits the keys that it does not set; '
+            '_delete_=True in init_cfg removes them.'
         )
     )
     return (
-        f'They fit with init_cfg=dict({settings}), or --cfg-options '
+        f'The weights fit with init_cfg=dict({settings}), or --cfg-options '
         f'{part.place}.prefix={prefix}.{inherited}'
     )
 
 
 def read_names(part: Pretrained) -> Set[str]:
-    """Return the names of the tensors in a file that can be read."""
+    """Return the names of the tensors in a readable file."""
     from mmengine.runner import CheckpointLoader
 
     with quiet():

@@ -1,20 +1,21 @@
-"""What a method must offer, and what it may offer.
+"""Interfaces that models and heads must have, and those they may have.
 
-A model is a ``BaseModel`` of mmengine. Beside the methods of that class, the
-engine, GAAVE, the sample-score table and the inferencer call only what is
-listed here.
+A model is a ``BaseModel`` of mmengine. The engine, GAAVE, the sample-score
+table and the inferencer call the methods of that class, and otherwise only
+those listed here.
 
 - A method of one network is a head, and a neck if it needs one, in a
   :class:`~mmfer.models.FERClassifier`. The head follows :class:`Head`.
-- A method of two networks derives from :class:`~mmfer.models.DualNetwork`,
-  whose label noise models ``NoiseModelHook`` fits.
+- A method of two networks derives from :class:`~mmfer.models.DualNetwork`.
+  ``NoiseModelHook`` fits its label noise models.
 
-Both base classes offer everything below that is not marked as optional.
+Both classes have everything below that is not marked as optional.
 
 Callers use the functions ``predict_batch`` and ``score_labels`` of
 :mod:`mmfer.models.predictions`, and ``predicts_classes`` of
-:mod:`mmfer.models.utils`. These ask the model, then its head. They also accept
-a classifier of mmpretrain, which follows no protocol of mmfer.
+:mod:`mmfer.models.utils`. They use the method of the model if it has one,
+else that of its head. They also accept a classifier of mmpretrain, which
+follows no protocol of mmfer.
 
 In all shapes B is the batch size, C the number of classes, and N the number
 of training samples.
@@ -38,8 +39,8 @@ class PredictsBatch(Protocol):
         """Predict a batch of images.
 
         Args:
-            inputs: Of a model: prepared images (B, channels, H, W). Of a
-                head: the features that neck or backbone return.
+            inputs: A model gets prepared images (B, channels, H, W). A head
+                gets the features that the neck or backbone returns.
 
         Returns:
             dict[str, Tensor]: Each value has B rows.
@@ -48,17 +49,17 @@ class PredictsBatch(Protocol):
               ``predicts_classes`` is False.
             - ``uncertainty``: (B, ); larger is less sure. Required with
               ``pred_score``.
-            - ``pred_va``: valence and arousal (B, 2), of methods that predict
-              them.
-            - Any further name: what :meth:`ScoresLabels.score_labels` needs
-              to know of each sample, such as ``network_scores`` (B, 2, C) of
+            - ``pred_va``: valence and arousal (B, 2). Only methods that
+              predict them return it.
+            - Any further name: data that :meth:`ScoresLabels.score_labels`
+              needs for each sample, such as ``network_scores`` (B, 2, C) of
               two networks.
         """
 
 
 @runtime_checkable
 class ScoresLabels(Protocol):
-    """A head or a model with its own measure of label noise. Optional.
+    """Optional: a head or a model with its own measure of label noise.
 
     Without it the ``noise_score`` of the sample-score table is one minus the
     predicted probability of the given label.
@@ -69,7 +70,7 @@ class ScoresLabels(Protocol):
     ) -> Dict[str, Tensor]:
         """Score the given labels of the training set.
 
-        It is called once, after the last epoch, with predictions for
+        It is called once, after the last epoch. The predictions are for
         unaugmented images.
 
         Args:
@@ -81,16 +82,17 @@ class ScoresLabels(Protocol):
         Returns:
             dict[str, Tensor]: Columns of the sample-score table, each (N, ).
             ``noise_score`` is required: larger is more suspicious. Other
-            names become columns of their own, in this order, before it.
+            names become columns to the left of it, in this order.
         """
 
 
 @runtime_checkable
 class PredictsClasses(Protocol):
-    """A head or a model that says whether it predicts classes. Optional.
+    """Optional: a head or a model that says whether it predicts classes.
 
-    Without it the answer is yes. A model of valence and arousal alone says
-    no: it gets no sample-score table and is not relabelled.
+    Without it the answer is yes. A model that predicts only valence and
+    arousal answers no. Its run then writes no sample-score table, and
+    ``RelabelHook`` does not accept it.
     """
 
     @property
@@ -99,7 +101,7 @@ class PredictsClasses(Protocol):
 
 
 class Head(PredictsBatch, Protocol):
-    """The head of a method, the last part of a classifier."""
+    """Head of a method, the last part of a classifier."""
 
     def loss(
         self, feats: Any, data_samples: List[DataSample], **kwargs: Any
@@ -109,16 +111,18 @@ class Head(PredictsBatch, Protocol):
         Args:
             feats: Features of a batch, as the neck or backbone returns them.
             data_samples (list[DataSample]): B samples with ``gt_label``.
-            **kwargs (Any): Options that mmpretrain's heads take; may be ignored.
+            **kwargs (Any): Options of mmpretrain's heads; may be ignored.
 
         Returns:
             dict[str, Tensor]: Scalars. mmengine minimises the sum of those
-            that have ``loss`` in their name, and logs the others.
+            that have ``loss`` in their name, and logs the others. Give several
+            losses names such as ``loss_cls``: the log has their sum as ``loss``,
+            which a part of this name would replace.
         """
 
 
 class Preprocessor(Protocol):
-    """The data preprocessor of a classifier, as ``FERDataPreprocessor``."""
+    """Data preprocessor of a classifier, such as ``FERDataPreprocessor``."""
 
     # (C, H, W) of a prepared image.
     input_shape: tuple
@@ -143,18 +147,18 @@ class Classifier(PredictsBatch, Protocol):
             inputs (Tensor): Prepared images (B, channels, H, W).
             data_samples (list[DataSample], optional): Needed in mode
                 ``'loss'``.
-            mode (str): ``'tensor'`` returns logits (B, C), which GAAVE
-                attacks, or one such tensor for each network; ``'loss'``
-                returns the losses of :meth:`Head.loss`; ``'predict'`` returns
+            mode (str): ``'tensor'`` returns logits (B, C), or one such tensor
+                for each network; GAAVE attacks these logits. ``'loss'``
+                returns the losses of :meth:`Head.loss`. ``'predict'`` returns
                 a data sample for each image.
         """
 
 
 class FollowsEpochs(Protocol):
-    """A model whose loss depends on the epoch, as that of ``DualNetwork``.
+    """A model whose loss depends on the epoch, such as ``DualNetwork``.
 
     ``NoiseModelHook`` tells it the epoch.
     """
 
     def start_epoch(self, epoch: int) -> None:
-        """Take note of the epoch (0-based) that begins."""
+        """Store the number (0-based) of the epoch that begins."""

@@ -5,7 +5,7 @@ from typing import Any, List
 import torch.nn as nn
 from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
 
-# Runners look for wrappers in this registry, whatever the scope.
+# Runners look for wrappers only in this registry, in every scope.
 from mmengine.registry import MODEL_WRAPPERS
 
 
@@ -13,10 +13,10 @@ from mmengine.registry import MODEL_WRAPPERS
 class SeparateDataParallel(MMSeparateDistributedDataParallel):
     """``MMSeparateDistributedDataParallel`` that saves under unwrapped names.
 
-    mmengine saves wrapped parts as ``part.module.*`` and loads them as
-    ``part.*``, so that a checkpoint could not be loaded. For the averaged
-    weights of ``EMAHook`` it is the other way round. This class always uses
-    ``part.*``, the names in a run of one process.
+    mmengine saves wrapped parts as ``part.module.*`` but loads them as
+    ``part.*``, so it cannot load its own checkpoint. For the averaged weights
+    of ``EMAHook`` it does the opposite. This class always uses ``part.*``,
+    the names in a run of one process.
 
     Args:
         module (nn.Module): The model.
@@ -29,11 +29,11 @@ class SeparateDataParallel(MMSeparateDistributedDataParallel):
 
 
 def wrapped_parts(model: nn.Module, prefix: str) -> List[str]:
-    """Return the prefixes of the parts that are wrapped, without ``module.``.
+    """Return the name prefixes of the wrapped parts, without ``module.``.
 
     Args:
         model (nn.Module): Model whose children may be wrapped.
-        prefix (str): Put before the names.
+        prefix (str): Text put before each name.
     """
     return [
         f'{prefix}{name}.'
@@ -43,7 +43,7 @@ def wrapped_parts(model: nn.Module, prefix: str) -> List[str]:
 
 
 def name_as_unwrapped(model: nn.Module) -> None:
-    """Make wrapped parts of a model use the names of unwrapped ones.
+    """Give wrapped parts of a model the names of unwrapped ones.
 
     This can be removed once mmengine saves what its ``get_state_dict``
     returns, and loads averaged weights with its own ``load_state_dict``.

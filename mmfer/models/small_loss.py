@@ -11,7 +11,7 @@ from .dual_network import DualNetwork
 
 
 def num_kept(batch_size: int, forget_rate: float) -> int:
-    """Return how many samples of a batch are trained on; at least one.
+    """Return the number of samples of a batch to train on; at least one.
 
     Args:
         batch_size (int): B.
@@ -50,13 +50,13 @@ class SmallLossNetwork(DualNetwork):
     epochs, up to the noise rate.
 
     Args:
-        noise_rate (float, optional): Share of wrong labels, in [0, 1), which
-            the user tells both methods. For pair and asymmetric noise the
-            authors give half of the rate. Defaults to None, for an unknown
-            rate: it is estimated after each epoch as the weight of the noisy
-            component, averaged over the two noise models.
-        ramp_epochs (int): Epochs until the whole rate is discarded. Defaults
-            to 10.
+        noise_rate (float, optional): Share of wrong labels, in [0, 1). Both
+            papers assume that it is known. For pair and asymmetric noise
+            their authors set half of the true rate. None: the rate is
+            estimated after each epoch, as the weight of the noisy component,
+            averaged over the two noise models. Defaults to None.
+        ramp_epochs (int): Epochs over which the discarded share rises.
+            Defaults to 10.
         **kwargs: See :class:`DualNetwork`.
     """
 
@@ -78,8 +78,8 @@ class SmallLossNetwork(DualNetwork):
     def estimated_noise_rate(self) -> float:
         """Return the mean noise rate of the fitted noise models.
 
-        It is 0 if none is fitted, and at most (C - 1) / C, the rate of labels
-        that are drawn at random.
+        It is 0 if none is fitted. It is at most (C - 1) / C, the noise rate of
+        labels that are drawn at random.
         """
         rates = [
             model.mixture.noise_rate for model in self.noise_models if model.fitted
@@ -88,7 +88,7 @@ class SmallLossNetwork(DualNetwork):
         return min(mean, 1 - 1 / self.num_classes)
 
     def start_epoch(self, epoch: int) -> None:
-        """Take note of the epoch that begins, and set its forget rate.
+        """Store the number of the epoch that begins, and set its forget rate.
 
         Args:
             epoch (int): Epoch, 0-based.

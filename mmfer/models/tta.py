@@ -1,4 +1,4 @@
-"""Test-time augmentation with uncertainty."""
+"""Test-time augmentation that also averages uncertainties."""
 
 from typing import List
 
@@ -12,7 +12,7 @@ from mmfer.registry import MODELS
 class AverageUncertaintyTTA(AverageClsScoreTTA):
     """``AverageClsScoreTTA`` that also averages ``uncertainty`` and ``pred_va``.
 
-    Fields that the model does not predict are left out.
+    Fields that the model does not predict are omitted.
     """
 
     def _merge_single_sample(self, data_samples: List[DataSample]) -> DataSample:

@@ -1,4 +1,4 @@
-"""Mean and log-variance branches over a feature map (RUL, ALUM Eq. 9)."""
+"""Neck that predicts a mean and a log-variance (RUL, ALUM Eq. 9)."""
 
 from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -30,12 +30,12 @@ class GaussianFeature(NamedTuple):
         """Return the mean of a sample's variances over the dimensions.
 
         Args:
-            mean (str): ``'arithmetic'`` or ``'geometric'``. RUL's mixing
-                weights are made of the arithmetic mean. ALUM Eq. 11 trains
-                only ratios within a dimension, so that the scale of each
-                dimension is free: then a few dimensions of large scale decide
-                the arithmetic mean, while the geometric mean ranks samples
-                independently of the scales. Defaults to ``'arithmetic'``.
+            mean (str): ``'arithmetic'`` or ``'geometric'``. RUL computes its
+                mixing weights from the arithmetic mean. ALUM Eq. 11 trains
+                only ratios within a dimension, so each dimension may have any
+                scale. A few dimensions of large scale then decide the
+                arithmetic mean. The ranking by the geometric mean does not
+                depend on the scales. Defaults to ``'arithmetic'``.
 
         Returns:
             Tensor: > 0, shape (B, ).
@@ -46,7 +46,7 @@ class GaussianFeature(NamedTuple):
 
 
 class UncertaintyBranch(nn.Sequential):
-    """BatchNorm without affine, dropout, flatten, linear, BatchNorm.
+    """Layers BatchNorm (not affine), dropout, flatten, linear, BatchNorm.
 
     These are the layers of RUL's published code.
 
@@ -78,14 +78,15 @@ class UncertaintyNeck(BaseModule):
     """Predict mean and log-variance of a Gaussian feature, ALUM Eq. 9.
 
     Two branches of the same shape have separate parameters. The second one
-    returns the *logarithm* of the variance, as in RUL's published code. So no
-    clamp is needed, and BatchNorm at its end keeps the argument of exp()
-    small.
+    returns the *logarithm* of the variance, as in RUL's published code. So the
+    variance needs no clamp, and BatchNorm at the end keeps the argument of
+    exp() small.
 
     Args:
         in_channels (int, optional): Channels of the feature map.
-        map_size (tuple[int, int], optional): Its height and width. Both are
-            filled in by :class:`FERClassifier` when left out.
+        map_size (tuple[int, int], optional): Height and width of the feature
+            map. :class:`FERClassifier` fills in both arguments if the config
+            omits them.
         out_channels (int): Feature dimension D. Defaults to 64, the value of
             RUL's code (32 was best in its supplement).
         dropout (float): Drop probability before the linear layer. Defaults to
@@ -106,8 +107,8 @@ class UncertaintyNeck(BaseModule):
         super().__init__(init_cfg)
         if in_channels is None or map_size is None:
             raise ValueError(
-                'UncertaintyNeck needs in_channels and map_size; inside a '
-                'FERClassifier both are found from the backbone.'
+                'UncertaintyNeck needs in_channels and map_size: give both, or '
+                'use it inside a FERClassifier, which fills them in.'
             )
         self.out_channels = out_channels
         self.in_channels = in_channels
@@ -121,8 +122,8 @@ class UncertaintyNeck(BaseModule):
         """Predict mean and log-variance.
 
         Args:
-            feats (Tensor | Sequence[Tensor]): Output of the backbone; of
-                several scales the last is used.
+            feats (Tensor | Sequence[Tensor]): Output of the backbone. If there
+                are several scales, the last one is used.
 
         Returns:
             GaussianFeature: ``mean`` and ``log_var``, float32, (B, D).
@@ -136,7 +137,7 @@ class UncertaintyNeck(BaseModule):
             raise ValueError(
                 f'UncertaintyNeck was built for {self.map_size} maps but got '
                 f'{tuple(x.shape[-2:])}: the images have another size than '
-                'data_preprocessor.input_shape says.'
+                'data_preprocessor.input_shape. Make both sizes equal.'
             )
         with full_precision(x):
             x = x.float()

@@ -16,8 +16,11 @@ Feature = Union[Tensor, List[Tensor], Tuple[Tensor, ...]]
 def full_precision(x: Tensor) -> torch.autocast:
     """Switch autocast off on the device of ``x``.
 
-    Variances, mixing weights and losses need float32. The trunk, which takes
+    Variances, mixing weights and losses need float32. The backbone, which takes
     most of the time, stays in the lower precision.
+
+    Tensors that were computed before stay in bfloat16. Convert them with
+    ``float()`` before a layer with float32 weights.
     """
     return torch.autocast(x.device.type, enabled=False)
 
@@ -26,9 +29,9 @@ def as_map(feature: Feature, channels: Optional[int] = None) -> Tensor:
     """Bring the output of any backbone to the layout (B, C, H, W).
 
     Vectors (B, C) become 1x1 maps, and tokens (B, L, C) become (B, C, L, 1).
-    Outputs of several branches are concatenated along the channels. Such are
-    the two tokens of a distilled transformer, or the convolution and the
-    transformer of a Conformer.
+    Outputs of several branches are concatenated along the channels. Examples
+    are the two tokens of a distilled transformer, and the convolution and
+    transformer branches of a Conformer.
 
     Args:
         feature (Tensor | Sequence[Tensor]): Output of one stage.
@@ -36,7 +39,7 @@ def as_map(feature: Feature, channels: Optional[int] = None) -> Tensor:
             (B, C, L) of an MLP-Mixer and (B, H, W, C) of timm's Swin.
 
     Raises:
-        ValueError: The output has another number of dimensions, or its
+        ValueError: The output does not have 2, 3 or 4 dimensions, or its
             branches have different sizes.
     """
     if isinstance(feature, (tuple, list)):
@@ -70,7 +73,7 @@ def join_branches(maps: Sequence[Tensor]) -> Tensor:
             'the backbone returns several outputs of different sizes for one '
             f'stage, {", ".join(str(tuple(x.shape[1:])) for x in maps)} '
             '(channels, height, width), which cannot be joined; choose one of '
-            'them by its options, such as out_type.'
+            'them by an option of the backbone, such as out_type.'
         )
     return torch.cat(list(maps), dim=1)
 
@@ -82,7 +85,7 @@ def last_feature(feats: Any) -> Any:
         feats (Tensor | Sequence): Output of the backbone.
 
     Returns:
-        Tensor | Sequence[Tensor]: A sequence where the last stage has several
+        Tensor | Sequence[Tensor]: A sequence if the last stage has several
         branches, see :func:`as_map`.
     """
     return feats[-1] if isinstance(feats, (tuple, list)) else feats
@@ -91,8 +94,8 @@ def last_feature(feats: Any) -> Any:
 def has_channels_last(feature: Tensor, images: Tensor) -> bool:
     """Return whether a feature has the layout (B, H, W, C).
 
-    It has, if its second and third axis have the aspect ratio of the images
-    and its third and fourth do not.
+    This is so if its second and third axes have the aspect ratio of the
+    images, and its third and fourth axes do not.
 
     Args:
         feature (Tensor): Of any shape.
@@ -103,7 +106,7 @@ def has_channels_last(feature: Tensor, images: Tensor) -> bool:
     height, width = images.shape[2:]
 
     def is_size(rows: int, columns: int) -> bool:
-        # Strides round each side by less than one.
+        # Rounding by strides changes each side by less than one.
         return abs(rows * width - columns * height) < max(height, width)
 
     return not is_size(*feature.shape[2:]) and is_size(*feature.shape[1:3])
@@ -131,9 +134,10 @@ def unwrap_model(model: nn.Module) -> Any:
 
 
 def predicts_classes(model: nn.Module) -> bool:
-    """Return whether predictions of a model have classes; most have.
+    """Return whether a model predicts classes; most models do.
 
-    The model is asked, then its head. One that does not say so has classes.
+    The answer of the model counts, else that of its head, see
+    :class:`~mmfer.models.protocols.PredictsClasses`.
 
     Args:
         model (nn.Module): Any classifier, without a wrapper for DDP.

@@ -8,16 +8,16 @@ is a dict of columns, each an array with one value for each sample:
 | ``sample_id`` | row of the sample in the full list, int64 |
 | ``image`` | name of the image, see ``FERDataset.image_name`` |
 | ``given_label`` | label before any change, int64 |
-| measurements | columns of what the method measured, such as ``uncertainty`` |
+| measurements | columns that the method measured, such as ``uncertainty`` |
 | ``noise_score`` | larger is more suspicious; comparable within a table |
 | ``suggested_label`` | label that the method suggests, int64; -1 for none |
 | ``decision`` | one of :data:`DECISIONS` |
-| ``clean_label`` | true label, int64, where it is known |
+| ``clean_label`` | clean label, int64, where it is known |
 | ``given_class`` | name of ``given_label``, where class names are known |
 | ``suggested_class`` | name of ``suggested_label``; empty for none |
 
-Numbers become text only in :func:`format_table`, with six digits. Figures such
-as an AUROC are computed from the columns, before they are rounded.
+Numbers become text only in :func:`format_table`, with six digits. Metrics such
+as an AUROC are computed from the columns in memory, which are not rounded.
 """
 
 from .columns import (

@@ -1,11 +1,11 @@
-"""Columns of a score table, and changes of them."""
+"""Columns of a score table, and functions that make or change them."""
 
 from typing import Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
 DECISIONS = ('keep', 'relabel', 'drop')
-"""What can become of a sample."""
+"""Decisions on a sample: keep it, give it the suggested label, or drop it."""
 
 COLUMNS = (
     'sample_id',
@@ -15,13 +15,13 @@ COLUMNS = (
     'suggested_label',
     'decision',
 )
-"""Columns of every table."""
+"""Columns that every table has."""
 
 FILE_NAME = 'sample_scores.csv'
 """Name of the table in a work dir."""
 
 CLASS_COLUMNS = dict(given_class='given_label', suggested_class='suggested_label')
-"""Columns of class names, and the columns whose numbers they name."""
+"""Columns of class names, each with the column of class numbers beside it."""
 
 ScoreTable = Dict[str, np.ndarray]
 
@@ -68,7 +68,7 @@ def score_columns(
 def insert_measurements(
     table: ScoreTable, measured: Mapping[str, np.ndarray]
 ) -> ScoreTable:
-    """Replace ``noise_score`` by the measurements of a method.
+    """Replace ``noise_score`` by all columns that a method measured.
 
     Args:
         table (dict[str, np.ndarray]): Columns (N,); not changed.
@@ -91,7 +91,7 @@ def insert_measurements(
 def merge_decisions(
     table: ScoreTable, label_decisions: Mapping[str, np.ndarray]
 ) -> ScoreTable:
-    """Replace decisions by those of a method that cleaned the set before.
+    """Replace the decisions of a table by those of an earlier cleaning.
 
     Args:
         table (dict[str, np.ndarray]): Columns (N,); not changed.
@@ -101,7 +101,7 @@ def merge_decisions(
 
     Returns:
         dict[str, np.ndarray]: Columns (N,), with ``suggested_label``,
-        ``decision``, ``noise_score`` and measurements of the method.
+        ``decision``, ``noise_score`` and measurements of the cleaning.
     """
     place = {s: i for i, s in enumerate(label_decisions['sample_id'].tolist())}
     order = [place[sample_id] for sample_id in table['sample_id'].tolist()]
@@ -117,7 +117,9 @@ def merge_decisions(
 def replace_decisions(
     table: ScoreTable, decision: np.ndarray, suggested_label: np.ndarray
 ) -> ScoreTable:
-    """Replace decisions by others, and suggested class names with them.
+    """Replace the decisions and the suggested labels of a table.
+
+    If the table has class names, the suggested names change with the labels.
 
     Args:
         table (dict[str, np.ndarray]): Columns (N,); not changed.
@@ -142,7 +144,7 @@ def replace_decisions(
 
 
 def apply_decisions(table: Mapping[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
-    """Return which samples the decisions keep, and with which labels.
+    """Return which samples the decisions keep, and the label of each sample.
 
     Args:
         table (Mapping[str, np.ndarray]): Columns ``given_label``,

@@ -1,10 +1,10 @@
-"""Decisions for a data set, read from a score table and checked against it."""
+"""Reading of decisions for a data set from a score table."""
 
 from typing import Dict, Optional, Sequence
 
 import numpy as np
 
-from mmfer.utils.text_tables import TextTable, path_key, whole_number
+from mmfer.utils.text_tables import TextTable, parse_whole_number, path_key
 
 from .columns import CLASS_COLUMNS, FILE_NAME, ScoreTable
 from .reading import read_columns, read_decision_column, read_label_column
@@ -19,15 +19,15 @@ def read_decisions(
     num_classes: int,
     classes: Optional[Sequence[str]] = None,
 ) -> ScoreTable:
-    """Read a table that was made from the samples of a data set.
+    """Read decisions from a table, and check that it fits the data set.
 
     Args:
         path (str): The table.
         images (Sequence[str]): Name of each image, by ``sample_id``.
-        given_labels (np.ndarray): Labels as given, by ``sample_id``, int64.
+        given_labels (np.ndarray): Given labels by ``sample_id``, int64 (N,).
         sample_ids (np.ndarray): Samples that the table must have. Unreadable
             images are not among them.
-        num_classes (int): Suggested labels lie below this number.
+        num_classes (int): Number of classes.
         classes (Sequence[str], optional): Class names. Labels in the table may
             be names, and the columns of class names are compared with them.
 
@@ -37,8 +37,9 @@ def read_decisions(
 
     Raises:
         FileNotFoundError: The table does not exist.
-        ValueError: The file is no such table, or was made from other samples
-            or labels.
+        ValueError: The file is no such table; it was made from other samples
+            or labels; a suggested label is out of range; or every sample is
+            dropped.
     """
     try:
         text = read_columns(path, optional=tuple(CLASS_COLUMNS))
@@ -46,7 +47,7 @@ def read_decisions(
     except FileNotFoundError:
         raise FileNotFoundError(
             f'decisions: {path} does not exist. Name a {FILE_NAME} from the work '
-            'dir of a training, or one that tools/clean_labels.py wrote.'
+            'dir of a run, or one that tools/clean_labels.py wrote.'
         ) from None
     except ValueError as error:
         raise ValueError(f'decisions: {error}') from None
@@ -60,7 +61,7 @@ def read_decisions(
         )
     if (decision == 'drop').all():
         raise ValueError(
-            f'decisions: {path} drops every sample, so that nothing is left to '
+            f'decisions: {path} drops every sample, so no sample is left to '
             'train on. Was the column decision filled by mistake?'
         )
     order = ids.argsort()
@@ -86,8 +87,8 @@ def _checked_columns(
         if not 0 <= i < len(images) or path_key(image) != path_key(images[i].strip()):
             raise table.error(
                 row,
-                f'sample {i}: the table calls it {image!r}, and no '
-                'sample of the data set has that number and name',
+                f'sample {i}: the table calls its image {image!r}, and no '
+                'sample of the data set has this number and this image',
                 'The table was made from another data set.',
             )
         first = seen.setdefault(i, row)
@@ -111,7 +112,7 @@ def _checked_columns(
                 row,
                 f'sample {i}: suggested_label {suggested[row]} is '
                 f'outside [0, {num_classes})',
-                'Correct it, or the decision.',
+                'Correct the label or the decision.',
             )
     if classes is not None:
         _check_class_names(table, 'given_class', given, classes)
@@ -137,11 +138,12 @@ def _check_class_names(
 ) -> None:
     """Raise if a column of class names contradicts the numbers beside it.
 
-    Otherwise a name that a person corrected would be ignored without a word,
-    and so would another order of the classes.
+    Only the numbers are used. Without this check, two mistakes would stay
+    unnoticed: a person corrected the name but not the number, or the table
+    has another order of the classes.
 
     Args:
-        table (TextTable): The table; older ones lack the column.
+        table (TextTable): The table. Older tables lack the column.
         name (str): One of :data:`CLASS_COLUMNS`. An empty field is not
             compared.
         labels (np.ndarray): The numbers, int64 (N,).
@@ -153,8 +155,9 @@ def _check_class_names(
         if not field or (rows is not None and not rows[row]):
             continue
         expected = class_text(int(labels[row]), classes)
-        # The class '1' is '1.0' in a table that was saved with empty fields.
-        number = whole_number(field, table.decimal_comma)
+        # pandas writes the class name '1' as '1.0' if a field of the column is
+        # empty.
+        number = parse_whole_number(field, table.decimal_comma)
         found = ' '.join(field.split()) if number is None else str(number)
         if expected.casefold() not in (found.casefold(), field.casefold()):
             raise table.error(

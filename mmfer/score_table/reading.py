@@ -1,4 +1,4 @@
-"""Reading of score tables, also as a spreadsheet saved them."""
+"""Reading of score tables, including those that a spreadsheet saved."""
 
 from typing import Dict, Optional, Sequence
 
@@ -8,9 +8,9 @@ from mmfer.utils.text_tables import (
     TextTable,
     class_index,
     column_key,
-    nearest,
+    parse_whole_number,
     read_table,
-    whole_number,
+    suggest_name,
 )
 
 from .columns import CLASS_COLUMNS, COLUMNS, DECISIONS, FILE_NAME, ScoreTable
@@ -26,7 +26,9 @@ def read_columns(
     others: str = 'skip',
     kind: str = FILE_NAME,
 ) -> TextTable:
-    """Read columns of a table as text, also as a spreadsheet saved it.
+    """Read columns of a score table as text.
+
+    The table may also have been saved by a spreadsheet.
 
     Args:
         path (str): The table.
@@ -66,8 +68,8 @@ def read_score_table(path: str) -> ScoreTable:
     Returns:
         dict[str, np.ndarray]: Columns (N,) in the order of the file:
         ``sample_id``, ``given_label`` and ``suggested_label`` (int64),
-        ``noise_score`` (float64), ``decision`` (str), ``clean_label`` (int64;
-        missing unless every row has one), and all others as text.
+        ``noise_score`` (float64), ``decision`` (str), ``clean_label`` (int64,
+        only if every row has one), and all other columns as text.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -94,7 +96,7 @@ def read_score_table(path: str) -> ScoreTable:
         )
     result: ScoreTable = {}
     for name, fields in table.others.items():
-        # Headers may be in other letters: 'Sample_ID' is the column sample_id.
+        # A header may differ in case: 'Sample_ID' is the column sample_id.
         key = column_key(name)
         if key in read:
             result[key] = read[key]
@@ -114,7 +116,7 @@ def read_decision_column(table: TextTable) -> np.ndarray:
         np.ndarray: str (N,), each one of :data:`DECISIONS`.
 
     Raises:
-        ValueError: A field is something else.
+        ValueError: A field is none of them.
     """
     decisions = [text.lower() for text in table.columns['decision']]
     for row, decision in enumerate(decisions):
@@ -149,7 +151,7 @@ def read_label_column(
     # Parse each distinct field once: a table may have 10^5 rows.
     known: Dict[str, int] = {}
     for field in set(fields):
-        value = whole_number(field, table.decimal_comma)
+        value = parse_whole_number(field, table.decimal_comma)
         if value is not None and not -_MAX_LABEL <= value <= _MAX_LABEL:
             value = None
         elif value is None and classes is not None:
@@ -162,6 +164,6 @@ def read_label_column(
                 row,
                 f'{name} is {field!r}, which is no whole number'
                 + ('' if classes is None else ' and no class'),
-                'Correct the row.' if classes is None else nearest(field, classes),
+                'Correct the row.' if classes is None else suggest_name(field, classes),
             )
     return np.array([known[field] for field in fields], dtype=np.int64)

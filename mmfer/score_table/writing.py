@@ -1,4 +1,4 @@
-"""Writing of score tables: the only place where numbers become text."""
+"""Writing of score tables; only this module turns their numbers into text."""
 
 import csv
 import io
@@ -16,16 +16,17 @@ def format_table(
 ) -> bytes:
     r"""Format a table as CSV.
 
-    Whole numbers are written as they are, others with six digits. The column
-    ``clean_label`` is always there, empty where clean labels are not known.
+    Whole numbers are written as they are, other numbers with six digits. The
+    column ``clean_label`` is always written. It is empty if the clean labels
+    are not known.
 
     Args:
         table (Mapping[str, np.ndarray]): Columns (N,), in the order of the
             file.
         classes (Sequence[str], optional): Class names, for the columns
-            ``given_class`` and ``suggested_class``. Without names, or with
-            names that only repeat the numbers, the table is written without
-            these columns, unless it has them already.
+            ``given_class`` and ``suggested_class``. If there are no names, or
+            only '0', '1', ..., these columns are not added. Columns that the
+            table has already are written as they are.
 
     Returns:
         bytes: UTF-8, lines end with ``\n``.
@@ -74,7 +75,8 @@ def class_text(label: int, classes: Sequence[str]) -> str:
     """Return the name of a class on one line; empty for no class.
 
     Args:
-        label (int): The class; outside of ``[0, len(classes))`` for none.
+        label (int): The class. A number outside ``[0, len(classes))`` means no
+            class.
         classes (Sequence[str]): Class names.
     """
     return ' '.join(classes[label].split()) if 0 <= label < len(classes) else ''

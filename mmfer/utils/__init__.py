@@ -1,1 +1,1 @@
-"""Helpers that know nothing of data sets, models and runners."""
+"""Helpers that do not depend on data sets, models or runners."""

@@ -1,4 +1,4 @@
-"""Declared checks of arguments: one line per argument, one wording everywhere.
+"""Checks of arguments: one line per argument, the same wording everywhere.
 
 A check returns the value if it is valid, so that it can be assigned, and raises
 an error otherwise::
@@ -10,8 +10,8 @@ an error otherwise::
 All checks share four arguments:
 
 - ``owner``: class or function that has the argument; the message starts with
-  it. Give a name, a class or an object of the class. With an empty string the
-  message starts with the argument.
+  its name. Give a name, a class or an object of the class. With an empty string
+  the message starts with the name of the argument.
 - ``name``: name of the argument, as the user writes it.
 - ``value``: value that the user gave.
 - ``hint``: one or two sentences after the message: why, and what to do.
@@ -190,7 +190,9 @@ def exclusive(owner: object, hint: str = '', **given: object) -> None:
 def invalid(
     owner: object, name: str, value: object, wanted: str, hint: str = '', verb='be'
 ) -> ValueError:
-    """Make the error for an invalid argument, for checks not listed above.
+    """Make the error for an invalid argument.
+
+    Use it for checks that this module does not have.
 
     Args:
         owner (object): Owner of the argument; see the top of this file.
@@ -236,9 +238,10 @@ def _inside(value, low, high, open_low: bool, open_high: bool) -> bool:
 def _describe_range(
     low: Optional[float], high: Optional[float], open_low: bool, open_high: bool
 ) -> str:
-    """Return e.g. ``in (0, 1]``, ``at least 0`` or ``a finite number``."""
+    """Return e.g. ``in (0, 1]``, ``a number above 0`` or ``a finite number``."""
     if low is not None and high is not None:
-        return f'in {"[("[open_low]}{low}, {high}{"])"[open_high]}'
+        left, right = '(' if open_low else '[', ')' if open_high else ']'
+        return f'in {left}{low}, {high}{right}'
     if low is not None:
         return f'a number above {low}' if open_low else f'a number of at least {low}'
     if high is not None:

@@ -13,19 +13,19 @@ def merge_options(base: dict, options: Optional[dict]) -> dict:
 
     - ``_delete_=True`` in a dict of ``options`` replaces the whole dict of
       ``base``, as in config files.
-    - An ``init_cfg`` with another ``type`` or ``checkpoint`` replaces the old
-      one whole. Otherwise the ``prefix`` that belongs to one checkpoint would
-      be applied to another.
+    - An ``init_cfg`` with another ``type`` or ``checkpoint`` replaces the whole
+      old one. Otherwise the ``prefix`` of the old checkpoint would be applied
+      to the new one.
     - A dict also replaces a value that is no dict, such as None.
 
     Neither argument is changed.
     """
-    options = _with_units(base, copy.deepcopy(options or {}))
+    options = _mark_replacements(base, copy.deepcopy(options or {}))
     return _without_delete(Config._merge_a_into_b(options, base))
 
 
-def _with_units(base: dict, options: dict) -> dict:
-    """Mark the dicts in ``options`` that replace those of ``base`` whole."""
+def _mark_replacements(base: dict, options: dict) -> dict:
+    """Mark the dicts in ``options`` that replace a whole dict of ``base``."""
     for key, value in options.items():
         if not isinstance(value, dict) or value.get('_delete_'):
             continue
@@ -39,12 +39,12 @@ def _with_units(base: dict, options: dict) -> dict:
             value.setdefault('type', 'Pretrained')
             value['_delete_'] = True
         else:
-            _with_units(old, value)
+            _mark_replacements(old, value)
     return options
 
 
 def _without_delete(value: Any) -> Any:
-    """Remove the ``_delete_`` keys that had nothing to delete."""
+    """Remove the ``_delete_`` keys that mmengine's merge leaves in the result."""
     if isinstance(value, dict):
         return type(value)(
             {

@@ -31,18 +31,19 @@ def choose_device(
         return chosen
     # Missing backends raise errors of several types.
     except Exception as error:
-        # The rest of torch's message is advice for people who build torch.
+        # Only the first sentence is for users. The rest of torch's message is
+        # advice for people who build torch.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         reason = reason.split('. ')[0].rstrip('.')
         raise ValueError(
             f'device {str(device)!r} cannot be used: {reason}. '
-            f'Leave it out to take the best one here, {get_device()!r}, or '
-            "name another, such as 'cpu' or 'cuda:0'."
+            f'Leave it out to use the best device here, {get_device()!r}, or '
+            "name another one, such as 'cpu' or 'cuda:0'."
         ) from error
 
 
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--device`` to a parser, by default the best one available."""
+    """Add ``--device`` to a parser; the default is the best device available."""
 
     def device(name: str) -> torch.device:
         try:
@@ -60,7 +61,9 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def synchronize(device: Union[str, torch.device]) -> None:
-    """Wait until a device has finished its work, before reading a clock.
+    """Wait until a device has finished its work.
+
+    Call it before you read a clock, because a GPU computes asynchronously.
 
     Args:
         device (str | torch.device): Device that computes. A CPU works
@@ -84,6 +87,7 @@ def bf16_is_fast(device: str) -> bool:
         device (str): Type of the device, such as ``'cpu'`` or ``'cuda'``.
     """
     if device == 'cpu':
+        # The default ``bool`` returns False where torch lacks a query.
         return bool(
             getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
             or getattr(torch.cpu, '_is_amx_tile_supported', bool)()

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and lock them."""
+"""Write files completely or not at all, and lock them."""
 
 import os
 import os.path as osp
@@ -10,10 +10,10 @@ from mmengine.logging import print_log
 
 
 def write_atomic(path: str, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that readers see the old or the new file.
+    """Write ``data`` to ``path`` so that no reader sees an unfinished file.
 
-    The temporary file lies in the same folder, because a rename is atomic
-    within one file system only.
+    Readers see the old file or the whole new one. The temporary file lies in
+    the same folder, because a rename is atomic within one file system only.
     """
     folder = osp.dirname(osp.abspath(path))
     os.makedirs(folder, exist_ok=True)

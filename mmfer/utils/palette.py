@@ -1,7 +1,7 @@
-"""The colours of all figures and pages.
+"""Colours of all figures and web pages.
 
-The palette of Okabe and Ito: its colours can be told apart by colour-blind
-readers.
+The colours are those of Okabe and Ito, which colour-blind readers can tell
+apart.
 """
 
 BLUE = '#0072B2'
@@ -17,13 +17,13 @@ LIGHT_GREY = '#BBBBBB'
 YELLOW = '#F0E442'
 
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK, GREY)
-"""Colours of the series in a figure, in this order."""
+"""Colours of the first, second, ... series in a figure."""
 
 RIGHT, WRONG = GREEN, VERMILION
-"""Right and wrong predictions."""
+"""Colours of right and of wrong predictions."""
 
 CLEAN, NOISY = BLUE, VERMILION
-"""Samples that seem to have a right or a wrong label."""
+"""Colours of samples that a method finds clean, and of those that it finds noisy."""
 
 DECISIONS = dict(keep=GREEN, relabel=BLUE, drop=VERMILION)
-"""Decisions on samples."""
+"""Colours of the decisions on samples."""

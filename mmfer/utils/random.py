@@ -1,13 +1,14 @@
 """Global random states: seed them, restore them.
 
-There are three functions, because they are called at different places:
+Each of the three functions is for another place:
 
 - :func:`seed_everything` before each training iteration. The model draws on
   any device afterwards, so CUDA is seeded too, and nothing is restored.
 - :func:`seeded_random_state` around the transforms of each sample, in a
   worker on the CPU. It is called for every image, so it must be cheap.
-- :func:`random_state_kept` around code beside the training, such as a check.
-  It seeds nothing, and restores the states on the CPU and on the current GPU.
+- :func:`random_state_kept` around code that must not change the run, such as a
+  check. It seeds nothing, and restores the states on the CPU and on the current
+  GPU.
 """
 
 import random
@@ -32,7 +33,8 @@ def seeded_random_state(*entropy: int) -> Iterator[None]:
     sequence = np.random.SeedSequence(entropy)
     words = sequence.generate_state(2)
     python_state, torch_state = random.getstate(), torch.get_rng_state()
-    # Swapping the generator costs a tenth of saving and restoring its state.
+    # Replacing numpy's generator takes a tenth of the time that saving and
+    # restoring its state takes.
     numpy_generator = _numpy_random.get_bit_generator()
     random.seed(int(words[0]))
     _numpy_random.set_bit_generator(np.random.PCG64(sequence))

@@ -1,4 +1,4 @@
-"""Decoding of text files, whichever program saved them.
+"""Reading of text files in any common encoding and with any line ends.
 
 - Encodings: UTF-8 with or without a byte order mark; UTF-16 and UTF-32 with
   one. Anything else is refused; the message names file and line.
@@ -36,7 +36,8 @@ class Line(NamedTuple):
     Attributes:
         number (int): Line number in the file, from 1.
         text (str): Text without leading and trailing white space.
-        raw (str): Text as written. Tabs at an end are empty fields.
+        raw (str): Text as written. A tab at the start or the end of a line
+            belongs to an empty field, so it must not be removed.
     """
 
     number: int
@@ -50,7 +51,8 @@ class TextFile(NamedTuple):
     Attributes:
         path (str): The file.
         lines (list[str]): Its lines without line ends; line number i + 1 is
-            at index i. Nothing follows a final line end.
+            at index i. If the file ends with a line end, no empty line
+            follows it.
         newline (str): ``'LF'``, ``'CRLF'``, ``'CR'`` or ``'mixed'``.
         final_newline (bool): Whether the last line has a line end.
         size (int): Number of bytes of the file.
@@ -101,7 +103,7 @@ def filled_lines(lines: Iterable[str]) -> Iterator[Line]:
 
 
 def read_text(path: PathLike, kind: str = 'file') -> TextFile:
-    """Read a text file, whatever its encoding and line ends.
+    """Read a whole text file in any of the supported encodings.
 
     Args:
         path (str or os.PathLike): The file, or an address that one of
@@ -151,7 +153,7 @@ def iterate_lines(path: PathLike, kind: str = 'file') -> Iterator[str]:
 
 
 def _existing(path: PathLike, kind: str) -> str:
-    """Return a path with ``~`` expanded; raise if there is no such file."""
+    """Return a path with ``~`` expanded; raise an error if no file is there."""
     path = os.path.expanduser(os.fspath(path))
     if '://' not in path and not os.path.isfile(path):
         raise FileNotFoundError(
@@ -169,12 +171,12 @@ def _open(path: str) -> BinaryIO:
 
 
 def _encoding(start: bytes) -> str:
-    """Return the encoding that the first four bytes of a file show."""
+    """Return the encoding of a file, found from its first four bytes."""
     return next((name for mark, name in _MARKS if start.startswith(mark)), 'utf-8')
 
 
 def _decoded(file: BinaryIO) -> io.TextIOWrapper:
-    """Open the text of a file, with ``\\n`` for every line end."""
+    """Decode a file; every line end becomes ``\\n``."""
     encoding = _encoding(file.read(4))
     file.seek(0)
     # str.splitlines would also split at characters that a name may contain.
@@ -182,7 +184,7 @@ def _decoded(file: BinaryIO) -> io.TextIOWrapper:
 
 
 def _checked(lines: Iterable[str], path: str) -> Iterator[str]:
-    """Yield the lines unchanged; raise ValueError if they cannot be text."""
+    """Yield the lines unchanged; raise ValueError if the file is not text."""
     try:
         for line in lines:
             if '\0' in line or '\ufeff' in line:
@@ -194,7 +196,7 @@ def _checked(lines: Iterable[str], path: str) -> Iterator[str]:
 
 def _fault(path: str) -> ValueError:
     """Make the error for a file that is not text, with line and reason."""
-    # A decoder reads ahead, so search the whole file for the place.
+    # The decoder reads ahead, so it does not tell the line. Search the whole file.
     with _open(path) as file:
         data = file.read()
     encoding = _encoding(data[:4])

@@ -1,4 +1,4 @@
-"""Reading of lists of images with values, with or without a header."""
+"""Reading of lists: one image per row, with a label or other values."""
 
 import logging
 from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -26,8 +26,8 @@ class ListRow(NamedTuple):
 
     Attributes:
         line (Line): The line as written.
-        fields (list[str]): The image, then the values, whatever the order
-            of the columns in the file.
+        fields (list[str]): The image, then the values. This order does not
+            depend on the order of the columns in the file.
     """
 
     line: Line
@@ -75,13 +75,14 @@ def read_list(
 ) -> ImageRows:
     """Read a list of images with values, with or without a header.
 
-    Fields are separated by semicolons, commas, tabs or white space; the
-    first rows show which. With white space, the values are the last fields,
-    and the name of an image may contain spaces.
+    Fields are separated by semicolons, commas, tabs or white space. The
+    separator is found from the first rows. If it is white space, the values
+    are the last fields, and the name of an image may contain spaces.
 
-    A line that starts with ``#`` is a comment, unless it could be a row and
-    ``is_image`` says that its image exists. The log says how many comments
-    were skipped, with one as an example. ``./#a.png 3`` is always a row.
+    A line that starts with ``#`` is a comment. It is a row only if it has the
+    form of a row and ``is_image`` says that its image exists. The log says
+    how many comments were skipped, and shows one of them. ``./#a.png 3`` is
+    always a row.
 
     Args:
         path (str or os.PathLike): The file.
@@ -93,8 +94,8 @@ def read_list(
             row that lacks values.
         classes (Sequence[str], optional): Class names that a value may be.
         is_image (Callable[[str], bool], optional): Whether an image with
-            this name exists. Defaults to None: no line that starts with
-            ``#`` is a row.
+            this name exists. Defaults to None: every line that starts with
+            ``#`` is a comment.
 
     Returns:
         ImageRows: Its rows, the file and the separator.
@@ -118,7 +119,7 @@ def read_list(
 
 
 class _ListReader:
-    """State of :func:`read_list`: the file, and its format once it is found."""
+    """Reader of one list: finds the format of the file, then splits its rows."""
 
     # Number of rows that are used to find the separator.
     num_tried = 50
@@ -140,7 +141,8 @@ class _ListReader:
         self.too_short = too_short
         self.is_image = is_image
         self.known = {name.strip().casefold() for name in classes}
-        # Class names of several words; the last word of a line is only a part.
+        # Class names of several words. The last word of a line is only a part of
+        # such a name.
         self.spaced = [name for name in self.known if len(name.split()) > 1]
         self.separator: Optional[str] = None
         self.header: Optional[Header] = None
@@ -148,14 +150,14 @@ class _ListReader:
     def read(self) -> ImageRows:
         """Find the format, then split all rows."""
         lines = self.text.filled
-        # Comments may precede the header, so the format is not found from them.
+        # Comments may precede the header, so the format is found without them.
         body = [line for line in lines if line.text[0] != '#'] or lines
         if not body:
             raise self._no_rows('no rows')
         first = body[0]
         body, stated = take_separator(body)
         self._find_format(body, stated)
-        # The line sep= and the header are not rows.
+        # The line ``sep=;`` and the header are not rows.
         skipped = {first.number} if stated else set()
         if self.header is not None:
             skipped.add(body[0].number)
@@ -209,9 +211,9 @@ class _ListReader:
     def _refuse_partial_header(self, line: Line, separator: str) -> None:
         """Refuse a header that lacks a column.
 
-        A line is taken for such a header if it has more fields than a row,
-        some of them known column names, and its last field is not a value.
-        Labelling programs write such tables.
+        Labelling programs write such tables. A line counts as such a header if
+        three things hold: it has more fields than a row, some fields are known
+        column names, and its last field is not a value.
         """
         fields = first_fields(line, separator)
         found = known_columns(fields, self.columns)
@@ -250,8 +252,8 @@ class _ListReader:
 
     def _is_value(self, field: str) -> bool:
         """Return whether a field looks like a value, even if it is a wrong one."""
-        # This accepts more than the parser of labels does, so that the message
-        # about a wrong label is about the label.
+        # This accepts more than the parser of labels does. A wrong label then gets
+        # a message about the label, and not about the separator.
         field = unquoted(field)
         return field.casefold() in self.known or is_number_like(field)
 
@@ -373,7 +375,11 @@ class _ListReader:
             )
 
     def _no_rows(self, what: str) -> ValueError:
-        """Make the error for a file without rows; ``what`` says what it has."""
+        """Make the error for a file without rows.
+
+        Args:
+            what (str): What the file has, such as ``'a header but no rows'``.
+        """
         return ValueError(
             f'{self.text.path}: the file has {what} ({self.text.size} '
             f'bytes). Expected lines such as {self.example}; was it copied '

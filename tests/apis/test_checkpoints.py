@@ -33,7 +33,7 @@ def test_bad_checkpoints(work_dir, tmp_path):
     refused('no such checkpoint')
     for content in ([1], dict(state_dict=None), 7):
         torch.save(content, path)
-        refused('holds no weights')
+        refused('has no weights')
 
     def changed(**tensors):
         state = torch.load(good, weights_only=True)['state_dict']
@@ -45,7 +45,7 @@ def test_bad_checkpoints(work_dir, tmp_path):
     state = torch.load(good, weights_only=True)['state_dict']
     key = next(iter(state))
     changed(**{key: state[key][:-1]})
-    refused(f'another model.* in {key}')
+    refused(f'another model.*do not fit: {key}')
     changed(other=torch.ones(2))
     refused(r'other \(not in this model\)')
     changed(**{key: state[key] * float('nan')})

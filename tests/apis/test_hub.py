@@ -35,6 +35,8 @@ def test_lists():
     with pytest.raises(ValueError, match='comes without weights'):
         mmfer.get_model('alum_r18_synthfaces_noise30', pretrained=True)
     assert 'alum_r18_ferplus_noise30' in mmfer.list_models('alum*')
+    # A method is written in capitals in its paper.
+    assert mmfer.list_models('ALUM') == mmfer.list_models('alum')
     import mmpretrain
 
     assert 'alum_r18_ferplus_noise30' in mmpretrain.list_models('alum*')

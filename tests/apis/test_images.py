@@ -73,7 +73,7 @@ def test_every_file_has_the_probability_of_the_test_pipeline(folder, color_type)
     torch.manual_seed(0)
     fer = FERInferencer(cfg, pretrained=False, device='cpu')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    assert len(dataset) == len(KINDS)  # No ending was left out.
+    assert len(dataset) == len(KINDS)  # No ending was ignored.
     with torch.no_grad():
         expected = fer.model.val_step(
             pseudo_collate([dataset[i] for i in range(len(dataset))])
@@ -120,7 +120,7 @@ def test_files_left_out_of_a_folder_are_counted(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(b'')
     assert each_source(tmp_path) == [str(tmp_path / 'a.png')]
     ((text, level),) = said
-    assert '2 file(s) left out' in text and 'b.heic' in text
+    assert '2 file(s) ignored' in text and 'b.heic' in text
     assert level == logging.WARNING
 
 

@@ -262,6 +262,14 @@ def test_image_twice(csv_root, said, again):
         AffectNet(str(csv_root))
 
 
+def test_table_in_the_home_folder(csv_root, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    dataset = AffectNet(str(csv_root))
+    dataset.write_list(str(tmp_path / 'new.csv'), [0, 3], [1, 2])
+    again = AffectNet(str(csv_root), table='~/new.csv')
+    assert again.get_gt_labels().tolist() == [1, 2]
+
+
 def test_decisions_on_an_image_that_is_there_twice(csv_root, said, tmp_path):
     """Samples keep their own labels, also in a written table."""
     row = '1/training0.jpg,1,2,15,16,1.5;2.5,0,0.5,0.5'

@@ -285,7 +285,7 @@ def test_order_of_folders_can_be_given(folders, monkeypatch):
     assert dataset.CLASSES == ('c', 'a')
     assert paths(dataset) == ['c/1.png', 'a/1.png']
     assert dataset.get_gt_labels().tolist() == [0, 1]
-    # The log names the folder that is left out.
+    # The log names the folder that is ignored.
     assert len(said) == 1 and 'not name: b.' in said[0]
 
 
@@ -345,7 +345,7 @@ def test_files_with_other_endings_are_counted_in_one_warning(folders, monkeypatc
         (root / name).write_bytes(b'')
     assert paths(ImageFolders(str(root))) == ['a/1.png', 'b/1.png']
     (text,) = said
-    assert '3 file(s) left out' in text and '2.heic' in text
+    assert '3 file(s) ignored' in text and '2.heic' in text
     said.clear()
     assert len(ImageFolders(str(folders('a/1.png')), classes=['b'])) == 1
     assert not any('Thumbs' in text for text in said)

@@ -236,12 +236,15 @@ def test_columns_go_by_the_header(root, kwargs):
     assert dataset.get_gt_labels().tolist() == before.get_gt_labels().tolist()
 
 
-def test_written_table_is_that_of_the_publisher(root, tmp_path):
+def test_written_table_is_that_of_the_publisher(root, tmp_path, monkeypatch):
     dataset = FERPlus(root)
     ids = dataset.sample_ids
     path = tmp_path / 'new.csv'
     dataset.write_list(str(path), ids, dataset.given_labels)
     assert path.read_bytes() == (tmp_path / 'fer2013new.csv').read_bytes()
+    monkeypatch.setenv('HOME', str(tmp_path))
+    again = FERPlus(root, table='~/new.csv')
+    assert again.get_gt_labels().tolist() == dataset.given_labels.tolist()
     save_columns(root, HEADER.split(',')[::-1], sep=';')
     expected = path.read_bytes()
     FERPlus(root).write_list(str(path), ids, dataset.given_labels)

@@ -196,7 +196,7 @@ def test_decisions_that_leave_a_class_out_are_said(faces, tmp_path, said):
         for part in (
             f'{left} samples of 30',
             f'no sample of {faces.CLASSES[3]}.',
-            'cannot be learnt',
+            'cannot be trained or tested',
         ):
             assert part in text
     # A class with one sample is not empty.
@@ -243,7 +243,7 @@ def test_lazy_set_reads_its_table_later(faces, tmp_path):
         ),
         (
             lambda lines: [x.replace('000003', '000303') for x in lines],
-            'sample 3: the table calls it .*000303',
+            'sample 3: the table calls its image .*000303',
         ),
         (
             lambda lines: [

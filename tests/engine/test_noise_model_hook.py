@@ -260,7 +260,7 @@ def test_wrong_model(tmp_path):
 
 
 def test_warm_up_longer_than_training(tmp_path):
-    with pytest.raises(ValueError, match='warmup_epochs=3 leaves nothing'):
+    with pytest.raises(ValueError, match='warmup_epochs=3 covers all'):
         train(config(tmp_path, model__warmup_epochs=3))
     assert not (tmp_path / 'history.json').exists()
 

@@ -535,7 +535,7 @@ def test_without_decoder():
     result = model.train_step(make_batch(), make_optimizers(model))
     assert {'d_labels', 'd_joint'} < set(result)
     assert 'd_image' not in result
-    with pytest.raises(ValueError, match='no images'):
+    with pytest.raises(ValueError, match='generates no images'):
         model.generate(torch.zeros(1, 0), (torch.zeros(1).long(),))
 
 

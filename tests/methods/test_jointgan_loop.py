@@ -180,7 +180,9 @@ def test_collapse_is_told_in_a_training(tmp_path, monkeypatch):
     monkeypatch.setattr(JointGAN, 'step_discriminator', fake_step(0.01, 0.01))
     train(tiny(tmp_path, custom_hooks=[]))
     (log,) = tmp_path.glob('*/*.log')
-    (text,) = [x for x in log.read_text().splitlines() if 'all tuples apart' in x]
+    (text,) = [
+        x for x in log.read_text().splitlines() if 'distinguishes all tuples' in x
+    ]
     assert 'WARNING' in text and 'discriminator_steps' in text
 
 

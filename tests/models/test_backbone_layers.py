@@ -89,9 +89,7 @@ def test_layers_that_never_run_are_named():
     for name, member in (('stages', 'stages.0'), ('unused', 'unused.0')):
         with pytest.raises(
             ValueError,
-            match=(
-                f"'{name}' of Network runs 0 times.*name its members, as '{member}'"
-            ),
+            match=(f"'{name}' of Network runs 0 times.*members, such as '{member}'"),
         ):
             LatentCompensation(layers=[name]).attach(backbone, torch.zeros(2, 3, 8, 8))
 

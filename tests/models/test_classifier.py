@@ -279,7 +279,7 @@ def test_trainings_alone_say_where_compensation_sits(monkeypatch):
     assert not said
     model.init_weights()
     assert said == [
-        'Latent compensation after: ' + ', '.join(model.latent_compensation.layers)
+        'Latent compensation acts after: ' + ', '.join(model.latent_compensation.layers)
     ]
 
 

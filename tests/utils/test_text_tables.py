@@ -12,15 +12,15 @@ from mmfer.utils.text_files import read_text
 from mmfer.utils.text_tables import (
     check_class_names,
     class_index,
-    flag,
     is_foreign_path,
     join_listed,
-    nearest,
-    number,
+    parse_flag,
+    parse_number,
+    parse_whole_number,
     path_key,
     read_class_names,
     read_table,
-    whole_number,
+    suggest_name,
 )
 
 NAMES = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral']
@@ -175,16 +175,16 @@ def test_lines(save, text, lines, newline, final):
     ],
 )
 def test_whole_number(text, value):
-    assert whole_number(text) == value
+    assert parse_whole_number(text) == value
 
 
 def test_decimal_comma():
-    assert whole_number('3,0', decimal_comma=True) == 3
-    assert whole_number('3,5', decimal_comma=True) is None
-    assert number('0,25', decimal_comma=True) == 0.25
-    assert number('-1,5e-3', decimal_comma=True) == -0.0015
-    assert number('0,25') is None
-    assert number('1,000,5', decimal_comma=True) is None
+    assert parse_whole_number('3,0', decimal_comma=True) == 3
+    assert parse_whole_number('3,5', decimal_comma=True) is None
+    assert parse_number('0,25', decimal_comma=True) == 0.25
+    assert parse_number('-1,5e-3', decimal_comma=True) == -0.0015
+    assert parse_number('0,25') is None
+    assert parse_number('1,000,5', decimal_comma=True) is None
 
 
 @pytest.mark.parametrize(
@@ -203,11 +203,11 @@ def test_decimal_comma():
     ],
 )
 def test_number(text, value):
-    assert number(text) == value
+    assert parse_number(text) == value
 
 
 def test_number_nan():
-    assert np.isnan(number('NaN'))
+    assert np.isnan(parse_number('NaN'))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_number_nan():
     ],
 )
 def test_flag(text, value):
-    assert flag(text) is value
+    assert parse_flag(text) is value
 
 
 def test_class_index():
@@ -242,7 +242,7 @@ def test_class_index():
     # Two classes fit, so none is chosen.
     assert class_index('ANGER', classes) is None
     assert class_index('joy', classes) is None
-    assert "Did you mean 'very happy'?" in nearest('very hapy', classes)
+    assert "Did you mean 'very happy'?" in suggest_name('very hapy', classes)
 
 
 @pytest.mark.parametrize(

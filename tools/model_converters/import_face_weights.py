@@ -24,13 +24,13 @@ from typing import List, Optional
 
 from mmfer.apis.face_weights import (
     convert,
+    explain_mismatch,
     extract_state_dict,
     is_torch_file,
     load_arrays,
     load_torch,
-    packed,
     reference_shapes,
-    refusal,
+    weights_file,
 )
 from mmfer.utils.files import write_atomic
 
@@ -53,9 +53,9 @@ def import_weights(args: argparse.Namespace) -> None:
     report = convert(state_dict, reference, args.prefix)
     print(report)
     if not report.ok:
-        raise ValueError(refusal(report, state_dict, args.depth))
+        raise ValueError(explain_mismatch(report, state_dict, args.depth))
 
-    content = packed(
+    content = weights_file(
         report,
         source=osp.basename(args.src),
         source_sha256=hashlib.sha256(data).hexdigest(),
@@ -89,8 +89,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--prefix',
-        help='prefix before the names of the backbone, with its dot; needed only '
-        'if it is not module., backbone. or model.',
+        help="prefix of the backbone's names, with its dot; needed only if it "
+        'is not module., backbone. or model.',
     )
     parser.add_argument(
         '--trust-checkpoint',

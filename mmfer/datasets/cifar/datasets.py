@@ -38,34 +38,35 @@ class Layout(NamedTuple):
 
 @DATASETS.register_module()
 class NoisyCIFAR10(NoisyListDataset):
-    """CIFAR-10 with noisy labels or a long tail, 50,000 and 10,000 images.
+    """CIFAR-10, 50,000 training and 10,000 test images, with noise or a long tail.
 
-    It is not called ``CIFAR10``, because that name belongs to mmpretrain's
-    data set. Configs of this package can use that one too, but it lacks what
-    :class:`~mmfer.datasets.FERDataset` adds.
+    It is not called ``CIFAR10``, because that is the name of mmpretrain's data
+    set. A config of mmfer can also use mmpretrain's data set, but it lacks
+    what :class:`~mmfer.datasets.FERDataset` adds.
 
     Two layouts are read. The first is the published one, as torchvision
     unpacks it; the batch files may also lie in ``data_root`` itself::
 
         data_root/cifar-10-batches-py/data_batch_1 ... 5, test_batch
 
-    The second has image files, numbered in the order of the batches, and for
-    each folder a list with rows ``00000.jpg 6``::
+    The second layout has image files and, for each folder of images, a list
+    with rows ``00000.jpg 6``. The number of an image is its place in the
+    batches::
 
         data_root/
         |-- train.txt   test.txt
         `-- train/00000.jpg ...     test/00000.jpg ...
 
-    If batch files are found, they are used. Both layouts give the same
-    samples in the order of the batches, whatever the order of the list; only
-    the pixels of a JPEG differ slightly from the original. Batches are kept
-    in memory as uint8 (N, 32, 32, 3), BGR like every image from
-    ``LoadFERImage``. Image files are read when needed, or once with
+    If batch files are found, they are used. Both layouts give the same samples
+    in the order of the batches; the order of the list does not matter. Only
+    the pixels of a JPEG differ slightly from the original. Batches are kept in
+    memory as uint8 (N, 32, 32, 3), in BGR like every image from
+    ``LoadFERImage``. Image files are read in every epoch, or only once with
     ``cache_images``. For images with other names use ``ImageList``.
 
-    ``sample_id`` counts the samples in use. With ``long_tail`` it therefore
-    differs from the row of the original list, which is kept as
-    ``original_index``. Tables name the images after the original row, e.g.
+    ``sample_id`` counts the samples that are used. With ``long_tail`` it
+    therefore differs from the row in the original data set, which is kept as
+    ``original_index``. Image names in tables have the original row, e.g.
     ``train_00012``.
 
     Asymmetric noise between similar classes is
@@ -75,23 +76,24 @@ class NoisyCIFAR10(NoisyListDataset):
     Args:
         data_root (str): Folder of the batch folder or of the lists.
         split (str): ``'train'`` or ``'test'``.
-        noisy_list (str, optional): Text file with the training labels to use
-            instead, for all images of the split, before a long tail: one
-            label per line in the original order, or rows ``index label`` in
-            any order. ``tools/dataset_converters/convert_cifar_n.py`` makes
-            such lists from CIFAR-10N. The original labels then go to the
-            sidecar :attr:`clean_labels`. Relative to the working directory.
-            Not together with ``label_noise``.
+        noisy_list (str, optional): Text file with noisy training labels. It
+            has one label per line in the original order, or rows
+            ``index label`` in any order. It must have all images of the
+            split, even with ``long_tail``; see also ``partial_list``.
+            ``tools/dataset_converters/convert_cifar_n.py`` makes such lists
+            from CIFAR-10N. The original labels become :attr:`clean_labels`.
+            The path is relative to the working directory. Refused together
+            with ``label_noise``.
         long_tail (float, optional): Imbalance ratio, at least 1; see
             :func:`~mmfer.datasets.cifar.long_tail.long_tail_counts`. Samples
             are removed before labels become noisy. Defaults to None: all
             samples are used.
         long_tail_seed (int): Seed that selects the samples of each class.
-            With the same seed, the samples of a larger ratio are among those
-            of a smaller ratio. Defaults to 0.
+            With one seed, the samples of a larger ratio are a part of the
+            samples of a smaller ratio. Defaults to 0.
         partial_list (bool): Whether to drop images that ``noisy_list`` does
-            not have, e.g. after a cleaning. Defaults to False: such a list
-            is refused.
+            not have, e.g. after a cleaning. Defaults to False: a list that
+            lacks images is refused.
         **kwargs: See :class:`~mmfer.datasets.FERDataset`.
 
     Raises:
@@ -135,7 +137,7 @@ class NoisyCIFAR10(NoisyListDataset):
         )
 
     def check_options(self) -> None:
-        """Refuse a long tail for an evaluation, see also the base classes."""
+        """Refuse a long tail for an evaluation; see also the base classes."""
         super().check_options()
         if self.split != 'train':
             self.refuse_in_evaluation(
@@ -143,7 +145,7 @@ class NoisyCIFAR10(NoisyListDataset):
             )
 
     def load_samples(self) -> List[dict]:
-        """Read either layout, cut the tail, then apply noisy labels."""
+        """Read the data, select the long-tailed subset, apply the noisy list."""
         paths, labels, images = self._read_layout()
         rows = np.arange(len(labels))
         if self.long_tail is not None:
@@ -154,7 +156,7 @@ class NoisyCIFAR10(NoisyListDataset):
             self._noisy = self._read_noisy_list(self.noisy_list, labels)
             rows = rows[self._noisy.labels[rows] >= 0]
         if images is not None:
-            # From RGB planes to the BGR pixels that image files decode to.
+            # Turn RGB planes into BGR pixels, as decoded image files have them.
             planes = images[rows].reshape(-1, 3, 32, 32)[:, ::-1]
             self._images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
         samples = [
@@ -168,7 +170,7 @@ class NoisyCIFAR10(NoisyListDataset):
     def _read_layout(self) -> Tuple[List[str], np.ndarray, Optional[np.ndarray]]:
         """Return names or paths, labels (N,), and pixels.
 
-        Pixels are uint8 (N, 3072) for batches, and None for image files.
+        Pixels are uint8 (N, 3072) for batch files, and None for image files.
         """
         folders = [osp.join(self.data_root, self.LAYOUT.folder), self.data_root]
         files = self.LAYOUT.train + self.LAYOUT.test
@@ -192,7 +194,7 @@ class NoisyCIFAR10(NoisyListDataset):
         )
 
     def _read_batches(self, folder: str) -> Tuple[np.ndarray, np.ndarray]:
-        """Read labels (N,) and pixels (N, 3072) of the split's batch files."""
+        """Read labels (N,) and pixels (N, 3072) from the batch files of the split."""
         names = getattr(self.LAYOUT, self.split)
         missing = [name for name in names if not osp.isfile(osp.join(folder, name))]
         if missing:
@@ -207,12 +209,13 @@ class NoisyCIFAR10(NoisyListDataset):
             read_batch(osp.join(folder, name), self.LAYOUT.label_key) for name in names
         ]
         labels = np.concatenate([batch_labels for batch_labels, _ in batches])
-        # The long tail counts classes before the base class checks labels.
+        # Selecting the long tail counts the labels of each class, so check them
+        # here already. The base class checks them later.
         check_label_range(labels, self.num_classes, self.name)
         return labels, np.concatenate([pixels for _, pixels in batches])
 
     def _read_noisy_list(self, path: str, labels: np.ndarray) -> NoisyList:
-        """Read ``noisy_list`` and warn if it agrees with ``labels`` by chance."""
+        """Read ``noisy_list``; warn if it agrees with ``labels`` only by chance."""
         noisy = NoisyList.by_index(
             path, len(labels), self.num_classes, self.partial_list, self.CLASSES
         )
@@ -220,7 +223,7 @@ class NoisyCIFAR10(NoisyListDataset):
         if correct <= 1.5 / self.num_classes:
             print_log(
                 f'{self.name}: only {correct:.1%} of the labels in '
-                f'{path} are correct, which is what chance would give. Is the '
+                f'{path} are correct, no more than by chance. Is the '
                 'list in the order of the original batches?',
                 'current',
                 level=logging.WARNING,
@@ -245,7 +248,7 @@ class NoisyCIFAR10(NoisyListDataset):
         Returns:
             dict, optional: The manifest of the generator or the list. With a
             long tail it also has ``long_tail`` and ``long_tail_seed``, and
-            the hashes are those of the samples that are left.
+            the hashes are those of the long-tailed subset.
         """
         manifest = super().noise_manifest()
         if manifest is not None and self.long_tail is not None:
@@ -257,7 +260,7 @@ class NoisyCIFAR10(NoisyListDataset):
 
 @DATASETS.register_module()
 class NoisyCIFAR100(NoisyCIFAR10):
-    """CIFAR-100 with its fine labels, 50,000 and 10,000 images.
+    """CIFAR-100 with its fine labels, 50,000 training and 10,000 test images.
 
     The published layout is::
 

@@ -9,11 +9,11 @@ from mmfer.datasets.lists import image_number, read_label_list
 from mmfer.utils.text_tables import join_listed
 
 PAGE = 'the CIFAR page of its authors (www.cs.toronto.edu/~kriz/cifar.html)'
-"""Where the archives come from, for messages."""
+"""Page that offers the archives, for messages."""
 
 
 def _latin1_bytes(text: str, encoding: str = 'latin1') -> bytes:
-    """Replace ``_codecs.encode``, which makes bytes in pickles of protocol 2."""
+    """Replace ``_codecs.encode``, with which pickles of protocol 2 make bytes."""
     if encoding != 'latin1':
         raise pickle.UnpicklingError(f'it asks for the codec {encoding!r}')
     return text.encode(encoding)
@@ -32,7 +32,7 @@ _BATCH_GLOBALS = {
 
 
 class BatchUnpickler(pickle.Unpickler):
-    """Unpickler for containers of numpy arrays that runs no other code."""
+    """Unpickler that can build only numpy arrays and containers, so it is safe."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the global of that name if a batch file needs it.
@@ -63,7 +63,7 @@ def read_batch(path: str, label_key: str) -> Tuple[np.ndarray, np.ndarray]:
         (N, 3072), the red plane, then green, then blue.
 
     Raises:
-        ValueError: The file is something else, or truncated.
+        ValueError: The file is no batch file, or is truncated.
     """
     try:
         with open(path, 'rb') as file:
@@ -92,11 +92,11 @@ def read_batch(path: str, label_key: str) -> Tuple[np.ndarray, np.ndarray]:
 def read_numbered_list(
     table: str, folder: str, num_classes: int
 ) -> Tuple[List[str], np.ndarray]:
-    """Read a list of images that are numbered in the original order.
+    """Read a list of images whose names are numbers in the original order.
 
     Args:
-        table (str): File with rows ``00000.jpg 6`` in any order, labels from
-            0.
+        table (str): File with rows ``00000.jpg 6`` in any order. Labels are
+            0-based.
         folder (str): Folder of the images.
         num_classes (int): Number of classes.
 

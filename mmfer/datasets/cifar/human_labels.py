@@ -1,4 +1,4 @@
-"""Label sets of CIFAR-10N and CIFAR-100N, as they are published."""
+"""Reading of the published label sets of CIFAR-10N and CIFAR-100N."""
 
 import io
 import pickle
@@ -11,8 +11,9 @@ INTEGERS = ('int8', 'int16', 'int32', 'int64', 'uint8')
 
 
 def numpy_globals() -> list:
-    """Return what torch's safe loader must know to load integer arrays."""
-    # Taken from an array, because the function moved between releases.
+    """Return the globals that torch's safe loader needs for integer arrays."""
+    # Take the function from an array, because numpy has moved it to another
+    # module.
     reconstruct = np.zeros(1).__reduce__()[0]
     dtypes = {type(np.dtype(name)) for name in INTEGERS}
     return [
@@ -42,10 +43,10 @@ def load_label_sets(data: bytes) -> Dict[str, np.ndarray]:
                 io.BytesIO(data), map_location='cpu', weights_only=True
             )
     except pickle.UnpicklingError:
-        # The message of torch advises to load such a file without checks.
+        # Hide torch's message: it advises to load such a file without checks.
         raise ValueError(
-            'it holds something else than arrays of integers, and loading '
-            'that could run code. Download CIFAR-10_human.pt or '
+            'it contains objects other than arrays of integers, and loading '
+            'them could run code. Download CIFAR-10_human.pt or '
             'CIFAR-100_human.pt from its publisher again.'
         ) from None
     # A file that torch did not write can raise nearly any error.
@@ -69,7 +70,7 @@ def load_label_sets(data: bytes) -> Dict[str, np.ndarray]:
 
 
 def format_list(labels: np.ndarray, source: str) -> str:
-    """Format rows ``index label`` below a line that names their source.
+    """Format rows ``index label`` below a comment that names their source.
 
     Args:
         labels (np.ndarray): Labels in the original order, int (N, ).

@@ -29,9 +29,10 @@ def check_long_tail(ratio: float, seed: int) -> None:
 def long_tail_counts(counts: ArrayLike, ratio: float) -> np.ndarray:
     """Return how many samples of each class a long-tailed subset keeps.
 
-    Class k of C keeps ``floor(n_max * ratio ** (-k / (C - 1)))`` samples, at
-    least one and at most all that it has; ``n_max`` is the size of the
-    largest class. CIFAR-10 with ratio 50: 5000 to 100, 13,996 in all (GAAVE).
+    Class k of C keeps ``floor(n_max * ratio ** (-k / (C - 1)))`` samples, where
+    ``n_max`` is the size of the largest class. It keeps at least one sample, and
+    at most all that it has. For CIFAR-10 with ratio 50, as in the GAAVE paper,
+    class sizes fall from 5000 to 100, and 13,996 samples are kept.
 
     Args:
         counts (array-like): Samples of each class, (C,), C at least 2.
@@ -56,15 +57,16 @@ def long_tail_rows(
         labels (np.ndarray): int (N,), in [0, num_classes).
         num_classes (int): Number of classes, at least 2.
         ratio (float): See :func:`long_tail_counts`.
-        seed (int): At least 0; these draws are independent of all others.
+        seed (int): At least 0. Label noise with the same seed makes other,
+            independent draws.
 
     Returns:
         np.ndarray: int64, rows in ascending order.
     """
     kept = long_tail_counts(np.bincount(labels, minlength=num_classes), ratio)
     rng = np.random.default_rng([seed, zlib.crc32(b'long_tail')])
-    # Permute each class completely, so that the rows of a larger ratio are a
-    # part of those of a smaller one.
+    # Permute each class completely. The rows of a larger ratio are then a part of
+    # the rows of a smaller ratio.
     rows = [
         rng.permutation(np.flatnonzero(labels == label))[:count]
         for label, count in enumerate(kept)

@@ -1,31 +1,33 @@
-"""The one decoder: image files and arrays as the pixels that pipelines take.
+"""Decoder that turns image files and arrays into pixels for the pipelines.
 
-Training, testing, scoring, inference, the review page and the browsing tools
-read their images here, so that a file has the same pixels everywhere:
+All parts of mmfer read images here: training, testing, scoring, inference, the
+review page and the browsing tools. A file therefore has the same pixels
+everywhere:
 
 - files are turned upright by their EXIF orientation;
 - transparent images are composited onto white;
-- 16 bits become 8 by their upper byte, floats in [0, 1] are multiplied by 255;
-- the first picture is read from animations and files with several pages;
+- of 16 bits, the upper 8 are kept; floats in [0, 1] are multiplied by 255;
+- only the first picture of an animation or of a file with several pages is
+  read;
 - damaged files are refused.
 
-OpenCV decodes JPEG files and PNG files without transparency, as mmpretrain
-does; Pillow decodes the others. If one of them cannot read a file, the other
-one tries.
+As in mmpretrain, OpenCV decodes JPEG files, PNG files without transparency, and
+plain BMP, PPM and TIFF files. Pillow decodes all other files. If Pillow does not
+know a file, OpenCV tries it.
 
 | module | contents |
 |---|---|
 | `decoder` | from any source to pixels |
-| `formats` | endings and first bytes of the formats |
+| `formats` | endings, first bytes and last bytes of the formats |
 | `files` | reading files, finding images in folders |
-| `limits` | the error for unreadable images, largest sizes |
-| `pixels` | arrays and images of PIL as uint8 pixels |
+| `limits` | the error for unreadable images, and the largest sizes |
+| `pixels` | from arrays and PIL images to uint8 pixels |
 | `jpeg_structure`, `jpeg_damage` | finding damage inside JPEG files |
 """
 
 from .decoder import check_image_file, decode_image, read_image
 from .files import (
-    describe_left_out,
+    describe_ignored,
     find_images,
     is_file_object,
     looks_complete,
@@ -40,7 +42,7 @@ __all__ = [
     'UnreadableImageError',
     'check_image_file',
     'decode_image',
-    'describe_left_out',
+    'describe_ignored',
     'find_images',
     'is_file_object',
     'is_pil_image',

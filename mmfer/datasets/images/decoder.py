@@ -1,4 +1,4 @@
-"""Decode an image of any source to uint8 pixels."""
+"""Decode an image from any source to uint8 pixels."""
 
 import io
 import mmap
@@ -29,20 +29,20 @@ def read_image(source: Any, color_type: str = 'color') -> np.ndarray:
 
     Args:
         source (str | Path | bytes | BinaryIO | np.ndarray | PIL.Image.Image):
-            A file, its contents, an open file, which is read from its
-            beginning if it can be rewound, or pixels. Pixels are (H, W),
-            (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4), of uint8, uint16 or
-            floats in [0, 1], in the order of OpenCV.
-        color_type (str): ``'color'`` for BGR, ``'grayscale'``.
+            A path, the contents of a file, an open file, or pixels. An open
+            file is read from its beginning if it can be rewound. Pixels are
+            (H, W), (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4), the order of
+            OpenCV. They are uint8, uint16 or floats in [0, 1].
+        color_type (str): ``'color'`` for BGR, or ``'grayscale'``.
 
     Returns:
         np.ndarray: uint8, (H, W, 3) or (H, W).
 
     Raises:
-        UnreadableImageError: The file does not exist, is empty, damaged, not
-            an image or of an unknown format, or has more than 200 million
+        UnreadableImageError: The file does not exist, is empty or damaged, or
+            is not an image of a known format; or it has more than 200 million
             pixels or 500 MB.
-        TypeError: The source is something else.
+        TypeError: The source is of another type.
         ValueError: An array has another shape or type.
     """
     if isinstance(source, (str, os.PathLike)):
@@ -61,25 +61,25 @@ def read_image(source: Any, color_type: str = 'color') -> np.ndarray:
     if isinstance(source, np.ndarray):
         return from_array(source, color_type)
     if is_pil_image(source):
-        return from_pil(source, 'the image of PIL', color_type)
+        return from_pil(source, 'the PIL image', color_type)
     if is_file_object(source):
         return decode_image(*read_object(source), color_type)
     raise TypeError(
-        f'an image must be a path, bytes, an open file, an array or an image '
-        f'of PIL, got {type(source).__name__}'
+        'an image must be a path, bytes, an open file, an array or a PIL image, '
+        f'got {type(source).__name__}'
     )
 
 
 def check_image_file(path: str) -> None:
-    """Raise :class:`UnreadableImageError` unless ``path`` decodes."""
+    """Raise :class:`UnreadableImageError` if an image file cannot be decoded."""
     decode_image(read_file(path), path)
 
 
 def decode_image(data: bytes, name: str, color_type: str = 'color') -> np.ndarray:
-    """Decode the contents of a file; refuse damage that decoders ignore.
+    """Decode the contents of a file; also refuse damage that decoders ignore.
 
     Args:
-        data (bytes): Contents.
+        data (bytes): Contents of the file.
         name (str): Name of the file, for messages.
         color_type (str): ``'color'`` for BGR, ``'grayscale'``.
 
@@ -87,12 +87,11 @@ def decode_image(data: bytes, name: str, color_type: str = 'color') -> np.ndarra
         np.ndarray: uint8, (H, W, 3) or (H, W).
 
     Raises:
-        UnreadableImageError: Empty, damaged, not an image, of a format that
-            neither OpenCV nor Pillow reads, or too large. Damage is found if
-            the library of the format reports it; for JPEG, see
-            :mod:`~mmfer.datasets.images.jpeg_damage`. A changed byte that
-            decodes to other pixels can be found in PNG only, which has
-            checksums.
+        UnreadableImageError: The file is empty, damaged, too large, not an
+            image, or of a format that neither OpenCV nor Pillow reads. Damage
+            is found if the decoder of the format reports it; for JPEG, see
+            :mod:`~mmfer.datasets.images.jpeg_damage`. A changed byte that only
+            changes pixels is found only in PNG files, which have checksums.
     """
     if not data:
         raise UnreadableImageError(f'{name!r} is empty')
@@ -113,12 +112,12 @@ def decode_image(data: bytes, name: str, color_type: str = 'color') -> np.ndarra
 
 # -- checks before decoding --------------------------------------------------
 class _Intact:
-    """Table of the files that were found intact, by a hash of each.
+    """Table of the files that were found intact; it stores a hash of each.
 
-    A training reads each file in every epoch. The check takes longer than
-    decoding, so each file is checked once. Worker processes that are forked
-    share the table. It has a fixed size: of two files with the same place,
-    the later one replaces the other.
+    A run reads each file in every epoch. The check takes longer than decoding,
+    so each file is checked only once. Worker processes that are forked share
+    the table. Its size is fixed: if two files have the same place, the later
+    one replaces the earlier one, which is then checked again.
     """
 
     def __init__(self, places: int = 1 << 20):
@@ -129,7 +128,7 @@ class _Intact:
         return value == self.hashes[value % len(self.hashes)]
 
     def add(self, data: bytes) -> None:
-        """Remember ``data``."""
+        """Add the contents of an intact file."""
         value = hash(data)
         self.hashes[value % len(self.hashes)] = value
 
@@ -172,12 +171,12 @@ def _png_is_special(data: bytes) -> bool:
 
 # -- decoding ----------------------------------------------------------------
 def _decode_opencv(data: bytes, name: str, color_type: str) -> np.ndarray:
-    """Decode a JPEG or PNG as mmpretrain does."""
+    """Decode a JPEG or PNG with OpenCV, as mmpretrain does."""
     return _opencv_pixels(data, name, _MODES[color_type])
 
 
 def _opencv_pixels(data: bytes, name: str, mode: int) -> np.ndarray:
-    """Decode a file by OpenCV in one of its modes."""
+    """Decode a file with OpenCV in one of its modes."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
@@ -189,13 +188,13 @@ def _opencv_pixels(data: bytes, name: str, mode: int) -> np.ndarray:
 
 @lru_cache(maxsize=None)
 def _pillow_formats() -> Tuple[str, ...]:
-    """Return the formats of ``PILLOW_FORMATS`` that this Pillow has."""
+    """Return those of ``PILLOW_FORMATS`` that the installed Pillow can read."""
     Image.init()
     return tuple(name for name in PILLOW_FORMATS if name in Image.OPEN)
 
 
 def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
-    """Decode everything but plain JPEG and PNG files."""
+    """Decode a file with Pillow, for all but plain JPEG and PNG files."""
     try:
         with Image.open(io.BytesIO(data), formats=_pillow_formats()) as image:
             check_pixels(image.width, image.height, name)
@@ -214,7 +213,8 @@ def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
         raise _unreadable(data, name, error) from error
     if plain:
         try:
-            # mmpretrain's results were made with OpenCV's formula for grey.
+            # Use OpenCV's formula for grey, with which mmpretrain's results were
+            # made.
             return _decode_opencv(data, name, color_type)
         except UnreadableImageError:
             pass
@@ -222,7 +222,7 @@ def _decode_pillow(data: bytes, name: str, color_type: str) -> np.ndarray:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Return whether OpenCV decodes a file to the same colours."""
+    """Return whether OpenCV decodes a file to the same colours as Pillow."""
     if (
         image.format not in ('PNG', 'BMP', 'DIB', 'PPM', 'TIFF')
         or image.format == 'PNG'
@@ -236,7 +236,7 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 def _decode_rest(data: bytes, name: str, color_type: str) -> np.ndarray:
-    """Decode what Pillow cannot open, such as TIFF files of 3 x 16 bits."""
+    """Decode a file that Pillow cannot open, such as a TIFF of 3 x 16 bits."""
     image = _opencv_pixels(data, name, cv2.IMREAD_UNCHANGED)
     check_pixels(image.shape[1], image.shape[0], name)
     try:

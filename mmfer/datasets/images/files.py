@@ -1,4 +1,4 @@
-"""Image files: reading them, and finding them in folders."""
+"""Read image files, and find them in folders."""
 
 import io
 import os
@@ -9,10 +9,11 @@ from typing import Any, Iterable, List, Sequence, Tuple
 from .formats import IMAGE_EXTENSIONS, UNMARKED_EXTENSIONS, Format, format_of
 from .limits import MAX_BYTES, UnreadableImageError, check_bytes
 
-# The end marker is normally in the last bytes; some cameras pad after it.
+# Number of last bytes in which to look for the end marker. Some cameras write
+# padding after it.
 _TAIL = 1024
 # Files that operating systems put into folders by themselves.
-_LITTER = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r')
+_SYSTEM_FILES = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r')
 
 
 # -- reading -----------------------------------------------------------------
@@ -32,10 +33,11 @@ def read_object(file: Any) -> Tuple[bytes, str]:
         UnreadableImageError: It is larger than any image.
     """
     if isinstance(file, io.TextIOBase):
-        # It would decode bytes that are not text.
+        # Such a file would try to decode the bytes of an image as text.
         raise TypeError("an image file was opened as text; open it with 'rb'")
+    # The default ``bool`` returns False for objects without ``seekable``.
     if getattr(file, 'seekable', bool)():
-        # As PIL does, so that a buffer that was just written can be given.
+        # PIL does the same, so a user can pass a buffer that was just written.
         file.seek(0)
     parts, size = [], 0
     # Streams may return less than they are asked for.
@@ -78,7 +80,7 @@ def read_file(path: str) -> bytes:
 def looks_complete(path: str) -> bool:
     """Return whether a file looks like a whole image, without decoding it.
 
-    Only both ends of the file are read, so that 10^5 files take seconds.
+    Only the first and last bytes are read, so that 10^5 files take seconds.
 
     Args:
         path (str): The file.
@@ -108,9 +110,9 @@ def _has_end(data: bytes, kind: Format) -> bool:
     """Return whether a JPEG or PNG has its end marker."""
     if kind.name == 'PNG':
         return kind.end in data
-    # A thumbnail before the image is a JPEG with an end marker of its own.
-    # So skip segment by segment to the image's first scan, in which FF D9
-    # cannot occur.
+    # A thumbnail before the image is a JPEG with an end marker of its own. So
+    # skip segment by segment to the first scan of the image. From there on, the
+    # first FF D9 is the end marker of the image.
     position = 2
     while data[position : position + 1] == b'\xff':
         marker = data[position + 1 : position + 2]
@@ -130,7 +132,7 @@ def find_images(
     """Find all images below a folder, and the other files.
 
     Args:
-        folder (str): Where to look, at any depth, also behind links. Names
+        folder (str): Folder to search at any depth; links are followed. Names
             that start with a dot are ignored, and so are files that
             operating systems put into folders, such as ``Thumbs.db``.
         extensions (Iterable[str]): Endings of images, lower case, with the
@@ -148,25 +150,25 @@ def find_images(
             name for name in folders if not name.startswith('.') and name != '__MACOSX'
         ]
         for name in names:
-            if name.startswith('.') or name.lower() in _LITTER:
+            if name.startswith('.') or name.lower() in _SYSTEM_FILES:
                 continue
             found = images if name.lower().endswith(endings) else others
             found.append(osp.join(parent, name))
     return sorted(images), sorted(others)
 
 
-def describe_left_out(
+def describe_ignored(
     others: Sequence[str], owner: str, extensions: Iterable[str] = IMAGE_EXTENSIONS
 ) -> str:
-    """Return a message that counts the files left out, and names one.
+    """Return a message that says how many files are ignored, and names one.
 
     Args:
         others (Sequence[str]): Their paths, from :func:`find_images`.
-        owner (str): Who leaves them out.
+        owner (str): What ignores them, such as a data set.
         extensions (Iterable[str]): Endings of images.
     """
     return (
-        f'{owner}: {len(others)} file(s) left out, because they do not '
-        f'end like an image, such as {others[0]!r}. Images end with '
-        f'{" ".join(extensions)}. Convert images of other kinds.'
+        f'{owner}: {len(others)} file(s) ignored, because their names do not '
+        f'end like the name of an image, such as {others[0]!r}. Names of images '
+        f'end with {" ".join(extensions)}. Convert images of other kinds.'
     )

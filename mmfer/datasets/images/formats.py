@@ -2,8 +2,7 @@
 
 from typing import NamedTuple, Optional
 
-# Endings of the files in a folder that are images. The package has no other
-# list of endings.
+# Endings of image files. All code that looks for images in folders uses this list.
 IMAGE_EXTENSIONS = (
     '.jpg',
     '.jpeg',

@@ -1,18 +1,19 @@
 """Find JPEG files whose compressed data is damaged inside.
 
-A JPEG that lost a part in the middle still has both ends. Decoders fill the
-lost part with grey, shift what follows and continue. libjpeg notices it, but
-only writes a warning to the standard error of the process. Neither OpenCV nor
-Pillow nor torchvision passes the warning on. Two of its warnings mean that
-data is lost. What the decoder does with the file in Pillow shows both:
+A JPEG that lost a part in the middle still has its first and last bytes.
+Decoders fill the lost part with grey, shift the rest of the picture and
+continue. libjpeg notices the damage, but only writes a warning to the standard
+error of the process. Neither OpenCV nor Pillow nor torchvision passes the
+warning on. Two of the warnings mean that data is lost. This module finds both
+from what the decoder in Pillow does with the file:
 
 - "premature end of data segment": the decoder uses bytes that are appended to
   the compressed data, which it never does for an intact file;
 - "extraneous bytes before marker": the image is finished before the last
   bytes of the compressed data, which an intact file always needs.
 
-A third sign is a run of zeros in the compressed data where no image is coded
-as zeros; libjpeg may accept it without a warning.
+A third sign is a run of zeros in the compressed data, if zeros cannot be the
+code of an image. libjpeg may accept such a run without a warning.
 
 Damage that keeps the number of coded blocks cannot be found in this way. An
 example is a flipped bit that only changes a grey value. Damage in JPEG files
@@ -43,24 +44,24 @@ from .jpeg_structure import (
 )
 
 _RESTART = re.compile(rb'\xff+([\xd0-\xd7])')
-# The decoder looks ahead by up to eight bytes. No code is all ones, so these
-# bytes stand for few blocks.
+# Bytes to append to compressed data. The decoder reads up to eight bytes ahead.
+# No code consists of ones only, so these bytes stand for few blocks.
 _PAD = b'\xff\x00' * 9
 # This many bytes hold at least one block.
 _ZEROS = bytes(64)
-# Some cameras leave a few bytes behind the compressed data.
+# Some cameras write up to this many bytes after the compressed data.
 _STRAY = 32
-# Each interval needs a decoder of its own: 2,900 of a photo of 12 million
-# pixels took 0.9 s, while decoding the photo took 0.1 s.
+# Each restart interval needs a decoder of its own. For the 2,900 intervals of a
+# photo of 12 million pixels this took 0.9 s, while decoding the photo took 0.1 s.
 _MAX_INTERVALS = 4000
 # A progressive JPEG has about ten scans.
 _MAX_SCANS = 64
-# Largest width of a JPEG that libjpeg decodes.
+# Largest width or height of a JPEG that libjpeg decodes.
 _MAX_SIDE = 65500
 # Larger images with several scans take too much memory and time.
 _MAX_PIXELS = 16_000_000
-# Number of pixels to decode in the search for scans that are too long. Up to
-# 400,000 pixels, this is enough for all ten scans of a usual progressive JPEG.
+# Number of pixels to decode in the search for scans that are too long. It is
+# enough for all ten scans of a usual progressive JPEG of up to 400,000 pixels.
 _PIXEL_BUDGET = 4_000_000
 
 
@@ -87,7 +88,7 @@ def find_damage(jpeg: Structure) -> Optional[str]:
         if frame.kind in SEQUENTIAL and len(scans) == 1 and _pillow_streams():
             if interval and _RESTART.search(scans[0].data):
                 return _check_intervals(frame, interval, scans[0])
-            return _stream(*scans[0])
+            return _check_scan(*scans[0])
         if frame.width * frame.height <= _MAX_PIXELS:
             return _compare_decodings(frame, scans)
     except OSError:
@@ -98,14 +99,14 @@ def find_damage(jpeg: Structure) -> Optional[str]:
     return None
 
 
-# -- zeros, as of a part of a file that was never written --------------------
+# -- zeros: a part of the file was never written ------------------------------
 def _without_padding(scans: Sequence[Scan]) -> Optional[List[Scan]]:
-    """Cut off zeros behind compressed data; None if there are some inside.
+    """Cut off zeros after the compressed data; return None if zeros are inside it.
 
-    Zeros alone are the first code of a Huffman table. If that code stands
+    The first code of a Huffman table consists of zeros. If that code stands
     for a coefficient, a run of zeros would be blocks whose 63 coefficients
-    are all the same, which no image has. If it stands for the end of a
-    block, zeros may be a plain area, and they are left as they are.
+    are all the same, which no image has. If it stands for the end of a block,
+    a run of zeros may be a plain area, and it is accepted.
     """
     first_codes: Dict[int, int] = {}
     kept = []
@@ -123,11 +124,12 @@ def _without_padding(scans: Sequence[Scan]) -> Optional[List[Scan]]:
 
 
 def _zeros_are_coefficients(segment: bytes, first_codes: Dict[int, int]) -> bool:
-    """Return whether the header of a scan codes a coefficient as zeros."""
+    """Return whether zero bits stand for a coefficient in a scan with this header."""
     if len(segment) < 10 or len(segment) != 8 + 2 * segment[4]:
         return False
     first, last, approximation = segment[-3:]
-    # Scans of mean values alone, and scans that refine, use other codes.
+    # Scans that have only mean values, and scans that refine earlier ones, use
+    # other codes.
     return (
         last > 0
         and first <= last
@@ -137,7 +139,7 @@ def _zeros_are_coefficients(segment: bytes, first_codes: Dict[int, int]) -> bool
 
 
 def _first_codes(segment: bytes) -> Dict[int, int]:
-    """First symbol of each Huffman table of a segment, by its number."""
+    """Return the first symbol of each Huffman table of a segment, by table number."""
     found, position = {}, 4
     while position + 17 < len(segment):
         found[segment[position]] = segment[position + 17]
@@ -145,9 +147,9 @@ def _first_codes(segment: bytes) -> Dict[int, int]:
     return found
 
 
-# -- sequential JPEG: what the decoder has read when the image is finished ---
+# -- sequential JPEG: how far the decoder reads until the image is finished ---
 class _Portions(io.BytesIO):
-    """File that is read in given portions, and records how far."""
+    """File that is read in given portions, and records how far it was read."""
 
     def __init__(self, portions: Sequence[bytes]):
         super().__init__(b''.join(portions))
@@ -155,7 +157,7 @@ class _Portions(io.BytesIO):
         self.furthest = 0
 
     def read(self, size: Optional[int] = -1) -> bytes:
-        """Read no further than to the end of a portion."""
+        """Read at most to the end of the current portion."""
         start = self.tell()
         end = next((end for end in self.ends if end > start), start)
         if size is None or size < 0 or size > end - start:
@@ -165,17 +167,17 @@ class _Portions(io.BytesIO):
         return content
 
 
-def _without_stray(data: bytes) -> int:
-    """Count the bytes of compressed data that an intact file surely needs."""
+def _count_needed(data: bytes) -> int:
+    """Return how many bytes of compressed data an intact file certainly needs."""
     return max(0, len(data.rstrip(b'\0')) - _STRAY)
 
 
-def _stream(header: bytes, data: bytes) -> Optional[str]:
-    """Check a scan without restart markers by what the decoder reads."""
-    needed = _without_stray(data)
+def _check_scan(header: bytes, data: bytes) -> Optional[str]:
+    """Check a scan without restart markers by how far the decoder reads."""
+    needed = _count_needed(data)
     file = _Portions([header + data[:needed], data[needed:] + _PAD, EOI])
     image = JpegImageFile(file)
-    # An eighth of the size needs all codes, but hardly any arithmetic.
+    # Decoding to an eighth of the size reads all codes, but computes little.
     image.draft(None, (1, 1))
     image.load()
     if needed and file.furthest <= file.ends[0]:
@@ -187,7 +189,7 @@ def _stream(header: bytes, data: bytes) -> Optional[str]:
 
 @lru_cache(maxsize=None)
 def _pillow_streams() -> bool:
-    """Return whether Pillow decodes while it reads, as all versions so far."""
+    """Return whether Pillow decodes while it reads, as all versions so far do."""
     buffer = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
     Image.fromarray(pixels).save(buffer, 'JPEG')
@@ -196,16 +198,16 @@ def _pillow_streams() -> bool:
     start += 2 + int.from_bytes(data[start + 2 : start + 4], 'big')
     half = (start + len(data)) // 2
     return (
-        _stream(data[:start], data[start:-2]) is None
-        and _stream(data[:start], data[start:half]) is not None
+        _check_scan(data[:start], data[start:-2]) is None
+        and _check_scan(data[:start], data[start:half]) is not None
     )
 
 
 def _check_intervals(frame: Frame, interval: int, scan: Scan) -> Optional[str]:
     """Check every restart interval as an image of its own.
 
-    The decoder starts anew at each restart marker, so only the data between
-    two of them can be too short or too long.
+    The decoder starts again at each restart marker. The data between two
+    markers can therefore be checked alone.
     """
     parts = _RESTART.split(scan.data)[::2]
     side = (
@@ -235,18 +237,18 @@ def _check_intervals(frame: Frame, interval: int, scan: Scan) -> Optional[str]:
             size = columns * 8 * side[0], units // columns * 8 * side[1]
         else:
             continue
-        found = _stream(with_size(scan.header, *size), data)
+        found = _check_scan(with_size(scan.header, *size), data)
         if found:
             return found
     return None
 
 
-# -- several scans, as of progressive JPEG: what changes the image -----------
+# -- several scans (progressive JPEG): which bytes change the image -----------
 def _compare_decodings(frame: Frame, scans: Sequence[Scan]) -> Optional[str]:
-    """Check scans by whether bytes at their ends change the image.
+    """Check scans by whether other bytes at their ends change the image.
 
-    The decoder reads all scans before it starts the image, so only the image
-    shows which bytes it needs.
+    The decoder reads all scans before it makes the image. So how far it reads
+    tells nothing; only the image shows which bytes are needed.
     """
     original = _decode(scans)
     padded = [
@@ -260,12 +262,12 @@ def _compare_decodings(frame: Frame, scans: Sequence[Scan]) -> Optional[str]:
     count = _PIXEL_BUDGET // (frame.width * frame.height)
     for number in largest[: min(max(1, count), _MAX_SCANS)]:
         data = scans[number].data
-        needed = _without_stray(data)
+        needed = _count_needed(data)
         if not needed or _RESTART.search(data):
             continue
         if data[needed - 1] == 0xFF:
             needed -= 1
-        # A fine quantisation can hide a change, so coarse ones are tried, too.
+        # A fine quantisation can hide a change, so try coarse ones, too.
         if all(_ignores(scans, number, needed, step) for step in (0, 8, 64)):
             return 'its compressed data goes on behind the end of the image'
     return None
@@ -302,7 +304,7 @@ def _ignores(scans: Sequence[Scan], number: int, needed: int, step: int) -> bool
 
 @lru_cache(maxsize=None)
 def _random_tails() -> List[bytes]:
-    """Compressed data that almost certainly changes an image that uses it."""
+    """Return random bytes that almost certainly change an image that uses them."""
     return [
         random.Random(seed).randbytes(_STRAY).replace(b'\xff', b'\x55')
         for seed in range(3)
@@ -310,6 +312,6 @@ def _random_tails() -> List[bytes]:
 
 
 def _decode(scans: Sequence[Scan]) -> np.ndarray:
-    """Pixels of a JPEG of these scans."""
+    """Return the pixels of a JPEG that consists of these scans."""
     content = b''.join(part for scan in scans for part in scan)
     return np.asarray(JpegImageFile(io.BytesIO(content + EOI)))

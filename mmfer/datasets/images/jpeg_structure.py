@@ -1,4 +1,4 @@
-"""Take a JPEG file apart into its frame, headers and scans."""
+"""Split a JPEG file into its frame, headers and scans."""
 
 import re
 from typing import Iterator, List, NamedTuple, Optional, Tuple
@@ -8,8 +8,8 @@ EOI = b'\xff\xd9'
 TRUNCATED = 'it is truncated'
 # A marker. FF 00 is a byte of the compressed data; further FF are fill bytes.
 _MARKER = re.compile(rb'\xff+([\x01-\xfe])', re.DOTALL)
-# Kinds of frames: baseline and extended JPEG, progressive JPEG (all with
-# Huffman codes), and all that exist.
+# Kinds of frames: sequential (baseline and extended) and progressive JPEG, both
+# with Huffman codes, and all kinds that exist.
 SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1), 0xC2
 FRAMES = (
     *range(0xC0, 0xC4),
@@ -34,7 +34,7 @@ class Scan(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Facts that a JPEG states before its first scan.
+    """Kind and size of the image, as the header of a JPEG gives them.
 
     Attributes:
         kind (int): Second byte of the marker, such as 0xC0 for baseline.
@@ -54,9 +54,10 @@ class Structure(NamedTuple):
     """Parts of a JPEG.
 
     Attributes:
-        frame (Frame, optional): None if there is none that can be checked.
+        frame (Frame, optional): None if there is no frame, or one that cannot
+            be checked.
         interval (int): Blocks between restart markers; 0 without them.
-        scans (list[Scan]): Its scans.
+        scans (list[Scan]): Scans of the image.
         problem (str, optional): Why reading stopped before the end of the
             image, as a clause such as ``'it is truncated'``.
     """
@@ -68,7 +69,7 @@ class Structure(NamedTuple):
 
 
 def read_structure(data: bytes) -> Structure:
-    """Take a JPEG apart, without decoding it.
+    """Split a JPEG into its parts, without decoding it.
 
     Args:
         data (bytes): Contents of the file, from its start. Bytes after the
@@ -108,7 +109,7 @@ def read_structure(data: bytes) -> Structure:
 
 
 def _read_frame(kind: int, segment: bytes) -> Optional[Frame]:
-    """Read the segment of a frame; None if it cannot be checked."""
+    """Read the segment of a frame; return None if it cannot be checked."""
     if len(segment) < 10 or len(segment) < 10 + 3 * segment[9]:
         return None
     sampling = tuple(
@@ -132,7 +133,7 @@ def _read_frame(kind: int, segment: bytes) -> Optional[Frame]:
 
 
 def _end_of_scan(data: bytes, start: int, interval: int) -> Tuple[int, Optional[str]]:
-    """Position of the marker that ends a scan; what is wrong, or None."""
+    """Return the position of the marker that ends a scan, and a problem or None."""
     end = data.find(EOI, start)
     if end >= 0 and data.count(b'\xff', start, end) == data.count(
         b'\xff\x00', start, end
@@ -164,7 +165,7 @@ def segments(header: bytes) -> Iterator[bytes]:
 
 
 def with_size(header: bytes, width: int, height: int) -> bytes:
-    """Return a header for another image size, without restart markers."""
+    """Change the image size in a header, and remove its restart interval."""
     parts = []
     for segment in segments(header):
         if segment[1] in FRAMES:
@@ -180,7 +181,7 @@ def with_size(header: bytes, width: int, height: int) -> bytes:
 
 
 def with_quantisation(header: bytes, step: int) -> bytes:
-    """Return a header whose quantisation tables have only the value ``step``."""
+    """Set all values of the quantisation tables in a header to ``step``."""
     parts = []
     for segment in segments(header):
         if segment[1] == 0xDB:

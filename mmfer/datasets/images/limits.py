@@ -1,6 +1,6 @@
 """The error for unreadable images, and the largest images that are read."""
 
-# No camera has more pixels; decoding more would take gigabytes.
+# No camera has more pixels, and decoding more of them would take gigabytes.
 MAX_PIXELS = 200_000_000
 MAX_BYTES = 500_000_000
 

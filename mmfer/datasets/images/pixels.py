@@ -1,4 +1,4 @@
-"""Arrays and images of PIL as the pixels that pipelines take."""
+"""Convert arrays and PIL images to the pixels that pipelines take."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from .limits import UnreadableImageError, check_pixels
 
 
 def is_pil_image(source: Any) -> bool:
-    """Return whether ``source`` is an image of PIL, or behaves like one."""
+    """Return whether ``source`` is a PIL image, or behaves like one."""
     return hasattr(source, 'convert') and hasattr(source, 'getexif')
 
 
 def has_alpha(image: Image.Image) -> bool:
-    """Return whether some pixels of an image of PIL may be transparent."""
+    """Return whether some pixels of a PIL image may be transparent."""
     return (
         image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info
     )
@@ -26,7 +26,7 @@ def from_pil(image: Image.Image, name: str, color_type: str) -> np.ndarray:
 
     Args:
         image (PIL.Image.Image): The image; its pixels may not be loaded yet.
-        name (str): What messages call it.
+        name (str): Name of the image, for messages.
         color_type (str): ``'color'`` for BGR, ``'grayscale'``.
 
     Returns:
@@ -51,8 +51,8 @@ def pil_pixels(image: Image.Image) -> np.ndarray:
     image = ImageOps.exif_transpose(image)
     if image.mode == 'I':
         pixels = np.asarray(image)
-        # This mode does not say how many bits are used: PIL opens images of
-        # 16 bits with it.
+        # Mode 'I' has 32 bits. PIL also uses it for images of 16 bits, so find the
+        # number of bits from the values.
         return pixels.clip(0, 65535).astype(
             np.uint16 if pixels.max() > 255 else np.uint8
         )
@@ -70,7 +70,7 @@ def pil_pixels(image: Image.Image) -> np.ndarray:
 
 
 def from_array(pixels: np.ndarray, color_type: str) -> np.ndarray:
-    """Return pixels in OpenCV's order as uint8, in the wanted channels.
+    """Convert an array in OpenCV's order to uint8 in colour or grey.
 
     Transparent pixels are composited onto white.
 
@@ -111,7 +111,7 @@ def from_array(pixels: np.ndarray, color_type: str) -> np.ndarray:
 
 
 def refuse_channels_first(pixels: np.ndarray) -> None:
-    """Raise ``ValueError`` for an array (C, H, W), PyTorch's order."""
+    """Raise ``ValueError`` for an array (C, H, W), the order of PyTorch."""
     shape = pixels.shape
     if len(shape) == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4:
         raise ValueError(
@@ -123,7 +123,7 @@ def refuse_channels_first(pixels: np.ndarray) -> None:
 
 
 def _to_uint8(image: np.ndarray) -> np.ndarray:
-    """Convert uint16 by its upper byte, and floats in [0, 1] times 255."""
+    """Convert to uint8: uint16 by the upper byte, floats in [0, 1] times 255."""
     if image.dtype == np.uint8:
         return image
     if image.dtype == np.uint16:

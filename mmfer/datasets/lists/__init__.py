@@ -1,9 +1,8 @@
 """Lists of image names with labels, or with valence and arousal.
 
-Noisy label lists for RAF-DB are published in several formats. They differ in
-their rows, in the first class index, in how they write an image name and in
-how a line ends. :func:`read_label_list` reads all of them and reports what it
-found:
+Noisy label lists for RAF-DB are published in several formats. The formats differ
+in their rows, in the first class index, in the image names and in the line ends.
+:func:`read_label_list` reads all of them, and its result names the format:
 
 | `format` | rows | example row | first index |
 |---|---|---|---|
@@ -14,16 +13,17 @@ found:
 | 'scn' | train | `/any/where/train_00001_aligned.jpg 4` | 0 |
 | 'plain' | any | `image label` or `image,label` | 0 or 1 |
 
-Published lists that contain test rows contain *wrong* labels there: ReSup's
-test labels are flipped like its train labels, and the joint GAN's are a
-model's predictions. Test labels are therefore only taken from RAF-DB's own
-list (format 'rafdb'), and train rows are joined by name, never by position.
+Published noisy lists have *wrong* labels in their test rows, too. ReSup's test
+labels are flipped like its train labels, and the joint GAN's test labels are
+predictions of a model. Test labels are therefore only read from RAF-DB's own list
+(format 'rafdb'). Train rows are joined by image name, never by position.
 
 - `label_list`: reading and writing of label lists.
-- `labels`, `formats`, `images`: what a field means, which format a list has,
-  which rows name the same image.
+- `labels`: what the label of a row means.
+- `formats`: which published format a list has.
+- `images`: which rows name the same image.
 - `rafdb`: joining of two RAF-DB lists.
-- `indexed`: lists of labels by the number of an image, as for CIFAR.
+- `indexed`: lists whose rows have the number of an image, as for CIFAR.
 - `valence_arousal`: lists of valence and arousal.
 """
 

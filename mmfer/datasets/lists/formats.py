@@ -33,10 +33,11 @@ def detect_format(
     """Detect the format of a list from its images, labels and file name.
 
     RAF-DB's own list is recognised by its file name, or because it is
-    complete. In either case no class may have more rows than it has in
-    RAF-DB, so a noisy list saved under the name of the original is not
-    mistaken for it. The joint GAN's list is recognised by its file name
-    (``list_label_AffectnetModel.txt``), because it looks like ReSup's.
+    complete. In either case, no class may have more rows than it has in
+    RAF-DB. A noisy list that was saved under the name of the original is
+    therefore not mistaken for the original. The joint GAN's list is
+    recognised by its file name (``list_label_AffectnetModel.txt``), because
+    its rows look like those of ReSup's list.
 
     Args:
         path (str): The file.
@@ -65,7 +66,7 @@ def detect_format(
         return 'eac' if base == 1 and not has_folder else 'plain'
     if base == 0:
         return 'plain'
-    # These two formats differ in nothing but their labels and file names.
+    # These two formats differ only in their labels and file names.
     named = 'affectnetmodel' in os.path.basename(path).lower()
     return 'jointgan' if named else 'resup'
 
@@ -105,8 +106,8 @@ def check_format(
     excess = _excess_over_rafdb(splits, labels, num_classes)
     if format == 'rafdb' and excess:
         raise ValueError(
-            f'{path}: {excess} rows are more than RAF-DB has of their '
-            "class, so these are not RAF-DB's own labels. Give the list "
+            f'{path}: some classes have more rows than in RAF-DB ({excess} rows '
+            "too many), so these are not RAF-DB's own labels. Give the list "
             'that came with the data set, EmoLabel/list_patition_label.txt.'
         )
 
@@ -125,9 +126,9 @@ def _rafdb_splits(names: List[str]) -> Optional[np.ndarray]:
 def _excess_over_rafdb(splits: np.ndarray, labels: np.ndarray, num_classes: int) -> int:
     """Return how many rows exceed RAF-DB's class counts; 0 for its own list.
 
-    Flipping labels keeps the number of rows but not the number in each
-    class. A complete noisy list therefore has a class with too many rows,
-    whatever its file name. The result is 0 if there are not 7 classes.
+    Wrong labels do not change the number of rows, but they change the number
+    of rows in each class. A complete noisy list therefore has a class with too
+    many rows. The result is 0 if there are not 7 classes.
     """
     if num_classes != 7:
         return 0

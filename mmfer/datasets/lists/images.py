@@ -1,4 +1,4 @@
-"""Image names of a list: base names, foreign paths, images named twice."""
+"""Image names of a list: base names, Windows paths, and repeated images."""
 
 import os
 import re
@@ -88,6 +88,6 @@ def check_unique(
 
 
 def _image_key(name: str) -> str:
-    """Return what only one row may have: RAF-DB's key, else the base name."""
+    """Return the key that identifies an image: RAF-DB's key, or else the name."""
     match = RAFDB_NAME.fullmatch(name)
     return match.group(1) if match else name

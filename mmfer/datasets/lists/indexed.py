@@ -1,4 +1,4 @@
-"""Reading of label lists whose rows are identified by the number of an image."""
+"""Reading of label lists whose images are numbered, as for CIFAR."""
 
 import os.path as osp
 import re
@@ -15,9 +15,9 @@ from mmfer.utils.text_tables import (
     class_index,
     known_columns,
     match_columns,
+    parse_whole_number,
     split_fields,
     unquoted,
-    whole_number,
 )
 
 INDEX_COLUMNS = (
@@ -28,7 +28,7 @@ INDEX_COLUMNS = (
     'original_index',
     *IMAGE_COLUMNS,
 )
-"""Names that the column of indices may have."""
+"""Names that the column of image numbers may have."""
 
 _NUMBERED = re.compile(r'(?:\S*[/\\])?(?:train_|test_)?([0-9]+)(?:\.[A-Za-z]+)?')
 
@@ -70,11 +70,11 @@ def read_indexed_labels(
     """Read a list of labels for the numbered images of a split.
 
     The file has one label per line in the original order of the images, or
-    rows ``index label`` in any order. Such a row may also have
+    rows ``index label`` in any order. In such rows:
 
-    - a comma, semicolon or tab between its fields,
-    - a numbered image name such as ``train_00012`` as the index,
-    - its columns in the other order, if there is a header.
+    - the fields may be separated by a comma, a semicolon or a tab;
+    - the index may be a numbered image name such as ``train_00012``;
+    - the label may come first, if there is a header.
 
     Blank lines and lines that start with ``#`` are skipped. Labels and
     indices start at 0.
@@ -83,10 +83,10 @@ def read_indexed_labels(
         path (str): The file.
         count (int): Number of images N.
         num_classes (int): Number of classes.
-        partial (bool): Whether images may have no row; rows then need an
-            index. Defaults to False.
-        classes (Sequence[str], optional): Class names that labels may be
-            instead of numbers.
+        partial (bool): Whether some images may have no row. If True, every
+            row needs an index. Defaults to False.
+        classes (Sequence[str], optional): Class names, if labels may be
+            names instead of numbers.
 
     Returns:
         np.ndarray: int64 (N,), in the original order; -1 where a partial
@@ -126,8 +126,8 @@ def _check_partial(path: str, rows: Sequence[_IndexedLabel], count: int) -> None
     if not rows or rows[0].index is None:
         where = rows[0].where if rows else path
         raise ValueError(
-            f'{where}: a list of a part of the images needs the index of '
-            'each one, as in "12 6". Add it, or remove partial_list.'
+            f'{where}: with partial_list, each row needs the index of its '
+            'image, as in "12 6". Add it, or remove partial_list.'
         )
     for row in rows:
         if row.index is not None and row.index >= count:
@@ -140,14 +140,14 @@ def _check_partial(path: str, rows: Sequence[_IndexedLabel], count: int) -> None
 def _check_complete(
     path: str, rows: Sequence[_IndexedLabel], labels: np.ndarray
 ) -> None:
-    """Refuse a list that has not exactly one label for each image."""
+    """Refuse a list unless it has exactly one label for each image."""
     missing = np.flatnonzero(labels < 0)
     if len(rows) != len(labels) or missing.size:
         first = f', none for image {missing[0]}' if missing.size else ''
         raise ValueError(
             f'{path} has {len(rows)} labels for {len(labels)} images{first}. '
             'Use the list that was made for all images of this split. If '
-            'images were removed on purpose, as by a cleaning, give each row '
+            'images were removed on purpose, e.g. by a cleaning, give each row '
             'an index and set partial_list=True.'
         )
 
@@ -160,12 +160,12 @@ def _read_rows(
     found = []
     for line, fields in zip(lines, rows):
         where = f'{path}, line {line.number}: {line.text!r}'
-        label = whole_number(fields[-1])
+        label = parse_whole_number(fields[-1])
         if label is None and classes is not None:
             label = class_index(fields[-1], classes)
         index = None
         if len(fields) == 2:
-            index = whole_number(fields[0])
+            index = parse_whole_number(fields[0])
             if index is None:
                 index = image_number(fields[0])
         bad_index = len(fields) == 2 and (index is None or index < 0)
@@ -218,8 +218,8 @@ def _split_lines(path: str, lines: List[Line]) -> Tuple[List[Line], List[List[st
         lines (list[Line]): Its lines without comments.
 
     Returns:
-        tuple[list[Line], list[list[str]]]: Lines of rows, without header and
-        empty rows, and their fields.
+        tuple[list[Line], list[list[str]]]: The lines that are rows, without
+        the header and empty rows; and the fields of each row.
     """
     if not lines:
         return [], []
@@ -247,9 +247,8 @@ def _split_lines(path: str, lines: List[Line]) -> Tuple[List[Line], List[List[st
             raise line_error(
                 path,
                 line,
-                f'this is neither a label nor an index and a label, but '
-                f'{len(row)} fields, where {width} are expected',
-                'A row is a label, or an index and a label, such as "12 6".',
+                f'there are {len(row)} fields instead of {width}',
+                'A row must be a label, or an index and a label, such as "12 6".',
             )
     if places is not None:
         rows = [[row[place] for place in places] for row in rows]
@@ -259,7 +258,7 @@ def _split_lines(path: str, lines: List[Line]) -> Tuple[List[Line], List[List[st
 def _places_of_columns(
     path: str, line: Line, names: List[str], columns: dict
 ) -> List[int]:
-    """Return the places of index, if there is one, and label in a header."""
+    """Return the places of index and label in a header; the index may be missing."""
     try:
         header = match_columns(names, columns)
     except ValueError as error:
@@ -269,8 +268,8 @@ def _places_of_columns(
             path,
             line,
             f'the column {header.others[0]!r} is unknown',
-            'This list may have the column label, and before or behind it '
-            'index or image. Remove other columns.',
+            'This list must have the column label, and may have one more '
+            'column, index or image. Remove the other columns.',
         )
     index = header.position.get('index', header.index)
     label = header.position['label']

@@ -24,9 +24,9 @@ class LabelList:
     Attributes:
         path (str): The file.
         names (tuple[str]): (N,) base names of the images, as written.
-        paths (tuple[str]): (N,) the images as written, folders included.
-        labels (np.ndarray): int64 (N,), in 0..num_classes - 1, whatever the
-            first class index of the file. Read-only; copy it to change it.
+        paths (tuple[str]): (N,) paths of the images, as written.
+        labels (np.ndarray): int64 (N,), in 0..num_classes - 1, even if the
+            file counts classes from 1. Read-only; copy it to change it.
         num_classes (int): Number of classes.
         format (str): One of 'resup', 'eac', 'scn', 'jointgan', 'rafdb' and
             'plain'.
@@ -61,7 +61,7 @@ def read_label_list(
     classes: Optional[Sequence[str]] = None,
     root: Optional[str] = None,
 ) -> LabelList:
-    """Read a label list: a published one of RAF-DB, or any plain one.
+    """Read a list of images and labels, such as a published one for RAF-DB.
 
     A row has an image and a label, separated by white space, a comma, a
     semicolon or a tab. With white space, the label is the last field and the
@@ -70,8 +70,8 @@ def read_label_list(
     separator are quoted. Encodings, line ends, index columns and comments
     are handled by :func:`~mmfer.utils.text_lists.read_list`.
 
-    - First class index: found from the labels. A 0 means that they start at
-      0, a ``num_classes`` that they start at 1.
+    - First class index: found from the labels. If a label is 0, they start
+      at 0. If a label is ``num_classes``, they start at 1.
     - Format: found from the image names, the rows and the first class index,
       see :func:`~mmfer.datasets.lists.formats.detect_format`.
 
@@ -81,18 +81,19 @@ def read_label_list(
         label_base (int, optional): First class index of the file, 0 or 1.
             Needed where it cannot be found.
         format (str, optional): One of ``FORMATS``, for a list whose format
-            is detected wrongly; 'rafdb' still has to be plausible.
+            is detected wrongly. The class counts are checked for 'rafdb'
+            all the same. Defaults to None: the format is detected.
         by_path (bool): Whether images are identified by their whole path
             instead of their base name, for images in several folders.
-            ``./a``, ``d/../a`` and ``a`` are the same path. Default: False.
-        classes (Sequence[str], optional): Class names that labels may be
-            instead of numbers.
+            ``./a``, ``d/../a`` and ``a`` are the same path. Defaults to False.
+        classes (Sequence[str], optional): Class names, if labels may be
+            names instead of numbers.
         root (str, optional): With ``by_path``, the folder that paths start
             from. A line that starts with ``#`` is then a row if the image
             that it names exists.
 
     Returns:
-        LabelList: Names, 0-based labels, and what was found.
+        LabelList: Names, 0-based labels, format and first class index.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -161,12 +162,11 @@ def write_label_list(
     """Write a list that :func:`read_label_list` reads back unchanged.
 
     The file has one row ``image label`` per image in the given order, in
-    UTF-8 with LF. With ``by_path``, a path that starts with ``#`` gets
-    ``./`` in front. The file is written completely or not at all.
+    UTF-8 with LF. With ``by_path``, ``./`` is written before a path that
+    starts with ``#``. The file is written completely or not at all.
 
-    If neither the first nor the last class occurs, the list has to be read
-    back with ``label_base=``, because nothing in it shows the first class
-    index.
+    If neither the first nor the last class occurs, the labels do not show the
+    first class index. Such a list must be read with ``label_base=``.
 
     Args:
         path (str or os.PathLike): The file; replaced if it exists.
@@ -174,8 +174,8 @@ def write_label_list(
             (with ``by_path``, their paths) must differ.
         labels (array-like): (N,) 0-based class indices.
         label_base (int): Index of the first class in the file, 0 or 1.
-            Default: 0.
-        by_path (bool): See :func:`read_label_list`. Default: False.
+            Defaults to 0.
+        by_path (bool): See :func:`read_label_list`. Defaults to False.
 
     Raises:
         ValueError: There are no rows; the numbers of names and labels
@@ -188,7 +188,7 @@ def write_label_list(
     lines = []
     for row, (name, label) in enumerate(zip(names, array, strict=True), start=1):
         if by_path and name[:1] == '#':
-            # This is the same path, but not a comment.
+            # This is the same path, but is not read as a comment.
             name = f'./{name}'
         text = f'{name} {int(label) + label_base}'
         line = Line(row, text, text)
@@ -232,7 +232,7 @@ def _check_written_labels(
 
 
 def _is_read_back(name: str) -> bool:
-    """Return whether a row with white space gives back this image name."""
+    """Return whether an image name is read back unchanged from a written row."""
     return not (
         not name
         or name != name.strip()

@@ -1,9 +1,14 @@
-"""Label fields of a list: class indices that start at 0 or 1, or class names."""
+"""Parsing of the labels in a list: class indices from 0 or 1, or class names."""
 
 from typing import List, Optional, Sequence, Tuple
 
 from mmfer.utils.text_lists import ImageRows
-from mmfer.utils.text_tables import class_index, is_number_like, nearest, whole_number
+from mmfer.utils.text_tables import (
+    class_index,
+    is_number_like,
+    parse_whole_number,
+    suggest_name,
+)
 
 
 def parse_labels(
@@ -17,8 +22,8 @@ def parse_labels(
     Args:
         rows (ImageRows): Rows with the fields image and label.
         num_classes (int): Number of classes.
-        classes (Sequence[str], optional): Class names that labels may be
-            instead of numbers.
+        classes (Sequence[str], optional): Class names, if labels may be
+            names instead of numbers.
         label_base (int, optional): The first class index, if it is known.
 
     Returns:
@@ -30,7 +35,7 @@ def parse_labels(
             labels could be names as well as numbers.
     """
     fields = [row.fields[1] for row in rows.rows]
-    numbers = [whole_number(field, rows.decimal_comma) for field in fields]
+    numbers = [parse_whole_number(field, rows.decimal_comma) for field in fields]
     if classes is not None:
         # Look up each distinct label once; most lists have only a few.
         known = {field: class_index(field, classes) for field in set(fields)}
@@ -40,7 +45,7 @@ def parse_labels(
             rows, numbers, classes, label_base
         ):
             return named, True
-        # A class name that is no number shows that names were meant.
+        # One class name that is not a number shows that all labels are names.
         if any(
             place is not None and label is None
             for place, label in zip(positions, numbers)
@@ -76,7 +81,7 @@ def _are_names(
     classes: Sequence[str],
     label_base: Optional[int],
 ) -> bool:
-    """Return whether labels that all are class names are meant as names.
+    """Return whether labels are class names, if all of them could be names.
 
     Raises:
         ValueError: The labels could also be numbers of other classes.
@@ -86,7 +91,7 @@ def _are_names(
         return True
     if label_base is not None:
         return False
-    values = [whole_number(name) for name in classes]
+    values = [parse_whole_number(name) for name in classes]
     count = len(values)
     if None in values or values in (list(range(count)), list(range(1, count + 1))):
         return True
@@ -117,7 +122,7 @@ def _not_a_name(
     return rows.error(
         row,
         f'the label {field!r} is not an integer, nor the name of a class',
-        nearest(field, classes),
+        suggest_name(field, classes),
     )
 
 
@@ -169,7 +174,7 @@ def _not_a_number(
             'classes=["...", ...] in ImageList.'
         )
     else:
-        way_out = nearest(field, classes)
+        way_out = suggest_name(field, classes)
     return rows.error(
         row,
         f'the label {field!r} is not an integer'

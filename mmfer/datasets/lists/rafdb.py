@@ -1,4 +1,4 @@
-"""RAF-DB's label lists: keys of images, splits, and joining of two lists."""
+"""Label lists of RAF-DB: keys of images, splits, and joining of two lists."""
 
 from typing import List
 
@@ -37,7 +37,7 @@ def rafdb_key(name: str) -> str:
 def rafdb_split_rows(label_list: LabelList, split: str) -> np.ndarray:
     """Return the rows of a RAF-DB list that belong to a split.
 
-    Test rows are only returned for RAF-DB's own list.
+    Test rows are returned only for RAF-DB's own list.
 
     Args:
         label_list (LabelList): A list of RAF-DB images.
@@ -125,7 +125,7 @@ def merge_rafdb_train_labels(
             f'{noisy.path} has no label for {len(missing)} of {len(wanted)} '
             f'train images of {clean.path}: {_first_few(missing)}. Complete '
             'the list, or use one made for the same images. If images were '
-            'removed on purpose, as by a cleaning, set partial_list=True.'
+            'removed on purpose, e.g. by a cleaning, set partial_list=True.'
         )
     unknown = sorted(set(given).difference(wanted))
     if unknown:

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmfer.utils.text_files import PathLike
 from mmfer.utils.text_lists import read_list
-from mmfer.utils.text_tables import IMAGE_COLUMNS, number
+from mmfer.utils.text_tables import IMAGE_COLUMNS, parse_number
 
 from .images import base_name, check_unique
 
@@ -34,12 +34,12 @@ def read_va_list(path: PathLike) -> VAList:
 
     A row is ``train_00001.jpg -0.341 -0.129``: image, valence, arousal.
 
-    Values are returned as written. They are the output of a network and can
-    lie outside [-1, 1] (in the published file, from about -1.09 to 1.23);
-    ``value_range`` of the result gives their span. Clip them where [-1, 1] is
-    needed, as by the joint GAN: ``np.clip(va, -1, 1)``. The published file
-    has test rows too, but these are predictions and must not be used for
-    evaluation.
+    Values are returned as written. A network predicted them, so they can lie
+    outside [-1, 1]; in the published file, they go from about -1.09 to 1.23.
+    ``value_range`` of the result is their smallest and largest value. The
+    joint GAN needs values in [-1, 1]: clip them with ``np.clip(va, -1, 1)``.
+    The published file also has test rows. They are predictions, too, and must
+    not be used for evaluation.
 
     Args:
         path (str or os.PathLike): The file.
@@ -63,13 +63,13 @@ def read_va_list(path: PathLike) -> VAList:
         dict(
             image=IMAGE_COLUMNS, valence=('valence', 'val'), arousal=('arousal', 'aro')
         ),
-        'label list',
+        'list of valence and arousal',
         '"train_00001.jpg -0.341 -0.129"',
         wrong,
     )
     names, values = [], []
     for position, row in enumerate(rows.rows):
-        found = [number(x, rows.decimal_comma) for x in row.fields[1:]]
+        found = [parse_number(x, rows.decimal_comma) for x in row.fields[1:]]
         pair = [value for value in found if value is not None]
         if len(pair) < len(found):
             raise rows.error(position, *wrong)

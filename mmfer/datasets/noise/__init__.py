@@ -1,23 +1,23 @@
 """Label noise: wrong labels that are planted on purpose and reproducibly.
 
-'30 % noise' means different things in different papers. Every definition is
-therefore a generator with its own name, which a data-set config gives::
+'30 % noise' means different things in different papers. So each definition is a
+generator with its own name. The config of a data set names the generator::
 
     label_noise=dict(type='SymmetricNoise', rate=0.3, seed=0)
 
 | generator | samples that change | new label | used by |
 |---|---|---|---|
 | `SymmetricNoise` | exact share | another class | RUL, ReSup, ALUM |
-| `UniformNoise` | exact share | any class, the own one included | |
+| `UniformNoise` | exact share | any class, own included | |
 | `PairNoise` | exact share per class | the next class | |
-| `AsymmetricNoise` | exact share per class | a given class | CIFAR-10 |
+| `AsymmetricNoise` | exact share per class | the class of a mapping | CIFAR-10 |
 | `ClassDependentNoise` | one exact share for each class | another class | ReSup |
 | `BernoulliSymmetricNoise` | drawn per sample | another class | JoCoR code |
-| `BernoulliUniformNoise` | drawn per sample | any class | noisyFER code |
+| `BernoulliUniformNoise` | drawn per sample | any class, own included | noisyFER code |
 
-- `functional`: each definition as a function; labels and a random generator
-  in, new labels out.
-- `generators`: the components around these functions.
+- `functional`: each definition as a function, from labels and a random generator
+  to new labels.
+- `generators`: classes around these functions, for configs.
 - `annotators`: several annotators, each with their own generator.
 - `valence_arousal`: noise on valence and arousal.
 - `checks`: checks of rates, seeds, labels and class mappings.

@@ -24,16 +24,18 @@ class Annotators(LabelNoise):
 
     Args:
         generators (Sequence[dict]): Config of each annotator's generator, at
-            least two. They must have different seeds, unless they draw from
-            one random generator one after the other (``preceding_rates``).
+            least two. Generators of one type must have different seeds, or
+            different ``preceding_rates``, with which one random generator
+            draws their label sets one after the other.
         majority (bool): Whether to merge the label sets into one by majority
             vote, see :func:`~mmfer.datasets.noise.functional.majority_vote`.
             Defaults to False.
-        seed (int): Added to the seed of every generator. Default: 0.
+        seed (int): Number that is added to the seed of every generator.
+            Defaults to 0.
 
     Raises:
-        ValueError: There are fewer than two generators, or two of them make
-            the same draws.
+        ValueError: There are fewer than two generators, or two of them would
+            make the same draws.
     """
 
     def __init__(
@@ -72,11 +74,11 @@ class Annotators(LabelNoise):
         return [generator.requested_rate for generator in self.generators]
 
     def annotate(self, labels: ArrayLike, num_classes: int) -> Optional[np.ndarray]:
-        """Return one column per annotator; None with ``majority``."""
+        """Return one column per annotator, int64 (N, T); None with ``majority``."""
         return None if self.majority else self.all_labels(labels, num_classes)
 
     def all_labels(self, labels: ArrayLike, num_classes: int) -> np.ndarray:
-        """Return one column per annotator, int64 (N, T), whatever ``majority``."""
+        """Return one column per annotator, int64 (N, T), also with ``majority``."""
         return np.stack(
             [generator(labels, num_classes) for generator in self.generators], axis=1
         )

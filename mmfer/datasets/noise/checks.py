@@ -1,4 +1,4 @@
-"""Checks of the arguments of label noise: rates, seeds, labels, mappings."""
+"""Checks of the arguments of label noise: rates, seeds, labels and mappings."""
 
 import operator
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from mmfer.utils.checks import in_range, whole_number
 
 ClassMapping = Union[Mapping[int, int], Sequence[Sequence[int]]]
-"""Source class to target class, as a dict or as pairs."""
+"""Map from source class to target class, as a dict or as pairs."""
 
 
 def check_rate(rate: float, name: str = 'rate') -> float:
@@ -24,8 +24,8 @@ def check_rate(rate: float, name: str = 'rate') -> float:
         ValueError: The rate is not a number in [0, 1).
     """
     hint = (
-        'It is the share of samples that are picked, and some samples must '
-        f'keep their label. For 30 % write {name}=0.3.'
+        'It is the share of samples that the noise may change, and some samples '
+        f'must stay unchanged. For 30 % write {name}=0.3.'
     )
     return float(in_range('', name, rate, 0, 1, open_high=True, hint=hint))
 
@@ -92,8 +92,9 @@ def check_mapping(
     """Check a class mapping and return it as a plain dict.
 
     Args:
-        mapping (dict or Sequence[tuple[int, int]]): Source class to the
-            class that its wrong labels name, as a dict or as pairs.
+        mapping (dict or Sequence[tuple[int, int]]): For each source class,
+            the target class, which its wrong labels name; as a dict or as
+            pairs.
         num_classes (int, optional): If given, both classes of each pair must
             be below it.
 
@@ -113,7 +114,7 @@ def check_mapping(
     if not pairs:
         raise ValueError(
             'mapping is empty, so no label would change. Name at least one '
-            'class, e.g. mapping={3: 5}, or leave the label noise out.'
+            'class, e.g. mapping={3: 5}, or remove label_noise.'
         )
     result = dict(pairs)
     if len(result) < len(pairs):
@@ -167,8 +168,8 @@ def check_transition(
     """Check a transition matrix and remove its diagonal.
 
     Args:
-        transition (array-like): (C, C), row-stochastic; the row is the given
-            class, the column the new one.
+        transition (array-like): (C, C), each row sums to 1. The row is the
+            class before the noise, the column the class after it.
         rates (Sequence[float]): (C,), the share of each class that changes.
 
     Returns:

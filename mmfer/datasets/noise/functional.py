@@ -1,6 +1,6 @@
-"""Label noise as functions: labels and a random generator in, new labels out.
+"""Label noise as functions, from labels and a random generator to new labels.
 
-Every function here is pure except for the random generator that it advances.
+Every function here is pure, except that it advances the random generator.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ automobile, bird to airplane, cat to dog, dog to cat, deer to horse."""
 
 
 def _share(rate: float, count: int) -> int:
-    """Return ``rate * count`` rounded to a whole number, halves to even."""
+    """Return ``rate * count``, rounded; a half is rounded to the even number."""
     return int(round(rate * count))
 
 
@@ -40,7 +40,7 @@ def _rows_by_class(labels: np.ndarray, num_classes: int) -> List[np.ndarray]:
 def symmetric_noise(
     labels: ArrayLike, num_classes: int, rate: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Give exactly ``round(rate * N)`` samples one of the *other* classes.
+    """Give exactly ``round(rate * N)`` samples a class out of the *other* ones.
 
     The samples are drawn uniformly without replacement. The new label is
     drawn uniformly from the C - 1 other classes, so the share of wrong
@@ -71,10 +71,10 @@ def symmetric_noise(
 def uniform_noise(
     labels: ArrayLike, num_classes: int, rate: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Give exactly ``round(rate * N)`` samples a class out of *all*.
+    """Give exactly ``round(rate * N)`` samples a class out of *all* classes.
 
-    A picked sample keeps its own label with probability 1 / C, so the
-    expected share of wrong labels is ``rate * (C - 1) / C``.
+    A picked sample keeps its own label with probability 1 / C. The expected
+    share of wrong labels is therefore ``rate * (C - 1) / C``.
 
     Arguments, result and errors are those of :func:`symmetric_noise`.
     """
@@ -98,9 +98,9 @@ def asymmetric_noise(
         labels (array-like): (N,) integers in 0..num_classes - 1.
         num_classes (int): Number of classes C, at least 2.
         rate (float): Share of each mapped class in [0, 1).
-        mapping (dict): Source class to the class that its wrong labels name.
-            Other classes keep their labels. ``CIFAR10_CONFUSIONS`` is the
-            mapping for CIFAR-10.
+        mapping (dict): For each source class, the target class, which its
+            wrong labels name. Other classes keep their labels.
+            ``CIFAR10_CONFUSIONS`` is the mapping for CIFAR-10.
         rng (np.random.Generator): Source of all draws; advanced.
 
     Returns:
@@ -114,7 +114,7 @@ def asymmetric_noise(
     rate = check_rate(rate)
     targets = check_mapping(mapping, num_classes)
     rows = _rows_by_class(noisy, num_classes)
-    # Ascending, so that the order of a dict in a config changes nothing.
+    # Sort the classes, so that the order of a dict in a config changes nothing.
     for source in sorted(targets):
         count = _share(rate, rows[source].size)
         picked = rng.choice(rows[source], size=count, replace=False)
@@ -148,13 +148,13 @@ def class_dependent_noise(
         num_classes (int): Number of classes C, at least 2.
         rates (Sequence[float]): (C,), the share of each class in [0, 1).
         rng (np.random.Generator): Source of all draws; advanced.
-        transition (array-like, optional): (C, C), row-stochastic: row c
+        transition (array-like, optional): (C, C), each row sums to 1. Row c
             says to which classes the changed labels of class c go. **Its
-            diagonal is ignored** and the rest of the row is scaled to sum 1,
+            diagonal is ignored**, and the rest of the row is scaled to sum 1,
             because only ``rates`` says how many labels change. The
             row-normalised confusion matrix of a model or an annotator can
-            therefore be given unchanged. None: uniformly to the other
-            classes.
+            therefore be given unchanged. Defaults to None: uniformly to the
+            other classes.
 
     Returns:
         np.ndarray: New labels, int64 (N,). The input is not modified.
@@ -183,8 +183,7 @@ def bernoulli_symmetric_noise(
     """Give each sample, with probability ``rate``, one of the other classes.
 
     The number of wrong labels varies from seed to seed. JoCoR's code draws
-    its symmetric noise in this way, sample by sample, from other random
-    numbers.
+    its symmetric noise in the same way, but with other random numbers.
 
     Arguments, result and errors are those of :func:`symmetric_noise`.
     """
@@ -198,7 +197,7 @@ def bernoulli_symmetric_noise(
 def bernoulli_uniform_noise(
     labels: ArrayLike, num_classes: int, rate: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Give each sample, with probability ``rate``, a class out of all.
+    """Give each sample, with probability ``rate``, a class out of all classes.
 
     The expected share of wrong labels is ``rate * (C - 1) / C``.
 
@@ -216,10 +215,10 @@ def official_bernoulli_uniform_noise(
     """Draw the joint GAN's CIFAR-10 noise in the order of the noisyFER code.
 
     For each sample in order, one uniform number in [0, 1) is drawn. If it is
-    below ``rate``, an integer in 0..C - 1 follows, the own class included.
-    That code makes the label sets of 20, 30 and 40 % one after the other
-    from one generator that it seeds once with 100. To reproduce them, pass
-    the same ``rng`` to three calls.
+    below ``rate``, the new label is drawn from 0..C - 1, the own class
+    included. The noisyFER code makes the label sets of 20, 30 and 40 % one
+    after the other from one generator, which it seeds once with 100. To
+    reproduce them, pass the same ``rng`` to three calls.
 
     Args:
         labels (array-like): (N,) integers in 0..num_classes - 1, in the
@@ -263,7 +262,7 @@ def majority_vote(sets: np.ndarray, num_classes: int) -> np.ndarray:
 def labels_sha256(labels: ArrayLike) -> str:
     """Return the SHA-256 of labels as hex digits.
 
-    It does not depend on the machine or on the integer type of the input.
+    The hash does not depend on the machine or on the integer type of the input.
 
     Args:
         labels (array-like): Integers; hashed as int64 little-endian bytes.
@@ -281,9 +280,9 @@ def describe_change(clean: np.ndarray, noisy: np.ndarray) -> Dict[str, Any]:
 
     Returns:
         dict: ``num_samples``, ``num_changed``, ``changed_share`` in [0, 1]
-        (0 for no samples), and the hashes ``noisy_sha256`` and
-        ``given_sha256`` of the labels after and before (see
-        :func:`labels_sha256`).
+        (0 for no samples), ``noisy_sha256``, the hash of the labels after
+        the noise, and ``given_sha256``, the hash of the labels before it
+        (see :func:`labels_sha256`).
     """
     changed = int(np.count_nonzero(clean != noisy))
     return dict(

@@ -1,4 +1,4 @@
-"""Label noise as components: the generators that a config names.
+"""Label-noise generators, as configs name them.
 
 Each class checks its parameters, owns a random generator, and calls one of
 :mod:`mmfer.datasets.noise.functional`.
@@ -38,7 +38,7 @@ from .functional import (
 
 
 class LabelNoise:
-    """Base of the label-noise generators: labels in, noisy labels out.
+    """Base of the label-noise generators, which turn labels into noisy labels.
 
     All draws come from a random generator that belongs to this object and is
     seeded by ``seed`` and the name of the class. Therefore:
@@ -47,17 +47,17 @@ class LabelNoise:
     - Every call with the same labels gives the same result.
     - Two different classes with the same seed do not share draws.
 
-    One class with one seed but two rates *does* share draws: the samples
-    picked at the smaller rate are mostly, or all, picked at the larger rate
-    too. If a data set needs several label sets, as for the joint GAN, give
-    each set its own seed.
+    One class with one seed but two rates *does* share draws. Most or all of
+    the samples that are picked at the smaller rate are also picked at the
+    larger rate. If a data set needs several label sets, as for the joint GAN,
+    give each set its own seed.
 
-    A subclass sets ``self.parameters`` to a dict of plain JSON types from
-    which it can be built again (without the seed), and implements
-    :meth:`corrupt`.
+    A subclass implements :meth:`corrupt`, and sets ``self.parameters`` to its
+    arguments without the seed, as a dict of plain JSON types. With this dict
+    and the seed, the generator can be built again.
 
     Args:
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
 
     Raises:
         ValueError: ``seed`` is negative or not an integer.
@@ -119,8 +119,8 @@ class LabelNoise:
             np.ndarray: int64, (N,), a new array.
 
         Raises:
-            ValueError: Labels, number of classes and parameters do not fit
-                together.
+            ValueError: The labels do not fit the number of classes or the
+                parameters of the generator.
         """
         return self.corrupt(check_labels(labels, num_classes), num_classes)
 
@@ -165,10 +165,10 @@ class LabelNoise:
 
 
 class FunctionNoise(LabelNoise):
-    """Base of the generators that only call a function of ``functional``."""
+    """Base of the generators that call one function of ``functional``."""
 
     function: Callable[..., np.ndarray]
-    """Takes labels, number of classes, ``rng`` and ``parameters``."""
+    """Function that takes labels, number of classes, ``rng`` and ``parameters``."""
 
     def corrupt(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         return self.function(
@@ -181,7 +181,7 @@ class RateNoise(FunctionNoise):
 
     Args:
         rate (float): In [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     def __init__(self, rate: float, seed: int = 0) -> None:
@@ -197,7 +197,7 @@ class SymmetricNoise(RateNoise):
 
     Args:
         rate (float): Share of samples in [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(symmetric_noise)
@@ -211,7 +211,7 @@ class UniformNoise(RateNoise):
 
     Args:
         rate (float): Share of samples in [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(uniform_noise)
@@ -225,7 +225,7 @@ class PairNoise(RateNoise):
 
     Args:
         rate (float): Share of each class in [0, 1).
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(pair_noise)
@@ -242,14 +242,15 @@ class AsymmetricNoise(FunctionNoise):
         dict(type='AsymmetricNoise', rate=0.4,
              mapping={9: 1, 2: 0, 3: 5, 5: 3, 4: 7})
 
-    This mapping is taken from JoCoR's code, which draws per sample; here the
-    share is exact.
+    This mapping is taken from JoCoR's code. That code draws for each sample
+    whether it changes; here the share is exact.
 
     Args:
         rate (float): Share of each mapped class in [0, 1).
-        mapping (dict or Sequence[tuple[int, int]]): Source class to target
-            class, as a dict or as pairs. Other classes keep their labels.
-        seed (int): At least 0. Default: 0.
+        mapping (dict or Sequence[tuple[int, int]]): Target class of each
+            source class, as a dict or as pairs. Other classes keep their
+            labels.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(asymmetric_noise)
@@ -274,11 +275,11 @@ class ClassDependentNoise(FunctionNoise):
 
     Args:
         rates (Sequence[float]): (C,), the share of each class in [0, 1).
-        seed (int): At least 0. Default: 0.
-        transition (Sequence[Sequence[float]], optional): (C, C),
-            row-stochastic; row c says to which classes the changed labels of
-            class c go. The diagonal is ignored and the rest of the row is
-            scaled to sum 1. None (default): uniformly to the other classes.
+        seed (int): At least 0. Defaults to 0.
+        transition (Sequence[Sequence[float]], optional): (C, C), each row
+            sums to 1. Row c says to which classes the changed labels of
+            class c go. The diagonal is ignored, and the rest of the row is
+            scaled to sum 1. Defaults to None: uniformly to the other classes.
     """
 
     function = staticmethod(class_dependent_noise)
@@ -310,7 +311,7 @@ class BernoulliSymmetricNoise(RateNoise):
 
     Args:
         rate (float): Probability in [0, 1) that a sample gets another class.
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
     """
 
     function = staticmethod(bernoulli_symmetric_noise)
@@ -339,12 +340,12 @@ class BernoulliUniformNoise(LabelNoise):
 
     Args:
         rate (float): Probability in [0, 1) that a label is drawn again.
-        seed (int): At least 0. Default: 0.
+        seed (int): At least 0. Defaults to 0.
         official (bool): Whether to reproduce the draws of the noisyFER code.
-            Default: False.
+            Defaults to False.
         preceding_rates (Sequence[float]): Only with ``official``: rates of
             the label sets that are drawn before this one from the same
-            generator. Default: none.
+            generator. Defaults to none.
 
     Raises:
         ValueError: A rate or the seed is out of range, or

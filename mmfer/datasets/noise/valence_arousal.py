@@ -1,4 +1,4 @@
-"""Valence and arousal: checks, and noise of a known standard deviation."""
+"""Checks of valence and arousal, and noise of a known standard deviation."""
 
 import logging
 import zlib
@@ -43,7 +43,7 @@ def check_va(va: np.ndarray, name: str) -> np.ndarray:
     if missing:
         print_log(
             f'{name}: {missing} of {len(va)} samples lack valence or '
-            'arousal; they are used for classification only.',
+            'arousal; these samples are used for classification only.',
             'current',
             level=logging.WARNING if missing == len(va) else logging.INFO,
         )

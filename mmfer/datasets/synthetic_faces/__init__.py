@@ -1,15 +1,15 @@
 """Schematic faces with known expression, valence and arousal.
 
-The faces need no download and no file. A face is a row of numbers
+The faces need no download and no file. A face is one row of parameters
 (:data:`FACE_DTYPE`): facial actions inspired by the Facial Action Coding
-System, the build of the head, its pose, the light, and the objects that
-occlude it. :func:`sample_faces` draws such rows, :func:`render_faces` turns
-them into grey images. Both are pure functions of their arguments.
+System, the build of the head, its pose, the light, and objects that occlude
+it. :func:`sample_faces` draws such rows at random, and :func:`render_faces`
+turns them into grey images. The results of both depend only on the arguments.
 
 - `parameters`: names, units and data type of the parameters.
 - `sampling`: random parameters, labels, valence and arousal.
 - `drawing`: the shapes of a face.
-- `rendering`: light, lens and sensor; from parameters to images.
+- `rendering`: from parameters to images, with light, blur and noise.
 - `dataset`: the data set :class:`SyntheticFaces`.
 """
 

@@ -1,4 +1,4 @@
-"""SyntheticFaces: a data set that needs no files."""
+"""SyntheticFaces: a data set of drawn faces, which needs no files."""
 
 from typing import List
 
@@ -17,21 +17,22 @@ SPLIT_SEEDS = dict(train=0, test=1)
 class SyntheticFaces(FERDataset):
     """Schematic faces of seven expressions, drawn in memory.
 
-    The data set needs no files and no download, and takes a second or two to
-    draw. Some faces are blends of two expressions whose label cannot be told
-    for sure, so that methods can differ: a small ResNet-18 trained on correct
-    labels ends at about 85 %.
+    The data set needs no files and no download. Drawing it takes one or two
+    seconds. Some faces are blends of two expressions, whose label is uncertain.
+    This makes the task hard enough for methods to differ: a small ResNet-18
+    that is trained on clean labels reaches about 85 %.
 
     Samples also have ``gt_va``, valence and arousal in [-1, 1].
 
     Args:
         split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
         num_samples (int): Number of faces. Defaults to 4000.
-        size (int): Side of the grey images in pixels. Defaults to 48.
-        seed (int): Seed of the faces; train and test never share faces.
-            Defaults to 0.
-        imbalance (float): Ratio of the most frequent class to the rarest.
-            Defaults to 1.
+        size (int): Width and height of the grey images in pixels. Defaults to
+            48.
+        seed (int): Seed of the faces. The splits never share faces. Defaults
+            to 0.
+        imbalance (float): Size of the largest class divided by the size of the
+            smallest. Defaults to 1.
         ambiguity (float): Probability that a face is a blend of two
             expressions. Defaults to 0.3.
         **kwargs: See :class:`~mmfer.datasets.FERDataset`.
@@ -60,7 +61,7 @@ class SyntheticFaces(FERDataset):
         super().__init__(split=split, **kwargs)
 
     def load_samples(self) -> List[dict]:
-        """Draw the faces and keep their images in memory."""
+        """Draw the faces; their images stay in memory."""
         params, labels, va = sample_faces(
             self.num_samples,
             seed=2 * self.seed + SPLIT_SEEDS[self.split],

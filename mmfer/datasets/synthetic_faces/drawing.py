@@ -1,7 +1,7 @@
-"""Shapes of a face: outlines of its parts, projected and painted.
+"""Shapes of a face: make the outlines of its parts, project them, paint them.
 
-A point is a complex number x + iy. Moving, turning, scaling and mirroring are
-then one operation each, and a shape is one array.
+A point is a complex number x + iy, and a shape is an array of them. To move, turn,
+scale or mirror a shape then takes one operation.
 """
 
 import math
@@ -31,11 +31,11 @@ def _mirror(points: np.ndarray) -> np.ndarray:
 
 
 def _loop(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Join an upper and a lower contour, both left to right, to a closed one."""
+    """Join an upper and a lower contour to a closed one; both go left to right."""
     return np.concatenate((upper, lower[::-1]))
 
 
-# Fixed shapes, and the profiles from which the variable shapes are made.
+# Fixed shapes, and the curves from which the variable shapes are made.
 _ARC_T = np.linspace(-1, 1, 5)
 _ARC = 1 - _ARC_T**2
 _CIRCLE = np.exp(2j * np.pi * np.arange(14) / 14)
@@ -48,7 +48,7 @@ _HAIR = 0.9 * _OVAL.real + 1.02j * _OVAL.imag - 0.12j
 _NECK = np.array([-0.38 + 0.6j, 0.38 + 0.6j, 0.45 + 1.5j, -0.45 + 1.5j])
 _EAR = 0.1 * _CIRCLE.real + 0.17j * _CIRCLE.imag
 _BEARD_EDGE = np.array([-0.44 + 0.4j, -0.2 + 0.32j, 0.2 + 0.32j, 0.44 + 0.4j])
-# The points are denser at the temples, where the hair bends most.
+# The points are closer together at the temples, where the hair bends most.
 _FRINGE_T = np.sin(np.linspace(-0.5, 0.5, 11) * np.pi)
 _FRINGE_SIDE = 0.3 * _FRINGE_T**4
 _CROWN = 0.9 * _FRINGE_T - 1j * (0.12 + 1.02 * np.sqrt(np.maximum(1 - _FRINGE_T**2, 0)))
@@ -87,10 +87,10 @@ _PATCH = np.array([-1 - 0.8j, 1 - 0.8j, 1 + 0.8j, -1 + 0.8j])
 
 
 class Drawing:
-    """List of shapes in face units, drawn in the order they were added.
+    """List of shapes in face units, drawn in the order in which they were added.
 
-    All shapes are collected first, so that one call projects all their
-    points. This makes drawing much faster at small sizes.
+    All shapes are collected first, so that one call projects all their points.
+    This makes drawing small images much faster.
     """
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class Drawing:
         """
         unit = size / (2 * _HALF_WIDTH)
         points = _project(np.concatenate(self._shapes), face)
-        # OpenCV has the middle of the first pixel at 0, not at 0.5.
+        # In OpenCV, the middle of the first pixel is at 0, not at 0.5.
         points *= unit * (1 << _SHIFT)
         points += (0.5 + 0.5j) * (size - 1) * (1 << _SHIFT)
         pixels = np.rint(points.view(np.float64)).astype(np.int32)
@@ -187,7 +187,7 @@ def draw_face(face: Face) -> Drawing:
 
 
 def _project(points: np.ndarray, face: Face) -> np.ndarray:
-    """Turn flat points with the head, then place them in the image."""
+    """Turn points with the head, then move them to their place in the image."""
     x, y = points.real, points.imag
     # The head is half an ellipsoid with a nose. Points that are closer to the
     # camera move more when the head turns.
@@ -216,7 +216,7 @@ def _add_head(drawing: Drawing, face: Face) -> np.ndarray:
 
 
 def _add_wrinkles(drawing: Drawing, face: Face) -> None:
-    """Add folds; a stronger action makes a darker fold."""
+    """Add folds of the skin; a stronger action makes a darker fold."""
 
     def fold(strength: float, width: float, *lines: np.ndarray) -> None:
         if strength > 0.1:
@@ -330,7 +330,7 @@ def _add_mouth(drawing: Drawing, face: Face) -> None:
         + corner * _LIP_CORNER * (1 + face.asymmetry * _LIP_SIDE)
         - 0.035 * face.chin_raise * _LIP_ROUND
     )
-    # A stretched mouth opens like a slot, a dropped jaw like an oval.
+    # A stretched mouth opens as a rectangle, a dropped jaw as an oval.
     square = min(stretch, 1.0)
     profile = 1j * ((1 - square) * _LIP_ROUND + square * _LIP_SQUARE)
     part = max(face.lips_part, 0) * (1 - 0.8 * press)
@@ -361,7 +361,7 @@ def _add_beard(drawing: Drawing, face: Face, outline: np.ndarray) -> None:
 
 def _add_fringe(drawing: Drawing, face: Face) -> None:
     """Add the hair on the forehead."""
-    # The maximum keeps the fringe inside the hair that is behind the head.
+    # The maximum keeps the fringe inside the outline of the hair.
     edge = np.maximum(face.hairline + _FRINGE_SIDE, _CROWN.imag)
     drawing.fill(face.hair, _loop(_CROWN, _CROWN.real + 1j * edge))
 
@@ -377,7 +377,7 @@ def _add_glasses(drawing: Drawing, face: Face) -> None:
 
 
 def _add_hand(drawing: Drawing, face: Face) -> None:
-    """Add the four fingers of a hand before the face."""
+    """Add the four fingers of a hand in front of the face."""
     along = complex(math.cos(face.hand_angle), math.sin(face.hand_angle))
     start = complex(face.hand_x, face.hand_y)
     for finger in (-1.5, -0.5, 0.5, 1.5):
@@ -391,7 +391,7 @@ def _add_hand(drawing: Drawing, face: Face) -> None:
 
 
 def _add_patch(drawing: Drawing, face: Face) -> None:
-    """Add a grey rectangle before the face."""
+    """Add a grey rectangle in front of the face."""
     drawing.fill(
         face.patch_grey, face.patch * _PATCH + complex(face.patch_x, face.patch_y)
     )

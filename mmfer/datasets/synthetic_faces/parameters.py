@@ -13,8 +13,8 @@ EXPRESSIONS = (
     'neutral',
 )
 
-#: Names of the facial actions. A value of 0 is a face at rest and 1 a strong
-#: action. Individual variation can push a value to about -0.3 or 1.6.
+#: Names of the facial actions. The value 0 means a face at rest, 1 a strong
+#: action. Because people differ, values can be between about -0.3 and 1.6.
 ACTIONS = (
     'inner_brow_raise',
     'outer_brow_raise',
@@ -35,10 +35,11 @@ ACTIONS = (
 )
 
 #: Names of the parameters that do not depend on the expression. Lengths are in
-#: face units (the face is about 1.5 wide and 1.9 high, the image 2.06), angles
-#: in radians, greys in [0, 255]. x points to the right and y down.
+#: face units: the face is about 1.5 wide and 1.9 high, and the image is 2.06 wide
+#: and high. Angles are in radians, greys in [0, 255]. x points to the right and y
+#: down.
 APPEARANCE = (
-    # Build: ratios to the average face, or offsets from it.
+    # Build of the head: ratios to the average face, or differences from it.
     'face_width',
     'jaw_taper',
     'eye_size',
@@ -69,18 +70,18 @@ APPEARANCE = (
     'shift_y',
     'gaze_x',
     'gaze_y',
-    # Light and camera. ``light_strength`` is the relative gain at the edge of
-    # the image, ``noise`` a standard deviation in grey levels, ``blur`` the
-    # Gaussian sigma as a fraction of the image's side.
+    # Light and camera. ``light_strength`` is the relative gain at the edge of the
+    # image. ``noise`` is a standard deviation in grey levels. ``blur`` is the
+    # sigma of a Gaussian, as a fraction of the width of the image.
     'light_direction',
     'light_strength',
     'contrast',
     'brightness',
     'noise',
     'blur',
-    # Occluders. ``hairline`` is the height where the hair begins (a fringe
-    # hangs lower), ``glasses`` the width of the frame, ``glasses_tint`` the
-    # darkness in [0, 1] of opaque lenses, ``hand`` the width of a finger and
+    # Occluders. ``hairline`` is the height where the hair begins; a fringe hangs
+    # lower. ``glasses`` is the width of the frame, and ``glasses_tint`` the
+    # darkness in [0, 1] of opaque lenses. ``hand`` is the width of a finger, and
     # ``patch`` half the width of a rectangle. 0 means that there is no such
     # occluder.
     'hairline',
@@ -97,9 +98,9 @@ APPEARANCE = (
 )
 
 #: Data type of one face. ``intensity`` in [0.5, 1] scales the expression.
-#: ``second`` is the label of the expression that is blended in and ``blend``
-#: its share in [0.2, 0.5). A pure face has its own label as ``second`` and a
-#: share of 0. ``noise_seed`` is the seed of the pixel noise.
+#: ``second`` is the label of the expression that is blended in, and ``blend`` is
+#: its share in [0.2, 0.5). If a face is no blend, ``second`` is its own label and
+#: ``blend`` is 0. ``noise_seed`` is the seed of the pixel noise.
 FACE_DTYPE = np.dtype(
     [
         ('noise_seed', np.uint32),

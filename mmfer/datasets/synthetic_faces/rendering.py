@@ -1,4 +1,4 @@
-"""Grey images from the parameters of faces: light, lens and sensor."""
+"""Rendering of faces: from parameters to grey images with light, blur and noise."""
 
 import functools
 import math
@@ -23,12 +23,12 @@ def render_face(params_i: np.void, size: int = 48) -> np.ndarray:
     Args:
         params_i (np.void): One element of the array that
             :func:`~mmfer.datasets.synthetic_faces.sample_faces` returns.
-        size (int): Side of the square image in pixels, in [16, 512].
+        size (int): Width and height of the image in pixels, in [16, 512].
             Defaults to 48.
 
     Returns:
         np.ndarray: (size, size) uint8 grey image. The same face always gives
-        the same image, its noise included.
+        the same image, including the noise.
 
     Raises:
         TypeError: ``params_i`` is not of
@@ -41,11 +41,11 @@ def render_face(params_i: np.void, size: int = 48) -> np.ndarray:
     if np.ndim(params_i):
         raise ValueError(
             'render_face draws one face, got an array of shape '
-            f'{np.shape(params_i)}; use render_faces'
+            f'{np.shape(params_i)}. For several faces, use render_faces.'
         )
     face = Face(**dict(zip(params_i.dtype.names or (), params_i.item())))
     canvas = draw_face(face).paint(face, size * _OVERSAMPLING)
-    return _develop(canvas, face, size)
+    return _apply_camera(canvas, face, size)
 
 
 def render_faces(params: np.ndarray, size: int = 48) -> np.ndarray:
@@ -54,7 +54,7 @@ def render_faces(params: np.ndarray, size: int = 48) -> np.ndarray:
     Args:
         params (np.ndarray): (N,) of
             :data:`~mmfer.datasets.synthetic_faces.FACE_DTYPE`, N may be 0.
-        size (int): Side of the square images in pixels, in [16, 512].
+        size (int): Width and height of the images in pixels, in [16, 512].
             Defaults to 48.
 
     Returns:
@@ -71,7 +71,7 @@ def render_faces(params: np.ndarray, size: int = 48) -> np.ndarray:
     if params.ndim != 1:
         raise ValueError(
             f'params must have one dimension, one face per element, got shape '
-            f'{params.shape}'
+            f'{params.shape}. Give params.ravel().'
         )
     images = np.empty((len(params), size, size), np.uint8)
     for i in range(len(params)):
@@ -84,20 +84,20 @@ def _check_params(params: Any) -> None:
     dtype = getattr(params, 'dtype', None)
     if dtype != FACE_DTYPE:
         raise TypeError(
-            'faces must be given as a structured array of FACE_DTYPE '
-            f'(see sample_faces), got {dtype or type(params)}'
+            'faces must be given as a structured array of FACE_DTYPE, got '
+            f'{dtype or type(params)}. Make one with sample_faces.'
         )
 
 
 @functools.lru_cache(maxsize=8)
 def _pixel_grid(size: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Return x as a row and y as a column, from -1 to 1 over the image."""
+    """Return the coordinates x (a row) and y (a column) of the pixels, in (-1, 1)."""
     axis = (2 * np.arange(size, dtype=np.float32) + 1) / size - 1
     return axis[None, :].copy(), axis[:, None].copy()
 
 
-def _develop(canvas: np.ndarray, face: Face, size: int) -> np.ndarray:
-    """Apply light, lens and sensor to the painted image."""
+def _apply_camera(canvas: np.ndarray, face: Face, size: int) -> np.ndarray:
+    """Apply light, blur and noise to the painted image."""
     image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     sigma = face.blur * size
     if sigma > 0.25:

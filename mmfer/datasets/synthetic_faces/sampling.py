@@ -1,4 +1,4 @@
-"""Random faces: parameters, labels, valence and arousal."""
+"""Sampling of random faces: parameters, labels, valence and arousal."""
 
 import math
 from typing import Iterator, Optional, Sequence, Tuple
@@ -64,8 +64,8 @@ _PROTOTYPES = dict(
     neutral=dict(),
 )
 
-#: Valence and arousal of each expression at full intensity, (7, 2) in
-#: [-1, 1], chosen by the position of the words in the circumplex model.
+#: Valence and arousal of each expression at full intensity, (7, 2) in [-1, 1].
+#: They follow the positions of the words in the circumplex model of emotions.
 PROTOTYPE_VA = np.array(
     [
         [0.15, 0.80],
@@ -78,7 +78,8 @@ PROTOTYPE_VA = np.array(
     ]
 )
 
-#: Expressions that a blend may mix in: the nearer one first, then the farther.
+#: Expressions with which each one is blended: first the more similar one, which is
+#: chosen more often.
 NEIGHBOURS = dict(
     surprise=('fear', 'happiness'),
     fear=('surprise', 'sadness'),
@@ -89,8 +90,9 @@ NEIGHBOURS = dict(
     neutral=('sadness', 'happiness'),
 )
 
-# Change of (valence, arousal) per unit of an action beyond the prototype, so
-# that faces of one class and intensity still differ in a visible way.
+# Change of (valence, arousal) per unit of an action that goes beyond the
+# prototype. Faces of one class and intensity therefore have different values, and
+# the difference can be seen.
 _ACTION_VA = dict(
     lip_corner_pull=(0.35, 0.05),
     lip_corner_depress=(-0.30, 0.0),
@@ -108,9 +110,9 @@ _NEIGHBOUR_LABELS = np.array(
     [[EXPRESSIONS.index(n) for n in NEIGHBOURS[e]] for e in EXPRESSIONS]
 )
 
-# First word of the seed sequences, so that labels and faces never share draws.
+# First number of the seeds, so that labels and faces never share draws.
 _LABEL_STREAM, _FACE_STREAM = 1, 2
-# Number of draws per face; a few more than a face needs.
+# Number of draws per face; a face needs a few less.
 _NUM_UNIFORMS = 40
 _NUM_NORMALS = 2 * len(ACTIONS) + 32
 _MAX_SEED = 2**32 - 1
@@ -119,7 +121,7 @@ _MAX_SEED = 2**32 - 1
 def _class_shares(
     num: int, class_counts: Optional[Sequence[int]], imbalance: float
 ) -> np.ndarray:
-    """Return the share of each class, (7,) in sum 1; see :func:`sample_faces`."""
+    """Return the share of each class, (7,), with sum 1; see :func:`sample_faces`."""
     if class_counts is None:
         in_range('', 'imbalance', imbalance, 1)
         weights = float(imbalance) ** (-np.arange(_NUM_CLASSES) / (_NUM_CLASSES - 1))
@@ -127,29 +129,32 @@ def _class_shares(
 
     if imbalance != 1:
         raise ValueError(
-            'give class_counts or imbalance, not both, because each of them '
-            'sets the class sizes'
+            'class_counts and imbalance exclude each other, because each of '
+            'them sets the class sizes. Give one of the two.'
         )
     if len(class_counts) != _NUM_CLASSES:
         raise ValueError(
-            f'class_counts needs {_NUM_CLASSES} entries, one per class, got '
-            f'{len(class_counts)}'
+            f'class_counts must have {_NUM_CLASSES} entries, one per class, got '
+            f'{len(class_counts)}.'
         )
     counts = [
         int(whole_number('', f'class_counts[{i}]', count, 0))
         for i, count in enumerate(class_counts)
     ]
     if sum(counts) != num:
-        raise ValueError(f'class_counts sum to {sum(counts)}, but num is {num}')
+        raise ValueError(
+            f'the sum of class_counts must be num={num}, got {sum(counts)}. '
+            'Correct one of the two.'
+        )
     return np.array(counts) / max(num, 1)
 
 
 def _draw_labels(num: int, seed: int, shares: np.ndarray) -> np.ndarray:
-    """Give each sample in turn to the class that is farthest below its share.
+    """Give each sample, in order, the label of the class farthest below its share.
 
-    The chosen class is always below its share by at least 1/7 of a sample,
-    so no class is ever above its share by more than 6/7. Therefore class
-    counts that are whole numbers are met exactly, and no label depends on
+    The chosen class is always below its share by at least 1/7 of a sample. No
+    class is therefore ever above its share by more than 6/7. It follows that
+    class counts that are whole numbers are met exactly. No label depends on
     the number of samples that follow.
     """
     labels = np.empty(num, np.int64)
@@ -177,31 +182,32 @@ def sample_faces(
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw random faces together with their true annotation.
 
-    Sample ``i`` is a function of ``seed``, ``i`` and the class shares, but
-    not of ``num``. Without ``class_counts``, the first ``k`` samples of a
-    longer draw are therefore the draw of length ``k``. The labels are
-    already in a mixed order.
+    Sample ``i`` depends on ``seed``, ``i`` and the class shares, but not on
+    ``num``. Without ``class_counts``, a draw of ``k`` faces is therefore equal
+    to the first ``k`` faces of a longer draw. The labels are in random order.
 
     A face is the prototype of its expression scaled by an intensity, plus
-    the variation of the person. A share of the faces is a blend with a
-    neighbouring expression (:data:`NEIGHBOURS`). Its label is the dominant
-    expression, which cannot be told for sure when both shares are close.
+    random variation, because people differ. Some faces are blends with a
+    similar expression (:data:`NEIGHBOURS`). The label of a blend is the
+    expression with the larger share. It is uncertain if both shares are
+    close.
 
     Args:
         num (int): Number of faces, 0 or more.
         seed (int): Seed in [0, 2**32 - 1]. Different seeds give unrelated
             faces; use another seed for a test set.
         class_counts (Sequence[int], optional): Number of faces of each of the
-            seven classes, in sum ``num``. Defaults to None.
-        imbalance (float): Ratio of the most frequent class to the rarest, at
-            least 1. Class ``k`` gets a share proportional to
+            seven classes; the sum must be ``num``. Defaults to None:
+            ``imbalance`` sets the class sizes.
+        imbalance (float): Size of the largest class divided by the size of
+            the smallest, at least 1. Class ``k`` gets a share proportional to
             ``imbalance ** (-k / 6)``. Defaults to 1.0: class sizes differ by
             one at most.
         ambiguity (float): Probability in [0, 1] that a face is a blend.
             Defaults to 0.3.
-        nuisance (float): Factor in [0, 2] on the strength of pose, light,
-            blur and noise and on the probability of every occluder. Defaults
-            to 1.0.
+        nuisance (float): Factor in [0, 2] that multiplies the strength of
+            pose, light, blur and noise, and the probability of each occluder.
+            Defaults to 1.0.
 
     Returns:
         tuple: ``(params, labels, va)``.
@@ -211,7 +217,7 @@ def sample_faces(
           :data:`EXPRESSIONS`.
         - va (np.ndarray): (num, 2) float32, valence and arousal in [-1, 1].
           The values of the prototypes are blended and scaled by the
-          intensity like the face itself; the person's variation adds to them.
+          intensity, like the face itself. The random variation adds to them.
 
     Raises:
         ValueError: An argument is out of its range; ``num``, ``seed`` or a
@@ -239,9 +245,9 @@ def sample_faces(
 def _draw_numbers(num: int, seed: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw the random numbers of all faces, one row per face.
 
-    Each face has its own generator and takes the same number of draws from
-    it. All computation on the rows is elementwise, so no face depends on
-    another.
+    Each face has its own random generator and takes the same number of draws
+    from it. All later computation is done for each row alone, so no face
+    depends on another.
 
     Returns:
         tuple: Noise seeds uint32 (num,), uniform numbers in [0, 1), and normal
@@ -277,7 +283,7 @@ def _sample_expression(
     second = _NEIGHBOUR_LABELS[labels, farther.astype(np.int64)]
     is_blend = next(uniform) < ambiguity
     blend = np.where(is_blend, 0.2 + 0.29 * next(uniform), 0.0)
-    # The square root makes clear expressions more frequent than faint ones.
+    # The square root makes strong expressions more frequent than weak ones.
     intensity = 0.5 + 0.5 * np.sqrt(next(uniform))
     params['second'] = np.where(is_blend, second, labels)
     params['blend'] = blend
@@ -288,8 +294,8 @@ def _sample_expression(
     va *= intensity
     for k, name in enumerate(ACTIONS):
         strength = ((1 - blend) * own[:, k] + blend * other[:, k]) * intensity
-        # People differ in how strongly they show an action, and their faces
-        # also move for other reasons than the expression.
+        # People differ in how strongly they show an action. Faces also move for
+        # other reasons than the expression.
         deviation = 0.25 * strength * next(normal) + 0.07 * next(normal)
         params[name] = strength + deviation
         if name in _ACTION_VA:

@@ -1,4 +1,4 @@
-"""Augmentations of the published FER pipelines that mmcv lacks."""
+"""Augmentations of published FER methods that mmcv does not have."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -20,7 +20,7 @@ class GaussianNoise(BaseTransform):
         self.variance = in_range(self, 'variance', variance, low=0)
 
     def transform(self, results: dict) -> dict:
-        """Change ``img`` (uint8, any shape)."""
+        """Add noise to ``img`` (uint8, any shape)."""
         image = results['img']
         noise = np.random.normal(0, self.variance**0.5, image.shape)
         results['img'] = np.clip(image + noise, 0, 255).astype(image.dtype)

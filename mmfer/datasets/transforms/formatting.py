@@ -11,9 +11,9 @@ from mmfer.registry import TRANSFORMS
 class PackFERInputs(PackInputs):
     """``PackInputs`` whose data samples carry ``sample_id``.
 
-    It packs fewer meta keys than mmpretrain does by default. The fields of a
-    data sample are checked one by one, which takes a visible share of the
-    time for small images.
+    By default, it packs fewer meta keys than mmpretrain does. Each field of a
+    data sample is checked, which takes a noticeable part of the time if images are
+    small.
     """
 
     DEFAULT_META_KEYS = ('sample_id', 'img_path')

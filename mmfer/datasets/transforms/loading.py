@@ -1,4 +1,4 @@
-"""Load images, and stop at a broken file."""
+"""Loading of images, with an error for damaged files."""
 
 import mmcv
 from mmcv.transforms import LoadImageFromFile
@@ -17,9 +17,9 @@ class LoadFERImage(LoadImageFromFile):
     :func:`~mmfer.datasets.images.read_image`, so training, tests and
     ``FERInferencer`` see the same images.
 
-    If ``img`` is set already, as by a data set in memory or mmpretrain's
-    inferencers, no file is read. Colour becomes grey if ``color_type`` says
-    so.
+    If ``img`` is set already, no file is read. Data sets in memory and
+    mmpretrain's inferencers set it. With ``'grayscale'``, a colour image
+    becomes grey.
 
     Args:
         color_type (str): ``'color'`` (BGR) or ``'grayscale'``.

@@ -1,4 +1,4 @@
-"""Which steps of a pipeline resize images."""
+"""Detection of the steps of a pipeline that resize images."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from typing import Any
 def is_resizer(transform: Any) -> bool:
     """Return whether a step of a pipeline resizes images.
 
-    The name of its class decides. It contains ``Resize`` for all steps of
-    mmcv and mmpretrain that bring images of any size to one size, such as
-    ``Resize``, ``ResizeEdge`` and ``RandomResizedCrop``.
+    The name of the class decides: it must contain ``Resize``. This is so for
+    all steps of mmcv and mmpretrain that bring images of any size to one size,
+    such as ``Resize``, ``ResizeEdge`` and ``RandomResizedCrop``.
 
     Args:
         transform (Callable | type | str): A step, its class, or the name of

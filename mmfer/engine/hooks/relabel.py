@@ -57,7 +57,9 @@ class RelabelHook(Hook):
             at least 1. The supplement uses 10 of 35 on MNIST and 100 of 250
             on CIFAR.
         fraction (float): Share of samples that may change, the most uncertain
-            ones, in (0, 1]. Defaults to 0.5.
+            ones, in (0, 1]. The paper of SCN takes 0.3, and
+            ranks by the importance weight: for this the head's ``uncertainty``
+            has to be one minus that weight. Defaults to 0.5.
         threshold (float): See :func:`relabel`. Defaults to 0.2.
         interval (int): Epochs between two passes. Defaults to 1.
     """

@@ -1,7 +1,7 @@
 """ALUM: adversarial data uncertainty modeling.
 
-Wei, Zhou, Li and Wu, ICCV 2023. Eqs. 2 to 8 regularise the trunk, the other
-equations are a neck and a head.
+Wei, Zhou, Li and Wu, ICCV 2023. Eqs. 2 to 8 regularise the backbone. The other
+equations belong to a neck and a head.
 
 =================  ================================  =================================
 In the paper       Function                          File
@@ -21,8 +21,8 @@ Eq. 14, summand    ``triplet_hinge``                 ``losses.py``
 Eq. 14, L_T        ``ALUMHead.triplet_loss``         ``alum_head.py``
 =================  ================================  =================================
 
-Where the paper says nothing, the code follows the published code of RUL and
-of DSU.
+Where the paper leaves a choice open, the code here follows the published code
+of RUL and of DSU.
 """
 
 from .alum_head import ALUMHead

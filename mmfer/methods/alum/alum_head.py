@@ -1,9 +1,10 @@
 """Head of ALUM (Wei, Zhou, Li and Wu, ICCV'23).
 
 RUL mixes each image with a random partner. ALUM mixes it with an adversarial
-positive and negative that are mined from the batch. The trunk is regularised
-by latent compensation (Eqs. 2 to 8, :mod:`mmfer.models.latent_compensation`).
-Where the paper says nothing, this follows the published code of RUL.
+positive and an adversarial negative, both mined from the batch. Latent
+compensation (Eqs. 2 to 8, :mod:`mmfer.models.latent_compensation`) regularises
+the backbone. Where the paper leaves a choice open, this head follows the
+published code of RUL.
 """
 
 from typing import Any, List, Optional
@@ -26,9 +27,9 @@ from .mining import READINGS, Mined, choose_anchors, mine_adversarial
 
 @MODELS.register_module()
 class ALUMHead(GaussianHead):
-    """Mine adversarial partners, mix by uncertainty, and compute Eq. 12.
+    """Head that mines partners, mixes by uncertainty, and computes Eq. 12.
 
-    The rows of the paper's Table 6 are:
+    These options give the rows of the paper's Table 6:
 
     - LC: ``positive=negative=False, triplet_weight=0``
     - AP: ``negative=False, triplet_weight=0``
@@ -38,31 +39,34 @@ class ALUMHead(GaussianHead):
 
     Args:
         num_classes (int): Number of classes C.
-        in_channels (int): Feature dimension D, found from the neck.
+        in_channels (int): Feature dimension D. ``FERClassifier`` fills it in.
         positive (bool): Mix with an adversarial positive (AP). Defaults to
             True.
-        negative (bool): Mix with an adversarial negative (AN). With neither,
-            each image is mixed with one random other image. Defaults to True.
+        negative (bool): Mix with an adversarial negative (AN). If both
+            ``positive`` and ``negative`` are False, each image is mixed with
+            one random image. Defaults to True.
         mine_ratio (float): p, the share of images whose partners are mined;
-            the other images have random partners. A ``LinearRampHook`` on
-            ``head.mine_ratio`` gives the "from easy to hard" of the paper.
-            Defaults to 0.2.
+            the other images have random partners. A ``LinearRampHook`` that
+            raises ``head.mine_ratio`` gives the "from easy to hard" of the
+            paper. Defaults to 0.2.
         mining (str): Reading of Eq. 10, see :func:`mine_adversarial`.
             Defaults to ``'prose'``.
         margin (float): alpha of Eq. 14. Defaults to 1.
         triplet_weight (float): lambda of Eq. 12. Defaults to 0.003.
-        triplet_space (str): Space of the distances of Eq. 14: ``'raw'``,
-            between means as printed (default), or ``'unit'``, between means
-            scaled to length 1, on the sphere of the cosine of Eq. 10. Raw
-            distances also fall when all means shrink, see
-            ``configs/alum/README.md``.
-        triplet_scope (str): Images whose triplets count in Eq. 14:
-            ``'mined'``, the anchors (default, because random partners do not
-            respect the labels), or ``'all'``.
-        triplet_reduction (str): ``'mean'`` (default), or ``'sum'`` as in the
-            paper, see :func:`reduce_triplets`.
-        triplet_count (float): With ``'mean'``, the number of triplets for
-            whose sum lambda was chosen. Defaults to 25.6 = 0.2 * 128.
+        triplet_space (str): Space of the distances in Eq. 14. ``'raw'``: means
+            as they are, like the printed equation. ``'unit'``: means scaled to
+            length 1, where Eq. 10 computes its cosine. Raw distances also fall
+            when all means shrink, see ``configs/alum/README.md``. Defaults to
+            ``'raw'``.
+        triplet_scope (str): Images whose triplets count in Eq. 14.
+            ``'mined'``: only the images whose partners are mined, because
+            random partners do not respect the labels. ``'all'``: all images.
+            Defaults to ``'mined'``.
+        triplet_reduction (str): ``'mean'``, or ``'sum'`` as in the paper, see
+            :func:`reduce_triplets`. Defaults to ``'mean'``.
+        triplet_count (float): Number of triplets in the sum for which lambda
+            was chosen, used with ``'mean'``. Defaults to
+            25.6 = 0.2 * 128.
         uncertainty (str): Uncertainty of a prediction, see
             :class:`GaussianHead`. Defaults to ``'geometric'``.
     """
@@ -119,8 +123,8 @@ class ALUMHead(GaussianHead):
         labels = stack_labels(data_samples)
         anchors = choose_anchors(len(labels), self.mine_ratio, labels.device)
         with full_precision(labels):
-            # Mining needs full precision as well: cosines in bfloat16 cannot
-            # rank close negatives.
+            # Mining needs full precision too: cosines in bfloat16 are too coarse
+            # to rank close negatives.
             mined = mine_adversarial(feats.mean, labels, self.mining)
             losses = dict(
                 loss_cls=self.classification_loss(
@@ -136,9 +140,9 @@ class ALUMHead(GaussianHead):
     def choose_partners(self, mined: Mined, anchors: Tensor) -> List[Tensor]:
         """Choose the partners of every image, Sec. 3.3.
 
-        Anchors get their mined partner if they have one. All others get one
-        from a random permutation of the batch, a different permutation for
-        each kind of partner.
+        An anchor gets its mined partner if it has one. Every other image gets
+        its partner from a random permutation of the batch. Each kind of
+        partner has its own permutation.
 
         Args:
             mined (Mined): Mined partners of the batch.
@@ -163,9 +167,9 @@ class ALUMHead(GaussianHead):
     def classification_loss(
         self, feats: GaussianFeature, labels: Tensor, partners: List[Tensor]
     ) -> Tensor:
-        """Mix by Eq. 11, and classify the mixture as every label in it, Eq. 13.
+        """Compute Eq. 13: mix features by Eq. 11, and classify as each label.
 
-        A partner counts with its own label, whether it was mined or not.
+        The label of a partner is its own, whether it was mined or random.
 
         Args:
             feats (GaussianFeature): Mean and log-variance, each (B, D).
@@ -181,7 +185,7 @@ class ALUMHead(GaussianHead):
         return label_cross_entropy(self.fc(mixed), tuple(labels[index]))
 
     def triplet_loss(self, mean: Tensor, mined: Mined, anchors: Tensor) -> Tensor:
-        """Compute L_T of Eq. 14 over the triplets in scope.
+        """Compute L_T of Eq. 14 over the triplets in ``triplet_scope``.
 
         Args:
             mean (Tensor): Means mu, (B, D).

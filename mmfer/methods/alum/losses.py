@@ -1,4 +1,4 @@
-"""Triplet loss of ALUM, Eq. 14. Eq. 11 is in :mod:`mmfer.models.feature_mixing`."""
+"""Triplet loss of ALUM, Eq. 14."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from torch import Tensor
 def triplet_hinge(
     mean: Tensor, positive: Tensor, negative: Tensor, margin: float
 ) -> Tensor:
-    """Return the hinge of each triplet, the summand of ALUM Eq. 14.
+    """Return the hinge of each triplet, one summand of ALUM Eq. 14.
 
     Args:
-        mean (Tensor): mu of the anchors, (N, D).
+        mean (Tensor): mu of the images x, (N, D).
         positive (Tensor): mu of x+, (N, D).
         negative (Tensor): mu of x-, (N, D).
         margin (float): alpha.
@@ -26,11 +26,12 @@ def triplet_hinge(
 def reduce_triplets(
     hinges: Tensor, valid: Tensor, reduction: str, count: float
 ) -> Tensor:
-    """Reduce the hinges of a batch to the L_T that lambda multiplies.
+    """Reduce the hinges of a batch to L_T of ALUM Eq. 14.
 
-    The paper sums, so that the effective lambda depends on the batch size, on
-    p and on the number of images without a positive. With ``'mean'`` it is
-    always that of the sum at the paper's B = 128 and p = 0.2.
+    The paper sums. The effective weight of its loss therefore depends on the
+    batch size, on p and on the number of images without a positive. With
+    ``'mean'`` the weight is always that of the sum at the paper's B = 128 and
+    p = 0.2.
 
     Args:
         hinges (Tensor): Hinge of each triplet, (N, ).
@@ -40,7 +41,7 @@ def reduce_triplets(
             of triplets.
 
     Returns:
-        Tensor: Scalar; 0 when no triplet is valid.
+        Tensor: Scalar; 0 if no triplet is valid.
     """
     total = torch.where(valid, hinges, 0.0).sum()
     if reduction == 'sum':

@@ -1,4 +1,4 @@
-"""Adversarial examples mined from the batch: ALUM Eq. 10."""
+"""Mine adversarial partners from the batch: ALUM Eq. 10."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 class Mined(NamedTuple):
-    """Mined partners of every image of a batch of B.
+    """Mined partners of each of the B images of a batch.
 
     Attributes:
-        positive (Tensor): Index of x+, int64 (B, ). 0 where there is none.
-        negative (Tensor): Index of x-, int64 (B, ). 0 where there is none.
+        positive (Tensor): Index of x+, int64 (B, ); 0 if there is none.
+        negative (Tensor): Index of x-, int64 (B, ); 0 if there is none.
         has_positive (Tensor): Whether another image has the same label, bool
             (B, ).
         has_negative (Tensor): Whether an image has another label, bool (B, ).
@@ -24,8 +24,8 @@ class Mined(NamedTuple):
     has_negative: Tensor
 
 
-# The printed equation does not say whether D is larger for closer or for
-# farther pairs. Each entry says whether x+ and x- are the hard ones.
+# Eq. 10 does not say whether D is a similarity or a distance. Each reading says
+# whether x+ is hard (least similar), and whether x- is hard (most similar).
 READINGS = dict(prose=(True, True), similarity=(True, False), distance=(False, True))
 
 
@@ -41,10 +41,11 @@ def mine_adversarial(mean: Tensor, labels: Tensor, reading: str = 'prose') -> Mi
             - ``'prose'`` follows the text below the equation: x+ is the
               *least* similar image of the same label ("visually distinct"),
               x- the *most* similar one of another label.
-            - ``'similarity'`` takes the equation, which has arg-min for both,
-              with D a similarity: x- is the least similar one.
-            - ``'distance'`` takes it with D a distance: x+ is the most similar
-              one.
+            - ``'similarity'`` follows the equation, which has arg-min for
+              both, and reads D as a similarity: x+ and x- are the least
+              similar images.
+            - ``'distance'`` follows the equation, and reads D as a distance:
+              x+ and x- are the most similar images.
 
     Returns:
         Mined: No image is its own partner.
@@ -69,7 +70,7 @@ def mine_adversarial(mean: Tensor, labels: Tensor, reading: str = 'prose') -> Mi
 
 
 def choose_anchors(batch_size: int, ratio: float, device: torch.device) -> Tensor:
-    """Choose which images use mined partners, the p of ALUM Sec. 3.3.
+    """Choose the share p of images that use mined partners, ALUM Sec. 3.3.
 
     Args:
         batch_size (int): B.
@@ -77,8 +78,8 @@ def choose_anchors(batch_size: int, ratio: float, device: torch.device) -> Tenso
         device (torch.device): Device of the result.
 
     Returns:
-        Tensor: bool (B, ). Exactly round(p * B) images are True, and are
-        drawn uniformly.
+        Tensor: bool (B, ). Exactly round(p * B) images, drawn uniformly, are
+        True.
     """
     anchors = torch.zeros(batch_size, dtype=torch.bool, device=device)
     order = torch.randperm(batch_size, device=device)

@@ -1,4 +1,4 @@
-"""Plain cross-entropy, the baseline of every table.
+"""CE: plain cross-entropy, the baseline of every table.
 
 The loss is that of mmpretrain's ``LinearClsHead``.
 

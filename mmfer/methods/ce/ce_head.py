@@ -21,7 +21,7 @@ class CEHead(BatchPrediction, LinearClsHead):
         """Return ``pred_score``, (B, C), and ``uncertainty``, (B, ).
 
         Args:
-            feats (tuple[Tensor]): Pooled features; the last is classified.
+            feats (tuple[Tensor]): Pooled features; the last one is classified.
         """
         scores = self(feats).float().softmax(dim=1)
         return dict(pred_score=scores, uncertainty=least_confidence(scores))

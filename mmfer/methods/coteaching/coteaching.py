@@ -23,7 +23,7 @@ class CoTeaching(SmallLossNetwork):
     def joint_loss(
         self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
     ) -> Dict[str, Tensor]:
-        """Return cross-entropy over the samples that the other network selected.
+        """Return each network's cross-entropy on the other one's selection.
 
         Args:
             log_prob (list[Tensor]): Log-probabilities of both networks, each

@@ -16,8 +16,8 @@ Eq. 5, pseudo-labels    ``combine_annotators``           ``annotation.py``
 Algorithm 1             ``decide_labels``                ``algorithm.py``
 ======================  ===============================  =================
 
-:class:`GAAVE` is the whole method as a component, :class:`GAAVEHook` runs it
-before a training. Their options are in ``options.py``.
+:class:`GAAVE` is the whole method as a component. :class:`GAAVEHook` applies it
+before the first step of a run. Their options are in ``options.py``.
 """
 
 from .attack import PGD, attack_steps

@@ -1,7 +1,7 @@
-"""Algorithm 1 of GAAVE (AAAI'23): from the given labels to decisions.
+"""Algorithm 1 of GAAVE (AAAI'23), from given labels to decisions.
 
-This is the whole method on one page. Models and their trainings are in
-``models.py``, log sentences in ``messages.py``.
+This file shows the whole method on one page. Models and their training are in
+``models.py``, and messages for the log are in ``messages.py``.
 """
 
 from typing import Any, Dict, List, Tuple
@@ -37,7 +37,7 @@ def decide_labels(
     # Dataset Splitting and Subset Refactoring.
     split = split_classes(labels, models.num_classes, options, log)
     subsets = refactor_subsets(ids, labels, split, models.seed)
-    # Each subset has a base model, an attack and perhaps an annotator.
+    # The stages of a subset are base model, attack and, with annotate, annotator.
     log.num_stages = len(subsets) * (2 + options.annotate)
     for subset in subsets:
         # Algorithm 1, #1 and #2: train the base model, attack its samples.
@@ -53,8 +53,8 @@ def decide_labels(
     candidate = steps <= taus
     if candidate.all():
         raise ValueError(
-            'GAAVE: all samples are candidates, so that none is left to train '
-            'annotators on. Choose a smaller tau.'
+            'GAAVE: all samples are candidates, so no sample is left on which '
+            'annotators could be trained. Choose a smaller tau.'
         )
 
     # Self-Annotator: Eqs. 4 and 5.
@@ -106,8 +106,8 @@ def split_classes(
         split = HeadTail(np.flatnonzero(counts), np.zeros(0, np.int64))
     if len(split.head) + len(split.tail) < 2:
         raise ValueError(
-            'GAAVE: all samples have the same label, so that there is no other '
-            'class for which they could be mistaken.'
+            'GAAVE: all samples have the same label, so an attack cannot change '
+            'a prediction to another class. Check the labels, or remove GAAVE.'
         )
     log.split(split, counts, wanted=options.split)
     return split
@@ -120,9 +120,9 @@ def refactor_subsets(
 
     Args:
         ids (np.ndarray): Sample ids, int64 (N, ).
-        labels (np.ndarray): Their labels, int64 (N, ).
+        labels (np.ndarray): Labels of these samples, int64 (N, ).
         split (HeadTail): Classes of the subsets.
-        seed (int): Seed of the draw from the head-set.
+        seed (int): Seed with which samples are drawn from the head-set.
     """
     if not len(split.tail):
         return [plain_subset(ids, labels, split.head)]
@@ -132,7 +132,7 @@ def refactor_subsets(
 def choose_threshold(
     subset: Subset, found: Vulnerability, options: GAAVEOptions, log: CleaningLog
 ) -> Threshold:
-    """Find the threshold of a subset, and warn of base models that fit badly.
+    """Find the threshold of a subset, and warn if its base model fits badly.
 
     Args:
         subset (Subset): The subset.
@@ -141,11 +141,12 @@ def choose_threshold(
         log (CleaningLog): Log that gets warnings and the threshold.
 
     Returns:
-        Threshold: On the sum of k over the scoring passes; its tau is -1 if
-        there are no candidates.
+        Threshold: Threshold for the sum of k over the scoring passes. Its
+        tau is -1 if there are no candidates.
     """
     fixed = options.taus['tail' if subset.name == 'tail-set' else 'head']
-    # Accuracy tells nothing here: most labels of a subset may be wrong.
+    # Low accuracy does not show that nothing was learned, because most labels of
+    # a subset may be wrong. Count instead the classes predicted correctly.
     known = np.unique(subset.labels[subset.native][found.steps > 0])
     if len(known) < min(2, len(subset.classes)) and fixed is None:
         log.learned_nothing(subset.name)
@@ -154,7 +155,7 @@ def choose_threshold(
         log.low_accuracy(subset.name, found.accuracy, options.fit)
     tau = None
     if fixed is not None:
-        # A sum of at most floor(tau * passes) is a mean of at most tau.
+        # The sum is at most floor(tau * passes) if the mean is at most tau.
         tau = -1 if fixed == -1 else int(fixed * options.passes)
     threshold = find_threshold(
         found.steps, options.max_steps * options.passes + 1, tau, options.min_separation
@@ -174,25 +175,26 @@ def choose_threshold(
 
 
 def mean_tau(threshold: Threshold, options: GAAVEOptions) -> float:
-    """Turn a threshold of the sum of k into one of its mean; -1 stays -1."""
+    """Convert a threshold for the sum of k to one for its mean; -1 stays -1."""
     return threshold.tau / options.passes if threshold.tau >= 0 else -1.0
 
 
 def annotate(
     models: SubsetModels, split: HeadTail, candidate: np.ndarray, log: CleaningLog
 ) -> np.ndarray:
-    """Pseudo-labels of all candidates: Eqs. 4 and 5.
+    """Return pseudo-labels of all candidates, Eqs. 4 and 5.
 
-    Annotators are trained on the clean subsets, which are refactored anew.
+    Annotators are trained on the samples that are not candidates. These are
+    refactored again into clean subsets.
 
     Args:
-        models (SubsetModels): What trains the annotators.
+        models (SubsetModels): Models of the training set; trains the annotators.
         split (HeadTail): Classes of the subsets.
         candidate (np.ndarray): Whether a sample is a candidate, bool (N, ).
         log (CleaningLog): Log that warns of classes without a clean sample.
 
     Returns:
-        np.ndarray: Classes of the data set, -1 where the annotators do not
+        np.ndarray: Classes of the data set, or -1 if the annotators do not
         agree, int64 (number of candidates, ).
     """
     labels = models.labels[~candidate]

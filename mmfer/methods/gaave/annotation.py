@@ -1,17 +1,17 @@
-"""Pseudo-labels of two self-annotators: GAAVE (AAAI'23), Eq. 5."""
+"""Combine two self-annotators into pseudo-labels: GAAVE (AAAI'23), Eq. 5."""
 
 import numpy as np
 
 from .splitting import HeadTail
 
-# Stands for a class where there is none.
+# Class number that means: this sample has no label.
 NO_LABEL = -1
 
 
 def combine_annotators(
     head_prediction: np.ndarray, tail_prediction: np.ndarray, split: HeadTail
 ) -> np.ndarray:
-    """Combine the predictions of both annotators: Eq. 5.
+    """Combine the predictions of both annotators, Eq. 5.
 
     A sample gets a label if exactly one annotator predicts a class of its own
     subset, and the other one predicts its extra class.
@@ -21,15 +21,15 @@ def combine_annotators(
             head-set, int64 (N, ); ``len(split.head)`` is its extra class.
         tail_prediction (np.ndarray): Local labels by the annotator of the
             tail-set, int64 (N, ); ``len(split.tail)`` is its extra class.
-        split (HeadTail): Classes behind the local labels.
+        split (HeadTail): Classes of the data set for the local labels.
 
     Returns:
-        np.ndarray: Classes of the data set, or -1 where both annotators
-        predict a class of their own, or neither does, int64 (N, ).
+        np.ndarray: Classes of the data set, int64 (N, ). -1 if both annotators
+        predict a class of their own, or if neither does.
     """
     head = np.append(split.head, NO_LABEL)[head_prediction]
     tail = np.append(split.tail, NO_LABEL)[tail_prediction]
-    # NO_LABEL is the extra class here: exactly one of the two must be it.
+    # The extra class is NO_LABEL here. Exactly one of the two must predict it.
     agreed = (head == NO_LABEL) != (tail == NO_LABEL)
     return np.where(agreed, np.maximum(head, tail), NO_LABEL)
 
@@ -42,15 +42,16 @@ def decide(
 ) -> np.ndarray:
     """Decide whether each sample is kept, relabelled or dropped.
 
-    A candidate whose pseudo-label is its given label is kept.
+    A candidate is kept if its pseudo-label equals its given label.
 
     Args:
         labels (np.ndarray): Given labels, int64 (N, ).
         candidate (np.ndarray): Whether a label is in doubt, bool (N, ).
-        pseudo_labels (np.ndarray): int64 (N, ), -1 for none. Those of samples
-            that are no candidates are ignored.
-        relabel (bool): Give candidates their pseudo-labels. False: drop those
-            whose pseudo-label is another one. Defaults to True.
+        pseudo_labels (np.ndarray): Pseudo-labels, -1 if there is none, int64
+            (N, ). Only those of candidates are used.
+        relabel (bool): Give candidates their pseudo-labels. False: drop
+            candidates whose pseudo-label is not the given label. Defaults to
+            True.
 
     Returns:
         np.ndarray: ``'keep'``, ``'relabel'`` or ``'drop'``, (N, ).
@@ -64,15 +65,15 @@ def predict_classes(
 ) -> np.ndarray:
     """Predict the class of any image with two subset models.
 
-    Eq. 5 is used; where it gives no label, the class with the highest
-    probability that is not an extra class is predicted. This is for the row of
-    Table 3 with splitting and refactoring alone, for which the paper does not
-    say how it predicts.
+    The prediction is that of Eq. 5. If Eq. 5 gives no label, it is the class of
+    highest probability among all classes but the two extra ones. This serves
+    the row of Table 3 with only splitting and refactoring. The paper does not
+    say how that row predicts.
 
     Args:
         head_scores (np.ndarray): Probabilities (N, len(split.head) + 1).
         tail_scores (np.ndarray): Probabilities (N, len(split.tail) + 1).
-        split (HeadTail): Classes behind the columns.
+        split (HeadTail): Classes of the data set for the columns.
 
     Returns:
         np.ndarray: Classes of the data set, int64 (N, ).

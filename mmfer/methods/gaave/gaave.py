@@ -1,4 +1,4 @@
-"""GAAVE (AAAI'23): from a training set to decisions on its labels."""
+"""GAAVE (AAAI'23) as a component: from a training set to label decisions."""
 
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -21,12 +21,14 @@ from .options import GAAVEOptions
 class GAAVE:
     """Geometry aware adversarial vulnerability estimation.
 
-    The classes are split into head and tail, and each subset gets the other
-    one as one more class. A base model is trained on each subset, and every
-    sample is attacked. Samples whose prediction a small attack changes early
-    are candidates. Annotators trained on the other samples relabel them;
-    candidates on which the annotators do not agree are dropped. No noise rate
-    and no clean label is needed.
+    1. The classes are split into head and tail, and each subset gets the other
+       one as an extra class.
+    2. A base model is trained on each subset, and its samples are attacked.
+       Samples whose prediction changes early in the attack are candidates.
+    3. Annotators are trained on the other samples, and relabel the candidates.
+       Candidates on which the annotators do not agree are dropped.
+
+    GAAVE needs no noise rate and no clean label.
 
     Args:
         **options: See :class:`GAAVEOptions`.
@@ -37,7 +39,7 @@ class GAAVE:
 
     @property
     def base(self) -> Optional[Dict[str, Any]]:
-        """Settings in which base models differ from the training."""
+        """Settings in which base models differ from the run."""
         return self.options.base
 
     def __call__(
@@ -48,10 +50,10 @@ class GAAVE:
         root: str,
         logger: MMLogger,
     ) -> Tuple[LabelDecisions, dict]:
-        """Decide on the labels of a training set, which stays as it is.
+        """Decide on the labels of a training set, without changing the set.
 
         Args:
-            cfg (Config): Training config: backbone, schedule, batch sizes.
+            cfg (Config): Config of the run: backbone, schedule, batch sizes.
             dataset (FERDataset): The training set.
             pipeline (Callable): Pipeline of the validation set, which gives
                 unaugmented images.
@@ -59,9 +61,9 @@ class GAAVE:
             logger (MMLogger): Logger that reports the progress.
 
         Returns:
-            tuple[LabelDecisions, dict]: The decisions, and a record of how
-            they came about, to be written as JSON: of each subset its classes,
-            histogram of k, threshold and base model.
+            tuple[LabelDecisions, dict]: The decisions, and a record that can
+            be written as JSON. It has the classes, the histogram of k, the
+            threshold and the base model of each subset.
         """
         cfg = Config(merge_options(cfg.to_dict(), self.base))
         self._check(cfg, dataset)
@@ -77,15 +79,15 @@ class GAAVE:
             )
         if not cfg.train_cfg.get('by_epoch', True):
             raise ValueError(
-                'GAAVE: base models are trained by epoch: set train_cfg.by_epoch=True.'
+                'GAAVE: base models train by epochs: set train_cfg.by_epoch=True.'
             )
         if getattr(dataset, 'soft_labels', False):
             raise ValueError(
-                'GAAVE: the data set trains on soft labels, on which GAAVE cannot '
-                'decide and which it cannot change: remove soft_labels.'
+                'GAAVE: the data set has soft labels. GAAVE decides only on '
+                'single labels: remove soft_labels.'
             )
         if self.options.updates and 'lr' not in cfg.optim_wrapper.optimizer:
             raise ValueError(
-                'GAAVE: updates lower the learning rate of the optimizer: '
-                'write it into the config, optim_wrapper.optimizer.lr.'
+                'GAAVE: updates need the learning rate of the optimizer, and '
+                'the config has none: set optim_wrapper.optimizer.lr.'
             )

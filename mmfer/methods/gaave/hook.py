@@ -1,4 +1,4 @@
-"""Hook that cleans the training set with GAAVE before the training."""
+"""Hook that cleans the training set with GAAVE before the first step."""
 
 import os.path as osp
 from typing import Any
@@ -25,23 +25,24 @@ from .report import write_report
 
 @HOOKS.register_module()
 class GAAVEHook(Hook):
-    """Clean the training set before the training begins.
+    """Clean the training set with GAAVE before the first step of a run.
 
-    It is one entry in ``custom_hooks`` of any config. Base models and
-    annotators have the backbone and the schedule of that config. Their stages
-    are kept in ``cleaning/`` of the work dir, where a resumed run finds them,
-    beside the report: ``report.txt``, ``record.json`` and
-    ``attack_steps.png``. The training itself starts from scratch on the
-    cleaned set: sampler, workers, length of the loop and schedules are built
-    anew for it.
+    Add it as one entry to ``custom_hooks`` of any config. Base models and
+    annotators have the backbone and the schedule of that config. The results
+    of all stages are stored in ``cleaning/`` of the work dir, where a resumed
+    run finds them. The report is there too: ``report.txt``, ``record.json``
+    and ``attack_steps.png``.
 
-    ``sample_scores.csv`` has all samples, also those that were dropped.
+    The run itself then starts from scratch on the cleaned set. Sampler,
+    workers, length of the loop and schedules are rebuilt for it.
+
+    ``sample_scores.csv`` has all samples, including those that were dropped.
 
     Args:
         **options: See :class:`~.options.GAAVEOptions`.
     """
 
-    # After the seeds are set, before anything counts samples.
+    # Run after the seeds are set, but before another hook counts samples.
     priority = 'VERY_HIGH'
 
     def __init__(self, **options: Any):
@@ -49,13 +50,14 @@ class GAAVEHook(Hook):
         self.done = False
 
     def before_run(self, runner: Runner) -> None:
-        """Clean the training set, and rebuild what depends on its length."""
-        # Validation and tests call this too, without a training.
+        """Clean the training set, and rebuild all that depends on its length."""
+        # Validation and test call this hook too, and have no training loop.
         if self.done or not isinstance(runner._train_loop, BaseLoop):
             return
         self.done = True
         cfg = runner.cfg
-        # Fail before hours of cleaning; mmengine reads the weights after it.
+        # mmengine reads the weights only after this hook. Check them before hours
+        # of cleaning.
         check_pretrained(unwrap_model(runner.model))
         dataset = runner.train_dataloader.dataset
         if not isinstance(dataset, FERDataset):
@@ -66,9 +68,9 @@ class GAAVEHook(Hook):
             )
         if runner._val_loop is None:
             raise ValueError(
-                'GAAVEHook scores the training images with the validation '
-                'pipeline, but there is no validation: add val_dataloader, '
-                'val_cfg and val_evaluator.'
+                'GAAVEHook prepares the training images with the validation '
+                'pipeline, but the config has no validation: add '
+                'val_dataloader, val_cfg and val_evaluator.'
             )
         preflight = next(
             (h for h in runner.hooks if isinstance(h, PreflightHook)), None
@@ -78,8 +80,8 @@ class GAAVEHook(Hook):
         check_cleaning(
             runner, dataset, self.method.base, preflight is None or preflight.strict
         )
-        # The training draws the same numbers whether or not the set was cleaned
-        # in an earlier run.
+        # The run then draws the same random numbers, whether the set is cleaned
+        # now or the results of an earlier run are read.
         folder = osp.join(runner.work_dir, 'cleaning')
         with random_state_kept():
             label_decisions, record = self.method(

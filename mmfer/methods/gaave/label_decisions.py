@@ -1,4 +1,4 @@
-"""The decisions of GAAVE: one row for each sample."""
+"""Table of the decisions of GAAVE, one row per sample."""
 
 from typing import NamedTuple
 
@@ -6,20 +6,20 @@ import numpy as np
 
 
 class LabelDecisions(NamedTuple):
-    """Decisions on the labels of a data set, arrays (N, ) in one order.
+    """Decisions on the labels of a data set: arrays (N, ), one entry per sample.
 
     Attributes:
-        sample_id (np.ndarray): Samples, int64, ascending.
-        given_label (np.ndarray): Their given labels, int64.
+        sample_id (np.ndarray): Sample ids, int64, ascending.
+        given_label (np.ndarray): Given labels, int64.
         subset (np.ndarray): 0 for the head-set, 1 for the tail-set.
         attack_steps (np.ndarray): k of Eq. 3, float64; a whole number unless
-            it is a mean over several passes.
+            it is a mean over several scoring passes.
         given_probability (np.ndarray): Probability of the given label by the
             base model of the sample's subset, float64 in [0, 1].
         candidate (np.ndarray): Whether k is at most the threshold of the
             sample's subset, bool.
-        suggested_label (np.ndarray): Label after the decision, int64: the
-            given one if it is kept, -1 if there is none.
+        suggested_label (np.ndarray): Label after the decision, int64. It is
+            the given label for ``'keep'``, and -1 if annotators give none.
         decision (np.ndarray): ``'keep'``, ``'relabel'`` or ``'drop'``.
         noise_score (np.ndarray): How suspicious the label is, see
             :func:`noise_score`, float64.
@@ -43,13 +43,13 @@ def noise_score(
     max_steps: int,
     passes: int,
 ) -> np.ndarray:
-    """Score how far k lies below the threshold of its subset.
+    """Return a noise score: how far k lies below the threshold of its subset.
 
-    Among samples of equal k, the one with the lower probability of its given
-    label has the higher score.
+    Among samples of equal k, the sample whose given label has the lower
+    probability gets the higher score.
 
     Args:
-        steps (np.ndarray): k, a mean over the passes, float64 (N, ).
+        steps (np.ndarray): k, a mean over the scoring passes, float64 (N, ).
         probability (np.ndarray): Probability of the given label, float64 (N, ).
         taus (np.ndarray): Threshold of each sample's subset, float64 (N, ).
         max_steps (int): Largest k.
@@ -58,7 +58,7 @@ def noise_score(
     Returns:
         np.ndarray: In (0, 1), above 0.5 for candidates, float64 (N, ).
     """
-    # k is a multiple of 1 / passes. The probability moves it by less than half
-    # of that, so that it only orders samples of equal k.
+    # k is a multiple of 1 / passes. The probability moves it by less than half of
+    # that, and so only changes the order among samples of equal k.
     place = steps + 0.99 * (probability - 0.5) / passes
     return 0.5 + (taus + 0.5 / passes - place) / (2 * max_steps + 3)

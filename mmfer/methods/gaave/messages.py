@@ -1,4 +1,4 @@
-"""Log sentences of a cleaning run."""
+"""Messages that a cleaning run writes to the log."""
 
 from typing import List, Sequence
 
@@ -11,14 +11,14 @@ from .splitting import HeadTail, subset_names
 
 
 class CleaningLog:
-    """Log of a cleaning run, which numbers its stages.
+    """Write the log of a cleaning run, and number its stages.
 
     Args:
-        logger (MMLogger): Logger that gets the sentences.
+        logger (MMLogger): Logger that gets the messages.
         classes (Sequence[str]): Class names of the data set.
 
     Attributes:
-        num_stages (int): Number of stages of the run, set by the algorithm.
+        num_stages (int): Number of stages of the run; the algorithm sets it.
     """
 
     def __init__(self, logger: MMLogger, classes: Sequence[str]):
@@ -29,16 +29,16 @@ class CleaningLog:
 
     # -- stages ------------------------------------------------------------
     def stage(self, what: str) -> None:
-        """Report that the next stage begins."""
+        """Report that the next stage begins, with a description."""
         self._stage += 1
         self.logger.info(f'GAAVE, stage {self._stage} of {self.num_stages}: {what}')
 
     def expected_stage(self, count: int) -> int:
-        """Return the number of the last of the next ``count`` stages."""
+        """Return the number of the last one of the next ``count`` stages."""
         return self._stage + count
 
     def catch_up(self, number: int, what: str) -> None:
-        """Report stages up to ``number`` whose results were read from files."""
+        """Report that the stages up to ``number`` were read from files."""
         if self._stage < number:
             self._stage = number - 1
             self.stage(f'{what}, nothing left to do')
@@ -53,9 +53,9 @@ class CleaningLog:
 
     def one_class_annotator(self, name: str) -> None:
         """Report that an annotator needs no training."""
-        self.stage(f'the annotator of the {name} knows one class')
+        self.stage(f'the annotator of the {name} has one class and needs no training')
 
-    # -- what was found ----------------------------------------------------
+    # -- results -----------------------------------------------------------
     def split(self, split: HeadTail, counts: np.ndarray, wanted: bool) -> None:
         """Report the classes of head and tail.
 
@@ -79,14 +79,14 @@ class CleaningLog:
     def nothing_held_out(self) -> None:
         """Report that a model is trained to its last epoch."""
         self.logger.info(
-            'No class is large enough to hold a part of it out: the model is '
-            'trained to the last epoch.'
+            'No class has enough samples to hold some out: the model is trained '
+            'to the last epoch.'
         )
 
     def vulnerability(
         self, name: str, accuracy: float, max_steps: int, histogram: List[int]
     ) -> None:
-        """Report what the attack on a subset found."""
+        """Report the result of the attack on a subset."""
         self.logger.info(
             f'The base model of the {name} predicts {accuracy:.1%} of its labels; '
             f'k from 0 to {max_steps}: {histogram}'
@@ -104,15 +104,15 @@ class CleaningLog:
         """Warn of a base model that predicts too few of its labels."""
         if fit == 'full':
             reason = (
-                "; fit='full' is for models that fit nearly all of them. Train "
+                "; fit='full' is for models that fit nearly all labels. Train "
                 "longer, or choose fit='peak'."
             )
         else:
             reason = (
-                ': either most of them are wrong, or it has learned too little, '
-                'and finds samples that are hard, not wrong. Look at the '
-                'suggestions before you use them; another schedule may fit '
-                'better (base=).'
+                ': either most of them are wrong, or the model has learned too '
+                'little, and its candidates are hard samples, not wrong labels. '
+                'Look at the suggestions before you use them; another schedule '
+                'may fit better (base=).'
             )
         self.logger.warning(
             f'the base model of the {name} predicts only {accuracy:.1%} of its '
@@ -120,7 +120,7 @@ class CleaningLog:
         )
 
     def no_candidates_wanted(self, name: str) -> None:
-        """Report a fixed threshold of -1."""
+        """Report that the options exclude candidates, by a threshold of -1."""
         self.logger.info(f'The {name} has no candidates: its tau is -1.')
 
     def threshold(
@@ -135,21 +135,22 @@ class CleaningLog:
     def no_two_groups(
         self, name: str, separation: float, min_separation: float
     ) -> None:
-        """Report that no threshold was found."""
+        """Report that k has no two groups, so there is no threshold."""
         self.logger.info(
             f'The {name} has no candidates: its values of k do not form two '
-            f'groups (separation {separation:.2f}, below the minimum of '
-            f'{min_separation}).'
+            f'groups (separation {separation:.2f}, below '
+            f'min_separation={min_separation}).'
         )
 
     def lost_classes(self, lost: Sequence[int]) -> None:
-        """Warn of classes all of whose samples are candidates."""
+        """Warn of classes in which all samples are candidates."""
         names = ', '.join(self.classes[c] for c in lost)
         self.logger.warning(
             f'all samples of {names} are candidates: no annotator can learn '
-            'such a class, and it may be lost.'
+            'these classes, and they may be lost. Look at the samples, or choose '
+            'a smaller tau.'
         )
 
     def decisions(self, decisions: LabelDecisions) -> None:
-        """Report all decisions, for the whole set and for each class."""
+        """Report the number of decisions, for the whole set and for each class."""
         self.logger.info(describe(decisions, self.classes))

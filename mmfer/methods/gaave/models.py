@@ -1,4 +1,4 @@
-"""Base models and annotators of GAAVE: plain classifiers of a subset."""
+"""Train and use GAAVE's base models and annotators, classifiers of a subset."""
 
 import os
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
@@ -34,18 +34,18 @@ class Vulnerability(NamedTuple):
     Attributes:
         sample_ids (np.ndarray): Samples of the subset without its extra class,
             int64 (N, ), ascending.
-        steps (np.ndarray): Their k, summed over the scoring passes, int64
-            (N, ).
+        steps (np.ndarray): k of these samples, summed over the scoring passes,
+            int64 (N, ).
         probability (np.ndarray): Probability of the label by the base model,
             mean over the scoring passes, float64 (N, ).
         accuracy (float): Share of labels that the base model predicts.
-        epoch (int): Epoch of the base model's training after which its weights
-            were taken.
-        epochs (int): Number of epochs of that training.
-        image_passes (int): Images that went through a model, forward and
-            backward, in training and attack.
-        histogram (list[int]): Number of samples by k; a mean over several
-            passes is rounded down.
+        epoch (int): Epoch after which the weights of the base model were
+            taken.
+        epochs (int): Number of epochs for which the base model was trained.
+        image_passes (int): Number of times that an image went through a model,
+            forward and backward, in training and attack.
+        histogram (list[int]): Number of samples for each k. A mean k over
+            several scoring passes is rounded down.
     """
 
     sample_ids: np.ndarray
@@ -61,20 +61,20 @@ class Vulnerability(NamedTuple):
 class SubsetModels:
     """Base models and annotators of one training set.
 
-    Results are kept as stages: what an earlier run with the same settings has
-    computed is read from its files.
+    Results are stored as stages. If an earlier run has computed a stage with
+    the same settings, its result is read from files.
 
     Args:
         options (GAAVEOptions): Options of the run.
         cfg, dataset, pipeline: See :meth:`GAAVE.__call__`.
-        stages (Stages): Results of earlier runs, and of this one.
+        stages (Stages): Stored results of earlier runs and of this run.
         log (CleaningLog): Log that reports the progress.
 
     Attributes:
         sample_ids (np.ndarray): All samples, int64 (N, ), ascending.
-        labels (np.ndarray): Their given labels, int64 (N, ).
+        labels (np.ndarray): Given labels of these samples, int64 (N, ).
         num_classes (int): Number of classes of the data set.
-        class_names (Sequence[str]): Names of these classes.
+        class_names (Sequence[str]): Names of the classes.
         seed (int): Seed of models and draws.
     """
 
@@ -107,7 +107,7 @@ class SubsetModels:
         self.labels = dataset.get_gt_labels()[order]
         self.num_classes = dataset.num_classes
         self.class_names = dataset.CLASSES
-        # Fail now, not after hours of training.
+        # Raise errors now, not after hours of training.
         check_classifier(cfg)
         to_unit_range(self.unaugmented[0]['inputs'][None])
         self.images = fingerprint(
@@ -118,8 +118,8 @@ class SubsetModels:
     def measure_vulnerability(self, subset: Subset) -> Vulnerability:
         """Train the base model of a subset and attack its samples.
 
-        Algorithm 1, #1 and #2. Samples of the extra class are not attacked:
-        they belong to the other subset.
+        These are #1 and #2 of Algorithm 1. Samples of the extra class are not
+        attacked, because they belong to the other subset.
 
         Args:
             subset (Subset): A refactored subset, or the whole set.
@@ -159,17 +159,18 @@ class SubsetModels:
         return found
 
     def predict_labels(self, subset: Subset, asked: np.ndarray) -> np.ndarray:
-        """Train the annotator of a clean subset and ask it for labels: Eq. 4.
+        """Train the annotator of a clean subset and predict candidates, Eq. 4.
 
         Args:
-            subset (Subset): Samples that are no candidates, refactored.
+            subset (Subset): Clean subset: samples that are not candidates,
+                refactored.
             asked (np.ndarray): Sample ids of the candidates, int64 (N, ).
 
         Returns:
-            np.ndarray: Local labels of the subset, int64 (N, ).
+            np.ndarray: Predicted local labels of the subset, int64 (N, ).
         """
         if len(np.unique(subset.labels)) < 2:
-            # There is no other answer that this annotator could give.
+            # An annotator with one class can only predict this class.
             answer = subset.labels[0] if len(subset.labels) else subset.num_classes - 1
             self.log.one_class_annotator(subset.name)
             return np.full(len(asked), answer)
@@ -195,7 +196,7 @@ class SubsetModels:
         settings: Dict[str, Any],
         compute: Callable[[str], Dict[str, np.ndarray]],
     ) -> Dict[str, np.ndarray]:
-        """Compute or read a result; the log counts it as ``count`` stages."""
+        """Compute a result, or read it; the log counts ``count`` stages."""
         last = self.log.expected_stage(count)
         result = self.stages.run(
             name.replace(' of the', '').replace(' ', '-'), settings, compute
@@ -204,10 +205,10 @@ class SubsetModels:
         return result
 
     def _training_settings(self, subset: Subset) -> Dict[str, Any]:
-        """Return everything that decides what a model of a subset becomes.
+        """Return all settings on which a model of a subset depends.
 
-        It names the folder of a stage. A name that is added, removed or
-        changed here makes the stages of all earlier runs unknown.
+        The folder of a stage is named after their hash. If an entry is added,
+        removed or renamed here, stages of earlier runs are no longer found.
         """
         cfg = self.cfg
         return dict(
@@ -233,15 +234,15 @@ class SubsetModels:
             labels=subset.labels,
         )
 
-    # -- trainings ---------------------------------------------------------
+    # -- training ----------------------------------------------------------
     def _view(self, dataset: FERDataset, subset: Subset, rows: Any) -> LabelView:
-        """Return some samples of a subset with their local labels."""
+        """Return a view of some samples of a subset, with their local labels."""
         return LabelView(
             dataset, subset.sample_ids[rows], subset.labels[rows], subset.num_classes
         )
 
     def _train(self, what: str, subset: Subset, folder: str) -> Trained:
-        """Train a classifier on a subset, its extra class included."""
+        """Train a classifier on a subset, including its extra class."""
         self.log.training(what, len(subset.labels), subset.num_classes)
         kept = np.ones(len(subset.labels), dtype=bool)
         held_out = None
@@ -266,7 +267,7 @@ class SubsetModels:
         )
 
     def _update(self, subset: Subset, folder: str, weights: str, index: int) -> Trained:
-        """Train one of the T' epochs, which starts from the weights before."""
+        """Train one of the T' update epochs, starting from ``weights``."""
         return train_classifier(
             with_constant_lr(self.cfg, UPDATE_RATE, 1),
             self._view(self.augmented, subset, slice(None)),
@@ -282,7 +283,7 @@ class SubsetModels:
     def _invulnerable(self, subset: Subset) -> Dict[str, np.ndarray]:
         """Return the result for a subset with one class.
 
-        There is no other class for which its samples could be mistaken.
+        No attack can change a prediction, because there is no other class.
         """
         count = int(subset.native.sum())
         return dict(
@@ -296,7 +297,7 @@ class SubsetModels:
         )
 
     def _attack_subset(self, subset: Subset, folder: str) -> Dict[str, np.ndarray]:
-        """Train the base model of a subset and attack it in all passes."""
+        """Train the base model of a subset, and attack it in every scoring pass."""
         passes = self.options.passes
         base = self._train(f'base model of the {subset.name}', subset, folder)
         view = self._view(self.unaugmented, subset, subset.native)
@@ -333,12 +334,12 @@ class SubsetModels:
         """Return the share of labels that a model predicts before the attack."""
         if not self.options.recross:
             return (steps > 0).mean()
-        # With recross, k > 0 may come from a later step alone.
+        # With recross, k > 0 can also come from later steps only.
         _, scores = predict_view(model, view, self.cfg.val_dataloader)
         return (scores.argmax(axis=1) == view.labels).mean()
 
     def _count_image_passes(self, steps: np.ndarray) -> int:
-        """Return how many images went through the model in one attack."""
+        """Return how many times an image went through the model in one attack."""
         if self.options.recross:
             return int(np.full_like(steps, self.options.max_steps).sum())
         # An image leaves the attack once its prediction has changed.
@@ -355,8 +356,8 @@ class SubsetModels:
 
         Returns:
             tuple[np.ndarray, np.ndarray, np.ndarray]: Sample ids, int64 (N, ),
-            ascending; k, int64 (N, ); probability of the label on the
-            unchanged image, float64 (N, ). The same on every rank.
+            ascending; k, int64 (N, ); probability of the label for the
+            unchanged image, float64 (N, ). All processes get the same.
         """
         device = next(model.parameters()).device
         with exact_float32():
@@ -390,7 +391,7 @@ class SubsetModels:
 
 
 def find_checkpoint(cfg: Config) -> Optional[str]:
-    """Return the local file that the backbone starts from, None if none."""
+    """Return the local file of the backbone's initial weights; None if none."""
     init_cfg = backbone_config(cfg).get('init_cfg')
     for entry in [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []:
         path = os.path.expanduser(entry.get('checkpoint') or '')

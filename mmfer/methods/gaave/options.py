@@ -1,4 +1,4 @@
-"""Options of GAAVE, checked when they are built."""
+"""Options of GAAVE, and checks of their values."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,9 +9,9 @@ from mmfer.utils.checks import choices, in_range, whole_number
 
 from .splitting import CUTS
 
-# Share of the initial learning rate at which base models are updated while
-# samples are attacked. The paper gives none, and a schedule that has come to
-# its end has no rate left.
+# Learning rate of the updates of base models between scoring passes, as a share
+# of the initial rate. The paper gives none, and at the end of a schedule the
+# rate is often 0.
 UPDATE_RATE = 0.01
 
 
@@ -20,46 +20,48 @@ class GAAVEOptions:
     """Options of :class:`GAAVE` and :class:`GAAVEHook`.
 
     Args:
-        split (bool): Do Dataset Splitting and Subset Refactoring. False: one
+        split (bool): Use Dataset Splitting and Subset Refactoring. False: one
             subset with all classes (Table 3). Defaults to True.
         cut, head, min_imbalance: See :func:`split_head_tail`.
-        attack (dict, optional): Config of the attack. Defaults to ``PGD`` with
-            epsilon 1/255 in eight steps.
+        attack (dict, optional): Config of the attack. Defaults to :class:`PGD`
+            with epsilon 1/255 in eight steps.
         recross (bool): See :func:`attack_steps`. Defaults to False.
-        tau (float | dict, optional): Fixed threshold, of both subsets or
-            ``dict(head=..., tail=...)``; -1 for no candidates. A data set that
-            is not split takes the threshold of the head. None: find it, see
-            :func:`find_threshold`.
+        tau (float | dict, optional): Fixed threshold: a number for both
+            subsets, or ``dict(head=..., tail=...)``. -1: no candidates. None:
+            find the threshold, see :func:`find_threshold`. A data set that is
+            not split uses the threshold of the head. Defaults to None.
         min_separation (float): See :func:`find_threshold`. Defaults to 0.75.
         fit (str): ``'peak'``: base models and annotators take the weights of
-            the epoch with the best accuracy on a held-out part of the given
-            labels. ``'full'``: they take the weights of the last epoch of the
-            whole schedule ("as closely as possible"). Defaults to ``'peak'``.
+            the epoch with the best accuracy on held-out samples, measured
+            with given labels. ``'full'``: they take the weights of the last
+            epoch of the whole schedule ("as closely as possible"). Defaults
+            to ``'peak'``.
         held_out (float): Share of each class that is held out with
             ``fit='peak'``. Defaults to 0.1.
-        patience (int, optional): Epochs without a better one before a training
-            stops. Defaults to None: it depends on the schedule, and no
-            training stops before its learning rate has fallen, see
-            :class:`~mmfer.engine.hooks.best_epoch.BestEpochHook`.
+        patience (int, optional): Stop training a model after so many epochs
+            without a better one. None: the number depends on the schedule,
+            and training does not stop before the learning rate has fallen, see
+            :class:`~mmfer.engine.hooks.best_epoch.BestEpochHook`. Defaults to
+            None.
         annotate (bool): Relabel candidates. False: drop them (Table 3
             without SA). Defaults to True.
         relabel (bool): Give candidates the label of the annotators. False:
-            drop candidates whose label the annotators do not confirm; the
-            suggestion stays in the table. Defaults to True.
-        updates (int): T', epochs in which base models go on learning while
-            they are attacked, at a hundredth of the initial learning rate.
-            Each ends with a scoring pass, and k is the mean over the passes.
-            Defaults to 0: one pass over the model as it is.
+            drop candidates whose given label the annotators do not confirm;
+            the suggested label stays in the table. Defaults to True.
+        updates (int): T', number of further epochs for which base models are
+            trained, at a hundredth of the initial learning rate. A scoring
+            pass follows each of them, and k is the mean over these passes. 0:
+            one scoring pass, without further training. Defaults to 0.
         base (dict, optional): Settings in which base models and annotators
-            differ from the training, as in a config that inherits from it:
+            differ from the run, as in a config that inherits from its config:
             ``dict(train_cfg=dict(max_epochs=8))``. A short schedule with
-            augmentation memorises less. Of the data set only the pipeline can
-            differ.
-        seed (int, optional): Seed of models and draws. Defaults to the seed of
-            the training.
+            augmentation memorises less. Only the pipeline of the data set may
+            differ, nothing else of it. Defaults to None.
+        seed (int, optional): Seed of models and draws. None: the seed of the
+            run. Defaults to None.
 
     Raises:
-        ValueError: An option is out of its range.
+        ValueError: An option is out of range.
     """
 
     split: bool = True
@@ -91,9 +93,9 @@ class GAAVEOptions:
         data = (self.base or {}).get('train_dataloader', {}).get('dataset', {})
         if set(data) - {'pipeline'}:
             raise ValueError(
-                f'GAAVE: base={self.base} may change how models are trained, '
-                'but not on which samples: of train_dataloader.dataset only '
-                'pipeline can be given.'
+                f'GAAVE: base={self.base} would change the samples on which '
+                'models are trained. In train_dataloader.dataset set only '
+                'pipeline.'
             )
 
     def _check_tau(self) -> None:
@@ -105,10 +107,11 @@ class GAAVEOptions:
             ):
                 raise ValueError(
                     f'GAAVE: tau={self.tau}, but k lies in '
-                    f'[0, {self.max_steps}], and not all samples can be '
+                    f'[0, {self.max_steps}], and not all samples may be '
                     f'candidates. Give a number in [0, {steps}], -1 for '
-                    'no candidates, one of these for each of head and tail as '
-                    'dict(head=..., tail=...), or None to find the threshold.'
+                    'no candidates, or None to find the threshold. For '
+                    'different values for head and tail give '
+                    'dict(head=..., tail=...).'
                 )
 
     @cached_property
@@ -128,12 +131,12 @@ class GAAVEOptions:
 
     @property
     def passes(self) -> int:
-        """Number of scoring passes, over which k is summed."""
+        """Number of scoring passes; k is summed over them."""
         return max(1, self.updates)
 
     @property
     def taus(self) -> Dict[str, Optional[float]]:
-        """Fixed thresholds by subset; None where the threshold is found."""
+        """Fixed thresholds by subset; None if the threshold is to be found."""
         if isinstance(self.tau, dict):
             return dict(dict(head=None, tail=None), **self.tau)
         return dict(head=self.tau, tail=self.tau)

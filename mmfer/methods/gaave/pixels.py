@@ -1,4 +1,4 @@
-"""Models as functions of pixels in [0, 1]."""
+"""Use models as functions of pixels in [0, 1]."""
 
 from typing import Any, Callable, ContextManager
 
@@ -14,7 +14,7 @@ def to_unit_range(inputs: Any) -> Tensor:
         inputs (Tensor): 8-bit images, (B, C, H, W).
 
     Raises:
-        ValueError: They are not 8-bit, so that their scale is not known.
+        ValueError: The images are not 8-bit, so their scale is not known.
     """
     if not isinstance(inputs, Tensor) or inputs.dtype != torch.uint8:
         kind = inputs.dtype if isinstance(inputs, Tensor) else 'a list'
@@ -30,7 +30,7 @@ def pixel_classifier(model: BaseModel) -> Callable[[Tensor], Tensor]:
     """Return the logits of a classifier as a function of images in [0, 1].
 
     Args:
-        model (BaseModel): Classifier, which normalises images itself.
+        model (BaseModel): Classifier whose data preprocessor normalises images.
     """
 
     def classify(images: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def pixel_classifier(model: BaseModel) -> Callable[[Tensor], Tensor]:
 
 
 def exact_float32() -> ContextManager:
-    """Compute in full float32 with repeatable results, on GPUs too."""
+    """Return a context in which GPUs compute in full float32, repeatably."""
     return torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )

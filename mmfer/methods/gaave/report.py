@@ -1,4 +1,4 @@
-"""Human-readable report of a cleaning run."""
+"""Human-readable report of a cleaning run: text, record and figure."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from .splitting import subset_names
 
 
 def list_targets(numbers: np.ndarray, classes: Sequence[str]) -> str:
-    """List counts with their classes, the largest first.
+    """List counts with their classes, largest count first.
 
     Args:
         numbers (np.ndarray): Number of samples that get each class, (C, ).
@@ -33,7 +33,7 @@ def list_targets(numbers: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def describe(label_decisions: LabelDecisions, classes: Sequence[str]) -> str:
-    """Describe the decisions in words: for all samples, then for each class.
+    """Describe the decisions as text: for all samples, then for each class.
 
     Args:
         label_decisions (LabelDecisions): Decisions on a data set.
@@ -73,14 +73,14 @@ def plot_steps(label_decisions: LabelDecisions) -> Figure:
         label_decisions (LabelDecisions): Decisions on a data set.
 
     Returns:
-        matplotlib.figure.Figure: Figure with one panel for each subset.
+        matplotlib.figure.Figure: Figure with one panel per subset.
     """
     subsets = np.unique(label_decisions.subset)
-    # Without pyplot, which may have been set up for a screen.
+    # Do not use pyplot, which may be set up for a screen.
     figure = Figure(figsize=(4.2 * len(subsets), 3.2), layout='constrained')
     panels = figure.subplots(1, len(subsets), squeeze=False)
     values = np.unique(label_decisions.attack_steps)
-    # Means over several passes lie closer than 1.
+    # Means of k over several passes can be closer together than 1.
     width = 0.8 * min([1, *np.diff(values)])
     for axes, subset, name in zip(panels[0], subsets, subset_names(len(subsets))):
         mine = label_decisions.subset == subset

@@ -1,4 +1,4 @@
-"""Dataset splitting and subset refactoring of GAAVE (AAAI'23)."""
+"""Dataset Splitting and Subset Refactoring of GAAVE (AAAI'23)."""
 
 from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -9,7 +9,7 @@ def subset_names(count: int) -> Sequence[str]:
     """Return the names of the subsets.
 
     Args:
-        count (int): 2 for a data set that is split, otherwise 1.
+        count (int): Number of subsets: 2 if the data set is split, else 1.
     """
     return ('head-set', 'tail-set') if count == 2 else ('whole set',)
 
@@ -19,8 +19,8 @@ class HeadTail(NamedTuple):
 
     Attributes:
         head (np.ndarray): Frequent classes, most frequent first, int64.
-        tail (np.ndarray): Rare classes, most frequent first, int64. Empty
-            when the data set is not split.
+        tail (np.ndarray): Rare classes, most frequent first, int64. Empty if
+            the data set is not split.
     """
 
     head: np.ndarray
@@ -28,14 +28,14 @@ class HeadTail(NamedTuple):
 
 
 class Subset(NamedTuple):
-    """A subset with classes of its own, refactored or not.
+    """A subset of the training set, with local labels; refactored or not.
 
     Attributes:
         name (str): Name of the subset, see :func:`subset_names`.
-        classes (np.ndarray): Classes of the data set behind the first local
-            labels, int64 (L, ).
+        classes (np.ndarray): Class of the data set for each local label from
+            0 to L - 1, int64 (L, ).
         num_classes (int): L, or L + 1 with the extra class.
-        sample_ids (np.ndarray): Samples, int64 (N, ), ascending.
+        sample_ids (np.ndarray): Sample ids, int64 (N, ), ascending.
         labels (np.ndarray): Local labels, int64 (N, ); the extra class is
             ``num_classes - 1``.
         native (np.ndarray): Whether a sample belongs to the subset, not to
@@ -63,13 +63,13 @@ def imbalance(counts: np.ndarray) -> float:
 def balanced_cut(counts: np.ndarray) -> int:
     """Find the number of head classes that keeps both subsets balanced.
 
-    The larger imbalance of the two refactored subsets is made as small as
-    possible. The whole tail-set counts as one class of the head-set, and must
-    not be its largest one ("usually closed to that of one of the categories").
+    The cut minimises the larger imbalance of the two refactored subsets. The
+    whole tail-set counts as one class of the head-set. It must not be its
+    largest class ("usually closed to that of one of the categories").
 
-    The paper gives no criterion. By its clean labels RAF-DB is cut 4/3,
-    long-tailed CIFAR-10 5/5, and FERPlus 5/3. Noise makes class sizes more
-    alike and moves the cut.
+    The paper gives no criterion. With clean labels, this one cuts RAF-DB into
+    4 and 3 classes, long-tailed CIFAR-10 into 5 and 5, and FERPlus into 5 and
+    3. Noise makes class sizes more similar and moves the cut.
 
     Args:
         counts (np.ndarray): Class sizes, descending, all > 0, (C, ).
@@ -108,7 +108,7 @@ def split_head_tail(
     head: Optional[Sequence[int]] = None,
     min_imbalance: float = 1.5,
 ) -> HeadTail:
-    """Divide the classes by their size: Dataset Splitting.
+    """Divide the classes by their sizes into head and tail (Dataset Splitting).
 
     Classes without a sample belong to neither set.
 
@@ -117,14 +117,15 @@ def split_head_tail(
         cut (str): ``'balanced'``, see :func:`balanced_cut`, or
             ``'two_means'``, see :func:`two_means_cut`. Defaults to
             ``'balanced'``.
-        head (Sequence[int], optional): Head classes, instead of a criterion.
+        head (Sequence[int], optional): Head classes; replaces the criterion
+            ``cut``. Defaults to None.
         min_imbalance (float): Imbalance below which the data set is not
             split. It is not split either if fewer than two classes have
             samples. Defaults to 1.5.
 
     Raises:
-        ValueError: ``head`` names a class that has no sample or does not
-            exist, a class twice, no class, or all classes.
+        ValueError: ``head`` is empty, names all classes or one class twice, or
+            names a class without samples.
     """
     sizes = np.asarray(counts)
     order = np.argsort(-sizes, kind='stable')
@@ -142,7 +143,8 @@ def split_head_tail(
         chosen = np.isin(order, given)
         if not chosen.any():
             raise ValueError(
-                'head must name at least one class. For no split set split=False.'
+                'head must name at least one class. Set split=False to switch '
+                'splitting off.'
             )
         return HeadTail(order[chosen], order[~chosen])
     if len(order) < 2 or imbalance(sizes[order]) < min_imbalance:
@@ -152,15 +154,15 @@ def split_head_tail(
 
 
 def proportional_draw(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Draw samples so that classes keep their shares.
+    """Draw samples so that the classes keep their shares.
 
-    Quotas are rounded by the largest remainders; ties go to the class that
-    comes first.
+    The number of samples of each class is rounded by the largest-remainder
+    method. The first class wins a tie.
 
     Args:
-        labels (np.ndarray): int64 (N, ).
-        size (int): Number of samples to draw; all are drawn if there are
-            fewer.
+        labels (np.ndarray): Labels, int64 (N, ).
+        size (int): Number of samples to draw. If there are fewer samples, all
+            are drawn.
         seed (int): Seed of the draw.
 
     Returns:
@@ -169,7 +171,7 @@ def proportional_draw(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
     if size >= len(labels):
         return np.arange(len(labels))
     classes, counts = np.unique(labels, return_counts=True)
-    # In integers: a float remainder could be off by one rounding error.
+    # Compute with integers: float remainders could have rounding errors.
     quotas, remainders = np.divmod(counts * size, len(labels))
     missing = size - quotas.sum()
     quotas[np.argsort(-remainders, kind='stable')[:missing]] += 1
@@ -188,8 +190,9 @@ def draw_of_each_class(labels: np.ndarray, share: float, seed: int) -> np.ndarra
     """Draw a share of each class, rounded down.
 
     Args:
-        labels (np.ndarray): int64 (N, ).
-        share (float): Share in (0, 1); from small classes nothing is drawn.
+        labels (np.ndarray): Labels, int64 (N, ).
+        share (float): Share in (0, 1). Nothing is drawn from a class with
+            fewer than 1 / share samples.
         seed (int): Seed of the draw.
 
     Returns:
@@ -219,11 +222,11 @@ def plain_subset(
 def refactor(
     sample_ids: np.ndarray, labels: np.ndarray, split: HeadTail, seed: int
 ) -> Tuple[Subset, Subset]:
-    """Give each subset the other one as an extra class: Subset Refactoring.
+    """Give each subset the other one as an extra class (Subset Refactoring).
 
-    The head-set gets the whole tail-set. The tail-set gets samples drawn from
-    the head-set, as many as its own largest class has, in which the head
-    classes keep their shares.
+    The extra class of the head-set is the whole tail-set. The extra class of
+    the tail-set is drawn from the head-set. It is as large as the largest class
+    of the tail-set, and the head classes keep their shares in it.
 
     Args:
         sample_ids (np.ndarray): int64 (N, ).
@@ -253,7 +256,7 @@ def _subset(
     classes: np.ndarray,
     extra: Optional[np.ndarray] = None,
 ) -> Subset:
-    """Select samples of ``classes``, and those of ``extra`` as one more class."""
+    """Select samples of ``classes``, and the ids ``extra`` as the extra class."""
     classes = np.asarray(classes, dtype=np.int64)
     native = np.isin(labels, classes)
     chosen = native if extra is None else native | np.isin(sample_ids, extra)

@@ -1,4 +1,4 @@
-"""Thresholds on the vulnerability: Criterion 1 of GAAVE (AAAI'23)."""
+"""Find thresholds of vulnerability: Criterion 1 of GAAVE (AAAI'23)."""
 
 from typing import NamedTuple, Optional
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 class Threshold(NamedTuple):
-    """Threshold between candidates and other samples.
+    """Threshold of k between candidates and other samples.
 
     Attributes:
-        tau (int): Samples with k <= tau are candidates; -1: none are.
+        tau (int): Samples with k <= tau are candidates. -1: no sample is.
         separation (float): Share of the variance of k that lies between
-            candidates and others, in [0, 1]; 0 if one of both is empty.
+            candidates and others, in [0, 1]; 0 if either group is empty.
     """
 
     tau: int
@@ -19,13 +19,13 @@ class Threshold(NamedTuple):
 
 
 def separation(counts: np.ndarray, tau: int) -> float:
-    """Compute the share of the variance between k <= tau and k > tau.
+    """Compute the share of the variance that lies between k <= tau and k > tau.
 
-    It is 0.75 for a uniform histogram that is cut in the middle, and 0.64 for
-    a normal one.
+    If the histogram is cut in the middle, it is 0.75 for a uniform and 0.64
+    for a normal distribution.
 
     Args:
-        counts (np.ndarray): Number of samples by k, (K, ).
+        counts (np.ndarray): Number of samples for each k, (K, ).
         tau (int): Threshold in [-1, K).
     """
     counts = np.asarray(counts, dtype=np.float64)
@@ -43,15 +43,15 @@ def separation(counts: np.ndarray, tau: int) -> float:
 
 
 def otsu_threshold(counts: np.ndarray, min_separation: float) -> Threshold:
-    """Find Otsu's threshold, unless the values of k form no two groups.
+    """Find Otsu's threshold, if the values of k form two groups.
 
-    It maximises :func:`separation`, and therefore is the optimum of 2-means
-    too. It would also divide a histogram with a single peak; so there are no
-    candidates if the separation is below ``min_separation``.
+    It maximises :func:`separation`, so it is also the optimum of 2-means. It
+    would also divide a histogram with a single peak. So the result is -1, no
+    candidates, if the separation is below ``min_separation``.
 
     Args:
-        counts (np.ndarray): Number of samples by k, (K, ).
-        min_separation (float): Minimum of the separation, in [0, 1].
+        counts (np.ndarray): Number of samples for each k, (K, ).
+        min_separation (float): Smallest separation of two groups, in [0, 1].
     """
     shares = [separation(counts, tau) for tau in range(len(counts) - 1)]
     tau = int(np.argmax(shares)) if shares else -1
@@ -66,24 +66,25 @@ def find_threshold(
     tau: Optional[int] = None,
     min_separation: float = 0.75,
 ) -> Threshold:
-    """Find the threshold of a subset: Criterion 1.
+    """Find the threshold of a subset, Criterion 1.
 
     Args:
         steps (np.ndarray): k of its samples, int64 (N, ).
-        num_values (int): k lies in [0, num_values).
-        tau (int, optional): Fixed threshold, which is taken as it is.
+        num_values (int): Number of possible k, which lie in [0, num_values).
+        tau (int, optional): Fixed threshold, returned unchanged. Defaults to
+            None.
         min_separation (float): See :func:`otsu_threshold`. Defaults to 0.75,
             the separation of a uniform histogram.
 
     Raises:
-        ValueError: ``tau`` is not a threshold of k.
+        ValueError: ``tau`` is out of range.
     """
     counts = np.bincount(steps, minlength=num_values)
     if tau is None:
         return otsu_threshold(counts, min_separation)
     if not -1 <= tau < num_values - 1:
         raise ValueError(
-            f'tau must lie in [-1, {num_values - 2}], as k lies in '
+            f'tau must lie in [-1, {num_values - 2}], because k lies in '
             f'[0, {num_values - 1}], got {tau}.'
         )
     return Threshold(tau, separation(counts, tau))

@@ -1,4 +1,4 @@
-"""JoCoR (CVPR'20): one joint loss both selects samples and is minimised."""
+"""JoCoR (CVPR'20): one joint loss selects the samples and is minimised."""
 
 from typing import Any, Dict, List
 
@@ -30,8 +30,9 @@ class JoCoR(SmallLossNetwork):
 
     Args:
         agreement_weight (float): lambda of Eq. 1, in [0, 1): weight of the
-            symmetric KL divergence; cross-entropy has the rest. The authors
-            use .9 on CIFAR-10 (.65 at 80 % noise). Defaults to 0.9.
+            symmetric KL divergence. Cross-entropy has the weight 1 - lambda.
+            The authors use .9 on CIFAR-10 (.65 at 80 % noise). Defaults to
+            0.9.
         **kwargs: See :class:`~mmfer.models.SmallLossNetwork`.
     """
 

@@ -1,4 +1,4 @@
-"""Joint-distribution GAN for noisy labels of several tasks.
+"""Joint GAN: a joint-distribution GAN for noisy labels of several tasks.
 
 Zhang et al., Facial Emotion Recognition with Noisy Multi-task Annotations,
 WACV 2021.
@@ -21,9 +21,13 @@ Algorithm 1, epochs      ``JointGANTrainLoop``          ``train_loop.py``
 Fig. 4, appendix Fig. 6  ``JointGANPicturesHook``       ``pictures.py``
 =======================  =============================  ====================
 
-:class:`JointGAN` is the whole model. ``players.py`` builds its three networks,
-``game.py`` has what a step of the game needs, ``generation.py`` generates
-images from labels, and ``label_sets.py`` reads the labels of a batch.
+The *game* is the adversarial training of encoder, decoder and discriminator,
+which are its *players*. :class:`JointGAN` is the whole model.
+
+- ``players.py`` builds the three networks.
+- ``game.py`` has helpers for one step of the game.
+- ``generation.py`` generates images from labels.
+- ``label_sets.py`` reads the labels of a batch.
 """
 
 from .decoder import JointGANDecoder

@@ -1,4 +1,4 @@
-"""Decoder G_X: it makes an image from labels and a latent vector."""
+"""Decoder G_X: generate an image from labels and a latent vector."""
 
 from typing import List, Optional
 
@@ -9,24 +9,24 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from mmfer.registry import MODELS
 
-# Output widths of all transposed convolutions but the last, by image size, in
-# multiples of ``base_channels``.
+# Output channels of all transposed convolutions but the last one, for each image
+# size, in multiples of ``base_channels``.
 WIDTHS = {32: (8, 8, 4, 2), 64: (8, 8, 4, 2, 1), 128: (8, 8, 8, 4, 2, 1)}
 
 
 @MODELS.register_module()
 class JointGANDecoder(BaseModule):
-    """G_X: transposed convolutions from 1 x 1 to an image in [-1, 1].
+    """Decoder G_X: transposed convolutions from 1 x 1 to an image in [-1, 1].
 
-    The linear layer and all convolutions are spectrally normalised. All
-    convolutions but the last are followed by batch normalisation and ReLU.
+    The linear layer and all convolutions have spectral normalisation. BatchNorm
+    and ReLU follow each convolution but the last one.
 
     Args:
-        in_features (int): Features of latent vector and labels together.
+        in_features (int): Length of latent vector and label vectors together.
         image_size (int): Side of the image: 32, 64 or 128.
         out_channels (int): Channels of the image. Defaults to 3.
-        base_channels (int): Unit of the widths; the widest layers have 8
-            times as many channels. Defaults to 64.
+        base_channels (int): Unit for the number of channels. The widest
+            layers have 8 times as many. Defaults to 64.
         init_cfg (dict, optional): See mmengine's ``BaseModule``.
 
     Raises:
@@ -66,7 +66,7 @@ class JointGANDecoder(BaseModule):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map (B, in_features) to images (B, C, H, W) in [-1, 1]."""
+        """Map vectors (B, in_features) to images (B, C, H, W) in [-1, 1]."""
         return self.layers(self.linear(inputs)[:, :, None, None])
 
 

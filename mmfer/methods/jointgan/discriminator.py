@@ -1,4 +1,4 @@
-"""Discriminator D: a score for each variable, and one for all jointly."""
+"""Discriminator D: a score for each variable, and a joint score."""
 
 from typing import List, Optional, Sequence
 
@@ -15,23 +15,23 @@ MLP_BRANCHES = 4
 
 
 def spectrally_normed(layer: nn.Module) -> nn.Module:
-    """Add spectral normalisation, with one power iteration in each forward."""
+    """Add spectral normalisation, with one power iteration per forward pass."""
     return spectral_norm(layer, eps=1e-12)
 
 
 class ResidualBlock(nn.Module):
-    """Residual block: two convolutions beside a 1 x 1 one (Fig. 2a).
+    """Residual block of two convolutions (appendix, Fig. 2a).
 
-    The skip connection is the identity for equal widths without downsampling.
-    The figure is in the paper's appendix.
+    The skip connection is a 1 x 1 convolution. It is the identity if the number
+    of channels is equal and nothing is downsampled.
 
     Args:
         in_channels (int): Channels of the input.
         out_channels (int): Channels of the output, and between the two
             convolutions.
         downsample (bool): Halve height and width. Defaults to True.
-        first (bool): Omit the ReLU at the start, for images. Defaults to
-            False.
+        first (bool): Omit the ReLU at the start, because the input is an
+            image. Defaults to False.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class ResidualBlock(nn.Module):
         self.first = first
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the block for (B, C, H, W)."""
+        """Map (B, C, H, W) to (B, out_channels, H, W), or to half of H and W."""
         residual = self.conv1(x if self.first else F.relu(x))
         residual = self.conv2(F.relu(residual))
         if self.downsample:
-            # Pooling before a 1 x 1 convolution gives the same as pooling after
-            # it, and costs less.
+            # Pooling before a 1 x 1 convolution gives the same result as pooling
+            # after it, and costs less.
             residual, x = F.avg_pool2d(residual, 2), F.avg_pool2d(x, 2)
         return residual + self.skip(x)
 
@@ -71,7 +71,7 @@ class SelfAttention(nn.Module):
     """Self-attention as in SAGAN (appendix, Fig. 2b).
 
     Args:
-        channels (int): C; queries and keys have C / 8 channels, values C / 2.
+        channels (int): C. Queries and keys have C / 8 channels, values C / 2.
     """
 
     def __init__(self, channels: int):
@@ -87,7 +87,7 @@ class SelfAttention(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the attention of (B, C, H, W), H and W even."""
+        """Add attention to a map (B, C, H, W) with even H and W."""
         query = self.query(x).flatten(2)
         key = F.max_pool2d(self.key(x), 2).flatten(2)
         value = F.max_pool2d(self.value(x), 2).flatten(2)
@@ -97,7 +97,7 @@ class SelfAttention(nn.Module):
 
 
 class MLPBlock(nn.Module):
-    """Linear layer, plus the sum of four small networks on it (Fig. 2c).
+    """Linear layer plus four small networks on its output (appendix, Fig. 2c).
 
     Args:
         in_features (int): Size of the input vectors.
@@ -120,21 +120,21 @@ class MLPBlock(nn.Module):
         """Map (B, in_features) to (B, out_features)."""
         hidden = self.linear(x)
         active = F.relu(hidden)
-        # The published code also adds the layer itself; the figure does not.
+        # The published code also adds ``hidden``, unlike the figure.
         return hidden + sum(branch(active) for branch in self.branches)
 
 
 class ImageStream(nn.Module):
-    """Features of images by residual blocks and one attention block.
+    """Map images to features, with residual blocks and one attention block.
 
     Args:
         in_channels (int): Channels of the images.
-        image_size (int): Side of the images; above 32 they are halved first.
-        base_channels (int): Unit of the widths; there are 8 times as many
-            features.
+        image_size (int): Side of the images. Images above 32 are first halved.
+        base_channels (int): Unit for the number of channels. There are 8 times
+            as many features.
 
     Raises:
-        ValueError: Images are too small.
+        ValueError: The images are too small.
     """
 
     def __init__(self, in_channels: int, image_size: int, base_channels: int):
@@ -158,7 +158,7 @@ class ImageStream(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, 8 * base_channels)."""
+        """Map images (B, C, H, W) to features (B, 8 * base_channels)."""
         if self.halve:
             images = F.avg_pool2d(images, 2)
         return F.relu(self.blocks(images)).sum(dim=(2, 3))
@@ -166,21 +166,22 @@ class ImageStream(nn.Module):
 
 @MODELS.register_module()
 class JointGANDiscriminator(BaseModule):
-    """D: one stream and one score for each variable, and one for all jointly.
+    """Discriminator D: a stream and a score per variable, and a joint score.
 
-    All layers are spectrally normalised. The scores are in this order: of the
-    image, of the latent vector, of each label set, and of all jointly.
+    All layers have spectral normalisation. The scores are in this order: image,
+    latent vector, each label set, and all variables jointly.
 
     Args:
         label_dims (Sequence[int]): Classes or dimensions of each label set.
-        latent_dim (int): L of the latent vector; 0 for none (the ablation
-            without decoder). Defaults to 100.
-        image_score (bool): Whether the image has a score of its own.
-            Defaults to True.
+        latent_dim (int): Length L of the latent vector. 0: no latent vector
+            (the ablation without decoder). Defaults to 100.
+        image_score (bool): Whether the image alone has a score. Defaults to
+            True.
         image_size (int): Side of the images. Defaults to 32.
         in_channels (int): Channels of the images. Defaults to 3.
-        base_channels (int): Unit of the widths of the image stream; all
-            streams end in vectors of 8 times this size. Defaults to 64.
+        base_channels (int): Unit for the number of channels of the image
+            stream. All streams end in vectors of 8 times this length.
+            Defaults to 64.
         init_cfg (dict, optional): See mmengine's ``BaseModule``.
     """
 
@@ -216,10 +217,10 @@ class JointGANDiscriminator(BaseModule):
         """Compute the scores of tuples, (B, K).
 
         Args:
-            images (Tensor): (B, C, H, W).
-            vectors (list[Tensor]): Latent vector (B, L), if there is one,
-                then each label set in the order of ``label_dims``: logits,
-                one-hot vectors, or valence and arousal.
+            images (Tensor): Images, (B, C, H, W).
+            vectors (list[Tensor]): Latent vector (B, L) if there is one, then
+                each label set in the order of ``label_dims``. A label set has
+                logits, one-hot vectors, or valence and arousal.
         """
         features = [self.image_stream(images)] + [
             stream(vector)

@@ -1,4 +1,4 @@
-"""Tuples of encoder and decoder, and small helpers of the game."""
+"""Tuples of encoder and decoder, and helpers for a step of the game."""
 
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, NamedTuple, Sequence
@@ -12,8 +12,8 @@ from torch import Tensor
 class Tuples(NamedTuple):
     """Tuples of one batch, see Eq. 5.
 
-    Each is a list of an image, a latent vector (not without decoder), and each
-    label set, all (B, ...).
+    Each is a list of images, latent vectors (only with a decoder) and the labels
+    of each label set, all (B, ...).
 
     Attributes:
         real (list[Tensor]): Tuples of the encoder: real images with the
@@ -27,11 +27,12 @@ class Tuples(NamedTuple):
 
 
 def exchange_labels(real: List[Tensor], label_sets: int) -> List[Tensor]:
-    """Give each tuple of the encoder the labels of the tuple before it.
+    """Return tuples of the encoder, each with the labels of the one before it.
 
     Args:
         real (list[Tensor]): Tuples of the encoder, see :class:`Tuples`.
-        label_sets (int): Number of label sets, which are the last entries.
+        label_sets (int): Number of label sets. They are the last entries of
+            ``real``.
     """
     first = len(real) - label_sets
     return real[:first] + [labels.roll(1, 0) for labels in real[first:]]
@@ -40,7 +41,7 @@ def exchange_labels(real: List[Tensor], label_sets: int) -> List[Tensor]:
 def mean_by_kind(
     prefix: str, parts: Tensor, score_names: Sequence[str]
 ) -> Dict[str, Tensor]:
-    """Average losses over the scores of each kind, for the log.
+    """Return the mean loss of each kind of score, for the log.
 
     Args:
         prefix (str): Prefix of the names, ``'d'`` or ``'g'``.
@@ -60,8 +61,8 @@ def mean_by_kind(
     }
 
 
-def smallest_of_all(count: int) -> int:
-    """Return the smallest of the counts of all processes."""
+def min_over_processes(count: int) -> int:
+    """Return the smallest ``count`` among all processes."""
     if get_world_size() == 1:
         return count
     smallest = torch.tensor(count)
@@ -70,13 +71,13 @@ def smallest_of_all(count: int) -> int:
 
 
 def detach(tensors: List[Tensor]) -> List[Tensor]:
-    """Return the same values without gradient."""
+    """Return tensors with the same values but without gradient."""
     return [tensor.detach() for tensor in tensors]
 
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Keep the parameters of a module from getting gradients inside."""
+    """Switch off gradients of a module's parameters in this context."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

@@ -16,14 +16,14 @@ from mmfer.models.utils import unwrap_model
 from .joint_gan import JointGAN
 from .label_sets import VA, LabelSets
 
-# Number and size of the batches for BatchNorm statistics.
+# Number and size of the batches from which BatchNorm statistics are computed.
 BATCHES, BATCH_SIZE = 16, 64
 
 
 def class_labels(
     label_sets: LabelSets, classes: int, rows: int, va: np.ndarray
 ) -> Tuple[Tensor, ...]:
-    """Make the labels of a grid with a column for each class.
+    """Return the labels of a grid of images with a column for each class.
 
     All discrete sets get the same class.
 
@@ -34,8 +34,8 @@ def class_labels(
         va (np.ndarray): Valence and arousal of each class, (classes, 2).
 
     Returns:
-        tuple[Tensor]: For each set (rows * classes, ) or (rows * classes, 2),
-        row by row.
+        tuple[Tensor]: One tensor for each set, (rows * classes, ) or
+        (rows * classes, 2), row by row.
     """
     label = torch.arange(classes).repeat(rows)
     return tuple(
@@ -47,7 +47,9 @@ def class_labels(
 
 
 def va_labels(label_sets: LabelSets, label: int, steps: int) -> Tuple[Tensor, ...]:
-    """Make the labels of a grid of valence (rightwards) and arousal (upwards).
+    """Return the labels of a grid over valence and arousal.
+
+    Valence increases to the right, arousal upwards.
 
     Args:
         label_sets (LabelSets): Label sets of the model.
@@ -55,7 +57,7 @@ def va_labels(label_sets: LabelSets, label: int, steps: int) -> Tuple[Tensor, ..
         steps (int): Number of values from -1 to 1, in both directions.
 
     Returns:
-        tuple[Tensor]: For each set, as in :func:`class_labels`.
+        tuple[Tensor]: One tensor for each set, see :func:`class_labels`.
     """
     scale = torch.linspace(-1, 1, steps)
     arousal, valence = torch.meshgrid(scale.flip(0), scale, indexing='ij')
@@ -67,7 +69,7 @@ def va_labels(label_sets: LabelSets, label: int, steps: int) -> Tuple[Tensor, ..
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
-    """Join images to one picture, a grid.
+    """Join images into one picture, a grid.
 
     Args:
         images (np.ndarray): uint8 (N, H, W, C), row by row.
@@ -85,11 +87,11 @@ def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
 
 
 def mean_va(labels: np.ndarray, va: np.ndarray, classes: int) -> np.ndarray:
-    """Average valence and arousal of each class, 0 where none is known.
+    """Return mean valence and arousal of each class; 0 if none is known.
 
     Args:
-        labels (np.ndarray): int64 (N, ).
-        va (np.ndarray): (N, 2), NaN where missing.
+        labels (np.ndarray): Labels, int64 (N, ).
+        va (np.ndarray): Valence and arousal, (N, 2), NaN where missing.
         classes (int): Number of classes.
 
     Returns:
@@ -117,21 +119,22 @@ def sample_grids(
 
     Args:
         model (JointGAN): Model with a decoder.
-        dataset (FERDataset): Its training set, from which the mean valence and
-            arousal of each class are taken.
+        dataset (FERDataset): Training set of the model. It gives the mean
+            valence and arousal of each class.
         rows (int): Number of latent vectors of the first grid. Defaults to 8.
         va_steps (int): Number of values from -1 to 1 in the second grid.
             Defaults to 7.
         seed (int): Seed of the latent vectors. Defaults to 0.
 
     Returns:
-        dict[str, np.ndarray]: Grids, BGR or grey, uint8 (height, width, C),
-        each only if the model has such label sets:
+        dict[str, np.ndarray]: Grids, BGR or grey, uint8 (height, width, C).
+        Each exists only if the model has such label sets:
 
-        - ``classes``: a column for each class, with the same latent vectors
-          in all columns;
-        - ``va``: valence rightwards and arousal upwards, for one latent vector
-          and the class called neutral, or the first class if there is none.
+        - ``classes``: one column for each class. All columns have the same
+          latent vectors.
+        - ``va``: valence increases to the right, arousal upwards. All images
+          have the same latent vector and the class called neutral, or the
+          first class if no class has this name.
     """
     sets = model.label_sets
     grids: Dict[str, np.ndarray] = {}
@@ -185,16 +188,17 @@ def class_agreement(
 def known_labels(model: JointGAN, dataset: FERDataset) -> Tuple[np.ndarray, np.ndarray]:
     """Return the labels of a data set, with valence and arousal.
 
-    Samples without valence or arousal are discarded, unless that would discard
-    all of them.
+    If the model predicts valence and arousal, samples without them are
+    discarded. If no sample has them, all samples are kept.
 
     Args:
-        model (JointGAN): Model whose label sets count.
+        model (JointGAN): Model whose label sets are needed.
         dataset (FERDataset): The data set.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Labels int64 (N, ), and valence and
-        arousal (N, 2), which are 0 if the model or all samples have none.
+        tuple[np.ndarray, np.ndarray]: Labels, int64 (N, ), and valence and
+        arousal, (N, 2). The latter are 0 if the model does not predict them,
+        or if no sample has them.
     """
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     labels = np.array([info['gt_label'] for info in infos])
@@ -214,12 +218,12 @@ def draw_labels(
     count: int,
     generator: torch.Generator,
 ) -> Tuple[Tensor, Tuple[Tensor, ...]]:
-    """Draw latent vectors, and labels as often as a data set has them.
+    """Draw latent vectors, and labels with the frequencies of a data set.
 
     All discrete sets get the same label.
 
     Args:
-        model (JointGAN): Model, whose device they are moved to.
+        model (JointGAN): The model. The draws are moved to its device.
         labels (np.ndarray): See :func:`known_labels`.
         va (np.ndarray): See :func:`known_labels`.
         count (int): Number of draws.
@@ -239,25 +243,28 @@ def draw_labels(
 def recompute_bn_stats(
     model: JointGAN, labels: np.ndarray, va: np.ndarray, seed: int
 ) -> nn.Module:
-    """Copy the decoder, with BatchNorm statistics of its present weights.
+    """Copy the decoder, and recompute BatchNorm statistics for its weights.
 
-    Running statistics come from earlier weights, and an average of weights
-    (``EMAHook``) has none of its own. They are computed anew, on images of
-    random latent vectors and labels of the data set: the standing statistics of
-    BigGAN (Brock et al., ICLR 2019).
+    Running statistics come from earlier weights, and averaged weights
+    (``EMAHook``) have no statistics of their own. So they are recomputed while
+    the decoder generates images from random latent vectors and labels of the
+    data set. BigGAN calls them standing statistics (Brock et al., ICLR 2019).
 
     Args:
-        model (JointGAN): Model with a decoder, which stays as it is.
+        model (JointGAN): Model with a decoder. It is not changed.
         labels (np.ndarray): See :func:`known_labels`.
         va (np.ndarray): See :func:`known_labels`.
         seed (int): Seed of the draws.
 
     Returns:
-        nn.Module: A copy in eval mode.
+        nn.Module: Copy of the decoder, in eval mode.
     """
     if model.decoder is None:
-        raise ValueError('JointGAN: a model with use_decoder=False makes no images.')
-    # One process alone generates images; it must not wait for the others.
+        raise ValueError(
+            'JointGAN: a model with use_decoder=False generates no images. Set '
+            'use_decoder=True.'
+        )
+    # Only one process generates images; SyncBatchNorm would wait for the others.
     decoder = revert_sync_batchnorm(copy.deepcopy(unwrap_model(model.decoder)))
     for module in decoder.modules():
         if isinstance(module, _BatchNorm):
@@ -285,8 +292,8 @@ def draw_grid(
         decoder (nn.Module): Copy of its decoder, see
             :func:`recompute_bn_stats`.
         labels (tuple[Tensor]): Labels of all images, see :func:`class_labels`.
-        latents (int): Number of latent vectors. The images are divided into
-            as many equal parts, and each part has one of them.
+        latents (int): Number of latent vectors. The images are divided into as
+            many equal parts, and all images of a part have the same vector.
         columns (int): Number of columns.
         seed (int): Seed of the latent vectors.
 
@@ -295,7 +302,7 @@ def draw_grid(
     """
     device = next(model.parameters()).device
     count = len(labels[0])
-    # A generator of its own leaves the random state of the training alone.
+    # A separate generator does not change the random state of the run.
     generator = torch.Generator().manual_seed(seed)
     latent = torch.randn(latents, model.latent_dim, generator=generator)
     latent = latent.repeat_interleave(count // latents, dim=0)
@@ -305,5 +312,5 @@ def draw_grid(
     pixels = (127.5 * (images.float().cpu() + 1)).round().clamp(0, 255)
     picture = tile(pixels.byte().permute(0, 2, 3, 1).numpy(), columns)
     if model.data_preprocessor.to_rgb:
-        picture = picture[:, :, ::-1]  # RGB to BGR, as OpenCV writes it.
+        picture = picture[:, :, ::-1]  # OpenCV writes BGR.
     return np.ascontiguousarray(picture)

@@ -1,4 +1,4 @@
-"""Head for several label sets, of classes and of valence and arousal."""
+"""Head that predicts several label sets: classes, valence and arousal."""
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -20,35 +20,36 @@ from .losses import classification_loss, concordance_loss
 
 @MODELS.register_module()
 class MultiTaskHead(BatchPrediction, ClsHead):
-    """Two hidden layers, and one linear layer for all label sets together.
+    """Head of two hidden layers and one linear layer for all label sets.
 
-    It is the head of the joint GAN's encoder and of the VGG baselines. Without
+    The joint GAN's encoder and the VGG baselines have this head. Without
     ``latent_dim`` it is the head of a plain multi-task classifier.
 
-    Predictions are those of the first discrete set (``pred_score``,
-    ``pred_label``, and ``uncertainty``: one minus the largest probability) and
-    ``pred_va``.
+    A prediction has ``pred_score``, ``pred_label`` and ``uncertainty`` of the
+    first discrete set, and ``pred_va``. ``uncertainty`` is one minus the
+    largest probability.
 
     Args:
         num_classes (int): Number of classes of the data set.
         in_channels (int): Channels of the backbone's last feature map.
         map_size (tuple[int, int]): Height and width of that map.
-        label_sets (Sequence[int | str], optional): For each set the number
-            of classes, or ``'va'``, see :class:`LabelSets`. Defaults to one
-            set of ``num_classes``.
-        latent_dim (int): L of the latent vector, 0 for none. Defaults to 0.
+        label_sets (Sequence[int | str], optional): One entry per label set:
+            the number of classes, or ``'va'``, see :class:`LabelSets`.
+            Defaults to one set of ``num_classes``.
+        latent_dim (int): Length L of the latent vector. 0: no latent vector.
+            Defaults to 0.
         hidden_dim (int): Width of the hidden layers. Defaults to 512.
         dropout (float): Dropout rate after both hidden layers. Defaults to
             0.5.
-        pool (bool): Average the map over its positions, instead of
-            flattening it. Defaults to False.
+        pool (bool): Average the feature map over its positions. False: flatten
+            it. Defaults to False.
         va_weight (float): gamma of Eq. 10. Defaults to 1.
         ccc (str): ``'default'`` or ``'official'``, see
             :func:`concordance`. Defaults to ``'default'``.
         init_cfg (dict, optional): See mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: ``label_sets`` do not fit the data set, or an option is
+        ValueError: ``label_sets`` does not fit the data set, or an option is
             unknown.
     """
 
@@ -76,8 +77,8 @@ class MultiTaskHead(BatchPrediction, ClsHead):
                 raise ValueError(
                     f'MultiTaskHead: label_sets={list(self.label_sets.entries)!r}, '
                     f'but the data set has {num_classes} classes '
-                    '(data_preprocessor.num_classes). The first discrete set '
-                    'is for the labels of the data set: give it as many classes.'
+                    '(data_preprocessor.num_classes). The first discrete set has '
+                    'the labels of the data set: give it as many classes.'
                 )
         self.latent_dim = latent_dim
         self.pool = pool
@@ -103,7 +104,7 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         return bool(self.label_sets.discrete)
 
     def forward(self, feats: Any) -> Encoding:
-        """Predict label sets and latent vector from the deepest feature."""
+        """Predict label sets and the latent vector from the deepest feature."""
         feats = as_map(last_feature(feats))
         if self.pool:
             feats = feats.mean(dim=(2, 3))
@@ -124,7 +125,7 @@ class MultiTaskHead(BatchPrediction, ClsHead):
     def task_losses(
         self, encoding: Encoding, labels: Sequence[Tensor]
     ) -> Dict[str, Tensor]:
-        """Compute the losses of the label sets: f of Eq. 10.
+        """Compute the losses of the label sets, f of Eq. 10.
 
         Args:
             encoding (Encoding): Predictions for a batch.
@@ -152,7 +153,7 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         return losses
 
     def predict_batch(self, feats: Any) -> Dict[str, Tensor]:
-        """Return the predictions for a batch, see the class."""
+        """Return the predictions for a batch, see :class:`MultiTaskHead`."""
         encoding = self(feats)
         predictions: Dict[str, Tensor] = {}
         if self.label_sets.discrete:

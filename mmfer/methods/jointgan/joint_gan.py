@@ -1,4 +1,4 @@
-"""The joint-distribution GAN: a classifier, and a game that regularises it."""
+"""Joint-distribution GAN: a classifier and the game that regularises it."""
 
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -17,7 +17,14 @@ from mmfer.models.utils import full_precision, predicts_classes, unwrap_model
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, positive_int
 
-from .game import Tuples, detach, exchange_labels, frozen, mean_by_kind, smallest_of_all
+from .game import (
+    Tuples,
+    detach,
+    exchange_labels,
+    frozen,
+    mean_by_kind,
+    min_over_processes,
+)
 from .label_sets import LabelSets
 from .latent import Encoding, sample_latent
 from .losses import discriminator_loss, generator_loss
@@ -31,60 +38,61 @@ from .players import (
 
 ORDERS = ('official', 'paper')
 SCORE_KINDS = ('image', 'latent', 'labels', 'joint')
-# Fewer tuples have no batch statistics.
+# BatchNorm statistics need at least so many tuples.
 MIN_TUPLES = 2
 
 
 @MODELS.register_module()
 class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
-    """Encoder G_Y, decoder G_X and discriminator D (WACV'21).
+    """Model of encoder G_Y, decoder G_X and discriminator D (WACV'21).
 
     The encoder predicts all label sets and a latent vector from an image. The
-    decoder makes an image from given labels and a random latent vector. The
-    discriminator tells the tuples of the encoder from those of the decoder.
-    After the training the encoder is the classifier, see
+    decoder generates an image from given labels and a random latent vector. The
+    discriminator distinguishes the tuples of the encoder from those of the
+    decoder. After the run, the encoder alone is the classifier, see
     ``tools/model_converters/export_network.py``.
 
-    Losses are means over the K scores of the discriminator, so each has the
-    weight lambda / K. Samples without valence or arousal take no part in the
-    game.
+    The adversarial losses are means over the K scores of the discriminator, so
+    the loss of each score has the weight lambda / K. Samples without valence or
+    arousal are not used in the game.
 
-    The model is trained by :class:`JointGANTrainLoop`, with the two optimizers
-    of :class:`JointGANOptimWrapperConstructor`.
+    :class:`JointGANTrainLoop` trains the model, with the two optimizers of
+    :class:`JointGANOptimWrapperConstructor`.
 
     Args:
         encoder (dict): Config of a classifier with a
-            :class:`MultiTaskHead`. Its ``latent_dim`` is filled in.
+            :class:`MultiTaskHead`. ``latent_dim`` of the head is filled in.
         decoder (dict, optional): Options of :class:`JointGANDecoder`, such
             as ``base_channels``.
         use_decoder (bool): Whether there is a decoder. Without one, the
-            discriminator tells images with predictions from images with labels
-            (Table 3, "w/o G_X"). Then there are no latent vectors, and no score
-            of the image, which is the same in both. Defaults to True.
+            discriminator distinguishes images with predictions from images
+            with labels (Table 3, "w/o G_X"). There are then no latent vectors.
+            There is also no score of the image, because both tuples have the
+            same images. Defaults to True.
         discriminator (dict, optional): Options of
             :class:`JointGANDiscriminator`.
-        data_preprocessor (dict, optional): Must bring images to [-1, 1], the
-            range of the decoder.
-        latent_dim (int): L. Defaults to 100.
+        data_preprocessor (dict, optional): Config. It must scale images to
+            [-1, 1], the range of the decoder.
+        latent_dim (int): Length L of the latent vector. Defaults to 100.
         adversarial_weight (float): lambda of Eq. 9. Defaults to 0.4.
         discriminator_steps (int): Updates of the discriminator for each
             update of the generator, on the same tuples. Defaults to 2.
         order (str): ``'official'``: update the discriminator first, as the
             published code does; ``'paper'``: update the generator first, as
             Algorithm 1 does. Defaults to ``'official'``.
-        score_weights (dict, optional): Factors of the scores of ``image``,
+        score_weights (dict, optional): Factors of the scores ``image``,
             ``latent``, ``labels`` and ``joint``. ``joint=0`` is "w/o joint" of
-            Table 3; 0 for the three others is "w/o marginal". K stays the
-            same. Defaults to 1 for all.
-        mismatch_weight (float): Weight of mismatched tuples, which are not in
-            the paper but in Reed et al., Generative Adversarial Text to Image
-            Synthesis, ICML 2016. With it the joint score must also tell the
-            encoder's tuples from tuples with the labels of other images. So the
-            discriminator learns whether labels belong to the image, and the
-            decoder to follow its labels. Defaults to 0.
+            Table 3; 0 for the three others is "w/o marginal". K does not
+            change. Defaults to 1 for all.
+        mismatch_weight (float): Weight of mismatched tuples. They are not in
+            the paper, but in Reed et al., Generative Adversarial Text to Image
+            Synthesis, ICML 2016. The joint score must then also distinguish
+            the encoder's tuples from tuples with the labels of other images.
+            So the discriminator learns whether labels belong to the image, and
+            the decoder learns to follow its labels. Defaults to 0.
         channels_last (bool): Keep decoder and discriminator in
-            channels-last order. The encoder has an option of its own.
-            Defaults to False.
+            channels-last order. The encoder has its own option. Defaults to
+            False.
 
     Raises:
         ValueError: Images are not square or not in [-1, 1], there is no
@@ -115,7 +123,7 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         check_image_range(self.data_preprocessor)
         image_shape = square_image_shape(self.data_preprocessor)
         self.latent_dim = latent_dim if use_decoder else 0
-        # In this order they draw their first weights.
+        # Keep this order: each network draws random initial weights.
         self.encoder = build_encoder(encoder, self.latent_dim, self.data_preprocessor)
         self.label_sets: LabelSets = self.encoder.head.label_sets
         dims = self.label_sets.dims
@@ -148,12 +156,12 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         )
         if not self.score_weights.any():
             raise ValueError(
-                'JointGAN: all score_weights are 0, so that there is no game; to '
-                'train the encoder alone use a FERClassifier.'
+                'JointGAN: all score_weights are 0, so there is no game; to '
+                'train the encoder alone, use a FERClassifier.'
             )
-        # Set by the train loop: without the game the encoder learns alone.
+        # The train loop sets this. False: the encoder is trained alone.
         self.in_game = True
-        # Steps with a game in this epoch, read by the train loop.
+        # Number of steps with a game in this epoch, which the train loop reads.
         self.game_steps = 0
 
     @staticmethod
@@ -170,13 +178,13 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         if unknown:
             raise ValueError(
                 f'JointGAN: score_weights has {", ".join(sorted(unknown))}, but '
-                f'there are only scores of {", ".join(SCORE_KINDS)}.'
+                f'the scores are {", ".join(SCORE_KINDS)}. Check the spelling.'
             )
 
     # -- the classifier ----------------------------------------------------
     @property
     def classifier(self) -> BaseClassifier:
-        """Encoder without its wrapper for DDP."""
+        """Encoder, without its wrapper for DDP."""
         return unwrap_model(self.encoder)
 
     def forward(
@@ -188,7 +196,7 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         """Run the encoder.
 
         Args:
-            inputs (Tensor): (B, C, H, W).
+            inputs (Tensor): Prepared images, (B, C, H, W).
             data_samples (list[DataSample], optional): Needed for losses.
             mode (str): ``'tensor'`` returns an :class:`Encoding`, ``'loss'``
                 the losses of the label sets, ``'predict'`` a list of data
@@ -231,16 +239,17 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
     ) -> Dict[str, Tensor]:
         """Update encoder and decoder once, D ``discriminator_steps`` times.
 
-        Encoder and decoder run once; all updates are on these tuples.
+        Encoder and decoder run once, and all updates use these tuples.
 
         Returns:
             dict[str, Tensor]: Losses for the log:
 
-            - ``loss``, which the generator minimises, and its parts;
-            - ``d_loss`` of the discriminator and its mean for each kind of
-              score, ``d_image``, ``d_latent``, ``d_labels``, ``d_joint``, and
-              ``d_mismatch`` if there is one;
-            - ``g_loss``, ``g_image``, ... of the generator, before lambda.
+            - ``loss``, which encoder and decoder minimise, and its parts;
+            - ``d_loss`` of the discriminator, and its mean for each kind of
+              score: ``d_image``, ``d_latent``, ``d_labels`` and ``d_joint``;
+              also ``d_mismatch`` with ``mismatch_weight``;
+            - ``g_loss``, ``g_image``, ...: adversarial losses of encoder and
+              decoder, not yet multiplied by lambda.
         """
         data = self.data_preprocessor(data, True)
         images, samples = data['inputs'], data['data_samples']
@@ -289,20 +298,20 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         """Make the tuples of the encoder and of the decoder (Eq. 5).
 
         Args:
-            images (Tensor): (B, C, H, W).
+            images (Tensor): Prepared images, (B, C, H, W).
             encoding (Encoding): Predictions for these images.
             labels (tuple[Tensor]): See :meth:`LabelSets.read`.
             complete (np.ndarray, optional): See :meth:`LabelSets.complete`.
 
         Returns:
-            Tuples, optional: None if there are not enough samples whose labels
-            are complete.
+            Tuples, optional: None if fewer than two samples have complete
+            labels.
         """
         if len(images) < MIN_TUPLES:
             return None
         if complete is not None:
-            # All processes decide together, or they would wait for one another.
-            if smallest_of_all(len(complete)) < MIN_TUPLES:
+            # All processes must decide the same, or they would wait for each other.
+            if min_over_processes(len(complete)) < MIN_TUPLES:
                 return None
             known = torch.from_numpy(complete).to(images.device)
             images = images[known]
@@ -313,7 +322,7 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             return Tuples([images, *encoding.labels], [images, *vectors])
         latent = torch.randn(len(images), self.latent_dim, device=images.device)
         generated = self.decoder(torch.cat([latent, *vectors], dim=1))
-        # The head predicts them because there is a decoder.
+        # With a decoder, the head always predicts both.
         assert encoding.mean is not None and encoding.log_variance is not None
         with full_precision(images):
             inferred = sample_latent(
@@ -326,10 +335,10 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
     def score(
         self, discriminator: nn.Module, *tuples: List[Tensor]
     ) -> Tuple[Tensor, ...]:
-        """Compute the scores of each kind of tuples, float32, (B, K).
+        """Return the scores of each list of tuples, float32 (B, K).
 
-        All tuples go through one forward pass: spectral normalisation makes one
-        power iteration in each.
+        All tuples go through one forward pass, because spectral normalisation
+        makes one power iteration in every pass.
         """
         image, *vectors = [
             torch.cat([x.float() for x in variable])
@@ -357,8 +366,8 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             loss = parts.mean()
             log = dict(d_loss=loss, **mean_by_kind('d', parts, self.score_names))
             if self.mismatch_weight:
-                # A hinge on both sides: with one side alone, a constant score
-                # would minimise it.
+                # Use a hinge for both kinds of tuples. With only one, a constant
+                # score would minimise the loss.
                 mismatched = discriminator_loss(
                     scores[0], scores[2], self.score_weights
                 )
@@ -379,22 +388,22 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         """Generate images with the decoder.
 
         Args:
-            latent (Tensor): (B, L).
+            latent (Tensor): Latent vectors, (B, L).
             labels (tuple[Tensor]): See :meth:`LabelSets.read`.
-            decoder (nn.Module, optional): Copy of the decoder, used in the mode
-                that it is in, see
-                :func:`~.generation.recompute_bn_stats`. Defaults to the
-                decoder itself in eval mode.
+            decoder (nn.Module, optional): Copy of the decoder, see
+                :func:`~.generation.recompute_bn_stats`. Its mode is not
+                changed. Defaults to the decoder itself, in eval mode.
 
         Returns:
-            Tensor: In [-1, 1], (B, C, H, W).
+            Tensor: Images in [-1, 1], (B, C, H, W).
 
         Raises:
             ValueError: There is no decoder.
         """
         if self.decoder is None:
             raise ValueError(
-                'JointGAN: a model with use_decoder=False makes no images.'
+                'JointGAN: a model with use_decoder=False generates no images. Set '
+                'use_decoder=True.'
             )
         inputs = torch.cat([latent, *self.label_sets.vectors(labels)], dim=1)
         if decoder is not None:

@@ -1,4 +1,4 @@
-"""Labels of a batch for a model with several label sets."""
+"""Read the labels of a batch for a model with several label sets."""
 
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -14,11 +14,11 @@ VA = 'va'
 
 
 class LabelSets(NamedTuple):
-    """Label sets of a model.
+    """Label sets of a model, in the order of its outputs.
 
     Attributes:
-        entries (tuple[int | str]): For each set the number of classes of a
-            discrete set, or ``'va'`` for valence and arousal.
+        entries (tuple[int | str]): One entry per set: the number of classes of
+            a discrete set, or ``'va'`` for valence and arousal.
     """
 
     entries: Tuple[Union[int, str], ...]
@@ -28,7 +28,8 @@ class LabelSets(NamedTuple):
         """Build the label sets of a config, and check them.
 
         Raises:
-            ValueError: There is no set, ``'va'`` twice, or an unknown entry.
+            ValueError: There is no set, ``'va'`` occurs twice, or an entry is
+                unknown.
         """
         for entry in entries:
             if entry != VA and (not isinstance(entry, int) or entry < 2):
@@ -59,22 +60,22 @@ class LabelSets(NamedTuple):
     ) -> Tuple[Tensor, ...]:
         """Read the labels of a batch.
 
-        Classes are ``gt_label`` for one discrete set, and the columns of
-        ``gt_label_sets`` for several. Valence and arousal are ``gt_va``, NaN
-        where missing.
+        One discrete set is read from ``gt_label``; several are the columns of
+        ``gt_label_sets``. Valence and arousal are read from ``gt_va``, and are
+        NaN where missing.
 
         Args:
             data_samples (list[DataSample]): The batch.
             device (torch.device): Device of the result.
 
         Returns:
-            tuple[Tensor]: For each set int64 (B, ) or float32 (B, 2).
+            tuple[Tensor]: One tensor per set, int64 (B, ) or float32 (B, 2).
 
         Raises:
-            ValueError: Samples lack a set, or have other sets.
+            ValueError: The samples do not have these label sets.
         """
         number = len(self.discrete)
-        # stack_labels refuses soft labels, which no label set can use.
+        # stack_labels raises an error for soft labels, which no label set can use.
         classes = (
             stack_labels(data_samples)[:, None]
             if number or 'gt_score' in data_samples[0]
@@ -90,12 +91,12 @@ class LabelSets(NamedTuple):
                 raise ValueError(
                     f'the model has {number} discrete label sets, but some '
                     f'samples have labels of shape {wrong.pop()}. In '
-                    "label_noise=dict(type='Annotators') of the data set give as "
-                    'many generators as label_sets of the head has numbers of '
-                    'classes, or set majority=True for a single set.'
+                    "label_noise=dict(type='Annotators') of the data set, give one "
+                    'generator for each discrete set in label_sets of the head, '
+                    'or set majority=True for a single set.'
                 )
-            # They are checked before they are moved, because the host would
-            # have to wait for a GPU.
+            # Check the labels before they are moved, because the CPU would have to
+            # wait for a check on the GPU.
             given = np.stack(rows)
             sizes = [self.dims[i] for i in self.discrete]
             if (given < 0).any() or (given >= sizes).any():
@@ -118,20 +119,21 @@ class LabelSets(NamedTuple):
         return tuple(labels)
 
     def complete(self, data_samples: List[DataSample]) -> Optional[np.ndarray]:
-        """Return the rows of samples with valence and arousal.
+        """Return the positions of the samples that have valence and arousal.
 
-        They are found on the host, where the labels are: their number decides
-        whether there is a game, and the host would have to wait for a GPU.
+        They are found on the CPU, where the labels are. Their number decides
+        whether there is a game, and the CPU would have to wait for a GPU.
 
         Returns:
-            np.ndarray, optional: int64; None if no set can be incomplete.
+            np.ndarray, optional: Positions in the batch, int64. None if the
+            model does not predict valence and arousal.
         """
         if VA not in self.entries:
             return None
         return np.flatnonzero(np.isfinite(stack_va(data_samples)).all(axis=1))
 
     def vectors(self, labels: Sequence[Tensor]) -> List[Tensor]:
-        """Turn labels into the inputs of decoder and discriminator.
+        """Convert labels to the input vectors of decoder and discriminator.
 
         Args:
             labels (Sequence[Tensor]): See :meth:`read`.
@@ -162,7 +164,7 @@ def get_field(sample: DataSample, name: str) -> Any:
     """Return a field that the pipeline must have packed.
 
     Raises:
-        ValueError: The sample does not have it.
+        ValueError: The sample does not have this field.
     """
     if name not in sample:
         raise ValueError(

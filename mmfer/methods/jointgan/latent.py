@@ -10,8 +10,8 @@ class Encoding(NamedTuple):
     """Predictions of the encoder for a batch.
 
     Attributes:
-        labels (tuple[Tensor]): For each label set logits (B, C), or valence
-            and arousal (B, 2).
+        labels (tuple[Tensor]): One tensor per label set: logits (B, C), or
+            valence and arousal (B, 2).
         mean (Tensor, optional): Mean of the latent vector, (B, L).
         log_variance (Tensor, optional): Logarithm of the variance of the
             latent vector, (B, L).
@@ -34,7 +34,7 @@ def sample_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Draw y^0 ~ N(mean, variance), with gradient for both (Sec. 4).
 
     Args:
-        mean (Tensor): (B, L).
-        log_variance (Tensor): (B, L).
+        mean (Tensor): Mean, (B, L).
+        log_variance (Tensor): Logarithm of the variance, (B, L).
     """
     return mean + (log_variance / 2).exp() * torch.randn_like(mean)

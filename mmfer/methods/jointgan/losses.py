@@ -12,8 +12,9 @@ def discriminator_loss(
 ) -> Tensor:
     """Compute the hinge losses that D minimises, Eqs. 9 and 10, (K, ).
 
-    They are -g of the encoder's tuples plus -h of the decoder's, means over
-    the batch. The loss is their mean over the K scores.
+    For each score the loss is -g of the encoder's tuples plus -h of the
+    decoder's tuples, averaged over the batch. The whole loss is the mean over
+    the K scores.
 
     Args:
         encoder_scores (Tensor): Scores of real images with their predictions,
@@ -50,20 +51,20 @@ def concordance(
 ) -> Tensor:
     """Compute the concordance correlation of each dimension, (D, ).
 
-    It is 2 cov(p, y) / (var p + var y + (mean p - mean y)^2), with moments of N
-    samples. The published code divides by N - 1 in the variances only, so that
-    equal vectors do not reach 1.
+    It is 2 cov(p, y) / (var p + var y + (mean p - mean y)^2). All moments divide
+    by N. The published code divides only the variances by N - 1, so its result
+    stays below 1 even for equal vectors.
 
     Args:
-        prediction (Tensor): (N, D), N at least 2.
-        target (Tensor): (N, D).
-        official (bool): Compute it like the published code. Defaults to False.
+        prediction (Tensor): Predictions, (N, D), N >= 2.
+        target (Tensor): True values, (N, D).
+        official (bool): Compute it as in the published code. Defaults to False.
         known (Tensor, optional): Mask of the samples that count, bool (N, ).
-            Defaults to all. It is a mask, because selecting rows would wait for
-            the GPU to report their number.
+            Defaults to all samples. With a mask, the CPU need not wait until
+            the GPU has reported how many samples count.
 
     Returns:
-        Tensor: In [-1, 1]; 0 where neither varies and the means are equal.
+        Tensor: In [-1, 1]; 0 if neither varies and both means are equal.
     """
     if known is None:
         known = prediction.new_ones(len(prediction), dtype=torch.bool)
@@ -79,7 +80,7 @@ def concordance(
     if official:
         variances = variances * count / (count - 1).clamp_min(1)
     spread = variances + (mean_p - mean_y).square()
-    # Where nothing varies, the result is 0 and has no gradient.
+    # If nothing varies, the result is 0 and has no gradient.
     return 2 * covariance / spread.clamp_min(torch.finfo(spread.dtype).tiny)
 
 
@@ -89,10 +90,10 @@ def concordance_loss(
     """Compute L_sim of Eq. 10: 1 minus the mean CCC over the dimensions.
 
     Args:
-        prediction (Tensor): (B, D).
-        target (Tensor): (B, D), NaN where a value is missing. Samples with a
-            missing value do not count. With fewer than two complete samples
-            the loss is 0.
+        prediction (Tensor): Predictions, (B, D).
+        target (Tensor): True values, (B, D), NaN where one is missing. Samples
+            with a missing value do not count. With fewer than two complete
+            samples the loss is 0.
         official (bool): See :func:`concordance`. Defaults to False.
 
     Returns:
@@ -112,8 +113,8 @@ def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Compute L_CE of Eq. 10, the cross-entropy.
 
     Args:
-        logits (Tensor): (B, C).
-        labels (Tensor): int64 (B, ).
+        logits (Tensor): Logits, (B, C).
+        labels (Tensor): Labels, int64 (B, ).
 
     Returns:
         Tensor: A scalar.

@@ -1,4 +1,4 @@
-"""Optimizers of the joint GAN: one for each player."""
+"""Optimizers of the joint GAN: one for encoder and decoder, one for D."""
 
 from typing import Optional, cast
 
@@ -18,8 +18,9 @@ PLAYERS = ('generator', 'discriminator')
 class JointGANOptimWrapperConstructor:
     """Build one optimizer for encoder and decoder, one for the discriminator.
 
-    Both are built as ``optim_wrapper`` says. Settings in which one of them
-    differs are written under its name::
+    Both are built from ``optim_wrapper``. Settings in which one of them differs
+    stand under its name, ``generator`` (encoder and decoder) or
+    ``discriminator``::
 
         optim_wrapper = dict(
             constructor='JointGANOptimWrapperConstructor',
@@ -29,7 +30,8 @@ class JointGANOptimWrapperConstructor:
 
     Args:
         optim_wrapper_cfg (dict): Config as above.
-        paramwise_cfg (dict, optional): Settings by parameter, for both.
+        paramwise_cfg (dict, optional): Settings for single parameters, used for
+            both optimizers.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: Optional[dict] = None):
@@ -38,7 +40,7 @@ class JointGANOptimWrapperConstructor:
         self.paramwise_cfg = paramwise_cfg
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
-        """Build both for a :class:`JointGAN`, wrapped for DDP or not.
+        """Build both optimizers for a :class:`JointGAN`, wrapped for DDP or not.
 
         Raises:
             ValueError: ``accumulative_counts`` is above 1.

@@ -1,4 +1,4 @@
-"""Figures of the game: generated images, and curves of the losses."""
+"""Figures of a joint GAN: generated images, and curves of the losses."""
 
 import io
 import itertools
@@ -32,7 +32,7 @@ def sample_figures(
     seed: int = 0,
     scale: float = 2.0,
 ) -> Dict[str, Figure]:
-    """Draw the grids of :func:`sample_grids` with their labels beside them.
+    """Draw the grids of :func:`sample_grids` with names at rows and columns.
 
     Args:
         model (JointGAN): See :func:`sample_grids`.
@@ -40,8 +40,8 @@ def sample_figures(
         rows (int): See :func:`sample_grids`. Defaults to 8.
         va_steps (int): See :func:`sample_grids`. Defaults to 7.
         seed (int): See :func:`sample_grids`. Defaults to 0.
-        scale (float): Pixels of the figure for each pixel of an image, at 100
-            dpi. Defaults to 2.
+        scale (float): Pixels in the figure, at 100 dpi, for each pixel of an
+            image. Defaults to 2.
     """
     grids = sample_grids(model, dataset, rows, va_steps, seed)
     figures = {}
@@ -81,7 +81,7 @@ def frame(
     """
     height, width = grid.shape[:2]
     figure = Figure(figsize=(scale * width / 100, scale * height / 100))
-    # The image keeps its pixels; savefig makes the figure larger for the names.
+    # The images fill the figure; savefig enlarges it to make room for the names.
     panel = figure.add_axes((0, 0, 1, 1))
     panel.imshow(
         grid[..., ::-1] if grid.shape[2] == 3 else grid[..., 0],
@@ -92,7 +92,7 @@ def frame(
         extent=(0, len(columns), 0, max(1, len(rows))),
         aspect='auto',
     )
-    # Long names would overlap, as they are wider than the images.
+    # Slant long names. They are wider than the images and would overlap.
     slanted = max(map(len, columns)) > 5
     slant: Dict[str, Any] = dict(rotation=35, ha='left') if slanted else {}
     panel.set_xticks(np.arange(len(columns)) + 0.5, columns, **slant)
@@ -109,7 +109,7 @@ def frame(
 
 
 def as_file(figure: Figure, kind: str = 'png') -> bytes:
-    """Return a figure as the contents of an image file."""
+    """Return the bytes of an image file that shows a figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=100, bbox_inches='tight', pad_inches=0.05)
     return buffer.getvalue()
@@ -117,29 +117,30 @@ def as_file(figure: Figure, kind: str = 'png') -> bytes:
 
 @HOOKS.register_module()
 class JointGANPicturesHook(Hook):
-    """Write generated images, and the curves of the game.
+    """Write generated images and curves of the losses into the work dir.
 
-    They are in ``pictures/`` of the work dir:
+    The files are in ``pictures/`` of the work dir:
 
-    - ``epoch_{n}.png``: a column for each class, with the same latent vectors
-      in all columns (Fig. 4 of the paper);
-    - ``va_epoch_{n}.png``: valence rightwards and arousal upwards, for models
-      with both;
+    - ``epoch_{n}.png``: one column for each class; all columns have the same
+      latent vectors (Fig. 4 of the paper);
+    - ``va_epoch_{n}.png``: valence increases to the right, arousal upwards;
+      only for models that predict both;
     - ``scores.png``: losses of each kind of score and of the label sets over
       the epochs (appendix, Fig. 6).
 
-    Its random numbers are its own: it does not change the training.
+    The hook has its own random generators, so it does not change the run.
 
     Args:
-        interval (int): Epochs between pictures. There are always pictures
-            after the last epoch. Defaults to 10.
+        interval (int): Number of epochs between pictures. The last epoch always
+            has pictures. Defaults to 10.
         rows (int): Number of latent vectors. Defaults to 8.
         va_steps (int): Number of values from -1 to 1 of valence and arousal.
             Defaults to 7.
         seed (int): Seed of the latent vectors. Defaults to 0.
     """
 
-    # Before SummaryHook, which writes the figures of the epoch.
+    # Run before SummaryHook, which writes the losses of the epoch to
+    # history.json.
     priority = 80
 
     def __init__(
@@ -160,7 +161,7 @@ class JointGANPicturesHook(Hook):
             )
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Record the mean losses of the game; draw images if they are due."""
+        """Record the mean losses of the game, and draw images if they are due."""
         hub, number = runner.message_hub, len(runner.train_dataloader)
         if joint_gan_of(runner).in_game:
             hub.update_info(
@@ -176,7 +177,7 @@ class JointGANPicturesHook(Hook):
             self.draw(runner, epoch)
 
     def after_train(self, runner: Runner) -> None:
-        """Draw the curves."""
+        """Draw the curves of all losses."""
         if is_main_process() and osp.isfile(osp.join(runner.work_dir, 'history.json')):
             history = osp.join(runner.work_dir, 'history.json')
             draw_scores(history, self.path(runner, 'scores.png'))
@@ -211,7 +212,7 @@ def joint_gan_of(runner: Runner) -> JointGAN:
 
 
 def draw_scores(history: str, path: str) -> None:
-    """Draw the curves of all losses.
+    """Draw the curves of all losses into one figure.
 
     Args:
         history (str): Path of ``history.json``.
@@ -263,6 +264,6 @@ def draw_scores(history: str, path: str) -> None:
 
 
 def order_of(name: str) -> Tuple[int, str]:
-    """Return the sort key of a loss: kinds of scores come last, in order."""
+    """Return the sort key of a loss: kinds of scores come last, in fixed order."""
     kind = name.split('_', 1)[1]
     return (SCORE_KINDS.index(kind) + 1 if kind in SCORE_KINDS else 0, name)

@@ -1,4 +1,4 @@
-"""Build the three networks of the joint GAN for images of one shape."""
+"""Build the three networks of the joint GAN for the shape of its images."""
 
 from typing import Optional, Sequence, Tuple
 
@@ -14,29 +14,29 @@ def square_image_shape(data_preprocessor: nn.Module) -> Tuple[int, int]:
     """Return the channels and the side of the prepared images.
 
     Args:
-        data_preprocessor (nn.Module): What prepares the images.
+        data_preprocessor (nn.Module): Data preprocessor of the model.
 
     Raises:
-        ValueError: Images are not square.
+        ValueError: The images are not square.
     """
     channels, height, width = blank_images(data_preprocessor).shape[1:]
     if height != width:
         raise ValueError(
             f'JointGAN: images of {height} x {width} pixels are not '
-            'square, but the decoder makes square ones. Resize or crop them in all '
+            'square, but the decoder generates square ones. Resize or crop them in all '
             'pipelines, and set data_preprocessor.input_shape.'
         )
     return channels, height
 
 
 def check_image_range(data_preprocessor: nn.Module) -> None:
-    """Check that pixels of 0 and 255 become -1 and 1.
+    """Check that the data preprocessor scales pixels 0 and 255 to -1 and 1.
 
     Args:
-        data_preprocessor (nn.Module): What normalises the images.
+        data_preprocessor (nn.Module): Data preprocessor of the model.
 
     Raises:
-        ValueError: They become other values.
+        ValueError: It scales them to other values.
     """
     mean, std = torch.tensor(0.0), torch.tensor(1.0)
     if data_preprocessor._enable_normalize:
@@ -48,8 +48,8 @@ def check_image_range(data_preprocessor: nn.Module) -> None:
         for end, sign in zip(ends, (-1.0, 1.0), strict=True)
     ):
         raise ValueError(
-            'JointGAN: the decoder makes images in [-1, 1], but '
-            'data_preprocessor brings real images to '
+            'JointGAN: the decoder generates images in [-1, 1], but '
+            'data_preprocessor scales real images to '
             f'[{ends[0].min():.3g}, {ends[1].max():.3g}]. Set its mean and '
             'std to 127.5 for each channel.'
         )
@@ -62,8 +62,9 @@ def build_encoder(
 
     Args:
         encoder (dict): Config of the classifier.
-        latent_dim (int): L, filled into its head; 0 for no latent vector.
-        data_preprocessor (nn.Module): Preprocessor of the whole model.
+        latent_dim (int): Length L of the latent vector, an option of the head;
+            0 for no latent vector.
+        data_preprocessor (nn.Module): Data preprocessor of the whole model.
     """
     network = MODELS.build(
         dict(
@@ -86,7 +87,7 @@ def build_decoder(
 
     Args:
         decoder (dict, optional): Options that differ from the defaults.
-        latent_dim (int): L.
+        latent_dim (int): Length L of the latent vector.
         label_dims (Sequence[int]): Classes or dimensions of each label set.
         image_shape (tuple[int, int]): Channels and side of the images.
     """
@@ -111,10 +112,10 @@ def build_discriminator(
 
     Args:
         discriminator (dict, optional): Options that differ from the defaults.
-        latent_dim (int): L; 0 for no latent vector.
+        latent_dim (int): Length L of the latent vector; 0 for no latent vector.
         label_dims (Sequence[int]): Classes or dimensions of each label set.
         image_shape (tuple[int, int]): Channels and side of the images.
-        image_score (bool): Whether the image has a score of its own.
+        image_score (bool): Whether the image alone has a score.
     """
     channels, side = image_shape
     defaults = dict(

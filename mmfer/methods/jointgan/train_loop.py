@@ -1,4 +1,4 @@
-"""Train loop of the joint GAN: warm-up epochs, then epochs of the game."""
+"""Train loop of the joint GAN: warm-up epochs, then the game."""
 
 from typing import Any, cast
 
@@ -10,27 +10,27 @@ from mmfer.registry import LOOPS
 
 from .joint_gan import JointGAN
 
-# Epochs in a row with a collapsed discriminator before a warning.
+# Consecutive epochs with a collapsed discriminator after which a warning comes.
 COLLAPSED_EPOCHS = 2
 
 
 @LOOPS.register_module()
 class JointGANTrainLoop(EpochBasedTrainLoop):
-    """Train the encoder alone for some epochs, then play the game.
+    """Train the encoder alone for some epochs, then all three networks.
 
     Args:
         *args: See mmengine's ``EpochBasedTrainLoop``.
-        warmup_epochs (int): Epochs without the game. The published code has
-            1 for CIFAR-10, 6 for RAF-base and 0 for AffectNet-base.
-            Defaults to 1.
-        collapse_loss (float): Threshold of the mean loss over an epoch, of the
+        warmup_epochs (int): Epochs in which only the encoder is trained. The
+            published code has 1 for CIFAR-10, 6 for RAF-base and 0 for
+            AffectNet-base. Defaults to 1.
+        collapse_loss (float): Threshold of the mean loss in an epoch, of the
             discriminator or of its joint score. Below it the discriminator
-            has won, and after two such epochs a warning says so. Defaults to
-            0.05.
+            has won the game. After two such epochs there is a warning.
+            Defaults to 0.05.
         **kwargs: See mmengine's ``EpochBasedTrainLoop``.
 
     Raises:
-        TypeError: The model is no :class:`JointGAN`.
+        TypeError: The model is not a :class:`JointGAN`.
         ValueError: ``warmup_epochs`` leaves no epoch for the game.
     """
 
@@ -67,11 +67,11 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
         """Check the optimizers and train.
 
         Raises:
-            TypeError: There is one optimizer for both players.
+            TypeError: There is only one optimizer.
         """
         if not isinstance(self.runner.optim_wrapper, OptimWrapperDict):
             raise TypeError(
-                'JointGANTrainLoop needs one optimizer for encoder and decoder '
+                'JointGANTrainLoop needs one optimizer for encoder and decoder, '
                 'and one for the discriminator: set '
                 "optim_wrapper.constructor='JointGANOptimWrapperConstructor'."
             )
@@ -87,7 +87,7 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
                 + (
                     'the game of encoder, decoder and discriminator begins.'
                     if in_game
-                    else f'the encoder learns alone until epoch {self.warmup_epochs}.'
+                    else f'only the encoder learns until epoch {self.warmup_epochs}.'
                 )
             )
         model.in_game = in_game
@@ -102,8 +102,8 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
         if not model.game_steps:
             raise ValueError(
                 'JointGANTrainLoop: there was no game, because no batch had '
-                "two samples with all labels. Remove 'va' from label_sets "
-                'if there is no valence and arousal, and use batches of at '
+                "two samples with all labels. Remove 'va' from label_sets if the "
+                'samples have no valence and arousal, and use batches of at '
                 'least 2.'
             )
 
@@ -115,8 +115,8 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
         idle = float((model.score_weights == 0).float().mean())
         losses = {
             'discriminator': (mean('d_loss') - 2 * idle) / (1 - idle),
-            # This score is what the other networks follow. It may have
-            # collapsed while the others still learn.
+            # Encoder and decoder mainly follow the joint score. It may collapse
+            # while the other scores still learn.
             'joint score of the discriminator': mean('d_joint'),
         }
         lowest = min(losses, key=lambda name: losses[name])
@@ -126,7 +126,7 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
             self.runner.logger.warning(
                 f'the loss of the {lowest} was {loss:.3g} in epoch '
                 f'{self._epoch}, and also below {self.collapse_loss} in the epoch '
-                'before: it tells all tuples apart and no longer learns, so that '
+                'before: it distinguishes all tuples and no longer learns, so '
                 'encoder and decoder get no useful gradient from it. Lower its '
                 'learning rate (optim_wrapper.discriminator.optimizer.lr) or '
                 'model.discriminator_steps, or raise '

@@ -16,8 +16,8 @@ Eq. 7              ``weighted_cross_entropy``         ``losses.py``
 Eq. 8              ``consistency``                    ``losses.py``
 =================  =================================  ===============================
 
-The text of the paper and the published code differ. ``PRESETS`` in
-``resup.py`` has the options of both.
+The paper and its published code differ. ``PRESETS`` in ``resup.py`` has the
+options of both.
 """
 
 from .resup import ReSup

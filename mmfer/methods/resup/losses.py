@@ -7,13 +7,14 @@ EXCHANGES = ('swap', 'own', 'mean')
 
 
 def exchange_weights(weights: Tensor, exchange: str) -> Tensor:
-    """Choose which network's weights apply to which network's loss.
+    """Return the weights for each network's loss, ReSup Sec. 3.3.
 
     Args:
         weights (Tensor): Clean probabilities from each network, (2, B).
-        exchange (str): ``'swap'``: each network is weighted by the other
-            (ReSup, Sec. 3.3). ``'own'``: by itself (Table 2 without WeEx).
-            ``'mean'``: by the mean of both (Sec. 4.5, after JoCoR).
+        exchange (str): ``'swap'``: each network is weighted by the other one
+            (Sec. 3.3). ``'own'``: each is weighted by itself (Table 2 without
+            WeEx). ``'mean'``: both are weighted by the mean of the two (Sec.
+            4.5, after JoCoR).
 
     Returns:
         Tensor: Weights for the loss of each network, (2, B).
@@ -26,7 +27,7 @@ def exchange_weights(weights: Tensor, exchange: str) -> Tensor:
 
 
 def weighted_cross_entropy(log_prob: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Return one term of Eq. 7 for each sample.
+    """Return the weighted cross-entropy of each sample, one term of Eq. 7.
 
     Args:
         log_prob (Tensor): Log-probabilities of one network, (B, C).
@@ -40,13 +41,13 @@ def weighted_cross_entropy(log_prob: Tensor, labels: Tensor, weights: Tensor) ->
 
 
 def consistency(log_prob1: Tensor, log_prob2: Tensor) -> Tensor:
-    """Return Eq. 8 for each sample: mean squared difference over the classes.
+    """Return the squared difference of the predictions, Eq. 8.
 
     Args:
         log_prob1 (Tensor): Log-probabilities of the first network, (B, C).
         log_prob2 (Tensor): Log-probabilities of the second network, (B, C).
 
     Returns:
-        Tensor: Shape (B, ).
+        Tensor: Mean over the classes of (p_1 - p_2)^2, (B, ).
     """
     return (log_prob1.exp() - log_prob2.exp()).square().mean(dim=1)

@@ -12,10 +12,10 @@ from mmfer.utils.config import merge_options
 
 from .losses import EXCHANGES, consistency, exchange_weights, weighted_cross_entropy
 
-# The text of the paper and the published code differ. The paper has no table
-# of posteriors, does not clip or repair the posterior, and sums over a batch.
-# The code repairs only the right end of the posterior, and fits to scores of a
-# second pass with augmentation.
+# The paper and its published code differ. The paper has no table of posteriors,
+# does not clip the posterior or make it monotone, and sums over a batch. The
+# code makes only the right end monotone, and fits to scores of a second pass
+# with augmentation.
 PRESETS: Dict[str, Dict[str, Any]] = dict(
     default=dict(score_source='epoch', reduction='mean', noise_model=dict()),
     official=dict(
@@ -50,16 +50,18 @@ class ReSup(DualNetwork):
         exchange (str): See
             :func:`~mmfer.methods.resup.losses.exchange_weights`. Defaults to
             ``'swap'``.
-        preset (str): ``'default'``; ``'official'``, the published code; or
-            ``'paper'``, its text. It sets those of ``score_source``,
-            ``reduction`` and ``noise_model`` that are not given, see
-            ``PRESETS``. Defaults to ``'default'``.
-        reduction (str, optional): ``'mean'`` or ``'sum'`` over the batch.
-            With several processes it is over the batch of one process, and
-            gradients are averaged over processes.
+        preset (str): ``'default'``, ``'official'`` (the published code) or
+            ``'paper'``. It sets ``score_source``, ``reduction`` and
+            ``noise_model`` where these are not given, see ``PRESETS``.
+            Defaults to ``'default'``.
+        reduction (str, optional): ``'mean'`` or ``'sum'`` over the batch of
+            one process; gradients are averaged over processes. Defaults to
+            that of the preset.
         noise_model (dict, optional): Options of
-            :class:`~mmfer.models.LabelNoiseModel`, on top of the preset's.
+            :class:`~mmfer.models.LabelNoiseModel`. They are merged into those
+            of the preset.
         score_source (str, optional): See :class:`~mmfer.models.DualNetwork`.
+            Defaults to that of the preset.
         **kwargs: Further options of :class:`~mmfer.models.DualNetwork`:
             ``network1``, ``network2``, ``predict_with``, ``warmup_epochs``, ...
     """
@@ -92,7 +94,7 @@ class ReSup(DualNetwork):
     def joint_loss(
         self, log_prob: List[Tensor], labels: Tensor, agreements: Tensor
     ) -> Dict[str, Tensor]:
-        """Return the terms of Eq. 6; plain cross-entropy in warm-up epochs.
+        """Return the terms of Eq. 6; in warm-up epochs plain cross-entropy.
 
         Args:
             log_prob (list[Tensor]): Log-probabilities of both networks, each

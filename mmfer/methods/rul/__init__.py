@@ -16,7 +16,8 @@ Sec. G, mix output    ``mixed_output_loss``            ``rul_head.py``
 Sec. G, attention     ``loss_attention_loss``          ``rul_head.py``
 ====================  ===============================  ==============================
 
-Options of :class:`RULHead` mix more than two images, all at once or in pairs.
+:class:`RULHead` has options to mix more than two images, all at once or in
+pairs.
 """
 
 from .rul_head import RULHead

@@ -1,9 +1,9 @@
 """Head of RUL, relative uncertainty learning (Zhang, Wang and Deng, NeurIPS'21).
 
-Features of images are mixed with their uncertainties as weights, and the mixed
-feature must be classified as each of their labels. To lower the loss, the
-network has to give the harder image the larger weight. The equations are those
-of the published code.
+Features of images are mixed, with their uncertainties as weights. The network
+must classify the mixed feature as each of their labels. To lower the loss, it
+has to give the harder image the larger weight. The equations are those of the
+published code.
 """
 
 from itertools import combinations
@@ -28,7 +28,7 @@ def mixed_feature_loss(
     labels: Tuple[Tensor, ...],
     classifier: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Classify the mixture of K images as each of their labels.
+    """Return the loss of classifying a mixture of K images as each label.
 
     Args:
         means (Tensor): Means of the images, (K, B, D).
@@ -49,11 +49,11 @@ def mixed_output_loss(
     labels: Tuple[Tensor, ...],
     classifier: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Mix logits instead of features, *mix output* of supplement G.
+    """Return the loss of mixed logits, *mix output* of supplement G.
 
-    With an affine classifier and weights that sum to one, this is the same
-    function as :func:`mixed_feature_loss`. It differs for classifiers of more
-    than one layer. For the arguments see there.
+    The classifier of RUL is affine and the weights sum to one, so this equals
+    :func:`mixed_feature_loss`. It differs for classifiers of more than one
+    layer. For the arguments see :func:`mixed_feature_loss`.
     """
     logits = torch.stack([classifier(mean) for mean in means])
     mixed = mix(logits, scalar_weights(log_var))
@@ -66,9 +66,10 @@ def loss_attention_loss(
     labels: Tuple[Tensor, ...],
     classifier: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Weight the losses and mix nothing, *loss attention* of supplement G.
+    """Return the weighted losses of single images, *loss attention* of supplement G.
 
-    For the arguments see :func:`mixed_feature_loss`.
+    Neither features nor logits are mixed. For the arguments see
+    :func:`mixed_feature_loss`.
     """
     losses = torch.stack(
         [
@@ -88,15 +89,15 @@ VARIANTS = dict(
 
 @MODELS.register_module()
 class RULHead(GaussianHead):
-    """Relative uncertainty learning after an ``UncertaintyNeck``.
+    """Head of relative uncertainty learning, after an ``UncertaintyNeck``.
 
     Args:
         num_classes (int): Number of classes C.
-        in_channels (int): Feature dimension D, found from the neck.
+        in_channels (int): Feature dimension D. ``FERClassifier`` fills it in.
         num_images (int): Number of images that are mixed. Defaults to 2.
-        pairwise (bool): Mix the ``num_images`` images in all pairs and
-            average the losses, C(3, 2) in the supplement, instead of mixing
-            all at once. Defaults to False.
+        pairwise (bool): Mix the ``num_images`` images in all pairs, and
+            average the losses (C(3, 2) in the supplement). False: mix all
+            images at once. Defaults to False.
         variant (str): ``'mix_feature'`` (RUL), ``'mix_output'`` or
             ``'loss_attention'`` (supplement G). Defaults to
             ``'mix_feature'``.
@@ -119,7 +120,7 @@ class RULHead(GaussianHead):
     def loss(
         self, feats: GaussianFeature, data_samples: List[DataSample], **kwargs: Any
     ) -> dict:
-        """Mix each image with random others of the batch.
+        """Return the loss of mixing each image with random images of the batch.
 
         Args:
             feats (GaussianFeature): Mean and log-variance, each (B, D).
@@ -145,12 +146,13 @@ class RULHead(GaussianHead):
     def group_loss(
         self, feats: GaussianFeature, labels: Tensor, group: Sequence[Tensor]
     ) -> Tensor:
-        """Compute the loss of mixing each image with the same K - 1 others.
+        """Compute the loss of mixing the K images of each row of a group.
 
         Args:
             feats (GaussianFeature): Mean and log-variance, each (B, D).
             labels (Tensor): Given labels, int64 (B, ).
-            group (Sequence[Tensor]): K tensors of indices, each (B, ).
+            group (Sequence[Tensor]): Indices of the K images of each mixture,
+                each int64 (B, ).
 
         Returns:
             Tensor: Scalar.

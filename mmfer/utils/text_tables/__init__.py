@@ -1,11 +1,13 @@
-"""Reading of tables and lists that people, spreadsheets or programs saved.
+"""Reading of tables and class names, and the parts that all readers share.
+
+The files may be written by people, spreadsheets or programs:
 
 - Encodings and line ends: see :mod:`mmfer.utils.text_files`.
-- Separators: comma, semicolon, tab. Quotes, empty rows and columns at the
-  end, and the index column of pandas or R are handled. Columns are found by
-  the header, never by position.
-- Numbers: ``3`` and ``3.0``, also ``3,0`` where a comma does not separate
-  fields.
+- Separators: comma, semicolon, tab.
+- Quotes, empty rows and columns at the end, and the index column of pandas or
+  R are handled.
+- Columns are found by the header, not by position.
+- Numbers: ``3`` and ``3.0``; also ``3,0``, unless the comma separates fields.
 - Every error names the file, the line, what was found and what to do.
 
 :func:`read_table` reads tables with a header, :func:`read_class_names` class
@@ -28,7 +30,14 @@ from .columns import (
     known_columns,
     match_columns,
 )
-from .fields import flag, is_number_like, nearest, number, unquoted, whole_number
+from .fields import (
+    is_number_like,
+    parse_flag,
+    parse_number,
+    parse_whole_number,
+    suggest_name,
+    unquoted,
+)
 from .paths import has_suffix, is_foreign_path, join_listed, path_key
 from .rows import (
     SEPARATORS,
@@ -52,7 +61,6 @@ __all__ = [
     'find_header',
     'first_fields',
     'fit_rows',
-    'flag',
     'has_suffix',
     'is_foreign_path',
     'is_number_like',
@@ -60,13 +68,14 @@ __all__ = [
     'join_listed',
     'known_columns',
     'match_columns',
-    'nearest',
-    'number',
+    'parse_flag',
+    'parse_number',
+    'parse_whole_number',
     'path_key',
     'read_class_names',
     'read_table',
     'split_fields',
+    'suggest_name',
     'take_separator',
     'unquoted',
-    'whole_number',
 ]

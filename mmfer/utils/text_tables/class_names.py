@@ -12,9 +12,12 @@ from .fields import unquoted
 def read_class_names(path: PathLike) -> List[str]:
     """Read a file with one class name per line, in the order of the labels.
 
-    The following is removed: white space and quotes around a name, blank
-    lines at the end, separators that a spreadsheet writes after every name,
-    and a column of ascending numbers before the names.
+    The following is removed:
+
+    - white space and quotes around a name;
+    - blank lines at the end;
+    - separators that a spreadsheet writes after every name;
+    - a column of ascending numbers before the names.
 
     Args:
         path (str or os.PathLike): The file.
@@ -35,7 +38,8 @@ def read_class_names(path: PathLike) -> List[str]:
         names.pop()
     ends = {name[-1:] for name in names}
     if len(ends) == 1 and ends <= {',', ';'}:
-        # It also writes one at the end of every row for an emptied column.
+        # A spreadsheet also writes one separator after every name if the next
+        # column was emptied.
         names = [name.rstrip(',;') for name in names]
     names = [unquoted(name.strip()) for name in without_numbers(names)]
     if not names:
@@ -88,7 +92,7 @@ def check_class_names(
 
     Raises:
         ValueError: There is no name; a name is empty or not text; or two
-            names are equal up to white space around them.
+            names are equal, apart from white space around them.
     """
     if path is None:
         place, lines = 'classes', 'name'

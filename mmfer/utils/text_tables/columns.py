@@ -1,4 +1,4 @@
-"""Columns of tables and lists: names, and places in a header."""
+"""Columns of tables and lists: their names and their places in a header."""
 
 import re
 from dataclasses import dataclass

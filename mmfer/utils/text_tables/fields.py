@@ -19,7 +19,7 @@ _FALSE = ('false', '0', '0.0', 'no')
 
 
 def unquoted(text: str) -> str:
-    """Return a text without the quotes around it, if it is one quoted field."""
+    """Remove the quotes around a text if it is one quoted field."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         try:
             fields = next(csv.reader([text], strict=True))
@@ -30,8 +30,8 @@ def unquoted(text: str) -> str:
     return text
 
 
-def whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
-    """Return the whole number in a field; None if it is no whole number.
+def parse_whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
+    """Parse a field as a whole number; return None if it is none.
 
     ``3``, ``+3``, ``3.0`` and ``3.`` are 3. ``1e3``, ``1_000``, ``nan`` and
     digits of other scripts are no whole numbers.
@@ -45,8 +45,8 @@ def whole_number(text: str, decimal_comma: bool = False) -> Optional[int]:
     return None if match is None else int(match[1])
 
 
-def number(text: str, decimal_comma: bool = False) -> Optional[float]:
-    """Return the number in a field; None if it is no number.
+def parse_number(text: str, decimal_comma: bool = False) -> Optional[float]:
+    """Parse a field as a number; return None if it is none.
 
     Args:
         text (str): The field; ``nan`` and ``inf`` are numbers.
@@ -60,11 +60,13 @@ def number(text: str, decimal_comma: bool = False) -> Optional[float]:
 
 
 def is_number_like(text: str) -> bool:
-    """Return whether a field looks like a number, even if it is a wrong one.
+    """Return whether a field looks like a number.
+
+    It accepts more than :func:`parse_number`.
 
     Args:
-        text (str): The field; ``1_000``, ``1e3`` and digits of other scripts
-            look like numbers too.
+        text (str): The field. ``1_000``, ``1e3`` and digits of other scripts
+            look like numbers, too.
     """
     if _DECIMAL_COMMA.fullmatch(text):
         return True
@@ -75,8 +77,8 @@ def is_number_like(text: str) -> bool:
     return True
 
 
-def flag(text: str) -> Optional[bool]:
-    """Return the value of a yes-or-no field; None if it has neither.
+def parse_flag(text: str) -> Optional[bool]:
+    """Parse a yes-or-no field; return None if it has another content.
 
     Args:
         text (str): true, false, 1, 0, 1.0, 0.0, yes or no, in upper or lower
@@ -86,7 +88,7 @@ def flag(text: str) -> Optional[bool]:
     return True if text in _TRUE else False if text in _FALSE else None
 
 
-def nearest(text: str, known: Sequence[str]) -> str:
+def suggest_name(text: str, known: Sequence[str]) -> str:
     """Return a sentence that suggests the most similar known name.
 
     Args:

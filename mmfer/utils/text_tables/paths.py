@@ -43,7 +43,7 @@ def has_suffix(path: str) -> bool:
 
 
 def is_foreign_path(path: str) -> bool:
-    """Return whether this is an absolute Windows path on another system.
+    """Return whether a path is an absolute Windows path on another system.
 
     Args:
         path (str): A path as written in a list.

@@ -1,4 +1,4 @@
-"""Rows of tables and lists: splitting into fields, and checking their number."""
+"""Rows of tables and lists: split them into fields, and count the fields."""
 
 import csv
 import re
@@ -6,7 +6,7 @@ from typing import Iterable, Iterator, List, Optional, Tuple
 
 from ..text_files import Line, PathLike, line_error
 from .columns import Header
-from .fields import whole_number
+from .fields import parse_whole_number
 
 SEPARATORS = {';': 'semicolon', '\t': 'tab', ',': 'comma', ' ': 'space'}
 """Separators between fields, and their names in messages."""
@@ -143,9 +143,10 @@ def fit_rows(
 ) -> Iterator[Tuple[Line, Optional[str], List[str]]]:
     """Check the number of fields of each row, and find its index.
 
-    The index column has no name in tables of pandas, and no place in the
-    header of tables of R. Rows that consist of separators only are skipped;
-    spreadsheets write them for rows that were emptied.
+    The index column of pandas has an empty name in the header. The index
+    column of R has no field in the header, so each row has one field more.
+    Rows that consist of separators only are skipped; spreadsheets write them
+    for rows that were emptied.
 
     Args:
         path (str or os.PathLike): The file, for messages.
@@ -153,7 +154,8 @@ def fit_rows(
         separator (str): Separator between fields.
         header (Header): Header of the table.
         needed (int): Number of fields that every row must have. Later fields
-            may be missing; Excel does not write them where they are empty.
+            may be missing, because Excel does not write empty fields at the
+            end of a row.
 
     Yields:
         tuple[Line, str or None, list[str]]: A line, its index, and as many
@@ -172,14 +174,14 @@ def fit_rows(
                 header.index is None
                 and len(row) == width + 1
                 and bool(row[-1])
-                and whole_number(row[0]) is not None
+                and parse_whole_number(row[0]) is not None
             )
         index: Optional[str] = None
         if extra:
             index = row.pop(0)
         elif header.index is not None:
             index = row[header.index]
-        bad_index = extra and whole_number(index or '') is None
+        bad_index = extra and parse_whole_number(index or '') is None
         if len(row) < needed or any(row[width:]) or bad_index:
             raise line_error(
                 path,

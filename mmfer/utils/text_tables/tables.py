@@ -1,4 +1,4 @@
-"""Tables with a header: their columns are found by name."""
+"""Reading of tables with a header; columns are found by their names."""
 
 import os
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, 
 
 from ..text_files import Line, PathLike, filled_lines, iterate_lines, line_error
 from .columns import Header, known_columns, match_columns
-from .fields import number, whole_number
+from .fields import parse_number, parse_whole_number
 from .rows import (
     SEPARATORS,
     first_fields,
@@ -28,8 +28,8 @@ class TextTable:
         columns (dict[str, list[str]]): (N,) fields of each known column.
         others (dict[str, list[str]]): (N,) fields of every column by its
             name in the file; empty unless ``others='keep'``.
-        index (list[str], optional): (N,) the index column; None if there is
-            none.
+        index (list[str], optional): (N,) the index column; None if the table
+            has none.
         line_numbers (list[int]): (N,) line numbers of the rows in the file.
     """
 
@@ -57,7 +57,7 @@ class TextTable:
         Raises:
             ValueError: A field is not such a number.
         """
-        return self._numbers(name, whole_number, 'whole number, such as 3')
+        return self._numbers(name, parse_whole_number, 'whole number, such as 3')
 
     def numbers(self, name: str) -> List[float]:
         """Return a column of numbers, (N,).
@@ -68,10 +68,10 @@ class TextTable:
         Raises:
             ValueError: A field is not such a number.
         """
-        return self._numbers(name, number, 'number, such as 0.5')
+        return self._numbers(name, parse_number, 'number, such as 0.5')
 
     def _numbers(self, name: str, read: Callable, wanted: str) -> list:
-        """Return a column as ``read`` parses it; raise where that gives None."""
+        """Parse a column with ``read``; raise an error where it returns None."""
         fields = self.columns[name]
         values = [read(text, self.decimal_comma) for text in fields]
         if None in values:
@@ -124,12 +124,13 @@ def read_table(
         optional (Sequence[str]): Columns that may be missing.
         others (str): What happens to unknown columns: ``'skip'``, ``'keep'``
             or ``'refuse'``. Defaults to ``'skip'``.
-        headless (Sequence[str], optional): All columns in their order, of a
-            table that may lack its header. It is recognised by its number of
-            fields.
+        headless (Sequence[str], optional): Names of all columns in their
+            order, for a table that may lack its header. A table without
+            header is recognised by its number of fields. Defaults to None:
+            a header is required.
 
     Returns:
-        TextTable: Its rows, which may be none. Rows that consist of
+        TextTable: Its rows; there may be none. Rows that consist of
         separators only are skipped.
 
     Raises:
@@ -292,8 +293,8 @@ def find_header(
     found = {s: len(known_columns(fields[s], columns)) for s in candidates}
     best = max(candidates, key=lambda s: (found[s], len(fields[s])))
     if not found[best]:
-        # Do not match columns here: a row may have equal fields, a header may
-        # not.
+        # Without a known column, this line is probably a row. The fields of a row
+        # may be equal, but match_columns refuses equal fields.
         return best, None
     try:
         header = match_columns(fields[best], columns)

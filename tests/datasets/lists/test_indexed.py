@@ -63,7 +63,7 @@ def test_comments_of_a_noisy_list_are_said(save, monkeypatch):
     [
         ('label,age\n1,2\n', "line 1: .*column 'age'"),
         ('label,label\n1,1\n', "line 1: .*'label'"),
-        ('index,label\n0,1\n1\n', 'line 3: .*1 fields, where 2'),
+        ('index,label\n0,1\n1\n', 'line 3: .*1 fields instead of 2'),
         ('label\n1\n0 1\n', 'line 3'),
         ('1\n1e0\n0\n', "line 2: '1e0' is neither"),
         ('1\n\u0661\n0\n', 'line 2'),
@@ -79,7 +79,7 @@ def test_comments_of_a_noisy_list_are_said(save, monkeypatch):
         ('1\n1 2\n1\n', "line 2: '1 2': some rows have an index"),
         ('1\n-2\n0\n', "line 2: '-2' is neither"),
         ('1\nfrog\n0\n', 'neither a label nor an index'),
-        ('1\n0 1 2\n0\n', 'neither a label nor an index'),
+        ('1\n0 1 2\n0\n', '3 fields instead of 2'),
     ],
 )
 def test_noisy_lists_that_do_not_fit(save, text, part):

@@ -103,6 +103,10 @@ def test_values_of_raf_db(tmp_path):
         ValueError, match='train_00006.jpg has the absolute value 7.* scale'
     ):
         RAFDB(str(root), va_list=write_va(tmp_path / 'c.txt', rows))
+    # A missing value beside it does not hide another scale.
+    rows[5] = (rows[5][0], -2, 5)
+    with pytest.raises(ValueError, match='train_00006.jpg .* value 5.* scale'):
+        RAFDB(str(root), va_list=write_va(tmp_path / 'd.txt', rows))
     with pytest.raises(ValueError, match='1 of 14 .* train_00014'):
         RAFDB(str(root), va_list=write_va(tmp_path / 'b.txt', rows[:-1]))
     with pytest.raises(ValueError, match='evaluation'):

@@ -220,9 +220,9 @@ def test_no_nuisance_means_frontal_clean_faces():
             dict(class_counts=(7.0,) + (0,) * 6),
             r'class_counts\[0\] must be a whole number',
         ),
-        (dict(class_counts=(7, 0)), 'class_counts needs 7'),
-        (dict(class_counts=(2,) * 7), 'sum to 14, but num is 7'),
-        (dict(class_counts=(1,) * 7, imbalance=2.0), 'not both'),
+        (dict(class_counts=(7, 0)), 'class_counts must have 7'),
+        (dict(class_counts=(2,) * 7), 'must be num=7, got 14'),
+        (dict(class_counts=(1,) * 7, imbalance=2.0), 'exclude each'),
     ],
 )
 def test_bad_arguments_of_sampling(kwargs, message):
