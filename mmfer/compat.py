@@ -18,6 +18,7 @@ from typing import Any, Iterator, Union
 
 import numpy as np
 import torch
+import torch.nn as nn
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
@@ -235,3 +236,22 @@ def cpu_process_group() -> Iterator[None]:
     finally:
         gc.collect()
         torch.distributed.destroy_process_group()
+
+
+# ---------------------------------------------------------------------------
+# oneDNN (that of torch 2.6 to 2.14) writes beyond its memory in the backward
+# pass of a strided 1x1 convolution in channels-last order, if several threads
+# run and the convolution has fewer input channels than a register of the
+# processor has numbers (16 with AVX-512). The process crashes, perhaps later.
+# Goes away when such a convolution of 8 channels runs with two threads under
+# glibc's malloc checks.
+# ---------------------------------------------------------------------------
+def crashes_in_channels_last(module: nn.Module) -> bool:
+    """Return whether a module has a convolution that may crash the process."""
+    return any(
+        isinstance(part, nn.Conv2d)
+        and part.kernel_size == (1, 1)
+        and max(part.stride) > 1
+        and part.in_channels < 16
+        for part in module.modules()
+    )

@@ -130,12 +130,13 @@ def read():
 @pytest.mark.parametrize('path', PATHS, ids=lambda p: p.stem)
 def test_config_reads_its_data(path, roots, read, tmp_path):
     name = NAME.fullmatch(path.stem)
-    assert name and name['method'] == path.parent.name
+    assert name, f'{path.stem}: write {{method}}_{{backbone}}_{{dataset}}[_{{noise}}]'
+    assert name['method'] == path.parent.name
     cfg = made_config(path, roots, tmp_path)
     # Without it mmpretrain.get_model finds none of our classes.
     assert cfg.model._scope_ == 'mmfer'
     noise = cfg.train_dataloader.dataset.get('label_noise')
-    assert name['noise'] == noise_name(noise)
+    assert name['noise'] == noise_name(noise), 'the last part is the planted noise'
     assert 'label_noise' not in cfg.val_dataloader.dataset
     for network in networks_of(cfg.model):
         assert network.backbone.get('init_cfg', {}).get('type') in (None, 'Pretrained')

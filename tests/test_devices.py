@@ -8,10 +8,14 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT, assert_same_state, environment
+from helpers import CONFIGS, ROOT, assert_same_state, environment
+from mmengine.config import Config
+
+from mmfer.methods import METHODS
 
 pytestmark = pytest.mark.slow
 SMALL = [
@@ -22,20 +26,25 @@ SMALL = [
     'default_hooks.checkpoint.max_keep_ckpts=-1',
     'randomness.deterministic=True',
 ]
-CONFIGS = {
-    'alum/alum_r18_synthfaces_noise30': [],
-    'rul/rul_r18_synthfaces_noise30': [],
-    'resup/resup_r18_synthfaces_noise30': ['model.noise_model.min_separation=None'],
-    'coteaching/coteaching_r18_synthfaces_noise30': [
-        'model.noise_model.min_separation=None'
-    ],
-    'jocor/jocor_r18_synthfaces_noise30': ['model.noise_model.min_separation=None'],
-    'gaave/gaave_ce_r18_synthfaces_noise30': [
-        'custom_hooks.0.split=False',
-        'custom_hooks.0.tau=2',
-    ],
-    'jointgan/jointgan_vgg16_synthfaces_noise30': ['train_cfg.warmup_epochs=1'],
-}
+
+
+def find_configs():
+    """Return a config of each method on noisy drawn faces, with its options."""
+    found = {}
+    for method in METHODS:
+        paths = Path(CONFIGS, method).glob(f'{method}_*_synthfaces_noise30.py')
+        path = min(paths)
+        cfg = Config.fromfile(path)
+        options = []
+        if 'network1' in cfg.model:
+            options.append('model.noise_model.min_separation=None')
+        if 'warmup_epochs' in cfg.train_cfg:
+            options.append('train_cfg.warmup_epochs=1')
+        for i, hook in enumerate(cfg.get('custom_hooks', [])):
+            if hook.type == 'GAAVEHook':
+                options += [f'custom_hooks.{i}.split=False', f'custom_hooks.{i}.tau=2']
+        found[f'{method}/{path.stem}'] = options
+    return found
 
 
 def run(config, work_dir, *arguments, options=()):
@@ -63,10 +72,13 @@ def weights(work_dir):
     return torch.load(work_dir / 'epoch_3.pth', map_location='cpu')['state_dict']
 
 
-@pytest.mark.parametrize('config', CONFIGS)
+RUNS = find_configs()
+
+
+@pytest.mark.parametrize('config', RUNS)
 def test_same_bits_and_mixed_precision(config, tmp_path):
     """Train twice, resume, and train with ``--amp``."""
-    options = CONFIGS[config]
+    options = RUNS[config]
     run(config, tmp_path / 'first', options=options)
     run(config, tmp_path / 'second', options=options)
     first = weights(tmp_path / 'first')

@@ -15,7 +15,7 @@ from .data_preprocessor import blank_images, build_data_preprocessor, check_shap
 from .feature_sizes import feature_channels, fill_num_classes, fill_sizes
 from .predictions import predict_batch
 from .pretrained import CheckedPretrained
-from .utils import probe
+from .utils import probe, to_channels_last
 
 
 @MODELS.register_module()
@@ -35,7 +35,8 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             :class:`LatentCompensation`. Defaults to None.
         channels_last (bool): Keep images and convolution weights in
             channels-last order, which is faster on CPUs and with mixed
-            precision. Results change in the last digits. Defaults to False.
+            precision. Results change in the last digits. Ignored, with a
+            warning, by networks that are too narrow for it. Defaults to False.
         partial_weights (bool): Whether pretrained weights may leave tensors
             of the backbone at their random values. This is needed for layers
             that the published network does not have, see
@@ -93,10 +94,8 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             self.latent_compensation.attach(self.backbone, example)
         self.fitting = fitting
         self.image_shape = image_shape
-        self.channels_last = channels_last
         self.partial_weights = partial_weights
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
+        self.channels_last = channels_last and to_channels_last(self, 'FERClassifier')
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Any:
         """Extract features, see mmpretrain's ``ImageClassifier``.

@@ -18,13 +18,28 @@ class BatchPrediction:
     tensors into data samples.
 
     Name this class before a head of mmpretrain among the bases. Otherwise the
-    ``predict`` of that head is used. It returns no ``uncertainty``, and plain
-    confidence takes its place without an error.
+    ``predict`` of that head is used, which returns no ``uncertainty``.
+
+    Raises:
+        TypeError: A subclass names its bases in another order.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        first = next(base for base in cls.__mro__ if 'predict' in vars(base))
+        if not issubclass(first, BatchPrediction):
+            raise TypeError(
+                f'{cls.__name__}: {first.__name__} comes before BatchPrediction '
+                'among the bases, so its predict() would be used, which returns no '
+                'uncertainty. Write BatchPrediction first.'
+            )
 
     def predict_batch(self, inputs: Any) -> Dict[str, Tensor]:
         """See :class:`~mmfer.models.protocols.PredictsBatch`."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f'{type(self).__name__} has no predict_batch. Write one that returns a '
+            'dict with pred_score, (B, C), and uncertainty, (B,).'
+        )
 
     def predict(
         self, inputs: Any, data_samples: Optional[Sequence[Optional[DataSample]]] = None

@@ -1,11 +1,15 @@
 """Helpers that several models and methods share."""
 
+import logging
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor
+
+from mmfer.compat import crashes_in_channels_last
 
 from .protocols import PredictsClasses
 
@@ -145,4 +149,30 @@ def predicts_classes(model: nn.Module) -> bool:
     for part in (model, getattr(model, 'head', None)):
         if isinstance(part, PredictsClasses):
             return part.predicts_classes
+    return True
+
+
+def to_channels_last(module: nn.Module, name: str) -> bool:
+    """Bring the weights of a module to channels-last order, where that is safe.
+
+    Args:
+        module (nn.Module): Changed in place.
+        name (str): What the warning calls it.
+
+    Returns:
+        bool: False if a convolution of the module is too narrow for this
+        order, see :func:`~mmfer.compat.crashes_in_channels_last`. Then the
+        module is not changed, and one warning is logged.
+    """
+    if crashes_in_channels_last(module):
+        print_log(
+            f'{name}: channels_last=True is ignored, because a strided 1x1 '
+            'convolution of fewer than 16 channels can crash in this order on a '
+            'CPU. Results are the same up to rounding. Make the network wider, or '
+            'set channels_last=False to silence this warning.',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return False
+    module.to(memory_format=torch.channels_last)
     return True

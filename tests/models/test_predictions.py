@@ -7,7 +7,7 @@ from mmpretrain.structures import DataSample
 
 from mmfer.methods.ce import CEHead
 from mmfer.models import FERClassifier
-from mmfer.models.predictions import predict_batch, to_data_samples
+from mmfer.models.predictions import BatchPrediction, predict_batch, to_data_samples
 
 
 def test_each_sample_gets_its_row():
@@ -80,3 +80,23 @@ def test_heads_of_mmpretrain_have_no_uncertainty():
     for one, other in zip(ours.predict(feats), theirs.predict(feats), strict=True):
         assert torch.equal(one.pred_label, other.pred_label)
         assert torch.equal(one.pred_score, other.pred_score)
+
+
+def test_bases_in_the_wrong_order():
+    """They would lose the uncertainty without a word."""
+    with pytest.raises(TypeError, match='Write BatchPrediction first'):
+
+        class Wrong(LinearClsHead, BatchPrediction):
+            pass
+
+    class Right(BatchPrediction, LinearClsHead):
+        pass
+
+    with pytest.raises(NotImplementedError, match='Right has no predict_batch'):
+        Right(2, 2).predict((torch.zeros(1, 2),))
+
+    class Own(LinearClsHead, BatchPrediction):
+        def predict(self, feats, data_samples=None):
+            return data_samples
+
+    assert Own(2, 2).predict(None, [1]) == [1]

@@ -2,11 +2,19 @@
 
 import pytest
 import torch
+from helpers import TINY_CLASSIFIER
 from torch import nn
 
 from mmfer.methods.ce import CEHead
-from mmfer.models import FERClassifier
-from mmfer.models.utils import as_map, has_channels_last, predicts_classes, probe
+from mmfer.models import FERClassifier, utils
+from mmfer.models.utils import (
+    as_map,
+    has_channels_last,
+    predicts_classes,
+    probe,
+    to_channels_last,
+)
+from mmfer.registry import MODELS
 
 
 @pytest.mark.parametrize(
@@ -88,3 +96,35 @@ def test_who_predicts_classes():
     assert predicts_classes(torch.nn.Linear(2, 2))
     model.__class__ = Silent
     assert predicts_classes(model)
+
+
+@pytest.mark.parametrize(
+    'convolution, safe',
+    [
+        (dict(in_channels=16, kernel_size=1, stride=2), True),
+        (dict(in_channels=12, kernel_size=1, stride=2), False),
+        (dict(in_channels=12, kernel_size=1, stride=(1, 2)), False),
+        (dict(in_channels=12, kernel_size=1), True),
+        (dict(in_channels=3, kernel_size=3, stride=2), True),
+    ],
+)
+def test_channels_last_where_it_is_safe(convolution, safe, monkeypatch):
+    said = []
+    monkeypatch.setattr(utils, 'print_log', lambda text, **_: said.append(text))
+    # A kernel of one pixel has both orders at once; the second one tells.
+    module = nn.Sequential(nn.Conv2d(out_channels=4, **convolution), nn.Conv2d(4, 4, 3))
+    assert to_channels_last(module, 'Net') is safe
+    order = torch.channels_last if safe else torch.contiguous_format
+    assert module[1].weight.is_contiguous(memory_format=order)
+    assert len(said) == (not safe)
+    assert safe or 'Net: channels_last=True is ignored' in said[0]
+
+
+def test_narrow_networks_keep_the_plain_order():
+    """Those of tests, for one, which else would crash with two threads."""
+    cfg = dict(
+        TINY_CLASSIFIER, channels_last=True, head=dict(type='CEHead', num_classes=2)
+    )
+    assert not MODELS.build(cfg).channels_last
+    cfg['backbone'] = dict(cfg['backbone'], stem_channels=16, base_channels=16)
+    assert MODELS.build(cfg).channels_last

@@ -13,7 +13,12 @@ from torch import Tensor
 from mmfer.models.data_preprocessor import build_data_preprocessor
 from mmfer.models.predictions import BatchPrediction, predict_batch
 from mmfer.models.pretrained import CheckedPretrained
-from mmfer.models.utils import full_precision, predicts_classes, unwrap_model
+from mmfer.models.utils import (
+    full_precision,
+    predicts_classes,
+    to_channels_last,
+    unwrap_model,
+)
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, positive_int
 
@@ -133,11 +138,11 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         self.discriminator = build_discriminator(
             discriminator, self.latent_dim, dims, image_shape, use_decoder
         )
-        if channels_last:
-            for player in (self.decoder, self.discriminator):
-                if player is not None:
-                    player.to(memory_format=torch.channels_last)
-        self.channels_last = channels_last
+        if channels_last and self.decoder is not None:
+            to_channels_last(self.decoder, 'JointGAN.decoder')
+        self.channels_last = channels_last and to_channels_last(
+            self.discriminator, 'JointGAN.discriminator'
+        )
         self.adversarial_weight = adversarial_weight
         self.discriminator_steps = discriminator_steps
         self.order = order
