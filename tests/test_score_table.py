@@ -9,9 +9,9 @@ from helpers import ROOT
 
 from mmfer.datasets import SyntheticFaces
 from mmfer.score_table import (
-    apply_decisions,
     format_table,
     insert_measurements,
+    labels_after_decisions,
     merge_decisions,
     read_decisions,
     read_score_table,
@@ -99,7 +99,7 @@ def test_decisions_of_a_cleaning_are_matched_by_sample():
     assert table['suggested_label'].tolist() == [0, -1, 1]
     assert table['noise_score'].tolist() == [0.4, 0.7, 0.9]
     assert table['subset'].tolist() == [1, 0, 1]
-    kept, labels = apply_decisions(table)
+    kept, labels = labels_after_decisions(table)
     assert kept.tolist() == [True, False, True] and labels.tolist() == [0, 1, 1]
 
 

@@ -21,7 +21,7 @@ from mmfer.registry import DATASETS
 from mmfer.score_table import (
     FILE_NAME,
     ScoreTable,
-    apply_decisions,
+    labels_after_decisions,
     read_columns,
     read_decision_column,
     write_score_table,
@@ -186,7 +186,7 @@ def warn_of_lost_classes(
         dataset (FERDataset): Training set before the cleaning.
         logger (logging.Logger): Logger of the run.
     """
-    kept, labels = apply_decisions(label_decisions._asdict())
+    kept, labels = labels_after_decisions(label_decisions._asdict())
     left = labels[kept]
     dataset._warn_of_empty_classes(left, dataset.get_gt_labels(), 'the cleaning')
     problem = check_one_class(
@@ -283,7 +283,7 @@ def write_results(
     write_report(out, label_decisions, record, dataset.CLASSES)
     if dataset.list_suffix is None:
         return None
-    kept, labels = apply_decisions(table)
+    kept, labels = labels_after_decisions(table)
     return dataset.write_list(
         osp.join(out, f'cleaned_list{dataset.list_suffix}'),
         table['sample_id'][kept].tolist(),

@@ -18,7 +18,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from mmfer.datasets import FERDataset
-from mmfer.score_table import COLUMNS, ScoreTable, apply_decisions
+from mmfer.score_table import COLUMNS, ScoreTable, labels_after_decisions
 
 
 class Text(NamedTuple):
@@ -70,7 +70,7 @@ def list_text(
             'must write a line for every sample, whatever its label.'
         )
     reviewed = {int(row): i for i, row in enumerate(rows)}
-    kept, labels = apply_decisions(table)
+    kept, labels = labels_after_decisions(table)
     between: List[List[str]] = [[]]
     lines, order = [], []
     row = 0

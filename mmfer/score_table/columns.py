@@ -143,7 +143,9 @@ def replace_decisions(
     return result
 
 
-def apply_decisions(table: Mapping[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+def labels_after_decisions(
+    table: Mapping[str, np.ndarray],
+) -> Tuple[np.ndarray, np.ndarray]:
     """Return which samples the decisions keep, and the label of each sample.
 
     Args:

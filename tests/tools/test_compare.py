@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, call_tool, environment, load_tool, tiny_config
 
-from mmfer.analysis.benchmarks.training_runs import Run
+from mmfer.analysis.benchmarks.training_runs import PlannedRun
 
 tool = load_tool('benchmarks/compare.py')
 
@@ -100,7 +100,9 @@ def problems_of(
     tmp_path, *configs, metrics=('accuracy/top1',), options=(), seeds=(0,), done=None
 ):
     runs = [
-        Run(Path(config).stem, f'{ROOT}/configs/{config}.py', seed, list(options))
+        PlannedRun(
+            Path(config).stem, f'{ROOT}/configs/{config}.py', seed, list(options)
+        )
         for config in configs
         for seed in seeds
     ]
@@ -230,7 +232,7 @@ def test_noise_gets_a_seed_where_the_config_names_none(tmp_path):
         'train_dataloader = dict(dataset=dict(label_noise=dict('
         'type="SymmetricNoise", rate=.3), va_noise=None))'
     )
-    run = Run('row', str(config), 7, [])
+    run = PlannedRun('row', str(config), 7, [])
     assert run.arguments[2:] == [
         'randomness.seed=7',
         'train_dataloader.dataset.label_noise.seed=7',
@@ -241,7 +243,7 @@ def test_noise_has_the_seed_of_the_run():
     """Each noise that has one; the annotators of CIFAR-10 keep theirs."""
 
     def seeds(config):
-        run = Run('row', f'{ROOT}/configs/{config}.py', 7, ['a=1'])
+        run = PlannedRun('row', f'{ROOT}/configs/{config}.py', 7, ['a=1'])
         return run.arguments[2:]
 
     dataset = 'train_dataloader.dataset'

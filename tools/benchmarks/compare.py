@@ -22,10 +22,10 @@ from functools import partial
 from pathlib import Path
 from typing import List, Optional
 
-from mmfer.analysis.benchmarks.comparison import markdown
+from mmfer.analysis.benchmarks.comparison import markdown, missing_metrics
 from mmfer.analysis.benchmarks.curves import check_figure, plot, value_of
 from mmfer.analysis.benchmarks.training_runs import (
-    Run,
+    PlannedRun,
     execute_all,
     problems,
     read_runs,
@@ -73,7 +73,7 @@ def main() -> None:
     failed = 0
     if not args.table_only:
         runs = [
-            Run(row, config, seed, args.cfg_options)
+            PlannedRun(row, config, seed, args.cfg_options)
             for seed in args.seeds
             for row, config in zip(rows, args.configs, strict=True)
         ]
@@ -105,20 +105,13 @@ def main() -> None:
         print(markdown(summaries, args.metrics, baseline, args.digits))
     except ValueError as error:
         sys.exit(f'compare.py: {error}')
-    for row, runs in summaries.items():
-        for seed, run in runs.items():
-            names = [m for m in args.metrics if m not in run['metrics']]
-            if names:
-                failed += 1
-                print(
-                    f'{row}, seed {seed}, has no {", ".join(names)}. It has '
-                    f'{", ".join(run["metrics"])}.',
-                    file=sys.stderr,
-                )
+    lacking = missing_metrics(summaries, args.metrics)
+    for sentence in lacking:
+        print(sentence, file=sys.stderr)
     if args.figure is not None:
         value = partial(value_of, name=args.curves)
         plot(histories, value, args.curves, args.figure)
-    sys.exit(failed > 0)
+    sys.exit(failed > 0 or bool(lacking))
 
 
 if __name__ == '__main__':

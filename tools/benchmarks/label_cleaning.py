@@ -64,10 +64,8 @@ def cleanlab(args: argparse.Namespace) -> None:
         raise SystemExit('cleanlab runs in one process: omit --launcher.')
     args.work_dir = args.out
     cfg = finish_config(load_training_config(args.config, args), args)
-    if osp.isfile(osp.join(args.out, 'run.json')):
-        raise SystemExit(
-            f'{args.out} has results of tools/clean_labels.py; choose another --out.'
-        )
+    if osp.isfile(f'{args.out}/run.json'):
+        raise SystemExit(f'{args.out} has results of clean_labels; use another --out.')
     init_default_scope('mmfer')
     cfg, train_set, test_set = cleanlab_labels.models_and_data(cfg)
     count, epochs = len(train_set.sample_ids), args.epochs
@@ -85,9 +83,8 @@ def cleanlab(args: argparse.Namespace) -> None:
             cfg, train_set, test_set, args.out, args.folds, logger
         )
     table = cleanlab_labels.issue_table(train_set, scores)
-    path = osp.join(args.out, FILE_NAME)
-    write_score_table(path, table, train_set.CLASSES)
-    logger.info(f'{table["candidate"].sum()} issues, see {path}')
+    write_score_table(osp.join(args.out, FILE_NAME), table, train_set.CLASSES)
+    logger.info(f'{table["candidate"].sum()} issues, see {args.out}/{FILE_NAME}')
 
 
 def parse_args() -> argparse.Namespace:

@@ -82,10 +82,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     add('--weight-figure', type=Path, help='file for the curves of the weights')
     add('--cfg-options', nargs='+', default=[], help='overrides for all runs')
     args = parser.parse_args(argv)
-    if args.root is None:
-        args.root = Path('work_dirs') / '_'.join(
-            filter(None, ['open_protocol', args.noise])
-        )
+    name = '_'.join(filter(None, ['open_protocol', args.noise]))
+    args.root = args.root or Path('work_dirs', name)
     return args
 
 

@@ -1,6 +1,6 @@
 """Table of results that compares configs over several seeds."""
 
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from mmfer.analysis.benchmarks.training_runs import Results, differences
 from mmfer.analysis.tables import TAIL_MEAN, run_value, spread, tail_column
@@ -57,3 +57,19 @@ def markdown(
             cells += ahead
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+def missing_metrics(summaries: Results, metrics: Sequence[str]) -> List[str]:
+    """Return a sentence for each run that lacks one of the metrics.
+
+    Args:
+        summaries (Results): ``summary.json`` of each run.
+        metrics (Sequence[str]): Names of the metrics.
+    """
+    return [
+        f'{row}, seed {seed}, has no {", ".join(names)}. It has '
+        f'{", ".join(run["metrics"])}.'
+        for row, runs in summaries.items()
+        for seed, run in runs.items()
+        if (names := [name for name in metrics if name not in run['metrics']])
+    ]

@@ -7,7 +7,7 @@ import numpy as np
 from mmfer.evaluation.functional import auroc
 from mmfer.score_table import (
     ScoreTable,
-    apply_decisions,
+    labels_after_decisions,
     read_score_table,
     replace_decisions,
 )
@@ -54,7 +54,7 @@ def outcome(table: ScoreTable, mine: Optional[np.ndarray] = None) -> dict:
         table = {k: v[mine] for k, v in table.items()}
     decision, clean = table['decision'], table['clean_label']
     wrong = table['given_label'] != clean
-    left, label = apply_decisions(table)
+    left, label = labels_after_decisions(table)
 
     def share(what: np.ndarray, of: np.ndarray) -> float:
         return float(what[of].mean()) if of.any() else float('nan')

@@ -13,7 +13,12 @@ from mmfer.analysis.benchmarks.methods import (
     own_configs,
     read_ablation,
 )
-from mmfer.analysis.benchmarks.training_runs import Results, Run, differences, read_runs
+from mmfer.analysis.benchmarks.training_runs import (
+    PlannedRun,
+    Results,
+    differences,
+    read_runs,
+)
 from mmfer.analysis.tables import TAIL_MEAN, run_value, spread, tail_column
 from mmfer.utils.files import write_atomic
 
@@ -86,7 +91,7 @@ class Protocol:
         seeds: Sequence[int],
         ladders: Sequence[str],
         extra: Sequence[str],
-    ) -> List[Run]:
+    ) -> List[PlannedRun]:
         """List the runs seed by seed, so that a partial table is fair to all methods.
 
         Args:
@@ -101,7 +106,7 @@ class Protocol:
             return f'configs/{method}/{name}.py'
 
         runs = [
-            Run(method, file(method), seed, list(extra))
+            PlannedRun(method, file(method), seed, list(extra))
             for seed in seeds
             for method in methods
         ]
@@ -110,7 +115,7 @@ class Protocol:
             for row, options in self.ladder(method).items():
                 word = row.removeprefix(f'{method}_')
                 config = file(method, word if word in own else '')
-                runs.append(Run(row, config, seeds[0], [*options, *extra]))
+                runs.append(PlannedRun(row, config, seeds[0], [*options, *extra]))
         return runs
 
     def in_order(self, runs: Results, rows: Sequence[str] = ()) -> Results:

@@ -24,7 +24,7 @@ from mmfer.registry import METRICS
 Results = Dict[str, Dict[int, Any]]
 
 
-class Run(NamedTuple):
+class PlannedRun(NamedTuple):
     """One training run of a comparison.
 
     Attributes:
@@ -70,7 +70,7 @@ class Run(NamedTuple):
 
 
 def problems(
-    runs: Sequence[Run],
+    runs: Sequence[PlannedRun],
     root: Path,
     metrics: Sequence[str],
     done: Optional[Results] = None,
@@ -78,7 +78,7 @@ def problems(
     """Find problems that would otherwise appear only after the runs.
 
     Args:
-        runs (Sequence[Run]): Planned runs.
+        runs (Sequence[PlannedRun]): Planned runs.
         root (Path): Folder of the work dirs.
         metrics (Sequence[str]): Metrics of the table.
         done (dict, optional): ``summary.json`` of finished runs of the table, by
@@ -211,7 +211,7 @@ def prefix_of(metric) -> str:
     return f'{metric.prefix}/' if metric.prefix else ''
 
 
-def other_arguments(run: Run, root: Path) -> str:
+def other_arguments(run: PlannedRun, root: Path) -> str:
     """Return a message if a work dir holds another run, else an empty text."""
     record = root / run.name / 'arguments.json'
     if not record.is_file() or json.loads(record.read_text()) == run.arguments:
@@ -222,7 +222,7 @@ def other_arguments(run: Run, root: Path) -> str:
     )
 
 
-def execute(run: Run, root: Path, threads: int) -> int:
+def execute(run: PlannedRun, root: Path, threads: int) -> int:
     """Start or resume one run, and return its exit code; its output is logged."""
     work_dir = root / run.name
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def execute(run: Run, root: Path, threads: int) -> int:
     return code
 
 
-def execute_all(runs: List[Run], root: Path, jobs: int) -> int:
+def execute_all(runs: List[PlannedRun], root: Path, jobs: int) -> int:
     """Execute the runs, ``jobs`` at a time, and return how many failed."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ThreadPoolExecutor(jobs) as pool:
