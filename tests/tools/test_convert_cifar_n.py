@@ -67,7 +67,7 @@ def test_poisoned_file_is_refused(tmp_path):
         )
         with pytest.raises(SystemExit) as caught:
             tool.main([str(path), str(tmp_path / 'a.txt'), '--key', 'x'])
-        assert 'something else than arrays' in str(caught.value)
+        assert 'it contains objects other than arrays' in str(caught.value)
         # The message does not suggest to load the file anyway.
         assert 'weights_only' not in str(caught.value)
         assert 'Nothing was written' in str(caught.value)
