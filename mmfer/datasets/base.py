@@ -127,6 +127,7 @@ class FERDataset(LabelledDataset):
         # augmentation then draws from the global random states.
         self._random_state = torch.full((2,), -1).share_memory_()
         self._loader = 'val_dataloader' if self.test_mode else 'train_dataloader'
+        checks.check_option_names(type(self), kwargs)
         super().__init__(
             ann_file=ann_file,
             data_root=osp.expanduser(data_root),

@@ -1,5 +1,7 @@
 """Checks of a data set's options, labels and files, and their messages."""
 
+import difflib
+import inspect
 import logging
 import os
 import os.path as osp
@@ -18,6 +20,34 @@ MAX_NAMED = 10
 
 
 # -- options -----------------------------------------------------------------
+def check_option_names(cls: type, options: Iterable[str]) -> None:
+    """Raise ``TypeError`` if an option is none of a data set, as after a typo.
+
+    Args:
+        cls (type): Class of the data set.
+        options (Iterable[str]): Options that no class of mmfer has taken; the
+            base class of mmengine knows the rest.
+    """
+    known = [
+        name
+        for base in cls.__mro__
+        if '__init__' in vars(base)
+        for name, parameter in inspect.signature(
+            vars(base)['__init__']
+        ).parameters.items()
+        if name != 'self' and parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, 1)
+            way_out = (
+                f'Did you mean {near[0]}?'
+                if near
+                else f'The options are {", ".join(sorted(set(known)))}.'
+            )
+            raise TypeError(f'{cls.__name__} has no option {option!r}. {way_out}')
+
+
 def merge_classes(
     metainfo: Optional[dict], classes: Union[str, Sequence[str], None], owner: str
 ) -> dict:

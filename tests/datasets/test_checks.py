@@ -230,3 +230,17 @@ def test_no_data_set_decides_by_itself_what_an_evaluation_is(name):
         for split in cls.splits:
             dataset = cls(split=split, lazy_init=True)
             assert dataset.test_mode == (split != 'train')
+
+
+def test_misspelt_option(image_list):
+    """mmengine's own message names a base class only."""
+    with pytest.raises(
+        TypeError, match="has no option 'num_sampels'. Did you mean num"
+    ):
+        datasets.SyntheticFaces(num_sampels=3)
+    with pytest.raises(
+        TypeError, match='ImageList has no option .xyz.. The options are'
+    ):
+        ImageList('list.txt', num_classes=2, xyz=1)
+    # One of mmengine's base class.
+    assert len(datasets.SyntheticFaces(num_samples=8, max_refetch=3)) == 8

@@ -48,6 +48,12 @@ class Annotators(LabelNoise):
                 'least two. Add one, or use the single generator as '
                 'label_noise.'
             )
+        for cfg in generators:
+            if 'type' not in cfg:
+                raise ValueError(
+                    f'Annotators: the generator {dict(cfg)} has no type. Write one, '
+                    "as dict(type='SymmetricNoise', rate=0.3)."
+                )
         draws: List[Tuple] = [
             (cfg['type'], cfg.get('seed', 0), tuple(cfg.get('preceding_rates', ())))
             for cfg in generators

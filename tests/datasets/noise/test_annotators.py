@@ -78,6 +78,13 @@ def test_one_annotator_is_none():
         TASK_UTILS.build(dict(type='Annotators', generators=OFFICIAL[:1]))
 
 
+def test_annotator_without_a_type():
+    with pytest.raises(ValueError, match="'rate': 0.3.* has no type. Write one"):
+        TASK_UTILS.build(
+            dict(type='Annotators', generators=[dict(rate=0.3), OFFICIAL[0]])
+        )
+
+
 def test_annotators_must_not_err_alike():
     twice = [dict(type='SymmetricNoise', rate=r) for r in (0.2, 0.3)]
     with pytest.raises(ValueError, match='its own seed'):
