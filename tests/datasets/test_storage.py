@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from dataset_helpers import NOISE, PIPELINE, ids_of, labels_of, same_sample
 
-from mmfer.datasets import ImageList, storage
+from mmfer.datasets import ImageList
+from mmfer.datasets.sample_table import SampleTable
 
 
 @pytest.mark.parametrize('serialize', [True, False])
@@ -39,7 +40,7 @@ def test_sample_id_is_the_row_in_the_full_list(image_list, serialize):
 def test_sample_ids_are_gathered_once_and_safe(image_list, monkeypatch):
     dataset = ImageList(**image_list())
     first = dataset.sample_ids
-    monkeypatch.setattr(storage.pickle, 'loads', None)
+    monkeypatch.setattr(SampleTable, 'take', None)
     assert dataset.sample_ids is first
     with pytest.raises(ValueError, match='read-only'):
         first[0] = 3
