@@ -47,7 +47,7 @@ class Cost(NamedTuple):
     Attributes:
         stage (str): Name of the stage.
         samples (int): Number of samples.
-        seconds (float): Duration.
+        seconds (float): Processor time, so that other programs do not count.
         peak (int): Largest growth of the resident memory, in bytes.
         kept (int): Growth that is left while the result exists, in bytes.
     """
@@ -231,9 +231,9 @@ def measure_stage(stage: str, tiny: str, root: str, samples: int) -> Cost:
     release_freed()
     reset_peak()
     before = resident('VmRSS')
-    began = time.perf_counter()
+    began = time.process_time()
     result = run()
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     peak = resident('VmHWM') - before
     release_freed()
     kept = resident('VmRSS') - before
@@ -250,19 +250,27 @@ def measure(sizes: Sequence[int], folder: str, stages: Sequence[str]) -> List[Co
             many names of files as there are samples.
         stages (Sequence[str]): Names from :data:`STAGES`.
     """
-    tiny = make_affectnet(osp.join(folder, 'tiny'), WARM_UP)
-    roots = {n: make_affectnet(osp.join(folder, str(n)), n) for n in sizes}
     os.environ['OMP_NUM_THREADS'] = '1'
+    tiny = osp.join(folder, 'tiny')
+    in_child(make_affectnet, tiny, WARM_UP)
     found = []
-    for stage in stages:
-        for samples in sizes:
-            # A new process for each: freed memory of another stage would hide
-            # what this one takes.
-            with multiprocessing.get_context('spawn').Pool(1) as pool:
-                found.append(
-                    pool.apply(measure_stage, (stage, tiny, roots[samples], samples))
-                )
+    for samples in sizes:
+        root = osp.join(folder, str(samples))
+        in_child(make_affectnet, root, samples)
+        found += [
+            in_child(measure_stage, stage, tiny, root, samples) for stage in stages
+        ]
     return found
+
+
+def in_child(function: Callable, *args: Any) -> Any:
+    """Call a function in a new process and return its result.
+
+    Memory that another stage has freed would hide what a stage takes, so each one
+    has a process of its own. A fork needs no second import.
+    """
+    with multiprocessing.get_context('fork').Pool(1) as pool:
+        return pool.apply(function, args)
 
 
 def summarize_costs(costs: Sequence[Cost]) -> List[Dict[str, Any]]:
