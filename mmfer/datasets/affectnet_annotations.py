@@ -58,9 +58,9 @@ class Annotations:
     """
 
     names: List[str]
-    expression: List[Number]
-    valence: List[Number]
-    arousal: List[Number]
+    expression: Sequence[Number]
+    valence: Sequence[Number]
+    arousal: Sequence[Number]
     where: Callable[[int], str]
     sample_id: Optional[List[str]] = None
 
@@ -216,11 +216,14 @@ def read_release_table(path: str) -> Annotations:
         optional=['sample_id'],
         headless=COLUMNS,
     )
-    names, *values = (table.columns[name] for name in WANTED)
+    names, expression, valence, arousal = (table.columns[name] for name in WANTED)
     if table.decimal_comma:
-        values = [[text.replace(',', '.') for text in column] for column in values]
+        expression, valence, arousal = (
+            [text.replace(',', '.') for text in column]
+            for column in (expression, valence, arousal)
+        )
     return Annotations(
-        names, *values, where=table.where, sample_id=table.columns.get('sample_id')
+        names, expression, valence, arousal, table.where, table.columns.get('sample_id')
     )
 
 
@@ -257,7 +260,7 @@ def read_annotations(folder: str, names: Iterable[str]) -> Annotations:
     def where(row: int) -> str:
         return f'{osp.join(folder, images[row].removesuffix(".jpg"))}_*.npy'
 
-    return Annotations(images, *columns.values(), where=where)
+    return Annotations(images, columns['exp'], columns['val'], columns['aro'], where)
 
 
 def read_scalar(path: str) -> Number:

@@ -1,12 +1,13 @@
 """Annotations of all samples of a data set, as one column for each value."""
 
 import pickle
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Union, cast
 
 import numpy as np
 
 from mmfer.utils.string_table import StringTable
 
+Column = Union[np.ndarray, StringTable, 'PickledValues']
 _INT64 = np.iinfo(np.int64)
 
 
@@ -38,13 +39,13 @@ class SampleTable:
     take what the values take: 8 bytes for a number, and the bytes of a text.
 
     Args:
-        columns (dict[str, Sequence]): N values for each name: an array (N,) of
+        columns (dict[str, Column]): N values for each name: an array (N,) of
             int64 or float64, an array (N, ...) for arrays, a
             :class:`StringTable`, or :class:`PickledValues` for all others.
         count (int): Number of samples N.
     """
 
-    def __init__(self, columns: Dict[str, Sequence], count: int) -> None:
+    def __init__(self, columns: Dict[str, Column], count: int) -> None:
         self._columns = columns
         self._count = count
 
@@ -74,7 +75,7 @@ class SampleTable:
             row (int): In [0, N).
         """
         if '' in self._columns:
-            return self._columns[''][row]
+            return cast(PickledValues, self._columns[''])[row]
         return {name: _value(column, row) for name, column in self._columns.items()}
 
     def copy(self) -> 'SampleTable':
@@ -110,7 +111,7 @@ class SampleTable:
         return [column[row] for row in rows.tolist()]
 
 
-def _value(column: Sequence, row: int) -> Any:
+def _value(column: Column, row: int) -> Any:
     """Return one value of a column as it was stored."""
     if not isinstance(column, np.ndarray):
         return column[row]
@@ -118,14 +119,14 @@ def _value(column: Sequence, row: int) -> Any:
     return column[row].item() if column.ndim == 1 else column[row].copy()
 
 
-def make_column(values: List[Any]) -> Sequence:
+def make_column(values: List[Any]) -> Column:
     """Return values in the smallest form that gives each of them back unchanged.
 
     Args:
         values (list): (N,) values.
 
     Returns:
-        Sequence: One of the columns of :class:`SampleTable`.
+        Column: One of the columns of :class:`SampleTable`.
     """
     kinds = set(map(type, values))
     if kinds == {str}:

@@ -39,9 +39,9 @@ class NumberedDataset(BaseDataset):
 
     _sample_ids: Optional[np.ndarray] = None
     # The stored rows from which _sample_ids was made.
-    _sample_ids_of: Optional[Sequence] = None
+    _sample_ids_of: Any = None
     _image_paths: Optional[StringTable] = None
-    _image_paths_of: Optional[Sequence] = None
+    _image_paths_of: Any = None
 
     @property
     def name(self) -> str:
@@ -78,7 +78,7 @@ class NumberedDataset(BaseDataset):
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 
-    def _rows(self) -> Sequence:
+    def _rows(self) -> Any:
         """Return an object that is replaced whenever a subset is taken."""
         return self.data_address if self.serialize_data else self.data_list
 
