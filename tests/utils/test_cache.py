@@ -488,6 +488,30 @@ def test_what_a_running_build_has_reserved_is_taken(cache):
     assert numbers(cache) == [1, 3]
 
 
+def test_it_is_taken_from_the_disk_too(cache, monkeypatch):
+    # Of these, 500_000 bytes stay free.
+    monkeypatch.setattr(
+        entries.shutil, 'disk_usage', lambda path: Usage(10**7, 0, 10**6)
+    )
+
+    def outer(partial):
+        partial.reserve(300_000)
+        with pytest.raises(CacheUnavailableError, match='the disk'):
+            add(cache, 2, 250_000)
+        add(cache, 3, 150_000)
+        assert [len(part) for part in cache.clear()] == [1, 1]
+        # What was written already is not needed once more.
+        with open(os.path.join(partial.folder, 'data'), 'wb') as file:
+            file.write(bytes(200_000))
+        partial.reserve(690_000)
+        with pytest.raises(CacheUnavailableError, match='the disk'):
+            partial.reserve(710_000)
+        return builder(300_000)(partial)
+
+    cache.obtain('kind', key_of(1), 'zeros', always, outer)
+    assert numbers(cache) == [1]
+
+
 def test_a_killed_build_is_evicted_first_if_it_is_old(cache):
     add(cache, 1, 400_000, 200)
     with pytest.raises(KeyboardInterrupt):
