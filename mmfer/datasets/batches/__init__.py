@@ -1,0 +1,1 @@
+"""Batches as tensors: random steps of a pipeline for a whole batch at once."""
