@@ -243,7 +243,7 @@ class FERDataset(BatchedDataset):
             info['img_shape'] = info['ori_shape'] = image.shape[:2]
         return info
 
-    def prepare_data(self, idx: int) -> dict:
+    def prepare_data(self, idx: int) -> Optional[dict]:
         """Run the pipeline with draws fixed by (seed, epoch, sample_id)."""
         info = self.get_data_info(idx)
         try:

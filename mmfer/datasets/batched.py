@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .batches import IndexedSamples, PlannedImages, SampleBatch, stack_packed
 from .batches.operations import UnsupportedShape
-from .batches.splitting import SplitPipeline, run_steps, split_pipeline
+from .batches.splitting import HeadReader, SplitPipeline, run_steps, split_pipeline
 from .images import ImageStore, UnreadableImageError, have_equal_sizes, open_store
 from .labels import LabelledDataset
 
@@ -185,13 +185,15 @@ class BatchedDataset(LabelledDataset):
         ids = self.sample_ids[order]
         paths = [info['img_path'] for info in self.stored_infos()]
 
-        def read(path: str) -> np.ndarray:
-            try:
-                return run_steps(parts.head, dict(img_path=path))['img']
-            except UnreadableImageError as error:
-                raise self._unreadable(error, path) from None
-
-        store = open_store([paths[i] for i in order], read, parts.recipe, self.name)
+        try:
+            store = open_store(
+                [paths[i] for i in order],
+                HeadReader(parts.head),
+                parts.recipe,
+                self.name,
+            )
+        except UnreadableImageError as error:
+            raise self._unreadable(error, error.path) from None
         if store is None:
             return None
         return StoredImages(store, None if ids[-1] == len(ids) - 1 else ids)
@@ -295,7 +297,7 @@ class BatchedDataset(LabelledDataset):
             for key in pack.algorithm_keys
             if key in infos[0]
         }
-        meta: Dict[str, Sequence] = {
+        meta: Dict[str, Any] = {
             key: [info[key] for info in infos]
             for key in pack.meta_keys
             if key != 'sample_id'
