@@ -142,11 +142,17 @@ def test_a_failed_build_leaves_nothing(cache):
 
 def test_an_interrupted_build_is_continued(cache):
     calls = []
+    half = builder(stop=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        cache.obtain(
-            'kind', key_of(1), 'zeros', always, builder(stop=KeyboardInterrupt())
-        )
+        cache.obtain('kind', key_of(1), 'zeros', always, half)
     (entry,) = cache.entries()
+    os.utime(os.path.join(entry.folder, 'lock'), (100, 100))
+    os.truncate(os.path.join(entry.folder, 'data'), 0)
+    with pytest.raises(KeyboardInterrupt):
+        cache.obtain('kind', key_of(1), 'zeros', always, half)
+    (entry,) = cache.entries()
+    # It was used now, although it was made earlier.
+    assert abs(entry.last_use - time.time()) < 100
     assert (entry.name, entry.holds, entry.finished) == ('zeros', 'unfinished', False)
     assert not entry.in_use and entry.reserved == 1000 > entry.size > 500
     cache.obtain('kind', key_of(1), 'zeros', always, builder(calls=calls))
