@@ -48,6 +48,7 @@ OPERATIONS = dict(
         direction=['horizontal', 'vertical', 'diagonal'],
     ),
     crop=dict(type='RandomCrop', crop_size=(20, 24), padding=4),
+    crop_lopsided=dict(type='RandomCrop', crop_size=(20, 24), padding=(5, 1, 0, 3)),
     crop_border=dict(
         type='RandomCrop', crop_size=(18, 24), padding=(3, 2), pad_val=(9, 8, 7)
     ),

@@ -127,6 +127,8 @@ def random_words(keys: Tensor, blocks: int) -> Tensor:
         (j, i).
     """
     device = keys.device
+    if not len(keys) or not blocks:
+        return keys.new_zeros((len(keys), WORDS_PER_BLOCK, blocks), dtype=torch.int32)
     steps = torch.arange(ROUNDS, device=device)[:, None]
     round_keys = [
         _low((key + steps * step)[..., None])

@@ -184,7 +184,7 @@ def test_normals_have_the_moments_of_their_docstring():
     # A value lies within its interval, so the distribution function is exact.
     cdf = torch.special.ndtr(table) * 2**16
     inside = (cdf - torch.arange(2**16) - 0.5).abs()
-    assert inside.max() < 0.51 and inside[500:-500].max() < 0.01
+    assert inside.max() < 0.51 and inside[500:-500].max() < 0.02
     assert abs(torch.corrcoef(values)[0, 1:]).max() < 4.5 / 200_001**0.5
 
 

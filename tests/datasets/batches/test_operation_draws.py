@@ -148,6 +148,10 @@ def test_angles_of_rotations():
         assert operation.angle == pytest.approx(expected)
         drawn = np.array([step.random_magnitude() for _ in range(N)])
         assert same_distribution(angle.round(6), drawn.round(6))
+        # The sign says nothing about the angle.
+        negative = plan[:, 1] < 0
+        assert is_share(negative, 0.5)
+        assert abs(angle[negative].mean() - angle[~negative].mean()) < 1
 
 
 def test_matrices_of_affine_warps():
