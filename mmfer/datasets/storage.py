@@ -78,7 +78,7 @@ class NumberedDataset(BaseDataset):
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 
-    def _rows(self) -> Any:
+    def _stored_rows(self) -> Any:
         """Return an object that is replaced whenever a subset is taken."""
         return self.data_address if self.serialize_data else self.data_list
 
@@ -117,7 +117,7 @@ class NumberedDataset(BaseDataset):
 
         The array is read-only, and is made once for each (sub)set.
         """
-        rows = self._rows()
+        rows = self._stored_rows()
         if self._sample_ids is None or self._sample_ids_of is not rows:
             ids = np.array(
                 self.stored_values('sample_id') if len(rows) else [], dtype=np.int64
@@ -133,7 +133,7 @@ class NumberedDataset(BaseDataset):
 
         The table is made once for each (sub)set.
         """
-        rows = self._rows()
+        rows = self._stored_rows()
         if self._image_paths is None or self._image_paths_of is not rows:
             self._image_paths = (
                 self.stored_values('img_path')
