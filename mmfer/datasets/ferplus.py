@@ -130,6 +130,9 @@ class FERPlus(FERDataset):
     splits = tuple(SPLITS)
     list_suffix = '.csv'
 
+    SHARED_WITH_SUBSETS = (*FERDataset.SHARED_WITH_SUBSETS, 'votes')
+    SHARED_WITH_COPIES = (*FERDataset.SHARED_WITH_COPIES, 'votes')
+
     def __init__(
         self,
         data_root: str = 'data/ferplus',
