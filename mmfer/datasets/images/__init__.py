@@ -20,6 +20,7 @@ know a file, OpenCV tries it.
 | `decoder` | from any source to pixels |
 | `formats` | endings, first bytes and last bytes of the formats |
 | `files` | reading files, finding images in folders |
+| `headers` | sizes of images without decoding them |
 | `limits` | the error for unreadable images, and the largest sizes |
 | `pixels` | from arrays and PIL images to uint8 pixels |
 | `jpeg_structure`, `jpeg_damage` | finding damage inside JPEG files |
@@ -34,11 +35,13 @@ from .files import (
     read_file,
 )
 from .formats import IMAGE_EXTENSIONS
-from .limits import UnreadableImageError
+from .headers import upright_size
+from .limits import MAX_PIXELS, UnreadableImageError
 from .pixels import is_pil_image, refuse_channels_first
 
 __all__ = [
     'IMAGE_EXTENSIONS',
+    'MAX_PIXELS',
     'UnreadableImageError',
     'check_image_file',
     'decode_image',
@@ -50,4 +53,5 @@ __all__ = [
     'read_file',
     'read_image',
     'refuse_channels_first',
+    'upright_size',
 ]
