@@ -166,9 +166,9 @@ def share_key(transform: Callable, given: dict) -> Optional[tuple]:
         return None
     image = given['img']
     kind = type(image), getattr(image, 'dtype', getattr(image, 'mode', None))
-    shape = getattr(image, 'shape', image_size(image))
+    shape = getattr(image, 'shape', None) or image_size(image)
     others = sorted((k, repr(v)) for k, v in given.items() if k not in LABELS)
-    return id(transform), kind, tuple(shape), tuple(others)
+    return id(transform), kind, shape, tuple(others)
 
 
 def visible_share(
