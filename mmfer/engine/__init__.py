@@ -2,6 +2,7 @@
 
 from .hooks.best_epoch import BestEpochHook
 from .hooks.checkpoint import SafeCheckpointHook
+from .hooks.image_store import ImageStoreHook
 from .hooks.noise_model import NoiseModelHook
 from .hooks.preflight import PreflightHook
 from .hooks.ramp import LinearRampHook
@@ -17,6 +18,7 @@ from .visualizer import LazyVisualizer
 __all__ = [
     'AutocastOptimWrapper',
     'BestEpochHook',
+    'ImageStoreHook',
     'LazyVisualizer',
     'LinearRampHook',
     'NoiseModelHook',

@@ -38,8 +38,13 @@ from .formats import IMAGE_EXTENSIONS
 from .headers import upright_size
 from .limits import MAX_PIXELS, UnreadableImageError
 from .pixels import is_pil_image, refuse_channels_first
+from .sizes import have_equal_sizes
+from .store import ImageStore, open_store
 
 __all__ = [
+    'ImageStore',
+    'have_equal_sizes',
+    'open_store',
     'IMAGE_EXTENSIONS',
     'MAX_PIXELS',
     'UnreadableImageError',
