@@ -102,7 +102,7 @@ class LoopTimer:
         self.start = self.step_end = 0.0
         self.ready: Any = None
         self.call_hook = runner.call_hook
-        self.data_preprocessor: Any = network(runner).data_preprocessor
+        self.data_preprocessor = network(runner).data_preprocessor
         self.preprocess = self.data_preprocessor.forward
         runner.call_hook = self._timed_hooks
         self.data_preprocessor.forward = self._timed_preprocessor
@@ -149,8 +149,7 @@ class LoopTimer:
 
     def _time_bare_steps(self) -> float:
         """Return the seconds of a bare step."""
-        model: Any = network(self.runner)
-        optim_wrapper = self.runner.optim_wrapper
+        model, optim_wrapper = network(self.runner), self.runner.optim_wrapper
         with self._ready_data():
             for _ in range(SETTLE):
                 model.train_step({}, optim_wrapper)

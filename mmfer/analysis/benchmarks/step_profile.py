@@ -3,7 +3,7 @@
 import time
 from contextlib import contextmanager
 from functools import partial, wraps
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from unittest import mock
 
 import numpy as np
@@ -77,7 +77,7 @@ def wrap_runner(sections: Sections, runner: Runner) -> None:
         sections (Sections): Where the time is added up.
         runner (Runner): Runner before its run; its parts are changed.
     """
-    model: Any = network(runner)
+    model = network(runner)
     wrap_methods(sections, model, MODEL_METHODS)
     wrap_methods(sections, model.data_preprocessor, PREPROCESSOR_METHODS)
     for path, module in model.named_modules():

@@ -6,7 +6,6 @@ from typing import Any, Callable, Iterator, List, Optional
 from unittest import mock
 
 import torch
-import torch.nn as nn
 from mmengine.config import Config
 from mmengine.device import utils as device_utils
 from mmengine.hooks import Hook
@@ -119,7 +118,7 @@ def batch_maker(loader: DataLoader) -> Callable[[List[int]], Any]:
     return make
 
 
-def network(runner: Runner) -> nn.Module:
+def network(runner: Runner) -> Any:
     """Return the model of a runner without wrappers for several processes."""
     return unwrap_model(runner.model)
 
