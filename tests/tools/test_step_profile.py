@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import load_tool, tiny_config
 
-from mmfer.analysis.benchmarks import step_profile, timed_runs
+from mmfer.analysis.benchmarks import operations, step_profile, timed_runs
 from mmfer.analysis.benchmarks.sections import Sections, wrap_methods
 
 tool = load_tool('benchmarks/step_profile.py')
@@ -128,10 +128,17 @@ def test_tool(method, configs, tmp_path, monkeypatch, capsys):
     text = capsys.readouterr().out
     with open(path) as file:
         rows = {row['section']: row for row in csv.DictReader(file)}
-    assert list(rows)[-2:] == ['sum of the sections', 'step without marks']
+    assert list(rows)[-4:] == [
+        'sum of the sections',
+        'step without marks',
+        'operations, number',
+        'values read, number',
+    ]
     times = {name: float(row['ms']) for name, row in rows.items()}
     total = times.pop('sum of the sections')
     assert times.pop('step without marks') > 0
+    assert times.pop('operations, number') > 100
+    assert times.pop('values read, number') >= 0
     # There is one round, so the median is exact but for the printed digits.
     assert sum(times.values()) == pytest.approx(total, rel=1e-3)
     common = {'to device, stack', 'head and loss', 'backward', 'optimizer', 'rest'}
@@ -166,8 +173,8 @@ def weights_after(configs, folder, iterations, profiled):
 
 
 def test_marks_change_nothing(configs, tmp_path):
-    # Warm-up, then the first batch of the first mode begins after the next iteration.
-    iterations = step_profile.WARMUP + 1 + 2 * 2
+    # Warm-up; the first mode begins after the next iteration; the last one is counted.
+    iterations = step_profile.WARMUP + 1 + 2 * 2 + 1
     first = weights_after(configs, tmp_path / 'a', iterations, profiled=True)
     second = weights_after(configs, tmp_path / 'b', iterations, profiled=False)
     for name, value in first.items():
@@ -184,8 +191,8 @@ def test_modes_of_a_gpu(configs, tmp_path, monkeypatch):
     profiler = step_profile.StepProfiler(runner, 2, 1, torch.device('cuda'))
     names = 'cudaLaunchKernel cudaLaunchKernelExC cuLaunchKernel Memcpy_HtoD'.split()
     events = [name.replace('_', ' ') for name in names] + ['aten::add']
-    count = step_profile.count_events
-    monkeypatch.setattr(step_profile, 'count_events', lambda _: count(events))
+    count = operations.count_events
+    monkeypatch.setattr(operations, 'count_events', lambda _: count(events))
     timed_runs.train_until_done(runner)
     assert {mode: len(found) for mode, found in profiler.found.items()} == dict(
         synchronised=2, host=2, plain=2
@@ -198,6 +205,24 @@ def test_modes_of_a_gpu(configs, tmp_path, monkeypatch):
     assert by_name['waits of the CPU, number']['ms'] == 0
     assert by_name['backward']['host_ms'] > 0
     assert 'host ms' in step_profile.as_text(rows)
+
+
+def test_operations_are_counted():
+    """By hand: views and empty tensors compute nothing."""
+    weight = torch.ones(2, 3, requires_grad=True)
+    with operations.counting(torch.device('cpu')) as found:
+        # fill_ and mul
+        product = torch.empty(3).fill_(2) * weight.view(3, 2).t()
+        loss = product.sum()
+        # ones_like, mul, and clone for the view of the transposed gradient
+        loss.backward()
+        loss.item()
+        # gt and any, and a value that is read
+        bool((loss > 1).any())
+    assert found == {'operations': 2 + 1 + 3 + 2, 'values read': 2}
+    with operations.counting(torch.device('meta')) as found:
+        weight + 1
+    assert found == {'operations': 0, 'values read': 0}
 
 
 def test_short_epoch_is_refused(configs, tmp_path):

@@ -20,8 +20,12 @@ rounds.
 On a GPU, ``ms`` is measured with a synchronised device at each mark. This costs time
 itself, because CPU and GPU no longer work at the same time. ``host ms`` is the time of
 the CPU without this. ``step without marks`` tells how long a step takes when nothing
-is marked. A profile of one iteration counts the calls of CUDA: kernels, graphs,
-copies, and how often the CPU waits.
+is marked.
+
+The last lines count, in one step without its data: operations of torch on the device,
+each of which launches at least one kernel on a GPU, and values that the CPU reads from
+the device, for which it waits. On CUDA, a profile also counts kernels, graphs, copies
+and waits.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Time of each part of a training step in a real run, and operations of a GPU."""
 
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from unittest import mock
@@ -11,11 +11,11 @@ import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmpretrain.models.utils import data_preprocessor as mmpretrain_preprocessor
-from torch.profiler import ProfilerActivity, profile
 
 from mmfer.methods.jointgan.label_sets import LabelSets
 from mmfer.utils.devices import synchronize
 
+from .operations import counting
 from .sections import Sections, wrap_methods
 from .timed_runs import MeasurementDone, network, train_until_done
 
@@ -54,18 +54,6 @@ MODULES = dict(
 OPTIMIZER_METHODS = dict(backward='backward', step='optimizer', zero_grad='optimizer')
 # Iterations without timing before the first round.
 WARMUP = 5
-# What a profile of CUDA counts, by the beginnings of the names of its events.
-CUDA_EVENTS = {
-    'kernels launched': ('cudaLaunch', 'cuLaunch'),
-    'graphs launched': ('cudaGraphLaunch',),
-    'copies to the GPU': ('Memcpy HtoD',),
-    'copies from the GPU': ('Memcpy DtoH',),
-    'waits of the CPU': (
-        'cudaStreamSynchronize',
-        'cudaDeviceSynchronize',
-        'cudaEventSynchronize',
-    ),
-}
 # Share of a step below which the text table does not list a hook.
 SMALL = 0.001
 
@@ -128,8 +116,7 @@ class StepProfiler:
 
     The modes take turns, ``steps`` iterations each: with marks at which the device is
     synchronised (``'synchronised'``, on a GPU only), with marks at which nothing waits
-    (``'host'``), and without marks (``'plain'``). At the end, a GPU counts the
-    operations of one iteration.
+    XX
 
     Args:
         runner (Runner): Runner before its run.
@@ -140,7 +127,7 @@ class StepProfiler:
     Attributes:
         found (dict[str, list[dict[str, float]]]): Seconds per iteration by section,
             one dict per round, for each mode.
-        calls (dict[str, int]): Events of CUDA in one iteration; empty on a CPU.
+        counts (dict[str, int]): See :func:`.operations.counting`.
     """
 
     def __init__(self, runner: Runner, rounds: int, steps: int, device: torch.device):
@@ -150,13 +137,14 @@ class StepProfiler:
         self.on_gpu = device.type == 'cuda'
         modes = ('synchronised', 'host', 'plain') if self.on_gpu else ('host', 'plain')
         self.found: Dict[str, List[Dict[str, float]]] = {mode: [] for mode in modes}
-        self.calls: Dict[str, int] = {}
+        self.counts: Dict[str, int] = {}
         self.warmup = WARMUP
         self.seen = 0
         # The mode after the warm-up.
         self.mode = modes[0]
         self.start = 0.0
-        self.counter: Optional[Any] = None
+        self.counter = ExitStack()
+        self.done = False
         wrap_runner(self.sections, runner)
         self.call_hook = runner.call_hook
         runner.call_hook = self._called
@@ -165,6 +153,8 @@ class StepProfiler:
         """Call the hooks; know when an iteration begins and ends."""
         if name == 'before_train_iter':
             self.sections.rename(REST)
+            if self.done:
+                self.counts = self.counter.enter_context(counting(self.device))
         self.call_hook(name, **kwargs)
         if name == 'before_train':
             wrap_optimizers(self.sections, self.runner)
@@ -172,9 +162,6 @@ class StepProfiler:
             # What happens between two epochs belongs to no step.
             self.sections.running = False
             self.seen = 0
-            if self.counter is not None:
-                self.counter.__exit__(None, None, None)
-                self.counter = None
         elif name == 'after_train_iter':
             self._count_iteration()
 
@@ -183,14 +170,14 @@ class StepProfiler:
         if self.warmup:
             self.warmup -= 1
             return
-        if self.counter is not None:
-            self.counter.__exit__(None, None, None)
-            events = self.counter.profiler.kineto_results.events()
-            self.calls = count_events([event.name() for event in events])
+        if self.done:
+            self.counter.close()
             raise MeasurementDone
         if self.seen == self.steps:
             self._end_mode()
-        if self.counter is None and not self.seen:
+        if self.done:
+            return
+        if not self.seen:
             self._begin_mode()
         elif self.mode != 'plain':
             self.sections.rename(WAIT)
@@ -215,25 +202,7 @@ class StepProfiler:
         modes = list(self.found)
         self.mode = modes[(modes.index(self.mode) + 1) % len(modes)]
         self.seen = 0
-        if self.mode == modes[0] and len(self.found['plain']) >= self.rounds:
-            if not self.on_gpu:
-                raise MeasurementDone
-            self.counter = profile(
-                activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]
-            )
-            self.counter.__enter__()
-
-
-def count_events(names: Sequence[str]) -> Dict[str, int]:
-    """Count the events of a profile of CUDA, see :data:`CUDA_EVENTS`.
-
-    Args:
-        names (Sequence[str]): Name of each event.
-    """
-    return {
-        kind: sum(name.startswith(beginnings) for name in names)
-        for kind, beginnings in CUDA_EVENTS.items()
-    }
+        self.done = self.mode == modes[0] and len(self.found['plain']) == self.rounds
 
 
 def place(name: str) -> Tuple[int, str]:
@@ -257,7 +226,7 @@ def rows_of(
         list[dict]: Each with ``config``, ``device``, ``section``, ``ms``, ``share`` of
         the sum, and ``host_ms`` ('' on a CPU, where it would be ``ms``). ``ms`` is the
         median over the rounds. The last lines are the sum of the sections, the step
-        without marks, and what CUDA was called for.
+        without marks, and the counts.
     """
     rounds = profiler.found
     marked = rounds.get('synchronised', rounds['host'])
@@ -294,7 +263,7 @@ def rows_of(
         add(name, ms, round(ms / total, 4), host(name))
     add('sum of the sections', total, 1, host())
     add('step without marks', plain, round(plain / total, 4))
-    for kind, count in profiler.calls.items():
+    for kind, count in profiler.counts.items():
         add(f'{kind}, number', count, '')
     return rows
 
