@@ -122,6 +122,9 @@ def test_tool(method, configs, tmp_path, monkeypatch, capsys):
     path = tmp_path / 'out.csv'
     argv = ['step_profile.py', '--configs', configs[method], '--rounds', '1']
     argv += ['--steps', '2', '--device', 'cpu', '--csv', str(path)]
+    before = tmp_path / 'before.csv'
+    before.write_text(f'config,section,ms\n{configs[method]},backward,123.5\n')
+    argv += ['--before', str(before)]
     monkeypatch.setattr('sys.argv', argv)
     capsys.readouterr()
     tool.main()
@@ -136,6 +139,7 @@ def test_tool(method, configs, tmp_path, monkeypatch, capsys):
     ]
     times = {name: float(row['ms']) for name, row in rows.items()}
     total = times.pop('sum of the sections')
+    assert rows['backward']['before_ms'] == '123.5' and rows['rest']['before_ms'] == ''
     assert times.pop('step without marks') > 0
     assert times.pop('operations, number') > 100
     assert times.pop('values read, number') >= 0
@@ -250,3 +254,33 @@ def test_text_merges_small_hooks():
         'rest',
     ]
     assert lines[4].split()[-2:] == ['0.75', '0.1%']
+
+
+def test_earlier_measurement_is_joined():
+    def row(section, ms, config='c'):
+        return dict(
+            config=config, device='cpu', section=section, ms=ms, share=0.5, host_ms=''
+        )
+
+    names = ('neck', 'backward', 'hook B', 'rest', 'sum of the sections')
+    rows = [row(name, 1.0 + i) for i, name in enumerate(names)]
+    before = [row(name, '10') for name in ('backward', 'rest', 'hook A')]
+    before += [row('neck', '99', 'other'), row('sum of the sections', '30')]
+    found = step_profile.with_before(rows, before)
+    assert [(r['section'], r['ms'], r['before_ms']) for r in found] == [
+        ('neck', 1, ''),
+        ('backward', 2, 10),
+        ('hook A', 0, 10),
+        ('hook B', 3, ''),
+        ('rest', 4, 10),
+        ('sum of the sections', 5, 30),
+    ]
+    assert [line.split() for line in step_profile.as_text(found).splitlines()[1:]] == [
+        ['section', 'ms', 'share', 'before', 'ms'],
+        ['neck', '1', '50.0%'],
+        ['backward', '2', '50.0%', '10'],
+        ['hook', 'B', '3', '50.0%'],
+        ['1', 'other', 'hooks', '0', '0.0%', '10'],
+        ['rest', '4', '50.0%', '10'],
+        ['sum', 'of', 'the', 'sections', '5', '50.0%', '30'],
+    ]

@@ -39,7 +39,7 @@ from typing import List, Optional
 
 import timed_runner
 
-from mmfer.analysis.benchmarks.step_profile import as_text, measure
+from mmfer.analysis.benchmarks.step_profile import as_text, measure, with_before
 from mmfer.analysis.benchmarks.timed_runs import chosen_device
 from mmfer.analysis.benchmarks.timing import describe_machine, progress
 from mmfer.cli import run_tool
@@ -59,6 +59,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     add('--rounds', type=int, default=10)
     add('--steps', type=int, default=5, help='iterations per round')
     add('--csv', type=Path, help='file for the lines of all tables')
+    add('--before', type=Path, help='such a file of an earlier version, to compare')
     timed_runner.add_arguments(parser)
     args = parser.parse_args(argv)
     timed_runner.check(parser, args)
@@ -68,7 +69,10 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     print(json.dumps(describe_machine(args.device)))
-    lines = []
+    lines, before = [], []
+    if args.before is not None:
+        with open(args.before, newline='') as file:
+            before = list(csv.DictReader(file))
     for name in args.configs:
         progress(f'{name}: {args.rounds} rounds')
         with tempfile.TemporaryDirectory() as folder, chosen_device(args.device):
@@ -76,6 +80,8 @@ def main() -> None:
             with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
                 runner = timed_runner.build(name, args, Path(folder))
                 rows = measure(runner, name, args.rounds, args.steps, args.device)
+        if before:
+            rows = with_before(rows, before)
         print(f'\n{as_text(rows)}', flush=True)
         lines += rows
         if args.csv is not None:

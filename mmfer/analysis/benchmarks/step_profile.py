@@ -3,7 +3,7 @@
 import time
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from unittest import mock
 
 import numpy as np
@@ -206,10 +206,12 @@ class StepProfiler:
 
 
 def place(name: str) -> Tuple[int, str]:
-    """Return the sorting key of a section."""
+    """Return the sorting key of a section: hooks, rest and counts are at the end."""
     if name in ORDER:
         return ORDER.index(name), ''
-    return len(ORDER) + (name == REST), name
+    if name == REST:
+        return len(ORDER) + 1, ''
+    return len(ORDER) + (0 if name.startswith('hook ') else 2), name
 
 
 def rows_of(
@@ -268,31 +270,66 @@ def rows_of(
     return rows
 
 
+def with_before(
+    rows: List[Dict[str, Any]], before: Sequence[Mapping[str, str]]
+) -> List[Dict[str, Any]]:
+    """Add the times of an earlier measurement, in a column ``before_ms``.
+
+    Sections that only the earlier measurement has are added with the time 0.
+
+    Args:
+        rows (list[dict]): Lines of one config.
+        before (Sequence[Mapping[str, str]]): Lines of the earlier CSV file, of any
+            configs.
+    """
+    config, device = rows[0]['config'], rows[0]['device']
+    earlier = {r['section']: float(r['ms']) for r in before if r['config'] == config}
+    rows = [{**row, 'before_ms': earlier.pop(row['section'], '')} for row in rows]
+    gone = [
+        dict(
+            config=config,
+            device=device,
+            section=name,
+            ms=0.0,
+            share=0.0,
+            host_ms='',
+            before_ms=ms,
+        )
+        for name, ms in earlier.items()
+    ]
+    counts = [row for row in rows if place(row['section']) > place(REST)]
+    sections = [row for row in rows if row not in counts] + gone
+    return sorted(sections, key=lambda row: place(row['section'])) + counts
+
+
 def as_text(rows: List[Dict[str, Any]]) -> str:
     """Return the lines of one config as a table for people.
 
     Hooks that take less than :data:`SMALL` of a step are one line together.
     """
+    extra = [
+        name
+        for name in ('host_ms', 'before_ms')
+        if any(row.get(name, '') != '' for row in rows)
+    ]
     small = [r for r in rows if r['section'].startswith('hook ') and r['share'] < SMALL]
     rows = [row for row in rows if row not in small]
     if small:
-        hosts = [row['host_ms'] for row in small if row['host_ms'] != '']
-        line = dict(
-            section=f'{len(small)} other hooks',
-            ms=float(f'{sum(row["ms"] for row in small):.4g}'),
-            share=sum(row['share'] for row in small),
-            host_ms=round(sum(hosts), 4) if hosts else '',
-        )
-        rest = [i for i, row in enumerate(rows) if row['section'] == REST]
-        rows.insert(rest[0], line)
-    has_host = any(row['host_ms'] != '' for row in rows)
-    head = f'{"section":<30}{"ms":>10}{"share":>9}'
+        merged: Dict[str, Any] = dict(section=f'{len(small)} other hooks')
+        for name in ('ms', 'share', *extra):
+            total = sum(float(row[name] or 0) for row in small)
+            merged[name] = float(f'{total:.4g}')
+        rows.insert([row['section'] for row in rows].index(REST), merged)
+    head = ''.join(f'{name.replace("_", " "):>10}' for name in extra)
     lines = [f'{rows[0]["config"]} on {rows[0]["device"]}']
-    lines.append(head + (f'{"host ms":>10}' if has_host else ''))
+    lines.append(f'{"section":<30}{"ms":>10}{"share":>9}{head}')
     for row in rows:
         share = '' if row['share'] == '' else f'{row["share"]:.1%}'
-        host = '' if row['host_ms'] == '' else f'{row["host_ms"]:>10g}'
-        lines.append(f'{row["section"]:<30}{row["ms"]:>10g}{share:>9}{host}')
+        line = f'{row["section"]:<30}{row["ms"]:>10g}{share:>9}'
+        for name in extra:
+            value = row.get(name, '')
+            line += ' ' * 10 if value == '' else f'{value:>10g}'
+        lines.append(line.rstrip())
     return '\n'.join(lines)
 
 
