@@ -1,6 +1,7 @@
 """The loop against the bare step: a clock that is known, and a real run."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -220,6 +221,18 @@ def test_device_is_chosen_and_restored():
     with timed_runs.chosen_device(torch.device('mps')):
         assert get_device() == 'mps'
     assert get_device() == before
+
+
+@pytest.mark.parametrize('made', [None, 8])
+def test_store_of_made_images_is_temporary(made, monkeypatch, capsys):
+    monkeypatch.setenv('MMFER_CACHE_DIR', 'mine')
+    args = tool.parse_args(['--made', '8'] if made else [])
+    with tool.timed_runner.temporary_folder(args) as folder:
+        print('a line of a run')
+        expected = str(folder / 'cache') if made else 'mine'
+        assert os.environ['MMFER_CACHE_DIR'] == expected and folder.is_dir()
+    assert os.environ['MMFER_CACHE_DIR'] == 'mine' and not folder.exists()
+    assert capsys.readouterr().out == ''
 
 
 def test_batches_are_made_as_workers_make_them():

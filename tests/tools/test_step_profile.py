@@ -102,6 +102,7 @@ def configs(tmp_path_factory):
             cfg.model.encoder.backbone.base_channels = 4
             cfg.model.decoder = dict(base_channels=4)
             cfg.model.discriminator = dict(base_channels=4)
+            cfg.model.discriminator_steps = 1
         else:
             cfg = tiny_config(None, f'{name}_synthfaces_noise30')
             cfg.pop('work_dir')
@@ -119,6 +120,7 @@ PARTS = {
 
 @pytest.mark.parametrize('method', PARTS)
 def test_tool(method, configs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(step_profile, 'WARMUP', 1)
     path = tmp_path / 'out.csv'
     argv = ['step_profile.py', '--configs', configs[method], '--rounds', '1']
     argv += ['--steps', '2', '--device', 'cpu', '--csv', str(path)]
@@ -160,7 +162,7 @@ def weights_after(configs, folder, iterations, profiled):
     runner = tool.timed_runner.build(configs['ce'], args, folder)
     if profiled:
         profiler = step_profile.StepProfiler(runner, 1, 2, torch.device('cpu'))
-        with step_profile.marked_labels(profiler.sections):
+        with step_profile.marked_classes(profiler.sections):
             timed_runs.train_until_done(runner)
         assert runner.iter + 1 == iterations
         return runner.model.state_dict()

@@ -24,16 +24,11 @@ The start of an epoch is not timed either.
 
 import argparse
 import json
-import os
-import tempfile
-from contextlib import redirect_stdout
-from pathlib import Path
 from typing import List, Optional
 
 import timed_runner
 
 from mmfer.analysis.benchmarks.loop_speed import measure
-from mmfer.analysis.benchmarks.timed_runs import chosen_device
 from mmfer.analysis.benchmarks.timing import describe_machine, progress
 from mmfer.cli import run_tool
 
@@ -59,20 +54,16 @@ def run(args: argparse.Namespace) -> dict:
     result = dict(machine=describe_machine(args.device), rounds=args.rounds, configs={})
     for name in args.configs:
         progress(f'{name}: {args.rounds} rounds')
-        with tempfile.TemporaryDirectory() as folder:
-            # Its lines are those of a run; the console would get thousands.
-            with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
-                runner = timed_runner.build(name, args, Path(folder))
-                found = measure(runner, args.rounds, args.steps, args.device)
+        with timed_runner.temporary_folder(args) as folder:
+            runner = timed_runner.build(name, args, folder)
+            found = measure(runner, args.rounds, args.steps, args.device)
         result['configs'][name] = found
         progress(f'{name}: ratio {found["ratio"]["median"]}')
     return result
 
 
 def main() -> None:
-    args = parse_args()
-    with chosen_device(args.device):
-        print(json.dumps(run(args)))
+    print(json.dumps(run(parse_args())))
 
 
 if __name__ == '__main__':

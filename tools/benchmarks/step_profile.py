@@ -31,16 +31,12 @@ and waits.
 import argparse
 import csv
 import json
-import os
-import tempfile
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import List, Optional
 
 import timed_runner
 
 from mmfer.analysis.benchmarks.step_profile import as_text, measure, with_before
-from mmfer.analysis.benchmarks.timed_runs import chosen_device
 from mmfer.analysis.benchmarks.timing import describe_machine, progress
 from mmfer.cli import run_tool
 
@@ -75,11 +71,9 @@ def main() -> None:
             before = list(csv.DictReader(file))
     for name in args.configs:
         progress(f'{name}: {args.rounds} rounds')
-        with tempfile.TemporaryDirectory() as folder, chosen_device(args.device):
-            # Its lines are those of a run; the console would get thousands.
-            with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
-                runner = timed_runner.build(name, args, Path(folder))
-                rows = measure(runner, name, args.rounds, args.steps, args.device)
+        with timed_runner.temporary_folder(args) as folder:
+            runner = timed_runner.build(name, args, folder)
+            rows = measure(runner, name, args.rounds, args.steps, args.device)
         if before:
             rows = with_before(rows, before)
         print(f'\n{as_text(rows)}', flush=True)

@@ -1,7 +1,12 @@
 """Options and runners that the benchmarks of training loops share."""
 
 import argparse
+import os
+import tempfile
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Iterator
+from unittest import mock
 
 import torch
 from mmengine.config import Config
@@ -9,7 +14,7 @@ from mmengine.runner import Runner
 
 from mmfer import cli
 from mmfer.analysis.benchmarks.made_images import use_made_images
-from mmfer.analysis.benchmarks.timed_runs import shorten
+from mmfer.analysis.benchmarks.timed_runs import chosen_device, shorten
 from mmfer.utils.devices import add_device_argument
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -48,6 +53,29 @@ def find_config(name: str) -> str:
     """Return the path of a config, which may be named as ``ce/ce_r18_rafdb``."""
     path = CONFIGS / f'{name}.py'
     return str(path) if path.is_file() else name
+
+
+@contextmanager
+def temporary_folder(args: argparse.Namespace) -> Iterator[Path]:
+    """Give a run a folder, and the device of the command line.
+
+    Inside the block, nothing is printed to the standard output: the lines of a run
+    would be thousands. Made images are not worth a place in the cache of the user, so
+    their store is in the folder, too.
+
+    Args:
+        args (argparse.Namespace): Options of :func:`add_arguments`.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        chosen_device(args.device),
+        open(os.devnull, 'w') as nowhere,
+        redirect_stdout(nowhere),
+        mock.patch.dict(os.environ),
+    ):
+        if args.made:
+            os.environ['MMFER_CACHE_DIR'] = f'{folder}/cache'
+        yield Path(folder)
 
 
 def build(name: str, args: argparse.Namespace, folder: Path) -> Runner:

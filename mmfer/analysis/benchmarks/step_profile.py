@@ -3,7 +3,17 @@
 import time
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 from unittest import mock
 
 import numpy as np
@@ -12,6 +22,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmpretrain.models.utils import data_preprocessor as mmpretrain_preprocessor
 
+from mmfer.datasets.batches import PlannedImages, SampleBatch
 from mmfer.methods.jointgan.label_sets import LabelSets
 from mmfer.utils.devices import synchronize
 
@@ -38,7 +49,14 @@ ORDER = (
     LOGGING,
 )
 # Sections of the methods of a data preprocessor, as far as it has them.
-PREPROCESSOR_METHODS = dict(forward=NORMALISE, cast_data=MOVE, augment=AUGMENT)
+PREPROCESSOR_METHODS = dict(forward=NORMALISE, cast_data=MOVE)
+# Sections of methods of classes, of which each batch has an object of its own.
+CLASS_METHODS = (
+    (PlannedImages, 'to', MOVE),
+    (PlannedImages, 'apply', AUGMENT),
+    (SampleBatch, 'to', MOVE),
+    (LabelSets, 'read', MOVE),
+)
 # Sections of the methods of a model, as far as it has them.
 MODEL_METHODS = dict(
     train_step=REST, _run_forward=LOSS, parse_losses=LOSS, make_tuples=LOSS, score=LOSS
@@ -90,24 +108,30 @@ def wrap_optimizers(sections: Sections, runner: Runner) -> None:
 
 
 @contextmanager
-def marked_labels(sections: Sections) -> Iterator[None]:
-    """Let the time in which functions stack labels count as moving and stacking.
+def marked_classes(sections: Sections) -> Iterator[None]:
+    """Make sections of :data:`CLASS_METHODS`, and of stacking labels one by one.
 
-    These functions belong to no object of a run. mmpretrain's data preprocessor first
-    normalises the images. In the same function, it then stacks the labels and gives
-    one to each sample. So everything after the call counts.
+    mmpretrain's data preprocessor does the latter for batches without a
+    ``SampleBatch``. It first normalises the images. In the same function, it then
+    stacks the labels and gives one to each sample. So everything after the call of
+    ``cat_batch_labels`` counts as stacking.
     """
-    stack, read = mmpretrain_preprocessor.cat_batch_labels, LabelSets.read
+    stack = mmpretrain_preprocessor.cat_batch_labels
 
     @wraps(stack)
     def marked_stack(*args: Any, **kwargs: Any) -> Any:
         sections.rename(MOVE)
         return stack(*args, **kwargs)
 
-    with (
-        mock.patch.object(mmpretrain_preprocessor, 'cat_batch_labels', marked_stack),
-        mock.patch.object(LabelSets, 'read', sections.timed(read, MOVE)),
-    ):
+    with ExitStack() as undo:
+        patches: List[Tuple[Any, str, Callable[..., Any]]] = [
+            (mmpretrain_preprocessor, 'cat_batch_labels', marked_stack)
+        ]
+        for owner, method, name in CLASS_METHODS:
+            timed = sections.timed(getattr(owner, method), name)
+            patches.append((owner, method, timed))
+        for patch in patches:
+            undo.enter_context(mock.patch.object(*patch))
         yield
 
 
@@ -356,6 +380,6 @@ def measure(
             'take more images (--made).'
         )
     profiler = StepProfiler(runner, rounds, steps, device)
-    with marked_labels(profiler.sections):
+    with marked_classes(profiler.sections):
         train_until_done(runner)
     return rows_of(config, device, profiler)
