@@ -1,6 +1,6 @@
 """How exactly mixtures are fitted to a histogram of the scores."""
 
-from typing import Any, Dict, List, Sequence, TypeVar
+from typing import Any, Dict, List, Sequence, Tuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ GRID = torch.linspace(0, 1, 100, dtype=torch.float64)
 """Scores at which posteriors are compared, those of the lookup table."""
 
 EDGE = 1e-3
+Pair = Tuple[float, float]
 Mixture = TypeVar('Mixture', bound=TwoComponentMixture)
 
 
@@ -61,7 +62,7 @@ def made_scores(count: int, seed: int = 0) -> Dict[str, Tensor]:
     rng = np.random.default_rng(seed)
     wrong = int(0.3 * count)
 
-    def beta(noisy: tuple, clean: tuple) -> Tensor:
+    def beta(noisy: Pair, clean: Pair) -> Tensor:
         parts = [rng.beta(*noisy, wrong), rng.beta(*clean, count - wrong)]
         return torch.from_numpy(np.concatenate(parts))
 
