@@ -39,7 +39,7 @@ from .hub import get_model, list_models
 from .images import each_source
 from .options import CallOptions, read_classes
 from .preparation import FacePreparation, check_image_size
-from .reading import PreparedBatch, Reader, count_workers
+from .reading import IMAGE_ERRORS, PreparedBatch, Reader, count_workers
 from .results import (
     describe_predictions,
     find_threshold,
@@ -308,13 +308,20 @@ class FERInferencer(ImageClassificationInferencer):
         # dicts. Results of single frames must not wait for the next frame.
         ahead = int(self.device.type != 'cpu' and reader.in_threads(sources))
         launched: Deque[Tuple[PreparedBatch, Any]] = deque()
+        failure: Optional[Exception] = None
         with closing(reader.batches(sources)) as batches:
-            for batch in batches:
-                launched.append((batch, self._launch(batch, options)))
-                if len(launched) > ahead:
-                    yield from self._results(*launched.popleft(), options)
+            try:
+                for batch in batches:
+                    launched.append((batch, self._launch(batch, options)))
+                    if len(launched) > ahead:
+                        yield from self._results(*launched.popleft(), options)
+            except IMAGE_ERRORS as error:
+                # The results of earlier batches come before the error.
+                failure = error
         while launched:
             yield from self._results(*launched.popleft(), options)
+        if failure is not None:
+            raise failure
 
     def _launch(self, batch: PreparedBatch, options: CallOptions) -> Any:
         """Return the predictions of a batch, tensors or data samples."""

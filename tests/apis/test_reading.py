@@ -109,6 +109,35 @@ def test_errors_end_the_call(both, folder, readers):
     assert not readers()
 
 
+def test_a_gpu_is_one_batch_ahead(both, folder, readers, monkeypatch):
+    """It computes the next batch while the results of the last one become dicts."""
+    threads, alone = both
+    paths = sorted(folder.iterdir())[1:]
+    events = []
+    predict = threads._predict_tensors
+
+    def noting(batch):
+        events.append('launch')
+        return predict(batch)
+
+    monkeypatch.setattr(threads, '_predict_tensors', noting)
+    # The model stays on the CPU.
+    monkeypatch.setattr(threads, 'device', torch.device('mps'))
+    found = []
+    with pytest.raises(OSError, match='17.bmp'):
+        for result in threads.stream(paths, batch_size=4):
+            found.append(result)
+            events.append('result')
+    assert events[:7] == ['launch', 'launch', *4 * ['result'], 'launch']
+    equal(found, alone(paths[:16], batch_size=4))
+    # Frames of a camera do not wait for the next one.
+    events.clear()
+    frame = cv2.imread(str(paths[0]))
+    stream = threads.stream(frame for _ in range(9))
+    next(stream)
+    assert events == ['launch']
+
+
 class Interrupt:
     """Model that is interrupted at its second batch, as by Ctrl-C."""
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from functools import partial
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor
 
 from mmfer.compat import keep_freed_memory
-from mmfer.datasets import LabelView, unaugmented
+from mmfer.datasets import unaugmented
 from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
 from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
 from mmfer.registry import DATASETS, MODELS
@@ -162,6 +162,19 @@ def measure_forward_share(
     return float(min(share, 1))
 
 
+def read_images(
+    cfg: Config, samples: int, device: torch.device
+) -> Tuple[Tensor, Tensor]:
+    """Return the first training images in [0, 1], unaugmented, and their labels."""
+    train_set = DATASETS.build(cfg.train_dataloader.dataset)
+    pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
+    view = unaugmented(train_set, pipeline)
+    count = min(samples, len(view))
+    images = torch.stack([view[i]['inputs'] for i in range(count)])
+    labels = torch.from_numpy(train_set.get_gt_labels()[:count])
+    return to_unit_range(images, device), labels.to(device)
+
+
 def measure(args: argparse.Namespace) -> dict:
     """Run both loops, and return what the tool prints."""
     if args.threads:
@@ -170,21 +183,9 @@ def measure(args: argparse.Namespace) -> dict:
         keep_freed_memory()
     init_default_scope('mmfer')
     cfg = Config.fromfile(args.config)
-    train_set = DATASETS.build(cfg.train_dataloader.dataset)
-    pipeline = DATASETS.build(cfg.val_dataloader.dataset).pipeline
     predict = load_classifier(cfg, args.checkpoint, args.device)
     attack = PGD(args.epsilon)
-
-    ids = train_set.sample_ids[: args.samples]
-    view = LabelView(
-        unaugmented(train_set, pipeline),
-        ids,
-        train_set.get_gt_labels()[: args.samples],
-        train_set.num_classes,
-    )
-    images = to_unit_range(torch.stack([view[i]['inputs'] for i in range(len(view))]))
-    images = images.to(args.device)
-    labels = torch.from_numpy(view.labels).to(args.device)
+    images, labels = read_images(cfg, args.samples, args.device)
 
     def batches(part):
         for piece in part.split(args.batch_size):
@@ -206,7 +207,7 @@ def measure(args: argparse.Namespace) -> dict:
         synchronize(args.device)
         return result, time.perf_counter() - start
 
-    rows = torch.arange(len(ids), device=args.device)
+    rows = torch.arange(len(labels), device=args.device)
     chunks = rows.chunk(args.chunks)
     # Warm-up: the first batch of each loop is slow, so this pass is not timed.
     plain(chunks[0][: args.batch_size])
@@ -223,13 +224,13 @@ def measure(args: argparse.Namespace) -> dict:
         differing += int((first != second).sum())
         seconds.append((a, b))
         steps.append(second)
-    _, half = timed(compact, rows[: len(ids) // 2])
+    _, half = timed(compact, rows[: len(labels) // 2])
     _, whole = timed(compact, rows)
     survived = torch.cat(steps).numpy()
     times = np.array(seconds)
     return dict(
         device=str(args.device),
-        samples=len(ids),
+        samples=len(labels),
         batch_size=args.batch_size,
         epsilon=args.epsilon,
         steps=attack.steps,
@@ -237,9 +238,9 @@ def measure(args: argparse.Namespace) -> dict:
         differing=differing,
         **speed_figures(times, survived, attack.steps, share),
         images_per_second=dict(
-            plain=round(len(ids) / times[:, 0].sum(), 1),
-            compact=round(len(ids) / times[:, 1].sum(), 1),
-            compact_half=round(len(ids) // 2 / half, 1),
-            compact_whole=round(len(ids) / whole, 1),
+            plain=round(len(labels) / times[:, 0].sum(), 1),
+            compact=round(len(labels) / times[:, 1].sum(), 1),
+            compact_half=round(len(labels) // 2 / half, 1),
+            compact_whole=round(len(labels) / whole, 1),
         ),
     )
