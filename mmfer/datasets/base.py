@@ -116,6 +116,7 @@ class FERDataset(BatchedDataset):
         self.skipped: List[str] = []
         self._images: Optional[np.ndarray] = None
         self._stores: Dict[str, StoredImages] = {}
+        self._resident: Dict[str, str] = {}
         self._logged: Set[str] = set()
         # Seed and epoch. They are in shared memory, because workers keep running
         # when the epoch changes. Negative values mean that they are not set;

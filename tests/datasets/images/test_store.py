@@ -598,6 +598,30 @@ def test_two_builders_at_once(files, folder):
     assert len(list(folder.iterdir())) == 1
 
 
+def test_the_builder_is_killed_while_another_waits(files, folder, one_thread):
+    """The other one goes on with the rest."""
+    stuck, waits = FORK.Event(), FORK.Event()
+
+    def read(path):
+        image = files.read(path)
+        if files.calls.value == 24 + SAMPLES:
+            stuck.set()
+            signal.pause()
+        return image
+
+    first = FORK.Process(target=files.open, kwargs=dict(read=read))
+    first.start()
+    assert stuck.wait(30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            'mmfer.utils.cache.locks.print_log',
+            lambda text, *_: (waits.set(), os.kill(first.pid, signal.SIGKILL)),
+        )
+        rest = decoded(files, lambda: files.check(files.open()))
+    assert waits.is_set() and 20 <= rest <= 30
+    first.join()
+
+
 def test_it_is_not_evicted_under_a_reader(files, folder, warnings, monkeypatch):
     monkeypatch.setenv('MMFER_CACHE_GB', str(12_000 / 2**30))
     store = files.open('first')
