@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import (
     Any,
     Callable,
@@ -62,9 +63,9 @@ def count_workers() -> int:
 class Reader:
     """Prepare images in batches, if possible in threads.
 
-    If the images are a list, threads prepare the next batches while the model
-    computes. They read files and bytes only: other objects, such as open files,
-    may be used by somebody else. Images of a generator are taken one by one, and
+    If the images are a list or a tuple, threads prepare the next batches while the
+    model computes. They read files and bytes only: other objects, such as open
+    files, may be used by somebody else. Images of a generator are taken one by one, and
     each is prepared before the next one is taken, because a camera may write the
     next frame to the same memory.
 
@@ -99,13 +100,18 @@ class Reader:
 
     def in_threads(self, sources: Iterable) -> bool:
         """Return whether these images are prepared in threads."""
-        return self.workers > 0 and isinstance(sources, list) and len(sources) >= FEWEST
+        return (
+            self.workers > 0
+            and isinstance(sources, (list, tuple))
+            and len(sources) >= FEWEST
+        )
 
     def batches(self, sources: Iterable) -> Generator[PreparedBatch, None, None]:
         """Yield prepared batches in the order of the images.
 
         No thread outlives the generator. When it ends, is closed, or raises an
-        error, tasks that have not begun are cancelled, and it waits for the others.
+        error, tasks that have not begun are cancelled, and the others end after
+        their current image.
 
         Args:
             sources (Iterable): Images of any kind.
@@ -119,15 +125,16 @@ class Reader:
         # Small batches do not occupy all threads, so more of them are prepared.
         ahead = max(AHEAD, -(-2 * self.workers * size // self.batch_size))
         waiting: Deque[_Tasks] = deque()
-        pool = ThreadPoolExecutor(self.workers, 'mmfer-read')
+        pool, stop = ThreadPoolExecutor(self.workers, 'mmfer-read'), Event()
         try:
             for chunk in in_chunks(sources, self.batch_size):
-                waiting.append(_Tasks(self, chunk, size, pool))
+                waiting.append(_Tasks(self, chunk, size, pool, stop))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _prepare(self, source: Any) -> Prepared:
@@ -150,9 +157,15 @@ class _Tasks:
     """
 
     def __init__(
-        self, reader: Reader, chunk: list, size: int, pool: ThreadPoolExecutor
+        self,
+        reader: Reader,
+        chunk: list,
+        size: int,
+        pool: ThreadPoolExecutor,
+        stop: Event,
     ):
         self.reader = reader
+        self.stop = stop
         self.chunk = chunk
         self.prepared: List[Prepared] = [([], [])] * len(chunk)
         self.images = reader.preparation.empty(len(chunk), reader.pin_memory)
@@ -164,6 +177,8 @@ class _Tasks:
 
     def _run(self, rows: Iterable[int]) -> None:
         for i in rows:
+            if self.stop.is_set():
+                return
             faces, entry = self.reader._prepare(self.chunk[i])
             if faces and self.images is not None:
                 self.reader.preparation.write(faces[0], self.images[i].numpy())

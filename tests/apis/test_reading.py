@@ -196,6 +196,29 @@ def test_few_batches_are_prepared_in_advance(fer, readers):
     assert len(begun) < 100
 
 
+def test_a_stop_waits_for_one_image_only(fer, readers):
+    """Photos of many pixels take long, and a task has several of them."""
+    release, begun = threading.Event(), []
+    face = fer.preparation.fit(fer.preparation.blank())
+
+    def prepare(source):
+        begun.append(source)
+        if len(begun) > 32:
+            release.wait(10)
+        return [face], [{}]
+
+    batches = Reader(prepare, fer.preparation, 32, 1).batches(['a'] * 1000)
+    next(batches)
+    while len(begun) <= 32:
+        time.sleep(0.01)
+    closing = threading.Thread(target=batches.close)
+    closing.start()
+    time.sleep(0.1)
+    release.set()
+    closing.join(10)
+    assert not closing.is_alive() and len(begun) == 33
+
+
 def test_threads_prepare_while_the_model_computes(fer, readers):
     begun = threading.Event()
     face = fer.preparation.fit(fer.preparation.blank())
