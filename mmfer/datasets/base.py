@@ -12,6 +12,7 @@ from mmfer.registry import TASK_UTILS
 from mmfer.score_table import read_decisions
 from mmfer.utils.checks import choices
 from mmfer.utils.random import seeded_random_state
+from mmfer.utils.string_table import StringTable
 
 from . import checks
 from .batched import BatchedDataset, StoredImages
@@ -187,7 +188,9 @@ class FERDataset(BatchedDataset):
             checks.check_files(samples, self.name)
         self._prepare_va(samples)
         if self.decisions is not None:
-            self._names = [self.image_name(s['img_path']) for s in samples]
+            self._names = StringTable.from_texts(
+                [self.image_name(s['img_path']) for s in samples]
+            )
         return samples
 
     def filter_data(self) -> List[dict]:
@@ -221,7 +224,7 @@ class FERDataset(BatchedDataset):
             self.apply_decisions(
                 read_decisions(
                     self.decisions,
-                    self._names,
+                    self._names.tolist(),
                     self._labels.given,
                     self.sample_ids,
                     self.num_classes,
@@ -234,7 +237,7 @@ class FERDataset(BatchedDataset):
         """Return the annotation of one sample with its current label."""
         info = super().get_data_info(idx)
         sample_id = info['sample_id']
-        info['gt_label'] = int(self._labels.current[sample_id])
+        info['gt_label'] = int(self._labels.of(sample_id))
         sets = self._labels.sets_of(sample_id)
         if sets is not None:
             info['gt_label_sets'] = sets
@@ -297,5 +300,6 @@ class FERDataset(BatchedDataset):
         self, error: UnreadableImageError, path: str
     ) -> UnreadableImageError:
         """Make the error for an unreadable image of this data set."""
-        paths = (info['img_path'] for info in self.stored_infos())
-        return checks.unreadable_error(error, path, paths, self.name, self._loader)
+        return checks.unreadable_error(
+            error, path, self.image_paths, self.name, self._loader
+        )

@@ -138,9 +138,7 @@ class BatchedDataset(LabelledDataset):
         if stored is not None:
             return stored.store.shape is not None
         if self._equal_files is None:
-            self._equal_files = have_equal_sizes(
-                info['img_path'] for info in self.stored_infos()
-            )
+            self._equal_files = have_equal_sizes(self.image_paths)
         return self._equal_files
 
     # -- images --------------------------------------------------------------
@@ -186,7 +184,7 @@ class BatchedDataset(LabelledDataset):
             return StoredImages(ImageStore.from_array(np.stack(images)))
         order = np.argsort(self.sample_ids, kind='stable')
         ids = self.sample_ids[order]
-        paths = [info['img_path'] for info in self.stored_infos()]
+        paths = self.image_paths
 
         try:
             store = open_store(
@@ -216,7 +214,7 @@ class BatchedDataset(LabelledDataset):
         return None if stored is None else stored.rows(sample_ids)
 
     def _read_images(
-        self, sample_ids: np.ndarray, infos: Sequence[dict]
+        self, sample_ids: np.ndarray, indices: Sequence[int]
     ) -> Optional[np.ndarray]:
         """Return the images of samples after the head, uint8 (B, H, W, C).
 
@@ -225,7 +223,13 @@ class BatchedDataset(LabelledDataset):
         rows = self._rows(sample_ids)
         if rows is not None:
             return self._stores[self.parts.recipe].store.read(rows)
-        images = [self.head_results(info)['img'] for info in infos]
+        images = []
+        for index in indices:
+            info = self.get_data_info(index)
+            try:
+                images.append(self.head_results(info)['img'])
+            except UnreadableImageError as error:
+                raise self._unreadable(error, info['img_path']) from None
         if any(image.shape != images[0].shape for image in images):
             return None
         batch = np.stack(images)
@@ -260,22 +264,21 @@ class BatchedDataset(LabelledDataset):
         """
         if self.slow_reason is None:
             sample_ids = self.sample_ids[np.asarray(indices)]
-            infos = [self.get_data_info(index) for index in indices]
-            inputs = self._plan(sample_ids, infos)
+            inputs = self._plan(sample_ids, indices)
             if inputs is not None:
                 return dict(
-                    inputs=inputs, data_samples=self._stack_samples(sample_ids, infos)
+                    inputs=inputs, data_samples=self._stack_samples(sample_ids, indices)
                 )
         return stack_packed([self[index] for index in indices])
 
     def _plan(
-        self, sample_ids: np.ndarray, infos: Sequence[dict]
+        self, sample_ids: np.ndarray, indices: Sequence[int]
     ) -> Union[Tensor, PlannedImages, None]:
         """Read the images of a batch, and draw their random steps.
 
         Args:
             sample_ids (np.ndarray): int64 (B,).
-            infos (Sequence[dict]): Their annotations.
+            indices (Sequence[int]): Their positions in this (sub)set.
 
         Returns:
             Tensor | PlannedImages: uint8 (B, C, H, W). None if the sizes of the
@@ -289,7 +292,7 @@ class BatchedDataset(LabelledDataset):
             images = torch.from_numpy(rows)
         else:
             source = ''
-            pixels = self._read_images(sample_ids, infos)
+            pixels = self._read_images(sample_ids, indices)
             if pixels is None:
                 return None
             images, shape = (
@@ -327,22 +330,36 @@ class BatchedDataset(LabelledDataset):
                 self._resident[recipe] = key
 
     def _stack_samples(
-        self, sample_ids: np.ndarray, infos: Sequence[dict]
+        self, sample_ids: np.ndarray, indices: Sequence[int]
     ) -> SampleBatch:
         """Stack what the last step of the pipeline packs, except the images."""
         pack = self.parts.pack
         assert pack is not None  # There is no whole batch without it.
-        arrays = {
-            key: torch.from_numpy(np.stack([info[key] for info in infos]))
-            for key in pack.algorithm_keys
-            if key in infos[0]
-        }
-        meta: Dict[str, Any] = {
-            key: [info[key] for info in infos]
-            for key in pack.meta_keys
-            if key != 'sample_id'
-        }
-        if 'sample_id' in pack.meta_keys:
-            meta['sample_id'] = torch.from_numpy(sample_ids)
-        labels = torch.tensor([info['gt_label'] for info in infos])
+        arrays = {}
+        for key in pack.algorithm_keys:
+            values = self._packed_values(key, sample_ids, indices)
+            if values is not None:
+                arrays[key] = torch.from_numpy(values)
+        meta: Dict[str, Any] = {}
+        for key in pack.meta_keys:
+            if key == 'sample_id':
+                meta[key] = torch.from_numpy(sample_ids)
+            elif key == 'sample_idx':
+                meta[key] = list(indices)
+            else:
+                meta[key] = [self.image_paths[index] for index in indices]
+        labels = torch.from_numpy(self._labels.of(sample_ids))
         return SampleBatch(dict(gt_label=labels), arrays, meta)
+
+    def _packed_values(
+        self, key: str, sample_ids: np.ndarray, indices: Sequence[int]
+    ) -> Optional[np.ndarray]:
+        """Return a field of some samples, (B, ...); None if they do not have it."""
+        if key == 'gt_label_sets':
+            return self._labels.sets_of(sample_ids)
+        if key == 'gt_va':
+            return None if self._va is None else self._va[sample_ids]
+        try:
+            return np.stack(list(self.stored_values(key, indices)))
+        except KeyError:
+            return None

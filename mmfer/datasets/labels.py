@@ -82,16 +82,19 @@ class LabelStore:
         """
         self.current.numpy()[np.asarray(sample_ids)] = labels
 
-    def sets_of(self, sample_id: int) -> Optional[np.ndarray]:
-        """Return the labels of all annotators of one sample, int64 (T,).
+    def sets_of(self, sample_ids: ArrayLike) -> Optional[np.ndarray]:
+        """Return the labels of all annotators of some samples, int64 (..., T).
 
         The label of the first annotator is the current label, which a hook may
         have changed. The result is None if there is only one annotator.
+
+        Args:
+            sample_ids (array-like): Rows in the full list, int (n,); or one row.
         """
         if self.sets is None:
             return None
-        sets = self.sets[sample_id].copy()
-        sets[0] = int(self.current[sample_id])
+        sets = self.sets[np.asarray(sample_ids)].copy()
+        sets[..., 0] = self.of(sample_ids)
         return sets
 
     def manifest(self, noise: LabelNoise) -> dict:

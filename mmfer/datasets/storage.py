@@ -90,11 +90,13 @@ class NumberedDataset(BaseDataset):
         for row in self.data_address.tolist():
             yield self.data_bytes[row]
 
-    def stored_values(self, name: str) -> Any:
+    def stored_values(self, name: str, positions: Optional[ArrayLike] = None) -> Any:
         """Return one value of every stored annotation, in order.
 
         Args:
             name (str): Name of the value, such as ``'img_path'``.
+            positions (array-like, optional): Positions of the wanted samples in
+                this (sub)set, int (N,). Defaults to None: all samples.
 
         Returns:
             Sequence: Texts as a :class:`StringTable`, numbers as an array,
@@ -103,11 +105,17 @@ class NumberedDataset(BaseDataset):
         Raises:
             KeyError: The samples have no such value.
         """
+        chosen = slice(None) if positions is None else np.asarray(positions)
         if self.serialize_data:
-            return self.data_bytes.take(name, self.data_address)
-        return SampleTable.from_samples(
-            [{name: info[name]} for info in self.data_list]
-        ).column(name)
+            return self.data_bytes.take(name, self.data_address[chosen])
+        infos = (
+            self.data_list
+            if positions is None
+            else [self.data_list[position] for position in np.asarray(positions)]
+        )
+        return SampleTable.from_samples([{name: info[name]} for info in infos]).column(
+            name
+        )
 
     # -- numbers and names -------------------------------------------------
     @property
