@@ -2,7 +2,9 @@
 
 from .hooks.best_epoch import BestEpochHook
 from .hooks.checkpoint import SafeCheckpointHook
+from .hooks.compile import CompileHook
 from .hooks.deferred_info import DeferredInfoHook
+from .hooks.image_store import ImageStoreHook
 from .hooks.noise_model import NoiseModelHook
 from .hooks.preflight import PreflightHook
 from .hooks.ramp import LinearRampHook
@@ -17,7 +19,9 @@ from .optim_wrapper import AutocastOptimWrapper
 __all__ = [
     'AutocastOptimWrapper',
     'BestEpochHook',
+    'CompileHook',
     'DeferredInfoHook',
+    'ImageStoreHook',
     'LinearRampHook',
     'NoiseModelHook',
     'PreflightHook',

@@ -1,0 +1,107 @@
+"""Images of a batch that still have to be augmented."""
+
+from typing import Any, Iterator, NamedTuple, NoReturn, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmfer.utils.counter_random import uniforms
+
+from .operations import BatchOperation
+
+
+class PlannedStep(NamedTuple):
+    """One operation, and where its parameters are.
+
+    Attributes:
+        operation (BatchOperation): What to do.
+        start (int): First column of its parameters in the plan.
+        stop (int): Column after the last one.
+    """
+
+    operation: BatchOperation
+    start: int
+    stop: int
+
+
+class PlannedImages:
+    """Images of a batch with the random operations that remain to be done.
+
+    A data loader returns them as ``inputs``. ``FERDataPreprocessor`` moves
+    them to the device of the model and calls :meth:`apply` there. All draws are
+    made already, so the result does not depend on the device.
+
+    Args:
+        images (Tensor): uint8 (B, C, H, W).
+        steps (Sequence[PlannedStep]): Operations, in order.
+        plan (Tensor): Parameters of all operations, float64 (B, P).
+    """
+
+    def __init__(self, images: Tensor, steps: Sequence[PlannedStep], plan: Tensor):
+        self.images = images
+        self.steps = tuple(steps)
+        self.plan = plan
+
+    @classmethod
+    def draw(
+        cls,
+        images: Tensor,
+        operations: Sequence[BatchOperation],
+        seed: int,
+        epoch: int,
+        sample_ids: np.ndarray,
+    ) -> 'PlannedImages':
+        """Draw the parameters of all operations.
+
+        Args:
+            images (Tensor): uint8 (B, C, H, W).
+            operations (Sequence[BatchOperation]): Steps, in order.
+            seed (int): Seed of the run.
+            epoch (int): Epoch, 0-based.
+            sample_ids (np.ndarray): int64 (B,).
+        """
+        channels, height, width = images.shape[1:]
+        shape = (height, width, channels)
+        steps, plans, start = [], [], 0
+        for stream, operation in enumerate(operations):
+            numbers = uniforms(seed, epoch, sample_ids, stream, operation.draws)
+            plan = operation.plan(numbers, shape)
+            steps.append(PlannedStep(operation, start, start + plan.shape[1]))
+            plans.append(plan)
+            start += plan.shape[1]
+            shape = operation.output_shape(shape)
+        return cls(images, steps, torch.from_numpy(np.concatenate(plans, axis=1)))
+
+    def apply(self) -> Tensor:
+        """Return the augmented images, uint8 (B, C, H, W)."""
+        images = self.images
+        for operation, start, stop in self.steps:
+            images = operation.apply(images, self.plan[:, start:stop])
+        return images
+
+    def to(self, device: Any, non_blocking: bool = False) -> 'PlannedImages':
+        """Return the same images and plan on another device."""
+        return type(self)(
+            self.images.to(device, non_blocking=non_blocking),
+            self.steps,
+            self.plan.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> 'PlannedImages':
+        """Return the images in pinned memory, for copies that do not block."""
+        return type(self)(self.images.pin_memory(), self.steps, self.plan.pin_memory())
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[NoReturn]:
+        # Another data preprocessor would train without augmentation.
+        raise TypeError(
+            'these images are not augmented yet: '
+            f'{", ".join(repr(step.operation) for step in self.steps)} remain to be '
+            'done by the data preprocessor, and this one does not do it. Set '
+            "data_preprocessor.type='FERDataPreprocessor', or let the data loader "
+            "augment each image: train_dataloader.collate_fn=dict(type='"
+            "default_collate')."
+        )
