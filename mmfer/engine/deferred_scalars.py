@@ -71,7 +71,8 @@ class ScalarReader:
             groups.setdefault((scalar.dtype, scalar.device), []).append(position)
         kept: Dict[int, DeferredScalar] = {}
         for positions in groups.values():
-            pack = _Pack(torch.stack([scalars[i].reshape(()) for i in positions]))
+            values = [scalars[i] for i in positions]
+            pack = _Pack(torch.stack([x.reshape(()) if x.ndim else x for x in values]))
             self._waiting.append(pack)
             for index, position in enumerate(positions):
                 kept[position] = DeferredScalar(self, pack, index)

@@ -74,7 +74,6 @@ class FERDataPreprocessor(ClsDataPreprocessor):
             samples = samples.replace(gt_score=scores)
         return dict(inputs=images, data_samples=samples)
 
-
     def _normalise(self, images: Tensor) -> Tensor:
         """Return images as float32, in RGB if the config says so.
 

@@ -162,7 +162,8 @@ class StopOnNaNHook(Hook):
         if first == len(steps):
             error = (
                 'another process has a loss that is NaN or infinite, see its '
-                f'message. This one stops with it, in iteration {runner.iter + 1}.'
+                f'message. This one stops with it, after iteration '
+                f'{steps[-1].iteration + 1}.'
             )
         raise FloatingPointError(error)
 
@@ -179,7 +180,8 @@ def describe(step: Step, later: int, runner: Runner) -> str:
     assert name is not None
     parts = ', '.join(f'{k}={number(v):.4g}' for k, v in step.outputs.items())
     trained = (
-        f'The model was trained on {later} more batches before this check '
+        f'The model was trained on {later} more {"batch" if later == 1 else "batches"} '
+        'before this check '
         '(default_hooks.stop_on_nan.interval); these steps are lost. '
         if later
         else ''
