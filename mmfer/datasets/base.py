@@ -116,6 +116,7 @@ class FERDataset(BatchedDataset):
         self.skipped: List[str] = []
         self._images: Optional[np.ndarray] = None
         self._stores: Dict[str, StoredImages] = {}
+        self._resident: Dict[str, str] = {}
         self._logged: Set[str] = set()
         # Seed and epoch. They are in shared memory, because workers keep running
         # when the epoch changes. Negative values mean that they are not set;
@@ -243,7 +244,7 @@ class FERDataset(BatchedDataset):
             info['img_shape'] = info['ori_shape'] = image.shape[:2]
         return info
 
-    def prepare_data(self, idx: int) -> dict:
+    def prepare_data(self, idx: int) -> Optional[dict]:
         """Run the pipeline with draws fixed by (seed, epoch, sample_id)."""
         info = self.get_data_info(idx)
         try:

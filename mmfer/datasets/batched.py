@@ -1,6 +1,6 @@
 """Data set that makes whole batches at once."""
 
-from typing import Any, Dict, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .batches import IndexedSamples, PlannedImages, SampleBatch, stack_packed
 from .batches.operations import UnsupportedShape
-from .batches.splitting import SplitPipeline, run_steps, split_pipeline
+from .batches.splitting import HeadReader, SplitPipeline, run_steps, split_pipeline
 from .images import ImageStore, UnreadableImageError, have_equal_sizes, open_store
 from .labels import LabelledDataset
 
@@ -62,6 +62,7 @@ class BatchedDataset(LabelledDataset):
         '_images',
         '_random_state',
         '_stores',
+        '_resident',
     )
     SHARED_WITH_COPIES = (*LabelledDataset.SHARED_WITH_COPIES, '_images', '_stores')
 
@@ -74,6 +75,8 @@ class BatchedDataset(LabelledDataset):
     _random_state: Tensor
     # Stores by the recipe of the head.
     _stores: Dict[str, StoredImages]
+    # Keys of the images on the device of the model, by the recipe of the head.
+    _resident: Dict[str, str]
     # Parts of a pipeline, and this pipeline.
     _parts: Optional[Tuple[Any, SplitPipeline]] = None
     # The last slow_reason, and what it depends on.
@@ -185,13 +188,15 @@ class BatchedDataset(LabelledDataset):
         ids = self.sample_ids[order]
         paths = [info['img_path'] for info in self.stored_infos()]
 
-        def read(path: str) -> np.ndarray:
-            try:
-                return run_steps(parts.head, dict(img_path=path))['img']
-            except UnreadableImageError as error:
-                raise self._unreadable(error, path) from None
-
-        store = open_store([paths[i] for i in order], read, parts.recipe, self.name)
+        try:
+            store = open_store(
+                [paths[i] for i in order],
+                HeadReader(parts.head),
+                parts.recipe,
+                self.name,
+            )
+        except UnreadableImageError as error:
+            raise self._unreadable(error, error.path) from None
         if store is None:
             return None
         return StoredImages(store, None if ids[-1] == len(ids) - 1 else ids)
@@ -256,33 +261,70 @@ class BatchedDataset(LabelledDataset):
         if self.slow_reason is None:
             sample_ids = self.sample_ids[np.asarray(indices)]
             infos = [self.get_data_info(index) for index in indices]
-            images = self._read_images(sample_ids, infos)
-            if images is not None:
+            inputs = self._plan(sample_ids, infos)
+            if inputs is not None:
                 return dict(
-                    inputs=self._plan(images, sample_ids),
-                    data_samples=self._stack_samples(sample_ids, infos),
+                    inputs=inputs, data_samples=self._stack_samples(sample_ids, infos)
                 )
         return stack_packed([self[index] for index in indices])
 
     def _plan(
-        self, images: np.ndarray, sample_ids: np.ndarray
-    ) -> Union[Tensor, PlannedImages]:
-        """Draw the random steps of a batch.
+        self, sample_ids: np.ndarray, infos: Sequence[dict]
+    ) -> Union[Tensor, PlannedImages, None]:
+        """Read the images of a batch, and draw their random steps.
 
         Args:
-            images (np.ndarray): uint8 (B, H, W, C).
             sample_ids (np.ndarray): int64 (B,).
+            infos (Sequence[dict]): Their annotations.
+
+        Returns:
+            Tensor | PlannedImages: uint8 (B, C, H, W). None if the sizes of the
+            images differ.
         """
-        tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
-        operations = self.parts.operations
-        if not operations:
-            return tensor
+        parts = self.parts
+        source, rows = self._resident.get(parts.recipe, ''), self._rows(sample_ids)
+        if source and rows is not None:
+            shape = self._stores[parts.recipe].store.shape
+            assert shape is not None  # Else there is no copy on the device.
+            images = torch.from_numpy(rows)
+        else:
+            source = ''
+            pixels = self._read_images(sample_ids, infos)
+            if pixels is None:
+                return None
+            images, shape = (
+                torch.from_numpy(pixels).permute(0, 3, 1, 2),
+                pixels.shape[1:],
+            )
+        if not parts.operations and not source:
+            return images
         seed, epoch = self._random_state.tolist()
         if seed < 0:
             # Nobody has set the epoch, so draw from torch's global state, as
             # the steps of a single image do.
             seed, epoch = int(torch.randint(2**62, ())), 0
-        return PlannedImages.draw(tensor, operations, seed, epoch, sample_ids)
+        return PlannedImages.draw(
+            images, shape, parts.operations, seed, epoch, sample_ids, source
+        )
+
+    def keep_on_device(self, keep: Callable[[str, np.ndarray], bool]) -> None:
+        """Offer all images to the device of the model, once.
+
+        Afterwards, batches of this pipeline have rows instead of images.
+
+        Args:
+            keep (Callable): Function that gets a key, and the images of the store,
+                uint8 (N, H, W, C). It returns whether the device keeps them.
+        """
+        recipe = self.parts.recipe
+        stored = self._stores.get(recipe)
+        if self.slow_reason is not None or stored is None or recipe in self._resident:
+            return
+        store = stored.store
+        if store.shape is not None:
+            key = f'{self.name} {len(self._resident)} {id(self._resident)}'
+            if keep(key, store.read(np.arange(len(store)))):
+                self._resident[recipe] = key
 
     def _stack_samples(
         self, sample_ids: np.ndarray, infos: Sequence[dict]
@@ -295,7 +337,7 @@ class BatchedDataset(LabelledDataset):
             for key in pack.algorithm_keys
             if key in infos[0]
         }
-        meta: Dict[str, Sequence] = {
+        meta: Dict[str, Any] = {
             key: [info[key] for info in infos]
             for key in pack.meta_keys
             if key != 'sample_id'

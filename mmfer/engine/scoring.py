@@ -266,11 +266,11 @@ def predict_samples(
         # The results stay on the device until the end, so that it need not wait.
         parts.append(predicted_fields(samples))
     model.train(was_training)
-    order, fields = None, {}
+    found = {}
     for name in parts[0]:
         values = torch.cat([part[name] for part in parts]).cpu().numpy()
-        order, fields[name] = merge_by_id(torch.cat(ids).numpy(), values)
-    return dict(sample_id=order, **fields)
+        found['sample_id'], found[name] = merge_by_id(torch.cat(ids).numpy(), values)
+    return found
 
 
 def predicted_fields(samples: SampleBatch) -> Dict[str, Tensor]:

@@ -1,7 +1,8 @@
 """Data preprocessor that states the shape of the images."""
 
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -39,6 +40,26 @@ class FERDataPreprocessor(ClsDataPreprocessor):
     ):
         super().__init__(num_classes=num_classes, **kwargs)
         self.input_shape = tuple(input_shape)
+        # Images of whole data sets on the device, by key; no part of a checkpoint.
+        self._resident: Dict[str, Tensor] = {}
+
+    def keep_images(self, key: str, images: np.ndarray) -> bool:
+        """Keep the images of a data set on the device, if there is room.
+
+        Args:
+            key (str): Name by which batches refer to the images.
+            images (np.ndarray): uint8 (N, H, W, C).
+
+        Returns:
+            bool: False if they would take more than a quarter of the free memory of
+            the GPU.
+        """
+        if self.device.type == 'cuda':
+            free = torch.cuda.mem_get_info(self.device)[0]
+            if images.nbytes > free / 4:
+                return False
+        self._resident[key] = torch.from_numpy(images).to(self.device)
+        return True
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Move a batch to the device, augment it and normalise it.
@@ -57,7 +78,7 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         self._non_blocking = self.device.type == 'cuda'
         inputs, samples = data['inputs'], data.get('data_samples')
         if isinstance(inputs, PlannedImages):
-            inputs = inputs.to(self.device, self._non_blocking).apply()
+            inputs = inputs.to(self.device, self._non_blocking).apply(self._resident)
         if not isinstance(samples, SampleBatch) or self.pad_size_divisor > 1:
             return super().forward(dict(data, inputs=inputs), training)
         images = self._normalise(self.cast_data(inputs))

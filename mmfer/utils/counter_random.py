@@ -127,6 +127,8 @@ def random_words(keys: Tensor, blocks: int) -> Tensor:
         (j, i).
     """
     device = keys.device
+    if not len(keys) or not blocks:
+        return keys.new_zeros((len(keys), WORDS_PER_BLOCK, blocks), dtype=torch.int32)
     steps = torch.arange(ROUNDS, device=device)[:, None]
     round_keys = [
         _low((key + steps * step)[..., None])
@@ -176,7 +178,7 @@ def normals(keys: Tensor, count: int) -> Tensor:
     A number comes from 16 random bits by the quantile function, so it is the same
     on every device. There are 65,536 values: the mean of each of as many equally
     probable intervals. Mean and variance are those of the normal distribution.
-    The largest value is about 4.3, and the kurtosis is 2.998 instead of 3. The
+    The largest value is 4.39, and the kurtosis is 2.9998 instead of 3. The
     numbers suit noise of pixels, not probabilities of rare events.
 
     Args:

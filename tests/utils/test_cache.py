@@ -142,11 +142,17 @@ def test_a_failed_build_leaves_nothing(cache):
 
 def test_an_interrupted_build_is_continued(cache):
     calls = []
+    half = builder(stop=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        cache.obtain(
-            'kind', key_of(1), 'zeros', always, builder(stop=KeyboardInterrupt())
-        )
+        cache.obtain('kind', key_of(1), 'zeros', always, half)
     (entry,) = cache.entries()
+    os.utime(os.path.join(entry.folder, 'lock'), (100, 100))
+    os.truncate(os.path.join(entry.folder, 'data'), 0)
+    with pytest.raises(KeyboardInterrupt):
+        cache.obtain('kind', key_of(1), 'zeros', always, half)
+    (entry,) = cache.entries()
+    # It was used now, although it was made earlier.
+    assert abs(entry.last_use - time.time()) < 100
     assert (entry.name, entry.holds, entry.finished) == ('zeros', 'unfinished', False)
     assert not entry.in_use and entry.reserved == 1000 > entry.size > 500
     cache.obtain('kind', key_of(1), 'zeros', always, builder(calls=calls))
@@ -486,6 +492,30 @@ def test_what_a_running_build_has_reserved_is_taken(cache):
 
     cache.obtain('kind', key_of(1), 'zeros', always, outer)
     assert numbers(cache) == [1, 3]
+
+
+def test_it_is_taken_from_the_disk_too(cache, monkeypatch):
+    # Of these, 500_000 bytes stay free.
+    monkeypatch.setattr(
+        entries.shutil, 'disk_usage', lambda path: Usage(10**7, 0, 10**6)
+    )
+
+    def outer(partial):
+        partial.reserve(300_000)
+        with pytest.raises(CacheUnavailableError, match='the disk'):
+            add(cache, 2, 250_000)
+        add(cache, 3, 150_000)
+        assert [len(part) for part in cache.clear()] == [1, 1]
+        # What was written already is not needed once more.
+        with open(os.path.join(partial.folder, 'data'), 'wb') as file:
+            file.write(bytes(200_000))
+        partial.reserve(690_000)
+        with pytest.raises(CacheUnavailableError, match='the disk'):
+            partial.reserve(710_000)
+        return builder(300_000)(partial)
+
+    cache.obtain('kind', key_of(1), 'zeros', always, outer)
+    assert numbers(cache) == [1]
 
 
 def test_a_killed_build_is_evicted_first_if_it_is_old(cache):

@@ -179,12 +179,12 @@ def test_normals_have_the_moments_of_their_docstring():
     assert abs(values.var() - 1) < 4.5 * (2 / n) ** 0.5
     table = torch.tensor(counter_random._quantiles()).double()
     assert abs(table.mean()) < 1e-9 and abs(table.square().mean() - 1) < 1e-7
-    assert abs(table.pow(4).mean() - 2.998) < 1e-3
-    assert 4.2 < table.max() < 4.4 and table.max() == -table.min()
+    assert abs(table.pow(4).mean() - 2.9998) < 1e-4
+    assert 4.38 < table.max() < 4.40 and table.max() == -table.min()
     # A value lies within its interval, so the distribution function is exact.
     cdf = torch.special.ndtr(table) * 2**16
     inside = (cdf - torch.arange(2**16) - 0.5).abs()
-    assert inside.max() < 0.51 and inside[500:-500].max() < 0.01
+    assert inside.max() < 0.51 and inside[500:-500].max() < 0.02
     assert abs(torch.corrcoef(values)[0, 1:]).max() < 4.5 / 200_001**0.5
 
 

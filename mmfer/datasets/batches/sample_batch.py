@@ -37,11 +37,11 @@ class SampleBatch:
         self,
         fields: Mapping[str, Tensor],
         arrays: Optional[Mapping[str, Tensor]] = None,
-        meta: Optional[Mapping[str, Sequence]] = None,
+        meta: Optional[Mapping[str, Any]] = None,
     ):
         self._fields: Dict[str, Tensor] = dict(fields)
         self._arrays: Dict[str, Tensor] = dict(arrays or {})
-        self._meta: Dict[str, Sequence] = dict(meta or {})
+        self._meta: Dict[str, Any] = dict(meta or {})
         self._samples: Optional[List[Optional[DataSample]]] = None
         sizes = {
             len(values)
@@ -70,7 +70,7 @@ class SampleBatch:
         first = samples[0]
         fields: Dict[str, Tensor] = {}
         arrays: Dict[str, Tensor] = {}
-        meta: Dict[str, Sequence] = {
+        meta: Dict[str, Any] = {
             name: [sample.get(name) for sample in samples]
             for name in first.metainfo_keys()
         }
@@ -149,13 +149,13 @@ class SampleBatch:
         The tensors of the batch must be on the CPU.
         """
         self._take_changes()
-        columns: Dict[str, Sequence] = {}
+        columns: Dict[str, Any] = {}
         for name, values in self._meta.items():
             columns[name] = values.tolist() if isinstance(values, Tensor) else values
-        for name, values in self._fields.items():
-            columns[name] = (values[:, None] if name in SCALARS else values).unbind()
-        for name, values in self._arrays.items():
-            columns[name] = list(values.numpy())
+        for name, value in self._fields.items():
+            columns[name] = (value[:, None] if name in SCALARS else value).unbind()
+        for name, value in self._arrays.items():
+            columns[name] = list(value.numpy())
         names = list(columns)
         return [dict(zip(names, row)) for row in zip(*columns.values(), strict=True)]
 
@@ -188,17 +188,17 @@ class SampleBatch:
                 for name, values in self._meta.items()
             }
         )
-        for name, values in self._fields.items():
+        for name, value in self._fields.items():
             if name in SCALARS:
-                sample.set_field(values[index : index + 1], name, dtype=Tensor)
+                sample.set_field(value[index : index + 1], name, dtype=Tensor)
             elif name == 'gt_score':
-                sample.set_gt_score(values[index])
+                sample.set_gt_score(value[index])
             elif name == 'pred_score':
-                sample.set_pred_score(values[index])
+                sample.set_pred_score(value[index])
             else:
-                sample.set_field(values[index], name, dtype=Tensor)
-        for name, values in self._arrays.items():
-            sample.set_field(values[index].numpy(), name)
+                sample.set_field(value[index], name, dtype=Tensor)
+        for name, value in self._arrays.items():
+            sample.set_field(value[index].numpy(), name)
         return sample
 
     def __repr__(self) -> str:

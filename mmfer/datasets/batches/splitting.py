@@ -4,11 +4,13 @@ from typing import Any, List, NamedTuple, Optional, Sequence
 
 import cv2
 import mmcv.transforms
+import numpy as np
 import PIL
 from mmpretrain.datasets import EfficientNetCenterCrop, PackInputs, ResizeEdge
 
 from mmfer.version import __version__
 
+from ..images import UnreadableImageError
 from ..transforms import LoadFERImage, PackFERInputs
 from .operations import BatchOperation, batch_operations
 
@@ -96,7 +98,7 @@ def split_pipeline(pipeline: Any) -> SplitPipeline:
     start, operations = batch_operations(rest)
     fixed = any(fixes_size(step) for step in head)
     reason = f'{rest[start - 1]!r} has no form for whole batches' if start else None
-    return SplitPipeline(head, rest, pack, operations, fixed, reason)
+    return SplitPipeline(head, rest, pack, [] if reason else operations, fixed, reason)
 
 
 def fixes_size(step: Any) -> bool:
@@ -122,3 +124,27 @@ def run_steps(steps: Sequence[Any], results: dict) -> dict:
     for step in steps:
         results = step(results)
     return results
+
+
+class HeadReader:
+    """Read an image file with the deterministic steps of a pipeline.
+
+    Args:
+        steps (Sequence[Callable]): The steps.
+    """
+
+    def __init__(self, steps: Sequence[Any]):
+        self.steps = list(steps)
+
+    def __call__(self, path: str) -> np.ndarray:
+        """Return the image, uint8 (H, W) or (H, W, C).
+
+        Raises:
+            UnreadableImageError: The image is damaged. The error has its
+                ``path``.
+        """
+        try:
+            return run_steps(self.steps, dict(img_path=path))['img']
+        except UnreadableImageError as error:
+            error.path = path
+            raise

@@ -2,7 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Iterable, Optional, Tuple
+from typing import Iterable, Optional, Set, Tuple
 
 from PIL import Image
 
@@ -29,7 +29,7 @@ def have_equal_sizes(paths: Iterable[str]) -> bool:
         paths (Iterable[str]): Image files.
     """
     names = list(paths)
-    found = set()
+    found: Set[Optional[Tuple[int, int]]] = set()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(names), CHUNK):
             found.update(pool.map(file_size, names[start : start + CHUNK]))

@@ -162,19 +162,14 @@ class Cache:
             # Another process may have built it in the meantime.
             lease = self._find(kind, key, is_valid)
             if lease is None:
-                self._build(osp.join(parent, key), key, name, build)
-                lease = self._find(kind, key, is_valid)
+                lease = self._build(
+                    osp.join(parent, key), dict(key=key, name=name), is_valid, build
+                )
+            return lease
         finally:
             if not osp.exists(osp.join(parent, key + _PARTIAL)):
                 remove_file(lock)
             release(handle)
-        if lease is None:
-            raise CacheUnavailableError(
-                f'{parent}/{key} was built, but cannot be read back. Was it removed, '
-                'or is the disk damaged? Start again, or set MMFER_CACHE_DIR to a '
-                'folder on another disk'
-            )
-        return lease
 
     def _find(self, kind: str, key: str, is_valid: IsValid) -> Optional[Lease]:
         """Return a lease of a valid entry; None if there is none."""
@@ -206,7 +201,9 @@ class Cache:
             with open_private(tag, 'wb') as file:
                 file.write(b'Signature: 8a477f597d28d172789f06886806bc55\n')
 
-    def _build(self, folder: str, key: str, name: str, build: Build) -> None:
+    def _build(
+        self, folder: str, header: dict, is_valid: IsValid, build: Build
+    ) -> Lease:
         """Build an entry and put it into its place; the caller has locked it."""
         partial = folder + _PARTIAL
         try:
@@ -217,13 +214,21 @@ class Cache:
                 private_folder(partial)
                 with open_private(osp.join(partial, USE_LOCK), 'ab') as file:
                     os.utime(file.fileno())
-            header = build(Partial(self, partial, name))
+            header.update(build(Partial(self, partial, header['name'])))
             with cache_errors(self.folder):
-                header = dict(layout=LAYOUT, key=key, name=name, **header)
-                write_json(osp.join(partial, HEADER), header)
+                write_json(osp.join(partial, HEADER), dict(layout=LAYOUT, **header))
                 remove_file(osp.join(partial, RESERVATION))
+                if not is_valid(partial, read_json(osp.join(partial, HEADER))):
+                    raise CacheUnavailableError(
+                        f'{folder} was built, but cannot be read back. Check the '
+                        'disk, or set MMFER_CACHE_DIR to a folder on another one'
+                    )
+                # With the lease taken before, nobody can remove it after.
+                lease = Lease(partial)
                 delete_folder(folder)
                 os.rename(partial, folder)
+                lease.folder = folder
+            return lease
         except Exception:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -256,7 +261,7 @@ class Cache:
             for entry in reversed(others):
                 if missing <= 0:
                     break
-                handle = None if entry.in_use else take_lock(entry.lock, wait=False)
+                handle = take_lock(entry.lock, wait=False)
                 if handle is not None:
                     chosen.append((entry, handle))
                     missing -= entry.size

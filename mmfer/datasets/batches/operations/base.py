@@ -9,6 +9,10 @@ from torch import Tensor
 Shape = Tuple[int, int, int]
 """Height, width and channels of an image."""
 
+# What a CPU computes at once: intermediate results of so many values, which have
+# four or eight bytes each, stay in its cache.
+CHUNK_VALUES = 1 << 18
+
 
 class UnsupportedShape(ValueError):
     """An operation has no batch form for images of this shape."""
@@ -93,20 +97,22 @@ class BatchOperation:
         """
         if images.device.type != 'cpu':
             return self.apply_static(images, plan)
-        neutral = self.neutral((images.shape[2], images.shape[3], images.shape[1]))
+        batch, channels, height, width = images.shape
+        shape = (height, width, channels)
+        neutral = self.neutral(shape)
         if neutral is None:
-            return self.apply_static(images, plan)
-        changes = (plan.numpy() != neutral).any(1)
-        if not changes.any():
-            return images
-        if changes.all():
-            return self.apply_static(images, plan)
-        index = torch.from_numpy(changes.nonzero()[0])
-        result = copy_images(images)
-        channels_last = result.permute(0, 2, 3, 1)
-        chosen = channels_last[index].permute(0, 3, 1, 2)
-        changed = self.apply_static(chosen, plan[index])
-        channels_last[index] = changed.permute(0, 2, 3, 1)
+            index = torch.arange(batch)
+            result = empty_images(images, batch, *self.output_shape(shape))
+        else:
+            index = torch.from_numpy((plan.numpy() != neutral).any(1).nonzero()[0])
+            if not len(index):
+                return images
+            result = copy_images(images)
+        source, target = (x.permute(0, 2, 3, 1) for x in (images, result))
+        step = max(CHUNK_VALUES // max(height * width * channels, 1), 1)
+        for rows in index.split(step):
+            chosen = source[rows].permute(0, 3, 1, 2)
+            target[rows] = self.apply_static(chosen, plan[rows]).permute(0, 2, 3, 1)
         return result
 
     def apply_static(self, images: Tensor, plan: Tensor) -> Tensor:
@@ -119,6 +125,22 @@ class BatchOperation:
     def __repr__(self) -> str:
         options = ', '.join(f'{name}={value!r}' for name, value in vars(self).items())
         return f'{type(self).__name__}({options})'
+
+
+def empty_images(
+    images: Tensor, batch: int, height: int, width: int, channels: int
+) -> Tensor:
+    """Make images of the type and on the device of others, without values.
+
+    Returns:
+        Tensor: Shape (B, C, H, W). A pixel has its channels together.
+    """
+    return torch.empty(
+        (batch, channels, height, width),
+        dtype=images.dtype,
+        device=images.device,
+        memory_format=torch.channels_last,
+    )
 
 
 def copy_images(images: Tensor) -> Tensor:

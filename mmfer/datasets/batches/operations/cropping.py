@@ -12,6 +12,7 @@ from .base import (
     Shape,
     UnsupportedShape,
     channel_tensor,
+    empty_images,
     integers,
     pixel_values,
 )
@@ -82,6 +83,10 @@ class CropOperation(BatchOperation):
         left, top, _, _ = self._pads(shape)
         return np.array([top, left], float)
 
+    def apply(self, images: Tensor, plan: Tensor) -> Tensor:
+        """Crop all images; on a CPU, too, all are computed."""
+        return self.apply_static(images, plan)
+
     def apply_static(self, images: Tensor, plan: Tensor) -> Tensor:
         """Pad all images, then gather the pixels of each crop."""
         shape = (images.shape[2], images.shape[3], images.shape[1])
@@ -103,12 +108,7 @@ class CropOperation(BatchOperation):
         values = pixel_values(self.pad_val, shape[2])
         assert values is not None  # output_shape has checked it
         height, width = self._padded_size(shape)
-        padded = torch.empty(
-            (len(images), shape[2], height, width),
-            dtype=images.dtype,
-            device=images.device,
-            memory_format=torch.channels_last,
-        )
+        padded = empty_images(images, len(images), height, width, shape[2])
         border = channel_tensor(values, images)
         if isinstance(border, int):
             padded.fill_(border)
@@ -168,6 +168,10 @@ class CenterCropOperation(BatchOperation):
     def neutral(self, shape: Shape) -> Optional[np.ndarray]:
         """Return no parameters if the crop is the whole image."""
         return np.zeros(0) if self.output_shape(shape) == shape else None
+
+    def apply(self, images: Tensor, plan: Tensor) -> Tensor:
+        """Crop all images; on a CPU, too, all are computed."""
+        return self.apply_static(images, plan)
 
     def apply_static(self, images: Tensor, plan: Tensor) -> Tensor:
         """Crop the centre of all images."""

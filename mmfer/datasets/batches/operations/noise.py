@@ -15,7 +15,7 @@ class NoiseOperation(BatchOperation):
 
     The parameters are the standard deviation and two key words. The noise of a pixel
     is a function of the key and the place of the pixel, on any device. It has
-    65,536 values of up to 4.3 standard deviations.
+    65,536 values of up to 4.39 standard deviations.
 
     Args:
         variance (float): Variance in squared grey levels.

@@ -107,7 +107,7 @@ class ResizedCropOperation(BatchOperation):
         height, width = shape[:2]
         # The last attempt is the centre, which always fits.
         central_rows, central_columns = self._central_size(height, width)
-        boxes = uniforms[:, : 2 * self.attempts].reshape(len(uniforms), -1, 2)
+        boxes = uniforms[:, :-2].reshape(len(uniforms), self.attempts, 2)
         low, high = self.area
         area = height * width * (low + (high - low) * boxes[..., 0])
         low, high = map(math.log, self.aspect)
