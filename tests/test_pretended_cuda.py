@@ -19,6 +19,7 @@ from pretended_cuda import CUDA, OverlapGuard, can_pretend, move, pretended_cuda
 from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.utils.data import DataLoader
 
+from mmfer.datasets.batches import SampleBatch
 from mmfer.engine import DeferredInfoHook, StopOnNaNHook
 from mmfer.methods.gaave.attack import PGD, log_odds_against
 from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
@@ -134,6 +135,10 @@ def test_train_step_and_prediction(name, tmp_path, monkeypatch):
                     runner.param_schedulers
                 )
             runner.train_loop.run_iter(0, make_batch(cfg))
+            # As fer_collate makes it.
+            batch = make_batch(cfg)
+            batch['data_samples'] = SampleBatch.from_samples(batch['data_samples'])
+            runner.train_loop.run_iter(1, batch)
             history = runner.message_hub.get_scalar('train/loss')
             # This would be a read.
             with pytest.raises(DataDependentOutputException):

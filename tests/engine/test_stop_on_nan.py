@@ -13,6 +13,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmpretrain.structures import DataSample
 
+from mmfer.datasets.batches import SampleBatch
 from mmfer.engine import StopOnNaNHook
 from mmfer.engine.deferred_scalars import ScalarReader
 from mmfer.engine.hooks import stop_on_nan
@@ -110,8 +111,8 @@ def test_check_before_anything_is_kept(point, arguments):
 def test_ids_in_one_tensor():
     """A batch of tensors has no list of data samples."""
     runner = FakeRunner(StopOnNaNHook(1))
-    batch = SimpleNamespace(sample_id=torch.tensor([7, 5, 9]))
-    with pytest.raises(FloatingPointError, match=r'\[7, 5, 9\]'):
+    batch = SampleBatch.from_samples(samples_of(7))
+    with pytest.raises(FloatingPointError, match=r'\[70, 71\]'):
         runner.step(batch, loss=math.nan)
     with pytest.raises(FloatingPointError, match=r'Samples of the batch: \[\]'):
         runner.step(None, loss=math.nan)
