@@ -23,6 +23,7 @@ from mmfer.datasets.batches import SampleBatch
 from mmfer.engine import DeferredInfoHook, StopOnNaNHook
 from mmfer.methods.gaave.attack import PGD, log_odds_against
 from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
+from mmfer.methods.jointgan import label_sets
 from mmfer.models.dual_network import DualNetwork
 from mmfer.models.label_noise_model import MONOTONE, flatten_tails
 from mmfer.registry import MODELS
@@ -66,6 +67,32 @@ def make_batch(cfg, size=8):
         samples.append(sample)
     shape = size, *cfg.data_preprocessor.input_shape
     return dict(inputs=torch.zeros(shape, dtype=torch.uint8), data_samples=samples)
+
+
+def pretend_batch(batch, model, mode):
+    """A batch of tensors on the host, as ``fer_collate`` makes it.
+
+    Args:
+        batch (dict): Images and data samples with values.
+        model (nn.Module): Model that trains on it.
+        mode (FakeTensorMode): Mode of the pretended device.
+    """
+    samples = batch['data_samples']
+    parts = [dict(gt_label=samples.gt_label), {}, {}]
+    # A head of mmpretrain makes a data sample of each row, and would read the
+    # fields on the host. Give it those that no other model reads.
+    head = getattr(getattr(model, 'encoder', model), 'head', None)
+    if hasattr(head, 'label_sets'):
+        parts[1] = samples._arrays
+    if isinstance(model, DualNetwork):
+        parts[2] = dict(sample_id=samples.sample_id)
+    pretend = mode.from_tensor
+    return dict(
+        inputs=pretend(batch['inputs']),
+        data_samples=SampleBatch(
+            *({name: pretend(value) for name, value in part.items()} for part in parts)
+        ),
+    )
 
 
 def build_runner(name, work_dir, **options):
@@ -127,6 +154,13 @@ def test_train_step_and_prediction(name, tmp_path, monkeypatch):
         elif epoch:
             # Only dual networks have a warm-up in which they do something else.
             break
+        batch = make_batch(cfg)
+        batch['data_samples'] = SampleBatch.from_samples(batch['data_samples'])
+        # Labels that stay on the host have values there.
+        arrays = {k: v.numpy() for k, v in batch['data_samples']._arrays.items()}
+        monkeypatch.setattr(
+            label_sets, 'stack_array', lambda samples, name, found=arrays: found[name]
+        )
         with pretended_cuda() as mode:
             move(model, mode)
             runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
@@ -135,10 +169,7 @@ def test_train_step_and_prediction(name, tmp_path, monkeypatch):
                     runner.param_schedulers
                 )
             runner.train_loop.run_iter(0, make_batch(cfg))
-            # As fer_collate makes it.
-            batch = make_batch(cfg)
-            batch['data_samples'] = SampleBatch.from_samples(batch['data_samples'])
-            runner.train_loop.run_iter(1, batch)
+            runner.train_loop.run_iter(1, pretend_batch(batch, model, mode))
             history = runner.message_hub.get_scalar('train/loss')
             # This would be a read.
             with pytest.raises(DataDependentOutputException):
