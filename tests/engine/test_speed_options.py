@@ -139,12 +139,13 @@ def test_compiled_graphs(tmp_path, name):
 
 @pytest.mark.slow
 def test_compiled_code(tmp_path):
-    """Code of inductor rounds differently."""
+    """Code of inductor rounds differently, which each step amplifies."""
     _, plain = losses(tmp_path / 'a', ALUM)
     _, compiled = losses(
         tmp_path / 'b', ALUM, default_hooks__compile=dict(type='CompileHook')
     )
-    assert torch.allclose(plain, compiled, rtol=1e-3)
+    assert torch.allclose(plain[0], compiled[0], rtol=1e-5)
+    assert torch.allclose(plain, compiled, rtol=1e-2)
 
 
 def test_model_without_backbone(tmp_path):
