@@ -52,6 +52,6 @@ def test_loss_of_a_batch_is_that_of_mmpretrain(options, soft):
         found = ours.loss(feats, batch)
         assert found.keys() == expected.keys()
         for name, value in expected.items():
-            assert torch.equal(found[name], value)
+            assert torch.equal(torch.as_tensor(found[name]), torch.as_tensor(value))
     if not options:
         assert batch._samples is None, 'no data samples are made in a step'
