@@ -11,13 +11,20 @@ import pytest
 import torch
 from helpers import CONFIGS
 from mmengine.config import Config
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.hooks import IterTimerHook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from pretended_cuda import CUDA, OverlapGuard, can_pretend, move, pretended_cuda
 from torch._subclasses.fake_tensor import DataDependentOutputException
+from torch.utils.data import DataLoader
 
+from mmfer.datasets.batches import SampleBatch
+from mmfer.engine import DeferredInfoHook, StopOnNaNHook
 from mmfer.methods.gaave.attack import PGD, attack_once, look_once, new_pool
 from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
+from mmfer.methods.jointgan import label_sets
+from mmfer.models.dual_network import DualNetwork
 from mmfer.models.label_noise_model import MONOTONE, flatten_tails
 from mmfer.registry import MODELS
 
@@ -36,16 +43,6 @@ NAMES = list(
 def pretends():
     if not can_pretend():
         pytest.skip('this torch cannot pretend a CUDA device')
-
-
-class NoUpdate(OptimWrapper):
-    """An optimizer wrapper without autograd, whose engine wants a driver."""
-
-    def __init__(self, model):
-        super().__init__(torch.optim.SGD([p for p in model.parameters()], lr=1.0))
-
-    def update_params(self, loss, *args, **kwargs):
-        assert loss.device == CUDA and loss.shape == ()
 
 
 def build(name):
@@ -72,36 +69,111 @@ def make_batch(cfg, size=8):
     return dict(inputs=torch.zeros(shape, dtype=torch.uint8), data_samples=samples)
 
 
-def wrappers(model):
-    if not hasattr(model, 'players'):
-        return NoUpdate(model)
-    return OptimWrapperDict(
-        **{name: NoUpdate(player) for name, player in model.players().items()}
+def pretend_batch(batch, model, mode):
+    """A batch of tensors on the host, as ``fer_collate`` makes it.
+
+    Args:
+        batch (dict): Images and data samples with values.
+        model (nn.Module): Model that trains on it.
+        mode (FakeTensorMode): Mode of the pretended device.
+    """
+    samples = batch['data_samples']
+    parts = [dict(gt_label=samples.gt_label), {}, {}]
+    # A head of mmpretrain makes a data sample of each row, and would read the
+    # fields on the host. Give it those that no other model reads.
+    head = getattr(getattr(model, 'encoder', model), 'head', None)
+    if hasattr(head, 'label_sets'):
+        parts[1] = samples._arrays
+    if isinstance(model, DualNetwork):
+        parts[2] = dict(sample_id=samples.sample_id)
+    pretend = mode.from_tensor
+    return dict(
+        inputs=pretend(batch['inputs']),
+        data_samples=SampleBatch(
+            *({name: pretend(value) for name, value in part.items()} for part in parts)
+        ),
     )
+
+
+def build_runner(name, work_dir, **options):
+    """Runner of a config with all its hooks, in an epoch of 100 batches."""
+    cfg = Config.fromfile(f'{CONFIGS}/{name}.py')
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(work_dir),
+            'experiment_name': f'{work_dir.name}_{name}',
+            'val_cfg': None,
+            'val_dataloader': None,
+            'val_evaluator': None,
+            'test_cfg': None,
+            'test_dataloader': None,
+            'test_evaluator': None,
+            'log_level': 'ERROR',
+            **options,
+        }
+    )
+    # Its counter of steps is on the CPU, where a read is no wait.
+    cfg.custom_hooks = [
+        hook for hook in cfg.get('custom_hooks', []) if hook['type'] != 'EMAHook'
+    ]
+    # The batches come from the test.
+    cfg.train_dataloader = DataLoader(range(800), batch_size=8)
+    runner = Runner.from_cfg(cfg)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    for hook in runner.hooks:
+        if isinstance(hook, (IterTimerHook, StopOnNaNHook, DeferredInfoHook)):
+            hook.before_train(runner)
+            hook.before_train_epoch(runner)
+    return cfg, runner
+
+
+def pretend_gradients(self, loss, **kwargs):
+    """Set all gradients; the engine of autograd wants a driver."""
+    assert loss.device == CUDA and loss.shape == () and loss.requires_grad
+    self._inner_count += 1
+    for group in self.optimizer.param_groups:
+        for parameter in group['params']:
+            parameter.grad = torch.ones_like(parameter)
 
 
 @pytest.mark.usefixtures('pretends')
 @pytest.mark.parametrize('name', NAMES)
-def test_train_step_and_prediction(name):
-    cfg, model = build(name)
-    model.train()
-    wrapper = wrappers(model)
-    # The game with samples that miss nothing, and with one that does.
-    epochs = (
-        (0, cfg.model.get('warmup_epochs', 1))
-        if hasattr(model, 'start_epoch')
-        else (None,)
-    )
-    for epoch in epochs:
-        if epoch is not None:
+def test_train_step_and_prediction(name, tmp_path, monkeypatch):
+    """Iterations of the train loop, with all hooks, read nothing."""
+    monkeypatch.setattr(OptimWrapper, 'backward', pretend_gradients)
+    options = {
+        'optim_wrapper.type': 'AutocastOptimWrapper',
+        'optim_wrapper.clip_grad': dict(max_norm=1.0),
+    }
+    for epoch in (0, 1):
+        cfg, runner = build_runner(name, tmp_path / str(epoch), **options)
+        model = runner.model.train()
+        if isinstance(model, DualNetwork):
             # Between epochs values may be read.
-            cfg, model = build(name)
-            model.train().start_epoch(epoch)
-            wrapper = wrappers(model)
+            model.start_epoch(epoch)
+        elif epoch:
+            # Only dual networks have a warm-up in which they do something else.
+            break
+        batch = make_batch(cfg)
+        batch['data_samples'] = SampleBatch.from_samples(batch['data_samples'])
+        # Labels that stay on the host have values there.
+        arrays = {k: v.numpy() for k, v in batch['data_samples']._arrays.items()}
+        monkeypatch.setattr(
+            label_sets, 'stack_array', lambda samples, name, found=arrays: found[name]
+        )
         with pretended_cuda() as mode:
             move(model, mode)
-            log = model.train_step(make_batch(cfg), wrapper)
-            assert {value.device for value in log.values()} == {CUDA}
+            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+            if runner.param_schedulers is not None:
+                runner.param_schedulers = runner.build_param_scheduler(
+                    runner.param_schedulers
+                )
+            runner.train_loop.run_iter(0, make_batch(cfg))
+            runner.train_loop.run_iter(1, pretend_batch(batch, model, mode))
+            history = runner.message_hub.get_scalar('train/loss')
+            # This would be a read.
+            with pytest.raises(DataDependentOutputException):
+                history.current()
             model.eval()
             for sample in model.val_step(make_batch(cfg)):
                 assert sample.uncertainty.device == CUDA

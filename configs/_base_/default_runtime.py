@@ -1,6 +1,7 @@
 default_scope = 'mmfer'
 
 default_hooks = dict(
+    runtime_info=dict(type='DeferredInfoHook'),
     preflight=dict(type='PreflightHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),

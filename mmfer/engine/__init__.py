@@ -2,6 +2,8 @@
 
 from .hooks.best_epoch import BestEpochHook
 from .hooks.checkpoint import SafeCheckpointHook
+from .hooks.compile import CompileHook
+from .hooks.deferred_info import DeferredInfoHook
 from .hooks.image_store import ImageStoreHook
 from .hooks.noise_model import NoiseModelHook
 from .hooks.preflight import PreflightHook
@@ -18,6 +20,8 @@ from .visualizer import LazyVisualizer
 __all__ = [
     'AutocastOptimWrapper',
     'BestEpochHook',
+    'CompileHook',
+    'DeferredInfoHook',
     'ImageStoreHook',
     'LazyVisualizer',
     'LinearRampHook',

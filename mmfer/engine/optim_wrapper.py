@@ -12,6 +12,8 @@ from mmfer.registry import OPTIM_WRAPPERS
 from mmfer.utils.checks import choices
 from mmfer.utils.devices import bf16_is_fast
 
+from .deferred_scalars import update_scalar
+
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
@@ -19,7 +21,8 @@ class AutocastOptimWrapper(OptimWrapper):
 
     mmengine's ``AmpOptimWrapper`` refuses to run on a CPU, although bfloat16 is
     useful there too. bfloat16 has the range of float32, so no loss scaling is
-    needed.
+    needed. With ``clip_grad``, the norm of the gradients stays on the device until
+    it is logged, while mmengine's wrapper reads it in each step.
 
     Args:
         dtype (str): Precision of the forward pass. Defaults to
@@ -55,3 +58,18 @@ class AutocastOptimWrapper(OptimWrapper):
             torch.autocast(self.device_type, torch.bfloat16, enabled=self.enabled),
         ):
             yield
+
+    def _clip_grad(self) -> None:
+        """Clip the gradients, and keep their norm for the log."""
+        parameters = [
+            parameter
+            for group in self.optimizer.param_groups
+            for parameter in group['params']
+            if parameter.requires_grad and parameter.grad is not None
+        ]
+        if not parameters:
+            return
+        norm = self.clip_func(parameters, **self.clip_grad_kwargs)
+        # Clipping by value returns no norm.
+        if norm is not None:
+            update_scalar(self.message_hub, f'train/{self.grad_name}', norm)

@@ -24,6 +24,7 @@ from .preflight import build_fitting_loop
 from .stages import fingerprint
 
 DEFAULT_HOOKS: Dict[str, dict] = dict(
+    runtime_info=dict(type='DeferredInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
