@@ -93,7 +93,9 @@ def coupled_losses(x, weight):
     partner = step_permutation(len(everyone), 'test')
     whole = (everyone * everyone[partner]).sum(1).sigmoid().mean()
     spread = everyone.std(0)
-    return whole + (own / spread).sin().mean() + (gather_batch(x) @ weight).pow(3).mean()
+    return (
+        whole + (own / spread).sin().mean() + (gather_batch(x) @ weight).pow(3).mean()
+    )
 
 
 def check_gathering(path) -> None:

@@ -1,7 +1,9 @@
 """Two processes over gloo: train, score, resume, and fit as one does."""
 
+import argparse
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 from ddp_worker import check_gathering, double_precision, fit, run_in_two, scores
 from helpers import CONFIGS, Stop, StopAt, assert_same_state, tiny_config, train
 from mmengine.config import Config
+from mmengine.dist import init_dist
 
+from mmfer.cli import load_config
 from mmfer.methods.gaave import models
 from mmfer.registry import MODELS
 
@@ -195,6 +199,38 @@ def test_gathering(folder, tmp_path):
     for name, value in one.items():
         torch.testing.assert_close(first[name], value, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(second[name], value, rtol=1e-12, atol=1e-12)
+
+
+def test_slurm_gives_each_process_its_place(tmp_path, monkeypatch):
+    """With the variables of a job of 8 tasks on 2 machines, as far as one process goes.
+
+    mmengine joins the group; the tool must leave it the rank within the machine.
+    """
+    program = tmp_path / 'scontrol'
+    program.write_text('#!/bin/sh\nprintf "node1\\nnode2\\n"\n')
+    program.chmod(0o755)
+    job = dict(PROCID='5', NTASKS='8', NODELIST='node[1-2]', LOCALID='1')
+    for name, value in job.items():
+        monkeypatch.setenv(f'SLURM_{name}', value)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    for name in ('MASTER_ADDR', 'MASTER_PORT', 'RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+        monkeypatch.delenv(name, raising=False)
+    # mmengine sets them itself, and monkeypatch must remove them afterwards.
+    monkeypatch.setattr(os, 'environ', os.environ.copy())
+    joined, chosen = [], []
+    monkeypatch.setattr('torch.cuda.set_device', chosen.append)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 4)
+    monkeypatch.setattr('mmfer.cli.get_device', lambda: 'cuda')
+    monkeypatch.setattr(
+        'torch.distributed.init_process_group', lambda **kwargs: joined.append(kwargs)
+    )
+    arguments = argparse.Namespace(local_rank=0, launcher='slurm', work_dir=None)
+    cfg = load_config(f'{CONFIGS}/ce/ce_r18_synthfaces.py', arguments)
+    init_dist(cfg.launcher, **cfg.env_cfg.dist_cfg)
+    assert joined == [dict(backend='nccl')] and chosen == [1]
+    place = {k: os.environ[k] for k in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
+    assert place == dict(RANK='5', WORLD_SIZE='8', LOCAL_RANK='1')
+    assert os.environ['MASTER_ADDR'] == 'node1'
 
 
 def test_two_processes_fit_the_same_mixture_as_one(folder):

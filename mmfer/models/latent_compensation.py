@@ -200,9 +200,7 @@ class LatentCompensation(nn.Module):
         out = compensate(feature, noise, self.stats, self.eps, self.unbiased)
         return out.squeeze(-1).transpose(1, 2) if tokens else out
 
-    def draw_noise(
-        self, x: Tensor, key: Optional[int] = None
-    ) -> Tuple[Tensor, Tensor]:
+    def draw_noise(self, x: Tensor, key: Optional[int] = None) -> Tuple[Tensor, Tensor]:
         """Draw standard normal noise for the mean and for the std, each (B, C).
 
         With ``shared_noise`` both are the same tensor.

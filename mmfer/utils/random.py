@@ -20,7 +20,8 @@ import random
 import zlib
 from collections import Counter
 from contextlib import contextmanager
-from typing import Any, Counter as CounterType, Iterator, Optional, Tuple
+from typing import Any, Iterator, Optional, Tuple
+from typing import Counter as CounterType
 
 import numpy as np
 import torch
