@@ -211,7 +211,7 @@ class LatentCompensation(nn.Module):
         """
         dtype = torch.promote_types(x.dtype, torch.float32)
         like = torch.empty(0, device=x.device, dtype=dtype)
-        first, second = own_normal(key, *x.shape[:2], like)
+        first, second = own_normal(key, x.shape[0], x.shape[1], like)
         return first, first if self.shared_noise else second
 
     def extra_repr(self) -> str:

@@ -1,6 +1,6 @@
 """Neck that predicts a mean and a log-variance (RUL, ALUM Eq. 9)."""
 
-from typing import NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple, Optional, Sequence, Tuple, Union, cast
 
 import torch
 import torch.nn as nn
@@ -91,8 +91,8 @@ class UncertaintyBranch(nn.Sequential):
         Returns:
             Tensor: Shape (B, D).
         """
-        dropped = dropout(flat, self[1].p, self[1].training)
-        return self[4](self[3](dropped))
+        layer = cast(nn.Dropout, self[1])
+        return self[4](self[3](dropout(flat, layer.p, layer.training)))
 
 
 @MODELS.register_module()

@@ -95,9 +95,7 @@ def test_shared_statistics_change_nothing():
     for got, wanted in zip(shared, separate, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad, rtol=1e-10, atol=1e-12)
-    for (name, got), wanted in zip(
-        necks[0].named_parameters(), necks[1].parameters(), strict=True
-    ):
+    for got, wanted in zip(necks[0].parameters(), necks[1].parameters(), strict=True):
         torch.testing.assert_close(got.grad, wanted.grad, rtol=1e-10, atol=1e-12)
     for (name, got), wanted in zip(
         necks[0].named_buffers(), necks[1].buffers(), strict=True
