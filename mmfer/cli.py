@@ -23,7 +23,9 @@ from .compat import (
 )
 from .engine import PreflightHook
 from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
+from .models.data_preprocessor import augments_batches
 
+EVALUATORS = ('val_evaluator', 'test_evaluator')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -148,17 +150,20 @@ def load_training_config(path: str, args: argparse.Namespace) -> Config:
 def finish_config(
     cfg: Config, args: argparse.Namespace, persistent_workers: bool = True
 ) -> Config:
-    """Add mmpretrain's data-loader defaults, then the ``--cfg-options``.
+    """Add defaults of loaders and evaluators, and the ``--cfg-options``.
 
     Finally, this switches off settings that torch refuses (persistent workers
     without workers) or warns about (pinned memory without a GPU).
     """
+    model = dict(cfg.model)
+    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    collate_fn = 'fer_collate' if augments_batches(model) else 'default_collate'
     for name in DATALOADERS:
         if cfg.get(name) is not None:
             loader = ConfigDict(
                 pin_memory=True,
                 persistent_workers=persistent_workers,
-                collate_fn=dict(type='default_collate'),
+                collate_fn=dict(type=collate_fn),
             )
             loader.update(cfg[name])
             if args.no_pin_memory:
@@ -173,6 +178,13 @@ def finish_config(
         if loader is not None:
             loader.persistent_workers &= loader.get('num_workers', 0) > 0
             loader.pin_memory &= get_device() != 'cpu'
+    for name in EVALUATORS:
+        metrics = cfg.get(name)
+        if metrics is not None and 'metrics' not in metrics:
+            cfg[name] = dict(
+                type='BatchEvaluator',
+                metrics=metrics if isinstance(metrics, list) else [metrics],
+            )
     return cfg
 
 

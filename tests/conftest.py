@@ -32,6 +32,14 @@ def cheap_runners():
     gc.unfreeze()
 
 
+@pytest.fixture(scope='session', autouse=True)
+def cache_folder(tmp_path_factory):
+    """Keep stored images in a temporary folder, also those of started programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MMFER_CACHE_DIR', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def default_scope():
     """Names resolve as in a config with ``default_scope='mmfer'``."""

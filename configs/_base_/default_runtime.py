@@ -11,6 +11,7 @@ default_hooks = dict(
     visualization=dict(type='VisualizationHook', enable=False),
     reproducibility=dict(type='ReproducibilityHook'),
     stop_on_nan=dict(type='StopOnNaNHook'),
+    image_store=dict(type='ImageStoreHook'),
     sample_scores=dict(type='SampleScoresHook'),
     summary=dict(type='SummaryHook'),
 )

@@ -7,6 +7,7 @@
 - `noise`: label noise that is planted on purpose.
 - `noisy_list`, `lists`: published noisy label lists, and reading of lists.
 - `images`: the decoder of all images.
+- `batched`, `batches`: whole batches, as tensors.
 - `transforms`, `samplers`: steps of a pipeline, and samplers.
 - `views`, `wrappers`: other labels or pipelines for a data set, and data sets
   inside wrappers.
@@ -24,7 +25,7 @@ from .samplers import BalancedSampler
 from .synthetic_faces import SyntheticFaces
 from .transforms import GaussianNoise, LoadFERImage, PackFERInputs
 from .views import LabelView, unaugmented, with_pipeline
-from .wrappers import fer_datasets, pipeline_of
+from .wrappers import fer_datasets, pipeline_of, prepare_images
 
 __all__ = [
     'AffectNet',
@@ -43,6 +44,7 @@ __all__ = [
     'SyntheticFaces',
     'fer_datasets',
     'pipeline_of',
+    'prepare_images',
     'unaugmented',
     'with_pipeline',
 ]

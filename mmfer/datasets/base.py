@@ -2,7 +2,7 @@
 
 import logging
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Set, Union
 
 import numpy as np
 import torch
@@ -14,15 +14,15 @@ from mmfer.utils.checks import choices
 from mmfer.utils.random import seeded_random_state
 
 from . import checks
+from .batched import BatchedDataset, StoredImages
 from .images import UnreadableImageError
-from .labels import LabelledDataset
 from .noise import GaussianVANoise, LabelNoise
 
 # Sentence in the message that refuses noise for an evaluation set.
 NOISE_REASON = 'Wrong labels would measure the noise, not the model.'
 
 
-class FERDataset(LabelledDataset):
+class FERDataset(BatchedDataset):
     """Base of all mmfer data sets.
 
     A subclass implements :meth:`load_samples`. This class adds what all data
@@ -39,7 +39,7 @@ class FERDataset(LabelledDataset):
     - Augmentation drawn from (seed, epoch, sample_id). A run that was resumed,
       or that uses another number of workers or processes, sees the same
       images.
-    - ``cache_images``: decode each image once and keep it in memory, uint8.
+    - ``image_store``: decode and resize each image once, for all runs.
 
     Args:
         data_root (str): Root of the data set. Defaults to ''.
@@ -53,8 +53,9 @@ class FERDataset(LabelledDataset):
         va_noise (dict | GaussianVANoise, optional): A generator of
             :mod:`mmfer.datasets.noise`, for data sets with valence and
             arousal. Refused in ``test_mode``.
-        cache_images (bool): Keep decoded images in memory. The first
-            transform must then be ``LoadFERImage``. Defaults to False.
+        image_store (bool): Keep the images after the deterministic steps at
+            the beginning of the pipeline, in mmfer's cache folder. See
+            :func:`~mmfer.datasets.images.open_store`. Defaults to True.
         on_bad_image (str): What to do with unreadable or damaged images.
             ``'raise'`` stops at the first one and says how many images look
             damaged. ``'skip'`` decodes every file once before training, drops
@@ -81,13 +82,6 @@ class FERDataset(LabelledDataset):
     # Names of the published splits; the split for training is the first.
     splits: Sequence[str] = ()
 
-    SHARED_WITH_SUBSETS = (
-        *LabelledDataset.SHARED_WITH_SUBSETS,
-        '_images',
-        '_random_state',
-    )
-    SHARED_WITH_COPIES = (*LabelledDataset.SHARED_WITH_COPIES, '_images')
-
     uncleaned: Optional['FERDataset']
 
     def __init__(
@@ -96,7 +90,7 @@ class FERDataset(LabelledDataset):
         split: str = '',
         label_noise: Union[dict, LabelNoise, None] = None,
         va_noise: Union[dict, GaussianVANoise, None] = None,
-        cache_images: bool = False,
+        image_store: bool = True,
         on_bad_image: str = 'raise',
         check_files: bool = True,
         decisions: Optional[str] = None,
@@ -116,12 +110,14 @@ class FERDataset(LabelledDataset):
             self.label_noise = TASK_UTILS.build(label_noise)
         if isinstance(va_noise, dict):
             self.va_noise = TASK_UTILS.build(va_noise)
-        self.cache_images = cache_images
+        self.image_store = image_store
         self.on_bad_image = on_bad_image
         self.check_files = check_files
         self.skipped: List[str] = []
-        # Decoded images, by sample_id.
-        self._images: Union[Dict[int, np.ndarray], np.ndarray, None] = None
+        self._images: Optional[np.ndarray] = None
+        self._stores: Dict[str, StoredImages] = {}
+        self._resident: Dict[str, str] = {}
+        self._logged: Set[str] = set()
         # Seed and epoch. They are in shared memory, because workers keep running
         # when the epoch changes. Negative values mean that they are not set;
         # augmentation then draws from the global random states.
@@ -217,12 +213,10 @@ class FERDataset(LabelledDataset):
         return kept
 
     def full_init(self) -> None:
-        """Load the list, decode all images for the cache, apply decisions."""
+        """Load the list, and apply decisions."""
         if self._fully_initialized:
             return
         super().full_init()
-        if self.cache_images and self._images is None:
-            self._images = self._decode_images()
         if self.decisions is not None:
             self.apply_decisions(
                 read_decisions(
@@ -234,27 +228,6 @@ class FERDataset(LabelledDataset):
                     self.CLASSES,
                 )
             )
-
-    def _decode_images(self) -> Dict[int, np.ndarray]:
-        """Decode every image with the first transform.
-
-        Returns:
-            dict[int, np.ndarray]: uint8 images by ``sample_id``.
-        """
-        transforms = self.pipeline.transforms
-        if not transforms or type(transforms[0]).__name__ != 'LoadFERImage':
-            raise ValueError(
-                f'{self.name}: cache_images=True needs '
-                "dict(type='LoadFERImage', ...) as the first transform."
-            )
-        images = {}
-        for index in range(len(self)):
-            info = super().get_data_info(index)
-            try:
-                images[info['sample_id']] = transforms[0](info)['img']
-            except UnreadableImageError as error:
-                raise self._unreadable(error, info['img_path']) from None
-        return images
 
     # -- access ------------------------------------------------------------
     def get_data_info(self, idx: int) -> dict:
@@ -271,22 +244,29 @@ class FERDataset(LabelledDataset):
             info['img_shape'] = info['ori_shape'] = image.shape[:2]
         return info
 
-    def prepare_data(self, idx: int) -> dict:
+    def prepare_data(self, idx: int) -> Optional[dict]:
         """Run the pipeline with draws fixed by (seed, epoch, sample_id)."""
         info = self.get_data_info(idx)
-        if self._images is not None:
-            # Some transforms change the image that they are given.
-            info['img'] = info['img'].copy()
         try:
-            if self.test_mode:
-                return self.pipeline(info)
             seed, epoch = self._random_state.tolist()
-            if seed < 0:
-                return self.pipeline(info)
+            if self.test_mode or seed < 0:
+                return self._run_pipeline(info)
             with seeded_random_state(seed, epoch, info['sample_id']):
-                return self.pipeline(info)
+                return self._run_pipeline(info)
         except UnreadableImageError as error:
             raise self._unreadable(error, info['img_path']) from None
+
+    def _run_pipeline(self, info: dict) -> Optional[dict]:
+        """Run the pipeline for one sample; the image may come from the store."""
+        parts = self.parts
+        results: Optional[dict] = self.head_results(info)
+        if not parts.head:
+            return self.pipeline(results)
+        for step in (*parts.rest, parts.pack):
+            if results is None:
+                break
+            results = step(results)
+        return results
 
     def set_random_state(self, seed: int, epoch: int) -> None:
         """Set the seed and the epoch of the augmentation, also in running workers."""
@@ -300,6 +280,12 @@ class FERDataset(LabelledDataset):
     def where_it_looked(self) -> str:
         """Return a sentence on where the samples were expected."""
         return f'Looked in {self.data_root or "the current folder"!r}.'
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ('get_data_info', 'prepare_data', '__getitem__'):
+            if name in vars(cls):
+                cls.own_method = name
 
     def __setstate__(self, state: dict) -> None:
         """Restore a deep copy or an unpickled data set."""

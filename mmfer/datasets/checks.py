@@ -38,6 +38,11 @@ def check_option_names(cls: type, options: Iterable[str]) -> None:
         if name != 'self' and parameter.kind is not parameter.VAR_KEYWORD
     ]
     for option in options:
+        if option == 'cache_images':
+            raise TypeError(
+                f'{cls.__name__}: the option cache_images is gone. Remove it: images '
+                'are decoded once for all runs, unless image_store=False.'
+            )
         if option not in known:
             near = difflib.get_close_matches(option, known, 1)
             way_out = (

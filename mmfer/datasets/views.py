@@ -1,15 +1,17 @@
 """Views of a data set: its samples with other labels or another pipeline."""
 
 import copy
-from typing import Callable, List
+from typing import Callable, List, Sequence
 
 import numpy as np
+import torch
 from mmengine.dataset import Compose
 from numpy.typing import ArrayLike
 
 from mmfer.registry import TRANSFORMS
 
 from .base import FERDataset
+from .batches import IndexedSamples, SampleBatch
 
 
 class LabelView:
@@ -58,6 +60,21 @@ class LabelView:
         packed = self.dataset[int(self.positions[index])]
         packed['data_samples'].set_gt_label(int(self.labels[index]))
         return packed
+
+    def __getitems__(self, indices: Sequence[int]) -> IndexedSamples:
+        """Return samples that a collate function can make at once."""
+        return IndexedSamples(self, indices)
+
+    def stack(self, indices: Sequence[int]) -> dict:
+        """Make a batch, see :func:`~mmfer.datasets.batches.fer_collate`."""
+        batch = self.dataset.stack(self.positions[list(indices)].tolist())
+        samples, labels = batch['data_samples'], self.labels[list(indices)]
+        if isinstance(samples, SampleBatch):
+            batch['data_samples'] = samples.replace(gt_label=torch.from_numpy(labels))
+        else:
+            for sample, label in zip(samples, labels.tolist(), strict=True):
+                sample.set_gt_label(label)
+        return batch
 
     def get_gt_labels(self) -> np.ndarray:
         """Return the labels of the view, int64 (N,)."""

@@ -13,6 +13,18 @@ def fer_datasets(dataset: Any) -> Iterator[FERDataset]:
         yield from fer_datasets(inner)
 
 
+def prepare_images(dataset: Any) -> None:
+    """Prepare the images of all data sets of mmfer inside wrappers.
+
+    See :meth:`~mmfer.datasets.batched.BatchedDataset.prepare_images`.
+
+    Args:
+        dataset: Any data set.
+    """
+    for inner in fer_datasets(dataset):
+        inner.prepare_images()
+
+
 def pipeline_of(dataset: Any) -> Optional[Callable]:
     """Return the pipeline of a data set, None if it has none.
 

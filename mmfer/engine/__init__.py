@@ -2,6 +2,7 @@
 
 from .hooks.best_epoch import BestEpochHook
 from .hooks.checkpoint import SafeCheckpointHook
+from .hooks.image_store import ImageStoreHook
 from .hooks.noise_model import NoiseModelHook
 from .hooks.preflight import PreflightHook
 from .hooks.ramp import LinearRampHook
@@ -16,6 +17,7 @@ from .optim_wrapper import AutocastOptimWrapper
 __all__ = [
     'AutocastOptimWrapper',
     'BestEpochHook',
+    'ImageStoreHook',
     'LinearRampHook',
     'NoiseModelHook',
     'PreflightHook',

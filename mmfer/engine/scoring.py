@@ -11,8 +11,16 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
+from torch import Tensor
 
-from mmfer.datasets import FERDataset, fer_datasets, pipeline_of, unaugmented
+from mmfer.datasets import (
+    FERDataset,
+    fer_datasets,
+    pipeline_of,
+    prepare_images,
+    unaugmented,
+)
+from mmfer.datasets.batches import SampleBatch, stack_field
 from mmfer.models.heads import least_confidence
 from mmfer.models.protocols import Classifier
 
@@ -68,6 +76,7 @@ def batches_in_order(
         collate_fn (Callable | dict): Function that makes a batch, or its
             config.
     """
+    prepare_images(view)
     loader = Runner.build_dataloader(
         dict(
             dataset=view,
@@ -143,13 +152,13 @@ def predict_view(
         view,
         loader_cfg.batch_size,
         loader_cfg.num_workers,
-        loader_cfg.get('collate_fn', dict(type='default_collate')),
+        loader_cfg.get('collate_fn', dict(type='fer_collate')),
     ):
         data = classifier.data_preprocessor(batch)
         logits = classifier(data['inputs'], mode='tensor')
-        ids += [int(sample.sample_id) for sample in batch['data_samples']]
-        scores.append(logits.float().softmax(dim=1).cpu().numpy())
-    return merge_by_id(np.array(ids), np.concatenate(scores))
+        ids.append(stack_field(batch['data_samples'], 'sample_id'))
+        scores.append(logits.float().softmax(dim=1))
+    return merge_by_id(torch.cat(ids).numpy(), torch.cat(scores).cpu().numpy())
 
 
 @contextmanager
@@ -237,42 +246,49 @@ def predict_samples(
     """
     was_training = model.training
     model.eval()
-    rows = []
+    ids: List[Tensor] = []
+    parts: List[Dict[str, Tensor]] = []
     for batch in batches_in_order(
         view,
         loader_cfg.batch_size,
         loader_cfg.num_workers,
-        getattr(loader_cfg, 'collate_fn', dict(type='default_collate')),
+        getattr(loader_cfg, 'collate_fn', dict(type='fer_collate')),
     ):
-        for sample in cast(BaseModel, model).val_step(batch):
-            if 'sample_id' not in sample:
-                raise ValueError(
-                    'predictions have no sample_id. End the pipelines of training '
-                    "and validation with dict(type='PackFERInputs')."
-                )
-            score = sample.pred_score.float()
-            uncertainty = sample.get('uncertainty')
-            if uncertainty is None:
-                uncertainty = least_confidence(score[None])
-            fields = {
-                name: value.float().cpu().numpy()
-                for name, value in sample.items()
-                if isinstance(value, torch.Tensor)
-                and not name.startswith('gt_')
-                and name not in ('pred_label', 'pred_score', 'uncertainty')
-            }
-            rows.append(
-                (int(sample.sample_id), score.cpu().numpy(), float(uncertainty), fields)
+        samples = cast(BaseModel, model).val_step(batch)
+        if not isinstance(samples, SampleBatch):
+            samples = SampleBatch.from_samples(samples)
+        if 'sample_id' not in samples:
+            raise ValueError(
+                'predictions have no sample_id. End the pipelines of training '
+                "and validation with dict(type='PackFERInputs')."
             )
+        ids.append(torch.as_tensor(samples.sample_id))
+        # The results stay on the device until the end, so that it need not wait.
+        parts.append(predicted_fields(samples))
     model.train(was_training)
-    # The sampler repeats samples to fill the last processes; a dict keeps
-    # each of them once.
-    merged = {row[0]: row for part in all_gather_object(rows) for row in part}
-    ordered = [merged[key] for key in sorted(merged)]
-    ids, scores, uncertainties, further = zip(*ordered)
-    return dict(
-        sample_id=np.array(ids),
-        pred_score=np.stack(scores),
-        uncertainty=np.array(uncertainties, dtype=np.float32),
-        **{name: np.stack([row[name] for row in further]) for name in further[0]},
+    found = {}
+    for name in parts[0]:
+        values = torch.cat([part[name] for part in parts]).cpu().numpy()
+        found['sample_id'], found[name] = merge_by_id(torch.cat(ids).numpy(), values)
+    return found
+
+
+def predicted_fields(samples: SampleBatch) -> Dict[str, Tensor]:
+    """Return the predictions of a batch that tables use, each float32 (B, ...).
+
+    Args:
+        samples (SampleBatch): Predictions of any model.
+    """
+    scores = samples.pred_score.float()
+    further = {
+        name: getattr(samples, name).float()
+        for name in samples.keys()
+        if name not in ('pred_label', 'pred_score', 'uncertainty')
+        and not name.startswith('gt_')
+    }
+    uncertainty = (
+        samples.uncertainty.float()
+        if 'uncertainty' in samples
+        else least_confidence(scores)
     )
+    return dict(pred_score=scores, uncertainty=uncertainty, **further)

@@ -32,6 +32,7 @@ DEFAULT_HOOKS: Dict[str, dict] = dict(
     sync_buffers=dict(type='SyncBuffersHook'),
     reproducibility=dict(type='ReproducibilityHook'),
     stop_on_nan=dict(type='StopOnNaNHook'),
+    image_store=dict(type='ImageStoreHook'),
     summary=dict(type='SummaryHook'),
 )
 
@@ -163,8 +164,14 @@ def build_classifier_runner(
     validation = {}
     if held_out is not None:
         validation = dict(
-            val_dataloader=dict(cfg.val_dataloader, dataset=held_out),
-            val_evaluator=[dict(type='Accuracy', topk=(1,))],
+            val_dataloader=dict(
+                cfg.val_dataloader,
+                dataset=held_out,
+                collate_fn=dict(type='fer_collate'),
+            ),
+            val_evaluator=dict(
+                type='BatchEvaluator', metrics=[dict(type='Accuracy', topk=(1,))]
+            ),
             val_cfg=dict(),
         )
     # The config may drop an incomplete batch, but one batch must be left.
@@ -178,6 +185,7 @@ def build_classifier_runner(
         train_dataloader=dict(
             cfg.train_dataloader,
             dataset=train_set,
+            collate_fn=dict(type='fer_collate'),
             batch_size=batch_size,
             # A sampler of the config might repeat samples with wrong labels.
             sampler=dict(type='DefaultSampler', shuffle=True),

@@ -5,6 +5,7 @@ from typing import List, Sequence
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
+from mmfer.datasets.batches import SampleBatch
 from mmfer.registry import METRICS
 from mmfer.utils.checks import in_range
 
@@ -27,6 +28,18 @@ class _PredictionMetric(BaseMetric):
                     confidence,
                 )
             )
+
+    def process_batch(self, samples: SampleBatch) -> None:
+        """Collect the predictions of a batch on the CPU."""
+        scores = samples.pred_score
+        confidence = (1 - scores.double().amax(dim=1)).tolist()
+        self.results += zip(
+            samples.gt_label.tolist(),
+            scores.argmax(dim=1).tolist(),
+            samples.uncertainty.tolist() if 'uncertainty' in samples else confidence,
+            confidence,
+            strict=True,
+        )
 
 
 @METRICS.register_module()

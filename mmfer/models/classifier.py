@@ -112,8 +112,13 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         if stage == 'neck' and hasattr(self.neck, 'map_size'):
             check_shape(inputs, self.image_shape)
         inputs = self.fitting(inputs)
-        if self.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        # Stored images lie in channels-last order, too. Without this conversion the
+        # layers would follow the order of the images.
+        inputs = inputs.contiguous(
+            memory_format=torch.channels_last
+            if self.channels_last
+            else torch.contiguous_format
+        )
         return super().extract_feat(inputs, stage)
 
     def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:

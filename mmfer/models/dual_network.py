@@ -10,6 +10,7 @@ from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmfer.datasets.batches import has_field, stack_field
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, positive_int
 from mmfer.utils.config import merge_options
@@ -303,14 +304,13 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         """Keep the agreements of a batch if this epoch ends with a fit."""
         if self._collected is None or not self.training:
             return
-        if 'sample_id' not in data_samples[0]:
+        if not has_field(data_samples, 'sample_id'):
             raise ValueError(
                 f'{type(self).__name__} needs the sample_id of each image: '
                 "end the training pipeline with dict(type='PackFERInputs'), "
                 'and use a data set of mmfer.'
             )
-        ids = torch.tensor([sample.sample_id for sample in data_samples])
-        self._collected.append((ids, agreements))
+        self._collected.append((stack_field(data_samples, 'sample_id'), agreements))
 
     def take_collected(self) -> Tuple[np.ndarray, np.ndarray]:
         """Return the agreements collected in this epoch, and forget them.

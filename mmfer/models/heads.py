@@ -1,14 +1,13 @@
 """Base classes and helpers of the heads of all methods."""
 
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Optional, Sequence
 
-import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmpretrain.models.heads import ClsHead
-from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmfer.datasets.batches import Samples, has_field, stack_field
 from mmfer.utils.checks import choices
 
 from .predictions import BatchPrediction
@@ -17,23 +16,24 @@ from .uncertainty_neck import GaussianFeature
 UNCERTAINTIES = ('arithmetic', 'geometric', 'confidence')
 
 
-def stack_labels(data_samples: List[DataSample]) -> Tensor:
+def stack_labels(data_samples: Samples) -> Tensor:
     """Return the integer labels of a batch, shape (B, ).
 
     Args:
-        data_samples (list[DataSample]): B samples with ``gt_label``.
+        data_samples (SampleBatch | list[DataSample]): B samples with
+            ``gt_label``.
 
     Raises:
         ValueError: The samples have soft labels, which mmfer's losses cannot
             use.
     """
-    if 'gt_score' in data_samples[0]:
+    if has_field(data_samples, 'gt_score'):
         raise ValueError(
             'this method needs one label for each image, but the samples '
             'have a gt_score: remove MixUp or CutMix from model.train_cfg, '
             'and soft_labels from the data set.'
         )
-    return torch.cat([sample.gt_label for sample in data_samples])
+    return stack_field(data_samples, 'gt_label')
 
 
 def least_confidence(scores: Tensor) -> Tensor:

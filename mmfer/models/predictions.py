@@ -1,11 +1,11 @@
 """Predictions of a batch, as tensors and as data samples of mmpretrain."""
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional
 
-import torch
 from mmpretrain.models import ImageClassifier
-from mmpretrain.structures import DataSample
 from torch import Tensor
+
+from mmfer.datasets.batches import SampleBatch, Samples, has_field, stack_field
 
 from .protocols import ScoresLabels
 
@@ -41,44 +41,52 @@ class BatchPrediction:
             'dict with pred_score, (B, C), and uncertainty, (B,).'
         )
 
-    def predict(
-        self, inputs: Any, data_samples: Optional[Sequence[Optional[DataSample]]] = None
-    ) -> List[DataSample]:
-        """Return the predictions as data samples that include ``pred_label``.
+    def predict(self, inputs: Any, data_samples: Optional[Samples] = None) -> Samples:
+        """Return the predictions of a batch, which include ``pred_label``.
 
         Args:
             inputs (Any): See ``predict_batch``.
-            data_samples (Sequence[DataSample | None], optional): Samples to
-                write into. Defaults to new ones.
+            data_samples (SampleBatch | Sequence[DataSample | None], optional):
+                Samples to add the predictions to. Defaults to new ones.
+
+        Returns:
+            SampleBatch | list[DataSample]: See :func:`add_predictions`.
         """
-        return to_data_samples(self.predict_batch(inputs), data_samples)
+        return add_predictions(self.predict_batch(inputs), data_samples)
 
 
-def to_data_samples(
-    predictions: Dict[str, Tensor],
-    data_samples: Optional[Sequence[Optional[DataSample]]] = None,
-) -> List[DataSample]:
-    """Write predictions of a batch into a data sample for each image.
+def add_predictions(
+    predictions: Dict[str, Tensor], data_samples: Optional[Samples] = None
+) -> Samples:
+    """Add predictions to the samples of a batch.
 
     Args:
         predictions (dict[str, Tensor]): See
             :class:`~mmfer.models.protocols.PredictsBatch`. The class with the
             largest ``pred_score`` becomes ``pred_label``.
-        data_samples (Sequence[DataSample | None], optional): Samples to write
-            into. Defaults to new ones.
+        data_samples (SampleBatch | Sequence[DataSample | None], optional):
+            Samples to add to. Defaults to new ones.
+
+    Returns:
+        SampleBatch | list[DataSample]: A ``SampleBatch``, which makes data
+        samples where somebody reads them. For a list, the same data samples
+        with further fields.
     """
     fields = dict(predictions)
-    scores = fields.pop('pred_score', None)
+    if 'pred_score' in fields:
+        fields['pred_label'] = fields['pred_score'].argmax(dim=1)
     if data_samples is None:
-        data_samples = [None] * len(next(iter(predictions.values())))
-    samples = [DataSample() if sample is None else sample for sample in data_samples]
-    if scores is not None:
-        labels = scores.argmax(dim=1, keepdim=True)
-        for sample, score, label in zip(samples, scores, labels, strict=True):
-            sample.set_pred_score(score).set_pred_label(label)
-    for name, values in fields.items():
-        for sample, value in zip(samples, values, strict=True):
-            sample.set_field(value, name, dtype=Tensor)
+        return SampleBatch(fields)
+    if isinstance(data_samples, SampleBatch):
+        return data_samples.replace(**fields)
+    predicted = SampleBatch(fields)
+    samples = []
+    for sample, prediction in zip(data_samples, predicted, strict=True):
+        if sample is None:
+            samples.append(prediction)
+            continue
+        sample.update(prediction)
+        samples.append(sample)
     return samples
 
 
@@ -103,9 +111,9 @@ def predict_batch(model: Any, inputs: Any) -> Dict[str, Tensor]:
         return predict_batch(model.head, model.extract_feat(inputs))
     samples = model.predict(inputs)
     return {
-        name: torch.stack([getattr(sample, name) for sample in samples])
+        name: stack_field(samples, name)
         for name in ('pred_score', 'uncertainty', 'pred_va')
-        if name in samples[0]
+        if has_field(samples, name)
     }
 
 

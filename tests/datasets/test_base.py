@@ -88,29 +88,30 @@ def test_global_random_states_survive_an_error():
 
 
 @pytest.mark.parametrize('pipeline', [PIPELINE, AUGMENT, ERASE])
-def test_cached_images_give_the_same_samples(image_list, pipeline):
+def test_stored_images_give_the_same_samples(image_list, pipeline):
     args = dict(image_list(), pipeline=pipeline, label_noise=NOISE)
     plain = ImageList(**args)
-    cached = ImageList(cache_images=True, **args)
+    stored = ImageList(**args)
+    stored.prepare_images()
     for epoch in range(3):
-        for dataset in (plain, cached):
+        for dataset in (plain, stored):
             dataset.set_random_state(0, epoch)
-        assert all(same_sample(plain[i], cached[i]) for i in range(len(plain)))
+        assert all(same_sample(plain[i], stored[i]) for i in range(len(plain)))
 
 
-def test_cached_images_are_not_read_again(image_list, tmp_path):
+def test_stored_images_are_not_read_again(image_list, tmp_path):
     args = image_list()
-    dataset = ImageList(cache_images=True, indices=[4, 6], pipeline=PIPELINE, **args)
+    dataset = ImageList(indices=[4, 6], pipeline=PIPELINE, **args)
+    dataset.prepare_images()
     first = dataset[1]
     for path in (tmp_path / 'images').iterdir():
         path.unlink()
     assert same_sample(dataset[1], first)
 
 
-def test_cache_needs_the_loading_transform(image_list):
-    for pipeline in ([], [dict(type='LoadImageFromFile')]):
-        with pytest.raises(ValueError, match='LoadFERImage'):
-            ImageList(cache_images=True, pipeline=pipeline, **image_list())
+def test_option_of_earlier_versions_is_named(image_list):
+    with pytest.raises(TypeError, match='cache_images is gone.*image_store=False'):
+        ImageList(cache_images=True, **image_list())
 
 
 def test_images_in_the_working_directory(image_list, tmp_path, monkeypatch):

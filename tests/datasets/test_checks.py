@@ -19,7 +19,7 @@ def damage(path, how):
         truncate(path)
 
 
-@pytest.mark.parametrize('cache', [False, True])
+@pytest.mark.parametrize('stored', [False, True])
 @pytest.mark.parametrize(
     'extension, how, what',
     [
@@ -29,13 +29,16 @@ def damage(path, how):
         ('jpg', 'text', 'not a readable image'),
     ],
 )
-def test_bad_image_stops(image_list, tmp_path, extension, how, what, cache):
+def test_bad_image_stops(image_list, tmp_path, extension, how, what, stored):
     args = dict(image_list(extension=extension), pipeline=PIPELINE)
     bad = [tmp_path / f'images/{i:03d}.{extension}' for i in (4, 8, 9)]
     for path in bad:
         damage(path, how)
     with pytest.raises(UnreadableImageError, match=what) as caught:
-        ImageList(cache_images=cache, **args)[4]
+        dataset = ImageList(**args)
+        if stored:
+            dataset.prepare_images()
+        dataset[4]
     message = str(caught.value)
     assert str(bad[0]) in message
     assert 'ImageList: 3 of 12 image files' in message

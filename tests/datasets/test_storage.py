@@ -68,9 +68,10 @@ def test_relabelling_reaches_subsets_and_back(image_list):
 
 
 def test_subsets_share_images_not_settings(image_list):
-    full = ImageList(cache_images=True, pipeline=PIPELINE, **image_list())
+    full = ImageList(pipeline=PIPELINE, **image_list())
+    full.prepare_images()
     part = full.get_subset([1, 2])
-    assert part._images is full._images
+    assert part._stores is full._stores
     part.test_mode = True
     other = full.get_subset([3])
     pipelines = [full.pipeline, part.pipeline, other.pipeline]
@@ -89,9 +90,8 @@ def test_deep_copy_has_labels_of_its_own_in_shared_memory(image_list):
 
 
 def test_pickled_data_set_keeps_what_it_needs(image_list):
-    dataset = ImageList(
-        label_noise=NOISE, cache_images=True, pipeline=PIPELINE, **image_list()
-    )
+    dataset = ImageList(label_noise=NOISE, pipeline=PIPELINE, **image_list())
+    dataset.prepare_images()
     twin = pickle.loads(pickle.dumps(dataset))
     assert all(same_sample(dataset[i], twin[i]) for i in range(12))
     assert twin.sample_ids.tolist() == list(range(12))

@@ -7,13 +7,13 @@ from mmpretrain.structures import DataSample
 
 from mmfer.methods.ce import CEHead
 from mmfer.models import FERClassifier
-from mmfer.models.predictions import BatchPrediction, predict_batch, to_data_samples
+from mmfer.models.predictions import BatchPrediction, add_predictions, predict_batch
 
 
 def test_each_sample_gets_its_row():
     scores = torch.tensor([[0.2, 0.7, 0.1], [0.5, 0.1, 0.4]])
     given = [DataSample().set_gt_label(2), None]
-    samples = to_data_samples(
+    samples = add_predictions(
         dict(
             pred_score=scores,
             uncertainty=torch.tensor([0.5, 2.0]),
@@ -29,14 +29,14 @@ def test_each_sample_gets_its_row():
 
 
 def test_without_classes():
-    (sample,) = to_data_samples(dict(pred_va=torch.zeros(1, 2)))
+    (sample,) = add_predictions(dict(pred_va=torch.zeros(1, 2)))
     assert sample.pred_va.tolist() == [0, 0]
     assert 'pred_label' not in sample and 'pred_score' not in sample
 
 
 def test_lengths_must_agree():
     with pytest.raises(ValueError):
-        to_data_samples(dict(pred_va=torch.zeros(2, 2)), [DataSample()])
+        add_predictions(dict(pred_va=torch.zeros(2, 2)), [DataSample()])
 
 
 class Doubtful(CEHead):

@@ -63,11 +63,9 @@ def main() -> None:
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope('mmfer')
-    settings = dict(cfg.train_dataloader.dataset, cache_images=False)
+    settings = dict(cfg.train_dataloader.dataset)
     # The page needs the samples before any decisions.
     settings.pop('decisions', None)
-    if settings.get('type') == 'SyntheticFaces':
-        settings.pop('cache_images')
     dataset = DATASETS.build(settings)
     out = args.out or osp.join(args.work_dir, 'review.html')
     title = osp.basename(osp.abspath(args.work_dir))

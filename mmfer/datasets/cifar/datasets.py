@@ -61,8 +61,8 @@ class NoisyCIFAR10(NoisyListDataset):
     in the order of the batches; the order of the list does not matter. Only
     the pixels of a JPEG differ slightly from the original. Batches are kept in
     memory as uint8 (N, 32, 32, 3), in BGR like every image from
-    ``LoadFERImage``. Image files are read in every epoch, or only once with
-    ``cache_images``. For images with other names use ``ImageList``.
+    ``LoadFERImage``. Image files are decoded once, see ``image_store``. For
+    images with other names use ``ImageList``.
 
     ``sample_id`` counts the samples that are used. With ``long_tail`` it
     therefore differs from the row in the original data set, which is kept as

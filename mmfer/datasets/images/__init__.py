@@ -36,8 +36,13 @@ from .files import (
 from .formats import IMAGE_EXTENSIONS
 from .limits import UnreadableImageError
 from .pixels import is_pil_image, refuse_channels_first
+from .sizes import have_equal_sizes
+from .store import ImageStore, open_store
 
 __all__ = [
+    'ImageStore',
+    'have_equal_sizes',
+    'open_store',
     'IMAGE_EXTENSIONS',
     'UnreadableImageError',
     'check_image_file',

@@ -6,7 +6,13 @@ MAX_BYTES = 500_000_000
 
 
 class UnreadableImageError(OSError):
-    """Error for an image file that is empty, damaged or not an image."""
+    """Error for an image file that is empty, damaged or not an image.
+
+    Attributes:
+        path (str): The file, if whoever read it noted it; else ''.
+    """
+
+    path: str = ''
 
 
 def check_bytes(size: int, name: str) -> None:

@@ -161,7 +161,7 @@ def classes_of_config(cfg: dict) -> Optional[Sequence[str]]:
         dataset = DATASETS.build(dict(copy.deepcopy(cfg), lazy_init=True))
         if stated_classes(dataset) is None and isinstance(dataset, FERDataset):
             # The folders are the classes: list the files, but decode none.
-            dataset.cache_images, dataset.on_bad_image = False, 'raise'
+            dataset.on_bad_image = 'raise'
             dataset.full_init()
         return stated_classes(dataset)
     except Exception as error:

@@ -1,13 +1,13 @@
 """Read the labels of a batch for a model with several label sets."""
 
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmfer.datasets.batches import SampleBatch, Samples, has_field, stack_field
 from mmfer.models.heads import stack_labels
 
 VA = 'va'
@@ -55,9 +55,7 @@ class LabelSets(NamedTuple):
         """Positions of the discrete sets."""
         return [i for i, entry in enumerate(self.entries) if entry != VA]
 
-    def read(
-        self, data_samples: List[DataSample], device: torch.device
-    ) -> Tuple[Tensor, ...]:
+    def read(self, data_samples: Samples, device: torch.device) -> Tuple[Tensor, ...]:
         """Read the labels of a batch.
 
         One discrete set is read from ``gt_label``; several are the columns of
@@ -65,7 +63,7 @@ class LabelSets(NamedTuple):
         NaN where missing.
 
         Args:
-            data_samples (list[DataSample]): The batch.
+            data_samples (SampleBatch | list[DataSample]): The batch.
             device (torch.device): Device of the result.
 
         Returns:
@@ -78,26 +76,23 @@ class LabelSets(NamedTuple):
         # stack_labels raises an error for soft labels, which no label set can use.
         classes = (
             stack_labels(data_samples)[:, None]
-            if number or 'gt_score' in data_samples[0]
+            if number or has_field(data_samples, 'gt_score')
             else None
         )
-        if number > 1 or number and 'gt_label_sets' in data_samples[0]:
-            rows = [
-                np.atleast_1d(get_field(sample, 'gt_label_sets'))
-                for sample in data_samples
-            ]
-            wrong = {row.shape for row in rows} - {(number,)}
-            if wrong:
+        if number > 1 or number and has_field(data_samples, 'gt_label_sets'):
+            given = stack_array(data_samples, 'gt_label_sets').reshape(
+                len(data_samples), -1
+            )
+            if given.shape[1] != number:
                 raise ValueError(
-                    f'the model has {number} discrete label sets, but some '
-                    f'samples have labels of shape {wrong.pop()}. In '
+                    f'the model has {number} discrete label sets, but the samples '
+                    f'have labels of {given.shape[1]} sets. In '
                     "label_noise=dict(type='Annotators') of the data set, give one "
                     'generator for each discrete set in label_sets of the head, '
                     'or set majority=True for a single set.'
                 )
             # Check the labels before they are moved, because the CPU would have to
             # wait for a check on the GPU.
-            given = np.stack(rows)
             sizes = [self.dims[i] for i in self.discrete]
             if (given < 0).any() or (given >= sizes).any():
                 raise ValueError(
@@ -118,7 +113,7 @@ class LabelSets(NamedTuple):
                 column += 1
         return tuple(labels)
 
-    def complete(self, data_samples: List[DataSample]) -> Optional[np.ndarray]:
+    def complete(self, data_samples: Samples) -> Optional[np.ndarray]:
         """Return the positions of the samples that have valence and arousal.
 
         They are found on the CPU, where the labels are. Their number decides
@@ -150,23 +145,23 @@ class LabelSets(NamedTuple):
         ]
 
 
-def stack_va(data_samples: List[DataSample]) -> np.ndarray:
+def stack_va(data_samples: Samples) -> np.ndarray:
     """Stack valence and arousal of a batch, NaN where missing, float32 (B, 2)."""
-    return np.stack(
-        [
-            np.asarray(get_field(sample, 'gt_va'), dtype=np.float32)
-            for sample in data_samples
-        ]
-    )
+    return stack_array(data_samples, 'gt_va').astype(np.float32, copy=False)
 
 
-def get_field(sample: DataSample, name: str) -> Any:
-    """Return a field that the pipeline must have packed.
+def stack_array(data_samples: Samples, name: str) -> np.ndarray:
+    """Stack a field that the pipeline must have packed, (B, ...).
+
+    Args:
+        data_samples (SampleBatch | list[DataSample]): The batch.
+        name (str): ``gt_va`` or ``gt_label_sets``.
 
     Raises:
-        ValueError: The sample does not have this field.
+        ValueError: A sample does not have this field.
     """
-    if name not in sample:
+    batch = isinstance(data_samples, SampleBatch)
+    if not all(name in part for part in ([data_samples] if batch else data_samples)):
         raise ValueError(
             f'the model needs {name}, which the samples do not have. End '
             f"the pipeline with dict(type='PackFERInputs', algorithm_keys="
@@ -174,4 +169,4 @@ def get_field(sample: DataSample, name: str) -> Any:
             "label_noise=dict(type='Annotators', generators=[...]); gt_va: "
             'SyntheticFaces, AffectNet, or RAFDB with a va_list).'
         )
-    return sample.get(name)
+    return stack_field(data_samples, name).cpu().numpy()

@@ -246,7 +246,7 @@ def test_training_refuses_and_skips_damaged_files(busy, tmp_path):
     ):
         ImageList(**args)[2]
     with pytest.raises(UnreadableImageError, match=r'2\.jpg'):
-        ImageList(cache_images=True, **args)
+        ImageList(**args).prepare_images()
     kept = ImageList(on_bad_image='skip', **args)
     assert kept.sample_ids.tolist() == [0, 1, 3]
     assert '2.jpg' in kept.skipped[0]

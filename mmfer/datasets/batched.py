@@ -1,0 +1,348 @@
+"""Data set that makes whole batches at once."""
+
+from typing import Any, Callable, Dict, Optional, Sequence, Set, Tuple, Union
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from .batches import IndexedSamples, PlannedImages, SampleBatch, stack_packed
+from .batches.operations import UnsupportedShape
+from .batches.splitting import HeadReader, SplitPipeline, run_steps, split_pipeline
+from .images import ImageStore, UnreadableImageError, have_equal_sizes, open_store
+from .labels import LabelledDataset
+
+
+class StoredImages:
+    """Images of some samples after the head of a pipeline.
+
+    Args:
+        store (ImageStore): The images.
+        sample_ids (np.ndarray, optional): Sample of each image of the store,
+            ascending, int64 (n,). Defaults to None: image ``i`` is that of
+            sample ``i``.
+    """
+
+    def __init__(self, store: ImageStore, sample_ids: Optional[np.ndarray] = None):
+        self.store = store
+        self.sample_ids = sample_ids
+
+    def rows(self, sample_ids: np.ndarray) -> Optional[np.ndarray]:
+        """Return the rows of samples in the store, int64 (B,).
+
+        The result is None if the store lacks one of them.
+        """
+        if self.sample_ids is None:
+            return sample_ids
+        rows = np.searchsorted(self.sample_ids, sample_ids)
+        rows = rows.clip(max=len(self.sample_ids) - 1)
+        return rows if (self.sample_ids[rows] == sample_ids).all() else None
+
+
+class BatchedDataset(LabelledDataset):
+    """Data set that makes whole batches at once.
+
+    A batch is made in three steps:
+
+    1. The deterministic steps at the beginning of the pipeline (load, resize,
+       centre crop) are done once. :meth:`prepare_images` keeps their result in
+       an image store.
+    2. The random steps are drawn for the whole batch, from (seed, epoch,
+       sample_id). See :mod:`mmfer.datasets.batches.operations`.
+    3. ``FERDataPreprocessor`` applies them on the device of the model.
+
+    Some pipelines cannot be split in this way; :attr:`slow_reason` says why. They
+    run for each image. So do all pipelines in loaders with another collate
+    function than ``fer_collate``.
+    """
+
+    SHARED_WITH_SUBSETS = (
+        *LabelledDataset.SHARED_WITH_SUBSETS,
+        '_images',
+        '_random_state',
+        '_stores',
+        '_resident',
+    )
+    SHARED_WITH_COPIES = (*LabelledDataset.SHARED_WITH_COPIES, '_images', '_stores')
+
+    # Method of a subclass that stack() would ignore, such as prepare_data.
+    own_method: Optional[str] = None
+    image_store: bool
+    # Images of data sets without files, uint8 (N, H, W[, C]) by sample_id.
+    _images: Optional[np.ndarray]
+    # Seed and epoch of the augmentation, negative if they are not set.
+    _random_state: Tensor
+    # Stores by the recipe of the head.
+    _stores: Dict[str, StoredImages]
+    # Keys of the images on the device of the model, by the recipe of the head.
+    _resident: Dict[str, str]
+    # Parts of a pipeline, and this pipeline.
+    _parts: Optional[Tuple[Any, SplitPipeline]] = None
+    # The last slow_reason, and what it depends on.
+    _reason: Optional[Tuple[Any, Optional[str]]] = None
+    # Whether all files have one size; None before they were looked at.
+    _equal_files: Optional[bool] = None
+    # Reasons that were logged.
+    _logged: Set[str]
+
+    # -- parts of the pipeline ---------------------------------------------
+    @property
+    def parts(self) -> SplitPipeline:
+        """Parts of the pipeline, see :func:`split_pipeline`."""
+        # A view is a copy with another pipeline.
+        if self._parts is None or self._parts[0] is not self.pipeline:
+            self._parts = (self.pipeline, split_pipeline(self.pipeline))
+        return self._parts[1]
+
+    @property
+    def slow_reason(self) -> Optional[str]:
+        """Reason why the pipeline runs for each image; None if it does not."""
+        stored = self._stores.get(self.parts.recipe)
+        # A view has another pipeline, and the store is prepared later.
+        state = (self.pipeline, stored)
+        if self._reason is None or self._reason[0] != state:
+            self._reason = (state, self._find_reason())
+        return self._reason[1]
+
+    def _find_reason(self) -> Optional[str]:
+        """See :attr:`slow_reason`."""
+        parts = self.parts
+        if self.own_method:
+            return f'{self.name} has its own {self.own_method}()'
+        if parts.reason is not None:
+            return parts.reason
+        if not parts.fixed_size and not self._equal_sizes():
+            return (
+                'the images have different sizes, and '
+                f'{type(parts.head[-1]).__name__} is followed by no step that '
+                "resizes them; write dict(type='Resize', scale=(width, height)) "
+                'after it'
+            )
+        if not parts.operations:
+            return None
+        shape = self.head_results(self.get_data_info(0))['img'].shape
+        shape = (*shape, 1)[:3]
+        try:
+            for operation in parts.operations:
+                shape = operation.output_shape(shape)
+        except UnsupportedShape as error:
+            return str(error)
+        return None
+
+    def _equal_sizes(self) -> bool:
+        """Return whether all images have one size after the head."""
+        if self._images is not None:
+            return True
+        stored = self._stores.get(self.parts.recipe)
+        if stored is not None:
+            return stored.store.shape is not None
+        if self._equal_files is None:
+            self._equal_files = have_equal_sizes(
+                info['img_path'] for info in self.stored_infos()
+            )
+        return self._equal_files
+
+    # -- images --------------------------------------------------------------
+    def prepare_images(self) -> None:
+        """Open the store of the images after the head, or build it.
+
+        A loop calls this once before it reads batches. If the store cannot be
+        had, one warning says why, and the images are decoded in each epoch.
+
+        Raises:
+            UnreadableImageError: An image is damaged.
+        """
+        self.full_init()
+        parts = self.parts
+        if parts.head and self.image_store and self._rows(self.sample_ids) is None:
+            # A cleaning may have dropped samples that tables still list.
+            whole: Any = self if self.uncleaned is None else self.uncleaned
+            stored = whole._open_images(parts)
+            if stored is not None:
+                self._stores[parts.recipe] = stored
+        reason = self.slow_reason
+        if reason is not None and reason not in self._logged:
+            self._logged.add(reason)
+            print_log(
+                f'{self.name}: the random steps of the pipeline run for each image. '
+                'This is slower than for whole batches on the device of the model. '
+                f'The reason: {reason}.',
+                'current',
+            )
+
+    def _open_images(self, parts: SplitPipeline) -> Optional[StoredImages]:
+        """Open or build the store of all images of this set."""
+        if self._images is not None:
+            first = parts.head[0]
+            if len(parts.head) == 1 and (
+                first.color_type == 'color' or self._images.ndim == 3
+            ):
+                return StoredImages(ImageStore.from_array(self._images))
+            images = [
+                run_steps(parts.head, dict(img=image.copy()))['img']
+                for image in self._images
+            ]
+            return StoredImages(ImageStore.from_array(np.stack(images)))
+        order = np.argsort(self.sample_ids, kind='stable')
+        ids = self.sample_ids[order]
+        paths = [info['img_path'] for info in self.stored_infos()]
+
+        try:
+            store = open_store(
+                [paths[i] for i in order],
+                HeadReader(parts.head),
+                parts.recipe,
+                self.name,
+            )
+        except UnreadableImageError as error:
+            raise self._unreadable(error, error.path) from None
+        if store is None:
+            return None
+        return StoredImages(store, None if ids[-1] == len(ids) - 1 else ids)
+
+    def _unreadable(
+        self, error: UnreadableImageError, path: str
+    ) -> UnreadableImageError:
+        """Make the error for an unreadable image of this data set."""
+        raise NotImplementedError
+
+    def _rows(self, sample_ids: np.ndarray) -> Optional[np.ndarray]:
+        """Return the rows of samples in the prepared store, int64 (B,).
+
+        The result is None if there is no store with these samples.
+        """
+        stored = self._stores.get(self.parts.recipe)
+        return None if stored is None else stored.rows(sample_ids)
+
+    def _read_images(
+        self, sample_ids: np.ndarray, infos: Sequence[dict]
+    ) -> Optional[np.ndarray]:
+        """Return the images of samples after the head, uint8 (B, H, W, C).
+
+        The result is None if their sizes differ.
+        """
+        rows = self._rows(sample_ids)
+        if rows is not None:
+            return self._stores[self.parts.recipe].store.read(rows)
+        images = [self.head_results(info)['img'] for info in infos]
+        if any(image.shape != images[0].shape for image in images):
+            return None
+        batch = np.stack(images)
+        return batch[..., None] if batch.ndim == 3 else batch
+
+    def head_results(self, info: dict) -> dict:
+        """Return a sample after the head of the pipeline.
+
+        Args:
+            info (dict): Result of :meth:`get_data_info`; it is changed.
+        """
+        head = self.parts.head
+        row = self._rows(np.array([info['sample_id']]))
+        if row is None or not head:
+            if 'img' in info:
+                # Some transforms change the image that they are given.
+                info['img'] = info['img'].copy()
+            return run_steps(head, info)
+        image = self._stores[self.parts.recipe].store.image(int(row[0]))
+        return dict(info, img=image, img_shape=image.shape[:2])
+
+    # -- batches ------------------------------------------------------------
+    def __getitems__(self, indices: Sequence[int]) -> IndexedSamples:
+        """Return samples that a collate function can make at once."""
+        return IndexedSamples(self, indices)
+
+    def stack(self, indices: Sequence[int]) -> dict:
+        """Make a batch, see :func:`~mmfer.datasets.batches.fer_collate`.
+
+        Args:
+            indices (Sequence[int]): Positions of B samples in this (sub)set.
+        """
+        if self.slow_reason is None:
+            sample_ids = self.sample_ids[np.asarray(indices)]
+            infos = [self.get_data_info(index) for index in indices]
+            inputs = self._plan(sample_ids, infos)
+            if inputs is not None:
+                return dict(
+                    inputs=inputs, data_samples=self._stack_samples(sample_ids, infos)
+                )
+        return stack_packed([self[index] for index in indices])
+
+    def _plan(
+        self, sample_ids: np.ndarray, infos: Sequence[dict]
+    ) -> Union[Tensor, PlannedImages, None]:
+        """Read the images of a batch, and draw their random steps.
+
+        Args:
+            sample_ids (np.ndarray): int64 (B,).
+            infos (Sequence[dict]): Their annotations.
+
+        Returns:
+            Tensor | PlannedImages: uint8 (B, C, H, W). None if the sizes of the
+            images differ.
+        """
+        parts = self.parts
+        source, rows = self._resident.get(parts.recipe, ''), self._rows(sample_ids)
+        if source and rows is not None:
+            shape = self._stores[parts.recipe].store.shape
+            assert shape is not None  # Else there is no copy on the device.
+            images = torch.from_numpy(rows)
+        else:
+            source = ''
+            pixels = self._read_images(sample_ids, infos)
+            if pixels is None:
+                return None
+            images, shape = (
+                torch.from_numpy(pixels).permute(0, 3, 1, 2),
+                pixels.shape[1:],
+            )
+        if not parts.operations and not source:
+            return images
+        seed, epoch = self._random_state.tolist()
+        if seed < 0:
+            # Nobody has set the epoch, so draw from torch's global state, as
+            # the steps of a single image do.
+            seed, epoch = int(torch.randint(2**62, ())), 0
+        return PlannedImages.draw(
+            images, shape, parts.operations, seed, epoch, sample_ids, source
+        )
+
+    def keep_on_device(self, keep: Callable[[str, np.ndarray], bool]) -> None:
+        """Offer all images to the device of the model, once.
+
+        Afterwards, batches of this pipeline have rows instead of images.
+
+        Args:
+            keep (Callable): Function that gets a key, and the images of the store,
+                uint8 (N, H, W, C). It returns whether the device keeps them.
+        """
+        recipe = self.parts.recipe
+        stored = self._stores.get(recipe)
+        if self.slow_reason is not None or stored is None or recipe in self._resident:
+            return
+        store = stored.store
+        if store.shape is not None:
+            key = f'{self.name} {len(self._resident)} {id(self._resident)}'
+            if keep(key, store.read(np.arange(len(store)))):
+                self._resident[recipe] = key
+
+    def _stack_samples(
+        self, sample_ids: np.ndarray, infos: Sequence[dict]
+    ) -> SampleBatch:
+        """Stack what the last step of the pipeline packs, except the images."""
+        pack = self.parts.pack
+        assert pack is not None  # There is no whole batch without it.
+        arrays = {
+            key: torch.from_numpy(np.stack([info[key] for info in infos]))
+            for key in pack.algorithm_keys
+            if key in infos[0]
+        }
+        meta: Dict[str, Any] = {
+            key: [info[key] for info in infos]
+            for key in pack.meta_keys
+            if key != 'sample_id'
+        }
+        if 'sample_id' in pack.meta_keys:
+            meta['sample_id'] = torch.from_numpy(sample_ids)
+        labels = torch.tensor([info['gt_label'] for info in infos])
+        return SampleBatch(dict(gt_label=labels), arrays, meta)
