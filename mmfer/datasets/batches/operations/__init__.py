@@ -22,7 +22,7 @@ step of a pipeline                           operation
 from .base import BatchOperation, UnsupportedShape
 from .cropping import CenterCropOperation, CropOperation
 from .erasing import EraseOperation
-from .factory import batch_operation, batch_operations
+from .factory import batch_operation, batch_operations, register_batch_form
 from .flipping import FlipOperation
 from .noise import NoiseOperation
 from .resizing import ResizedCropOperation, ResizeOperation
@@ -46,4 +46,5 @@ __all__ = [
     'UnsupportedShape',
     'batch_operation',
     'batch_operations',
+    'register_batch_form',
 ]

@@ -65,6 +65,19 @@ def batch_operations(transforms: Sequence[Any]) -> Tuple[int, List[BatchOperatio
     return start, operations
 
 
+def register_batch_form(
+    step: type, make: Callable[[Any], Optional[BatchOperation]]
+) -> None:
+    """Give a step of your own a form for whole batches.
+
+    Args:
+        step (type): Class of the step. Its subclasses have no batch form.
+        make (Callable): Function from a built step to its operation, or None if
+            its options have no batch form.
+    """
+    _FORMS[step] = make
+
+
 def _start_of_pillow(transforms: Sequence[Any], end: int) -> Optional[int]:
     """Return the index of the ``NumpyToPIL`` of the ``PILToNumpy`` before ``end``."""
     last = transforms[end - 1]
