@@ -20,6 +20,7 @@ from mmfer.methods.gaave.attack import PGD, log_odds_against
 from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
 from mmfer.models.label_noise_model import MONOTONE, flatten_tails
 from mmfer.registry import MODELS
+from mmfer.utils.random import clear_step, set_step
 
 # Of configs that differ in their data alone, one; those of GAAVE train what
 # others do. One more has three annotators.
@@ -100,7 +101,10 @@ def test_train_step_and_prediction(name):
             wrapper = wrappers(model)
         with pretended_cuda() as mode:
             move(model, mode)
+            # ReproducibilityHook does this in a run.
+            set_step(0, 0)
             log = model.train_step(make_batch(cfg), wrapper)
+            clear_step()
             assert {value.device for value in log.values()} == {CUDA}
             model.eval()
             for sample in model.val_step(make_batch(cfg)):
