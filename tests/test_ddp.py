@@ -92,7 +92,7 @@ METHODS = dict(
         model__head__triplet_weight=0.1,
         model__latent_compensation=dict(type='LatentCompensation', stats='batch'),
     ),
-    resup=dict(model__noise_model=dict(min_separation=None)),
+    resup=dict(model__noise_model=dict(min_separation=None), model__reduction='sum'),
     coteaching=dict(model__noise_rate=0.3, model__ramp_epochs=2),
     jocor=dict(model__noise_rate=0.3, model__ramp_epochs=2),
 )

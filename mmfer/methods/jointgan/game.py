@@ -47,9 +47,11 @@ class Complete(NamedTuple):
             positions (np.ndarray): Complete images of this process, int64.
             batch_size (int): Number of images of this process, B.
         """
-        mask = torch.zeros(batch_size, dtype=torch.uint8)
-        mask[torch.from_numpy(positions)] = 1
-        return cls(interleave(mask).numpy().astype(bool))
+        mask = np.zeros(batch_size, np.uint8)
+        mask[positions] = 1
+        if get_dist_info()[1] > 1:
+            mask = interleave(torch.from_numpy(mask)).numpy()
+        return cls(mask.astype(bool))
 
     @property
     def own(self) -> np.ndarray:
