@@ -2,13 +2,16 @@
 
 import importlib
 
-from .compat import check_dependencies
+from .utils.collector import collector_paused
 from .version import __version__
 
-check_dependencies()
-# This import makes the scope ``mmfer`` known to OpenMMLab. A config of mmpretrain
-# therefore needs only ``custom_imports=dict(imports='mmfer')``.
-importlib.import_module('mmfer.registry')
+with collector_paused():
+    from .compat import check_dependencies
+
+    check_dependencies()
+    # This import makes the scope ``mmfer`` known to OpenMMLab. A config of
+    # mmpretrain therefore needs only ``custom_imports=dict(imports='mmfer')``.
+    importlib.import_module('mmfer.registry')
 
 # These names are imported on first use, because only users of trained models need
 # them; a run would load them for nothing.

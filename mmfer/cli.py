@@ -21,9 +21,12 @@ from .compat import (
     unsafe_loading,
     use_cpu_processes,
 )
-from .engine import PreflightHook
-from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
-from .models.data_preprocessor import augments_batches
+from .utils.collector import collector_paused, exempt_imports
+
+with collector_paused():
+    from .engine import PreflightHook
+    from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
+    from .models.data_preprocessor import augments_batches
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -297,6 +300,7 @@ def run_training_tool(main: Callable[[], None]) -> None:
     Args:
         main (Callable): Function without arguments.
     """
+    exempt_imports()
     try:
         main()
     except Exception as error:

@@ -11,15 +11,16 @@ import gc
 import importlib.util
 import warnings
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from inspect import isroutine
 from pathlib import Path
-from typing import Any, Iterator, Union
+from typing import Any, Callable, Dict, Iterator, Tuple, Union
 
 import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.config import Config
+from mmengine.config import config as config_module
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import ManagerMixin, digit_version
@@ -146,6 +147,41 @@ class AtomicLocalBackend(LocalBackend):
 
 
 register_backend('atomic_local', AtomicLocalBackend, force=True)
+
+
+# ---------------------------------------------------------------------------
+# mmengine 0.10 formats the text of a config with yapf each time that it is asked
+# for: four times before the first step, one second for a config of a cleaning. Can
+# be removed when Config keeps its formatted text.
+# ---------------------------------------------------------------------------
+def format_once(format_code: Callable, kept: int = 8) -> Callable:
+    """Let a formatter remember its latest results.
+
+    Args:
+        format_code (Callable): Function of a text and of options by name, such as
+            yapf's ``FormatCode``.
+        kept (int): Number of results that are remembered. Defaults to 8.
+    """
+    known: Dict[Tuple[str, str], Any] = {}
+
+    @wraps(format_code)
+    def remember(text: str, **options: Any) -> Any:
+        key = text, repr(sorted(options.items()))
+        if key not in known:
+            result = format_code(text, **options)
+            while len(known) >= kept:
+                known.pop(next(iter(known)))
+            known[key] = result
+        return known[key]
+
+    return remember
+
+
+# Later versions may format in another way.
+if hasattr(config_module, 'FormatCode') and not hasattr(
+    config_module.FormatCode, '__wrapped__'
+):
+    config_module.FormatCode = format_once(config_module.FormatCode)
 
 
 # ---------------------------------------------------------------------------

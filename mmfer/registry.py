@@ -82,12 +82,11 @@ WEIGHT_INITIALIZERS = _child(parents.WEIGHT_INITIALIZERS, 'models')
 BATCH_AUGMENTS = _child(parents.BATCH_AUGMENTS, 'models')
 METRICS = _child(parents.METRICS, 'evaluation')
 EVALUATORS = _child(parents.EVALUATORS, 'evaluation')
-# Figures are drawn by mmpretrain's visualizer.
 VISUALIZERS = ChildRegistry(
     'visualizer',
     parent=parents.VISUALIZERS,
     scope='mmfer',
-    locations=['mmpretrain.visualization'],
+    locations=['mmpretrain.visualization', 'mmfer.engine'],
 )
 VISBACKENDS = ChildRegistry(
     'vis_backend',

@@ -180,3 +180,46 @@ def test_freed_memory_is_kept():
     )
     plain, kept = map(int, found.stdout.split())
     assert kept < 20 <= plain
+
+
+def test_configs_are_formatted_once(monkeypatch):
+    """Fails when mmengine keeps the text: then drop ``format_once``."""
+    texts = []
+
+    def format_code(text, style_config):
+        texts.append(text)
+        return text.upper(), True
+
+    cfg = Config(dict(a=1))
+    monkeypatch.setattr('mmengine.config.config.FormatCode', format_code)
+    assert [cfg.pretty_text, cfg.pretty_text] == ['A=1', 'A=1']
+    assert len(texts) == 2
+    once = compat.format_once(format_code, kept=2)
+    monkeypatch.setattr('mmengine.config.config.FormatCode', once)
+    assert [cfg.pretty_text, cfg.pretty_text] == ['A=1', 'A=1']
+    assert len(texts) == 3
+    # A changed config is another text.
+    cfg.a = 2
+    assert cfg.pretty_text == 'A=2'
+    for b in 'xyz':
+        cfg.b = b
+        assert cfg.pretty_text == f"A=2\nB='{b.upper()}'"
+    assert len(texts) == 7
+    # Other options are another result, and the oldest results are forgotten.
+    once(texts[-1], style_config='google')
+    cfg = Config(dict(a=1))
+    assert cfg.pretty_text == 'A=1'
+    assert len(texts) == 9
+
+
+def test_errors_of_a_formatter_are_not_kept():
+    def fail(text):
+        calls.append(text)
+        raise SyntaxError(text)
+
+    calls = []
+    once = compat.format_once(fail)
+    for _ in range(2):
+        with pytest.raises(SyntaxError):
+            once('a')
+    assert calls == ['a', 'a']

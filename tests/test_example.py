@@ -12,6 +12,9 @@ import torch
 from helpers import ROOT, tiny_config, train
 from PIL import Image
 
+from mmfer.datasets import SyntheticFaces
+from mmfer.datasets.batches import fer_collate
+
 EXAMPLE = Path(ROOT) / 'projects/example'
 CONFIG = '../projects/example/bootstrapping_r18_synthfaces_noise30'
 
@@ -98,3 +101,23 @@ def test_noise(page):
     assert (noisy[noisy != given] == 2).all()
     assert (noise(given, 5) == noisy).all()
     assert noise.manifest(given, noisy)['parameters'] == dict(rate=0.5, target=2)
+
+
+def test_random_step(page):
+    """The step inverts half of the images, in whole batches."""
+    load, pack = (
+        dict(type='LoadFERImage', color_type='grayscale'),
+        dict(type='PackFERInputs'),
+    )
+    batches = []
+    for steps in ([load, pack], [load, dict(type='RandomInvert'), pack]):
+        dataset = SyntheticFaces(num_samples=40, size=16, pipeline=steps)
+        dataset.set_random_state(0, 0)
+        assert dataset.slow_reason is None
+        batches.append(fer_collate(dataset.__getitems__(range(40)))['inputs'])
+    images, found = batches[0], batches[1].apply()
+    same, inverted = (
+        (found == wanted).flatten(1).all(dim=1) for wanted in (images, 255 - images)
+    )
+    assert (same ^ inverted).all()
+    assert 8 < inverted.sum() < 32

@@ -23,7 +23,7 @@ env_cfg = dict(
 )
 
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+visualizer = dict(type='LazyVisualizer', vis_backends=vis_backends)
 
 log_level = 'INFO'
 load_from = None

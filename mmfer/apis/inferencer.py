@@ -2,8 +2,12 @@
 
 import os
 import os.path as osp
+from collections import deque
+from contextlib import closing
+from functools import partial
 from typing import (
     Any,
+    Deque,
     Dict,
     Iterable,
     Iterator,
@@ -22,18 +26,27 @@ from mmengine.dataset import Compose
 from mmengine.model import BaseModel
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.utils import track
+from torch import Tensor
 
-from mmfer.datasets.images import UnreadableImageError, read_image
+from mmfer.datasets.images import read_image
 from mmfer.models.predictions import predict_batch
+from mmfer.utils.checks import whole_number
 from mmfer.utils.devices import choose_device
 
 from .checkpoints import load_weights, read_work_dir
 from .faces import MARGIN, FaceDetector, NoFaceError, crop
 from .hub import get_model, list_models
-from .images import each_source, in_chunks
+from .images import each_source
 from .options import CallOptions, read_classes
 from .preparation import FacePreparation, check_image_size
-from .results import describe_predictions, find_threshold, make_folder, write_pictures
+from .reading import IMAGE_ERRORS, PreparedBatch, Reader, count_workers
+from .results import (
+    describe_predictions,
+    find_threshold,
+    make_folder,
+    to_numpy,
+    write_pictures,
+)
 
 
 class FERInferencer(ImageClassificationInferencer):
@@ -71,6 +84,10 @@ class FERInferencer(ImageClassificationInferencer):
             which cropped faces are resized before the pipeline. Not needed if
             the test pipeline resizes. Defaults to ``image_size`` of the
             config.
+        workers (int, optional): Number of threads that read files and resize
+            images while the model computes. 0: everything runs in the calling
+            thread, which steps of your own need that several threads must not
+            use. Defaults to one for each core, at most 16.
         **kwargs: Options of the model, which replace those of the config.
 
     Raises:
@@ -88,6 +105,7 @@ class FERInferencer(ImageClassificationInferencer):
         device: Union[str, torch.device, None] = None,
         classes: Union[str, Sequence[str], None] = None,
         image_size: Union[int, Tuple[int, int], None] = None,
+        workers: Optional[int] = None,
         **kwargs: Any,
     ):
         model, pretrained = (
@@ -111,6 +129,8 @@ class FERInferencer(ImageClassificationInferencer):
         device = choose_device(device)
         names = read_classes(classes)
         self._image_size = check_image_size(image_size)
+        whole_number('FERInferencer', 'workers', workers, 0, optional=True)
+        self.workers = count_workers() if workers is None else workers
         if isinstance(model, str) and osp.isdir(model):
             model, pretrained = read_work_dir(model, pretrained)
         if not isinstance(model, BaseModel):
@@ -125,6 +145,7 @@ class FERInferencer(ImageClassificationInferencer):
                 'checkpoint to FERInferencer.'
             )
         model.to(device)
+        self.device = device
         self.detector: Optional[FaceDetector] = None
         super().__init__(model, None, classes=names)
         self.check_outputs()
@@ -270,42 +291,66 @@ class FERInferencer(ImageClassificationInferencer):
 
     def _generate(self, sources: Iterable, options: CallOptions) -> Iterator:
         """Yield the result of each image."""
-        for chunk in in_chunks(sources, options.batch_size):
-            ready: list = []
-            # One entry per image: data about its faces, or an error.
-            before: List[Union[List[dict], dict]] = []
-            for source in chunk:
-                try:
-                    faces, known = self.prepare(
-                        source, options.detect_faces, options.margin
-                    )
-                    ready.extend(faces)
-                    before.append(known)
-                except (UnreadableImageError, TypeError, ValueError) as error:
-                    if options.on_error == 'raise':
-                        raise
-                    before.append(dict(error=str(error)))
-            predictions: Iterator = iter(())
-            if ready:
-                batch = self.preparation.collate(ready)
-                predictions = iter(
-                    self.forward(batch)
-                    if options.return_datasamples
-                    else describe_predictions(
-                        self.predict_batch(batch), self.classes, options.reject_above
-                    )
-                )
-            for entry in before:
-                if isinstance(entry, dict):
-                    yield entry
-                    continue
-                results = [next(predictions) for _ in entry]
-                if not options.return_datasamples:
-                    results = [
-                        dict(result, **more)
-                        for result, more in zip(results, entry, strict=True)
-                    ]
-                yield results if options.detect_faces else results[0]
+        reader = Reader(
+            partial(
+                self.prepare, detect_faces=options.detect_faces, margin=options.margin
+            ),
+            self.preparation,
+            options.batch_size,
+            # A face detector has memory of its own, so one thread may use it.
+            self.workers
+            if self.preparation.thread_safe and not options.detect_faces
+            else 0,
+            keep_errors=options.on_error == 'report',
+            pin_memory=self.device.type == 'cuda',
+        )
+        # A GPU computes the next batch while the results of the last one become
+        # dicts. Results of single frames must not wait for the next frame.
+        ahead = int(self.device.type != 'cpu' and reader.in_threads(sources))
+        launched: Deque[Tuple[PreparedBatch, Any]] = deque()
+        failure: Optional[Exception] = None
+        with closing(reader.batches(sources)) as batches:
+            try:
+                for batch in batches:
+                    launched.append((batch, self._launch(batch, options)))
+                    if len(launched) > ahead:
+                        yield from self._results(*launched.popleft(), options)
+            except IMAGE_ERRORS as error:
+                # The results of earlier batches come before the error.
+                failure = error
+        while launched:
+            yield from self._results(*launched.popleft(), options)
+        if failure is not None:
+            raise failure
+
+    def _launch(self, batch: PreparedBatch, options: CallOptions) -> Any:
+        """Return the predictions of a batch, tensors or data samples."""
+        if batch.data is None:
+            return {}
+        if options.return_datasamples:
+            return self.forward(batch.data)
+        return self._predict_tensors(batch.data)
+
+    def _results(
+        self, batch: PreparedBatch, predictions: Any, options: CallOptions
+    ) -> Iterator:
+        """Yield the result of each image of a batch."""
+        if isinstance(predictions, dict) and predictions:
+            predictions = describe_predictions(
+                to_numpy(predictions), self.classes, options.reject_above
+            )
+        faces = iter(predictions)
+        for entry in batch.entries:
+            if isinstance(entry, Exception):
+                yield dict(error=str(entry))
+                continue
+            results = [next(faces) for _ in entry]
+            if not options.return_datasamples:
+                results = [
+                    dict(result, **more)
+                    for result, more in zip(results, entry, strict=True)
+                ]
+            yield results if options.detect_faces else results[0]
 
     def prepare(
         self, source: Any, detect_faces: bool = False, margin: float = MARGIN
@@ -343,7 +388,6 @@ class FERInferencer(ImageClassificationInferencer):
             for face in faces
         ], [dict(box=face.box, face_score=face.score) for face in faces]
 
-    @torch.inference_mode()
     def predict_batch(self, batch: dict) -> Dict[str, np.ndarray]:
         """Predict a batch, and return arrays by name, (B, ...).
 
@@ -353,11 +397,17 @@ class FERInferencer(ImageClassificationInferencer):
         Args:
             batch (dict): See :meth:`FacePreparation.collate`.
         """
+        return to_numpy(self._predict_tensors(batch))
+
+    @torch.inference_mode()
+    def _predict_tensors(self, batch: dict) -> Dict[str, Tensor]:
+        """Predict a batch, and return tensors on the model's device."""
+        if isinstance(batch['inputs'], Tensor) and batch['inputs'].is_pinned():
+            batch = dict(
+                batch, inputs=batch['inputs'].to(self.device, non_blocking=True)
+            )
         inputs = self.model.data_preprocessor(batch)['inputs']
-        return {
-            name: values.float().cpu().numpy()
-            for name, values in predict_batch(self.model, inputs).items()
-        }
+        return predict_batch(self.model, inputs)
 
     def rejection_threshold(self, target_error: float) -> float:
         """Return the ``reject_above`` that keeps a given error rate.

@@ -9,6 +9,7 @@ import torch
 from mmcv.transforms import CenterCrop, Resize
 from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
+from torch import Tensor
 
 from mmfer.datasets.transforms import PackFERInputs
 from mmfer.datasets.transforms.resizing import is_resizer
@@ -21,9 +22,9 @@ LOADERS = ('LoadFERImage', 'LoadImageFromFile')
 class FacePreparation:
     """Prepare faces, given as arrays, as a config prepares test images.
 
-    Many pipelines for small faces have only a resize, a centre crop and packing.
-    Then a whole batch is cropped at once. This saves a dict and a data sample
-    for each face.
+    Many pipelines for faces have only a resize, a centre crop and packing, or
+    fewer of these. Then faces are copied into the batch. This saves a dict and a
+    data sample for each face.
 
     Args:
         cfg (Config): Config of a run. Its test pipeline is used.
@@ -37,8 +38,10 @@ class FacePreparation:
             ``'grayscale'``.
         image_size (tuple[int, int], optional): See the argument.
         window (tuple[slice, slice], optional): Rows and columns that the
-            centre crop keeps. None: all steps of the pipeline must run for
-            each face.
+            centre crop keeps; all of them without a crop. None: all steps of the
+            pipeline must run for each face.
+        thread_safe (bool): Whether several threads may run the pipeline: no
+            step draws random numbers.
         resize (Resize, optional): First step of the pipeline, if faces must
             be resized before they are cropped to ``window``.
 
@@ -70,6 +73,11 @@ class FacePreparation:
                 )
         self.image_size = image_size
         self.pipeline = Compose([TRANSFORMS.build(t) for t in transforms])
+        # mmcv keeps the draws of a random step in the step itself.
+        self.thread_safe = not any(
+            getattr(step, '_methods_with_randomness', ())
+            for step in self.pipeline.transforms
+        )
         self.window: Optional[Tuple[slice, ...]] = None
         self.resize: Optional[Resize] = None
         size: Optional[Sequence[int]] = self.image_size
@@ -82,8 +90,9 @@ class FacePreparation:
         ):
             # The scale of mmcv is (width, height).
             size, self.resize = steps[0].scale[::-1], steps.pop(0)
-        if size is not None and [type(t) for t in steps] == [CenterCrop, PackFERInputs]:
-            crop = steps[0].crop_size[::-1]
+        kinds = [type(t) for t in steps]
+        if size is not None and kinds in ([CenterCrop, PackFERInputs], [PackFERInputs]):
+            crop = steps[0].crop_size[::-1] if len(steps) > 1 else size
             start = [round((whole - part) / 2) for whole, part in zip(size, crop)]
             if min(start) >= 0:
                 self.window = tuple(slice(s, s + part) for s, part in zip(start, crop))
@@ -117,9 +126,46 @@ class FacePreparation:
         """Return a batch for the model from faces that :meth:`fit` returned."""
         if self.window is None:
             return default_collate(faces)
-        batch = np.stack([face[self.window] for face in faces])
-        batch = batch[:, None] if batch.ndim == 3 else batch.transpose(0, 3, 1, 2)
-        return dict(inputs=torch.from_numpy(np.ascontiguousarray(batch)))
+        channels = 1 if faces[0].ndim == 2 else faces[0].shape[2]
+        batch = self._empty(len(faces), channels)
+        for face, image in zip(faces, batch.numpy(), strict=True):
+            self.write(face, image)
+        return dict(inputs=batch)
+
+    def empty(self, number: int, pin_memory: bool = False) -> Optional[Tensor]:
+        """Return the memory of a batch, into which :meth:`write` writes faces.
+
+        Args:
+            number (int): Number of images, N.
+            pin_memory (bool): Whether the memory is page-locked. Defaults to
+                False.
+
+        Returns:
+            Tensor, optional: uint8 (N, 3 or 1, H, W); None if all steps of the
+            pipeline must run for each face.
+        """
+        if self.window is None:
+            return None
+        channels = 1 if self.color_type == 'grayscale' else 3
+        return self._empty(number, channels, pin_memory)
+
+    def _empty(self, number: int, channels: int, pin_memory: bool = False) -> Tensor:
+        assert self.window is not None, 'only faces with a window have one size'
+        size = [part.stop - part.start for part in self.window]
+        return torch.empty(
+            (number, channels, *size), dtype=torch.uint8, pin_memory=pin_memory
+        )
+
+    def write(self, face: np.ndarray, image: np.ndarray) -> None:
+        """Write a face into its place of a batch.
+
+        Args:
+            face (np.ndarray): A face that :meth:`fit` returned.
+            image (np.ndarray): Its place in :meth:`empty`, (3 or 1, H, W).
+        """
+        assert self.window is not None, 'only faces with a window have one size'
+        face = face[self.window]
+        image[:] = face if face.ndim == 2 else face.transpose(2, 0, 1)
 
     def blank(self) -> np.ndarray:
         """Return a blank face, an input of :meth:`fit`."""

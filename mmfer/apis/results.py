@@ -8,11 +8,17 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 from mmfer.datasets.images import read_image
 from mmfer.utils.checks import is_number
 
 from .drawing import draw_results
+
+
+def to_numpy(predictions: Dict[str, Tensor]) -> Dict[str, np.ndarray]:
+    """Return the predictions of a batch as arrays on the host, float32."""
+    return {name: values.float().cpu().numpy() for name, values in predictions.items()}
 
 
 def describe_predictions(

@@ -1,4 +1,4 @@
-"""Hooks and optimizer wrappers, and helpers for running models."""
+"""Hooks, optimizer wrappers, a visualizer, and helpers for running models."""
 
 from .hooks.best_epoch import BestEpochHook
 from .hooks.checkpoint import SafeCheckpointHook
@@ -13,11 +13,13 @@ from .hooks.stage_progress import StageProgressHook
 from .hooks.stop_on_nan import StopOnNaNHook
 from .hooks.summary import SummaryHook
 from .optim_wrapper import AutocastOptimWrapper
+from .visualizer import LazyVisualizer
 
 __all__ = [
     'AutocastOptimWrapper',
     'BestEpochHook',
     'ImageStoreHook',
+    'LazyVisualizer',
     'LinearRampHook',
     'NoiseModelHook',
     'PreflightHook',

@@ -8,6 +8,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from mmfer.methods.gaave import attack as attack_module
 from mmfer.methods.gaave.annotation import combine_annotators, decide, predict_classes
 from mmfer.methods.gaave.attack import PGD, attack_steps, log_odds_against
 from mmfer.methods.gaave.splitting import (
@@ -339,6 +340,56 @@ def test_passes_are_full_and_few():
     assert set(sizes) == {10}
     assert needed / 10 <= len(sizes) < needed / 10 + attack.steps + 1
     assert len(sizes) < 100 / 10 * (attack.steps + 1)
+
+
+def test_few_reads_and_no_needless_gradient(monkeypatch):
+    """The host reads after several passes; the last look needs no gradient."""
+    network = make_network()
+    images = make_images(200)
+    labels = confident_labels(network, images)
+    attack, events = PGD(0.03), []
+
+    def predict(x):
+        events.append('gradient' if x.requires_grad else 'look')
+        return network(x)
+
+    read = attack_module._remove_finished
+
+    def counted(*args):
+        events.append('read')
+        return read(*args)
+
+    monkeypatch.setattr(attack_module, '_remove_finished', counted)
+    _, counts, _ = attack_steps(predict, in_batches(images, labels, 200), attack, 10)
+    reads = [i for i, event in enumerate(events) if event == 'read']
+    between = np.diff([-1, *reads]) - 1
+    # While images wait, four passes that compute gradients follow each read.
+    while_waiting = between[: len(between) // 2]
+    assert set(while_waiting) <= {4, 5} and len(while_waiting) > 4
+    # At the end no image waits, and all that is left may leave in any pass.
+    assert len(reads) < len(events) / 3
+    gradients = counts.clamp_max(attack.steps) + (counts < attack.steps).long()
+    looks = (counts >= attack.steps).sum().item()
+    assert looks / 10 <= events.count('look') < looks / 10 + 1
+    total = gradients.sum().item()
+    assert total / 10 <= events.count('gradient') < total / 10 + attack.steps + 1
+
+
+def test_one_image_in_the_pool_may_fail_late(monkeypatch):
+    """Errors are found at the next read, before any result is returned."""
+    network = make_network()
+    images = make_images(60)
+    labels = confident_labels(network, images)
+    calls = []
+
+    def breaks(x):
+        calls.append(x.requires_grad)
+        logits = network(x)
+        return logits * torch.nan if len(calls) == 3 else logits
+
+    with pytest.raises(FloatingPointError, match='10 predictions are not finite'):
+        attack_steps(breaks, in_batches(images, labels, 60), PGD(0.03), 10)
+    assert len(calls) == 4
 
 
 class BackAndForth:

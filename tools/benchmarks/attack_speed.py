@@ -4,16 +4,24 @@
 
 The tool attacks training images with the attack of GAAVE in two loops. In the plain
 loop, every image takes all steps. In the compact loop (``attack_steps``), an image
-leaves once its prediction has changed, and the next image takes its place. The loops
+leaves once its prediction has changed, and the next image takes its place. After the
+last step, it is predicted without a gradient. The loops
 take turns, chunk by chunk, so that a slow machine slows both. The tool prints one
 line of JSON:
 
 - ``k``: number of images by survived steps, from 0 steps on
 - ``speedup``: time of the plain loop divided by that of the compact loop, median
   over the chunks
-- ``bound``: passes through the model per image in the plain loop, divided by the
-  mean in the compact loop. This is the speedup if nothing else took time
+- ``forward_share``: time of a prediction, as a share of a pass, which is a prediction
+  with its gradient
+- ``bound``: mean cost of an image in the plain loop, divided by that in the compact
+  loop. This is the speedup if nothing but the model took time. With S steps and the
+  forward share f, the plain loop costs S + f passes. In the compact loop, an image
+  that survives k < S steps costs k + 1 passes, and another one S + f
 - ``share_of_bound``: ``speedup`` divided by ``bound``
+- ``bound_of_any_loop``: the bound for a loop that would know in advance which
+  prediction of an image is its last one, so that it never computes a gradient in vain:
+  k + f passes. No loop that makes the same steps is faster
 - ``differing``: number of images for which the two loops differ in k, which must
   be 0
 - ``images_per_second``: speed of both loops; of the compact loop also for half of

@@ -16,10 +16,7 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=0,
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split='train',
-        pipeline=pipeline,
+        type=dataset_type, data_root=data_root, split='train', pipeline=pipeline
     ),
     sampler=dict(type='DefaultSampler', shuffle=True),
     drop_last=True,
@@ -28,10 +25,7 @@ val_dataloader = dict(
     batch_size=128,
     num_workers=0,
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split='test',
-        pipeline=pipeline,
+        type=dataset_type, data_root=data_root, split='test', pipeline=pipeline
     ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )

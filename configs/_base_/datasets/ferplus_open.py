@@ -31,10 +31,7 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=0,
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split='train',
-        pipeline=train_pipeline,
+        type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline
     ),
     sampler=dict(type='DefaultSampler', shuffle=True),
     drop_last=True,
@@ -43,10 +40,7 @@ val_dataloader = dict(
     batch_size=256,
     num_workers=0,
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split='valid',
-        pipeline=test_pipeline,
+        type=dataset_type, data_root=data_root, split='valid', pipeline=test_pipeline
     ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )

@@ -182,7 +182,7 @@ class SampleBatch:
         """Make the data sample of one row."""
         sample = DataSample(
             metainfo={
-                name: int(values[index])
+                name: values[index].item()
                 if isinstance(values, Tensor)
                 else values[index]
                 for name, values in self._meta.items()

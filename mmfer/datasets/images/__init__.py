@@ -20,6 +20,7 @@ know a file, OpenCV tries it.
 | `decoder` | from any source to pixels |
 | `formats` | endings, first bytes and last bytes of the formats |
 | `files` | reading files, finding images in folders |
+| `headers` | sizes of images without decoding them |
 | `limits` | the error for unreadable images, and the largest sizes |
 | `pixels` | from arrays and PIL images to uint8 pixels |
 | `jpeg_structure`, `jpeg_damage` | finding damage inside JPEG files |
@@ -34,7 +35,8 @@ from .files import (
     read_file,
 )
 from .formats import IMAGE_EXTENSIONS
-from .limits import UnreadableImageError
+from .headers import upright_size
+from .limits import MAX_PIXELS, UnreadableImageError
 from .pixels import is_pil_image, refuse_channels_first
 from .sizes import have_equal_sizes
 from .store import ImageStore, open_store
@@ -44,6 +46,7 @@ __all__ = [
     'have_equal_sizes',
     'open_store',
     'IMAGE_EXTENSIONS',
+    'MAX_PIXELS',
     'UnreadableImageError',
     'check_image_file',
     'decode_image',
@@ -55,4 +58,5 @@ __all__ = [
     'read_file',
     'read_image',
     'refuse_channels_first',
+    'upright_size',
 ]

@@ -23,6 +23,7 @@ with arithmetic or lossless coding, which are rare, cannot be found either.
 import io
 import random
 import re
+from bisect import bisect_right
 from functools import lru_cache
 from itertools import accumulate
 from typing import Dict, List, Optional, Sequence
@@ -158,12 +159,13 @@ class _Portions(io.BytesIO):
 
     def read(self, size: Optional[int] = -1) -> bytes:
         """Read at most to the end of the current portion."""
+        # Pillow calls this about 30 times for each image, while other threads wait.
         start = self.tell()
-        end = next((end for end in self.ends if end > start), start)
-        if size is None or size < 0 or size > end - start:
-            size = end - start
-        content = super().read(size)
-        self.furthest = max(self.furthest, self.tell())
+        portion = bisect_right(self.ends, start)
+        left = self.ends[portion] - start if portion < len(self.ends) else 0
+        content = super().read(left if size is None or not 0 <= size <= left else size)
+        if start + len(content) > self.furthest:
+            self.furthest = start + len(content)
         return content
 
 

@@ -8,6 +8,7 @@ turns them into grey images. The results of both depend only on the arguments.
 
 - `parameters`: names, units and data type of the parameters.
 - `sampling`: random parameters, labels, valence and arousal.
+- `canvas`: painting of shapes, for many faces at once.
 - `drawing`: the shapes of a face.
 - `rendering`: from parameters to images, with light, blur and noise.
 - `dataset`: the data set :class:`SyntheticFaces`.

@@ -9,12 +9,15 @@ import numpy as np
 
 from mmfer.utils.checks import whole_number
 
-from .drawing import Face, draw_face
+from .canvas import Faces, each
+from .drawing import draw_faces
 from .parameters import FACE_DTYPE
 
 _MIN_SIZE, _MAX_SIZE = 16, 512
 # A face is drawn at this multiple of its size, then reduced.
 _OVERSAMPLING = 2
+# Number of pixels that are rendered together; they fit the cache of a processor.
+_PIXELS_AT_ONCE = 1 << 18
 
 
 def render_face(params_i: np.void, size: int = 48) -> np.ndarray:
@@ -43,9 +46,7 @@ def render_face(params_i: np.void, size: int = 48) -> np.ndarray:
             'render_face draws one face, got an array of shape '
             f'{np.shape(params_i)}. For several faces, use render_faces.'
         )
-    face = Face(**dict(zip(params_i.dtype.names or (), params_i.item())))
-    canvas = draw_face(face).paint(face, size * _OVERSAMPLING)
-    return _apply_camera(canvas, face, size)
+    return _render(np.array([params_i], FACE_DTYPE), size)[0]
 
 
 def render_faces(params: np.ndarray, size: int = 48) -> np.ndarray:
@@ -74,9 +75,17 @@ def render_faces(params: np.ndarray, size: int = 48) -> np.ndarray:
             f'{params.shape}. Give params.ravel().'
         )
     images = np.empty((len(params), size, size), np.uint8)
-    for i in range(len(params)):
-        images[i] = render_face(params[i], size)
+    step = max(1, _PIXELS_AT_ONCE // size**2)
+    for start in range(0, len(params), step):
+        images[start : start + step] = _render(params[start : start + step], size)
     return images
+
+
+def _render(params: np.ndarray, size: int) -> np.ndarray:
+    """Render a few faces together; see :func:`render_faces`."""
+    faces = Faces(params)
+    canvases = draw_faces(faces).paint(faces, size * _OVERSAMPLING)
+    return _apply_camera(canvases, faces, params['noise_seed'], size)
 
 
 def _check_params(params: Any) -> None:
@@ -96,31 +105,47 @@ def _pixel_grid(size: int) -> Tuple[np.ndarray, np.ndarray]:
     return axis[None, :].copy(), axis[:, None].copy()
 
 
-def _apply_camera(canvas: np.ndarray, face: Face, size: int) -> np.ndarray:
-    """Apply light, blur and noise to the painted image."""
-    image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-    sigma = face.blur * size
-    if sigma > 0.25:
-        image = cv2.GaussianBlur(image, (0, 0), sigma)
+def _apply_camera(
+    canvases: np.ndarray, faces: Faces, seeds: np.ndarray, size: int
+) -> np.ndarray:
+    """Apply light, blur and noise to the painted images.
+
+    Args:
+        canvases (np.ndarray): Painted images, uint8, larger than ``size``.
+        faces (Faces): Light and camera of each image.
+        seeds (np.ndarray): Seed of the noise of each image, (N,).
+        size (int): Width and height of the images in pixels.
+
+    Returns:
+        np.ndarray: (N, size, size), uint8.
+    """
+    images = np.empty((len(canvases), size, size), np.uint8)
+    noise = np.zeros((len(canvases), size, size), np.float32)
+    sigmas = (faces.blur * size).ravel().tolist()
+    strengths = faces.noise.ravel().tolist()
+    for i, canvas in enumerate(canvases):
+        image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+        if sigmas[i] > 0.25:
+            image = cv2.GaussianBlur(image, (0, 0), sigmas[i])
+        images[i] = image
+        if strengths[i] > 0:
+            rng = np.random.default_rng(int(seeds[i]))
+            rng.standard_normal(dtype=np.float32, out=noise[i])
+            noise[i] *= np.float32(strengths[i])
+
+    def single(values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float32)[..., None]
+
     # With g the gain of the light, a pixel v becomes
     # contrast * (g * v - 128) + 128 + brightness + noise.
     grid_x, grid_y = _pixel_grid(size)
-    slope = face.contrast * face.light_strength
-    out: np.ndarray = np.float32(slope * math.cos(face.light_direction)) * grid_x
-    out = (
-        out
-        + np.float32(face.contrast)
-        + np.float32(slope * math.sin(face.light_direction)) * grid_y
-    )
-    out *= image
-    out += np.float32(128 * (1 - face.contrast) + face.brightness)
-    if face.noise > 0:
-        noise = np.random.default_rng(face.noise_seed).standard_normal(
-            (size, size), np.float32
-        )
-        noise *= np.float32(face.noise)
-        out += noise
+    slope = faces.contrast * faces.light_strength
+    angle = faces.light_direction
+    out = single(slope * each(math.cos, angle)) * grid_x
+    out = out + single(faces.contrast) + single(slope * each(math.sin, angle)) * grid_y
+    out *= images
+    out += single(128 * (1 - faces.contrast) + faces.brightness)
+    out += noise
     np.rint(out, out=out)
-    np.maximum(out, np.float32(0), out=out)
-    np.minimum(out, np.float32(255), out=out)
+    np.clip(out, 0, 255, out=out)
     return out.astype(np.uint8)

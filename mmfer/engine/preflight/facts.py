@@ -21,7 +21,7 @@ from mmfer.models.data_preprocessor import blank_images
 from mmfer.models.predictions import predict_batch
 from mmfer.models.utils import predicts_classes
 
-from .pipeline_probe import PreparedImage, prepare_image, spread_positions
+from .pipeline_probe import PreparedImage, Shares, prepare_image, spread_positions
 
 # Number of images of a data set that are checked.
 MAX_IMAGES = 32
@@ -205,6 +205,7 @@ def prepared_images(dataset: Any) -> List[PreparedImage]:
     inner = list(image_datasets(dataset))
     images = []
     for part in inner:
+        shares: Shares = {}
         for position in spread_positions(len(part), max(4, MAX_IMAGES // len(inner))):
             try:
                 info = part.get_data_info(position)
@@ -216,7 +217,7 @@ def prepared_images(dataset: Any) -> List[PreparedImage]:
                     if isinstance(part, FERDataset)
                     else str(path)
                 )
-                image = prepare_image(part.pipeline.transforms, info, name)
+                image = prepare_image(part.pipeline.transforms, info, name, shares)
             except Exception as error:
                 print_log(
                     f'preflight: image {position} was not checked ({error}).',

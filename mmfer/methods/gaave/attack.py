@@ -12,6 +12,10 @@ from mmfer.utils.checks import in_range, positive_int
 # Sample ids, images in [0, 1] and labels.
 Batch = Tuple[Tensor, Tensor, Tensor]
 
+# Passes of the model between two reads of results. As many batches of images
+# are on the device, so that each pass is full without a look at the results.
+PASSES_PER_READ = 4
+
 
 def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
     """Compute the log-odds against the label, (B, ).
@@ -94,8 +98,8 @@ class Attacked(NamedTuple):
     """Result of the attack: tensors (N, ) on the CPU, one entry per image.
 
     Attributes:
-        sample_ids (Tensor): Sample ids, int64, in the order in which images
-            left the attack.
+        sample_ids (Tensor): Sample ids, int64, roughly in the order in which
+            images left the attack.
         steps (Tensor): k, int64, in [0, ``PGD.steps`` + 1]. 0 means that even
             the unchanged image is not predicted as its label.
         probability (Tensor): Probability of the label on the unchanged image,
@@ -121,6 +125,13 @@ def attack_steps(
     some images, so that all passes have the same number of them. The result of
     an image depends neither on the other images nor on their order.
 
+    After the last step, only the prediction matters. Images that have taken
+    all steps wait until they fill a pass, which computes no gradient.
+
+    The device chooses by itself which images are in a pass. The host reads
+    results once for every :data:`PASSES_PER_READ` passes, so a GPU does not
+    wait for it in between.
+
     Args:
         predict (Callable): Differentiable function from images
             (B, 3 or 1, H, W) in [0, 1] to logits (B, C). Its model must be in
@@ -140,12 +151,21 @@ def attack_steps(
     """
     positive_int('attack_steps', 'batch_size', batch_size)
     queue = _Queue(batches)
-    pool = queue.fill(None, batch_size)
+    pool, moving, still = queue.fill(None, 0, PASSES_PER_READ * batch_size), 0, 0
     finished: List[Attacked] = []
     while pool is not None:
-        pool, done = _attack_once(predict, pool, attack, batch_size, recross)
+        moving = len(pool.labels) - still
+        # Each pass takes at most ``batch_size`` images out of the attack, so
+        # these passes are full.
+        full = min(moving // batch_size, PASSES_PER_READ)
+        for _ in range(max(full, int(moving > 0))):
+            attack_once(predict, pool, attack, batch_size, recross)
+        last_looks = still // batch_size if moving else -(-still // batch_size)
+        for _ in range(last_looks):
+            look_once(predict, pool, attack, batch_size)
+        pool, still, done = _remove_finished(pool, attack.steps)
         finished.append(done)
-        pool = queue.fill(pool, batch_size)
+        pool = queue.fill(pool, still, PASSES_PER_READ * batch_size)
     if not finished:
         empty = torch.zeros(0, dtype=torch.int64)
         return Attacked(empty, empty.clone(), empty.double())
@@ -154,8 +174,10 @@ def attack_steps(
     return Attacked(ids, steps, (-against.double()).sigmoid())
 
 
-class _Pool(NamedTuple):
-    """Images under attack.
+class Pool(NamedTuple):
+    """Images under attack, and those that wait for a place in a pass.
+
+    A pass changes its tensors in place.
 
     Attributes:
         sample_ids, labels (Tensor): int64 (n, ).
@@ -164,6 +186,8 @@ class _Pool(NamedTuple):
         survived (Tensor): Number of steps at which the prediction was the
             label, int64 (n, ).
         against (Tensor): Log-odds against the label on x^(0), float32 (n, ).
+        done (Tensor): Whether the image has left the attack, bool (n, ).
+        bad (Tensor): Whether a prediction was not finite, bool (n, ).
     """
 
     sample_ids: Tensor
@@ -173,12 +197,29 @@ class _Pool(NamedTuple):
     step: Tensor
     survived: Tensor
     against: Tensor
+    done: Tensor
+    bad: Tensor
 
-    def choose(self, index: Union[Tensor, slice]) -> '_Pool':
-        return _Pool(*(field[index] for field in self))
+    def choose(self, index: Union[Tensor, slice]) -> 'Pool':
+        return Pool(*(field[index] for field in self))
 
-    def join(self, other: '_Pool') -> '_Pool':
-        return _Pool(*map(torch.cat, zip(self, other)))
+    def join(self, other: 'Pool') -> 'Pool':
+        return Pool(*map(torch.cat, zip(self, other)))
+
+
+def new_pool(sample_ids: Tensor, images: Tensor, labels: Tensor) -> Pool:
+    """Return a pool of unchanged images; see :class:`Pool` for the arguments."""
+    return Pool(
+        sample_ids,
+        labels,
+        images,
+        images.clone(),
+        torch.zeros_like(labels),
+        torch.zeros_like(labels),
+        torch.zeros_like(labels, dtype=torch.float32),
+        torch.zeros_like(labels, dtype=torch.bool),
+        torch.zeros_like(labels, dtype=torch.bool),
+    )
 
 
 class _Queue:
@@ -186,80 +227,148 @@ class _Queue:
 
     def __init__(self, batches: Iterable[Batch]):
         self.source = iter(batches)
-        self.rest: Optional[_Pool] = None
+        self.rest: Optional[Batch] = None
 
-    def fill(self, pool: Optional[_Pool], size: int) -> Optional[_Pool]:
-        """Return the pool with its free places filled; None if no image is left."""
-        while pool is None or len(pool.labels) < size:
-            if self.rest is None or not len(self.rest.labels):
-                batch = next(self.source, None)
-                if batch is None:
+    def fill(self, pool: Optional[Pool], still: int, size: int) -> Optional[Pool]:
+        """Return the pool with new images; None if no image is left.
+
+        Args:
+            pool (Pool, optional): Images in the attack.
+            still (int): Number of these images that take no more steps.
+            size (int): Number of images wanted that take steps.
+        """
+        parts = [] if pool is None else [pool]
+        free = size + still - (0 if pool is None else len(pool.labels))
+        while free > 0:
+            if self.rest is None or not len(self.rest[2]):
+                self.rest = next(self.source, None)
+                if self.rest is None:
                     break
-                self.rest = _new_pool(*batch)
-            free = size if pool is None else size - len(pool.labels)
-            entering = self.rest.choose(slice(free))
-            self.rest = self.rest.choose(slice(free, None))
-            pool = entering if pool is None else pool.join(entering)
+            parts.append(new_pool(*(field[:free] for field in self.rest)))
+            ids, images, labels = (field[free:] for field in self.rest)
+            free -= len(parts[-1].labels)
+            self.rest = ids, images, labels
+        if len(parts) > 1:
+            pool = Pool(*map(torch.cat, zip(*parts)))
+        elif parts:
+            pool = parts[0]
         return pool if pool is not None and len(pool.labels) else None
 
 
-def _new_pool(sample_ids: Tensor, images: Tensor, labels: Tensor) -> _Pool:
-    zeros = torch.zeros_like(labels)
-    against = torch.zeros_like(labels, dtype=torch.float32)
-    return _Pool(sample_ids, labels, images, images, zeros, zeros, against)
-
-
-def _attack_once(
+def attack_once(
     predict: Callable[[Tensor], Tensor],
-    pool: _Pool,
+    pool: Pool,
     attack: PGD,
     batch_size: int,
     recross: bool,
-) -> Tuple[Optional[_Pool], Attacked]:
-    """Run the model once on a pool, then make one step of the attack.
+) -> None:
+    """Run the model on the first images that take steps, and move these images.
 
-    Returns:
-        tuple[_Pool | None, Attacked]: The images that stay in the attack (None
-        if there are none), and those that leave it. ``probability`` of the
-        latter has the log-odds against the label, not yet a probability.
+    Nothing is read on the host, and all shapes are known to it.
+
+    See :func:`attack_steps` for the arguments. The pool is changed in place.
     """
-    size = len(pool.labels)
-    # If the pool is not full, repeat its images.
-    places = torch.arange(batch_size, device=pool.labels.device) % size
+    places, rows, active = _first_of(
+        ~pool.done & (pool.step < attack.steps), batch_size
+    )
     with torch.enable_grad():
         images = pool.images[places].requires_grad_()
         logits = predict(images)
-        right = (logits.argmax(dim=1) == pool.labels[places])[:size]
-        _check_finite(logits[:size], pool.sample_ids)
-        survived = pool.survived + right
         against = log_odds_against(logits, pool.labels[places])
-        # Keep the log-odds of the first pass, in which images are unchanged.
-        first = torch.where(pool.step == 0, against[:size].detach(), pool.against)
-        done = pool.step == attack.steps
-        if not recross:
-            done = done | ~right
-        gradient = None
-        if not done.all():
-            (gradient,) = torch.autograd.grad(against.sum(), images)
-    finished = Attacked(
-        pool.sample_ids[done].cpu(), survived[done].cpu(), first[done].cpu()
-    )
-    if gradient is None:
-        return None, finished
-    moved = pool._replace(
-        images=attack.step(pool.images, pool.start, gradient[:size]),
-        step=pool.step + 1,
-        survived=survived,
-        against=first,
-    )
-    return moved.choose(~done), finished
+        (gradient,) = torch.autograd.grad(against.sum(), images)
+    right = _count(pool, places, rows, active, logits.detach(), against.detach())
+    if not recross:
+        pool.done[rows] |= active & ~right
+    before = images.detach()[: len(rows)]
+    moved = attack.step(before, pool.start[rows], gradient[: len(rows)])
+    pool.images[rows] = torch.where(active[:, None, None, None], moved, before)
+    pool.step[rows] += active.long()
 
 
-def _check_finite(logits: Tensor, sample_ids: Tensor) -> None:
-    bad = ~logits.isfinite().all(dim=1)
+@torch.no_grad()
+def look_once(
+    predict: Callable[[Tensor], Tensor], pool: Pool, attack: PGD, batch_size: int
+) -> None:
+    """Predict the first images that have taken all steps; they leave the attack.
+
+    See :func:`attack_steps` for the arguments. The pool is changed in place.
+    """
+    places, rows, active = _first_of(
+        ~pool.done & (pool.step >= attack.steps), batch_size
+    )
+    logits = predict(pool.images[places])
+    against = log_odds_against(logits, pool.labels[places])
+    _count(pool, places, rows, active, logits, against)
+    pool.done[rows] |= active
+
+
+def _first_of(wanted: Tensor, batch_size: int) -> Tuple[Tensor, Tensor, Tensor]:
+    """Choose the images of a pass: first the wanted ones, in their order.
+
+    Args:
+        wanted (Tensor): Whether an image shall be in the pass, bool (n, ).
+        batch_size (int): B.
+
+    Returns:
+        tuple[Tensor, Tensor, Tensor]: Positions of the images of the pass,
+        int64 (B, ), which are repeated if n < B; the same without repetitions,
+        (min(n, B), ); and whether these are wanted, bool.
+    """
+    order = wanted.to(torch.uint8).argsort(stable=True, descending=True)
+    places = torch.arange(batch_size, device=order.device) % len(order)
+    rows = order[:batch_size]
+    return order[places], rows, wanted[rows]
+
+
+def _count(
+    pool: Pool,
+    places: Tensor,
+    rows: Tensor,
+    active: Tensor,
+    logits: Tensor,
+    against: Tensor,
+) -> Tensor:
+    """Note the predictions of a pass; return which are the label, (len(rows), )."""
+    right = (logits.argmax(dim=1) == pool.labels[places])[: len(rows)]
+    pool.survived[rows] += (right & active).long()
+    # Keep the log-odds of the first pass, in which images are unchanged.
+    first = active & (pool.step[rows] == 0)
+    pool.against[rows] = torch.where(
+        first, against[: len(rows)].float(), pool.against[rows]
+    )
+    finite = logits.isfinite().all(dim=1)[: len(rows)]
+    pool.bad[rows] |= active & ~finite
+    return right
+
+
+def _remove_finished(pool: Pool, steps: int) -> Tuple[Optional[Pool], int, Attacked]:
+    """Read on the host which images have left the attack.
+
+    Returns:
+        tuple[Pool | None, int, Attacked]: The images that stay in the attack
+        (None if there are none); how many of them have taken all steps; and
+        those that left it. ``probability`` of the latter has the log-odds
+        against the label, not yet a probability.
+
+    Raises:
+        FloatingPointError: A prediction is not finite.
+    """
+    numbers = torch.stack(
+        [pool.sample_ids, pool.survived, pool.step, pool.done.long(), pool.bad.long()]
+    ).cpu()
+    sample_ids, survived, step = numbers[:3]
+    done, bad = numbers[3:].bool()
     if bad.any():
         raise FloatingPointError(
             f'{int(bad.sum())} predictions are not finite; the first one is for '
             f'sample {int(sample_ids[bad][0])}. Look at its image, or train '
             'the model with a lower learning rate.'
         )
+    finished = Attacked(sample_ids[done], survived[done], pool.against.cpu()[done])
+    stays = (~done).nonzero()[:, 0]
+    if not len(stays):
+        return None, 0, finished
+    still = int((step[stays] >= steps).sum())
+    if not done.any():
+        return pool, still, finished
+    return pool.choose(stays.to(pool.done.device)), still, finished

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 
 from mmfer.datasets import FERDataset, LabelView, unaugmented, with_pipeline
+from mmfer.datasets.batches import PlannedImages, stack_field
 from mmfer.engine.classifier_config import (
     backbone_config,
     check_classifier,
@@ -381,13 +382,14 @@ class SubsetModels:
             view,
             loader_cfg.batch_size,
             loader_cfg.num_workers,
-            loader_cfg.get('collate_fn', dict(type='default_collate')),
+            loader_cfg.get('collate_fn', dict(type='fer_collate')),
         ):
-            samples = batch['data_samples']
-            ids = torch.tensor([int(s.sample_id) for s in samples])
-            labels = torch.cat([s.gt_label for s in samples])
-            images = to_unit_range(batch['inputs'])
-            yield ids.to(device), images.to(device), labels.to(device)
+            samples, inputs = batch['data_samples'], batch['inputs']
+            if isinstance(inputs, PlannedImages):
+                inputs = inputs.apply()
+            ids = stack_field(samples, 'sample_id').to(device)
+            labels = stack_field(samples, 'gt_label').to(device)
+            yield ids, to_unit_range(inputs, device), labels
 
 
 def find_checkpoint(cfg: Config) -> Optional[str]:

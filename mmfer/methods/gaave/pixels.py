@@ -1,17 +1,19 @@
 """Use models as functions of pixels in [0, 1]."""
 
-from typing import Any, Callable, ContextManager
+from typing import Any, Callable, ContextManager, Optional
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
 
-def to_unit_range(inputs: Any) -> Tensor:
+def to_unit_range(inputs: Any, device: Optional[torch.device] = None) -> Tensor:
     """Scale the images of a batch to [0, 1].
 
     Args:
         inputs (Tensor): 8-bit images, (B, C, H, W).
+        device (torch.device, optional): Device of the result. Bytes are moved,
+            not floats. Defaults to that of the inputs.
 
     Raises:
         ValueError: The images are not 8-bit, so their scale is not known.
@@ -23,7 +25,10 @@ def to_unit_range(inputs: Any) -> Tensor:
             f'gives {kind}. End it with 8-bit images of one size, and let '
             'data_preprocessor normalise them.'
         )
-    return inputs.float() / 255
+    pixels = inputs.to(device).contiguous().float()
+    # A GPU multiplies by the inverse of a number, and divides by a tensor. Only the
+    # latter gives the same bits as a CPU.
+    return pixels / pixels.new_full((), 255)
 
 
 def pixel_classifier(model: BaseModel) -> Callable[[Tensor], Tensor]:

@@ -3,16 +3,20 @@
 import json
 import os
 import os.path as osp
-from typing import Sequence
+from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from mmfer.utils.files import write_atomic
 from mmfer.utils.palette import CLEAN, NOISY
 
 from .label_decisions import LabelDecisions
 from .splitting import subset_names
+
+# Matplotlib takes half a second to import, and most runs draw nothing. Functions
+# import it.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def list_targets(numbers: np.ndarray, classes: Sequence[str]) -> str:
@@ -66,7 +70,7 @@ def describe(label_decisions: LabelDecisions, classes: Sequence[str]) -> str:
     return '\n'.join(lines)
 
 
-def plot_steps(label_decisions: LabelDecisions) -> Figure:
+def plot_steps(label_decisions: LabelDecisions) -> 'Figure':
     """Plot a histogram of k for each subset, with the candidates in colour.
 
     Args:
@@ -75,6 +79,8 @@ def plot_steps(label_decisions: LabelDecisions) -> Figure:
     Returns:
         matplotlib.figure.Figure: Figure with one panel per subset.
     """
+    from matplotlib.figure import Figure
+
     subsets = np.unique(label_decisions.subset)
     # Do not use pyplot, which may be set up for a screen.
     figure = Figure(figsize=(4.2 * len(subsets), 3.2), layout='constrained')

@@ -4,10 +4,9 @@ import io
 import itertools
 import json
 import os.path as osp
-from typing import Any, Dict, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, Dict, Sequence, Tuple, cast
 
 import numpy as np
-from matplotlib.figure import Figure
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -23,6 +22,11 @@ from mmfer.utils.palette import SERIES
 from .generation import sample_grids
 from .joint_gan import SCORE_KINDS, JointGAN
 
+# Matplotlib takes half a second to import, and most runs draw nothing. Functions
+# import it.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def sample_figures(
     model: JointGAN,
@@ -31,7 +35,7 @@ def sample_figures(
     va_steps: int = 7,
     seed: int = 0,
     scale: float = 2.0,
-) -> Dict[str, Figure]:
+) -> Dict[str, 'Figure']:
     """Draw the grids of :func:`sample_grids` with names at rows and columns.
 
     Args:
@@ -68,7 +72,7 @@ def frame(
     rows: Sequence[str] = (),
     xlabel: str = '',
     ylabel: str = '',
-) -> Figure:
+) -> 'Figure':
     """Draw a grid of images with names at its columns and rows.
 
     Args:
@@ -79,6 +83,8 @@ def frame(
         xlabel (str): Name of the horizontal axis. Defaults to none.
         ylabel (str): Name of the vertical axis. Defaults to none.
     """
+    from matplotlib.figure import Figure
+
     height, width = grid.shape[:2]
     figure = Figure(figsize=(scale * width / 100, scale * height / 100))
     # The images fill the figure; savefig enlarges it to make room for the names.
@@ -108,7 +114,7 @@ def frame(
     return figure
 
 
-def as_file(figure: Figure, kind: str = 'png') -> bytes:
+def as_file(figure: 'Figure', kind: str = 'png') -> bytes:
     """Return the bytes of an image file that shows a figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=100, bbox_inches='tight', pad_inches=0.05)
@@ -218,6 +224,8 @@ def draw_scores(history: str, path: str) -> None:
         history (str): Path of ``history.json``.
         path (str): Path of the figure.
     """
+    from matplotlib.figure import Figure
+
     with open(history) as file:
         losses = {
             e['epoch']: dict(e.get('losses', {}), **(e.get('figures') or {}))

@@ -1,7 +1,5 @@
 """Whole batches of a data set, compared with its samples one by one."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -21,7 +19,6 @@ from mmfer.datasets import (
 from mmfer.datasets.batches import PlannedImages, SampleBatch, fer_collate
 from mmfer.registry import MODELS
 
-ROOT = Path(__file__).parents[3]
 FLIP = [
     dict(type='LoadFERImage'),
     dict(type='RandomFlip', prob=0.5),
@@ -338,23 +335,3 @@ def test_preprocessors_that_cannot_augment_refuse(image_list):
         other(batch, training=True)
     ours = MODELS.build(dict(type='FERDataPreprocessor', input_shape=(3, 16, 16)))
     assert ours(batch, training=True)['inputs'].dtype == torch.float32
-
-
-def test_step_of_the_page_on_extending(image_list):
-    """The example in ``docs/extending.md`` inverts half of the images."""
-    page = (ROOT / 'docs/extending.md').read_text()
-    section = page.split('## A random step for whole batches')[1]
-    code = section.split('```python')[1].split('```')[0]
-    exec(code, {})
-    dataset = ImageList(
-        pipeline=[PIPELINE[0], dict(type='RandomInvert'), PIPELINE[1]], **image_list(40)
-    )
-    dataset.set_random_state(0, 0)
-    assert dataset.slow_reason is None
-    plain = ImageList(pipeline=PIPELINE, **image_list(40))
-    indices = list(range(40))
-    found = pixels(batch_of(dataset, indices))
-    images = batch_of(plain, indices)['inputs']
-    inverted = (found == 255 - images).flatten(1).all(dim=1)
-    assert ((found == images).flatten(1).all(dim=1) ^ inverted).all()
-    assert 8 < inverted.sum() < 32

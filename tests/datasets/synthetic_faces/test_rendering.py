@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmfer.datasets import synthetic_faces
 from mmfer.datasets.synthetic_faces import (
     ACTIONS,
     APPEARANCE,
@@ -34,6 +35,21 @@ def test_render_shape_and_determinism(drawn, size):
     for i in (5, 0):
         np.testing.assert_array_equal(render_face(params[i], size), images[i])
     assert len(np.unique(images.reshape(6, -1), axis=0)) == 6
+
+
+@pytest.mark.parametrize('size', [17, 48])
+@pytest.mark.parametrize('together', [1, 4, 11])
+def test_faces_drawn_together_are_those_drawn_alone(size, together, monkeypatch):
+    params, _, _ = sample_faces(40, seed=9, nuisance=2)
+    # Every kind of branch is met by some faces, but not by all.
+    for name in ('beard', 'glasses', 'glasses_tint', 'hand', 'patch'):
+        assert 0 < (params[name] > 0).sum() < 40, name
+    params['noise'][:3] = params['blur'][2:5] = 0
+    alone = np.stack([render_face(face, size) for face in params])
+    monkeypatch.setattr(
+        synthetic_faces.rendering, '_PIXELS_AT_ONCE', together * size**2
+    )
+    np.testing.assert_array_equal(render_faces(params, size), alone)
 
 
 def test_faces_stay_the_same_over_releases():

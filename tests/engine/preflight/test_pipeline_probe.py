@@ -1,8 +1,13 @@
 """How much of an image a pipeline leaves."""
 
+from unittest import mock
+
+import cv2
 import numpy as np
 import pytest
 
+from mmfer.datasets.transforms import loading
+from mmfer.engine.preflight import pipeline_probe
 from mmfer.engine.preflight.compare_images import check_crops, check_narrow_views
 from mmfer.engine.preflight.pipeline_probe import prepare_image, spread_positions
 from mmfer.registry import TRANSFORMS
@@ -131,3 +136,115 @@ def test_positions_are_spread():
     places = spread_positions(1000, 32)
     assert len(places) == 32 and places[0] == 0 and places[-1] == 999
     assert max(np.diff(places)) <= 33
+
+
+# -- photos -------------------------------------------------------------------
+SIZES = [(1200, 900), (900, 1200), (1200, 900)]
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """Large JPEG files, of which two have one size."""
+    folder = tmp_path_factory.mktemp('photos')
+    paths = []
+    for i, size in enumerate(SIZES):
+        pixels = np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8)
+        paths.append(str(folder / f'{i}.jpg'))
+        cv2.imwrite(paths[-1], cv2.blur(pixels, (9, 9)))
+    return paths
+
+
+@pytest.mark.parametrize('color_type', ['color', 'grayscale'])
+@pytest.mark.parametrize(
+    'steps',
+    [
+        [CROP],
+        [RESIZE, CROP],
+        [dict(type='RandomCrop', crop_size=500), RESIZE],
+        [dict(type='RandomResizedCrop', scale=44)],
+        [dict(type='ResizeEdge', scale=48), CROP],
+    ],
+)
+def test_headers_of_photos_give_what_their_pixels_give(
+    photos, color_type, steps, monkeypatch
+):
+    load = dict(type='LoadFERImage', color_type=color_type)
+    transforms = [TRANSFORMS.build(dict(step)) for step in (load, *steps, PACK)]
+
+    def probe(shares):
+        with random_state_kept():
+            np.random.seed(0)
+            return [
+                prepare_image(transforms, dict(img_path=path, gt_label=0), path, shares)
+                for path in photos
+            ]
+
+    decode = mock.Mock(wraps=loading.decode_image)
+    monkeypatch.setattr(loading, 'decode_image', decode)
+    shares = {}
+    fast = probe(shares)
+    assert not decode.called
+    # There are two sizes before the first step, and one or two after it.
+    if steps[0]['type'] != 'RandomResizedCrop':
+        assert len(steps) < len(shares) <= 2 * len(steps)
+    monkeypatch.setattr(pipeline_probe, 'LARGE', 10**9)
+    slow = probe(None)
+    assert decode.call_count == 3
+    for a, b, size in zip(fast, slow, SIZES):
+        assert a.size == b.size == size and a.shape == b.shape
+        # A random crop shows enough of an image, or each time the same.
+        for name in ('visible', 'visible_before_resize'):
+            x, y = getattr(a, name), getattr(b, name)
+            enough = min(x, y) >= pipeline_probe.ENOUGH**2
+            assert enough or x == pytest.approx(y, rel=0.02)
+
+
+def test_small_and_damaged_photos_are_decoded(photos, tmp_path, monkeypatch):
+    load = TRANSFORMS.build(dict(type='LoadFERImage'))
+    small, text = tmp_path / 'small.jpg', tmp_path / 'text.jpg'
+    cv2.imwrite(str(small), np.zeros((50, 40, 3), np.uint8))
+    text.write_text('no image')
+    for path in (small, text):
+        assert pipeline_probe.blank_photo(load, dict(img_path=str(path))) is None
+    given = dict(img_path=photos[0])
+    blank = pipeline_probe.blank_photo(load, given)
+    assert given == dict(img_path=photos[0])
+    real = load(dict(given))
+    assert {k: v for k, v in blank.items() if k != 'img'} == {
+        k: v for k, v in real.items() if k != 'img'
+    }
+    assert blank['img'].shape == real['img'].shape
+    assert blank['img'].dtype == real['img'].dtype
+
+
+class FaceCrop:
+    """A user's step, which looks up where the face is."""
+
+    BOXES = {'a': (0, 10), 'b': (0, 90)}
+
+    def __call__(self, results):
+        start, end = self.BOXES[results['img_path']]
+        return dict(results, img=results['img'][start:end])
+
+
+def test_steps_of_users_are_measured_for_each_image():
+    image, shares = np.zeros((100, 100), np.uint8), {}
+    seen = [
+        prepare_image([FaceCrop()], dict(img=image, img_path=name), name, shares)
+        for name in 'ab'
+    ]
+    assert not shares
+    assert [s.visible for s in seen] == pytest.approx([0.1, 0.9], abs=0.02)
+
+
+def test_wrapped_and_boxed_steps_are_not_mistaken():
+    crop = TRANSFORMS.build(dict(CROP))
+    wrapped = TRANSFORMS.build(dict(type='RandomApply', prob=1.0, transforms=[CROP]))
+    image = np.zeros((60, 60), np.uint8)
+    assert pipeline_probe.share_key(wrapped, dict(img=image)) is None
+    keys = {
+        pipeline_probe.share_key(crop, dict(img=x, **more))
+        for x in (image, image[:50], image.astype(np.float32))
+        for more in (dict(gt_label=1), dict(gt_label=2), dict(box=(1, 2)))
+    }
+    assert len(keys) == 6
