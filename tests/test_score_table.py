@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from mmfer.score_table import (
     replace_decisions,
     score_columns,
     write_score_table,
+    writing,
 )
 
 # Written by mmfer 0.1.0 for twelve drawn faces, which have no class columns.
@@ -257,3 +259,71 @@ def test_table_from_before_class_names():
     assert table['clean_probability_1'][0] == '0.37389'
     with open(OLD_TABLE, 'rb') as file:
         assert format_table(table) == file.read()
+
+
+@pytest.mark.parametrize('classes', [None, ('x', 'two words', '3'), ('0', '1', '2')])
+@pytest.mark.parametrize('clean', [False, True])
+@pytest.mark.parametrize('chunk', [1, 4, 8192])
+def test_parts_of_a_table_make_the_same_file(classes, clean, chunk, monkeypatch):
+    """The file is that of a plain loop over the rows, for any size of the parts."""
+    monkeypatch.setattr(writing, '_CHUNK', chunk)
+    rng = np.random.default_rng(1)
+    table = dict(
+        sample_id=np.arange(10),
+        image=np.array(AWKWARD, dtype=object),
+        given_label=rng.integers(0, 3, 10),
+        candidate=rng.random(10) < 0.5,
+        noise_score=rng.standard_normal(10).astype(np.float32),
+        suggested_label=rng.integers(-1, 3, 10),
+        decision=np.full(10, 'keep'),
+    )
+    if clean:
+        table['clean_label'] = rng.integers(0, 3, 10)
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    header = [*(name for name in table if name != 'clean_label'), 'clean_label']
+    named = classes is not None and classes[0] == 'x'
+    writer.writerow(header + ['given_class', 'suggested_class'] * named)
+    for row in range(10):
+        fields = [
+            f'{value:.6g}'
+            if isinstance(value, float)
+            else int(value)
+            if isinstance(value, bool)
+            else value
+            for value in (
+                table[name][row : row + 1].tolist()[0] for name in header[:-1]
+            )
+        ]
+        fields.append(table['clean_label'][row] if clean else '')
+        if named:
+            for name in ('given_label', 'suggested_label'):
+                label = table[name][row]
+                fields.append('' if label < 0 else classes[label])
+        writer.writerow(fields)
+    assert format_table(table, classes) == text.getvalue().encode()
+
+
+MISTAKES = {
+    'no sample of the data set has this number': replaced(2, '1,b', '7,b'),
+    'no sample of the data set has': replaced(3, '2,c', '2,x'),
+    'sample 0 is also in line 2': lambda lines: [*lines[:4], lines[1], *lines[5:]],
+    'its given label is 2 in the table and 0': replaced(5, '4,e,0', '4,e,2'),
+    'suggested_label 9 is outside': replaced(3, ',2,relabel', ',9,relabel'),
+}
+LINES = dict(zip(MISTAKES, (3, 4, 5, 6, 4)))
+
+
+@pytest.mark.parametrize('pair', list(itertools.combinations(MISTAKES, 2)))
+def test_the_first_of_two_mistakes_is_named(tmp_path, pair):
+    def change(lines):
+        for name in pair:
+            lines = MISTAKES[name](lines)
+        return lines
+
+    first = min(pair, key=LINES.__getitem__)
+    with pytest.raises(ValueError) as caught:
+        # Without names of classes, which are compared last.
+        read_named(write_named(tmp_path, change), None)
+    assert first in str(caught.value)
+    assert f'line {LINES[first]}:' in str(caught.value)

@@ -273,11 +273,7 @@ def write_results(
         dict, optional: Settings with which the data set reads the list; None if
         the data set has no list format.
     """
-    paths = {
-        info['sample_id']: info['img_path']
-        for info in (dataset.get_data_info(i) for i in range(len(dataset)))
-    }
-    names = [dataset.image_name(paths[i]) for i in label_decisions.sample_id.tolist()]
+    names = dataset.image_names(label_decisions.sample_id)
     table = cleaning_table(label_decisions, names, dataset.clean_labels)
     write_score_table(osp.join(out, FILE_NAME), table, dataset.CLASSES)
     write_report(out, label_decisions, record, dataset.CLASSES)

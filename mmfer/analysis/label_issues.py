@@ -113,13 +113,9 @@ def from_label_issues(
     given, predicted = given[order], predicted[order]
     # Relabelling a sample with its given label would change nothing.
     change = issue & ((decision == 'drop') | (predicted != given))
-    place = {s: i for i, s in enumerate(dataset.sample_ids.tolist())}
-    infos = [dataset.get_data_info(place[sample_id]) for sample_id in ids.tolist()]
     return dict(
         sample_id=ids,
-        image=np.array(
-            [dataset.image_name(info['img_path']) for info in infos], dtype=object
-        ),
+        image=np.array(dataset.image_names(ids), dtype=object),
         given_label=given,
         candidate=issue,
         noise_score=1 - np.array(table.numbers('label_score'))[order],

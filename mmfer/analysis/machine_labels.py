@@ -210,9 +210,8 @@ def write_labels(
         + ', '.join(f'{k}={v!r}' for k, v in changes.items() if v is not None)
     ]
     if found.va is not None:
-        names = [
-            osp.basename(info['img_path']) for info in dataset.infos_of(ids.tolist())
-        ]
+        paths = dataset.image_paths.take(dataset.positions_of(ids))
+        names = list(map(osp.basename, paths))
         path = osp.join(out, 'va.txt')
         write_va_list(path, names, found.va)
         outside = (np.abs(found.va) > 1).any(axis=1).mean()

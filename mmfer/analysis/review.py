@@ -44,15 +44,6 @@ class Review(NamedTuple):
     images: List[str]
 
 
-def image_names(dataset: FERDataset) -> List[str]:
-    """Return image names by ``sample_id``; empty for samples not in the data set."""
-    names = [''] * (int(dataset.sample_ids[-1]) + 1)
-    for i in range(len(dataset)):
-        info = dataset.get_data_info(i)
-        names[info['sample_id']] = dataset.image_name(info['img_path'])
-    return names
-
-
 def most_suspicious(table: ScoreTable, names: Sequence[str], limit: int) -> Review:
     """Choose the samples with the largest ``noise_score``.
 
@@ -94,7 +85,7 @@ def write_page(
             :func:`~mmfer.score_table.read_decisions`.
         ValueError: A score is not finite, or the page is too large.
     """
-    names = image_names(dataset)
+    names = dataset.names_by_id()
     table = read_decisions(
         table_path,
         names,

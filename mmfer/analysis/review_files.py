@@ -10,10 +10,11 @@ import csv
 import io
 import json
 import os.path as osp
-import re
 import tempfile
 import zlib
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from contextlib import ExitStack
+from itertools import zip_longest
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -62,28 +63,22 @@ def list_text(
     """
     if dataset.list_suffix is None:
         return None
-    forms = _write_forms(dataset, table['sample_id'])
-    if len(set(map(len, forms))) != 1:
-        raise ValueError(
-            f'{type(dataset).__name__}: its lists do not have one line for each '
-            'sample, so the page cannot write one. _write_list of this class '
-            'must write a line for every sample, whatever its label.'
-        )
     reviewed = {int(row): i for i, row in enumerate(rows)}
     kept, labels = labels_after_decisions(table)
+    chosen = np.where(kept, labels, -1).tolist()
     between: List[List[str]] = [[]]
     lines, order = [], []
     row = 0
-    for line in zip(*forms):
-        if len(set(line)) == 1 and dataset.num_classes > 1:
+    for line in _write_forms(dataset, table['sample_id']):
+        if dataset.num_classes > 1 and line.count(line[0]) == len(line):
             between[-1].append(line[0])
             continue
         if row in reviewed:
             lines.append(list(line))
             order.append(reviewed[row])
             between.append([])
-        elif kept[row]:
-            between[-1].append(line[labels[row]])
+        elif row < len(chosen) and chosen[row] >= 0:
+            between[-1].append(line[chosen[row]])
         row += 1
     if row != len(kept):
         raise ValueError(
@@ -94,26 +89,49 @@ def list_text(
     return Text([''.join(part) for part in between], lines, order)
 
 
-def _write_forms(dataset: FERDataset, sample_ids: np.ndarray) -> List[List[str]]:
-    """Return the lines of the list for each class, as if all samples had it.
+def _write_forms(
+    dataset: FERDataset, sample_ids: np.ndarray
+) -> Iterator[Tuple[str, ...]]:
+    """Yield the lines of the list, each in the forms that it has for each class.
+
+    The lists are read line by line, because all of them together take a KB for
+    each sample.
 
     Args:
         dataset (FERDataset): Data set with a list format.
         sample_ids (np.ndarray): Samples of the list, int64 (N,).
 
-    Returns:
-        list[list[str]]: Lines with their line ends, by class.
+    Yields:
+        tuple[str]: A line with its line end, by class.
+
+    Raises:
+        ValueError: The lists do not have equally many lines.
     """
-    forms = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, f'list{dataset.list_suffix}')
-        for label in range(dataset.num_classes):
-            dataset.write_list(path, sample_ids.tolist(), [label] * len(sample_ids))
-            with open(path, newline='', encoding='utf-8') as file:
-                # splitlines() would also split at characters that the name of an
-                # image may contain.
-                forms.append(re.findall(r'[^\n]*\n|[^\n]+', file.read()))
-    return forms
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        write = dataset.list_writer(sample_ids.tolist())
+        paths = [
+            osp.join(folder, f'{label}{dataset.list_suffix}')
+            for label in range(dataset.num_classes)
+        ]
+        for label, path in enumerate(paths):
+            write(path, np.full(len(sample_ids), label))
+        del write
+        # newline='\n' keeps all other line ends, which the name of an image may
+        # contain.
+        files = [
+            stack.enter_context(open(path, newline='\n', encoding='utf-8'))
+            for path in paths
+        ]
+        missing = ''
+        for line in zip_longest(*files, fillvalue=missing):
+            if missing in line:
+                raise ValueError(
+                    f'{type(dataset).__name__}: its lists do not have one line for '
+                    'each sample, so the page cannot write one. _write_list of this '
+                    'class must write a line for every sample, whatever its label.'
+                )
+            yield line
 
 
 def table_text(table: ScoreTable, names: Sequence[str], rows: Sequence[int]) -> Text:
@@ -130,25 +148,28 @@ def table_text(table: ScoreTable, names: Sequence[str], rows: Sequence[int]) -> 
     """
     reviewed = {int(row): i for i, row in enumerate(rows)}
     between, lines, order = [[','.join(COLUMNS) + '\n']], [], []
-    for row, sample_id in enumerate(table['sample_id'].tolist()):
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator='').writerow(
-            [
-                sample_id,
-                names[sample_id],
-                table['given_label'][row],
-                f'{table["noise_score"][row]:.6g}',
-            ]
+    columns = [
+        table[name].tolist()
+        for name in (
+            'sample_id',
+            'given_label',
+            'noise_score',
+            'suggested_label',
+            'decision',
         )
+    ]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator='')
+    for row, (sample_id, given, score, suggested, decision) in enumerate(zip(*columns)):
+        buffer.seek(0)
+        buffer.truncate()
+        writer.writerow([sample_id, names[sample_id], given, f'{score:.6g}'])
         if row in reviewed:
             lines.append(buffer.getvalue())
             order.append(reviewed[row])
             between.append([])
         else:
-            between[-1].append(
-                f'{buffer.getvalue()},{table["suggested_label"][row]},'
-                f'{table["decision"][row]}\n'
-            )
+            between[-1].append(f'{buffer.getvalue()},{suggested},{decision}\n')
     return Text([''.join(part) for part in between], lines, order)
 
 

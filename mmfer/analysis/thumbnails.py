@@ -29,9 +29,8 @@ def read_images(
         np.ndarray | None: BGR (H, W, 3) or grey (H, W); None for an image that
         cannot be read.
     """
-    position = {int(s): i for i, s in enumerate(dataset.sample_ids)}
-    for sample_id in sample_ids:
-        info = dataset.get_data_info(position[int(sample_id)])
+    for position in dataset.positions_of(sample_ids).tolist():
+        info = dataset.get_data_info(position)
         if 'img' in info:
             yield info['img']
             continue

@@ -4,27 +4,27 @@ import csv
 import io
 import os
 import os.path as osp
-from typing import Iterator, List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
+from numpy.typing import ArrayLike
 
 from mmfer.registry import DATASETS
 from mmfer.utils import text_tables
 from mmfer.utils.checks import choices
 from mmfer.utils.files import write_atomic
+from mmfer.utils.string_table import all_different
 
 from .affectnet_annotations import (
     EMOTIONS,
     WANTED,
-    Annotation,
+    Annotations,
     annotated_names,
     check_repeats,
-    expression_label,
     read_annotations,
     read_release_table,
-    va_pair,
 )
 from .base import FERDataset
 from .checks import missing_root
@@ -117,24 +117,59 @@ class AffectNet(FERDataset):
     def load_samples(self) -> List[dict]:
         """Read the table or the annotations of all images."""
         images, found = self._find_release()
-        annotations = list(self._keep_emotions(found))
-        check_repeats(annotations)
+        labels, rows = self._emotions(found)
+        check_repeats(found, labels, rows)
         return [
             dict(
-                img_path=text_tables.join_listed(images, annotation.name),
-                gt_label=expression_label(annotation),
-                gt_va=va_pair(annotation),
+                img_path=text_tables.join_listed(images, found.names[row]),
+                gt_label=label,
+                gt_va=pair,
             )
-            for annotation in annotations
+            for row, label, pair in zip(
+                rows.tolist(), labels[rows].tolist(), found.va(rows)
+            )
         ]
 
-    def _keep_emotions(self, annotations: Iterator[Annotation]) -> Iterator[Annotation]:
-        """Drop images without an emotion; with 7 classes, also contempt."""
-        return (
-            annotation
-            for annotation in annotations
-            if expression_label(annotation) < self._num_emotions
-        )
+    def _emotions(self, found: Annotations) -> Tuple[np.ndarray, np.ndarray]:
+        """Return all expressions, and the rows of the samples.
+
+        Images without an emotion are no samples; with 7 classes, neither are
+        those with contempt.
+
+        Args:
+            found (Annotations): Annotations of N images.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: int64 (N,), and int64 (n,) by
+            ``sample_id``.
+        """
+        labels = found.labels()
+        return labels, np.flatnonzero(labels < self._num_emotions)
+
+    def list_writer(self, sample_ids: ArrayLike) -> Callable[[str, ArrayLike], dict]:
+        """Return a function that writes tables of samples; see the base class."""
+        found = self._find_release()[1]
+        ids = np.asarray(sample_ids)
+        rows = self._emotions(found)[1][ids].tolist()
+        names = [found.names[row] for row in rows]
+        columns = [
+            [column[row] for row in rows] for column in (found.valence, found.arousal)
+        ]
+        # The release writes this name with upper-case letters.
+        header = ['subDirectory_filePath', *WANTED[1:]]
+        if not all_different(names, text_tables.path_key):
+            header.append('sample_id')
+            columns.append(ids.tolist())
+
+        def write(path: str, labels: ArrayLike) -> dict:
+            text = io.StringIO(newline='')
+            writer = csv.writer(text, lineterminator='\n')
+            writer.writerow(header)
+            writer.writerows(zip(names, np.asarray(labels).tolist(), *columns))
+            write_atomic(path, text.getvalue().encode())
+            return self.list_options(dict(table=osp.abspath(path)))
+
+        return write
 
     def _write_list(
         self, path: str, sample_ids: np.ndarray, labels: np.ndarray
@@ -145,36 +180,9 @@ class AffectNet(FERDataset):
         not change. If images are repeated, it also has ``sample_id``, because
         the decisions on the samples of one image may differ.
         """
-        label_of = dict(zip(map(int, sample_ids), map(int, labels)))
-        annotations = {
-            sample_id: annotation
-            for sample_id, annotation in enumerate(
-                self._keep_emotions(self._find_release()[1])
-            )
-            if sample_id in label_of
-        }
-        names = {text_tables.path_key(a.name) for a in annotations.values()}
-        repeated = len(names) < len(annotations)
-        text = io.StringIO(newline='')
-        writer = csv.writer(text, lineterminator='\n')
-        # The release writes this name with upper-case letters.
-        writer.writerow(
-            ['subDirectory_filePath', *WANTED[1:]] + ['sample_id'] * repeated
-        )
-        for sample_id, annotation in annotations.items():
-            writer.writerow(
-                [
-                    annotation.name,
-                    label_of[sample_id],
-                    annotation.valence,
-                    annotation.arousal,
-                ]
-                + [sample_id] * repeated
-            )
-        write_atomic(path, text.getvalue().encode())
-        return dict(table=osp.abspath(path))
+        return self.list_writer(sample_ids)(path, labels)
 
-    def _find_release(self) -> Tuple[str, Iterator[Annotation]]:
+    def _find_release(self) -> Tuple[str, Annotations]:
         """Return the folder of the images, and their annotations."""
         table_name, folder = SPLITS[self.split]
         tables = [
@@ -214,7 +222,7 @@ class AffectNet(FERDataset):
             'research on request)',
         )
 
-    def _read_annotations(self, folder: str) -> Iterator[Annotation]:
+    def _read_annotations(self, folder: str) -> Annotations:
         """Read annotations with a progress bar: a full split takes minutes."""
         names = annotated_names(folder)
         print_log(

@@ -3,12 +3,14 @@
 import logging
 import os
 import os.path as osp
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Union
+from dataclasses import dataclass
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Union, cast
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.utils import text_tables
+from mmfer.utils.string_table import all_different
 
 from .noise import MISSING_VA
 
@@ -40,47 +42,93 @@ WANTED = ('subdirectory_filepath', 'expression', 'valence', 'arousal')
 Number = Union[str, bytes, int, float]
 
 
-class Annotation(NamedTuple):
-    """Annotation of one image, with unparsed values.
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """Annotations of N images, with unparsed values.
 
     Attributes:
-        name (str): Path of the image below the folder of images.
-        where (str): File and line, or files, for messages.
-        expression (str | bytes | int | float): Number of the expression.
-        valence (str | bytes | int | float): Valence, -2 for missing.
-        arousal (str | bytes | int | float): Arousal, -2 for missing.
-        sample_id (str): Number of the sample, in a table that mmfer wrote
-            from a set with repeated images; '' in other tables.
+        names (list[str]): Paths of the images below the folder of images.
+        expression (list[str | int | float]): Numbers of the expressions.
+        valence (list[str | int | float]): Valence, -2 for missing.
+        arousal (list[str | int | float]): Arousal, -2 for missing.
+        where (Callable): Function that returns file and line, or files, of a
+            row, for messages.
+        sample_id (list[str], optional): Numbers of the samples, in a table that
+            mmfer wrote from a set with repeated images. Defaults to None.
     """
 
-    name: str
-    where: str
-    expression: Number
-    valence: Number
-    arousal: Number
-    sample_id: str = ''
+    names: List[str]
+    expression: Sequence[Number]
+    valence: Sequence[Number]
+    arousal: Sequence[Number]
+    where: Callable[[int], str]
+    sample_id: Optional[List[str]] = None
+
+    def labels(self) -> np.ndarray:
+        """Return the expressions, int64 (N,), from 0 to 10.
+
+        Raises:
+            ValueError: An annotation is no whole number from 0 to 10.
+        """
+        # Parse each distinct field once; there are eleven.
+        known = {written: _expression(written) for written in set(self.expression)}
+        labels = np.fromiter(
+            map(known.__getitem__, self.expression), np.int64, len(self.expression)
+        )
+        wrong = np.flatnonzero(labels < 0)
+        if wrong.size:
+            row = int(wrong[0])
+            raise ValueError(
+                f'{self.where(row)}: the expression of {self.names[row]!r} is '
+                f'{self.expression[row]!r}. AffectNet numbers {len(EMOTIONS)} '
+                f'emotions from 0, then none, uncertain and no face up to '
+                f'{NUM_IDS - 1}. Correct or remove it.'
+            )
+        return labels
+
+    def va(self, rows: np.ndarray) -> np.ndarray:
+        """Return valence and arousal of some images.
+
+        Args:
+            rows (np.ndarray): int64 (n,).
+
+        Returns:
+            np.ndarray: float32 (n, 2) in [-1, 1], NaN for -2, which means
+            missing.
+
+        Raises:
+            ValueError: A value is neither in [-1, 1] nor -2.
+        """
+        columns = dict(valence=self.valence, arousal=self.arousal)
+        values = np.stack([as_numbers(c)[rows] for c in columns.values()], axis=1)
+        known = (values >= -1) & (values <= 1)
+        wrong = np.argwhere(~known & (values != MISSING_VA))
+        if wrong.size:
+            row, name = int(rows[wrong[0, 0]]), list(columns)[wrong[0, 1]]
+            raise ValueError(
+                f'{self.where(row)}: the {name} of {self.names[row]!r} is '
+                f'{columns[name][row]!r}, neither in [-1, 1] nor {MISSING_VA} for '
+                f'missing. Correct it, or write {MISSING_VA}.'
+            )
+        return np.where(known, values, np.nan).astype(np.float32)
 
 
-def expression_label(annotation: Annotation) -> int:
-    """Return the expression of an image, from 0 to 10.
-
-    Raises:
-        ValueError: The annotation is no whole number from 0 to 10.
-    """
-    written = annotation.expression
+def _expression(written: Number) -> int:
+    """Return an expression from 0 to 10; -1 for anything else."""
     value = (
         text_tables.parse_whole_number(written)
         if isinstance(written, str)
         else as_number(written)
     )
-    if value is None or value not in range(NUM_IDS):
-        raise ValueError(
-            f'{annotation.where}: the expression of {annotation.name!r} is '
-            f'{written!r}. AffectNet numbers {len(EMOTIONS)} emotions from '
-            f'0, then none, uncertain and no face up to {NUM_IDS - 1}. '
-            'Correct or remove it.'
-        )
-    return int(value)
+    return int(value) if value is not None and value in range(NUM_IDS) else -1
+
+
+def as_numbers(column: Sequence[Number]) -> np.ndarray:
+    """Return fields as numbers, float64 (N,); see :func:`as_number`."""
+    if all(type(written) is str for written in column):
+        numbers = text_tables.parse_numbers(cast(Sequence[str], column))
+        return np.array(numbers, dtype=np.float64)
+    return np.array([as_number(written) for written in column], dtype=np.float64)
 
 
 def as_number(written: Number) -> float:
@@ -101,78 +149,59 @@ def as_number(written: Number) -> float:
         return np.nan
 
 
-def va_pair(annotation: Annotation) -> np.ndarray:
-    """Return valence and arousal of an image.
-
-    Returns:
-        np.ndarray: float32 (2,) in [-1, 1], NaN for -2, which means missing.
-
-    Raises:
-        ValueError: A value is neither in [-1, 1] nor -2.
-    """
-    pair = np.full(2, np.nan, dtype=np.float32)
-    for i, name in enumerate(('valence', 'arousal')):
-        written = getattr(annotation, name)
-        value = as_number(written)
-        if -1 <= value <= 1:
-            pair[i] = value
-        elif value != MISSING_VA:
-            raise ValueError(
-                f'{annotation.where}: the {name} of {annotation.name!r} is '
-                f'{written!r}, neither in [-1, 1] nor {MISSING_VA} for '
-                f'missing. Correct it, or write {MISSING_VA}.'
-            )
-    return pair
-
-
-def check_repeats(annotations: Sequence[Annotation]) -> None:
+def check_repeats(
+    annotations: Annotations, labels: np.ndarray, rows: np.ndarray
+) -> None:
     """Log images that are annotated more than once.
 
     Args:
-        annotations (Sequence[Annotation]): Annotations of all samples.
+        annotations (Annotations): Annotations of N images.
+        labels (np.ndarray): Their expressions, int64 (N,).
+        rows (np.ndarray): Rows of the samples in use, int64 (n,).
 
     Raises:
         ValueError: An image has several labels, and no ``sample_id`` shows
             that they belong to several samples.
     """
-    seen: Dict[str, Annotation] = {}
+    names, where = annotations.names, annotations.where
+    if all_different([names[row] for row in rows.tolist()], text_tables.path_key):
+        return
+    numbers = annotations.sample_id
+    seen: Dict[str, int] = {}
     repeats, differ = [], 0
-    for annotation in annotations:
-        key = text_tables.path_key(annotation.name)
-        first = seen.setdefault(key, annotation)
-        if first is annotation:
+    for row in rows.tolist():
+        first = seen.setdefault(text_tables.path_key(names[row]), row)
+        if first == row:
             continue
-        labels = expression_label(first), expression_label(annotation)
-        if labels[0] != labels[1]:
-            if not first.sample_id or first.sample_id == annotation.sample_id:
+        if labels[first] != labels[row]:
+            if not numbers or not numbers[first] or numbers[first] == numbers[row]:
                 raise ValueError(
-                    f'{annotation.where}: {annotation.name!r} has the '
-                    f'expression {labels[1]}, and {labels[0]} at '
-                    f'{first.where}. An image can have one expression only. '
+                    f'{where(row)}: {names[row]!r} has the '
+                    f'expression {labels[row]}, and {labels[first]} at '
+                    f'{where(first)}. An image can have one expression only. '
                     'Remove one of the two.'
                 )
             differ += 1
-        repeats.append((first, annotation))
-    if repeats:
-        first, second = repeats[0]
-        print_log(
-            f'AffectNet: {len(repeats)} of {len(annotations)} samples repeat '
-            f'an image, {differ} of them with another expression, e.g. '
-            f'{second.name} at {first.where} and {second.where}. All are '
-            'used.',
-            'current',
-            level=logging.WARNING,
-        )
+        repeats.append((first, row))
+    first, second = repeats[0]
+    print_log(
+        f'AffectNet: {len(repeats)} of {len(rows)} samples repeat '
+        f'an image, {differ} of them with another expression, e.g. '
+        f'{names[second]} at {where(first)} and {where(second)}. All are '
+        'used.',
+        'current',
+        level=logging.WARNING,
+    )
 
 
-def read_release_table(path: str) -> Iterator[Annotation]:
+def read_release_table(path: str) -> Annotations:
     """Read a table of the CSV release, with or without its header.
 
     Args:
         path (str): ``training.csv`` or ``validation.csv``.
 
-    Yields:
-        Annotation: Annotation of each row.
+    Returns:
+        Annotations: Annotations of all rows.
 
     Raises:
         ValueError: The table or a row has other columns.
@@ -187,13 +216,15 @@ def read_release_table(path: str) -> Iterator[Annotation]:
         optional=['sample_id'],
         headless=COLUMNS,
     )
-    columns = [table.columns[name] for name in WANTED]
-    ids = table.columns.get('sample_id', [''] * len(table))
-    for row, (name, *values) in enumerate(zip(*columns)):
-        if table.decimal_comma:
-            values = [value.replace(',', '.') for value in values]
-        expression, valence, arousal = values
-        yield Annotation(name, table.where(row), expression, valence, arousal, ids[row])
+    names, expression, valence, arousal = (table.columns[name] for name in WANTED)
+    if table.decimal_comma:
+        expression, valence, arousal = (
+            [text.replace(',', '.') for text in column]
+            for column in (expression, valence, arousal)
+        )
+    return Annotations(
+        names, expression, valence, arousal, table.where, table.columns.get('sample_id')
+    )
 
 
 def annotated_names(folder: str) -> List[str]:
@@ -204,7 +235,7 @@ def annotated_names(folder: str) -> List[str]:
     return sorted(names, key=lambda name: (len(name), name))
 
 
-def read_annotations(folder: str, names: Iterable[str]) -> Iterator[Annotation]:
+def read_annotations(folder: str, names: Iterable[str]) -> Annotations:
     """Read the annotations of the per-image release.
 
     Args:
@@ -212,22 +243,24 @@ def read_annotations(folder: str, names: Iterable[str]) -> Iterator[Annotation]:
             ``<id>_aro.npy``.
         names (Iterable[str]): Ids of the images.
 
-    Yields:
-        Annotation: Annotation of each id; its name is ``<id>.jpg``.
+    Returns:
+        Annotations: Annotations of all ids; the image of each is ``<id>.jpg``.
 
     Raises:
         FileNotFoundError: One of the three files is missing.
         ValueError: A file does not hold one number.
     """
+    images: List[str] = []
+    columns: Dict[str, List[Number]] = dict(exp=[], val=[], aro=[])
     for name in names:
-        stem = osp.join(folder, name)
-        yield Annotation(
-            f'{name}.jpg',
-            f'{stem}_*.npy',
-            read_scalar(f'{stem}_exp.npy'),
-            read_scalar(f'{stem}_val.npy'),
-            read_scalar(f'{stem}_aro.npy'),
-        )
+        images.append(f'{name}.jpg')
+        for end, column in columns.items():
+            column.append(read_scalar(osp.join(folder, f'{name}_{end}.npy')))
+
+    def where(row: int) -> str:
+        return f'{osp.join(folder, images[row].removesuffix(".jpg"))}_*.npy'
+
+    return Annotations(images, columns['exp'], columns['val'], columns['aro'], where)
 
 
 def read_scalar(path: str) -> Number:

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
+from mmfer.utils.string_table import StringTable
 from mmfer.utils.text_tables import join_listed
 
 from .base import FERDataset
@@ -53,6 +54,9 @@ class ImageList(FERDataset):
             differ; or the list is empty, has a row that cannot be parsed, a
             label out of range or an image twice.
     """
+
+    SHARED_WITH_SUBSETS = (*FERDataset.SHARED_WITH_SUBSETS, '_written')
+    SHARED_WITH_COPIES = (*FERDataset.SHARED_WITH_COPIES, '_written')
 
     def __init__(
         self,
@@ -119,7 +123,7 @@ class ImageList(FERDataset):
                 'current',
             )
         # Paths of the images as written in the list, by sample_id.
-        self._written = rows.paths
+        self._written = StringTable.from_texts(rows.paths)
         return [
             dict(img_path=join_listed(self.img_prefix, path), gt_label=label)
             for path, label in zip(rows.paths, rows.labels.tolist(), strict=True)
@@ -129,9 +133,8 @@ class ImageList(FERDataset):
         self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
         """Write rows ``image label``, with the paths as written in the list."""
-        write_label_list(
-            path, [self._written[int(i)] for i in sample_ids], labels, by_path=True
-        )
+        paths = self._written.take(sample_ids).tolist()
+        write_label_list(path, paths, labels, by_path=True)
         return dict(ann_file=osp.abspath(path), label_base=0)
 
 

@@ -3,10 +3,11 @@
 import csv
 import io
 import os.path as osp
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
+from numpy.typing import ArrayLike
 
 from mmfer.registry import DATASETS
 from mmfer.utils.checks import choices
@@ -129,6 +130,9 @@ class FERPlus(FERDataset):
     splits = tuple(SPLITS)
     list_suffix = '.csv'
 
+    SHARED_WITH_SUBSETS = (*FERDataset.SHARED_WITH_SUBSETS, 'votes')
+    SHARED_WITH_COPIES = (*FERDataset.SHARED_WITH_COPIES, 'votes')
+
     def __init__(
         self,
         data_root: str = 'data/ferplus',
@@ -196,6 +200,25 @@ class FERPlus(FERDataset):
             samples.append(sample)
         return samples
 
+    def list_writer(self, sample_ids: ArrayLike) -> Callable[[str, ArrayLike], dict]:
+        """Return a function that writes vote tables; see the base class."""
+        ids = np.asarray(sample_ids).tolist()
+        usage, _ = SPLITS[self.split]
+        table = read_vote_table(osp.join(self.data_root, self.table))
+        voted = PROTOCOLS[self.protocol](_votes_of(table, usage)[1])
+
+        def write(path: str, labels: ArrayLike) -> dict:
+            label_of = dict(zip(ids, np.asarray(labels).tolist()))
+            rows = _relabelled_rows(table, usage, voted, label_of)
+            text = io.StringIO(newline='')
+            writer = csv.writer(text, lineterminator='\n')
+            writer.writerow(HEADER)
+            writer.writerows(rows)
+            write_atomic(path, text.getvalue().encode())
+            return self.list_options(dict(table=osp.abspath(path)))
+
+        return write
+
     def _write_list(
         self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
@@ -205,26 +228,7 @@ class FERPlus(FERDataset):
         the new label of a sample differs from the label of its votes, all ten
         votes go to the new label. Rows of other splits do not change.
         """
-        label_of = dict(zip(map(int, sample_ids), map(int, labels)))
-        usage, _ = SPLITS[self.split]
-        table = read_vote_table(osp.join(self.data_root, self.table))
-        voted = iter(PROTOCOLS[self.protocol](_votes_of(table, usage)[1]))
-        text = io.StringIO(newline='')
-        writer = csv.writer(text, lineterminator='\n')
-        writer.writerow(HEADER)
-        sample_id = 0
-        for row_usage, name, votes in zip(table.usages, table.names, table.votes):
-            own = next(voted) if row_usage == usage and name else -1
-            if own >= 0:
-                label = label_of.get(sample_id)
-                sample_id += 1
-                if label is None:
-                    continue
-                if label != own:
-                    votes = tuple(10 * (i == label) for i in range(NUM_COLUMNS))
-            writer.writerow([row_usage, name, *votes])
-        write_atomic(path, text.getvalue().encode())
-        return dict(table=osp.abspath(path))
+        return self.list_writer(sample_ids)(path, labels)
 
 
 class VoteTable(NamedTuple):
@@ -289,6 +293,33 @@ def _votes_of(rows: VoteTable, usage: str) -> Tuple[List[str], np.ndarray]:
     kept = [i for i, name in enumerate(rows.names) if name and rows.usages[i] == usage]
     votes = np.array([rows.votes[i] for i in kept], dtype=np.int64)
     return [rows.names[i] for i in kept], votes.reshape(-1, NUM_COLUMNS)
+
+
+def _relabelled_rows(
+    table: VoteTable, usage: str, voted: np.ndarray, label_of: Dict[int, int]
+) -> Iterator[list]:
+    """Yield the rows of a vote table with the new labels of a split.
+
+    Args:
+        table (VoteTable): The table of the data set.
+        usage (str): Usage of the split.
+        voted (np.ndarray): Label of each row of the split by its votes, -1 for
+            rows that are no samples, (N,).
+        label_of (dict[int, int]): New label by ``sample_id``. Samples that are not
+            in it have no row.
+    """
+    own_labels = iter(voted.tolist())
+    sample_id = 0
+    for row_usage, name, votes in zip(table.usages, table.names, table.votes):
+        own = next(own_labels) if row_usage == usage and name else -1
+        if own >= 0:
+            label = label_of.get(sample_id)
+            sample_id += 1
+            if label is None:
+                continue
+            if label != own:
+                votes = tuple(10 * (i == label) for i in range(NUM_COLUMNS))
+        yield [row_usage, name, *votes]
 
 
 def _log_special_rows(rows: VoteTable, usage: str) -> None:

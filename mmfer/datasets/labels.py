@@ -2,12 +2,14 @@
 
 import os
 import os.path as osp
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, Optional
 
 import numpy as np
 import torch
 from mmengine.dataset import force_full_init
 from numpy.typing import ArrayLike
+
+from mmfer.utils.text_tables import relative_path
 
 from . import checks
 from .lists import write_label_list
@@ -129,16 +131,21 @@ class LabelledDataset(NumberedDataset):
     """Data set that keeps its labels in a :class:`LabelStore`.
 
     Training code and tables read and change all labels through this class.
-    Valence and arousal are in the samples as ``gt_va``. If they are noisy, the
-    clean values are kept here and in no sample.
+    Valence and arousal are kept here, too, and samples get theirs as ``gt_va``.
+    If they are noisy, the clean values reach no sample.
     """
 
     # Suffix of the file that write_list writes; None if the data set has no list
     # format.
     list_suffix: Optional[str] = '.txt'
 
-    SHARED_WITH_SUBSETS = (*NumberedDataset.SHARED_WITH_SUBSETS, '_labels', '_clean_va')
-    SHARED_WITH_COPIES = (*NumberedDataset.SHARED_WITH_COPIES, '_clean_va')
+    SHARED_WITH_SUBSETS = (
+        *NumberedDataset.SHARED_WITH_SUBSETS,
+        '_labels',
+        '_va',
+        '_clean_va',
+    )
+    SHARED_WITH_COPIES = (*NumberedDataset.SHARED_WITH_COPIES, '_va', '_clean_va')
 
     label_noise: Optional[LabelNoise] = None
     va_noise: Optional[GaussianVANoise] = None
@@ -147,6 +154,7 @@ class LabelledDataset(NumberedDataset):
     uncleaned: Optional['LabelledDataset'] = None
     # The store does not exist before the list is loaded.
     _labels: LabelStore
+    _va: Optional[np.ndarray] = None
     _clean_va: Optional[np.ndarray] = None
 
     def _take_labels(self, samples: List[dict]) -> LabelStore:
@@ -174,7 +182,7 @@ class LabelledDataset(NumberedDataset):
         return LabelStore(given, clean)
 
     def _prepare_va(self, samples: List[dict]) -> None:
-        """Check valence and arousal, count missing values, add noise."""
+        """Move valence and arousal to one array, check them, add noise."""
         if 'gt_va' not in samples[0]:
             if self.va_noise is not None:
                 raise ValueError(
@@ -182,12 +190,18 @@ class LabelledDataset(NumberedDataset):
                     'could change. Remove va_noise.'
                 )
             return
-        va = check_va(np.stack([s['gt_va'] for s in samples]), self.name)
+        va = check_va(np.stack([s.pop('gt_va') for s in samples]), self.name)
         if self.va_noise is not None:
             self._clean_va = va
             va = self.va_noise(va)
-        for sample, pair in zip(samples, va, strict=True):
-            sample['gt_va'] = pair
+        self._va = va
+
+    def get_data_info(self, idx: int) -> dict:
+        """Return the annotation of one sample, with valence and arousal if known."""
+        info = super().get_data_info(idx)
+        if self._va is not None:
+            info['gt_va'] = self._va[info['sample_id']].copy()
+        return info
 
     @property
     @force_full_init
@@ -207,6 +221,16 @@ class LabelledDataset(NumberedDataset):
         :attr:`clean_labels`.
         """
         return self._clean_va
+
+    @property
+    @force_full_init
+    def all_va(self) -> Optional[np.ndarray]:
+        """Valence and arousal by ``sample_id``, float32 (N, 2), NaN where missing.
+
+        They are those that samples have as ``gt_va``, with noise if there is any.
+        None for a data set without them.
+        """
+        return self._va
 
     @property
     @force_full_init
@@ -303,9 +327,28 @@ class LabelledDataset(NumberedDataset):
             dict: Options to change in the config of the data set, so that it
             reads the list. All other options stay as they are.
         """
+        options = self._write_list(path, np.asarray(sample_ids), np.asarray(labels))
+        return self.list_options(options)
+
+    def list_writer(self, sample_ids: ArrayLike) -> Callable[[str, ArrayLike], dict]:
+        """Return a function that writes several lists of the same samples.
+
+        A data set that reads its own table for this reads it once.
+
+        Args:
+            sample_ids (array-like): See :meth:`write_list`.
+
+        Returns:
+            Callable: Function of ``path`` and ``labels`` that does what
+            :meth:`write_list` does.
+        """
+        return lambda path, labels: self.write_list(path, sample_ids, labels)
+
+    @staticmethod
+    def list_options(options: dict) -> dict:
+        """Add to the options of a list what follows from reading a list."""
         # The labels in the list are noisy already, and the list has only the
         # chosen samples.
-        options = self._write_list(path, np.asarray(sample_ids), np.asarray(labels))
         return dict(options, label_noise=None, indices=None)
 
     def _write_list(
@@ -313,8 +356,8 @@ class LabelledDataset(NumberedDataset):
     ) -> dict:
         """Write rows ``image label`` for ``ImageList``."""
         root = self.img_prefix or os.curdir
-        infos = self.infos_of(sample_ids)
-        names = [osp.relpath(info['img_path'], root) for info in infos]
+        paths = self.image_paths.take(self.positions_of(sample_ids))
+        names = [relative_path(path, root) for path in paths]
         write_label_list(path, names, labels, by_path=True)
         return dict(
             type='ImageList',
@@ -329,10 +372,34 @@ class LabelledDataset(NumberedDataset):
         An image outside the data root keeps its path.
         """
         if self.data_root and osp.isabs(img_path) == osp.isabs(self.data_root):
-            name = osp.relpath(img_path, self.data_root)
-            if name.split(os.sep)[0] != os.pardir:
+            name = relative_path(img_path, self.data_root)
+            if name.split(os.sep, 1)[0] != os.pardir:
                 return name
         return img_path
+
+    @force_full_init
+    def image_names(self, sample_ids: Optional[ArrayLike] = None) -> List[str]:
+        """Return the names of images in tables, (n,); see :meth:`image_name`.
+
+        Args:
+            sample_ids (array-like, optional): Rows in the full list, int (n,).
+                Defaults to None: all samples of this (sub)set, in its order.
+
+        Raises:
+            ValueError: This set lacks some of these samples.
+        """
+        paths = self.image_paths
+        if sample_ids is not None:
+            paths = paths.take(self.positions_of(sample_ids))
+        return list(map(self.image_name, paths))
+
+    @force_full_init
+    def names_by_id(self) -> List[str]:
+        """Return names of images by ``sample_id``; empty for absent samples."""
+        names = [''] * (int(self.sample_ids.max(initial=-1)) + 1)
+        for sample_id, name in zip(self.sample_ids.tolist(), self.image_names()):
+            names[sample_id] = name
+        return names
 
     def _warn_of_empty_classes(
         self, labels: np.ndarray, before: Optional[np.ndarray] = None, cause: str = ''

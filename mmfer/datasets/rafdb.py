@@ -189,11 +189,8 @@ class RAFDB(NoisyListDataset):
         This is the format of RAF-DB's own list, without the test images.
         Labels start at 1.
         """
-        infos = self.infos_of(sample_ids)
+        paths = self.image_paths.take(self.positions_of(sample_ids))
         write_label_list(
-            path,
-            [f'{rafdb_key(info["img_path"])}.jpg' for info in infos],
-            labels,
-            label_base=1,
+            path, [f'{rafdb_key(path)}.jpg' for path in paths], labels, label_base=1
         )
         return dict(noisy_list=osp.abspath(path), label_base=1, partial_list=True)

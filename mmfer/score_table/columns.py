@@ -103,8 +103,9 @@ def merge_decisions(
         dict[str, np.ndarray]: Columns (N,), with ``suggested_label``,
         ``decision``, ``noise_score`` and measurements of the cleaning.
     """
-    place = {s: i for i, s in enumerate(label_decisions['sample_id'].tolist())}
-    order = [place[sample_id] for sample_id in table['sample_id'].tolist()]
+    known = label_decisions['sample_id']
+    by_id = np.argsort(known, kind='stable')
+    order = by_id[np.searchsorted(known, table['sample_id'], sorter=by_id)]
     taken = ('sample_id', 'given_label', 'suggested_label', 'decision')
     result = insert_measurements(
         table, {k: v[order] for k, v in label_decisions.items() if k not in taken}

@@ -1,6 +1,6 @@
 """Reading of decisions for a data set from a score table."""
 
-from typing import Dict, Optional, Sequence
+from typing import Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -81,51 +81,97 @@ def _checked_columns(
     given = read_label_column(table, 'given_label', classes)
     suggested = read_label_column(table, 'suggested_label', classes)
     decisions = read_decision_column(table)
-    seen: Dict[int, int] = {}
-    for row, image in enumerate(table.columns['image']):
-        i = ids[row]
-        if not 0 <= i < len(images) or path_key(image) != path_key(images[i].strip()):
-            raise table.error(
-                row,
-                f'sample {i}: the table calls its image {image!r}, and no '
-                'sample of the data set has this number and this image',
-                'The table was made from another data set.',
-            )
-        first = seen.setdefault(i, row)
-        if first != row:
-            raise table.error(
-                row,
-                f'the table has samples twice: sample {i} is also in line '
-                f'{table.line_numbers[first]}',
-                'Remove one of the two.',
-            )
-        if given[row] != given_labels[i]:
-            raise table.error(
-                row,
-                f'sample {i}: its given label is {given[row]} in the '
-                f'table and {given_labels[i]} in the data set',
-                'The table was made from other labels: with another '
-                'label_noise, or another list.',
-            )
-        if decisions[row] == 'relabel' and not 0 <= suggested[row] < num_classes:
-            raise table.error(
-                row,
-                f'sample {i}: suggested_label {suggested[row]} is '
-                f'outside [0, {num_classes})',
-                'Correct the label or the decision.',
-            )
+    row = _first_wrong_row(table, ids, images)
+    # Numbers before this row are those of samples.
+    rows = np.array(ids[:row], dtype=np.int64)
+    relabelled = decisions[: len(rows)] == 'relabel'
+    target = suggested[: len(rows)]
+    wrong = (given[: len(rows)] != given_labels[rows]) | (
+        relabelled & ((target < 0) | (target >= num_classes))
+    )
+    if wrong.any():
+        row = int(wrong.argmax())
+    if row is not None:
+        raise _row_error(
+            table, row, ids, images, given, suggested, given_labels, num_classes
+        )
     if classes is not None:
         _check_class_names(table, 'given_class', given, classes)
         _check_class_names(
             table, 'suggested_class', suggested, classes, decisions == 'relabel'
         )
-    rows = np.array(ids, dtype=np.int64)
     return dict(
         sample_id=rows,
         given_label=given_labels[rows],
         noise_score=np.array(scores, dtype=float),
         suggested_label=suggested,
         decision=decisions,
+    )
+
+
+def _first_wrong_row(
+    table: TextTable, ids: Sequence[int], images: Sequence[str]
+) -> Optional[int]:
+    """Return the first row without a sample, or with one of an earlier row.
+
+    Args:
+        table (TextTable): The table.
+        ids (Sequence[int]): Its sample numbers, (N,).
+        images (Sequence[str]): Name of each image, by ``sample_id``.
+    """
+    seen = bytearray(len(images))
+    for row, (i, image) in enumerate(zip(ids, table.columns['image'])):
+        if not 0 <= i < len(images) or seen[i] or not _same_image(image, images[i]):
+            return row
+        seen[i] = 1
+    return None
+
+
+def _same_image(written: str, name: str) -> bool:
+    """Return whether the name in a table is that of an image."""
+    return written == name or path_key(written) == path_key(name.strip())
+
+
+def _row_error(
+    table: TextTable,
+    row: int,
+    ids: Sequence[int],
+    images: Sequence[str],
+    given: np.ndarray,
+    suggested: np.ndarray,
+    given_labels: np.ndarray,
+    num_classes: int,
+) -> ValueError:
+    """Make the error for the first row that does not fit the data set."""
+    i = ids[row]
+    image = table.columns['image'][row]
+    if not 0 <= i < len(images) or not _same_image(image, images[i]):
+        return table.error(
+            row,
+            f'sample {i}: the table calls its image {image!r}, and no '
+            'sample of the data set has this number and this image',
+            'The table was made from another data set.',
+        )
+    first = ids.index(i)
+    if first != row:
+        return table.error(
+            row,
+            f'the table has samples twice: sample {i} is also in line '
+            f'{table.line_numbers[first]}',
+            'Remove one of the two.',
+        )
+    if given[row] != given_labels[i]:
+        return table.error(
+            row,
+            f'sample {i}: its given label is {given[row]} in the '
+            f'table and {given_labels[i]} in the data set',
+            'The table was made from other labels: with another '
+            'label_noise, or another list.',
+        )
+    return table.error(
+        row,
+        f'sample {i}: suggested_label {suggested[row]} is outside [0, {num_classes})',
+        'Correct the label or the decision.',
     )
 
 
@@ -151,8 +197,12 @@ def _check_class_names(
         rows (np.ndarray, optional): Rows to compare, bool (N,). Defaults to
             all.
     """
-    for row, field in enumerate(table.columns.get(name, ())):
-        if not field or (rows is not None and not rows[row]):
+    # Compare each distinct pair once.
+    right: Set[Tuple[str, int]] = set()
+    pairs = zip(table.columns.get(name, ()), labels.tolist())
+    for row, pair in enumerate(pairs):
+        field = pair[0]
+        if pair in right or not field or (rows is not None and not rows[row]):
             continue
         expected = class_text(int(labels[row]), classes)
         # pandas writes the class name '1' as '1.0' if a field of the column is
@@ -167,3 +217,4 @@ def _check_class_names(
                 'Correct one of the two; the number counts. If only the names '
                 f'of classes have changed, remove the column {name}.',
             )
+        right.add(pair)

@@ -118,16 +118,17 @@ def read_decision_column(table: TextTable) -> np.ndarray:
     Raises:
         ValueError: A field is none of them.
     """
-    decisions = [text.lower() for text in table.columns['decision']]
-    for row, decision in enumerate(decisions):
-        if decision not in DECISIONS:
-            raise table.error(
-                row,
-                f'decision {table.columns["decision"][row]!r} is none of '
-                f'{", ".join(DECISIONS)}',
-                'Write one of them.',
-            )
-    return np.array(decisions)
+    fields = table.columns['decision']
+    known = {field: field.lower() for field in set(fields)}
+    wrong = {field for field, decision in known.items() if decision not in DECISIONS}
+    if wrong:
+        row = next(row for row, field in enumerate(fields) if field in wrong)
+        raise table.error(
+            row,
+            f'decision {fields[row]!r} is none of {", ".join(DECISIONS)}',
+            'Write one of them.',
+        )
+    return np.array([known[field] for field in fields])
 
 
 def read_label_column(
@@ -158,12 +159,13 @@ def read_label_column(
             value = class_index(field, classes)
         if value is not None:
             known[field] = value
-    for row, field in enumerate(fields):
-        if field not in known:
-            raise table.error(
-                row,
-                f'{name} is {field!r}, which is no whole number'
-                + ('' if classes is None else ' and no class'),
-                'Correct the row.' if classes is None else suggest_name(field, classes),
-            )
+    if len(known) < len(set(fields)):
+        row = next(row for row, field in enumerate(fields) if field not in known)
+        field = fields[row]
+        raise table.error(
+            row,
+            f'{name} is {field!r}, which is no whole number'
+            + ('' if classes is None else ' and no class'),
+            'Correct the row.' if classes is None else suggest_name(field, classes),
+        )
     return np.array([known[field] for field in fields], dtype=np.int64)

@@ -2,13 +2,16 @@
 
 import csv
 import io
-from typing import List, Mapping, Optional, Sequence
+from typing import Iterable, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from mmfer.utils.files import write_atomic
 
 from .columns import CLASS_COLUMNS
+
+# Number of rows that are formatted at a time.
+_CHUNK = 8192
 
 
 def format_table(
@@ -31,21 +34,44 @@ def format_table(
     Returns:
         bytes: UTF-8, lines end with ``\n``.
     """
-    texts = {name: _column_texts(column) for name, column in table.items()}
-    count = len(next(iter(texts.values())))
-    clean = texts.pop('clean_label', [''] * count)
-    named = {name: texts.pop(name) for name in CLASS_COLUMNS if name in texts}
-    if classes is not None and list(classes) != [str(i) for i in range(len(classes))]:
-        named = {
-            name: [class_text(label, classes) for label in table[numbers].tolist()]
-            for name, numbers in CLASS_COLUMNS.items()
-        }
-    texts.update(clean_label=clean, **named)
+    columns = {name: np.asarray(column) for name, column in table.items()}
+    names = [n for n in columns if n not in ('clean_label', *CLASS_COLUMNS)]
+    named = [name for name in CLASS_COLUMNS if name in columns]
+    numbered = classes is None or list(classes) == [str(i) for i in range(len(classes))]
+    if not numbered:
+        named = list(CLASS_COLUMNS)
+    count = len(next(iter(columns.values())))
+    parts = [_csv_rows([[*names, 'clean_label', *named]])]
+    # Texts of all rows at once would take ten times as much memory as the file.
+    for start in range(0, count, _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        texts = [_column_texts(columns[name][rows]) for name in names]
+        if 'clean_label' in columns:
+            texts.append(_column_texts(columns['clean_label'][rows]))
+        else:
+            texts.append([''] * len(texts[0]))
+        texts += [
+            _column_texts(columns[name][rows])
+            if numbered
+            else _class_texts(columns[CLASS_COLUMNS[name]][rows], classes or ())
+            for name in named
+        ]
+        parts.append(_csv_rows(zip(*texts)))
+    return b''.join(parts)
+
+
+def _csv_rows(rows: Iterable[Sequence[str]]) -> bytes:
+    """Format rows as CSV in UTF-8."""
     text = io.StringIO(newline='')
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(texts)
-    writer.writerows(zip(*texts.values()))
+    csv.writer(text, lineterminator='\n').writerows(rows)
     return text.getvalue().encode()
+
+
+def _class_texts(labels: np.ndarray, classes: Sequence[str]) -> List[str]:
+    """Return the names of classes, (n,); see :func:`class_text`."""
+    values = labels.tolist()
+    names = {label: class_text(label, classes) for label in set(values)}
+    return [names[label] for label in values]
 
 
 def write_score_table(
@@ -62,13 +88,12 @@ def write_score_table(
 
 
 def _column_texts(column: np.ndarray) -> List[str]:
-    """Return a column as text, (N,)."""
-    values = np.asarray(column)
-    if values.dtype.kind == 'f':
-        return [f'{value:.6g}' for value in values.tolist()]
-    if values.dtype.kind in 'iub':
-        return [str(int(value)) for value in values.tolist()]
-    return [str(value) for value in values.tolist()]
+    """Return the values of a column as text, (n,)."""
+    if column.dtype.kind == 'f':
+        return [f'{value:.6g}' for value in column.tolist()]
+    if column.dtype.kind in 'iub':
+        return [str(int(value)) for value in column.tolist()]
+    return list(map(str, column.tolist()))
 
 
 def class_text(label: int, classes: Sequence[str]) -> str:

@@ -123,7 +123,7 @@ def decide(dataset, seed=0):
 
 
 def write_table(path, dataset, label_decisions):
-    names = review.image_names(dataset)
+    names = dataset.names_by_id()
     table = dict(
         label_decisions,
         image=np.array([names[i] for i in label_decisions['sample_id']]),
@@ -181,7 +181,7 @@ def test_downloads(made, limit):
     decision = rng.choice(['keep', 'relabel', 'drop'], shown).tolist()
     label = rng.integers(0, dataset.num_classes, shown).tolist()
     after = {k: v.copy() for k, v in label_decisions.items()}
-    names = review.image_names(dataset)
+    names = dataset.names_by_id()
     row_of = {names[i]: r for r, i in enumerate(label_decisions['sample_id'])}
     for i, name in enumerate(data['names']):
         row = row_of[name]
@@ -693,7 +693,7 @@ def test_in_a_browser(tmp_path, browser):
     assert not problems
 
     after = {k: v.copy() for k, v in label_decisions.items()}
-    names = review.image_names(dataset)
+    names = dataset.names_by_id()
     row_of = {names[i]: r for r, i in enumerate(label_decisions['sample_id'])}
     for name, (decision, label) in zip(data['names'], expected):
         row = row_of[name]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from dataset_helpers import NOISE, PIPELINE, ids_of, labels_of, same_sample
 
-from mmfer.datasets import ImageList, storage
+from mmfer.datasets import ImageList
+from mmfer.datasets.sample_table import SampleTable
 
 
 @pytest.mark.parametrize('serialize', [True, False])
@@ -39,7 +40,7 @@ def test_sample_id_is_the_row_in_the_full_list(image_list, serialize):
 def test_sample_ids_are_gathered_once_and_safe(image_list, monkeypatch):
     dataset = ImageList(**image_list())
     first = dataset.sample_ids
-    monkeypatch.setattr(storage.pickle, 'loads', None)
+    monkeypatch.setattr(SampleTable, 'take', None)
     assert dataset.sample_ids is first
     with pytest.raises(ValueError, match='read-only'):
         first[0] = 3
@@ -95,3 +96,43 @@ def test_pickled_data_set_keeps_what_it_needs(image_list):
     twin = pickle.loads(pickle.dumps(dataset))
     assert all(same_sample(dataset[i], twin[i]) for i in range(12))
     assert twin.sample_ids.tolist() == list(range(12))
+
+
+@pytest.mark.parametrize('serialize', [True, False])
+def test_paths_and_names_of_a_subset(image_list, serialize):
+    full = ImageList(serialize_data=serialize, **image_list())
+    part = full.get_subset([7, 2, 9])
+    paths = [part.get_data_info(i)['img_path'] for i in range(3)]
+    assert part.image_paths.tolist() == paths
+    assert part.image_paths is part.image_paths
+    names = list(map(part.image_name, paths))
+    assert part.image_names() == names
+    assert part.image_names([9, 7]) == [names[2], names[0]]
+    # Samples that are not in the set have no name.
+    assert part.names_by_id() == [
+        '' if i not in (7, 2, 9) else names[(7, 2, 9).index(i)] for i in range(10)
+    ]
+    part.get_subset_([1])
+    assert part.image_paths.tolist() == paths[1:2]
+    assert full.get_subset([]).image_paths.tolist() == []
+    assert full.get_subset([]).names_by_id() == []
+    assert [info['sample_id'] for info in full.infos_of([3, 1])] == [3, 1]
+
+
+def test_positions_of_samples(image_list):
+    part = ImageList(**image_list()).get_subset([7, 2, 9])
+    assert part.positions_of([9, 7, 9]).tolist() == [2, 0, 2]
+    assert part.positions_of([]).tolist() == []
+    for wanted in ([7, 3, 50], [50, 3], [3]):
+        with pytest.raises(ValueError, match='samples are not in this .*sample 3'):
+            part.positions_of(wanted)
+
+
+def test_subset_shares_the_annotations(image_list):
+    full = ImageList(**image_list())
+    for other in (full.get_subset([1, 2]), copy.deepcopy(full)):
+        assert other.data_bytes is full.data_bytes
+    with pytest.raises(IndexError, match='13 samples .* only 12'):
+        full.get_subset(13)
+    assert len(full.get_subset(12)) == 12
+    assert full.get_subset(np.array([4, 5])).sample_ids.tolist() == [4, 5]

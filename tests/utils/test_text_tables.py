@@ -16,10 +16,13 @@ from mmfer.utils.text_tables import (
     join_listed,
     parse_flag,
     parse_number,
+    parse_numbers,
     parse_whole_number,
+    parse_whole_numbers,
     path_key,
     read_class_names,
     read_table,
+    relative_path,
     suggest_name,
 )
 
@@ -410,3 +413,75 @@ def test_decimal_commas_of_a_table(save):
     assert read(save('name;vote\na;0,5\nb;2,0\n')).numbers('vote') == [0.5, 2]
     with pytest.raises(ValueError, match='no number'):
         read(save('name,vote\na,"0,5"\n')).numbers('vote')
+
+
+# -- whole columns, against one field after another -----------------------------
+FIELDS = (
+    *(
+        '3',
+        '+3',
+        '-0',
+        '3.0',
+        '3.',
+        '.5',
+        '1e3',
+        '1E-3',
+        '0,5',
+        '1_0',
+        '1_000',
+        '',
+        ' 7 ',
+    ),
+    *(
+        'nan',
+        'inf',
+        '-inf',
+        '--1',
+        '1-2',
+        '+',
+        'e',
+        '.',
+        '1e',
+        '0x1',
+        '\u0663',
+        '1' * 40,
+    ),
+    *('1' * 41, '1' * 400, '-' + '9' * 41, '1e400', '007', '1 2', '3\n'),
+)
+
+
+@pytest.mark.parametrize('decimal_comma', [False, True])
+def test_columns_of_numbers(decimal_comma):
+    """Single fields, pairs, and a column of plain fields with one other field."""
+    plain = ['12', '-3', '0']
+    columns = [[], plain]
+    columns += [[a] for a in FIELDS] + [[*plain, a, *plain] for a in FIELDS]
+    columns += [[a, b] for a in FIELDS for b in FIELDS]
+    for many, one in (
+        (parse_numbers, parse_number),
+        (parse_whole_numbers, parse_whole_number),
+    ):
+        for column in columns:
+            expected = [one(field, decimal_comma) for field in column]
+            found = many(column, decimal_comma)
+            assert list(map(repr, found)) == list(map(repr, expected)), column
+
+
+PARTS = ('a', 'b', '.', '..', '', '..a', '.b', 'a b', '\u00e4')
+
+
+def test_relative_paths():
+    """The same as os.path.relpath, for every path of up to four parts."""
+    rng = np.random.default_rng(0)
+    for _ in range(4000):
+        path, start = (
+            rng.choice(['', '/'])
+            + '/'.join(rng.choice(PARTS, rng.integers(1, 5)))
+            + rng.choice(['', '/'])
+            for _ in range(2)
+        )
+        for joined in (path, f'{start}{path}', os.path.join(start, path)):
+            if joined:
+                assert relative_path(joined, start) == os.path.relpath(
+                    joined, start or os.curdir
+                ), (joined, start)

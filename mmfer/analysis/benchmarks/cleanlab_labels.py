@@ -154,12 +154,9 @@ def issue_table(dataset: FERDataset, scores: np.ndarray) -> ScoreTable:
 
     ids, labels = dataset.sample_ids, dataset.get_gt_labels()
     issue = find_label_issues(labels, scores)
-    infos = map(dataset.get_data_info, range(len(ids)))
     table = dict(
         sample_id=ids,
-        image=np.array(
-            [dataset.image_name(info['img_path']) for info in infos], dtype=object
-        ),
+        image=np.array(dataset.image_names(), dtype=object),
         given_label=labels,
         candidate=issue,
         noise_score=1 - get_label_quality_scores(labels, scores),

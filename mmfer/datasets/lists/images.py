@@ -4,6 +4,7 @@ import os
 import re
 from typing import Dict, Optional, Sequence
 
+from mmfer.utils.string_table import all_different
 from mmfer.utils.text_files import Line, line_error
 from mmfer.utils.text_tables import is_foreign_path, path_key
 
@@ -58,10 +59,16 @@ def check_unique(
     Raises:
         ValueError: A name is empty, or two names stand for one image.
     """
-    seen: Dict[str, int] = {}
     # An absolute path and a path relative to the root may be the same image.
     absolute = root is not None and any(name.startswith('/') for name in names)
     root = os.path.abspath(root) if root is not None and absolute else ''
+
+    def key_of(name: str) -> str:
+        return path_key(os.path.join(root, name)) if by_path else _image_key(name)
+
+    if all(names) and all_different(names, key_of):
+        return
+    seen: Dict[str, int] = {}
     for row, name in enumerate(names):
         if not name:
             raise line_error(
@@ -70,7 +77,7 @@ def check_unique(
                 'there is no image name before the label',
                 'Remove the row, or name its image.',
             )
-        key = path_key(os.path.join(root, name)) if by_path else _image_key(name)
+        key = key_of(name)
         first = seen.setdefault(key, row)
         if first != row:
             raise line_error(

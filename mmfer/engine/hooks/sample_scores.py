@@ -120,8 +120,7 @@ class SampleScoresHook(Hook):
         ids = result['sample_id']
         predicted = result['pred_score'].argmax(axis=1)
         # Samples still in use; a cleaning may have dropped some.
-        place = {s: i for i, s in enumerate(dataset.sample_ids.tolist())}
-        labels = dataset.get_gt_labels()[[place[i] for i in ids.tolist()]]
+        labels = dataset.get_gt_labels()[dataset.positions_of(ids)]
         noted = {'training/given_accuracy': 100 * np.mean(predicted == labels)}
         if dataset.clean_labels is not None:
             noted['training/clean_accuracy'] = 100 * np.mean(
@@ -165,12 +164,10 @@ class SampleScoresHook(Hook):
             result (dict[str, np.ndarray]): See :func:`predict_training_set`.
         """
         ids = result['sample_id']
-        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-        names = {i['sample_id']: dataset.image_name(i['img_path']) for i in infos}
         labels = dataset.given_labels[ids]
         table = score_columns(
             ids,
-            [names[i] for i in ids],
+            dataset.image_names(ids),
             labels,
             result['pred_score'],
             result['uncertainty'],

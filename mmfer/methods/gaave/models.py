@@ -111,9 +111,7 @@ class SubsetModels:
         # Raise errors now, not after hours of training.
         check_classifier(cfg)
         to_unit_range(self.unaugmented[0]['inputs'][None])
-        self.images = fingerprint(
-            [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
-        )
+        self.images = fingerprint(dataset.image_paths.tolist())
 
     # -- the two kinds of stages -------------------------------------------
     def measure_vulnerability(self, subset: Subset) -> Vulnerability:

@@ -34,11 +34,13 @@ from .fields import (
     is_number_like,
     parse_flag,
     parse_number,
+    parse_numbers,
     parse_whole_number,
+    parse_whole_numbers,
     suggest_name,
     unquoted,
 )
-from .paths import has_suffix, is_foreign_path, join_listed, path_key
+from .paths import has_suffix, is_foreign_path, join_listed, path_key, relative_path
 from .rows import (
     SEPARATORS,
     first_fields,
@@ -70,8 +72,11 @@ __all__ = [
     'match_columns',
     'parse_flag',
     'parse_number',
+    'parse_numbers',
     'parse_whole_number',
+    'parse_whole_numbers',
     'path_key',
+    'relative_path',
     'read_class_names',
     'read_table',
     'split_fields',

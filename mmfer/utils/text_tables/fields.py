@@ -3,7 +3,7 @@
 import csv
 import difflib
 import re
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 # No real number is longer, and int() refuses thousands of digits.
 _WHOLE = re.compile(r'([+-]?[0-9]{1,40})(?:\.0*)?')
@@ -14,6 +14,8 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _DECIMAL_COMMA = re.compile(r'[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?', re.IGNORECASE)
+_ONLY_DIGITS = re.compile(r'[0-9+-]*')
+_ONLY_NUMERALS = re.compile(r'[0-9+.eE-]*')
 _TRUE = ('true', '1', '1.0', 'yes')
 _FALSE = ('false', '0', '0.0', 'no')
 
@@ -57,6 +59,42 @@ def parse_number(text: str, decimal_comma: bool = False) -> Optional[float]:
     if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(',', '.'))
     return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def parse_whole_numbers(
+    texts: Sequence[str], decimal_comma: bool = False
+) -> List[Optional[int]]:
+    """Parse a column of whole numbers; None where a field is none.
+
+    Args:
+        texts (Sequence[str]): (N,) fields.
+        decimal_comma (bool): See :func:`parse_whole_number`.
+    """
+    if _ONLY_DIGITS.fullmatch(''.join(texts)) and max(map(len, texts), default=0) <= 40:
+        try:
+            return list(map(int, texts))
+        except ValueError:
+            pass
+    return [parse_whole_number(text, decimal_comma) for text in texts]
+
+
+def parse_numbers(
+    texts: Sequence[str], decimal_comma: bool = False
+) -> List[Optional[float]]:
+    """Parse a column of numbers; None where a field is none.
+
+    Args:
+        texts (Sequence[str]): (N,) fields.
+        decimal_comma (bool): See :func:`parse_number`.
+    """
+    # float() also reads '1_0', ' 1' and digits of other scripts. None of these
+    # consists of the characters below only.
+    if _ONLY_NUMERALS.fullmatch(''.join(texts)):
+        try:
+            return list(map(float, texts))
+        except ValueError:
+            pass
+    return [parse_number(text, decimal_comma) for text in texts]
 
 
 def is_number_like(text: str) -> bool:

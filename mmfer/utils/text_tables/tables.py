@@ -7,7 +7,7 @@ from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, 
 
 from ..text_files import Line, PathLike, filled_lines, iterate_lines, line_error
 from .columns import Header, known_columns, match_columns
-from .fields import parse_number, parse_whole_number
+from .fields import parse_numbers, parse_whole_numbers
 from .rows import (
     SEPARATORS,
     first_fields,
@@ -57,7 +57,7 @@ class TextTable:
         Raises:
             ValueError: A field is not such a number.
         """
-        return self._numbers(name, parse_whole_number, 'whole number, such as 3')
+        return self._numbers(name, parse_whole_numbers, 'whole number, such as 3')
 
     def numbers(self, name: str) -> List[float]:
         """Return a column of numbers, (N,).
@@ -68,12 +68,12 @@ class TextTable:
         Raises:
             ValueError: A field is not such a number.
         """
-        return self._numbers(name, parse_number, 'number, such as 0.5')
+        return self._numbers(name, parse_numbers, 'number, such as 0.5')
 
     def _numbers(self, name: str, read: Callable, wanted: str) -> list:
-        """Parse a column with ``read``; raise an error where it returns None."""
+        """Parse a column with ``read``; raise an error where it gives None."""
         fields = self.columns[name]
-        values = [read(text, self.decimal_comma) for text in fields]
+        values = read(fields, self.decimal_comma)
         if None in values:
             row = values.index(None)
             raise self.error(
