@@ -47,3 +47,12 @@ def default_scope():
 
     with DefaultScope.overwrite_default_scope('mmfer'):
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_step():
+    """A training that a test stops within a step leaves its draws to no other test."""
+    yield
+    from mmfer.utils.random import clear_step
+
+    clear_step()

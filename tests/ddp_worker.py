@@ -3,17 +3,22 @@
 import json
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from unittest import mock
 
 import numpy as np
 import torch
 from helpers import environment, load_tool
 from mmengine.dist import get_rank, get_world_size
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmfer.compat import cpu_process_group
 from mmfer.engine.scoring import merge_by_id
+from mmfer.methods.jointgan.game import Complete
 from mmfer.models import LabelNoiseModel
+from mmfer.models.gathering import gather_batch, own_images, step_normal
+from mmfer.models.latent_statistics import compensate
+from mmfer.utils.random import clear_step, set_step, step_permutation
 
 
 def scores(count=1001):
@@ -40,7 +45,100 @@ def fit_a_part(folder: str) -> None:
     fit(ids, scores()[:, ids], f'{folder}/fit_{rank}.pth')
 
 
-def run_in_two(folder, lines) -> None:
+@contextmanager
+def double_precision():
+    """Compute everything in float64, with the BatchNorm statistics of all processes.
+
+    In float64, two ways to the same number differ by 1e-15, and a choice such as
+    that of the smallest loss does not depend on rounding. ``nn.SyncBatchNorm``
+    and DDP refuse synchronised BatchNorm on CPUs. Here it normalises the gathered
+    batch.
+    """
+    normalise = _BatchNorm.forward
+
+    def forward(self, x):
+        if not self.training:
+            return normalise(self, x)
+        return own_images(normalise(self, gather_batch(x)))
+
+    with (
+        mock.patch.object(torch.Tensor, 'float', torch.Tensor.double),
+        mock.patch.object(_BatchNorm, 'forward', forward),
+    ):
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+def two_batches(seed=0, size=6, width=5):
+    """Features of the global batch of two processes, (2 * size, width)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(2 * size, width, generator=generator, dtype=torch.float64)
+
+
+def coupled_losses(x, weight):
+    """Losses that couple the images of a batch: one whole, one of own images.
+
+    Args:
+        x (Tensor): Own images, (B, D), with gradient.
+        weight (Tensor): A parameter, (D, D), with gradient.
+
+    Returns:
+        Tensor: A scalar, whose mean over the processes is the same for any number.
+    """
+    own = x @ weight
+    everyone = gather_batch(own)
+    partner = step_permutation(len(everyone), 'test')
+    whole = (everyone * everyone[partner]).sum(1).sigmoid().mean()
+    spread = everyone.std(0)
+    return (
+        whole + (own / spread).sin().mean() + (gather_batch(x) @ weight).pow(3).mean()
+    )
+
+
+def check_gathering(path) -> None:
+    """Compute with own images of the global batch, and save gathered results."""
+    # Of two processes, the first has 5 complete images and the second has 2.
+    mask = own_images(torch.tensor([1, 0, 1, 1, 0, 1, 1, 0, 1, 0, 1, 0]))
+    complete = Complete.of(np.flatnonzero(mask), len(mask))
+    x = own_images(two_batches()).requires_grad_()
+    weight = two_batches(1)[:5].clone().requires_grad_()
+    set_step(7, 3)
+    loss = coupled_losses(x, weight)
+    loss.backward()
+    noise = step_normal('noise', len(x), 4, x)
+    clear_step()
+    maps = own_images(two_batches(2, width=48).reshape(12, 3, 4, 4)).requires_grad_()
+    draws = [own_images(two_batches(k, width=3)) for k in (3, 4)]
+    compensated = {}
+    for stats in ('instance', 'batch'):
+        maps.grad = None
+        out = compensate(maps, draws, stats)
+        own_images(two_batches(2, width=48)).view_as(out).mul(out).sum().backward()
+        compensated[stats] = torch.stack([out.detach(), maps.grad], dim=1)
+    values = own_images(two_batches(5))[complete.own]
+    padded = torch.zeros_like(x).index_copy(
+        0, torch.from_numpy(complete.own), complete.previous(values)
+    )
+    # DDP averages over the processes what they add up to.
+    torch.save(
+        dict(
+            loss=gather_batch(loss.detach()[None]).mean(),
+            images=gather_batch(x.grad) / get_world_size(),
+            weight=gather_batch(weight.grad[None]).mean(0),
+            noise=gather_batch(torch.stack(noise, dim=1)),
+            previous=gather_batch(padded),
+            mean=gather_batch(complete.weight * values.mean(0)[None]).mean(0),
+            fewest=complete.fewest,
+            **{k: gather_batch(v.detach()) for k, v in compensated.items()},
+        ),
+        path,
+    )
+
+
+def run_in_two(folder, lines, exact) -> None:
     """Call :func:`main` in one pair of processes.
 
     Starting two processes takes longer than a training of a test.
@@ -48,9 +146,10 @@ def run_in_two(folder, lines) -> None:
     Args:
         folder (Path): Where :func:`fit_a_part` writes.
         lines (list[list[str]]): Arguments of ``tools/train.py``, a list per run.
+        exact (list[list[str]]): The same for runs in double precision.
     """
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    command += ['--nproc-per-node=2', __file__, str(folder), json.dumps(lines)]
+    command += ['--nproc-per-node=2', __file__, str(folder), json.dumps([lines, exact])]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -67,11 +166,14 @@ def main() -> None:
     folder, lines = sys.argv[1:]
     with cpu_process_group():
         fit_a_part(folder)
-        for line in json.loads(lines):
-            with mock.patch.object(
-                sys, 'argv', ['train.py', '--launcher=pytorch', *line]
-            ):
-                tool.main()
+        check_gathering(f'{folder}/gathering_{get_rank()}.pth')
+        for group, precision in zip(
+            json.loads(lines), (nullcontext, double_precision), strict=True
+        ):
+            for line in group:
+                arguments = ['train.py', '--launcher=pytorch', *line]
+                with mock.patch.object(sys, 'argv', arguments), precision():
+                    tool.main()
 
 
 if __name__ == '__main__':

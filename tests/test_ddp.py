@@ -1,15 +1,20 @@
 """Two processes over gloo: train, score, resume, and fit as one does."""
 
+import argparse
 import csv
+import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from ddp_worker import fit, run_in_two, scores
+from ddp_worker import check_gathering, double_precision, fit, run_in_two, scores
 from helpers import CONFIGS, Stop, StopAt, assert_same_state, tiny_config, train
 from mmengine.config import Config
+from mmengine.dist import init_dist
 
+from mmfer.cli import load_config
 from mmfer.methods.gaave import models
 from mmfer.registry import MODELS
 
@@ -76,6 +81,48 @@ def joint_gan_config(folder):
     return cfg
 
 
+# One process and two must give the same weights with these options, which bring in
+# everything that couples the images of a batch.
+METHODS = dict(
+    ce=dict(),
+    rul=dict(model__neck__dropout=0.0, model__head__num_images=3),
+    alum=dict(
+        model__neck__dropout=0.0,
+        model__head__mine_ratio=0.5,
+        model__head__triplet_weight=0.1,
+        model__latent_compensation=dict(type='LatentCompensation', stats='batch'),
+    ),
+    resup=dict(model__noise_model=dict(min_separation=None), model__reduction='sum'),
+    coteaching=dict(model__noise_rate=0.3, model__ramp_epochs=2),
+    jocor=dict(model__noise_rate=0.3, model__ramp_epochs=2),
+)
+
+
+def same_weights_config(folder, name, processes):
+    """Two epochs of the same global batches in any number of processes."""
+    if name == 'jointgan':
+        cfg = joint_gan_config(folder)
+        cfg.model.encoder.head.dropout = 0.0
+        cfg.model.mismatch_weight = 1.0
+        cfg.custom_hooks = []
+        cfg.train_dataloader.dataset.num_samples = 64
+        cfg.experiment_name = f'same_{processes}'
+    else:
+        cfg = tiny_config(
+            folder,
+            f'{name}/{name}_r18_synthfaces_noise30',
+            train_dataloader__dataset__num_samples=64,
+            train_cfg__max_epochs=2,
+            param_scheduler__milestones=[1],
+            **METHODS[name],
+        )
+    cfg.train_dataloader.batch_size = 16 // processes
+    # Two processes do not get equal shares of 49 samples.
+    cfg.val_dataloader.dataset.num_samples = 49
+    cfg.val_dataloader.batch_size = 25
+    return cfg
+
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Work dirs of all trainings in two processes, by name."""
@@ -100,8 +147,90 @@ def folder(tmp_path_factory):
     )
     gaave_config(folder).dump(str(folder / 'gaave.py'))
     lines.append([str(folder / 'gaave.py'), f'--work-dir={folder}/gaave'])
-    run_in_two(folder, lines)
+    exact = []
+    for name in (*METHODS, 'jointgan'):
+        config = str(folder / f'same_{name}.py')
+        same_weights_config(folder, name, 2).dump(config)
+        exact.append([config, f'--work-dir={folder}/same_{name}'])
+    run_in_two(folder, lines, exact)
     return folder
+
+
+@pytest.mark.parametrize('name', [*METHODS, 'jointgan'])
+def test_two_processes_give_the_weights_of_one(folder, tmp_path, name):
+    """Weights, metrics and scores, up to the rounding of float64.
+
+    Dropout is off, because each process draws its own masks.
+    """
+    two = folder / f'same_{name}'
+    with double_precision():
+        train(same_weights_config(tmp_path, name, 1))
+    weights = [torch.load(run / 'epoch_2.pth')['state_dict'] for run in (two, tmp_path)]
+    assert weights[0].keys() == weights[1].keys()
+    for key, value in weights[1].items():
+        torch.testing.assert_close(weights[0][key], value, rtol=1e-9, atol=1e-9)
+    for metrics in zip(*(figures(run) for run in (two, tmp_path)), strict=True):
+        assert metrics[0] == pytest.approx(metrics[1], rel=1e-9)
+
+
+def figures(run):
+    """Metrics of each epoch, and the score table, of a work dir."""
+    history = json.loads((run / 'history.json').read_text())
+    rows = csv.DictReader((run / 'sample_scores.csv').read_text().splitlines())
+    return [
+        *(entry['metrics'] for entry in history),
+        *({k: float(row[k]) for k in ('sample_id', 'noise_score')} for row in rows),
+    ]
+
+
+def test_gathering(folder, tmp_path):
+    """Gradients, draws and statistics of the global batch, and its order."""
+    check_gathering(tmp_path / 'one.pth')
+    one, first, second = (
+        torch.load(path)
+        for path in (
+            tmp_path / 'one.pth',
+            folder / 'gathering_0.pth',
+            folder / 'gathering_1.pth',
+        )
+    )
+    assert one.pop('fewest') == 7
+    assert first.pop('fewest') == second.pop('fewest') == 2
+    for name, value in one.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(second[name], value, rtol=1e-12, atol=1e-12)
+
+
+def test_slurm_gives_each_process_its_place(tmp_path, monkeypatch):
+    """With the variables of a job of 8 tasks on 2 machines, as far as one process goes.
+
+    mmengine joins the group; the tool must leave it the rank within the machine.
+    """
+    program = tmp_path / 'scontrol'
+    program.write_text('#!/bin/sh\nprintf "node1\\nnode2\\n"\n')
+    program.chmod(0o755)
+    job = dict(PROCID='5', NTASKS='8', NODELIST='node[1-2]', LOCALID='1')
+    for name, value in job.items():
+        monkeypatch.setenv(f'SLURM_{name}', value)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    for name in ('MASTER_ADDR', 'MASTER_PORT', 'RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+        monkeypatch.delenv(name, raising=False)
+    # mmengine sets them itself, and monkeypatch must remove them afterwards.
+    monkeypatch.setattr(os, 'environ', os.environ.copy())
+    joined, chosen = [], []
+    monkeypatch.setattr('torch.cuda.set_device', chosen.append)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 4)
+    monkeypatch.setattr('mmfer.cli.get_device', lambda: 'cuda')
+    monkeypatch.setattr(
+        'torch.distributed.init_process_group', lambda **kwargs: joined.append(kwargs)
+    )
+    arguments = argparse.Namespace(local_rank=0, launcher='slurm', work_dir=None)
+    cfg = load_config(f'{CONFIGS}/ce/ce_r18_synthfaces.py', arguments)
+    init_dist(cfg.launcher, **cfg.env_cfg.dist_cfg)
+    assert joined == [dict(backend='nccl')] and chosen == [1]
+    place = {k: os.environ[k] for k in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
+    assert place == dict(RANK='5', WORLD_SIZE='8', LOCAL_RANK='1')
+    assert os.environ['MASTER_ADDR'] == 'node1'
 
 
 def test_two_processes_fit_the_same_mixture_as_one(folder):

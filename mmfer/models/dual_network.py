@@ -16,6 +16,7 @@ from mmfer.utils.checks import choices, positive_int
 from mmfer.utils.config import merge_options
 
 from .data_preprocessor import blank_images, build_data_preprocessor
+from .gathering import gather_batch
 from .heads import least_confidence, stack_labels
 from .label_noise_model import LabelNoiseModel
 from .predictions import BatchPrediction
@@ -34,6 +35,10 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     both networks with plain cross-entropy. A subclass implements
     :meth:`joint_loss`. ``NoiseModelHook`` tells the model the epoch, and fits
     its noise models.
+
+    In several processes, :meth:`joint_loss` gets the global batch, so that
+    samples are selected and weighted as in one process, see
+    :mod:`mmfer.models.gathering`.
 
     Each network is a complete classifier of mmfer or mmpretrain whose forward
     in mode ``'tensor'`` returns logits.
@@ -175,7 +180,11 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             log_prob = [F.log_softmax(x.float(), dim=1) for x in logits]
             agreements = self.measure(log_prob, labels)
             self._collect(data_samples, agreements)
-            return self.joint_loss(log_prob, labels, agreements)
+            return self.joint_loss(
+                [gather_batch(x) for x in log_prob],
+                gather_batch(labels),
+                gather_batch(agreements.t()).t(),
+            )
 
     @torch.no_grad()
     def measure(self, log_prob: List[Tensor], labels: Tensor) -> Tensor:
@@ -200,7 +209,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
 
         Args:
             log_prob (list[Tensor]): Log-probabilities of both networks, each
-                float32 (B, C).
+                float32 (B, C). B images are the global batch.
             labels (Tensor): Given labels, int64 (B, ).
             agreements (Tensor): Agreement of each network's predictions with
                 the labels, without gradient, (2, B).

@@ -5,6 +5,8 @@ from typing import List
 import torch
 from torch import Tensor
 
+from mmfer.utils.random import step_permutation
+
 
 def scalar_weights(log_var: Tensor) -> Tensor:
     """Return the mixing weights of RUL: one weight per image.
@@ -52,7 +54,8 @@ def random_partners(batch_size: int, count: int, device: torch.device) -> List[T
     """Draw independent permutations of the batch.
 
     A permutation may leave an image at its place. This image is then its own
-    partner.
+    partner. In a training step, the permutations depend on the seed and the
+    step, and all processes draw the same ones.
 
     Args:
         batch_size (int): B.
@@ -62,4 +65,4 @@ def random_partners(batch_size: int, count: int, device: torch.device) -> List[T
     Returns:
         list[Tensor]: Indices, each int64 (B, ).
     """
-    return [torch.randperm(batch_size, device=device) for _ in range(count)]
+    return [step_permutation(batch_size, 'partners', device) for _ in range(count)]

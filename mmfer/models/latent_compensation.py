@@ -11,17 +11,34 @@ keys with and without it.
 
 import random
 from functools import partial
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
+from mmengine.dist import get_world_size
 from torch import Tensor
 
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range
+from mmfer.utils.random import step_key
 
 from .backbone_layers import choose_layers, find_layers, map_elements
+from .gathering import own_normal
 from .latent_statistics import compensate
+
+
+class Draw(NamedTuple):
+    """Random decision for one feature map in one forward pass.
+
+    Attributes:
+        opens (bool): Whether the gate is open.
+        key (int, optional): Key of the noise, see
+            :func:`~mmfer.utils.random.step_key`. None: the noise comes from
+            torch's global random state.
+    """
+
+    opens: bool
+    key: Optional[int] = None
 
 
 @MODELS.register_module()
@@ -31,6 +48,10 @@ class LatentCompensation(nn.Module):
     It has no parameters or buffers. In eval mode or with a closed gate,
     features pass unchanged, bit for bit. A layer may return several maps, as
     the stages of HRNet do. Each map then has its own gate.
+
+    In a training step, gates and noise depend on the seed and the step. In
+    several processes, all gates are the same, and the spread is that of the
+    global batch, see :mod:`mmfer.models.gathering`.
 
     Args:
         layers (Sequence[str], optional): Names of backbone modules (as in
@@ -70,9 +91,9 @@ class LatentCompensation(nn.Module):
         self.shared_noise = shared_noise
         self.eps = eps
         self.unbiased = unbiased
-        # Whether each gate was open in the latest forward pass, by the name
-        # of the layer and the index of the map.
-        self._gates: Dict[tuple, bool] = {}
+        # Draws of the latest forward pass, by the name of the layer and the
+        # index of the map.
+        self._draws: Dict[tuple, Draw] = {}
 
     def attach(self, backbone: nn.Module, example: Tensor) -> List[str]:
         """Register forward hooks on the layers of a backbone, ALUM Eq. 8.
@@ -110,23 +131,32 @@ class LatentCompensation(nn.Module):
                 partial(self._hook, name=layer.name, maps=layer.maps)
             )
         keys = [(layer.name, i) for layer in chosen for i in layer.maps]
-        backbone.register_forward_pre_hook(partial(self._draw_gates, keys))
+        backbone.register_forward_pre_hook(partial(self._draw_all, keys))
         return self.layers
 
-    def draw_gate(self) -> bool:
-        """Draw at random whether a gate is open.
+    def draw(self, count: int) -> List[Draw]:
+        """Draw gates, and keys of the noise.
 
-        The draw comes from Python's own generator, which ReproducibilityHook
-        seeds from (seed, iteration). The CPU would have to wait for a draw
-        that is made on the GPU.
+        Outside of a training step, gates come from Python's own generator. The
+        CPU would have to wait for a draw that is made on the GPU.
+
+        Args:
+            count (int): Number of feature maps.
         """
-        return random.random() < self.prob
+        key = step_key('latent_compensation')
+        if key is None:
+            return [Draw(random.random() < self.prob) for _ in range(count)]
+        generator = random.Random(key)
+        return [
+            Draw(generator.random() < self.prob, generator.getrandbits(63))
+            for _ in range(count)
+        ]
 
-    def _draw_gates(self, keys: List[tuple], backbone: nn.Module, args: tuple) -> None:
-        # Draw all gates at the start of a pass. With with_cp=True a layer runs
-        # again in the backward pass, and must then find the same gate.
+    def _draw_all(self, keys: List[tuple], backbone: nn.Module, args: tuple) -> None:
+        # Draw everything at the start of a pass. With with_cp=True a layer runs
+        # again in the backward pass, and must then find the same gate and noise.
         if backbone.training and self.training:
-            self._gates = {key: self.draw_gate() for key in keys}
+            self._draws = dict(zip(keys, self.draw(len(keys)), strict=True))
 
     def _hook(
         self,
@@ -140,45 +170,49 @@ class LatentCompensation(nn.Module):
             return None
 
         def compensate_one(x: Tensor, place: Optional[int]) -> Tensor:
-            gate = self._gates.get((name, place))
+            draw = self._draws.get((name, place))
             if not maps[place]:
-                return self(x, gate)
+                return self(x, draw)
             # Channels are the last axis.
-            return self(x.permute(0, 3, 1, 2), gate).permute(0, 2, 3, 1)
+            return self(x.permute(0, 3, 1, 2), draw).permute(0, 2, 3, 1)
 
         return map_elements(compensate_one, output, {i: i for i in maps})
 
-    def forward(self, x: Tensor, gate: Optional[bool] = None) -> Tensor:
+    def forward(self, x: Tensor, draw: Optional[Draw] = None) -> Tensor:
         """Compensate the output of one layer.
 
         Args:
             x (Tensor): (B, C, H, W) or tokens (B, L, C).
-            gate (bool, optional): Whether the gate is open. None: draw it.
+            draw (Draw, optional): Gate and key of the noise. None: draw them.
                 Defaults to None.
         """
-        if not self.training or not (self.draw_gate() if gate is None else gate):
+        if not self.training:
+            return x
+        opens, key = self.draw(1)[0] if draw is None else draw
+        if not opens:
             return x
         tokens = x.ndim == 3
         feature = x.transpose(1, 2).unsqueeze(-1) if tokens else x
         # A single value has no spread, so there is nothing to compensate.
-        if feature.shape[0] < 2 or feature[0, 0].numel() < 2:
+        if len(feature) * get_world_size() < 2 or feature[0, 0].numel() < 2:
             return x
-        out = compensate(
-            feature, self.draw_noise(feature), self.stats, self.eps, self.unbiased
-        )
+        noise = self.draw_noise(feature, key)
+        out = compensate(feature, noise, self.stats, self.eps, self.unbiased)
         return out.squeeze(-1).transpose(1, 2) if tokens else out
 
-    def draw_noise(self, x: Tensor) -> Tuple[Tensor, Tensor]:
-        """Draw standard normal noise for the mean, then for the std, each (B, C).
+    def draw_noise(self, x: Tensor, key: Optional[int] = None) -> Tuple[Tensor, Tensor]:
+        """Draw standard normal noise for the mean and for the std, each (B, C).
 
         With ``shared_noise`` both are the same tensor.
+
+        Args:
+            x (Tensor): Feature map (B, C, H, W).
+            key (int, optional): See :class:`Draw`.
         """
-        shape = x.shape[:2]
         dtype = torch.promote_types(x.dtype, torch.float32)
-        first = torch.randn(shape, device=x.device, dtype=dtype)
-        if self.shared_noise:
-            return first, first
-        return first, torch.randn(shape, device=x.device, dtype=dtype)
+        like = torch.empty(0, device=x.device, dtype=dtype)
+        first, second = own_normal(key, x.shape[0], x.shape[1], like)
+        return first, first if self.shared_noise else second
 
     def extra_repr(self) -> str:
         """Return the options as text, for ``print``."""

@@ -18,9 +18,11 @@ choice open, defaults follow the published code of DSU (ICLR'22).
 from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
+from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .gathering import gather_batch
 from .utils import as_map
 
 
@@ -73,7 +75,11 @@ def batch_std(statistic: Tensor, eps: float, unbiased: bool) -> Tensor:
 
 
 def redraw_statistics(
-    moments: Moments, noise: Tuple[Tensor, Tensor], eps: float, unbiased: bool
+    moments: Moments,
+    noise: Tuple[Tensor, Tensor],
+    eps: float,
+    unbiased: bool,
+    everywhere: Optional[Moments] = None,
 ) -> Moments:
     """Perturb mean and std, as in the two brackets of ALUM Eq. 7.
 
@@ -83,14 +89,18 @@ def redraw_statistics(
             mean and for the std.
         eps (float): Added to variances.
         unbiased (bool): See :func:`batch_std`.
+        everywhere (Moments, optional): Statistics of the global batch, whose
+            spread counts. Defaults to ``moments``.
 
     Returns:
         Moments: mean + e1 * Sigma_mean and std + e2 * Sigma_std.
     """
     return Moments(
         *(
-            value + draw * batch_std(value, eps, unbiased)
-            for value, draw in zip(moments, noise, strict=True)
+            value + draw * batch_std(spread, eps, unbiased)
+            for value, spread, draw in zip(
+                moments, everywhere or moments, noise, strict=True
+            )
         )
     )
 
@@ -99,6 +109,9 @@ def channel_map(
     own: Moments, noise: Tuple[Tensor, Tensor], stats: str, eps: float, unbiased: bool
 ) -> Tuple[Tensor, Tensor]:
     """Return scale and shift of ALUM Eq. 7 for each channel of each sample.
+
+    In several processes, "the batch" is the global batch, see
+    :mod:`mmfer.models.gathering`.
 
     Args:
         own (Moments): Result of :func:`channel_moments`, each (B, C).
@@ -111,9 +124,13 @@ def channel_map(
         tuple[Tensor, Tensor]: Scale and shift, each (B, C). The compensated
         feature is ``x * scale + shift``.
     """
-    new = redraw_statistics(own, noise, eps, unbiased)
+    everywhere = own
+    if get_world_size() > 1:
+        # Both statistics travel together.
+        everywhere = Moments(*gather_batch(torch.stack(own, dim=1)).unbind(1))
+    new = redraw_statistics(own, noise, eps, unbiased, everywhere)
     if stats == 'batch':
-        centre = Moments(*(s.mean(dim=0, keepdim=True) for s in own))
+        centre = Moments(*(s.mean(dim=0, keepdim=True) for s in everywhere))
         new = Moments(*(c + n - s for c, n, s in zip(centre, new, own, strict=True)))
         own = centre
     # new.std * (x - own.mean) / own.std + new.mean
@@ -186,7 +203,8 @@ def compensate(
     """Compensate a feature map: randomly change its statistics, ALUM Eq. 7.
 
     Args:
-        x (Tensor): Feature map (B, C, H, W), B >= 2 and H * W >= 2.
+        x (Tensor): Feature map (B, C, H, W), H * W >= 2, with two images or more
+            in the global batch.
         noise (tuple[Tensor, Tensor]): Standard normal draws for the mean and
             the std, each (B, C).
         stats (str): Statistics by which a feature is centred and scaled.

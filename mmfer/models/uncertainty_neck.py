@@ -1,11 +1,13 @@
 """Neck that predicts a mean and a log-variance (RUL, ALUM Eq. 9)."""
 
-from typing import NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple, Optional, Sequence, Tuple, Union, cast
 
+import torch
 import torch.nn as nn
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmfer.models.dropout import dropout
 from mmfer.models.utils import as_map, full_precision, last_feature
 from mmfer.registry import MODELS
 
@@ -72,6 +74,26 @@ class UncertaintyBranch(nn.Sequential):
             nn.BatchNorm1d(out_channels, eps=2e-5),
         )
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Map a feature map (B, C, H, W) to (B, D)."""
+        return self.project(self.normalise(x))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Apply the first BatchNorm, and flatten the map to (B, C * H * W)."""
+        return self[0](x).flatten(1)
+
+    def project(self, flat: Tensor) -> Tensor:
+        """Apply all layers after it; dropout acts on the flat map.
+
+        Args:
+            flat (Tensor): Result of :meth:`normalise`.
+
+        Returns:
+            Tensor: Shape (B, D).
+        """
+        layer = cast(nn.Dropout, self[1])
+        return self[4](self[3](dropout(flat, layer.p, layer.training)))
+
 
 @MODELS.register_module()
 class UncertaintyNeck(BaseModule):
@@ -81,6 +103,9 @@ class UncertaintyNeck(BaseModule):
     returns the *logarithm* of the variance, as in RUL's published code. So the
     variance needs no clamp, and BatchNorm at the end keeps the argument of
     exp() small.
+
+    In training, both branches normalise the same map with the same statistics.
+    So this is done once for both.
 
     Args:
         in_channels (int, optional): Channels of the feature map.
@@ -141,4 +166,23 @@ class UncertaintyNeck(BaseModule):
             )
         with full_precision(x):
             x = x.float()
-            return GaussianFeature(self.mean(x), self.log_var(x))
+            flat = self.mean.normalise(x)
+            return GaussianFeature(
+                self.mean.project(flat), self.log_var.project(self._share(flat, x))
+            )
+
+    def _share(self, flat: Tensor, x: Tensor) -> Tensor:
+        """Return the normalised map of the second branch, that of the first if equal.
+
+        Args:
+            flat (Tensor): Normalised map of the first branch.
+            x (Tensor): The map.
+        """
+        first, second = self.mean[0], self.log_var[0]
+        if not (first.training and second.training):
+            # Running statistics of imported weights might differ.
+            return self.log_var.normalise(x)
+        with torch.no_grad():
+            for name, statistic in second.named_buffers():
+                statistic.copy_(first.get_buffer(name))
+        return flat

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from mmengine.runner import Runner
 from mmfer.compat import AtomicLocalBackend
 from mmfer.datasets.synthetic_faces import EXPRESSIONS
 from mmfer.engine.hooks.relabel import relabel
+from mmfer.engine.hooks.reproducibility import ReproducibilityHook
 from mmfer.engine.hooks.summary import summarize
 from mmfer.evaluation import auroc
+from mmfer.utils.random import set_step, step_key
 
 
 @pytest.fixture(scope='module')
@@ -344,3 +347,16 @@ def test_pipeline_without_sample_id(tmp_path):
         'packs no sample_id' in log.getvalue()
     )
     assert not (tmp_path / 'sample_scores.csv').exists()
+
+
+def test_a_step_begins_and_ends_with_its_iteration():
+    """Draws depend on the seed and the iteration, not on the process."""
+    hook, keys = ReproducibilityHook(), []
+    for rank in (0, 1):
+        runner = SimpleNamespace(seed=3, iter=7, rank=rank)
+        hook.before_train_iter(runner, 0)
+        keys.append(step_key('partners'))
+        hook.after_train_iter(runner, 0)
+        assert step_key('partners') is None
+    set_step(3, 7)
+    assert keys == [step_key('partners')] * 2

@@ -167,7 +167,7 @@ def test_loop_is_for_the_game(tmp_path):
 def fake_step(d_loss, d_joint):
     """Losses of a discriminator; scores with factor 0 add a constant 2."""
 
-    def step(self, real, generated, optim_wrapper):
+    def step(self, real, generated, optim_wrapper, complete=None):
         parts = torch.full_like(self.score_weights, d_loss)
         parts[-1] = d_joint
         parts = torch.where(self.score_weights == 0, 2.0, parts)

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmfer.models.latent_compensation import LatentCompensation
 from mmfer.registry import MODELS
+from mmfer.utils.random import clear_step, set_step
 
 
 # -- the gate and the noise --------------------------------------------------
@@ -52,7 +53,8 @@ class Recomputing(nn.Module):
         return self.second(run(x).relu())
 
 
-def test_a_layer_that_is_run_again_finds_its_gate():
+@pytest.mark.parametrize('in_step', [False, True])
+def test_a_layer_that_is_run_again_finds_its_gate(in_step):
     """With with_cp=True, backbones of mmpretrain run layers again."""
     gradients, opened = {}, 0
     for recompute in (False, True):
@@ -62,15 +64,48 @@ def test_a_layer_that_is_run_again_finds_its_gate():
         compensation.attach(net, x)
         random.seed(0)
         gradients[recompute] = []
-        for _ in range(8):
+        for step in range(8):
             net.zero_grad()
             torch.manual_seed(1)
+            if in_step:
+                set_step(0, step)
             net(x).square().sum().backward()
             gradients[recompute].append(net.first.weight.grad.clone())
-            opened += compensation._gates['first', None]
+            opened += compensation._draws['first', None].opens
+    clear_step()
     assert 0 < opened < 16
     for plain, again in zip(*gradients.values(), strict=True):
         torch.testing.assert_close(plain, again)
+
+
+def test_draws_of_a_step_come_from_seed_and_step_alone():
+    module, x = LatentCompensation(), torch.zeros(4, 3, 2, 2)
+    seen = []
+    for state, step in enumerate((5, 5, 6)):
+        random.seed(state)
+        torch.manual_seed(state)
+        set_step(0, step)
+        draws = module.draw(20)
+        noise = torch.stack([torch.stack(module.draw_noise(x, d.key)) for d in draws])
+        seen.append((draws, noise))
+    clear_step()
+    assert seen[0][0] == seen[1][0] != seen[2][0]
+    assert torch.equal(seen[0][1], seen[1][1])
+    # Two passes in one step, as of two networks, have draws of their own.
+    set_step(0, 5)
+    assert module.draw(20) != module.draw(20)
+    clear_step()
+    # Layers have noise of their own.
+    assert len({d.key for d in seen[0][0]}) == 20
+
+
+def test_gate_frequency_in_training_steps():
+    module, opened = LatentCompensation(prob=0.25), 0
+    for step in range(300):
+        set_step(0, step)
+        opened += sum(draw.opens for draw in module.draw(4))
+    clear_step()
+    assert abs(opened / 1200 - 0.25) < 0.05
 
 
 def test_gate_of_zero_never_and_of_one_always_opens():

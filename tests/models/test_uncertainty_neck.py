@@ -1,6 +1,7 @@
 """The two branches of RUL's code, and the features that they accept."""
 
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -61,6 +62,59 @@ def test_forward_is_normalise_flatten_project_normalise():
         y = flat @ weight.T + bias
         y = (y - y.mean(0)) / (y.var(0, unbiased=False) + 2e-5).sqrt()
         torch.testing.assert_close(value.double(), y, rtol=1e-4, atol=1e-4)
+
+
+def branch_by_branch(neck, x, masks):
+    """Run each branch as its layers stand, with given masks for dropout."""
+    outputs = []
+    for branch, mask in zip((neck.mean, neck.log_var), masks, strict=True):
+        y = branch[0](x) * mask.view_as(x) / (1 - branch[1].p)
+        outputs.append(branch[4](branch[3](branch[2](y))))
+    return outputs
+
+
+def test_shared_statistics_change_nothing():
+    """Outputs, gradients and running statistics are those of separate branches."""
+    necks = [build(map_size=(3, 3)).double() for _ in range(2)]
+    x = torch.randn(6, 3, 3, 3, dtype=torch.float64)
+    masks = [(torch.rand(6, 27) > 0.4).double() for _ in range(2)]
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    order = iter(masks)
+
+    def masked(values, p, training):
+        return values * next(order) / (1 - p)
+
+    with (
+        mock.patch('mmfer.models.uncertainty_neck.dropout', masked),
+        mock.patch.object(torch.Tensor, 'float', lambda tensor: tensor),
+    ):
+        shared = necks[0](inputs[0])
+    separate = branch_by_branch(necks[1], inputs[1], masks)
+    for outputs in (shared, separate):
+        (outputs[0].sin().sum() + outputs[1].exp().mul(0.1).sum()).backward()
+    for got, wanted in zip(shared, separate, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad, rtol=1e-10, atol=1e-12)
+    for got, wanted in zip(necks[0].parameters(), necks[1].parameters(), strict=True):
+        torch.testing.assert_close(got.grad, wanted.grad, rtol=1e-10, atol=1e-12)
+    for (name, got), wanted in zip(
+        necks[0].named_buffers(), necks[1].buffers(), strict=True
+    ):
+        torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12, msg=name)
+
+
+def test_each_branch_keeps_its_own_statistics_in_eval_mode():
+    neck, x = build(dropout=0.0), torch.randn(6, 3, 2, 2)
+    neck.log_var[0].running_mean += 1
+    neck.eval()
+    for branch, value in zip((neck.mean, neck.log_var), neck(x), strict=True):
+        assert torch.equal(value, nn.Sequential.forward(branch, x))
+    # Frozen statistics of one branch are not touched by the other.
+    neck.train()
+    neck.log_var[0].eval()
+    before = neck.log_var[0].running_mean.clone()
+    neck(x)
+    assert torch.equal(neck.log_var[0].running_mean, before)
 
 
 def test_dropout_acts_in_training_only():

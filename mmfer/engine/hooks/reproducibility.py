@@ -8,7 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.datasets import fer_datasets
 from mmfer.registry import HOOKS
-from mmfer.utils.random import seed_everything
+from mmfer.utils.random import clear_step, seed_everything, set_step
 
 
 @HOOKS.register_module()
@@ -49,3 +49,8 @@ class ReproducibilityHook(Hook):
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Seed the random states that the model draws from."""
         seed_everything(runner.seed, runner.iter, runner.rank)
+        set_step(runner.seed, runner.iter)
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """End the step, so that later draws do not count to it."""
+        clear_step()

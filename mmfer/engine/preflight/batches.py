@@ -4,7 +4,7 @@ import copy
 import logging
 from typing import Any, Dict, List, Optional, Sequence
 
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -13,7 +13,12 @@ from torch.utils.data import DataLoader
 from mmfer.models.utils import unwrap_model
 from mmfer.utils.random import random_state_kept
 
-from .compare_batches import check_batch_count, check_single_samples, smallest_batch
+from .compare_batches import (
+    check_batch_count,
+    check_equal_shares,
+    check_single_samples,
+    smallest_batch,
+)
 from .facts import model_facts, prepared_images
 
 
@@ -42,7 +47,12 @@ def batch_problem(
         samples = len(owner.sampler)
     except (AttributeError, TypeError):
         return None
-    problem = check_batch_count(where, batches, samples, batch_size, get_world_size())
+    sampler, processes = owner.sampler, get_world_size()
+    problem = check_batch_count(where, batches, samples, batch_size, processes)
+    train = where == 'train_dataloader'
+    if not problem and train and isinstance(sampler, DefaultSampler):
+        total = len(sampler.dataset)
+        problem = check_equal_shares(where, total, sampler.round_up, processes)
     if problem or not batch_size:
         return problem
     return check_single_samples(

@@ -41,6 +41,27 @@ def check_batch_count(
     )
 
 
+def check_equal_shares(
+    where: str, samples: int, round_up: bool, world_size: int
+) -> Optional[str]:
+    """Check that all processes get equally many samples.
+
+    Args:
+        where (str): Name of the data loader.
+        samples (int): Samples of the data set.
+        round_up (bool): Whether the sampler repeats samples to make the shares
+            equal.
+        world_size (int): Number of processes.
+    """
+    if round_up or samples % world_size == 0:
+        return None
+    return (
+        f'{where}: {world_size} processes cannot share {samples} samples equally, '
+        f'and {where}.sampler.round_up=False. The processes would wait for one '
+        f'another without end. Set {where}.sampler.round_up=True.'
+    )
+
+
 def smallest_batch(samples: int, batch_size: int, drop_last: bool) -> int:
     """Return the number of samples in the smallest batch of an epoch."""
     rest = samples % batch_size

@@ -15,6 +15,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmfer.models.feature_mixing import dimension_weights, mix, random_partners
+from mmfer.models.gathering import gather_batch
 from mmfer.models.heads import GaussianHead, label_cross_entropy, stack_labels
 from mmfer.models.uncertainty_neck import GaussianFeature
 from mmfer.models.utils import full_precision
@@ -28,6 +29,9 @@ from .mining import READINGS, Mined, choose_anchors, mine_adversarial
 @MODELS.register_module()
 class ALUMHead(GaussianHead):
     """Head that mines partners, mixes by uncertainty, and computes Eq. 12.
+
+    In several processes, partners and anchors are chosen from the global batch,
+    and each process computes its whole loss, see :mod:`mmfer.models.gathering`.
 
     These options give the rows of the paper's Table 6:
 
@@ -120,7 +124,8 @@ class ALUMHead(GaussianHead):
             dict[str, Tensor]: ``loss_cls`` and, unless its weight is 0,
             ``loss_triplet``, which includes the weight.
         """
-        labels = stack_labels(data_samples)
+        labels = gather_batch(stack_labels(data_samples))
+        feats = GaussianFeature(*map(gather_batch, feats))
         anchors = choose_anchors(len(labels), self.mine_ratio, labels.device)
         with full_precision(labels):
             # Mining needs full precision too: cosines in bfloat16 are too coarse

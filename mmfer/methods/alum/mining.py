@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmfer.utils.random import step_permutation
+
 
 class Mined(NamedTuple):
     """Mined partners of each of the B images of a batch.
@@ -79,9 +81,9 @@ def choose_anchors(batch_size: int, ratio: float, device: torch.device) -> Tenso
 
     Returns:
         Tensor: bool (B, ). Exactly round(p * B) images, drawn uniformly, are
-        True.
+        True; the same ones in all processes.
     """
     anchors = torch.zeros(batch_size, dtype=torch.bool, device=device)
-    order = torch.randperm(batch_size, device=device)
+    order = step_permutation(batch_size, 'anchors', device)
     anchors[order[: round(ratio * batch_size)]] = True
     return anchors

@@ -1,12 +1,15 @@
 """Tuples of encoder and decoder, and helpers for a step of the game."""
 
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, NamedTuple, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
+import numpy as np
 import torch
 import torch.nn as nn
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import get_dist_info
 from torch import Tensor
+
+from mmfer.models.gathering import gather_batch, interleave, own_images
 
 
 class Tuples(NamedTuple):
@@ -26,16 +29,93 @@ class Tuples(NamedTuple):
     generated: List[Tensor]
 
 
-def exchange_labels(real: List[Tensor], label_sets: int) -> List[Tensor]:
+class Complete(NamedTuple):
+    """Images with complete labels in a batch; only these are used in the game.
+
+    Attributes:
+        mask (np.ndarray): Whether an image of the global batch is complete, bool
+            (B * W, ), in the order of :mod:`mmfer.models.gathering`.
+    """
+
+    mask: np.ndarray
+
+    @classmethod
+    def of(cls, positions: np.ndarray, batch_size: int) -> 'Complete':
+        """Join the complete images of all processes.
+
+        Args:
+            positions (np.ndarray): Complete images of this process, int64.
+            batch_size (int): Number of images of this process, B.
+        """
+        mask = np.zeros(batch_size, np.uint8)
+        mask[positions] = 1
+        if get_dist_info()[1] > 1:
+            mask = interleave(torch.from_numpy(mask)).numpy()
+        return cls(mask.astype(bool))
+
+    @property
+    def own(self) -> np.ndarray:
+        """Positions of complete images in the batch of this process, int64."""
+        rank, world_size = get_dist_info()
+        return np.flatnonzero(self.mask[rank::world_size])
+
+    @property
+    def fewest(self) -> int:
+        """Smallest number of complete images in a process."""
+        world_size = get_dist_info()[1]
+        return int(self.mask.reshape(-1, world_size).sum(axis=0).min())
+
+    @property
+    def weight(self) -> float:
+        """Factor of a mean over the complete images of this process.
+
+        With it, the mean over the processes is that of the global batch.
+        """
+        return len(self.own) * get_dist_info()[1] / int(self.mask.sum())
+
+    def previous(self, values: Tensor) -> Tensor:
+        """Return for each complete image the value of the one before it.
+
+        The order is that of the global batch. The first image gets the value of
+        the last one.
+
+        Args:
+            values (Tensor): Values of complete images of this process, (n, ...).
+
+        Returns:
+            Tensor: Same shape.
+        """
+        everywhere, own = (
+            torch.from_numpy(positions).to(values.device)
+            for positions in (np.flatnonzero(self.mask), self.own)
+        )
+        batch_size = len(self.mask) // get_dist_info()[1]
+        padded = values.new_zeros(batch_size, *values.shape[1:])
+        gathered = gather_batch(padded.index_copy(0, own, values))
+        moved = gathered[everywhere].roll(1, 0)
+        return own_images(gathered.index_copy(0, everywhere, moved))[own]
+
+
+def exchange_labels(
+    real: List[Tensor], label_sets: int, complete: Optional[Complete] = None
+) -> List[Tensor]:
     """Return tuples of the encoder, each with the labels of the one before it.
 
     Args:
-        real (list[Tensor]): Tuples of the encoder, see :class:`Tuples`.
+        real (list[Tensor]): Tuples of the encoder, see :class:`Tuples`, without
+            gradient.
         label_sets (int): Number of label sets. They are the last entries of
             ``real``.
+        complete (Complete, optional): Images in the tuples. Defaults to all.
     """
+
+    def previous(labels: Tensor) -> Tensor:
+        if complete is not None:
+            return complete.previous(labels)
+        return own_images(gather_batch(labels).roll(1, 0))
+
     first = len(real) - label_sets
-    return real[:first] + [labels.roll(1, 0) for labels in real[first:]]
+    return real[:first] + [previous(labels) for labels in real[first:]]
 
 
 def mean_by_kind(
@@ -59,15 +139,6 @@ def mean_by_kind(
         ).mean()
         for kind in dict.fromkeys(score_names)
     }
-
-
-def min_over_processes(count: int) -> int:
-    """Return the smallest ``count`` among all processes."""
-    if get_world_size() == 1:
-        return count
-    smallest = torch.tensor(count)
-    all_reduce(smallest, 'min')
-    return int(smallest)
 
 
 def detach(tensors: List[Tensor]) -> List[Tensor]:

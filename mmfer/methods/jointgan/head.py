@@ -7,6 +7,7 @@ from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmfer.models.gathering import gather_batch
 from mmfer.models.heads import least_confidence
 from mmfer.models.predictions import BatchPrediction
 from mmfer.models.utils import as_map, full_precision, last_feature
@@ -142,8 +143,11 @@ class MultiTaskHead(BatchPrediction, ClsHead):
                 self.label_sets.entries, encoding.labels, labels, strict=True
             ):
                 if entry == VA:
+                    # Correlation is not a mean over images: it needs all of them.
                     losses['loss_va'] = self.va_weight * concordance_loss(
-                        output.float(), label, self.official_ccc
+                        gather_batch(output.float()),
+                        gather_batch(label),
+                        self.official_ccc,
                     )
                 else:
                     number = sum('loss_ce' in name for name in losses) + 1

@@ -2,7 +2,6 @@
 
 from typing import Any, Dict, List, Optional, Tuple
 
-import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.optim import OptimWrapperDict
@@ -11,6 +10,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmfer.models.data_preprocessor import build_data_preprocessor
+from mmfer.models.gathering import step_normal
 from mmfer.models.predictions import BatchPrediction, predict_batch
 from mmfer.models.pretrained import CheckedPretrained
 from mmfer.models.utils import (
@@ -22,14 +22,7 @@ from mmfer.models.utils import (
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, positive_int
 
-from .game import (
-    Tuples,
-    detach,
-    exchange_labels,
-    frozen,
-    mean_by_kind,
-    min_over_processes,
-)
+from .game import Complete, Tuples, detach, exchange_labels, frozen, mean_by_kind
 from .label_sets import LabelSets
 from .latent import Encoding, sample_latent
 from .losses import discriminator_loss, generator_loss
@@ -60,6 +53,10 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
     The adversarial losses are means over the K scores of the discriminator, so
     the loss of each score has the weight lambda / K. Samples without valence or
     arousal are not used in the game.
+
+    In several processes, the latent vectors of an image depend on its position in
+    the global batch, and losses are means over that batch, see
+    :mod:`mmfer.models.gathering`.
 
     :class:`JointGANTrainLoop` trains the model, with the two optimizers of
     :class:`JointGANOptimWrapperConstructor`.
@@ -259,21 +256,20 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         data = self.data_preprocessor(data, True)
         images, samples = data['inputs'], data['data_samples']
         labels = self.label_sets.read(samples, images.device)
+        complete = self.complete_images(samples) if self.in_game else None
         generator = optim_wrapper['generator']
         with generator.optim_context(self):
             encoding = self.encoder(images)
             losses = self.classifier.head.task_losses(encoding, labels)
             tuples = (
-                self.make_tuples(
-                    images, encoding, labels, self.label_sets.complete(samples)
-                )
+                self.make_tuples(images, encoding, labels, complete)
                 if self.in_game
                 else None
             )
         log = {name: value.detach() for name, value in losses.items()}
         self.game_steps += tuples is not None
         if tuples is not None and self.order == 'official':
-            log.update(self.step_discriminator(*tuples, optim_wrapper))
+            log.update(self.step_discriminator(*tuples, optim_wrapper, complete))
         total = sum(losses.values())
         if tuples is not None:
             with generator.optim_context(self), frozen(self.discriminator):
@@ -283,6 +279,8 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
                 parts = generator_loss(
                     real_scores, generated_scores, self.score_weights
                 )
+                if complete is not None:
+                    parts = parts * complete.weight
             total = total + self.adversarial_weight * parts.mean()
             log.update(
                 g_loss=parts.mean().detach(),
@@ -290,15 +288,26 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             )
         generator.update_params(total)
         if tuples is not None and self.order == 'paper':
-            log.update(self.step_discriminator(*tuples, optim_wrapper))
+            log.update(self.step_discriminator(*tuples, optim_wrapper, complete))
         return dict(loss=total.detach(), **log)
+
+    def complete_images(self, data_samples: List[DataSample]) -> Optional[Complete]:
+        """Return the images with complete labels; None if all of them are.
+
+        Args:
+            data_samples (list[DataSample]): The batch.
+        """
+        positions = self.label_sets.complete(data_samples)
+        if positions is None:
+            return None
+        return Complete.of(positions, len(data_samples))
 
     def make_tuples(
         self,
         images: Tensor,
         encoding: Encoding,
         labels: Tuple[Tensor, ...],
-        complete: Optional[np.ndarray] = None,
+        complete: Optional[Complete] = None,
     ) -> Optional[Tuples]:
         """Make the tuples of the encoder and of the decoder (Eq. 5).
 
@@ -306,32 +315,32 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             images (Tensor): Prepared images, (B, C, H, W).
             encoding (Encoding): Predictions for these images.
             labels (tuple[Tensor]): See :meth:`LabelSets.read`.
-            complete (np.ndarray, optional): See :meth:`LabelSets.complete`.
+            complete (Complete, optional): Images to use. Defaults to all.
 
         Returns:
-            Tuples, optional: None if fewer than two samples have complete
-            labels.
+            Tuples, optional: None if a process has fewer than two images with
+            complete labels.
         """
         if len(images) < MIN_TUPLES:
             return None
+        latent, noise = step_normal('latent', len(images), self.latent_dim, images)
         if complete is not None:
             # All processes must decide the same, or they would wait for each other.
-            if min_over_processes(len(complete)) < MIN_TUPLES:
+            if complete.fewest < MIN_TUPLES:
                 return None
-            known = torch.from_numpy(complete).to(images.device)
-            images = images[known]
+            known = torch.from_numpy(complete.own).to(images.device)
+            images, latent, noise = images[known], latent[known], noise[known]
             encoding = encoding.choose(known)
             labels = tuple(x[known] for x in labels)
         vectors = self.label_sets.vectors(labels)
         if self.decoder is None:
             return Tuples([images, *encoding.labels], [images, *vectors])
-        latent = torch.randn(len(images), self.latent_dim, device=images.device)
         generated = self.decoder(torch.cat([latent, *vectors], dim=1))
         # With a decoder, the head always predicts both.
         assert encoding.mean is not None and encoding.log_variance is not None
         with full_precision(images):
             inferred = sample_latent(
-                encoding.mean.float(), encoding.log_variance.float()
+                encoding.mean.float(), encoding.log_variance.float(), noise
             )
         return Tuples(
             [images, inferred, *encoding.labels], [generated, latent, *vectors]
@@ -358,11 +367,15 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         real: List[Tensor],
         generated: List[Tensor],
         optim_wrapper: OptimWrapperDict,
+        complete: Optional[Complete] = None,
     ) -> Dict[str, Tensor]:
         """Update the discriminator; return the losses of the last update."""
         tuples = [detach(real), detach(generated)]
         if self.mismatch_weight:
-            tuples.append(exchange_labels(tuples[0], len(self.label_sets.dims)))
+            tuples.append(
+                exchange_labels(tuples[0], len(self.label_sets.dims), complete)
+            )
+        weight = 1.0 if complete is None else complete.weight
         wrapper = optim_wrapper['discriminator']
         for _ in range(self.discriminator_steps):
             with wrapper.optim_context(self):
@@ -379,7 +392,7 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
                 mismatch = mismatched[-1]
                 loss = loss + self.mismatch_weight * mismatch / len(parts)
                 log.update(d_loss=loss, d_mismatch=mismatch)
-            wrapper.update_params(loss)
+            wrapper.update_params(loss * weight)
         return {name: value.detach() for name, value in log.items()}
 
     # -- generated images --------------------------------------------------

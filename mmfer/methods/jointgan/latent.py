@@ -30,11 +30,17 @@ class Encoding(NamedTuple):
         )
 
 
-def sample_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
+def sample_latent(
+    mean: Tensor, log_variance: Tensor, noise: Optional[Tensor] = None
+) -> Tensor:
     """Draw y^0 ~ N(mean, variance), with gradient for both (Sec. 4).
 
     Args:
         mean (Tensor): Mean, (B, L).
         log_variance (Tensor): Logarithm of the variance, (B, L).
+        noise (Tensor, optional): Standard normal draws, (B, L). None: they are
+            drawn from torch's global random state.
     """
-    return mean + (log_variance / 2).exp() * torch.randn_like(mean)
+    if noise is None:
+        noise = torch.randn_like(mean)
+    return mean + (log_variance / 2).exp() * noise

@@ -54,9 +54,8 @@ class ReSup(DualNetwork):
             ``'paper'``. It sets ``score_source``, ``reduction`` and
             ``noise_model`` where these are not given, see ``PRESETS``.
             Defaults to ``'default'``.
-        reduction (str, optional): ``'mean'`` or ``'sum'`` over the batch of
-            one process; gradients are averaged over processes. Defaults to
-            that of the preset.
+        reduction (str, optional): ``'mean'`` or ``'sum'`` over the global
+            batch. Defaults to that of the preset.
         noise_model (dict, optional): Options of
             :class:`~mmfer.models.LabelNoiseModel`. They are merged into those
             of the preset.

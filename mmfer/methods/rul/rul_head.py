@@ -15,6 +15,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmfer.models.feature_mixing import mix, random_partners, scalar_weights
+from mmfer.models.gathering import gather_batch
 from mmfer.models.heads import GaussianHead, label_cross_entropy, stack_labels
 from mmfer.models.uncertainty_neck import GaussianFeature
 from mmfer.models.utils import full_precision
@@ -91,6 +92,9 @@ VARIANTS = dict(
 class RULHead(GaussianHead):
     """Head of relative uncertainty learning, after an ``UncertaintyNeck``.
 
+    In several processes, images are mixed with those of the global batch, and
+    each process computes its whole loss, see :mod:`mmfer.models.gathering`.
+
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D. ``FERClassifier`` fills it in.
@@ -130,7 +134,8 @@ class RULHead(GaussianHead):
         Returns:
             dict[str, Tensor]: ``loss``.
         """
-        labels = stack_labels(data_samples)
+        labels = gather_batch(stack_labels(data_samples))
+        feats = GaussianFeature(*map(gather_batch, feats))
         own = torch.arange(len(labels), device=labels.device)
         images = [own] + random_partners(
             len(labels), self.num_images - 1, labels.device

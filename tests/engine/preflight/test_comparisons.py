@@ -6,6 +6,7 @@ from torch.utils.data import BatchSampler
 from mmfer.engine.preflight import check_one_class
 from mmfer.engine.preflight.compare_batches import (
     check_batch_count,
+    check_equal_shares,
     check_single_samples,
     smallest_batch,
 )
@@ -150,3 +151,12 @@ def test_shapes_and_sizes():
     )
     assert check_image_size('val', [right], (48, 48)) is None
     assert '1 of the 2 images' in check_image_size('val', [right, small], (48, 48))
+
+
+def test_processes_need_equal_shares():
+    assert check_equal_shares('train_dataloader', 95, True, 2) is None
+    assert check_equal_shares('train_dataloader', 96, False, 2) is None
+    assert check_equal_shares('train_dataloader', 95, False, 1) is None
+    message = check_equal_shares('train_dataloader', 95, False, 2)
+    assert '2 processes cannot share 95 samples' in message
+    assert 'train_dataloader.sampler.round_up=True' in message
