@@ -308,6 +308,34 @@ def test_any_data_set_of_mmpretrain_trains(tmp_path):
     assert not (tmp_path / 'sample_scores.csv').exists()
 
 
+@pytest.mark.parametrize(
+    'collate, preprocessor, reason',
+    [
+        ('fer_collate', None, None),
+        ('default_collate', None, "write collate_fn=dict(type='fer_collate')"),
+        ('default_collate', 'mmpretrain.ClsDataPreprocessor', 'FERDataPreprocessor'),
+    ],
+)
+def test_slow_batches_are_explained_once(tmp_path, collate, preprocessor, reason):
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces', train_cfg__max_epochs=2)
+    cfg.train_dataloader.collate_fn = dict(type=collate)
+    if preprocessor:
+        cfg.model = dict(
+            type='mmpretrain.ImageClassifier',
+            backbone=dict(cfg.model.backbone, in_channels=1),
+            neck=dict(type='mmpretrain.GlobalAveragePooling'),
+            head=dict(type='mmpretrain.LinearClsHead', num_classes=7, in_channels=64),
+        )
+        cfg.data_preprocessor = dict(type=preprocessor, mean=[127.5], std=[63.75])
+    runner = Runner.from_cfg(cfg)
+    texts = []
+    runner.logger.info = lambda text, *_: texts.append(str(text))
+    runner.train()
+    found = [text for text in texts if 'one image after the other' in text]
+    assert len(found) == (reason is not None)
+    assert all(reason in text for text in found)
+
+
 def test_no_validation_still_trains(tmp_path):
     cfg = tiny_config(tmp_path, train_cfg__max_epochs=1)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

@@ -1,12 +1,41 @@
 """Prepare stored images before a loop reads batches."""
 
+from typing import Optional
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
 
 from mmfer.datasets import fer_datasets, prepare_images
+from mmfer.datasets.batches import fer_collate
 from mmfer.models.data_preprocessor import FERDataPreprocessor
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
+
+
+def slow_batches(loader: DataLoader, preprocessor: nn.Module) -> Optional[str]:
+    """Return why a loader does not make whole batches; None if it does.
+
+    Reasons that lie in a pipeline are in ``slow_reason`` of the data set.
+
+    Args:
+        loader (DataLoader): Loader of a runner.
+        preprocessor (nn.Module): Data preprocessor of the model.
+    """
+    collate_fn = getattr(loader.collate_fn, 'func', loader.collate_fn)
+    if collate_fn is fer_collate or not any(fer_datasets(loader.dataset)):
+        return None
+    if isinstance(preprocessor, FERDataPreprocessor):
+        return (
+            f'its collate function is {getattr(collate_fn, "__name__", collate_fn)}; '
+            "write collate_fn=dict(type='fer_collate') in the loader. tools/train.py "
+            'does so'
+        )
+    return (
+        f'{type(preprocessor).__name__} cannot prepare whole batches; write '
+        "type='FERDataPreprocessor' in data_preprocessor"
+    )
 
 
 @HOOKS.register_module()
@@ -33,6 +62,13 @@ class ImageStoreHook(Hook):
         dataset = runner.train_dataloader.dataset
         prepare_images(dataset)
         preprocessor = unwrap_model(runner.model).data_preprocessor
+        reason = slow_batches(runner.train_dataloader, preprocessor)
+        if reason is not None:
+            runner.logger.info(
+                'train_dataloader: batches are made of one image after the other, '
+                'and the random steps of the pipeline run for each image. This is '
+                f'slower than for whole batches. The reason: {reason}.'
+            )
         if not self.on_device or not isinstance(preprocessor, FERDataPreprocessor):
             return
         for inner in fer_datasets(dataset):
