@@ -119,6 +119,7 @@ class FERDataset(BatchedDataset):
         self._stores: Dict[str, StoredImages] = {}
         self._resident: Dict[str, str] = {}
         self._logged: Set[str] = set()
+        self._unstorable: Set[str] = set()
         # Seed and epoch. They are in shared memory, because workers keep running
         # when the epoch changes. Negative values mean that they are not set;
         # augmentation then draws from the global random states.

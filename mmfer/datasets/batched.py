@@ -75,6 +75,8 @@ class BatchedDataset(LabelledDataset):
     _random_state: Tensor
     # Stores by the recipe of the head.
     _stores: Dict[str, StoredImages]
+    # Recipes for which there can be no store in this process.
+    _unstorable: Set[str]
     # Keys of the images on the device of the model, by the recipe of the head.
     _resident: Dict[str, str]
     # Parts of a pipeline, and this pipeline.
@@ -114,10 +116,9 @@ class BatchedDataset(LabelledDataset):
             return parts.reason
         if not parts.fixed_size and not self._equal_sizes():
             return (
-                'the images have different sizes, and '
-                f'{type(parts.head[-1]).__name__} is followed by no step that '
-                "resizes them; write dict(type='Resize', scale=(width, height)) "
-                'after it'
+                'the images have different sizes where the random steps begin; '
+                "write dict(type='Resize', scale=(width, height)) directly after "
+                f'{type(parts.head[-1]).__name__}'
             )
         if not parts.operations:
             return None
@@ -153,12 +154,16 @@ class BatchedDataset(LabelledDataset):
         """
         self.full_init()
         parts = self.parts
-        if parts.head and self.image_store and self._rows(self.sample_ids) is None:
+        wanted = self.image_store and parts.recipe not in self._unstorable
+        if parts.head and wanted and self._rows(self.sample_ids) is None:
             # A cleaning may have dropped samples that tables still list.
             whole: Any = self if self.uncleaned is None else self.uncleaned
             stored = whole._open_images(parts)
             if stored is not None:
                 self._stores[parts.recipe] = stored
+            else:
+                # The next attempt, before each validation, would fail as well.
+                self._unstorable.add(parts.recipe)
         reason = self.slow_reason
         if reason is not None and reason not in self._logged:
             self._logged.add(reason)

@@ -112,6 +112,7 @@ def test_budget(monkeypatch):
 def test_sizes_have_units():
     assert format_size(1.5 * GIB) == '1.50 GiB'
     assert format_size(3 << 19) == '1.5 MiB'
+    assert format_size(2000) == '2.0 KiB' and format_size(0) == '0.0 MiB'
 
 
 # -- whole or absent ---------------------------------------------------------

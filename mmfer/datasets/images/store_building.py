@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import IO, Any, Callable, Deque, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
 
@@ -79,12 +80,11 @@ def build_store(
         extra = sum(map(len, paths)) + len(paths) * (RECORD.itemsize + 1)
         expected = extra + writer.size + _estimate(paths[done:], read)
         partial.reserve(expected)
-        print_log(
+        _announce(
             f'{partial.name}: decoding {len(paths) - done} images into the cache '
             f'{partial.cache.folder}, {format_size(expected)}'
             + f'; {done} are there from an earlier start'
-            * bool(done),
-            'current',
+            * bool(done)
         )
         progress = _Progress(partial.name, len(paths) - done)
         for image, crc32 in _decode(paths, stamps, read, done):
@@ -297,6 +297,18 @@ def _intact_images(path: str, index: np.ndarray, size: int) -> int:
 
 
 # -- progress ----------------------------------------------------------------
+def _announce(text: str) -> None:
+    """Log a line, also in a process whose log is not shown.
+
+    Any process of a run may be the one that builds. The others wait for it, and
+    only the main process logs.
+    """
+    if is_main_process():
+        print_log(text, 'current')
+    else:
+        print(text, flush=True)
+
+
 class _Progress:
     """Progress bar on a terminal, and lines in the log elsewhere.
 
@@ -322,10 +334,9 @@ class _Progress:
         if self.bar is None and now - self.logged >= _LOG_SECONDS:
             self.logged = now
             left = (now - self.start) * (self.total / self.done - 1)
-            print_log(
+            _announce(
                 f'{self.name}: {self.done} of {self.total} images are decoded, '
-                f'{timedelta(seconds=round(left))} left',
-                'current',
+                f'{timedelta(seconds=round(left))} left'
             )
 
     def close(self) -> None:
@@ -333,6 +344,4 @@ class _Progress:
         if self.bar is not None:
             self.bar.file.write('\n')
         seconds = time.monotonic() - self.start
-        print_log(
-            f'{self.name}: decoded {self.total} images in {seconds:.1f} s', 'current'
-        )
+        _announce(f'{self.name}: decoded {self.total} images in {seconds:.1f} s')

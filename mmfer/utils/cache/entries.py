@@ -279,14 +279,14 @@ class Cache:
         """Return why an entry has no room, and what to do."""
         if budget:
             return (
-                f'it takes {format_size(size)}, which is {format_size(missing)} more '
+                f'this takes {format_size(size)}, which is {format_size(missing)} more '
                 f'than the cache {self.folder} has left. Its budget is '
                 f'{format_size(self.budget)}, and what running processes use is not '
                 'evicted. Set MMFER_CACHE_GB to '
                 f'{math.ceil((self.budget + missing) / GIB)} or more'
             )
         return (
-            f'it takes {format_size(size)}, which is {format_size(missing)} more '
+            f'this takes {format_size(size)}, which is {format_size(missing)} more '
             f'than the disk of {self.folder} has to spare. Free some space, or set '
             'MMFER_CACHE_DIR to a folder on another disk'
         )

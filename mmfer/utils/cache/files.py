@@ -56,10 +56,12 @@ def cache_errors(folder: str) -> Iterator[None]:
                 'MMFER_CACHE_DIR to a folder on another disk'
             )
         else:
+            why = error.strerror or str(error)
+            if error.errno in (errno.EEXIST, errno.ENOTDIR):
+                why = 'a file is in the place of a folder'
             text = (
-                f'{error.filename or folder} cannot be written '
-                f'({error.strerror or error}). Set MMFER_CACHE_DIR to a folder that '
-                'you can write to'
+                f'{error.filename or folder} cannot be written ({why}). Set '
+                'MMFER_CACHE_DIR to a folder that you can write to'
             )
         raise CacheUnavailableError(text) from error
 

@@ -40,4 +40,8 @@ def cache_budget() -> int:
 
 def format_size(size: float) -> str:
     """Return a number of bytes as text, such as ``1.25 GiB``."""
-    return f'{size / GIB:.2f} GiB' if size >= GIB / 10 else f'{size / 2**20:.1f} MiB'
+    if size >= GIB / 10:
+        return f'{size / GIB:.2f} GiB'
+    if size >= 2**20 / 10 or not size:
+        return f'{size / 2**20:.1f} MiB'
+    return f'{size / 2**10:.1f} KiB'

@@ -171,9 +171,30 @@ def test_images_of_different_sizes_run_one_by_one(
         assert torch.equal(batch['inputs'], expected['inputs'])
     dataset.prepare_images()
     assert sum('run for each image' in text for text in said) == 1
-    # The step that is asked for helps.
+    # The step that is asked for helps, in the place that is asked for.
+    assert 'directly after LoadFERImage' in dataset.slow_reason
+    late = [*FLIP[:2], dict(type='Resize', scale=(16, 16)), FLIP[2]]
+    assert 'directly after' in ImageList(pipeline=late, **args).slow_reason
     resized = [FLIP[0], dict(type='Resize', scale=(16, 16)), *FLIP[1:]]
     assert ImageList(pipeline=resized, **args).slow_reason is None
+
+
+def test_a_store_that_failed_is_not_tried_again(image_list, monkeypatch):
+    """A validation comes after each epoch; each attempt may decode all images."""
+    calls = []
+    monkeypatch.setattr(
+        'mmfer.datasets.batched.open_store', lambda *args: calls.append(args)
+    )
+    dataset = ImageList(pipeline=FLIP, **image_list())
+    for _ in range(3):
+        dataset.prepare_images()
+    assert len(calls) == 1
+    with_pipeline(dataset, FLIP).prepare_images()
+    assert len(calls) == 1
+    # Another head may give smaller images.
+    dataset.pipeline = ImageList(pipeline=CROP, **image_list()).pipeline
+    dataset.prepare_images()
+    assert len(calls) == 2
 
 
 def test_a_step_without_batch_form_runs_one_by_one(image_list, said):

@@ -337,6 +337,15 @@ def test_a_file_that_changes_meanwhile(files, folder, warnings):
 
 
 # -- faults of the cache -----------------------------------------------------
+def test_progress_of_any_process_is_seen(files, warnings, monkeypatch, capsys):
+    """Another process than the main one builds: its log is not shown."""
+    monkeypatch.setattr(store_building, 'is_main_process', lambda: False)
+    files.open()
+    assert not warnings.info
+    first, last = capsys.readouterr().out.splitlines()
+    assert 'decoding' in first and 'decoded' in last
+
+
 def test_switched_off(files, folder, warnings, monkeypatch):
     files.open()
     monkeypatch.setenv('MMFER_CACHE_GB', '0')
@@ -351,6 +360,7 @@ def test_read_only(files, warnings, monkeypatch, tmp_path):
     (text,) = warnings
     assert text.startswith('Faces: decoded images are not stored, and each image is')
     assert 'cannot be written' in text and 'Set MMFER_CACHE_DIR to a folder' in text
+    assert 'a file is in the place of a folder' in text
 
 
 def test_no_file_locks(files, warnings, monkeypatch):
