@@ -191,7 +191,7 @@ def describe(step: Step, later: int, runner: Runner) -> str:
         f'{step.batch_idx + 1} of {len(runner.train_dataloader)} '
         f'(iteration {step.iteration + 1}): {parts}. Samples of the batch: '
         f'{sample_ids(step.samples)}. {trained}First look at these images. If they '
-        'are right, lower optim_wrapper.optimizer.lr or clip gradients with '
-        'optim_wrapper.clip_grad.max_norm=5. The last checkpoint was '
-        'written before this batch.'
+        'are right, clip gradients with optim_wrapper.clip_grad.max_norm=5, or start '
+        'a new run with a lower optim_wrapper.optimizer.lr (--resume keeps the old '
+        'one). The last checkpoint was written before this batch.'
     )
