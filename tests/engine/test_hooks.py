@@ -308,6 +308,22 @@ def test_any_data_set_of_mmpretrain_trains(tmp_path):
     assert not (tmp_path / 'sample_scores.csv').exists()
 
 
+def test_images_of_both_sets_are_prepared_before_the_first_step(tmp_path, monkeypatch):
+    events = []
+    monkeypatch.setattr(
+        'mmfer.engine.hooks.image_store.prepare_images',
+        lambda dataset: events.append(len(dataset)),
+    )
+
+    class FirstStep(Hook):
+        def before_train_iter(self, runner, *args, **kwargs):
+            events.append('step')
+
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces', train_cfg__max_epochs=1)
+    train(cfg, FirstStep())
+    assert events[:3] == [96, 50, 'step']
+
+
 @pytest.mark.parametrize(
     'collate, preprocessor, reason',
     [

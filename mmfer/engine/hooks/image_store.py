@@ -58,9 +58,15 @@ class ImageStoreHook(Hook):
         self.on_device = on_device
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare the images of the training set."""
+        """Prepare the images of the training and the validation set.
+
+        If the validation set has a damaged image, the run stops here and not
+        after its first epoch.
+        """
         dataset = runner.train_dataloader.dataset
         prepare_images(dataset)
+        if runner.val_loop is not None:
+            prepare_images(runner.val_dataloader.dataset)
         preprocessor = unwrap_model(runner.model).data_preprocessor
         reason = slow_batches(runner.train_dataloader, preprocessor)
         if reason is not None:
@@ -75,7 +81,7 @@ class ImageStoreHook(Hook):
             inner.keep_on_device(preprocessor.keep_images)
 
     def before_val(self, runner: Runner) -> None:
-        """Prepare the images of the validation set."""
+        """Prepare the images of the validation set, if there is no training."""
         prepare_images(runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
