@@ -15,7 +15,7 @@ from mmfer.utils.random import seeded_random_state
 from mmfer.utils.string_table import StringTable
 
 from . import checks
-from .batched import BatchedDataset, StoredImages
+from .batched import BatchedDataset, DeviceKeys, StoredImages
 from .images import UnreadableImageError
 from .noise import GaussianVANoise, LabelNoise
 
@@ -117,7 +117,8 @@ class FERDataset(BatchedDataset):
         self.skipped: List[str] = []
         self._images: Optional[np.ndarray] = None
         self._stores: Dict[str, StoredImages] = {}
-        self._resident: Dict[str, str] = {}
+        self._without_store: Set[str] = set()
+        self._resident = DeviceKeys()
         self._logged: Set[str] = set()
         # Seed and epoch. They are in shared memory, because workers keep running
         # when the epoch changes. Negative values mean that they are not set;
@@ -287,7 +288,8 @@ class FERDataset(BatchedDataset):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ('get_data_info', 'prepare_data', '__getitem__'):
-            if name in vars(cls):
+            # The method may be that of a mixin.
+            if getattr(cls, name) is not getattr(FERDataset, name):
                 cls.own_method = name
 
     def __setstate__(self, state: dict) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .batches import IndexedSamples, PlannedImages, SampleBatch, stack_packed
 from .batches.operations import UnsupportedShape
+from .batches.sample_batch import is_numeric
 from .batches.splitting import HeadReader, SplitPipeline, run_steps, split_pipeline
 from .images import ImageStore, UnreadableImageError, have_equal_sizes, open_store
 from .labels import LabelledDataset
@@ -39,6 +40,21 @@ class StoredImages:
         rows = rows.clip(max=len(self.sample_ids) - 1)
         return rows if (self.sample_ids[rows] == sample_ids).all() else None
 
+    def __deepcopy__(self, memo: dict) -> 'StoredImages':
+        """Return these images, which never change."""
+        return self
+
+
+class DeviceKeys(Dict[str, str]):
+    """Keys of images on the device of a model, by the recipe of the head.
+
+    A deep copy is empty, because a copied data set may be used with another model.
+    """
+
+    def __deepcopy__(self, memo: dict) -> 'DeviceKeys':
+        """Return no keys."""
+        return DeviceKeys()
+
 
 class BatchedDataset(LabelledDataset):
     """Data set that makes whole batches at once.
@@ -62,9 +78,14 @@ class BatchedDataset(LabelledDataset):
         '_images',
         '_random_state',
         '_stores',
-        '_resident',
+        '_without_store',
     )
-    SHARED_WITH_COPIES = (*LabelledDataset.SHARED_WITH_COPIES, '_images', '_stores')
+    SHARED_WITH_COPIES = (
+        *LabelledDataset.SHARED_WITH_COPIES,
+        '_images',
+        '_stores',
+        '_without_store',
+    )
 
     # Method of a subclass that stack() would ignore, such as prepare_data.
     own_method: Optional[str] = None
@@ -75,8 +96,10 @@ class BatchedDataset(LabelledDataset):
     _random_state: Tensor
     # Stores by the recipe of the head.
     _stores: Dict[str, StoredImages]
-    # Keys of the images on the device of the model, by the recipe of the head.
-    _resident: Dict[str, str]
+    # Recipes for which there can be no store. It is not tried again in each epoch.
+    _without_store: Set[str]
+    # Images on the device of the model that trains on this data set.
+    _resident: DeviceKeys
     # Parts of a pipeline, and this pipeline.
     _parts: Optional[Tuple[Any, SplitPipeline]] = None
     # The last slow_reason, and what it depends on.
@@ -121,7 +144,12 @@ class BatchedDataset(LabelledDataset):
             )
         if not parts.operations:
             return None
-        shape = self.head_results(self.get_data_info(0))['img'].shape
+        info = self.get_data_info(0)
+        path = info['img_path']
+        try:
+            shape = self.head_results(info)['img'].shape
+        except UnreadableImageError as error:
+            raise self._unreadable(error, path) from None
         shape = (*shape, 1)[:3]
         try:
             for operation in parts.operations:
@@ -153,11 +181,18 @@ class BatchedDataset(LabelledDataset):
         """
         self.full_init()
         parts = self.parts
-        if parts.head and self.image_store and self._rows(self.sample_ids) is None:
+        if (
+            parts.head
+            and self.image_store
+            and parts.recipe not in self._without_store
+            and self._rows(self.sample_ids) is None
+        ):
             # A cleaning may have dropped samples that tables still list.
             whole: Any = self if self.uncleaned is None else self.uncleaned
             stored = whole._open_images(parts)
-            if stored is not None:
+            if stored is None:
+                self._without_store.add(parts.recipe)
+            else:
                 self._stores[parts.recipe] = stored
         reason = self.slow_reason
         if reason is not None and reason not in self._logged:
@@ -182,10 +217,9 @@ class BatchedDataset(LabelledDataset):
                 for image in self._images
             ]
             return StoredImages(ImageStore.from_array(np.stack(images)))
-        order = np.argsort(self.sample_ids, kind='stable')
-        ids = self.sample_ids[order]
+        # A subset may have a sample several times.
+        ids, order = np.unique(self.sample_ids, return_index=True)
         paths = self.image_paths
-
         try:
             store = open_store(
                 [paths[i] for i in order],
@@ -222,7 +256,10 @@ class BatchedDataset(LabelledDataset):
         """
         rows = self._rows(sample_ids)
         if rows is not None:
-            return self._stores[self.parts.recipe].store.read(rows)
+            store = self._stores[self.parts.recipe].store
+            # Images of one height and width may have different channels.
+            if store.shape is not None:
+                return store.read(rows)
         images = []
         for index in indices:
             info = self.get_data_info(index)
@@ -310,24 +347,28 @@ class BatchedDataset(LabelledDataset):
             images, shape, parts.operations, seed, epoch, sample_ids, source
         )
 
-    def keep_on_device(self, keep: Callable[[str, np.ndarray], bool]) -> None:
-        """Offer all images to the device of the model, once.
+    def keep_on_device(self, keep: Callable[[str, ImageStore], bool]) -> None:
+        """Offer all images to the device of the model.
 
-        Afterwards, batches of this pipeline have rows instead of images.
+        Afterwards, batches of this data set have rows instead of images. Views,
+        subsets and copies have images, because another model may read them.
 
         Args:
-            keep (Callable): Function that gets a key, and the images of the store,
-                uint8 (N, H, W, C). It returns whether the device keeps them.
+            keep (Callable): Function that gets a key, and the store of the images,
+                which have one shape. It returns whether the device keeps them.
         """
+        self.leave_device()
         recipe = self.parts.recipe
         stored = self._stores.get(recipe)
-        if self.slow_reason is not None or stored is None or recipe in self._resident:
+        if self.slow_reason is not None or stored is None or stored.store.shape is None:
             return
-        store = stored.store
-        if store.shape is not None:
-            key = f'{self.name} {len(self._resident)} {id(self._resident)}'
-            if keep(key, store.read(np.arange(len(store)))):
-                self._resident[recipe] = key
+        key = f'{self.name} {id(self._resident)}'
+        if keep(key, stored.store):
+            self._resident[recipe] = key
+
+    def leave_device(self) -> None:
+        """Make batches with images again, which every model can read."""
+        self._resident.clear()
 
     def _stack_samples(
         self, sample_ids: np.ndarray, indices: Sequence[int]
@@ -335,12 +376,15 @@ class BatchedDataset(LabelledDataset):
         """Stack what the last step of the pipeline packs, except the images."""
         pack = self.parts.pack
         assert pack is not None  # There is no whole batch without it.
-        arrays = {}
+        arrays: Dict[str, Tensor] = {}
+        meta: Dict[str, Any] = {}
         for key in pack.algorithm_keys:
             values = self._packed_values(key, sample_ids, indices)
-            if values is not None:
+            if isinstance(values, np.ndarray):
                 arrays[key] = torch.from_numpy(values)
-        meta: Dict[str, Any] = {}
+            elif values is not None:
+                # For example texts, or arrays of different shapes.
+                meta[key] = values
         for key in pack.meta_keys:
             if key == 'sample_id':
                 meta[key] = torch.from_numpy(sample_ids)
@@ -348,18 +392,34 @@ class BatchedDataset(LabelledDataset):
                 meta[key] = list(indices)
             else:
                 meta[key] = [self.image_paths[index] for index in indices]
-        labels = torch.from_numpy(self._labels.of(sample_ids))
-        return SampleBatch(dict(gt_label=labels), arrays, meta)
+        fields = dict(gt_label=torch.from_numpy(self._labels.of(sample_ids)))
+        # Every pipeline packs soft labels.
+        scores = self._packed_values('gt_score', sample_ids, indices)
+        if scores is not None:
+            fields['gt_score'] = torch.as_tensor(scores)
+        return SampleBatch(fields, arrays, meta)
 
     def _packed_values(
         self, key: str, sample_ids: np.ndarray, indices: Sequence[int]
-    ) -> Optional[np.ndarray]:
-        """Return a field of some samples, (B, ...); None if they do not have it."""
+    ) -> Any:
+        """Return a field of some samples.
+
+        Args:
+            key (str): Name of the field.
+            sample_ids (np.ndarray): int64 (B,).
+            indices (Sequence[int]): Their positions in this (sub)set.
+
+        Returns:
+            np.ndarray | list | None: An array (B, ...), or a list of B values that
+            cannot be stacked. None if the samples do not have the field.
+        """
         if key == 'gt_label_sets':
             return self._labels.sets_of(sample_ids)
         if key == 'gt_va':
             return None if self._va is None else self._va[sample_ids]
         try:
-            return np.stack(list(self.stored_values(key, indices)))
+            values = list(self.stored_values(key, indices))
         except KeyError:
             return None
+        shapes = {np.shape(v) if is_numeric(v) else None for v in values}
+        return values if len(shapes) > 1 or None in shapes else np.stack(values)
