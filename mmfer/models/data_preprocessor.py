@@ -89,14 +89,10 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         inputs, samples = data['inputs'], data.get('data_samples')
         if isinstance(inputs, PlannedImages):
             inputs = inputs.to(self.device, self._non_blocking).apply(self._resident)
-        if isinstance(samples, SampleBatch):
-            # mmengine does not know how to move it.
-            samples = samples.to(self.device, self._non_blocking)
         if not isinstance(samples, SampleBatch) or self.pad_size_divisor > 1:
-            return super().forward(
-                dict(data, inputs=inputs, data_samples=samples), training
-            )
+            return super().forward(dict(data, inputs=inputs), training)
         images = self._normalise(self.cast_data(inputs))
+        samples = samples.to(self.device, self._non_blocking)
         if self.to_onehot and 'gt_score' not in samples and 'gt_label' in samples:
             assert self.num_classes is not None, (
                 'soft labels, which Mixup and CutMix need, require '

@@ -11,7 +11,7 @@ from mmengine.dataset import ConcatDataset
 
 from mmfer.datasets import ImageList, SyntheticFaces
 from mmfer.datasets import batched as batched_module
-from mmfer.datasets.batches import PlannedImages, SampleBatch, fer_collate
+from mmfer.datasets.batches import PlannedImages, fer_collate
 from mmfer.datasets.images import UnreadableImageError
 
 FLIP = [PIPELINE[0], dict(type='RandomFlip', prob=0.5), PIPELINE[-1]]
