@@ -13,47 +13,7 @@ from .batches.sample_batch import is_numeric
 from .batches.splitting import HeadReader, SplitPipeline, run_steps, split_pipeline
 from .images import ImageStore, UnreadableImageError, have_equal_sizes, open_store
 from .labels import LabelledDataset
-
-
-class StoredImages:
-    """Images of some samples after the head of a pipeline.
-
-    Args:
-        store (ImageStore): The images.
-        sample_ids (np.ndarray, optional): Sample of each image of the store,
-            ascending, int64 (n,). Defaults to None: image ``i`` is that of
-            sample ``i``.
-    """
-
-    def __init__(self, store: ImageStore, sample_ids: Optional[np.ndarray] = None):
-        self.store = store
-        self.sample_ids = sample_ids
-
-    def rows(self, sample_ids: np.ndarray) -> Optional[np.ndarray]:
-        """Return the rows of samples in the store, int64 (B,).
-
-        The result is None if the store lacks one of them.
-        """
-        if self.sample_ids is None:
-            return sample_ids
-        rows = np.searchsorted(self.sample_ids, sample_ids)
-        rows = rows.clip(max=len(self.sample_ids) - 1)
-        return rows if (self.sample_ids[rows] == sample_ids).all() else None
-
-    def __deepcopy__(self, memo: dict) -> 'StoredImages':
-        """Return these images, which never change."""
-        return self
-
-
-class DeviceKeys(Dict[str, str]):
-    """Keys of images on the device of a model, by the recipe of the head.
-
-    A deep copy is empty, because a copied data set may be used with another model.
-    """
-
-    def __deepcopy__(self, memo: dict) -> 'DeviceKeys':
-        """Return no keys."""
-        return DeviceKeys()
+from .stored_images import DeviceKeys, StoredImages, Stores
 
 
 class BatchedDataset(LabelledDataset):
@@ -94,8 +54,7 @@ class BatchedDataset(LabelledDataset):
     _images: Optional[np.ndarray]
     # Seed and epoch of the augmentation, negative if they are not set.
     _random_state: Tensor
-    # Stores by the recipe of the head.
-    _stores: Dict[str, StoredImages]
+    _stores: Stores
     # Recipes for which there can be no store. It is not tried again in each epoch.
     _without_store: Set[str]
     # Images on the device of the model that trains on this data set.
@@ -187,13 +146,7 @@ class BatchedDataset(LabelledDataset):
             and parts.recipe not in self._without_store
             and self._rows(self.sample_ids) is None
         ):
-            # A cleaning may have dropped samples that tables still list.
-            whole: Any = self if self.uncleaned is None else self.uncleaned
-            stored = whole._open_images(parts)
-            if stored is None:
-                self._without_store.add(parts.recipe)
-            else:
-                self._stores[parts.recipe] = stored
+            self._open_store(build=True)
         reason = self.slow_reason
         if reason is not None and reason not in self._logged:
             self._logged.add(reason)
@@ -204,8 +157,23 @@ class BatchedDataset(LabelledDataset):
                 'current',
             )
 
-    def _open_images(self, parts: SplitPipeline) -> Optional[StoredImages]:
-        """Open or build the store of all images of this set."""
+    def _open_store(self, build: bool) -> None:
+        """Open the store of the pipeline, see :meth:`_open_images`."""
+        # A cleaning may have dropped samples that tables still list.
+        whole: Any = self if self.uncleaned is None else self.uncleaned
+        stored = whole._open_images(self.parts, build)
+        if stored is None:
+            self._without_store.add(self.parts.recipe)
+        else:
+            self._stores.add(self.parts.recipe, stored)
+
+    def _open_images(self, parts: SplitPipeline, build: bool) -> Optional[StoredImages]:
+        """Return the store of all images of this set, None if there can be none.
+
+        Args:
+            parts (SplitPipeline): Pipeline of this set or of a view.
+            build (bool): Build the store if there is none.
+        """
         if self._images is not None:
             first = parts.head[0]
             if len(parts.head) == 1 and (
@@ -226,6 +194,7 @@ class BatchedDataset(LabelledDataset):
                 HeadReader(parts.head),
                 parts.recipe,
                 self.name,
+                build,
             )
         except UnreadableImageError as error:
             raise self._unreadable(error, error.path) from None
@@ -244,7 +213,16 @@ class BatchedDataset(LabelledDataset):
 
         The result is None if there is no store with these samples.
         """
-        stored = self._stores.get(self.parts.recipe)
+        recipe = self.parts.recipe
+        if (
+            recipe not in self._stores
+            and self._images is None
+            and recipe not in self._without_store
+            and self._stores.is_announced(recipe)
+        ):
+            # This worker was started before, as in loops that count iterations.
+            self._open_store(build=False)
+        stored = self._stores.get(recipe)
         return None if stored is None else stored.rows(sample_ids)
 
     def _read_images(

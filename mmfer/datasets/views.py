@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from mmfer.registry import TRANSFORMS
 
 from .base import FERDataset
-from .batched import DeviceKeys
 from .batches import IndexedSamples, SampleBatch
+from .stored_images import DeviceKeys
 
 
 class LabelView:

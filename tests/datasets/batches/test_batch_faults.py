@@ -9,10 +9,11 @@ import torch
 from dataset_helpers import PIPELINE, truncate
 from mmengine.dataset import ConcatDataset
 
-from mmfer.datasets import ImageList, SyntheticFaces
+from mmfer.datasets import ImageList, SyntheticFaces, with_pipeline
 from mmfer.datasets import batched as batched_module
 from mmfer.datasets.batches import PlannedImages, fer_collate
 from mmfer.datasets.images import UnreadableImageError
+from mmfer.datasets.stored_images import Stores
 
 FLIP = [PIPELINE[0], dict(type='RandomFlip', prob=0.5), PIPELINE[-1]]
 
@@ -152,3 +153,44 @@ def test_methods_of_mixins_are_used(image_list):
     assert 'prepare_data' in dataset.slow_reason
     assert ImageList(pipeline=PIPELINE, **image_list()).slow_reason is None
     assert torch.equal(batch_of(dataset, [1])['inputs'][0], dataset[1]['inputs'])
+
+
+class InWorker:
+    """The data set of a worker, which was forked or spawned before."""
+
+    def __init__(self, dataset):
+        self.dataset = copy.copy(dataset)
+        # What the process has itself; _announced is in shared memory.
+        stores = Stores()
+        stores._announced = dataset._stores._announced
+        self.dataset._stores, self.dataset._without_store = stores, set()
+
+
+def test_workers_that_started_before_the_store_open_it(image_list, monkeypatch):
+    """Loops of mmengine that count iterations start their workers first."""
+    dataset = ImageList(pipeline=FLIP, **image_list())
+    early = InWorker(dataset).dataset
+    batch_of(early, [0, 1])
+    assert not early._stores
+    # Another pipeline of the data set has nothing to do with it.
+    plain = with_pipeline(dataset, [PIPELINE[0], dict(type='Resize', scale=8), FLIP[2]])
+    plain.prepare_images()
+    batch_of(early, [0, 1])
+    assert not early._stores
+    dataset.prepare_images()
+    for one in (dataset, early):
+        one.set_random_state(0, 0)
+    monkeypatch.setattr(batched_module, 'run_steps', None)
+    first, second = batch_of(early, [2, 5])['inputs'], batch_of(dataset, [2, 5])
+    assert len(early._stores) == 1
+    assert torch.equal(first.apply(), second['inputs'].apply())
+
+
+def test_workers_build_no_store(image_list, monkeypatch, said):
+    dataset = ImageList(pipeline=FLIP, **image_list())
+    early = InWorker(dataset).dataset
+    dataset._stores.add(dataset.parts.recipe, None)
+    for _ in range(2):
+        assert batch_of(early, [0, 1])['inputs'].images.shape == (2, 3, 16, 16)
+    assert not early._stores
+    assert sum('removed' in text for text in said) == 1
