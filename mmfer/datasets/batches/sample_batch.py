@@ -174,7 +174,11 @@ class SampleBatch:
     def replace(self, **fields: Tensor) -> 'SampleBatch':
         """Return a batch with other or further fields, each (B, ...)."""
         self._take_changes()
-        return type(self)({**self._fields, **fields}, self._arrays, self._meta)
+        arrays, meta = (
+            {name: values for name, values in part.items() if name not in fields}
+            for part in (self._arrays, self._meta)
+        )
+        return type(self)({**self._fields, **fields}, arrays, meta)
 
     def to(self, device: Any, non_blocking: bool = False) -> 'SampleBatch':
         """Return the batch with its fields on another device."""

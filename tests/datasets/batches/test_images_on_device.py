@@ -71,6 +71,8 @@ def test_images_are_those_of_a_set_without_a_device(dataset, image_list):
         preprocessor(batch_of(dataset, [4, 0, 7]))['inputs'],
         preprocessor(batch_of(plain, [4, 0, 7]))['inputs'],
     )
+    with pytest.raises(RuntimeError, match='on_device=False'):
+        OnCPU()(batch_of(dataset, [4, 0, 7]))
     # Workers that are spawned get the keys, too.
     assert has_rows(pickle.loads(pickle.dumps(dataset)))
 

@@ -83,6 +83,8 @@ def test_replace_keeps_the_rest(samples):
     assert other.gt_label.tolist() == [0] * 4
     assert batch.gt_label.tolist() == [0, 1, 2, 0]
     assert other.gt_va is batch.gt_va
+    moved = batch.replace(gt_va=torch.full((4, 2), 5.0))
+    assert moved.rows()[1]['gt_va'].tolist() == moved[1].gt_va.tolist() == [5, 5]
     with pytest.raises(ValueError, match='entries'):
         batch.replace(gt_label=torch.zeros(3, dtype=torch.int64))
 
