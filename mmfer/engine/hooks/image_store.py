@@ -1,5 +1,7 @@
 """Prepare stored images before a loop reads batches."""
 
+from typing import Optional
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -18,8 +20,8 @@ class ImageStoreHook(Hook):
 
     Args:
         on_device (bool): Keep the stored images of the training set in the memory
-            of the model's device, if they take at most a quarter of what is free.
-            Then no image is copied in a step. Defaults to False.
+            of the GPU during the training, if they take at most a quarter of what
+            is free. Then no image is copied in a step. Defaults to False.
     """
 
     # After hooks that clean the labels of the training set.
@@ -32,11 +34,26 @@ class ImageStoreHook(Hook):
         """Prepare the images of the training set."""
         dataset = runner.train_dataloader.dataset
         prepare_images(dataset)
-        preprocessor = unwrap_model(runner.model).data_preprocessor
-        if not self.on_device or not isinstance(preprocessor, FERDataPreprocessor):
-            return
+        preprocessor = self._preprocessor(runner)
         for inner in fer_datasets(dataset):
-            inner.keep_on_device(preprocessor.keep_images)
+            # Another run of this process may have kept images on its device.
+            inner.leave_device()
+            if self.on_device and preprocessor is not None:
+                inner.keep_on_device(preprocessor.keep_images)
+
+    def after_train(self, runner: Runner) -> None:
+        """Free the memory of the device; other models may read the data set."""
+        for inner in fer_datasets(runner.train_dataloader.dataset):
+            inner.leave_device()
+        preprocessor = self._preprocessor(runner)
+        if preprocessor is not None:
+            preprocessor.drop_images()
+
+    @staticmethod
+    def _preprocessor(runner: Runner) -> Optional[FERDataPreprocessor]:
+        """Return the data preprocessor of the model, None if it cannot keep images."""
+        found = getattr(unwrap_model(runner.model), 'data_preprocessor', None)
+        return found if isinstance(found, FERDataPreprocessor) else None
 
     def before_val(self, runner: Runner) -> None:
         """Prepare the images of the validation set."""
