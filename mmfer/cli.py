@@ -158,16 +158,9 @@ def finish_config(
     Finally, this switches off settings that torch refuses (persistent workers
     without workers) or warns about (pinned memory without a GPU).
     """
-    model = dict(cfg.model)
-    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    collate_fn = 'fer_collate' if augments_batches(model) else 'default_collate'
     for name in DATALOADERS:
         if cfg.get(name) is not None:
-            loader = ConfigDict(
-                pin_memory=True,
-                persistent_workers=persistent_workers,
-                collate_fn=dict(type=collate_fn),
-            )
+            loader = ConfigDict(pin_memory=True, persistent_workers=persistent_workers)
             loader.update(cfg[name])
             if args.no_pin_memory:
                 loader.pin_memory = False
@@ -176,9 +169,14 @@ def finish_config(
             cfg[name] = loader
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    # The options may have changed the model.
+    model = dict(cfg.model)
+    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    collate_fn = 'fer_collate' if augments_batches(model) else 'default_collate'
     for name in DATALOADERS:
         loader = cfg.get(name)
         if loader is not None:
+            loader.setdefault('collate_fn', dict(type=collate_fn))
             loader.persistent_workers &= loader.get('num_workers', 0) > 0
             loader.pin_memory &= get_device() != 'cpu'
     for name in EVALUATORS:

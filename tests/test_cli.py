@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmengine
 import pytest
@@ -15,7 +16,7 @@ from helpers import DETERMINISTIC, ROOT, load_tool
 from mmengine.config import Config
 from mmpretrain import get_model
 
-from mmfer.cli import run_training_tool
+from mmfer.cli import finish_config, run_training_tool
 from mmfer.engine.variants import parse_noise
 from mmfer.registry import DATASETS
 
@@ -322,3 +323,29 @@ def test_resume_after_sigkill(tmp_path):
     )
     assert first['metrics'] == second['metrics']
     assert first['noise_auroc'] == second['noise_auroc']
+
+
+@pytest.mark.parametrize(
+    'options, expected',
+    [
+        ({}, 'fer_collate'),
+        ({'model.data_preprocessor.type': 'ClsDataPreprocessor'}, 'default_collate'),
+        ({'model.type': 'ImageClassifier'}, 'default_collate'),
+        (
+            {
+                'model.data_preprocessor.type': 'ClsDataPreprocessor',
+                'train_dataloader.collate_fn.type': 'pseudo_collate',
+            },
+            'pseudo_collate',
+        ),
+    ],
+)
+def test_options_of_the_model_choose_the_collate_function(options, expected):
+    """Otherwise images would reach a model that cannot augment them."""
+    cfg = Config.fromfile(os.path.join(ROOT, CONFIG))
+    if 'model.type' in options:
+        # The model then chooses its data preprocessor.
+        del cfg.data_preprocessor.type
+    args = SimpleNamespace(no_pin_memory=False, cfg_options=options)
+    found = finish_config(cfg, args).train_dataloader.collate_fn
+    assert found == dict(type=expected)

@@ -24,7 +24,7 @@ from .rafdb import RAFDB
 from .samplers import BalancedSampler
 from .synthetic_faces import SyntheticFaces
 from .transforms import GaussianNoise, LoadFERImage, PackFERInputs
-from .views import LabelView, unaugmented, with_pipeline
+from .views import LabelView, unaugmented, view_of, with_pipeline
 from .wrappers import fer_datasets, pipeline_of, prepare_images
 
 __all__ = [
@@ -46,5 +46,6 @@ __all__ = [
     'pipeline_of',
     'prepare_images',
     'unaugmented',
+    'view_of',
     'with_pipeline',
 ]

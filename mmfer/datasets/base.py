@@ -2,7 +2,7 @@
 
 import logging
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence, Set, Union
+from typing import Any, List, Optional, Sequence, Set, Union
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from mmfer.utils.random import seeded_random_state
 from mmfer.utils.string_table import StringTable
 
 from . import checks
-from .batched import BatchedDataset, StoredImages
+from .batched import BatchedDataset
 from .images import UnreadableImageError
 from .noise import GaussianVANoise, LabelNoise
+from .stored_images import DeviceKeys, Stores
 
 # Sentence in the message that refuses noise for an evaluation set.
 NOISE_REASON = 'Wrong labels would measure the noise, not the model.'
@@ -116,10 +117,10 @@ class FERDataset(BatchedDataset):
         self.check_files = check_files
         self.skipped: List[str] = []
         self._images: Optional[np.ndarray] = None
-        self._stores: Dict[str, StoredImages] = {}
-        self._resident: Dict[str, str] = {}
+        self._stores = Stores()
+        self._without_store: Set[str] = set()
+        self._resident = DeviceKeys()
         self._logged: Set[str] = set()
-        self._unstorable: Set[str] = set()
         # Seed and epoch. They are in shared memory, because workers keep running
         # when the epoch changes. Negative values mean that they are not set;
         # augmentation then draws from the global random states.
@@ -288,7 +289,8 @@ class FERDataset(BatchedDataset):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ('get_data_info', 'prepare_data', '__getitem__'):
-            if name in vars(cls):
+            # The method may be that of a mixin.
+            if getattr(cls, name) is not getattr(FERDataset, name):
                 cls.own_method = name
 
     def __setstate__(self, state: dict) -> None:

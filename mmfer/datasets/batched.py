@@ -9,35 +9,11 @@ from torch import Tensor
 
 from .batches import IndexedSamples, PlannedImages, SampleBatch, stack_packed
 from .batches.operations import UnsupportedShape
+from .batches.sample_batch import is_numeric
 from .batches.splitting import HeadReader, SplitPipeline, run_steps, split_pipeline
 from .images import ImageStore, UnreadableImageError, have_equal_sizes, open_store
 from .labels import LabelledDataset
-
-
-class StoredImages:
-    """Images of some samples after the head of a pipeline.
-
-    Args:
-        store (ImageStore): The images.
-        sample_ids (np.ndarray, optional): Sample of each image of the store,
-            ascending, int64 (n,). Defaults to None: image ``i`` is that of
-            sample ``i``.
-    """
-
-    def __init__(self, store: ImageStore, sample_ids: Optional[np.ndarray] = None):
-        self.store = store
-        self.sample_ids = sample_ids
-
-    def rows(self, sample_ids: np.ndarray) -> Optional[np.ndarray]:
-        """Return the rows of samples in the store, int64 (B,).
-
-        The result is None if the store lacks one of them.
-        """
-        if self.sample_ids is None:
-            return sample_ids
-        rows = np.searchsorted(self.sample_ids, sample_ids)
-        rows = rows.clip(max=len(self.sample_ids) - 1)
-        return rows if (self.sample_ids[rows] == sample_ids).all() else None
+from .stored_images import DeviceKeys, StoredImages, Stores
 
 
 class BatchedDataset(LabelledDataset):
@@ -62,9 +38,14 @@ class BatchedDataset(LabelledDataset):
         '_images',
         '_random_state',
         '_stores',
-        '_resident',
+        '_without_store',
     )
-    SHARED_WITH_COPIES = (*LabelledDataset.SHARED_WITH_COPIES, '_images', '_stores')
+    SHARED_WITH_COPIES = (
+        *LabelledDataset.SHARED_WITH_COPIES,
+        '_images',
+        '_stores',
+        '_without_store',
+    )
 
     # Method of a subclass that stack() would ignore, such as prepare_data.
     own_method: Optional[str] = None
@@ -73,12 +54,11 @@ class BatchedDataset(LabelledDataset):
     _images: Optional[np.ndarray]
     # Seed and epoch of the augmentation, negative if they are not set.
     _random_state: Tensor
-    # Stores by the recipe of the head.
-    _stores: Dict[str, StoredImages]
-    # Recipes for which there can be no store in this process.
-    _unstorable: Set[str]
-    # Keys of the images on the device of the model, by the recipe of the head.
-    _resident: Dict[str, str]
+    _stores: Stores
+    # Recipes for which there can be no store. It is not tried again in each epoch.
+    _without_store: Set[str]
+    # Images on the device of the model that trains on this data set.
+    _resident: DeviceKeys
     # Parts of a pipeline, and this pipeline.
     _parts: Optional[Tuple[Any, SplitPipeline]] = None
     # The last slow_reason, and what it depends on.
@@ -122,7 +102,12 @@ class BatchedDataset(LabelledDataset):
             )
         if not parts.operations:
             return None
-        shape = self.head_results(self.get_data_info(0))['img'].shape
+        info = self.get_data_info(0)
+        path = info['img_path']
+        try:
+            shape = self.head_results(info)['img'].shape
+        except UnreadableImageError as error:
+            raise self._unreadable(error, path) from None
         shape = (*shape, 1)[:3]
         try:
             for operation in parts.operations:
@@ -154,16 +139,13 @@ class BatchedDataset(LabelledDataset):
         """
         self.full_init()
         parts = self.parts
-        wanted = self.image_store and parts.recipe not in self._unstorable
-        if parts.head and wanted and self._rows(self.sample_ids) is None:
-            # A cleaning may have dropped samples that tables still list.
-            whole: Any = self if self.uncleaned is None else self.uncleaned
-            stored = whole._open_images(parts)
-            if stored is not None:
-                self._stores[parts.recipe] = stored
-            else:
-                # The next attempt, before each validation, would fail as well.
-                self._unstorable.add(parts.recipe)
+        if (
+            parts.head
+            and self.image_store
+            and parts.recipe not in self._without_store
+            and self._rows(self.sample_ids) is None
+        ):
+            self._open_store(build=True)
         reason = self.slow_reason
         if reason is not None and reason not in self._logged:
             self._logged.add(reason)
@@ -174,8 +156,23 @@ class BatchedDataset(LabelledDataset):
                 'current',
             )
 
-    def _open_images(self, parts: SplitPipeline) -> Optional[StoredImages]:
-        """Open or build the store of all images of this set."""
+    def _open_store(self, build: bool) -> None:
+        """Open the store of the pipeline, see :meth:`_open_images`."""
+        # A cleaning may have dropped samples that tables still list.
+        whole: Any = self if self.uncleaned is None else self.uncleaned
+        stored = whole._open_images(self.parts, build)
+        if stored is None:
+            self._without_store.add(self.parts.recipe)
+        else:
+            self._stores.add(self.parts.recipe, stored)
+
+    def _open_images(self, parts: SplitPipeline, build: bool) -> Optional[StoredImages]:
+        """Return the store of all images of this set, None if there can be none.
+
+        Args:
+            parts (SplitPipeline): Pipeline of this set or of a view.
+            build (bool): Build the store if there is none.
+        """
         if self._images is not None:
             first = parts.head[0]
             if len(parts.head) == 1 and (
@@ -187,16 +184,16 @@ class BatchedDataset(LabelledDataset):
                 for image in self._images
             ]
             return StoredImages(ImageStore.from_array(np.stack(images)))
-        order = np.argsort(self.sample_ids, kind='stable')
-        ids = self.sample_ids[order]
+        # A subset may have a sample several times.
+        ids, order = np.unique(self.sample_ids, return_index=True)
         paths = self.image_paths
-
         try:
             store = open_store(
                 [paths[i] for i in order],
                 HeadReader(parts.head),
                 parts.recipe,
                 self.name,
+                build,
             )
         except UnreadableImageError as error:
             raise self._unreadable(error, error.path) from None
@@ -215,7 +212,16 @@ class BatchedDataset(LabelledDataset):
 
         The result is None if there is no store with these samples.
         """
-        stored = self._stores.get(self.parts.recipe)
+        recipe = self.parts.recipe
+        if (
+            recipe not in self._stores
+            and self._images is None
+            and recipe not in self._without_store
+            and self._stores.is_announced(recipe)
+        ):
+            # This worker was started before, as in loops that count iterations.
+            self._open_store(build=False)
+        stored = self._stores.get(recipe)
         return None if stored is None else stored.rows(sample_ids)
 
     def _read_images(
@@ -227,7 +233,10 @@ class BatchedDataset(LabelledDataset):
         """
         rows = self._rows(sample_ids)
         if rows is not None:
-            return self._stores[self.parts.recipe].store.read(rows)
+            store = self._stores[self.parts.recipe].store
+            # Images of one height and width may have different channels.
+            if store.shape is not None:
+                return store.read(rows)
         images = []
         for index in indices:
             info = self.get_data_info(index)
@@ -315,24 +324,28 @@ class BatchedDataset(LabelledDataset):
             images, shape, parts.operations, seed, epoch, sample_ids, source
         )
 
-    def keep_on_device(self, keep: Callable[[str, np.ndarray], bool]) -> None:
-        """Offer all images to the device of the model, once.
+    def keep_on_device(self, keep: Callable[[str, ImageStore], bool]) -> None:
+        """Offer all images to the device of the model.
 
-        Afterwards, batches of this pipeline have rows instead of images.
+        Afterwards, batches of this data set have rows instead of images. Views,
+        subsets and copies have images, because another model may read them.
 
         Args:
-            keep (Callable): Function that gets a key, and the images of the store,
-                uint8 (N, H, W, C). It returns whether the device keeps them.
+            keep (Callable): Function that gets a key, and the store of the images,
+                which have one shape. It returns whether the device keeps them.
         """
+        self.leave_device()
         recipe = self.parts.recipe
         stored = self._stores.get(recipe)
-        if self.slow_reason is not None or stored is None or recipe in self._resident:
+        if self.slow_reason is not None or stored is None or stored.store.shape is None:
             return
-        store = stored.store
-        if store.shape is not None:
-            key = f'{self.name} {len(self._resident)} {id(self._resident)}'
-            if keep(key, store.read(np.arange(len(store)))):
-                self._resident[recipe] = key
+        key = f'{self.name} {id(self._resident)}'
+        if keep(key, stored.store):
+            self._resident[recipe] = key
+
+    def leave_device(self) -> None:
+        """Make batches with images again, which every model can read."""
+        self._resident.clear()
 
     def _stack_samples(
         self, sample_ids: np.ndarray, indices: Sequence[int]
@@ -340,12 +353,15 @@ class BatchedDataset(LabelledDataset):
         """Stack what the last step of the pipeline packs, except the images."""
         pack = self.parts.pack
         assert pack is not None  # There is no whole batch without it.
-        arrays = {}
+        arrays: Dict[str, Tensor] = {}
+        meta: Dict[str, Any] = {}
         for key in pack.algorithm_keys:
             values = self._packed_values(key, sample_ids, indices)
-            if values is not None:
+            if isinstance(values, np.ndarray):
                 arrays[key] = torch.from_numpy(values)
-        meta: Dict[str, Any] = {}
+            elif values is not None:
+                # For example texts, or arrays of different shapes.
+                meta[key] = values
         for key in pack.meta_keys:
             if key == 'sample_id':
                 meta[key] = torch.from_numpy(sample_ids)
@@ -353,18 +369,34 @@ class BatchedDataset(LabelledDataset):
                 meta[key] = list(indices)
             else:
                 meta[key] = [self.image_paths[index] for index in indices]
-        labels = torch.from_numpy(self._labels.of(sample_ids))
-        return SampleBatch(dict(gt_label=labels), arrays, meta)
+        fields = dict(gt_label=torch.from_numpy(self._labels.of(sample_ids)))
+        # Every pipeline packs soft labels.
+        scores = self._packed_values('gt_score', sample_ids, indices)
+        if scores is not None:
+            fields['gt_score'] = torch.as_tensor(scores)
+        return SampleBatch(fields, arrays, meta)
 
     def _packed_values(
         self, key: str, sample_ids: np.ndarray, indices: Sequence[int]
-    ) -> Optional[np.ndarray]:
-        """Return a field of some samples, (B, ...); None if they do not have it."""
+    ) -> Any:
+        """Return a field of some samples.
+
+        Args:
+            key (str): Name of the field.
+            sample_ids (np.ndarray): int64 (B,).
+            indices (Sequence[int]): Their positions in this (sub)set.
+
+        Returns:
+            np.ndarray | list | None: An array (B, ...), or a list of B values that
+            cannot be stacked. None if the samples do not have the field.
+        """
         if key == 'gt_label_sets':
             return self._labels.sets_of(sample_ids)
         if key == 'gt_va':
             return None if self._va is None else self._va[sample_ids]
         try:
-            return np.stack(list(self.stored_values(key, indices)))
+            values = list(self.stored_values(key, indices))
         except KeyError:
             return None
+        shapes = {np.shape(v) if is_numeric(v) else None for v in values}
+        return values if len(shapes) > 1 or None in shapes else np.stack(values)

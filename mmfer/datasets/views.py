@@ -12,6 +12,7 @@ from mmfer.registry import TRANSFORMS
 
 from .base import FERDataset
 from .batches import IndexedSamples, SampleBatch
+from .stored_images import DeviceKeys
 
 
 class LabelView:
@@ -81,6 +82,20 @@ class LabelView:
         return self.labels
 
 
+def view_of(dataset: FERDataset) -> FERDataset:
+    """Return a view of a data set, whose attributes can be replaced.
+
+    Its batches have images even if those of the data set are on a device, because
+    another model may read them.
+
+    Args:
+        dataset (FERDataset): Any data set.
+    """
+    view = copy.copy(dataset)
+    view._resident = DeviceKeys()
+    return view
+
+
 def with_pipeline(dataset: FERDataset, pipeline: List[dict]) -> FERDataset:
     """Return a view of a data set with the same labels, but another pipeline.
 
@@ -88,7 +103,7 @@ def with_pipeline(dataset: FERDataset, pipeline: List[dict]) -> FERDataset:
         dataset (FERDataset): A training set.
         pipeline (list[dict]): Configs of transforms.
     """
-    view = copy.copy(dataset)
+    view = view_of(dataset)
     view.pipeline = Compose([TRANSFORMS.build(step) for step in pipeline])
     return view
 
@@ -101,7 +116,7 @@ def unaugmented(dataset: FERDataset, pipeline: Callable) -> FERDataset:
         pipeline (Callable): A deterministic pipeline, such as that of a
             validation set.
     """
-    view = copy.copy(dataset)
+    view = view_of(dataset)
     view.pipeline = pipeline
     view.test_mode = True
     return view

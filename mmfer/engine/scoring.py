@@ -1,6 +1,5 @@
 """Predict all samples of the training set, or of any other set."""
 
-import copy
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, cast
 
@@ -19,6 +18,7 @@ from mmfer.datasets import (
     pipeline_of,
     prepare_images,
     unaugmented,
+    view_of,
 )
 from mmfer.datasets.batches import SampleBatch, stack_field
 from mmfer.models.heads import least_confidence
@@ -56,7 +56,7 @@ def validation_pipeline(runner: Runner) -> Callable:
 
 def augmented_view(runner: Runner) -> FERDataset:
     """Return the training set with another augmentation than this epoch's."""
-    dataset = copy.copy(training_set(runner))
+    dataset = view_of(training_set(runner))
     # The workers of the train loader share the old tensor, so make a new one.
     dataset._random_state = torch.tensor(
         [runner.seed, runner.epoch + SECOND_STREAM_OFFSET]

@@ -1,6 +1,6 @@
 """Data preprocessor that states the shape of the images."""
 
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union, cast
 
 import numpy as np
 import torch
@@ -10,7 +10,11 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor
 
 from mmfer.datasets.batches import PlannedImages, SampleBatch
+from mmfer.datasets.images import ImageStore
 from mmfer.registry import MODELS
+
+# Bytes of images that are copied to a GPU at once.
+COPY_BYTES = 1 << 26
 
 
 @MODELS.register_module()
@@ -43,23 +47,29 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         # Images of whole data sets on the device, by key; no part of a checkpoint.
         self._resident: Dict[str, Tensor] = {}
 
-    def keep_images(self, key: str, images: np.ndarray) -> bool:
-        """Keep the images of a data set on the device, if there is room.
+    def keep_images(self, key: str, images: ImageStore) -> bool:
+        """Keep the images of a data set on the GPU, if there is room.
 
         Args:
             key (str): Name by which batches refer to the images.
-            images (np.ndarray): uint8 (N, H, W, C).
+            images (ImageStore): N images of one shape.
 
         Returns:
             bool: False if they would take more than a quarter of the free memory of
-            the GPU.
+            the GPU. Without a GPU, they are in the memory of the computer anyway.
         """
-        if self.device.type == 'cuda':
-            free = torch.cuda.mem_get_info(self.device)[0]
-            if images.nbytes > free / 4:
-                return False
-        self._resident[key] = torch.from_numpy(images).to(self.device)
+        if self.device.type != 'cuda':
+            return False
+        # Images of an earlier run make room.
+        self._resident.pop(key, None)
+        if images.nbytes > torch.cuda.mem_get_info(self.device)[0] / 4:
+            return False
+        self._resident[key] = copy_to_device(images, self.device)
         return True
+
+    def drop_images(self) -> None:
+        """Free the memory of the images on the GPU."""
+        self._resident.clear()
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Move a batch to the device, augment it and normalise it.
@@ -113,6 +123,23 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         if self._enable_normalize:
             images = images.sub_(self.mean).div_(self.std)
         return images
+
+
+def copy_to_device(images: ImageStore, device: torch.device) -> Tensor:
+    """Return all images of a store on a device, uint8 (N, H, W, C).
+
+    Args:
+        images (ImageStore): N images of one shape.
+        device (torch.device): The device.
+    """
+    shape = (len(images), *cast(tuple, images.shape))
+    copied = torch.empty(shape, dtype=torch.uint8, device=device)
+    # A second copy of all images may not fit into the memory of the computer.
+    step = max(COPY_BYTES * len(images) // images.nbytes, 1)
+    for start in range(0, len(images), step):
+        part = images.read(np.arange(start, min(start + step, len(images))))
+        copied[start : start + step] = torch.from_numpy(part)
+    return copied
 
 
 def build_data_preprocessor(

@@ -24,6 +24,7 @@ sample id, stream and index are all equal. No stream has the number 65,535, so
 """
 
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -225,11 +226,12 @@ def _quantiles() -> np.ndarray:
     The values are scaled to a variance of 1, shape (65536,), float32.
     """
     count = 1 << 15
-    edges = torch.special.ndtri(0.5 + torch.arange(count, dtype=torch.float64) / 2**16)
-    density = torch.exp(-(edges**2) / 2) / (2 * torch.pi) ** 0.5
+    inverse = NormalDist().inv_cdf
+    edges = np.array([inverse(0.5 + i / 2**16) for i in range(count)])
+    density = np.exp(-(edges**2) / 2) / (2 * np.pi) ** 0.5
     # The last interval ends at infinity, where the density is zero.
-    means = (density - torch.cat([density[1:], density.new_zeros(1)])) * 2**16
-    means = (means / means.square().mean().sqrt()).numpy()
+    means = (density - np.append(density[1:], 0)) * 2**16
+    means /= np.sqrt(np.mean(means**2))
     return np.concatenate([-means[::-1], means]).astype(np.float32)
 
 

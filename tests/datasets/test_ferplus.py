@@ -4,8 +4,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from mmfer.datasets import FERPlus
+from mmfer.datasets.batches import fer_collate
 from mmfer.datasets.ferplus import argmax_labels, majority_labels, read_votes
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -148,6 +150,9 @@ def test_soft_labels(root):
         assert sample.gt_score.shape == (8,)
         assert float(sample.gt_score.sum()) == pytest.approx(1)
         assert float(sample.gt_score[sample.gt_label]) == float(sample.gt_score.max())
+    batch = fer_collate(dataset.__getitems__([1, 0]))['data_samples']
+    for i, scores in zip((1, 0), batch.gt_score, strict=True):
+        assert torch.equal(scores, dataset[i]['data_samples'].gt_score)
     # Shares are of the votes for emotions only: 6 of 6, not 6 of 10.
     row = [i for i, case in enumerate(CASES) if case[1] >= 0].index(11)
     assert dataset.get_data_info(row)['gt_score'][HAPPINESS] == 1

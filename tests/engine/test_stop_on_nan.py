@@ -196,6 +196,26 @@ def test_processes_stop_together(monkeypatch, broken):
     assert flags == [float(broken)]
 
 
+@pytest.mark.parametrize('broken', [False, True])
+def test_a_process_that_saves_alone_still_meets_the_others(monkeypatch, broken):
+    """All wait for it at the next check, which must not be skipped."""
+    flags = []
+    monkeypatch.setattr(stop_on_nan, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(
+        stop_on_nan, 'all_reduce', lambda flag, op: flags.append(float(flag))
+    )
+    runner = FakeRunner(StopOnNaNHook(1000))
+    runner.step(loss=math.nan if broken else 1.0)
+    if broken:
+        with pytest.raises(FloatingPointError, match='iteration 1'):
+            runner.hook.before_save_checkpoint(runner, {})
+        return
+    runner.hook.before_save_checkpoint(runner, {})
+    assert not flags
+    runner.hook.after_train_epoch(runner)
+    assert flags == [0.0] and not runner.hook._steps
+
+
 def test_interval_is_checked():
     with pytest.raises(ValueError, match='interval'):
         StopOnNaNHook(0)

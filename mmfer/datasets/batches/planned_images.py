@@ -93,10 +93,18 @@ class PlannedImages:
         Args:
             resident (Mapping[str, Tensor], optional): Images of whole data sets
                 on the device, uint8 (N, H, W, C), by key.
+
+        Raises:
+            RuntimeError: The images are on the device for another model.
         """
         images = self.images
         if self.source:
-            assert resident is not None, 'the images of the data set are not here'
+            if resident is None or self.source not in resident:
+                raise RuntimeError(
+                    'the images of this batch are in the memory of another model, '
+                    'which trains on the same data set. Set '
+                    'default_hooks.image_store.on_device=False.'
+                )
             images = resident[self.source][images].permute(0, 3, 1, 2)
         for operation, start, stop in self.steps:
             images = operation.apply(images, self.plan[:, start:stop])

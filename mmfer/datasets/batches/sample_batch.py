@@ -9,6 +9,8 @@ from torch import Tensor
 
 # Fields with one number per sample. A data sample has them as a tensor (1,).
 SCALARS = ('gt_label', 'pred_label')
+# Types of values that are replaced, or are views of a tensor of the batch.
+UNCHANGEABLE = (Tensor, np.ndarray, np.generic, str, int, float, tuple, type(None))
 
 
 class SampleBatch:
@@ -17,7 +19,8 @@ class SampleBatch:
     Losses and metrics of mmfer read the tensors: ``batch.gt_label``. Code of
     OpenMMLab reads data samples: ``batch[i]``, or a loop over the batch. A data
     sample is made when somebody asks for it, and it is kept. If its fields are
-    changed, the tensors change with them.
+    changed, the tensors change with them. Fields of which the samples have different
+    shapes are lists.
 
     Args:
         fields (Mapping[str, Tensor]): Fields that live on the device of the
@@ -43,6 +46,9 @@ class SampleBatch:
         self._arrays: Dict[str, Tensor] = dict(arrays or {})
         self._meta: Dict[str, Any] = dict(meta or {})
         self._samples: Optional[List[Optional[DataSample]]] = None
+        # Fields of these data samples when they were made, which are views of the
+        # tensors. None: the tensors were stacked again, so they are no views.
+        self._views: Optional[Dict[int, Dict[str, Any]]] = {}
         sizes = {
             len(values)
             for part in (self._fields, self._arrays, self._meta)
@@ -67,7 +73,27 @@ class SampleBatch:
             ValueError: A field cannot be stacked. For example, one sample has
                 two labels and another one has three.
         """
+        return cls._from_samples(samples, keep_lists=False)
+
+    @classmethod
+    def _from_samples(
+        cls, samples: Sequence[DataSample], keep_lists: bool
+    ) -> 'SampleBatch':
+        """See :meth:`from_samples`.
+
+        Args:
+            samples (Sequence[DataSample]): B samples.
+            keep_lists (bool): Keep a field that cannot be stacked as a list.
+        """
         first = samples[0]
+        names = set(first.all_keys())
+        for sample in samples:
+            different = names.symmetric_difference(sample.all_keys())
+            if different:
+                raise ValueError(
+                    f'only some samples of the batch have the fields '
+                    f'{sorted(different)}. Set them for all samples.'
+                )
         fields: Dict[str, Tensor] = {}
         arrays: Dict[str, Tensor] = {}
         meta: Dict[str, Any] = {
@@ -76,14 +102,20 @@ class SampleBatch:
         }
         for name, value in first.items():
             values = [sample.get(name) for sample in samples]
-            if isinstance(value, Tensor):
-                fields[name] = _stack(name, values)
-            elif isinstance(value, (np.ndarray, np.generic, int, float)):
-                arrays[name] = _stack(name, [torch.as_tensor(v) for v in values])
-            else:
+            part = fields if isinstance(value, Tensor) else arrays
+            if not all(map(is_numeric, values)):
                 meta[name] = values
-        if 'sample_id' in meta:
-            meta['sample_id'] = torch.tensor(meta['sample_id'], dtype=torch.int64)
+                continue
+            try:
+                part[name] = _stack(name, [torch.as_tensor(v) for v in values])
+            except ValueError:
+                if name in SCALARS or not keep_lists:
+                    raise
+                meta[name] = values
+        ids = meta.get('sample_id', ())
+        # Data sets of others may have names as ids.
+        if ids and all(isinstance(i, (int, np.integer)) for i in ids):
+            meta['sample_id'] = torch.tensor(ids, dtype=torch.int64)
         return cls(fields, arrays, meta)
 
     # -- tensors -----------------------------------------------------------
@@ -107,17 +139,46 @@ class SampleBatch:
         return [*self._fields, *self._arrays]
 
     def _take_changes(self) -> None:
-        """Stack the fields again if somebody has data samples of this batch."""
-        if self._samples is None:
+        """Stack the fields again if somebody changed data samples of this batch."""
+        if self._samples is None or not self._has_changes():
             return
-        now = type(self).from_samples([self[i] for i in range(len(self))])
+        now = self._from_samples([self[i] for i in range(len(self))], keep_lists=True)
         self._fields, self._arrays = now._fields, now._arrays
         self._meta = {**self._meta, **now._meta}
+        self._views = None
+
+    def _has_changes(self) -> bool:
+        """Return whether a data sample may differ from the tensors.
+
+        Changes in place change the tensors, too, as long as fields are views of them.
+        Evaluation loops of mmengine read one data sample of each batch, and must
+        not cause that all of them are made.
+        """
+        if self._views is None:
+            return True
+        assert self._samples is not None
+        for index, made in self._views.items():
+            now = dict(self._samples[index].all_items())  # type: ignore[union-attr]
+            if now.keys() != made.keys() or not all(
+                value is made[name] and isinstance(value, UNCHANGEABLE)
+                for name, value in now.items()
+            ):
+                return True
+        return False
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Return the state without data samples; copies of them are no views."""
+        self._take_changes()
+        return dict(self.__dict__, _samples=None, _views={})
 
     def replace(self, **fields: Tensor) -> 'SampleBatch':
         """Return a batch with other or further fields, each (B, ...)."""
         self._take_changes()
-        return type(self)({**self._fields, **fields}, self._arrays, self._meta)
+        arrays, meta = (
+            {name: values for name, values in part.items() if name not in fields}
+            for part in (self._arrays, self._meta)
+        )
+        return type(self)({**self._fields, **fields}, arrays, meta)
 
     def to(self, device: Any, non_blocking: bool = False) -> 'SampleBatch':
         """Return the batch with its fields on another device."""
@@ -140,6 +201,7 @@ class SampleBatch:
                 for name, value in part.items()
             }
 
+        self._take_changes()
         # The ids are read on the CPU only.
         return type(self)(pin(self._fields), pin(self._arrays), self._meta)
 
@@ -175,7 +237,10 @@ class SampleBatch:
             self._samples = [None] * len(self)
         sample = self._samples[index]
         if sample is None:
-            sample = self._samples[index] = self._make(range(len(self))[index])
+            position = range(len(self))[index]
+            sample = self._samples[position] = self._make(position)
+            if self._views is not None:
+                self._views[position] = dict(sample.all_items())
         return sample
 
     def _make(self, index: int) -> DataSample:
@@ -204,6 +269,13 @@ class SampleBatch:
     def __repr__(self) -> str:
         shapes = {name: tuple(getattr(self, name).shape) for name in self.keys()}
         return f'{type(self).__name__}({len(self)} samples, {shapes})'
+
+
+def is_numeric(value: Any) -> bool:
+    """Return whether a value of a field can be a tensor."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype.kind in 'biuf'
+    return isinstance(value, (Tensor, int, float))
 
 
 def _stack(name: str, values: Sequence[Tensor]) -> Tensor:

@@ -95,6 +95,16 @@ def split_pipeline(pipeline: Any) -> SplitPipeline:
         return SplitPipeline(
             [], steps, pack, [], False, 'its first step is not LoadFERImage'
         )
+    if head[0].to_float32 or head[0].ignore_empty:
+        return SplitPipeline(
+            [],
+            steps,
+            pack,
+            [],
+            False,
+            f'{type(head[0]).__name__} has to_float32 or ignore_empty; use '
+            "dict(type='LoadFERImage')",
+        )
     start, operations = batch_operations(rest)
     fixed = any(fixes_size(step) for step in head)
     reason = f'{rest[start - 1]!r} has no form for whole batches' if start else None

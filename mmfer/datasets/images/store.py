@@ -43,7 +43,7 @@ _UNKNOWN, _INTACT, _DAMAGED = 0, 1, 2
 
 
 def open_store(
-    paths: Sequence[str], read: Read, recipe: str, name: str
+    paths: Sequence[str], read: Read, recipe: str, name: str, build: bool = True
 ) -> Optional['ImageStore']:
     """Return the store of decoded images, which is built if there is none.
 
@@ -56,6 +56,7 @@ def open_store(
         recipe (str): What determines the pixels besides the files: decoder,
             versions of libraries, options.
         name (str): Name of the data set, for messages and lists.
+        build (bool): Build the store if there is none. Defaults to True.
 
     Returns:
         ImageStore | None: None if there can be no store; one warning says why
@@ -81,12 +82,17 @@ def open_store(
         def is_valid(folder: str, header: dict) -> bool:
             return is_whole(folder, header, len(paths))
 
-        def build(partial: Partial) -> dict:
+        def fill(partial: Partial) -> dict:
+            if not build:
+                raise CacheUnavailableError(
+                    'the store was removed, or an image file was changed, after '
+                    'the start. Start again'
+                )
             return build_store(partial, paths, stamps, read)
 
         key = store_key(paths, stamps, recipe)
         return ImageStore.from_lease(
-            Cache().obtain(KIND, key, name, is_valid, build), read, name
+            Cache().obtain(KIND, key, name, is_valid, fill), read, name
         )
     except CacheUnavailableError as error:
         print_log(

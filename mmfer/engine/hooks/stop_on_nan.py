@@ -144,9 +144,13 @@ class StopOnNaNHook(Hook):
             alone (bool): Whether the other processes do not check now.
                 Defaults to False.
         """
-        steps, self._steps = self._steps, []
+        steps = self._steps
         if not steps:
             return
+        if not alone or get_world_size() == 1:
+            # Else the steps are checked again with the other processes. They would
+            # wait forever for a process that has no steps left.
+            self._steps = []
         first = next((i for i, step in enumerate(steps) if step.broken()), len(steps))
         if first < len(steps):
             error = describe(steps[first], len(steps) - first - 1, runner)

@@ -316,38 +316,6 @@ def test_slow_twin_has_the_same_distribution(image_list):
     assert abs(fast.std() - slow.std()) < 2
 
 
-def test_images_on_the_device_of_the_model(image_list):
-    args = dict(image_list(), pipeline=FLIP)
-    preprocessor = MODELS.build(dict(type='FERDataPreprocessor'))
-    plain, resident = ImageList(**args), ImageList(**args)
-    resident.keep_on_device(preprocessor.keep_images)
-    assert not preprocessor._resident, 'there is no store yet'
-    resident.prepare_images()
-    resident.keep_on_device(preprocessor.keep_images)
-    resident.keep_on_device(preprocessor.keep_images)
-    assert len(preprocessor._resident) == 1
-    part = resident.get_subset([9, 2, 5])
-    for dataset in (plain, resident):
-        dataset.set_random_state(0, 3)
-    for ours, theirs, indices in (
-        (resident, plain, [4, 0, 7]),
-        (part, plain.get_subset([9, 2, 5]), [0, 2]),
-    ):
-        batch = batch_of(ours, indices)
-        assert batch['inputs'].images.dtype == torch.int64
-        assert torch.equal(
-            preprocessor(batch)['inputs'],
-            preprocessor(batch_of(theirs, indices))['inputs'],
-        )
-
-
-def test_images_that_the_device_has_no_room_for(image_list):
-    dataset = ImageList(pipeline=FLIP, **image_list())
-    dataset.prepare_images()
-    dataset.keep_on_device(lambda key, images: False)
-    assert batch_of(dataset, [0])['inputs'].images.shape == (1, 3, 16, 16)
-
-
 def test_preprocessors_that_cannot_augment_refuse(image_list):
     dataset = ImageList(pipeline=FLIP, **image_list())
     batch = batch_of(dataset, [0, 1])

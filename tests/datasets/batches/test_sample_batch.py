@@ -1,5 +1,6 @@
 """Stacked samples are the same samples as data samples."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -82,6 +83,8 @@ def test_replace_keeps_the_rest(samples):
     assert other.gt_label.tolist() == [0] * 4
     assert batch.gt_label.tolist() == [0, 1, 2, 0]
     assert other.gt_va is batch.gt_va
+    moved = batch.replace(gt_va=torch.full((4, 2), 5.0))
+    assert moved.rows()[1]['gt_va'].tolist() == moved[1].gt_va.tolist() == [5, 5]
     with pytest.raises(ValueError, match='entries'):
         batch.replace(gt_label=torch.zeros(3, dtype=torch.int64))
 
@@ -105,3 +108,79 @@ def test_samples_that_cannot_be_stacked():
         SampleBatch.from_samples(samples)
     with pytest.raises(ValueError, match='several values'):
         SampleBatch.from_samples([DataSample().set_gt_label([0, 1])] * 2)
+
+
+def test_samples_with_other_fields_cannot_be_stacked(samples):
+    samples[2].set_field(1.0, 'age')
+    for order in (samples, samples[::-1], samples[2:]):
+        with pytest.raises(ValueError, match=r"only some samples .* \['age'\]"):
+            SampleBatch.from_samples(order)
+
+
+def test_ids_of_other_data_sets_may_be_names():
+    samples = [DataSample(metainfo=dict(sample_id=name)) for name in 'ab']
+    assert SampleBatch.from_samples(samples).sample_id == ['a', 'b']
+
+
+def test_reading_data_samples_makes_no_others(samples, monkeypatch):
+    """An evaluation loop of mmengine reads the last one of each batch."""
+    batch = SampleBatch.from_samples(samples)
+    made = []
+    make = SampleBatch._make
+    monkeypatch.setattr(
+        SampleBatch, '_make', lambda self, i: made.append(i) or make(self, i)
+    )
+    last, label = batch[-1], batch.gt_label
+    assert made == [3] and batch[3] is last
+    for other in (batch.to('cpu'), batch.replace(), pickle.loads(pickle.dumps(batch))):
+        assert torch.equal(other.gt_label, label)
+    assert batch.gt_label is label and len(batch.rows()) == 4
+    assert made == [3]
+    last.set_gt_label(2)
+    assert batch.gt_label.tolist() == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize('read_first', [False, True])
+def test_changes_in_place(samples, read_first):
+    batch = SampleBatch.from_samples(samples)
+    second = batch[1]
+    if read_first:
+        # The tensors are stacked again, and data samples are no views of them.
+        batch[0].set_gt_label(2)
+        assert batch.gt_label[0] == 2
+    second.gt_label[0] = 0
+    second.gt_va[:] = 9
+    second.gt_score[2] = 0.5
+    assert batch.gt_label[1] == 0
+    assert batch.gt_va[1].tolist() == [9, 9]
+    assert batch.gt_score[1, 2] == 0.5
+    assert batch.to('cpu')[1].gt_va.tolist() == [9, 9]
+
+
+def test_copies_have_the_changes(samples, monkeypatch):
+    batch = SampleBatch.from_samples(samples)
+    batch[1].set_gt_label(2)
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda self: self)
+    for other in (
+        batch.pin_memory(),
+        pickle.loads(pickle.dumps(batch)),
+        copy.copy(batch),
+        copy.deepcopy(batch),
+    ):
+        assert other.gt_label.tolist() == [0, 2, 2, 0]
+        # A change of a copy, in place, is seen in this copy.
+        other[3].gt_va[0] = 7
+        assert other.gt_va[3, 0] == 7
+
+
+def test_fields_of_different_shapes_are_lists(samples):
+    """Heads of a user may add what cannot be stacked."""
+    batch = SampleBatch.from_samples(samples)
+    for i, sample in enumerate(batch):
+        sample.set_field(torch.zeros(i, 4), 'boxes')
+    assert batch.gt_label.tolist() == [0, 1, 2, 0]
+    assert [len(boxes) for boxes in batch.to('cpu').boxes] == [0, 1, 2, 3]
+    assert len(batch.rows()[2]['boxes']) == 2
+    batch[0].set_gt_label([0, 1])
+    with pytest.raises(ValueError, match='gt_label'):
+        _ = batch.gt_label

@@ -1,0 +1,138 @@
+"""Images that the device of the model keeps: who gets rows, and who gets images."""
+
+import copy
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from mmfer.datasets import ImageList, LabelView, unaugmented, with_pipeline
+from mmfer.datasets.batches import PlannedImages, fer_collate
+from mmfer.datasets.images import ImageStore
+from mmfer.engine import ImageStoreHook
+from mmfer.engine.scoring import augmented_view
+from mmfer.models import data_preprocessor
+from mmfer.models.data_preprocessor import copy_to_device
+from mmfer.registry import MODELS
+
+FLIP = [
+    dict(type='LoadFERImage'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackFERInputs'),
+]
+PLAIN = [FLIP[0], FLIP[-1]]
+
+
+class OnCPU(data_preprocessor.FERDataPreprocessor):
+    """Data preprocessor that keeps images on a CPU, too."""
+
+    def keep_images(self, key, images):
+        self._resident[key] = copy_to_device(images, torch.device('cpu'))
+        return True
+
+
+def batch_of(dataset, indices):
+    return fer_collate(dataset.__getitems__(indices))
+
+
+def runner_of(dataset, preprocessor):
+    """Return what ImageStoreHook and views read from a runner."""
+    model = torch.nn.Module()
+    if preprocessor is not None:
+        model.data_preprocessor = preprocessor
+    loader = SimpleNamespace(dataset=dataset)
+    return SimpleNamespace(model=model, train_dataloader=loader, seed=0, epoch=0)
+
+
+def has_rows(dataset):
+    inputs = batch_of(dataset, [0, 1])['inputs']
+    return isinstance(inputs, PlannedImages) and inputs.images.dtype == torch.int64
+
+
+@pytest.fixture
+def dataset(image_list):
+    return ImageList(pipeline=FLIP, **image_list())
+
+
+def test_images_are_those_of_a_set_without_a_device(dataset, image_list):
+    plain, preprocessor = ImageList(pipeline=FLIP, **image_list()), OnCPU()
+    dataset.keep_on_device(preprocessor.keep_images)
+    assert not preprocessor._resident, 'there is no store yet'
+    dataset.prepare_images()
+    dataset.keep_on_device(preprocessor.keep_images)
+    dataset.keep_on_device(preprocessor.keep_images)
+    assert len(preprocessor._resident) == 1
+    for one in (plain, dataset):
+        one.set_random_state(0, 3)
+    assert has_rows(dataset)
+    assert torch.equal(
+        preprocessor(batch_of(dataset, [4, 0, 7]))['inputs'],
+        preprocessor(batch_of(plain, [4, 0, 7]))['inputs'],
+    )
+    with pytest.raises(RuntimeError, match='on_device=False'):
+        OnCPU()(batch_of(dataset, [4, 0, 7]))
+    # Workers that are spawned get the keys, too.
+    assert has_rows(pickle.loads(pickle.dumps(dataset)))
+
+
+def test_images_that_the_device_has_no_room_for(dataset):
+    dataset.prepare_images()
+    dataset.keep_on_device(lambda key, images: False)
+    assert not has_rows(dataset)
+
+
+def test_a_cpu_keeps_no_second_copy(dataset):
+    dataset.prepare_images()
+    preprocessor = MODELS.build(dict(type='FERDataPreprocessor'))
+    dataset.keep_on_device(preprocessor.keep_images)
+    assert not preprocessor._resident and not has_rows(dataset)
+
+
+def test_views_and_copies_can_be_read_with_any_model(dataset):
+    """Without images, they would need the model that trains on the data set."""
+    ImageStoreHook(on_device=True).before_train(runner_of(dataset, OnCPU()))
+    assert has_rows(dataset)
+    plain = unaugmented(dataset, with_pipeline(dataset, PLAIN).pipeline)
+    for other in (
+        plain,
+        LabelView(plain, [3, 1], [0, 1], 2),
+        with_pipeline(dataset, FLIP),
+        augmented_view(runner_of(dataset, None)),
+        dataset.get_subset([9, 2, 5]),
+        copy.deepcopy(dataset),
+    ):
+        assert not has_rows(other)
+        another = MODELS.build(dict(type='FERDataPreprocessor'))
+        assert another(batch_of(other, [0, 1]))['inputs'].shape == (2, 3, 16, 16)
+    assert has_rows(dataset)
+
+
+def test_a_second_run_reads_no_rows_of_the_first(dataset):
+    first, second = OnCPU(), OnCPU()
+    hook = ImageStoreHook(on_device=True)
+    hook.before_train(runner_of(dataset, first))
+    # The first run failed, and the second one has another device.
+    hook.before_train(runner_of(dataset, second))
+    assert second(batch_of(dataset, [0, 1]))['inputs'].shape == (2, 3, 16, 16)
+    for other in (MODELS.build(dict(type='FERDataPreprocessor')), None):
+        hook.before_train(runner_of(dataset, second))
+        ImageStoreHook().before_train(runner_of(dataset, other))
+        assert not has_rows(dataset)
+
+
+def test_memory_is_free_after_the_run(dataset):
+    preprocessor, hook = OnCPU(), ImageStoreHook(on_device=True)
+    hook.before_train(runner_of(dataset, preprocessor))
+    assert preprocessor._resident
+    hook.after_train(runner_of(dataset, preprocessor))
+    assert not preprocessor._resident and not has_rows(dataset)
+
+
+@pytest.mark.parametrize('size', [1, 3 * 4 * 5 * 2, 1 << 20])
+def test_copy_in_parts(monkeypatch, size):
+    monkeypatch.setattr(data_preprocessor, 'COPY_BYTES', size)
+    images = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), dtype=np.uint8)
+    copied = copy_to_device(ImageStore.from_array(images), torch.device('cpu'))
+    assert np.array_equal(copied.numpy(), images)
