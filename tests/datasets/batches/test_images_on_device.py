@@ -42,8 +42,10 @@ def runner_of(dataset, preprocessor):
     model = torch.nn.Module()
     if preprocessor is not None:
         model.data_preprocessor = preprocessor
-    loader = SimpleNamespace(dataset=dataset)
-    return SimpleNamespace(model=model, train_dataloader=loader, seed=0, epoch=0)
+    loader = SimpleNamespace(dataset=dataset, collate_fn=fer_collate)
+    return SimpleNamespace(
+        model=model, train_dataloader=loader, val_loop=None, seed=0, epoch=0
+    )
 
 
 def has_rows(dataset):
