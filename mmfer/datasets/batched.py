@@ -368,7 +368,8 @@ class BatchedDataset(LabelledDataset):
             elif key == 'sample_idx':
                 meta[key] = list(indices)
             else:
-                meta[key] = [self.image_paths[index] for index in indices]
+                paths = self.image_paths
+                meta[key] = [paths[index] for index in indices]
         fields = dict(gt_label=torch.from_numpy(self._labels.of(sample_ids)))
         # Every pipeline packs soft labels.
         scores = self._packed_values('gt_score', sample_ids, indices)

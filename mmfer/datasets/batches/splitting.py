@@ -43,6 +43,8 @@ class SplitPipeline(NamedTuple):
             whatever the size of the files.
         reason (str, optional): Why the steps of ``rest`` must run for each
             image, as the end of a sentence. None: they run as ``operations``.
+        recipe (str): Text that names everything that the pixels after ``head``
+            depend on, besides the files.
     """
 
     head: List[Any]
@@ -51,15 +53,7 @@ class SplitPipeline(NamedTuple):
     operations: List[BatchOperation]
     fixed_size: bool
     reason: Optional[str] = None
-
-    @property
-    def recipe(self) -> str:
-        """Text that names everything that the pixels after ``head`` depend on."""
-        versions = (
-            f'mmfer {__version__}, OpenCV {cv2.__version__}, Pillow {PIL.__version__}, '
-            f'mmcv {mmcv.__version__}'
-        )
-        return '\n'.join([versions, *(repr(step) for step in self.head)])
+    recipe: str = ''
 
 
 def split_pipeline(pipeline: Any) -> SplitPipeline:
@@ -70,21 +64,18 @@ def split_pipeline(pipeline: Any) -> SplitPipeline:
     """
     steps = list(getattr(pipeline, 'transforms', ()))
     pack = steps.pop() if steps and type(steps[-1]) in PACKERS else None
+
+    def per_image(reason: str) -> SplitPipeline:
+        return SplitPipeline([], steps, pack, [], False, reason)
+
     if pack is None:
-        return SplitPipeline(
-            [], steps, None, [], False, 'its last step is not PackFERInputs'
-        )
+        return per_image('its last step is not PackFERInputs')
     unknown = [key for key in pack.meta_keys if key not in KNOWN_META]
     if unknown or pack.input_key != 'img':
-        return SplitPipeline(
-            [],
-            steps,
-            pack,
-            [],
-            False,
+        return per_image(
             f'{type(pack).__name__} packs {", ".join(unknown) or pack.input_key}, '
             'which only the steps of a single image know; use '
-            "dict(type='PackFERInputs')",
+            "dict(type='PackFERInputs')"
         )
     first = next(
         (i for i, step in enumerate(steps) if type(step) not in DETERMINISTIC),
@@ -92,23 +83,31 @@ def split_pipeline(pipeline: Any) -> SplitPipeline:
     )
     head, rest = steps[:first], steps[first:]
     if not head or not isinstance(head[0], mmcv.transforms.LoadImageFromFile):
-        return SplitPipeline(
-            [], steps, pack, [], False, 'its first step is not LoadFERImage'
-        )
+        return per_image('its first step is not LoadFERImage')
     if head[0].to_float32 or head[0].ignore_empty:
-        return SplitPipeline(
-            [],
-            steps,
-            pack,
-            [],
-            False,
+        return per_image(
             f'{type(head[0]).__name__} has to_float32 or ignore_empty; use '
-            "dict(type='LoadFERImage')",
+            "dict(type='LoadFERImage')"
         )
     start, operations = batch_operations(rest)
     fixed = any(fixes_size(step) for step in head)
     reason = f'{rest[start - 1]!r} has no form for whole batches' if start else None
-    return SplitPipeline(head, rest, pack, [] if reason else operations, fixed, reason)
+    return SplitPipeline(
+        head, rest, pack, [] if reason else operations, fixed, reason, recipe_of(head)
+    )
+
+
+def recipe_of(head: Sequence[Any]) -> str:
+    """Return a text that names everything that pixels depend on, besides the files.
+
+    Args:
+        head (Sequence[Callable]): Deterministic steps, with the one that loads.
+    """
+    versions = (
+        f'mmfer {__version__}, OpenCV {cv2.__version__}, Pillow {PIL.__version__}, '
+        f'mmcv {mmcv.__version__}'
+    )
+    return '\n'.join([versions, *(repr(step) for step in head)])
 
 
 def fixes_size(step: Any) -> bool:
