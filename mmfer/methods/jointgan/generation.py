@@ -200,11 +200,12 @@ def known_labels(model: JointGAN, dataset: FERDataset) -> Tuple[np.ndarray, np.n
         arousal, (N, 2). The latter are 0 if the model does not predict them,
         or if no sample has them.
     """
-    labels = dataset.get_gt_labels()
+    # A wrapper such as RepeatDataset has no arrays of labels.
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    labels = np.array([info['gt_label'] for info in infos])
     if VA not in model.label_sets.entries:
-        return labels, np.zeros((len(labels), 2))
-    assert dataset.all_va is not None, 'the run has checked that there are values'
-    va = dataset.all_va[dataset.sample_ids]
+        return labels, np.zeros((len(infos), 2))
+    va = np.stack([info['gt_va'] for info in infos])
     known = np.isfinite(va).all(axis=1)
     if not known.any():
         return labels, np.zeros_like(va)
