@@ -517,7 +517,7 @@ def test_progress_and_odd_names(tmp_path, browser):
         bad.write_text(text)
         page.set_input_files('#file', str(bad))
         page.wait_for_timeout(100)
-        assert len(problems) == 1 and 'no progress' in problems.pop(), text
+        assert len(problems) == 1 and 'not a saved progress' in problems.pop(), text
     entries = [
         ['relabel', 12],
         ['relabel', -1],
