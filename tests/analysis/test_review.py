@@ -549,7 +549,7 @@ def test_progress_and_odd_names(tmp_path, browser):
         '{ throw new Error("blocked"); }})'
     )
     page.reload()
-    says(page, 'save your progress before you leave')
+    says(page, '"Save progress" before you leave')
     page.keyboard.press('d')
     says(page, '1 reviewed')
     check_before = save(page, '#save', progress)
