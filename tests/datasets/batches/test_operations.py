@@ -24,7 +24,7 @@ from operation_helpers import (
     plan_for,
     run,
 )
-from pretended_cuda import CUDA, pretended_cuda
+from pretended_cuda import CUDA, can_pretend, pretended_cuda
 
 from mmfer.datasets.batches.operations import (
     UnsupportedShape,
@@ -116,6 +116,13 @@ def test_neutral_parameters_leave_pixels_alone(name):
         assert torch.equal(operation.apply_static(large, plan), large)
 
 
+@pytest.fixture(scope='module')
+def pretends():
+    if not can_pretend():
+        pytest.skip('this torch cannot pretend a CUDA device')
+
+
+@pytest.mark.usefixtures('pretends')
 @each_operation
 def test_nothing_is_read_on_the_host_and_devices_stay_apart(name):
     _, operation = make(OPERATIONS[name])
