@@ -41,7 +41,7 @@ Prepared = Tuple[list, Entry]
 
 
 class PreparedBatch(NamedTuple):
-    """A batch of images that is ready for the model.
+    """Batch of images that is ready for the model.
 
     Attributes:
         data (dict, optional): Input of the model; None if the batch has no face.

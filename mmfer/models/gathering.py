@@ -1,4 +1,4 @@
-"""The global batch of a training in several processes.
+"""Gather the global batch of a run in several processes.
 
 The batches of all processes together are the global batch. mmengine's samplers
 give process r of W the samples r, r + W, r + 2 W, ... of an epoch. So image i of

@@ -190,7 +190,7 @@ STAGES: Dict[str, Callable[[str], Callable[[], Any]]] = dict(
     gaave=gaave,
     review=review,
 )
-"""What is measured: functions that prepare a stage and return it."""
+"""Return the stages by name: functions that prepare a stage and return it."""
 
 
 # -- the measurement --------------------------------------------------------------

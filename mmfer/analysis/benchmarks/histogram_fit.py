@@ -1,4 +1,4 @@
-"""How exactly mixtures are fitted to a histogram of the scores."""
+"""Measure how exactly mixtures are fitted to a histogram of the scores."""
 
 from typing import Any, Dict, List, Sequence, Tuple, TypeVar
 

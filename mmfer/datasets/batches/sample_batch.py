@@ -1,4 +1,4 @@
-"""A batch of samples as stacked tensors, which can be read as data samples."""
+"""Batch of samples as stacked tensors, which can be read as data samples."""
 
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 

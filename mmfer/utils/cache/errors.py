@@ -1,4 +1,4 @@
-"""The error for a cache that cannot be used."""
+"""Error for a cache that cannot be used."""
 
 
 class CacheUnavailableError(Exception):

@@ -15,7 +15,7 @@ CHUNK_VALUES = 1 << 18
 
 
 class UnsupportedShape(ValueError):
-    """An operation has no batch form for images of this shape."""
+    """Error for images of a shape for which an operation has no batch form."""
 
 
 class BatchOperation:
