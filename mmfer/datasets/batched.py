@@ -263,7 +263,11 @@ class BatchedDataset(LabelledDataset):
                 info['img'] = info['img'].copy()
             return run_steps(head, info)
         image = self._stores[self.parts.recipe].store.image(int(row[0]))
-        return dict(info, img=image, img_shape=image.shape[:2])
+        results = dict(info, img=image, img_shape=image.shape[:2])
+        if len(head) == 1:
+            # The image was only loaded.
+            results['ori_shape'] = image.shape[:2]
+        return results
 
     # -- batches ------------------------------------------------------------
     def __getitems__(self, indices: Sequence[int]) -> IndexedSamples:

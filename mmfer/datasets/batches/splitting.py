@@ -90,11 +90,26 @@ def split_pipeline(pipeline: Any) -> SplitPipeline:
             "dict(type='LoadFERImage')"
         )
     start, operations = batch_operations(rest)
-    fixed = any(fixes_size(step) for step in head)
     reason = f'{rest[start - 1]!r} has no form for whole batches' if start else None
+    if any(is_foreign(step) for step in rest[:start]):
+        # It may read what a resize notes, such as scale_factor.
+        head, rest = head[:1], head[1:] + rest
+    fixed = any(fixes_size(step) for step in head)
     return SplitPipeline(
         head, rest, pack, [] if reason else operations, fixed, reason, recipe_of(head)
     )
+
+
+def is_foreign(step: Any) -> bool:
+    """Return whether a step, or one inside of it, is from another library.
+
+    Args:
+        step (Callable): Step of a pipeline, or a list of steps.
+    """
+    inner = step if isinstance(step, (list, tuple)) else getattr(step, 'transforms', ())
+    library = type(step).__module__.split('.')[0]
+    known = library in ('mmcv', 'mmpretrain', 'mmfer') or step is inner
+    return not known or any(is_foreign(part) for part in inner)
 
 
 def recipe_of(head: Sequence[Any]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from dataset_helpers import PIPELINE, truncate
+from mmcv.transforms import BaseTransform, RandomApply
 from mmengine.dataset import ConcatDataset
 
 from mmfer.datasets import ImageList, SyntheticFaces, with_pipeline
@@ -14,6 +15,7 @@ from mmfer.datasets import batched as batched_module
 from mmfer.datasets.batches import PlannedImages, fer_collate
 from mmfer.datasets.images import UnreadableImageError
 from mmfer.datasets.stored_images import Stores
+from mmfer.registry import TRANSFORMS
 
 FLIP = [PIPELINE[0], dict(type='RandomFlip', prob=0.5), PIPELINE[-1]]
 
@@ -194,3 +196,32 @@ def test_workers_build_no_store(image_list, monkeypatch, said):
         assert batch_of(early, [0, 1])['inputs'].images.shape == (2, 3, 16, 16)
     assert not early._stores
     assert sum('removed' in text for text in said) == 1
+
+
+class ReadsNotes(BaseTransform):
+    """A step of a user that reads what other steps note."""
+
+    def transform(self, results):
+        results['notes'] = np.array([*results['ori_shape'], *results['scale_factor']])
+        return results
+
+
+@pytest.mark.parametrize('nested', [False, True])
+def test_a_step_of_the_user_finds_the_notes_of_all_steps(image_list, nested):
+    step = ReadsNotes()
+    if nested:
+        step = RandomApply([step], prob=1.0)
+    steps = [
+        TRANSFORMS.build(dict(type='LoadFERImage')),
+        TRANSFORMS.build(dict(type='Resize', scale=(8, 8))),
+        step,
+        TRANSFORMS.build(dict(type='PackFERInputs', algorithm_keys=('notes',))),
+    ]
+    dataset = ImageList(pipeline=steps, **image_list())
+    expected = dataset[3]
+    dataset.prepare_images()
+    assert len(dataset._stores) == 1
+    found = dataset[3]
+    assert torch.equal(found['inputs'], expected['inputs'])
+    assert found['data_samples'].notes.tolist() == [16, 16, 0.5, 0.5]
+    assert len(fer_collate(dataset.__getitems__([1, 2]))['inputs']) == 2
