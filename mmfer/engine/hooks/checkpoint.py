@@ -8,7 +8,14 @@ from mmengine.runner import BaseLoop, Runner
 from mmfer.compat import from_plain, to_plain
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
-from mmfer.utils.files import write_atomic
+from mmfer.utils.checkpoint_names import note_last
+
+from ..checkpoint_files import (
+    checkpoint_folder,
+    intact_named,
+    prepare_loading,
+    rebase_paths,
+)
 
 
 @HOOKS.register_module()
@@ -33,6 +40,10 @@ class SafeCheckpointHook(CheckpointHook):
         super().__init__(**kwargs)
         self.strict_shapes = strict_shapes
 
+    def before_run(self, runner: Runner) -> None:
+        """Choose the checkpoint to load, and check that its file is whole."""
+        prepare_loading(runner)
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Replace objects that safe loading would refuse."""
         for key in ('meta', 'message_hub', 'param_schedulers'):
@@ -43,6 +54,7 @@ class SafeCheckpointHook(CheckpointHook):
         """Restore the objects, and check that the weights fit the model."""
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
+            rebase_paths(checkpoint, checkpoint_folder(runner))
         if self.strict_shapes:
             # Fine-tuning may start from a checkpoint of a part of the model.
             fine_tuning = not runner._resume and isinstance(
@@ -71,21 +83,20 @@ class SafeCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
-        if not is_main_process():
-            return
-        write_atomic(
-            join_path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode()
-        )
+        with intact_named(runner):
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
+            if not is_main_process():
+                return
+            note_last(runner.work_dir, self.last_ckpt)
         for old in outdated:
             path = join_path(self.out_dir, self.filename_tmpl.format(old))
             if self.file_backend.isfile(path):
