@@ -4,6 +4,7 @@ import argparse
 import os
 import os.path as osp
 import pickle
+import sys
 import traceback
 import warnings
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from .compat import (
 )
 from .utils.checkpoint_content import DamagedCheckpointError, require_whole
 from .utils.collector import collector_paused, exempt_imports
+from .utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
     from .engine import PreflightHook
@@ -324,7 +326,16 @@ def run_training_tool(main: Callable[[], None]) -> None:
     """
     exempt_imports()
     try:
-        main()
+        with DeferredSignals():
+            main()
+    except Interrupted as error:
+        if not error.reported:
+            print(
+                f'{error.name}: ended. Finished checkpoints and stages of a cleaning '
+                'are kept; the same command with --resume goes on from them.',
+                file=sys.stderr,
+            )
+        raise
     except Exception as error:
         if not raised_by_mmfer(error):
             raise
