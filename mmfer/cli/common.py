@@ -16,20 +16,20 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .compat import (
+from ..compat import (
     cpu_process_group,
     keep_freed_memory,
     unsafe_loading,
     use_cpu_processes,
 )
-from .utils.checkpoint_content import DamagedCheckpointError, require_whole
-from .utils.collector import collector_paused, exempt_imports
-from .utils.signals import DeferredSignals, Interrupted
+from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
+from ..utils.collector import collector_paused, exempt_imports
+from ..utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
-    from .engine import PreflightHook
-    from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
-    from .models.data_preprocessor import augments_batches
+    from ..engine import PreflightHook
+    from ..engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
+    from ..models.data_preprocessor import augments_batches
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -345,7 +345,7 @@ def run_training_tool(main: Callable[[], None]) -> None:
 def raised_by_mmfer(error: BaseException) -> bool:
     """Return whether an error comes from a ``raise`` statement of mmfer."""
     frames = traceback.extract_tb(error.__traceback__)
-    folder = osp.dirname(osp.abspath(__file__))
+    folder = osp.dirname(osp.dirname(osp.abspath(__file__)))
     return bool(
         frames
         and osp.abspath(frames[-1].filename).startswith(folder + os.sep)
