@@ -8,7 +8,7 @@ needed, where that can be tested.
 
 import ctypes
 import gc
-import importlib.util
+import importlib
 import warnings
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -36,22 +36,17 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 # ---------------------------------------------------------------------------
-# mmcv and mmcv-lite have the same import name and overwrite each other's files,
-# so the wheel can require neither of them. Can be removed when one package
-# serves both purposes.
+# The wheel cannot require mmcv or mmcv-lite, which overwrite each other, and the
+# maintained fork of OpenMMLab is installed without pip's resolver. So versions are
+# checked here; ``mmfer.utils.installed`` has checked what is there. Can be removed
+# when pip can choose one of several packages.
 # ---------------------------------------------------------------------------
 def check_dependencies() -> None:
-    """Raise a clear error if an OpenMMLab package is missing or too old.
+    """Raise a clear error if an OpenMMLab package is too old.
 
     Raises:
         ImportError: With what to install.
     """
-    if importlib.util.find_spec('mmcv') is None:
-        raise ImportError(
-            'mmfer needs mmcv: install either with `pip install '
-            '"mmfer[lite]"` (mmcv-lite, which is enough for mmfer) or keep '
-            'the full mmcv that another OpenMMLab project of yours needs.'
-        )
     # mmcv-lite warns about a layer of detectors, which mmfer does not use.
     warnings.filterwarnings(
         'ignore', 'Fail to import ``MultiScaleDeformableAttention``'

@@ -1,6 +1,5 @@
 """The work-arounds work, and are still needed."""
 
-import importlib.util
 import math
 import pickle
 import platform
@@ -86,15 +85,6 @@ def test_local_backend_still_writes_in_place(tmp_path):
     inode = path.stat().st_ino
     LocalBackend().put(b'new', path)
     assert path.stat().st_ino == inode
-
-
-def test_missing_mmcv_is_explained(monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, 'find_spec', lambda name: None if name == 'mmcv' else find(name)
-    )
-    with pytest.raises(ImportError, match=r'mmfer\[lite\]'):
-        compat.check_dependencies()
 
 
 def test_old_dependency_is_explained(monkeypatch):
