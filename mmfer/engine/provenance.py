@@ -24,6 +24,8 @@ IGNORED_KEYS = (
     'vis_backends',
     'model_wrapper_cfg',
     'preflight',
+    'save_minutes',
+    'save_iters',
 )
 
 # Packages whose versions can change a result.
