@@ -186,7 +186,7 @@ def test_one_of_two_was_uninstalled(tmp_path):
 
 
 def test_the_check_takes_no_time():
-    """It takes about 3 ms, of seconds that the import of torch takes."""
+    """It takes under 10 ms; the import of mmfer takes 1.7 s."""
     times = []
     for _ in range(5):
         start = time.perf_counter()
