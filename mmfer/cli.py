@@ -25,7 +25,7 @@ from .utils.checkpoint_content import DamagedCheckpointError, require_whole
 from .utils.collector import collector_paused, exempt_imports
 
 with collector_paused():
-    from .engine import PreflightHook
+    from .engine import PreflightHook, ProvenanceHook, WorkDirHook
     from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
     from .models.data_preprocessor import augments_batches
 
@@ -200,9 +200,14 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def with_preflight(runner: Runner) -> Runner:
-    """Add :class:`PreflightHook` to a runner without it."""
-    if preflight_of(runner) is None:
-        runner.register_hook(PreflightHook())
+    """Add the hooks that protect a run to a runner without them.
+
+    Configs of other projects, and those that mmfer 0.1 has written into work dirs, lack
+    some of them.
+    """
+    for hook in (PreflightHook, WorkDirHook, ProvenanceHook):
+        if not any(isinstance(other, hook) for other in runner.hooks):
+            runner.register_hook(hook())
     return runner
 
 

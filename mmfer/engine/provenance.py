@@ -24,6 +24,8 @@ IGNORED_KEYS = (
     'vis_backends',
     'model_wrapper_cfg',
     'preflight',
+    'provenance',
+    'max_keep_ckpts',
 )
 
 # Packages whose versions can change a result.
