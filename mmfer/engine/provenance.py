@@ -26,6 +26,8 @@ IGNORED_KEYS = (
     'preflight',
     'provenance',
     'max_keep_ckpts',
+    'save_minutes',
+    'save_iters',
 )
 
 # Packages whose versions can change a result.

@@ -269,6 +269,20 @@ def test_a_run_that_was_resumed_twice(work_dir):
     assert parts[1]['config_sha256'] == parts[2]['config_sha256']
 
 
+def test_a_stop_inside_an_epoch(tmp_path):
+    """Both segments name the epoch, and the iterations tell them apart."""
+    saving = dict(default_hooks__checkpoint__save_iters=2)
+    with pytest.raises(Stop):
+        train(tiny_config(tmp_path, NAME, **saving), StopAt('after_train_epoch', 1))
+    assert (tmp_path / 'last_checkpoint').read_text() == 'iter_4.pth'
+    resume(tmp_path, train_cfg__max_epochs=4, **saving)
+    names = ('first_epoch', 'first_iter', 'last_epoch', 'last_iter')
+    assert [[part[name] for name in names] for part in segments(tmp_path)] == [
+        [1, 1, 2, 4],
+        [2, 5, 4, 12],
+    ]
+
+
 def test_not_strict(work_dir):
     noise = dict(train_dataloader__dataset__label_noise__seed=3)
     _, texts = resume(work_dir, default_hooks__provenance__strict=False, **noise)

@@ -10,6 +10,7 @@ from mmfer.registry import HOOKS
 from mmfer.utils.checkpoint_content import inspect_checkpoint
 
 from ..checkpoint_files import prepare_loading
+from ..loops import resumable_loop
 from ..run_changes import (
     Change,
     changed_circumstances,
@@ -148,15 +149,18 @@ class ProvenanceHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the record and the segments."""
         if self.record is not None:
-            checkpoint[KEY] = dict(
-                self.record, segments=self.segments(checkpoint['meta'])
-            )
+            meta = dict(checkpoint['meta'])
+            loop = resumable_loop(runner)
+            if loop and 0 < loop.batches_done < len(runner.train_dataloader):
+                # The checkpoint is inside an epoch, which this segment has begun.
+                meta['epoch'] += 1
+            checkpoint[KEY] = dict(self.record, segments=self.segments(meta))
 
     def segments(self, meta: Dict[str, Any]) -> List[Dict[str, Any]]:
         """Return which epochs were trained with which labels, data and settings.
 
         Args:
-            meta (dict): Finished epochs (``epoch``) and iterations (``iter``).
+            meta (dict): Epochs (``epoch``) and iterations (``iter``) so far.
 
         Returns:
             list[dict]: In order, each with its first and last epoch and iteration,

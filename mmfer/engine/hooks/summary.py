@@ -16,6 +16,7 @@ from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
 
+from ..loops import inside_epoch, resumable_loop
 from ..provenance import config_hash, package_versions
 from ..run_record import labels_hash
 from ..work_dir import RESULTS, keep_earlier_results, resumed_folder
@@ -115,6 +116,8 @@ class SummaryHook(Hook):
         loop = runner.train_loop
         if (
             runner.epoch
+            # Inside an epoch, the last one was validated, and its weights are gone.
+            and not inside_epoch(runner)
             and runner._val_loop is not None
             and runner.epoch >= loop.val_begin
             and runner.epoch % loop.val_interval == 0
@@ -136,6 +139,9 @@ class SummaryHook(Hook):
         loader = runner.train_dataloader
         entry = self.history.setdefault(runner.epoch + 1, dict(epoch=runner.epoch + 1))
         entry['seconds'] = time.time() - self._start
+        loop = resumable_loop(runner)
+        if loop is not None:
+            entry['seconds'] += loop.earlier_seconds
         images = (
             len(loader) * loader.batch_size if loader.drop_last else len(loader.sampler)
         )
