@@ -18,9 +18,10 @@ from mmengine.runner import Runner
 from mmfer.utils.checkpoint_content import inspect_checkpoint
 from mmfer.utils.checkpoint_names import CHECKPOINT_NAME, LAST
 from mmfer.utils.files import write_atomic
+from mmfer.utils.full_disk import DiskFullError
 from mmfer.utils.leftovers import is_at, try_lock
 
-from .checkpoint_files import checkpoint_folder
+from .checkpoint_files import checkpoint_folder, name_intact
 
 RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json', 'history.json')
 """Files in the work dir that belong to one run."""
@@ -192,6 +193,9 @@ def claimed_work_dir(cfg: Config) -> Iterator[None]:
     key = take_work_dir(cfg.work_dir)
     try:
         yield
+    except DiskFullError as error:
+        name_intact(error, cfg.work_dir)
+        raise
     finally:
         leave_work_dir(key)
 
