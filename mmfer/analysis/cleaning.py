@@ -15,6 +15,7 @@ from mmfer.datasets import FERDataset
 from mmfer.engine.preflight import PreflightError, check_one_class
 from mmfer.engine.provenance import config_hash, package_versions
 from mmfer.engine.stages import fingerprint
+from mmfer.engine.work_dir import LOCK
 from mmfer.methods.gaave import LabelDecisions
 from mmfer.methods.gaave.report import write_report
 from mmfer.registry import DATASETS
@@ -137,7 +138,7 @@ def claim_folder(out: str, settings: Dict[str, Any]) -> None:
                 f'{out} has results of {found["config"]} with other '
                 'settings or labels: choose another --out.'
             )
-    elif osp.isdir(out) and os.listdir(out):
+    elif osp.isdir(out) and {*os.listdir(out)} - {LOCK}:
         raise PreflightError(
             f'{out} is not empty and has no {RUN_FILE} of this tool: choose '
             'another --out.'
