@@ -24,6 +24,8 @@ IGNORED_KEYS = (
     'vis_backends',
     'model_wrapper_cfg',
     'preflight',
+    'provenance',
+    'max_keep_ckpts',
     'save_minutes',
     'save_iters',
 )
@@ -35,6 +37,9 @@ PACKAGES = (
     'mmpretrain',
     'mmcv',
     'mmcv-lite',
+    'onedl-mmengine',
+    'onedl-mmpretrain',
+    'onedl-mmcv',
     'torch',
     'torchvision',
     'numpy',
