@@ -1,6 +1,5 @@
 """Files from which a run inside another job continues, and whether they are whole."""
 
-import json
 import logging
 import os.path as osp
 import re
@@ -12,6 +11,7 @@ import torch
 from mmengine.dist import barrier, is_main_process
 
 from mmfer.utils.files import write_atomic
+from mmfer.utils.json_files import read_history
 
 from .hooks.best_epoch import BEST_WEIGHTS, best_epoch
 
@@ -95,12 +95,11 @@ def _read_history(work_dir: str, checkpoint: str) -> Dict[int, Dict[str, Any]]:
         # A checkpoint inside the first epoch; its end will write the first entry.
         return {}
     try:
-        with open(path, encoding='utf-8') as file:
-            history = {entry['epoch']: entry for entry in json.load(file)}
+        history = {entry['epoch']: entry for entry in read_history(path)}
         missing = set(range(1, (epochs or 0) + 1)) - set(history)
     except FileNotFoundError:
         raise DamagedRunError(f'{path} is missing.') from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise DamagedRunError(f'{path} is damaged ({error}).') from error
     if missing:
         raise DamagedRunError(f'{path} is damaged (it lacks epoch {min(missing)}).')

@@ -18,6 +18,7 @@ from mmfer.apis.checkpoints import read_checkpoint
 from mmfer.datasets.cifar.files import read_batch
 from mmfer.datasets.cifar.human_labels import load_label_sets
 from mmfer.utils.checkpoint_content import inspect_checkpoint
+from mmfer.utils.safe_pickle import is_torch_file
 
 LABELS = [3, 0, 9]
 
@@ -79,7 +80,7 @@ def from_bytes(read: Callable[[bytes], Any]) -> Callable[[str], Any]:
 
 def read_weights(data: bytes) -> Any:
     """Read published weights of faces as the import tool does."""
-    if face_weights.is_torch_file(data):
+    if is_torch_file(data):
         content = face_weights.load_torch(data, trust=False)
     else:
         content = face_weights.load_arrays(data)

@@ -4,9 +4,11 @@ import io
 import json
 import os
 import shutil
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, List
+from unittest import mock
 
 import numpy as np
 from fuzzing.harness import Reader
@@ -20,6 +22,8 @@ from mmfer.analysis.label_issues import from_label_issues
 from mmfer.datasets import affectnet_annotations
 from mmfer.datasets.images import read_image, upright_size
 from mmfer.datasets.images.sizes import file_size
+from mmfer.datasets.images.store import open_store
+from mmfer.engine.stages import load_result, save_result
 from mmfer.engine.variants import find_variant, parse_noise
 from mmfer.utils.cache import Cache
 from mmfer.utils.cache.settings import cache_budget
@@ -177,6 +181,87 @@ def check_entries(found: Any) -> None:
         assert entry.reserved >= entry.size
 
 
+def stored_pixels(path: str) -> np.ndarray:
+    """Return the pixels of an image file of the store."""
+    number = int(Path(path).stem)
+    return np.full((2, 3 + number % 2, 3), 40 * number, np.uint8)
+
+
+class StoredFile:
+    """A file of an image store, which is damaged between two runs.
+
+    Args:
+        folder (Path): Folder for the images and the cache.
+        name (str): Name of the file, such as ``index.bin``.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder / 'store', name
+        self.paths = [str(self.folder / f'{i}.png') for i in range(3)]
+
+    @cached_property
+    def content(self) -> bytes:
+        """Bytes of the file as the store has written it."""
+        self.folder.mkdir(exist_ok=True)
+        for path in self.paths:
+            Path(path).touch()
+        self._open()
+        return self._file().read_bytes()
+
+    def _open(self) -> Any:
+        with mock.patch.dict(os.environ, MMFER_CACHE_DIR=str(self.folder / 'cache')):
+            return open_store(self.paths, stored_pixels, 'made', 'made')
+
+    def _file(self) -> Path:
+        return next(self.folder.glob(f'cache/images/*/{self.name}'))
+
+    def read(self, path: str) -> list:
+        """Return the images of the store with this file in the place of its own."""
+        damaged = self._file().parent / 'damaged'
+        shutil.copyfile(path, self._file())
+        damaged.unlink(missing_ok=True)
+        store = self._open()
+        images = [store.image(row) for row in range(3)]
+        assert [i.tolist() for i in images] == [
+            stored_pixels(p).tolist() for p in self.paths
+        ]
+        return images
+
+    def reader(self) -> Reader:
+        """Return the reader of this file."""
+        return Reader(
+            f'image store, {self.name}',
+            self.read,
+            st.deferred(lambda: st.just(self.content)),
+            text=False,
+        )
+
+
+class StageResult:
+    """The stored result of a stage; a damaged one must never give other arrays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.key = folder / 'result.npz', '0' * 64
+        self.arrays = dict(ids=np.arange(5), scores=np.linspace(0, 1, 5))
+        save_result(str(self.path), self.arrays, self.key)
+
+    def check(self, found: Any) -> None:
+        """Check that the arrays are those that were stored."""
+        assert found.keys() == self.arrays.keys()
+        assert all(np.array_equal(found[k], v) for k, v in self.arrays.items())
+
+    def reader(self) -> Reader:
+        """Return the reader of the file."""
+        return Reader(
+            'result of a stage',
+            lambda path: load_result(path, self.key),
+            st.just(self.path.read_bytes()),
+            '.npz',
+            text=False,
+            check=self.check,
+        )
+
+
 # -- options ---------------------------------------------------------------------
 def from_text(parse: Any) -> Any:
     """Return a reader of a file whose text is an option of a command."""
@@ -193,14 +278,12 @@ def from_text(parse: Any) -> Any:
 
 def budget(text: str) -> int:
     """Return the budget of the cache that a variable states."""
-    os.environ['MMFER_CACHE_GB'] = text.replace('\0', '')
-    try:
-        return cache_budget()
-    except ValueError as error:
-        assert 'MMFER_CACHE_GB' in str(error)
-        raise
-    finally:
-        del os.environ['MMFER_CACHE_GB']
+    with mock.patch.dict(os.environ, MMFER_CACHE_GB=text.replace('\0', '')):
+        try:
+            return cache_budget()
+        except ValueError as error:
+            assert 'MMFER_CACHE_GB' in str(error)
+            raise
 
 
 def noise(text: str) -> Any:
@@ -231,7 +314,7 @@ def as_json(value: Any) -> Any:
     )
 
 
-def file_readers() -> List[Reader]:
+def file_readers(folder: Path) -> List[Reader]:
     """Return the readers of files other than tables and lists."""
     flags = ('symmetric:0.3', 'pair:0.1:seed1', 'classdep:0.1,0.5,0.3')
     return [
@@ -249,6 +332,12 @@ def file_readers() -> List[Reader]:
         Reader(
             'table of cleanlab', read_issues, cleanlab_tables(), '.csv', issue_facts
         ),
+        *(
+            StoredFile(folder, f'{n}.bin').reader()
+            for n in ('pixels', 'index', 'paths')
+        ),
+        StoredFile(folder, 'header.json').reader(),
+        StageResult(folder).reader(),
         Reader('history.json', read_history, as_json(HISTORY), '.json'),
         Reader('summary.json', read_summary, as_json(SUMMARY), '.json'),
         Reader('other JSON', lambda p: read_json(p, dict), as_json(RECORD), '.json'),

@@ -4,8 +4,10 @@ A reader passes an input if it gives a result or an error of a named kind, in
 time, and if every fact of its result stands in the file.
 """
 
+import atexit
 import os
 import re
+import shutil
 import signal
 import tempfile
 import time
@@ -103,7 +105,9 @@ class Tally:
 def made_folder() -> Path:
     """Return a new folder in memory where the system has one."""
     place = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix='mmfer-fuzzing-', dir=place))
+    folder = tempfile.mkdtemp(prefix='mmfer-fuzzing-', dir=place)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from mmfer.datasets import fer_datasets
 from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
+from mmfer.utils.json_files import read_history
 
 from ..loops import inside_epoch, resumable_loop
 from ..provenance import config_hash, package_versions
@@ -110,8 +111,7 @@ class SummaryHook(Hook):
             # The run goes on from a checkpoint of another work dir.
             path = osp.join(elsewhere, 'history.json')
         if runner.epoch and osp.isfile(path):
-            with open(path) as file:
-                stored = {e['epoch']: e for e in json.load(file)}
+            stored = {entry['epoch']: entry for entry in read_history(path)}
             self.history = {k: v for k, v in stored.items() if k <= runner.epoch}
         loop = runner.train_loop
         if (
