@@ -59,7 +59,9 @@ def test_calibration_and_auroc(made):
             error += inside.mean() * gap
     assert record['calibration_error'] == pytest.approx(100 * error)
     pairs = [
-        (a > b) + 0.5 * (a == b) for a in uncertainty[~right] for b in uncertainty[right]
+        (a > b) + 0.5 * (a == b)
+        for a in uncertainty[~right]
+        for b in uncertainty[right]
     ]
     assert record['error_auroc'] == pytest.approx(np.mean(pairs))
 

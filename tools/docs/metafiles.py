@@ -52,8 +52,7 @@ def metafile(method: str, version: str) -> str:
 
 def refuse_unknown(path: Path, entry: dict, known: set) -> None:
     """Raise a ValueError if an entry of a file has an unknown key."""
-    unknown = set(entry) - known
-    if unknown:
+    if unknown := set(entry) - known:
         raise ValueError(
             f'{path}: unknown {", ".join(unknown)}; known: {sorted(known)}.'
         )
@@ -65,30 +64,24 @@ def model(method: str, collection: str, entry: dict) -> dict:
     cfg = Config.fromfile(str(ROOT / config))
     row = find_row(entry['Table'], entry['Row'])
     test = cfg.test_dataloader.dataset
-    found = dict(
-        Name=entry['Config'],
-        Config=config,
-        Metadata={
+    metrics = {
+        name: number(entry['Table'], row, column)
+        for name, column in entry['Metrics'].items()
+    }
+    dataset = f'{NAMES.get(test.type, test.type)} {test.split}'
+    found = {
+        'Name': entry['Config'],
+        'In Collection': collection,
+        'Config': config,
+        'Metadata': {
             'Training Data': training_data(cfg.train_dataloader.dataset),
             'Epochs': cfg.train_cfg.max_epochs,
             'Batch Size': cfg.train_dataloader.batch_size,
             'Seeds': str(entry.get('Seeds') or row['seeds']),
         },
-        Results=[
-            dict(
-                Task=TASK,
-                Dataset=f'{NAMES.get(test.type, test.type)} {test.split}',
-                Metrics={
-                    name: number(entry['Table'], row, column)
-                    for name, column in entry['Metrics'].items()
-                },
-            )
-        ],
-    )
-    found['In Collection'] = collection
-    if 'Weights' in entry:
-        found['Weights'] = entry['Weights']
-    return found
+        'Results': [dict(Task=TASK, Dataset=dataset, Metrics=metrics)],
+    }
+    return found | ({'Weights': entry['Weights']} if 'Weights' in entry else {})
 
 
 def find_row(table: str, wanted: Dict[str, str]) -> Dict[str, str]:
