@@ -47,4 +47,6 @@ def test_sdist_makes_a_whole_wheel(tmp_path):
         if path.suffix in ('.py', '.yml')
     }
     assert {f'mmfer/.mim/{name}' for name in configs} <= found
+    for name in ('LICENSE', 'NOTICE'):
+        assert any('.dist-info/' in path and path.endswith(name) for path in found)
     assert not any(name.startswith(('tests', 'tools')) for name in found)
