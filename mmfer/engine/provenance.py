@@ -26,6 +26,8 @@ IGNORED_KEYS = (
     'vis_backends',
     'model_wrapper_cfg',
     'preflight',
+    'provenance',
+    'max_keep_ckpts',
     'save_minutes',
     'save_iters',
 )
@@ -37,6 +39,9 @@ PACKAGES = (
     'mmpretrain',
     'mmcv',
     'mmcv-lite',
+    'onedl-mmengine',
+    'onedl-mmpretrain',
+    'onedl-mmcv',
     'torch',
     'torchvision',
     'numpy',
