@@ -114,6 +114,9 @@ def test_mim_search_reads_it(method):
             )
         for name in ('Weights', 'Config', 'README', 'In Collection'):
             assert isinstance(entry.get(name, ''), str), name
+    for paper in [c['Paper'] for c in data['Collections'] if 'Paper' in c]:
+        # mim joins these two.
+        assert paper['URL'].startswith('https://') and isinstance(paper['Title'], str)
     for model in data['Models']:
         seeds = model['Metadata']['Seeds']
         assert all(seed.isdecimal() for seed in seeds.split(', '))

@@ -1,7 +1,7 @@
 """Record of a published model: what made it, what it was measured to do."""
 
 import datetime
-import hashlib
+import math
 import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -9,9 +9,10 @@ from typing import Any, Dict, List, NamedTuple, Optional
 import numpy as np
 from mmengine.config import Config
 
-from mmfer.datasets import FERDataset, fer_datasets
+from mmfer.datasets import FERDataset
 from mmfer.datasets.terms import TERMS
 from mmfer.engine.provenance import config_hash, deciding
+from mmfer.engine.run_record import labels_hash
 from mmfer.registry import DATASETS
 
 NO_NOISE = 'none planted'
@@ -38,6 +39,7 @@ class Item(NamedTuple):
 
 
 _RUN = 'summary.json of the run'
+_SAME = f'{_RUN}, if it holds for all epochs (see its segments)'
 _FACTS = 'a file --facts'
 _FILE = 'publish_model.py, when it writes the weights'
 _TERMS = f'mmfer/datasets/terms.py, or {_FACTS}'
@@ -46,10 +48,10 @@ ITEMS = (
     Item('name', 'name of the model', 'OUT'),
     Item('method', 'folder in mmfer/methods', f'the name of the config, or {_FACTS}'),
     Item('config', 'name of the config', _RUN),
-    Item('config_sha256', 'hash of the config of the run', _RUN),
+    Item('config_sha256', 'hash of the config of the run', _SAME),
     Item('published_config_sha256', 'hash of the config given now', 'CONFIG'),
     Item('seed', 'seed of the run', _RUN),
-    Item('labels_sha256', 'hash of the labels trained on', _RUN),
+    Item('labels_sha256', 'hash of the labels trained on', _SAME),
     Item('label_noise', 'manifest of the planted noise', 'label_noise.json of the run'),
     Item('data.name', 'data set', _TERMS),
     Item('data.terms', 'licence note of the data set', _TERMS, True),
@@ -71,7 +73,7 @@ ITEMS = (
     Item('date', 'day of the publication, YYYY-MM-DD', f'today, or {_FACTS}', True),
 )
 # Entries of the summary that the record takes over.
-TAKEN = ('averaged_epochs', 'epochs', 'seconds', 'noise_auroc', 'cleaning')
+TAKEN = ('averaged_epochs', 'epochs', 'seconds', 'noise_auroc', 'cleaning', 'segments')
 # Facts of --facts that no file knows.
 FACTS = ('method', 'data_name', 'data_terms', 'annotators', 'date', 'config_note')
 
@@ -177,14 +179,12 @@ def training_facts(cfg: Config, summary: dict, number: int) -> dict:
     """
     dataset: FERDataset = DATASETS.build(cfg.train_dataloader.dataset)
     dataset.full_init()
-    labels = hashlib.sha256()
-    for inner in fer_datasets(dataset):
-        labels.update(inner.given_labels.astype('<i8').tobytes())
+    found = labels_hash(dataset)
     trained = summary.get('labels_sha256')
-    if trained is not None and labels.hexdigest() != trained:
+    if trained is not None and found != trained:
         raise ValueError(
             f'the training labels of {cfg.filename or "the config"} have the hash '
-            f'{labels.hexdigest()[:12]}..., but the run was trained on '
+            f'{str(found)[:12]}..., but the run was trained on '
             f'{trained[:12]}...: this is another data set, another noise, or another '
             'config. Give the config in the work dir of the run, and the same data.'
         )
@@ -233,6 +233,10 @@ def _fault(record: dict, item: Item) -> Optional[str]:
         for name, found in value.items():
             if 'last' not in found or not any(k.endswith('_mean') for k in found):
                 return f'{name!r} lacks its last value or its mean'
+            if not all(math.isfinite(v) for v in found.values()):
+                return f'{name!r} is not a finite number'
+    if item.key == 'evaluation' and not value['images']:
+        return 'has no image'
     return None
 
 

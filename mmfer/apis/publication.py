@@ -75,6 +75,10 @@ def read_run(checkpoint: str, summary: Optional[str] = None) -> Dict[str, Any]:
                     f'{path} is damaged ({error}). Run the training again, or copy the '
                     'file again.'
                 ) from None
+            if not isinstance(found[key], dict):
+                raise ValueError(
+                    f'{path} is damaged (no JSON object). Copy the file again.'
+                )
     return found
 
 
@@ -165,7 +169,7 @@ class Publication:
             problems = [f'{card}: {line}.' for line in card_problems(text, self.record)]
         if problems:
             raise IncompleteRecord(self._refusal(problems))
-        record = json.dumps(self.record, indent=1, ensure_ascii=False) + '\n'
+        record = json.dumps(self.record, indent=1, allow_nan=False) + '\n'
         files = {f'{stem}.json': record.encode()}
         if self.kept is None:
             files = {f'{stem}.pth': data, f'{stem}.md': text.encode(), **files}

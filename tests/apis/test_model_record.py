@@ -76,6 +76,12 @@ def test_all_that_is_missing_is_listed_at_once():
         ('date', 'today', 'no day'),
         ('input', {'shape': None, 'preparation': []}, 'has no shape'),
         ('metrics', {'accuracy/top1': {'last': 80.0}}, 'its mean'),
+        (
+            'metrics',
+            {'accuracy/top1': {'last': float('nan'), 'last5_mean': 1.0}},
+            'not a finite number',
+        ),
+        ('evaluation.images', 0, 'has no image'),
         ('evaluation.images', 3525, '3524 contradicts 3525'),
         ('evaluation.correct', 2853, '2852 contradicts 2853'),
         ('data.training_images', 25339, '25338 contradicts 25339'),

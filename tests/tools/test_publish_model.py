@@ -243,6 +243,9 @@ def test_incomplete_records_are_refused(work_dir, card, tmp_path):
     (run / 'summary.json').write_text('{"seed": ')
     with pytest.raises(ValueError, match='summary.json is damaged'):
         publish(run, out)
+    (run / 'summary.json').write_text('[1]')
+    with pytest.raises(ValueError, match='no JSON object'):
+        publish(run, out)
 
 
 def test_other_labels_than_those_of_the_run_are_refused(work_dir, tmp_path):
