@@ -222,7 +222,7 @@ def test_slurm_gives_each_process_its_place(tmp_path, monkeypatch):
     joined, chosen = [], []
     monkeypatch.setattr('torch.cuda.set_device', chosen.append)
     monkeypatch.setattr('torch.cuda.device_count', lambda: 4)
-    monkeypatch.setattr('mmfer.cli.get_device', lambda: 'cuda')
+    monkeypatch.setattr('mmfer.cli.common.get_device', lambda: 'cuda')
     monkeypatch.setattr(
         'torch.distributed.init_process_group', lambda **kwargs: joined.append(kwargs)
     )

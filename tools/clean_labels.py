@@ -17,7 +17,8 @@ The tool writes these files to DIR:
 - ``record.json``: subsets, histograms, thresholds and base models
 - ``run.json``: config, options and versions
 
-A killed run continues when it is started again.
+A killed run continues when it is started again. Results are known by the contents of
+the images: copied images need no new run, changed ones do.
 """
 
 import argparse

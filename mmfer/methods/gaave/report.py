@@ -13,6 +13,9 @@ from mmfer.utils.palette import CLEAN, NOISY
 from .label_decisions import LabelDecisions
 from .splitting import subset_names
 
+REPORT_FILES = ('report.txt', 'record.json', 'attack_steps.png')
+"""Files that :func:`write_report` writes."""
+
 # Matplotlib takes half a second to import, and most runs draw nothing. Functions
 # import it.
 if TYPE_CHECKING:

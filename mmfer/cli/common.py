@@ -4,6 +4,7 @@ import argparse
 import os
 import os.path as osp
 import pickle
+import sys
 import traceback
 import warnings
 from contextlib import contextmanager
@@ -15,21 +16,22 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .compat import (
+from ..compat import (
     cpu_process_group,
     keep_freed_memory,
     unsafe_loading,
     use_cpu_processes,
 )
-from .utils.checkpoint_content import DamagedCheckpointError, require_whole
-from .utils.collector import collector_paused, exempt_imports
-from .utils.files import write_figure
-from .utils.full_disk import FULL, DiskFullError
+from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
+from ..utils.collector import collector_paused, exempt_imports
+from ..utils.files import write_figure
+from ..utils.full_disk import FULL, DiskFullError
+from ..utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
-    from .engine import PreflightHook, ProvenanceHook, WorkDirHook
-    from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
-    from .models.data_preprocessor import augments_batches
+    from ..engine import PreflightHook, ProvenanceHook, WorkDirHook
+    from ..engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
+    from ..models.data_preprocessor import augments_batches
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -342,7 +344,16 @@ def run_training_tool(main: Callable[[], None]) -> None:
     """
     exempt_imports()
     try:
-        main()
+        with DeferredSignals():
+            main()
+    except Interrupted as error:
+        if not error.reported:
+            print(
+                f'{error.name}: ended. Finished checkpoints and stages of a cleaning '
+                'are kept; the same command with --resume goes on from them.',
+                file=sys.stderr,
+            )
+        raise
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in FULL
         if not full and not raised_by_mmfer(error):
@@ -353,7 +364,7 @@ def run_training_tool(main: Callable[[], None]) -> None:
 def raised_by_mmfer(error: BaseException) -> bool:
     """Return whether an error comes from a ``raise`` statement of mmfer."""
     frames = traceback.extract_tb(error.__traceback__)
-    folder = osp.dirname(osp.abspath(__file__))
+    folder = osp.dirname(osp.dirname(osp.abspath(__file__)))
     return bool(
         frames
         and osp.abspath(frames[-1].filename).startswith(folder + os.sep)
