@@ -117,9 +117,14 @@ def test_a_removed_work_dir_can_be_left(tmp_path):
 
 def test_only_the_first_process_locks(tmp_path, monkeypatch):
     cfg = Config(dict(work_dir=str(tmp_path), launcher='pytorch'))
-    monkeypatch.setenv('RANK', '1')
-    with claimed_work_dir(cfg):
-        assert not os.listdir(tmp_path)
+    for launcher, name in (
+        ('pytorch', 'RANK'),
+        ('slurm', 'SLURM_PROCID'),
+        ('mpi', 'OMPI_COMM_WORLD_RANK'),
+    ):
+        monkeypatch.setenv(name, '1')
+        with claimed_work_dir(Config(dict(work_dir=str(tmp_path), launcher=launcher))):
+            assert not os.listdir(tmp_path)
     monkeypatch.setenv('RANK', '0')
     with claimed_work_dir(cfg):
         assert os.listdir(tmp_path) == ['run.lock']

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import os.path as osp
 import time
 from typing import Any, Dict, List, Optional
@@ -48,6 +49,28 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
             f'last{last_k}_mean': float(np.mean(values[-last_k:])),
         }
     return metrics
+
+
+def read_history(path: str, runner: Runner) -> Dict[int, dict]:
+    """Return the entries of a ``history.json`` by epoch.
+
+    A damaged file is renamed, and the run goes on without its entries.
+
+    Args:
+        path (str): The file.
+        runner (Runner): Runner that resumes, for its log.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            return {entry['epoch']: entry for entry in json.load(file)}
+    except (ValueError, KeyError, TypeError) as error:
+        runner.logger.warning(
+            f'{path} is damaged ({type(error).__name__}: {error}), so the metrics of '
+            f'the earlier epochs are missing. It was renamed to {path}.damaged.'
+        )
+    if is_main_process():
+        os.replace(path, f'{path}.damaged')
+    return {}
 
 
 def cleaning_record(dataset: Any) -> Optional[dict]:
@@ -110,8 +133,7 @@ class SummaryHook(Hook):
             # The run goes on from a checkpoint of another work dir.
             path = osp.join(elsewhere, 'history.json')
         if runner.epoch and osp.isfile(path):
-            with open(path) as file:
-                stored = {e['epoch']: e for e in json.load(file)}
+            stored = read_history(path, runner)
             self.history = {k: v for k, v in stored.items() if k <= runner.epoch}
         loop = runner.train_loop
         if (
