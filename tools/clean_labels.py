@@ -43,6 +43,7 @@ from mmfer.analysis.cleaning import (
 )
 from mmfer.datasets import pipeline_of
 from mmfer.engine.preflight import check_cleaning
+from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.methods.gaave import GAAVE
 
 
@@ -96,7 +97,11 @@ def main() -> None:
     cfg = cli.finish_config(cli.load_training_config(args.config, args), args)
     options = take_gaave_options(cfg)
     method = GAAVE(**options)
-    with cli.process_group(cfg), cli.checkpoint_loading(None, args.trust_checkpoint):
+    with (
+        claimed_work_dir(cfg),
+        cli.process_group(cfg),
+        cli.checkpoint_loading(None, args.trust_checkpoint),
+    ):
         clean(args, cfg, method, options)
 
 

@@ -16,6 +16,7 @@ from mmfer.datasets import FERDataset
 from mmfer.engine.preflight import PreflightError, check_one_class
 from mmfer.engine.provenance import config_hash, package_versions
 from mmfer.engine.stages import fingerprint
+from mmfer.engine.work_dir import LOCK
 from mmfer.methods.gaave import LabelDecisions
 from mmfer.methods.gaave.report import REPORT_FILES, write_report
 from mmfer.registry import DATASETS
@@ -150,7 +151,7 @@ def claim_folder(out: str, settings: Dict[str, Any]) -> None:
             )
         if found.get('images', settings['images']) != settings['images']:
             move_results(out)
-    elif osp.isdir(out) and os.listdir(out):
+    elif osp.isdir(out) and {*os.listdir(out)} - {LOCK}:
         raise PreflightError(
             f'{out} is not empty and has no {RUN_FILE} of this tool: choose '
             'another --out.'

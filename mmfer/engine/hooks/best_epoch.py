@@ -17,6 +17,7 @@ from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
 
+from ..loops import inside_epoch
 from .summary import SummaryHook
 
 # File in the work dir with the weights of the best epoch.
@@ -57,7 +58,8 @@ class BestEpochHook(Hook):
         self.summary = next(
             hook for hook in runner.hooks if isinstance(hook, SummaryHook)
         )
-        if runner.epoch:
+        # Inside an epoch, the model has other weights than at the end of the last one.
+        if runner.epoch and not inside_epoch(runner):
             self._update(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
