@@ -8,7 +8,8 @@ needed, where that can be tested.
 
 import ctypes
 import gc
-import importlib.util
+import importlib
+import logging
 import warnings
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -16,6 +17,7 @@ from inspect import isroutine
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Tuple, Union
 
+import mmengine.logging
 import numpy as np
 import torch
 import torch.nn as nn
@@ -36,22 +38,17 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 # ---------------------------------------------------------------------------
-# mmcv and mmcv-lite have the same import name and overwrite each other's files,
-# so the wheel can require neither of them. Can be removed when one package
-# serves both purposes.
+# The wheel cannot require mmcv or mmcv-lite, which overwrite each other, and the
+# maintained fork of OpenMMLab is installed without pip's resolver. So versions are
+# checked here; ``mmfer.utils.installed`` has checked what is there. Can be removed
+# when pip can choose one of several packages.
 # ---------------------------------------------------------------------------
 def check_dependencies() -> None:
-    """Raise a clear error if an OpenMMLab package is missing or too old.
+    """Raise a clear error if an OpenMMLab package is too old.
 
     Raises:
         ImportError: With what to install.
     """
-    if importlib.util.find_spec('mmcv') is None:
-        raise ImportError(
-            'mmfer needs mmcv: install either with `pip install '
-            '"mmfer[lite]"` (mmcv-lite, which is enough for mmfer) or keep '
-            'the full mmcv that another OpenMMLab project of yours needs.'
-        )
     # mmcv-lite warns about a layer of detectors, which mmfer does not use.
     warnings.filterwarnings(
         'ignore', 'Fail to import ``MultiScaleDeformableAttention``'
@@ -177,11 +174,71 @@ def format_once(format_code: Callable, kept: int = 8) -> Callable:
     return remember
 
 
-# Later versions may format in another way.
-if hasattr(config_module, 'FormatCode') and not hasattr(
-    config_module.FormatCode, '__wrapped__'
-):
-    config_module.FormatCode = format_once(config_module.FormatCode)
+# Where Config finds its formatter. The maintained fork imports it when it is used.
+FORMATTER = (
+    'mmengine.config.config.FormatCode'
+    if hasattr(config_module, 'FormatCode')
+    else 'yapf.yapflib.yapf_api.FormatCode'
+)
+
+
+def remember_formats() -> None:
+    """Let the formatter of configs remember its latest results."""
+    path, _, name = FORMATTER.rpartition('.')
+    try:
+        module = importlib.import_module(path)
+    except ImportError:
+        # Later versions may format in another way.
+        return
+    if not hasattr(getattr(module, name), '__wrapped__'):
+        setattr(module, name, format_once(getattr(module, name)))
+
+
+def remember_when_used(get_text: Callable) -> Callable:
+    """Delay :func:`remember_formats` until a text is asked for.
+
+    Args:
+        get_text (Callable): Function that imports the formatter itself.
+    """
+
+    @wraps(get_text)
+    def remembered(config: Config) -> str:
+        remember_formats()
+        return get_text(config)
+
+    return remembered
+
+
+if hasattr(config_module, 'FormatCode'):
+    remember_formats()
+elif not hasattr(Config.pretty_text.fget, '__wrapped__'):
+    Config.pretty_text = property(remember_when_used(Config.pretty_text.fget))
+
+
+# ---------------------------------------------------------------------------
+# mmpretrain 1.3 of the maintained fork prints a debug message on the standard output
+# when it is imported, amid the output of programs. Can be removed when ``print_log``
+# without a logger heeds the level.
+# ---------------------------------------------------------------------------
+def from_info_on(print_log: Callable) -> Callable:
+    """Keep debug messages without a logger from the standard output.
+
+    Args:
+        print_log (Callable): mmengine's function.
+    """
+
+    @wraps(print_log)
+    def print_from_info_on(
+        msg: Any, logger: Any = None, level: int = logging.INFO
+    ) -> None:
+        if logger is not None or level > logging.DEBUG:
+            print_log(msg, logger, level)
+
+    return print_from_info_on
+
+
+if not hasattr(mmengine.logging.print_log, '__wrapped__'):
+    mmengine.logging.print_log = from_info_on(mmengine.logging.print_log)
 
 
 # ---------------------------------------------------------------------------
