@@ -54,7 +54,7 @@ optimizer = torch.optim.SGD(model.parameters(), 0.01)
 before = [p.detach().clone() for p in model.parameters()]
 from mmpretrain.structures import DataSample
 rng = numpy.random.default_rng(0)
-faces = [rng.integers(0, 256, (48, 48, 3), numpy.uint8) for _ in range(8)]
+faces = [rng.integers(0, 256, (48, 48), numpy.uint8) for _ in range(8)]
 batch = fer.preparation.collate([fer.preparation.fit(face) for face in faces])
 batch['data_samples'] = [DataSample().set_gt_label(i) for i in range(8)]
 batch = model.data_preprocessor(batch, training=True)

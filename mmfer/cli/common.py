@@ -108,9 +108,9 @@ def _no_config(path: str) -> str:
 def _command(file: str, flags: List[str]) -> str:
     """Return the command line that trains a config with flags."""
     start = 'python tools/train.py' if osp.isfile('tools/train.py') else 'mmfer train'
-    if osp.isabs(file):
-        # A shipped config is found by its name.
-        file = osp.splitext(osp.basename(file))[0]
+    name = osp.splitext(osp.basename(file))[0]
+    if osp.isabs(file) and osp.realpath(file) == str(shipped_path(name)):
+        file = name
     return ' '.join([start, file, *flags])
 
 
