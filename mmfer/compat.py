@@ -243,6 +243,31 @@ if not hasattr(mmengine.logging.print_log, '__wrapped__'):
 
 
 # ---------------------------------------------------------------------------
+# mmengine 0.10 writes a config in place: a kill or a full disk leaves a part of a
+# config where a whole one was. Can be removed when Config.dump is atomic.
+# ---------------------------------------------------------------------------
+def dump_atomically(dump: Callable) -> Callable:
+    """Let ``Config.dump`` replace a Python file in one step.
+
+    Args:
+        dump (Callable): The method of mmengine.
+    """
+
+    @wraps(dump)
+    def write(self: Config, file: Any = None) -> Any:
+        if file is None or not str(file).endswith('.py'):
+            return dump(self, file)
+        write_atomic(str(file), self.pretty_text.encode())
+        return None
+
+    return write
+
+
+if not hasattr(Config.dump, '__wrapped__'):
+    Config.dump = dump_atomically(Config.dump)
+
+
+# ---------------------------------------------------------------------------
 # mmengine 0.10 takes the latest logger, message hub and default scope as the
 # current ones, even after the runner that created them has finished. Can be
 # removed when a runner uses its own.

@@ -41,7 +41,8 @@ These files are written to DIR:
 - record.json: subsets, histograms, thresholds and base models
 - run.json: config, options and versions
 
-A killed run continues when it is started again.
+A killed run continues when it is started again. Results are known by the contents of
+the images: copied images need no new run, changed ones do.
 """
 PREDICT_DESCRIPTION = """\
 Recognise the expressions of faces, with an uncertainty; works offline.

@@ -325,6 +325,17 @@ def test_resume_after_sigkill(tmp_path):
     assert first['noise_auroc'] == second['noise_auroc']
 
 
+def test_signal_outside_of_a_training(capsys):
+    def main():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    with pytest.raises(SystemExit) as error:
+        run_training_tool(main)
+    assert error.value.code == 130
+    assert 'SIGINT: ended.' in capsys.readouterr().err
+
+
 def test_sigterm_to_the_whole_job(tmp_path):
     """A cluster sends SIGTERM to all processes of a job, workers included."""
     args = ['tools/train.py', CONFIG, '--resume', 'auto', '--work-dir', str(tmp_path)]

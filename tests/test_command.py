@@ -13,6 +13,7 @@ from helpers import ROOT, environment, load_tool, tiny_config, train
 from mmengine.config import Config, DictAction
 from PIL import Image
 
+from mmfer.cli.predict import format_table
 from mmfer.engine.variants import CLEANING_HOOKS, NOISE_TYPES
 from mmfer.version import __version__
 from mmfer_command import arguments
@@ -266,3 +267,12 @@ def test_what_cannot_be_predicted(line, text, tmp_path, monkeypatch):
     (tmp_path / 'empty.txt').write_text('# nothing\n')
     (tmp_path / 'empty.csv').write_text('image,label\n')
     assert text in refused(monkeypatch, tmp_path, 'predict', *line)
+
+
+def test_table_has_no_formulas():
+    """The name of an image may start like one."""
+    rows = [('=1+1.png', 0, dict(pred_class='joy', pred_score=0.5, uncertainty=-0.25))]
+    (row,) = csv.DictReader(format_table(rows).splitlines())
+    assert row['image'] == "'=1+1.png"
+    assert (row['pred_class'], row['pred_score']) == ('joy', '0.5')
+    assert row['uncertainty'] == '-0.25' and row['valence'] == ''

@@ -86,10 +86,12 @@ def python(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp('environment')
     call(sys.executable, '-m', 'venv', folder)
     python = folder / 'bin/python'
-    code = 'import sysconfig; print(sysconfig.get_path("purelib"))'
-    others = call(sys.executable, '-c', code).strip()
+    code = (
+        'import sys; print(*(p for p in sys.path if "site-packages" in p), sep="\\n")'
+    )
+    others = call(sys.executable, '-c', code)
     site = Path(call(python, '-c', code).strip())
-    (site / 'zz_others.pth').write_text(f'{others}\n')
+    (site / 'zz_others.pth').write_text(others)
     call(python, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', wheel)
     code = 'import mmfer, mmfer_command as m; print(mmfer.__file__, m.__file__)'
     for path in call(python, '-c', code, cwd=folder).split()[-2:]:

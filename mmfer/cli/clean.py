@@ -21,6 +21,7 @@ from mmfer.analysis.cleaning import (
 )
 from mmfer.datasets import pipeline_of
 from mmfer.engine.preflight import check_cleaning
+from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.methods.gaave import GAAVE
 
 from .common import (
@@ -84,5 +85,9 @@ def clean(args: argparse.Namespace) -> None:
     cfg = finish_config(load_training_config(args.config, args), args)
     options = take_gaave_options(cfg)
     method = GAAVE(**options)
-    with process_group(cfg), checkpoint_loading(None, args.trust_checkpoint):
+    with (
+        claimed_work_dir(cfg),
+        process_group(cfg),
+        checkpoint_loading(None, args.trust_checkpoint),
+    ):
         clean_config(args, cfg, method, options)

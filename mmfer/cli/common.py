@@ -4,6 +4,7 @@ import argparse
 import os
 import os.path as osp
 import pickle
+import sys
 import traceback
 import warnings
 from contextlib import contextmanager
@@ -25,9 +26,12 @@ from ..compat import (
 )
 from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
 from ..utils.collector import collector_paused, exempt_imports
+from ..utils.files import write_figure
+from ..utils.full_disk import FULL, DiskFullError
+from ..utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
-    from ..engine import PreflightHook
+    from ..engine import PreflightHook, ProvenanceHook, WorkDirHook
     from ..engine.variants import derive, find_variant
     from ..models.data_preprocessor import augments_batches
 
@@ -172,9 +176,14 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def with_preflight(runner: Runner) -> Runner:
-    """Add :class:`PreflightHook` to a runner without it."""
-    if preflight_of(runner) is None:
-        runner.register_hook(PreflightHook())
+    """Add the hooks that protect a run to a runner without them.
+
+    Configs of other projects, and those that mmfer 0.1 has written into work dirs, lack
+    some of them.
+    """
+    for hook in (PreflightHook, WorkDirHook, ProvenanceHook):
+        if not any(isinstance(other, hook) for other in runner.hooks):
+            runner.register_hook(hook())
     return runner
 
 
@@ -249,8 +258,7 @@ def refuse_damaged(path: Optional[str], error: Exception) -> None:
 
 def save_figure(figure: Any, path: str) -> None:
     """Write a matplotlib figure, and print its path."""
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    figure.savefig(path, dpi=130)
+    write_figure(figure, path)
     print(f'{path} is written.')
 
 
@@ -282,7 +290,19 @@ def run_tool(main: Callable[[], None]) -> None:
     try:
         main()
     except (OSError, ImportError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(describe_error(error)) from None
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of an error; that of a full disk names the file."""
+    if (
+        isinstance(error, OSError)
+        and error.errno in FULL
+        and not isinstance(error, DiskFullError)
+    ):
+        # Some libraries do not say which file it was.
+        return str(DiskFullError(str(error.filename or 'A file')))
+    return str(error)
 
 
 def run_training_tool(main: Callable[[], None]) -> None:
@@ -296,11 +316,21 @@ def run_training_tool(main: Callable[[], None]) -> None:
     """
     exempt_imports()
     try:
-        main()
+        with DeferredSignals():
+            main()
+    except Interrupted as error:
+        if not error.reported:
+            print(
+                f'{error.name}: ended. Finished checkpoints and stages of a cleaning '
+                'are kept; the same command with --resume goes on from them.',
+                file=sys.stderr,
+            )
+        raise
     except Exception as error:
-        if not raised_by_mmfer(error):
+        full = isinstance(error, OSError) and error.errno in FULL
+        if not full and not raised_by_mmfer(error):
             raise
-        raise SystemExit(str(error)) from None
+        raise SystemExit(describe_error(error)) from None
 
 
 def raised_by_mmfer(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Iterable, List, Optional, Sequence, Tuple
 from mmfer.apis import FERInferencer
 from mmfer.apis.drawing import describe_result
 from mmfer.apis.images import each_source
+from mmfer.utils.csv_cells import guard_cell
 from mmfer.utils.devices import choose_device
 from mmfer.utils.files import write_atomic
 from mmfer.utils.text_files import read_text
@@ -146,7 +147,7 @@ def format_table(rows: Iterable[Tuple[str, int, dict]]) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a value of a result as text; an empty text for None."""
+    """Return a value of a result as a cell that no spreadsheet computes."""
     if value is None:
         return ''
-    return f'{value:.6g}' if isinstance(value, float) else str(value)
+    return f'{value:.6g}' if isinstance(value, float) else guard_cell(str(value))

@@ -4,6 +4,7 @@ import argparse
 
 from mmengine.config import Config
 
+from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.models.pretrained import check_pretrained
 from mmfer.models.utils import unwrap_model
 
@@ -52,6 +53,7 @@ def train(args: argparse.Namespace) -> None:
         check_checkpoint_file(args.resume)
     cfg = merge_args(args)
     with (
+        claimed_work_dir(cfg),
         process_group(cfg),
         checkpoint_loading(cfg.get('load_from'), args.trust_checkpoint),
     ):

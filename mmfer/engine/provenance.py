@@ -24,6 +24,8 @@ IGNORED_KEYS = (
     'vis_backends',
     'model_wrapper_cfg',
     'preflight',
+    'provenance',
+    'max_keep_ckpts',
     'save_minutes',
     'save_iters',
 )
