@@ -9,12 +9,16 @@ needed, where that can be tested.
 import ctypes
 import gc
 import importlib.util
+import os
+import os.path as osp
 import warnings
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial, wraps
 from inspect import isroutine
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
@@ -23,9 +27,13 @@ from mmengine.config import Config
 from mmengine.config import config as config_module
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as checkpoint_module
 from mmengine.utils import ManagerMixin, digit_version
+from torch.hub import HASH_REGEX
 
 from mmfer.utils.files import write_atomic
+from mmfer.utils.safe_pickle import load_checkpoint_file
 
 # There are no upper bounds: they would break mmfer on the day a dependency is
 # released, whether or not anything relevant has changed.
@@ -115,6 +123,10 @@ def from_plain(value: Any) -> Any:
     return value
 
 
+# Whether the loaders of mmengine may run code; see unsafe_loading.
+_TRUSTED: ContextVar[bool] = ContextVar('trusted', default=False)
+
+
 @contextmanager
 def unsafe_loading() -> Iterator[None]:
     """Let ``torch.load`` unpickle arbitrary objects inside the block.
@@ -124,10 +136,102 @@ def unsafe_loading() -> Iterator[None]:
     """
     load = torch.load
     torch.load = partial(load, weights_only=False)
+    before = _TRUSTED.set(True)
     try:
         yield
     finally:
+        _TRUSTED.reset(before)
         torch.load = load
+
+
+# ---------------------------------------------------------------------------
+# Loaders of checkpoints in mmengine that can run code. The loader of addresses
+# (http and https, torchvision, openmmlab, mmpretrain's own weights) calls
+# torch.hub without weights_only, in mmengine 0.10 and in onedl-mmengine 0.10.12.
+# onedl's loader of local files tries a safe load first and then, in silence, an
+# unsafe one. Even torch's safe loader can be kept busy for ever by 300 bytes, so
+# that files are checked first. Can be removed when both packages load with
+# weights_only=True and torch bounds its time and memory.
+# ---------------------------------------------------------------------------
+def load_checked(
+    file: Any, map_location: Any = None, weights_only: Optional[bool] = None
+) -> Any:
+    """Load a checkpoint safely, unless inside :func:`unsafe_loading`.
+
+    Args:
+        file (str | IO): Local file, or the content of a remote one.
+        map_location (object): See ``torch.load``.
+        weights_only (bool, optional): Not used; onedl's loader passes it.
+
+    Raises:
+        pickle.UnpicklingError: The file has Python objects.
+        ValueError: The file is damaged.
+    """
+    if _TRUSTED.get():
+        return torch.load(file, map_location=map_location, weights_only=False)
+    if isinstance(file, (str, Path)):
+        return load_checkpoint_file(str(file), map_location)
+    return torch.load(file, map_location=map_location, weights_only=True)
+
+
+def load_local(filename: str, map_location: Any = None) -> Any:
+    """Load a local checkpoint, in the place of mmengine's ``load_from_local``.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        pickle.UnpicklingError: The file has Python objects.
+        ValueError: The file is damaged.
+    """
+    filename = osp.expanduser(filename)
+    if not osp.isfile(filename):
+        raise FileNotFoundError(f'{filename} can not be found.')
+    return load_checked(filename, map_location)
+
+
+# mmengine's log prints what follows the tenth letter of this name.
+load_local.__name__ = 'load_from_local'
+
+
+def load_url(
+    url: str,
+    model_dir: Optional[str] = None,
+    map_location: Any = None,
+    progress: bool = True,
+    check_hash: bool = False,
+    file_name: Optional[str] = None,
+) -> Any:
+    """Download a checkpoint into torch's cache unless it is there, and load it.
+
+    Args:
+        url (str): Address that begins with http.
+        model_dir (str, optional): Folder of the cache. Defaults to torch's.
+        map_location (object): See ``torch.load``.
+        progress (bool): Show the progress.
+        check_hash (bool): Compare the content with the hash in the file name.
+        file_name (str, optional): Name in the cache. Defaults to that of the address.
+
+    Raises:
+        OSError: The download fails.
+        pickle.UnpicklingError: The file has Python objects.
+        ValueError: The file is damaged.
+    """
+    folder = model_dir or osp.join(torch.hub.get_dir(), 'checkpoints')
+    name = file_name or osp.basename(urlparse(url).path)
+    path = osp.join(folder, name)
+    if not osp.isfile(path):
+        os.makedirs(folder, exist_ok=True)
+        found = HASH_REGEX.search(name) if check_hash else None
+        prefix = found.group(1) if found else None
+        torch.hub.download_url_to_file(url, path, prefix, progress=progress)
+    return load_checked(path, map_location)
+
+
+CheckpointLoader.register_scheme('', load_local, force=True)
+checkpoint_module.load_from_local = load_local
+checkpoint_module.load_url = load_url
+# The package onedl-mmengine has this function.
+if hasattr(checkpoint_module, '_safe_torch_load'):
+    checkpoint_module._safe_torch_load = load_checked
 
 
 # ---------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def attempt(reader, path: str) -> str:
     except SystemExit as error:
         return 'refused' if isinstance(error.code, str) else f'exit {error.code}'
     except ValueError as error:
-        # Subclasses such as UnicodeError are not meant for users.
+        # Subclasses of other modules, such as UnicodeError, are not for users.
         named = type(error) is ValueError or type(error).__module__.startswith('mmfer')
         return 'refused' if named else type(error).__name__
     except BaseException as error:

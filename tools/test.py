@@ -6,7 +6,6 @@ from copy import deepcopy
 import mmengine
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.evaluator import DumpResults
 from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
 
 from mmfer.cli import (
@@ -20,13 +19,17 @@ from mmfer.cli import (
     run_training_tool,
     with_preflight,
 )
+from mmfer.evaluation import check_results_file, dump_predictions
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='checkpoint to test')
-    parser.add_argument('--out', help='file for the results')
+    parser.add_argument(
+        '--out',
+        help='file for the results: predictions as .npz, metrics as .json or .yaml',
+    )
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
@@ -48,6 +51,11 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out_item is not None and args.out is None:
         parser.error('--out-item needs --out, the file to write to')
+    if args.out is not None:
+        try:
+            check_results_file(args.out, args.out_item == 'metrics')
+        except ValueError as error:
+            parser.error(str(error))
     return args
 
 
@@ -100,7 +108,7 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
     else:
         runner = build_runner(cfg)
     if args.out and args.out_item != 'metrics':
-        runner.test_evaluator.metrics.append(DumpResults(args.out))
+        dump_predictions(runner.test_evaluator, args.out)
     with checkpoint_loading(args.checkpoint, args.trust_checkpoint):
         metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():

@@ -7,6 +7,9 @@ from typing import Any, Tuple, Union
 import torch
 from mmengine.model import BaseModel
 
+from mmfer.compat import load_url
+from mmfer.utils.safe_pickle import load_checkpoint_file
+
 
 def find_config(folder: str) -> str:
     """Return the path of the config in a work dir.
@@ -54,7 +57,7 @@ def read_work_dir(
 
 
 def read_checkpoint(path: str) -> dict:
-    """Load a checkpoint with torch's safe loader, which runs no code in it.
+    """Load a checkpoint without running code in it.
 
     Args:
         path (str): Path of a file, or an address that begins with http.
@@ -71,10 +74,8 @@ def read_checkpoint(path: str) -> dict:
         if '://' in path:
             if not path.startswith(('http://', 'https://')):
                 raise ValueError('only http and https are downloaded')
-            return torch.hub.load_state_dict_from_url(
-                path, map_location='cpu', weights_only=True
-            )
-        return torch.load(path, map_location='cpu', weights_only=True)
+            return load_url(path, map_location='cpu')
+        return load_checkpoint_file(path)
     except FileNotFoundError:
         raise ValueError(f'{path}: there is no such checkpoint.') from None
     except Exception as error:

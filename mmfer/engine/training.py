@@ -8,7 +8,6 @@ import os.path as osp
 from contextlib import redirect_stdout
 from typing import Any, Dict, List, NamedTuple, Optional
 
-import torch
 import torch.nn as nn
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size
@@ -17,6 +16,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmfer.compat import inner_instances
 from mmfer.datasets import LabelView
 from mmfer.models.utils import unwrap_model
+from mmfer.utils.safe_pickle import load_checkpoint_file
 
 from .classifier_config import classifier_config, plain_optimizer
 from .hooks.best_epoch import BEST_WEIGHTS
@@ -109,7 +109,7 @@ def train_classifier(
     path = find_latest_checkpoint(work_dir)
     if held_out is not None:
         path = osp.join(work_dir, BEST_WEIGHTS)
-        found = torch.load(path, map_location='cpu', weights_only=True)
+        found = load_checkpoint_file(path)
         model.load_state_dict(found['state_dict'])
         epoch = found['meta']['epoch']
     # The garbage collector might end the workers and free the optimizer state

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import torch
 
+from mmfer.utils.safe_pickle import load_checkpoint_file
+
 ROOT = Path(__file__).parents[2]
 # Columns with names for human readers. All other columns are compared.
 NAMES_OF_CLASSES = ('given_class', 'suggested_class', 'clean_class')
@@ -48,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 def hash_weights(path: str) -> str:
     """Return the SHA-256 of the names and bytes of all tensors of a checkpoint."""
-    state = torch.load(path, map_location='cpu', weights_only=True)
+    state = load_checkpoint_file(path)
     digest = hashlib.sha256()
     for name, tensor in sorted(state['state_dict'].items()):
         digest.update(name.encode())

@@ -10,19 +10,24 @@ file           content
 ============== ==================================================================
 machine        interpreter of the instructions
 arrays         arrays of numpy
+archives       checks of zip archives
 torch_files    zip archives and older files of torch, tensors
+checkpoints    a check before ``torch.load``, for checkpoints
+npz            files of arrays by name, without pickles
+files          plain files of a bounded size
 tree           plain containers of a bounded size
 limits         limits and errors
 ============== ==================================================================
 """
 
-import os
-import stat
 from typing import Any
 
 from .arrays import NAMES, REBUILDERS, integers, rebuild, set_state
+from .checkpoints import check_torch_file, load_checkpoint_file
+from .files import read_bytes
 from .limits import LIMITS, ForeignObject, Limits, PickleError
 from .machine import Machine
+from .npz import read_arrays, write_arrays
 from .torch_files import is_torch_file, load_torch
 from .tree import Converter
 
@@ -30,31 +35,16 @@ __all__ = [
     'ForeignObject',
     'Limits',
     'PickleError',
+    'check_torch_file',
     'integers',
     'is_torch_file',
     'load_arrays',
+    'load_checkpoint_file',
     'load_torch',
+    'read_arrays',
     'read_bytes',
+    'write_arrays',
 ]
-
-
-def read_bytes(path: str, limits: Limits = LIMITS) -> bytes:
-    """Read a file if it is no larger than the limit.
-
-    Raises:
-        OSError: The file cannot be read.
-        PickleError: It is not a plain file, or is too large.
-    """
-    # Opening a named pipe would wait for ever.
-    state = os.stat(path)
-    if not stat.S_ISREG(state.st_mode):
-        raise PickleError(f'{path} is not a file')
-    if state.st_size > limits.file_size:
-        raise PickleError(
-            f'{path} has {state.st_size} bytes; at most {limits.file_size} are read'
-        )
-    with open(path, 'rb') as file:
-        return file.read(state.st_size)
 
 
 def load_arrays(data: bytes, limits: Limits = LIMITS) -> Any:

@@ -149,22 +149,19 @@ def array_from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> PendingA
     return PendingArray(make_array(data, dtype, shape, order))
 
 
-def scalar(dtype: Any, data: Any) -> np.generic:
+def scalar(dtype: Any, data: Any) -> Any:
     """Rebuild a number of numpy."""
     return make_array(data, dtype, (), 'C')[()]
 
 
 REBUILDERS: Dict[Name, Callable] = {
-    Name(name): rebuild
-    for name, rebuild in {
-        '_codecs.encode': encode_latin1,
-        'builtins.bytes': empty_bytes,
-        'collections.OrderedDict': ordered_dict,
-        'numpy.dtype': pending_dtype,
-        'numpy.core.multiarray._reconstruct': empty_array,
-        'numpy.core.multiarray.scalar': scalar,
-        'numpy.core.numeric._frombuffer': array_from_buffer,
-    }.items()
+    Name('_codecs.encode'): encode_latin1,
+    Name('builtins.bytes'): empty_bytes,
+    Name('collections.OrderedDict'): ordered_dict,
+    Name('numpy.dtype'): pending_dtype,
+    Name('numpy.core.multiarray._reconstruct'): empty_array,
+    Name('numpy.core.multiarray.scalar'): scalar,
+    Name('numpy.core.numeric._frombuffer'): array_from_buffer,
 }
 """Functions that rebuild values, by the name that a pickle calls."""
 NAMES = {*REBUILDERS, Name('numpy.ndarray')}

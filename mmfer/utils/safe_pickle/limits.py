@@ -1,5 +1,6 @@
 """Errors and limits of the safe reading of pickles."""
 
+from pickle import UnpicklingError
 from typing import NamedTuple
 
 
@@ -7,8 +8,11 @@ class PickleError(ValueError):
     """Error in a pickle, or a pickle that needs more than its limits."""
 
 
-class ForeignObject(PickleError):
-    """A pickle asks for a class or function that no reader here rebuilds."""
+class ForeignObject(PickleError, UnpicklingError):
+    """A pickle asks for a class or function that no reader here rebuilds.
+
+    It is an ``UnpicklingError``, too, as torch's safe loader raises it.
+    """
 
 
 class Limits(NamedTuple):

@@ -50,7 +50,7 @@ class Machine:
     """Machine that runs one pickle.
 
     Args:
-        data (bytes): Content of the file.
+        data (bytes | mmap): Content of the file.
         rebuild (Callable): Called with a :class:`Name` and a tuple of arguments,
             where the pickle calls the name. Returns the value.
         set_state (Callable): Called with a value and a state, where the pickle
@@ -67,7 +67,7 @@ class Machine:
 
     def __init__(
         self,
-        data: bytes,
+        data: Any,
         rebuild: Callable[[Name, Tuple], Any],
         set_state: Callable[[Any, Any], None],
         is_known: Callable[[Name], bool],
@@ -169,7 +169,7 @@ class Machine:
 
     def group(self) -> List[Any]:
         """Take the values after the latest mark from the stack."""
-        values = []
+        values: List[Any] = []
         while True:
             if not self.stack:
                 raise PickleError('the start of a group is missing')

@@ -7,25 +7,24 @@ unless numpy's own pickling is allowed, which can crash the process.
 
 import io
 import math
-import struct
 import zipfile
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from .archives import ZIP_START, checked_entries, verify
 from .arrays import NAMES, REBUILDERS, rebuild, set_state
 from .limits import LIMITS, Limits, PickleError
 from .machine import Machine, Name
 from .tree import Converter
 
-ZIP_START = b'PK\x03\x04'
 # First value of a file before torch 1.6, as an integer of protocol 2.
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 MAGIC = b'\x8a\x0a' + MAGIC_NUMBER.to_bytes(10, 'little')
-MOST_ENTRIES = 50_000
-LOCAL_HEADER = struct.Struct('<4s22xHH')
 MOST_DIMENSIONS = 32
+# A size of this number of elements stands only beside a zero.
+LARGEST_SIZE = 1 << 40
 
 STORAGES = {
     Name(f'torch.{name}Storage'): dtype
@@ -49,14 +48,15 @@ class Storage(NamedTuple):
     """Elements that tensors of a file share.
 
     Attributes:
-        data (bytearray): The elements.
+        data (bytearray, optional): The elements; None if only their structure is
+            read.
         dtype (torch.dtype): Their type.
-        count (int): Number of elements.
+        length (int): Number of elements.
     """
 
-    data: bytearray
+    data: Optional[bytearray]
     dtype: torch.dtype
-    count: int
+    length: int
 
 
 class Key(NamedTuple):
@@ -64,17 +64,17 @@ class Key(NamedTuple):
 
     name: str
     dtype: torch.dtype
-    count: int
+    length: int
 
     @property
     def size(self) -> int:
         """Size of the storage in bytes."""
-        return self.count * self.dtype.itemsize
+        return self.length * self.dtype.itemsize
 
 
-def is_torch_file(data: bytes) -> bool:
+def is_torch_file(data: Any) -> bool:
     """Return whether torch wrote a file: as a zip archive, or as a pickle."""
-    return data.startswith(ZIP_START) or MAGIC in data[:32]
+    return data[:4] == ZIP_START or MAGIC in data[:32]
 
 
 def load_torch(data: bytes, limits: Limits = LIMITS) -> Any:
@@ -91,30 +91,47 @@ def load_torch(data: bytes, limits: Limits = LIMITS) -> Any:
         ForeignObject: The file has objects that are not rebuilt here.
         PickleError: The file is damaged, or reaches a limit.
     """
+    return read_torch(data, io.BytesIO(data), limits, build=True)
+
+
+def read_torch(data: Any, file: BinaryIO, limits: Limits, build: bool) -> Any:
+    """Read a torch file.
+
+    Args:
+        data (bytes | mmap): Content of the file.
+        file (BinaryIO): The same content.
+        limits (Limits): Limits of the reader.
+        build (bool): Read the tensor data. False: None stands for each tensor.
+
+    Raises:
+        ForeignObject: The file has objects that are not rebuilt here.
+        PickleError: The file is damaged, or reaches a limit.
+    """
+    if not is_torch_file(data):
+        raise PickleError('it does not begin like a torch file')
     try:
         value = (
-            load_zip(data, limits)
-            if data.startswith(ZIP_START)
-            else load_legacy(data, limits)
+            load_zip(data, file, limits, build)
+            if data[:4] == ZIP_START
+            else load_legacy(data, limits, build)
         )
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise PickleError(f'the archive is damaged: {error}') from None
     return Converter(limits, len(data)).convert(value).value
 
 
-def load_zip(data: bytes, limits: Limits) -> Any:
+def load_zip(data: Any, file: BinaryIO, limits: Limits, build: bool) -> Any:
     """Read a file of torch 1.6 or later, which is an uncompressed zip archive."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(file) as archive:
         entries = checked_entries(archive, data)
-        pickles = [name for name in entries if name.count('/') == 1]
-        found = [name for name in pickles if name.endswith('/data.pkl')]
-        if len(found) != 1:
+        found = [name for name in entries if name.endswith('.pkl')]
+        if len(found) != 1 or found[0].partition('/')[2] != 'data.pkl':
             raise PickleError('the archive does not have one data.pkl')
         folder = found[0].partition('/')[0]
         order = entries.get(f'{folder}/byteorder')
         if order is not None and archive.read(order).strip() != b'little':
             raise PickleError('its numbers are in the byte order of other machines')
-        read: Dict[str, bytearray] = {}
+        read: Dict[str, Optional[bytearray]] = {}
 
         def storage(reference: Any) -> Storage:
             key = parse_key(reference)
@@ -125,55 +142,16 @@ def load_zip(data: bytes, limits: Limits) -> Any:
                     f'but the file has {entry.file_size if entry else "none"}'
                 )
             if key.name not in read:
-                read[key.name] = bytearray(archive.read(entry))
-            return Storage(read[key.name], key.dtype, key.count)
+                # Without the content, at least its checksum is read.
+                content = archive.read(entry) if build else verify(archive, entry)
+                read[key.name] = None if content is None else bytearray(content)
+            return Storage(read[key.name], key.dtype, key.length)
 
         machine = torch_machine(archive.read(entries[found[0]]), storage, limits)
         return machine.run()
 
 
-def checked_entries(
-    archive: zipfile.ZipFile, data: bytes
-) -> Dict[str, zipfile.ZipInfo]:
-    """Return the entries of an archive by name, if torch can have written it.
-
-    Raises:
-        PickleError: Entries are compressed, encrypted, overlap, lie outside the file,
-            or have names that are absolute, leave the archive or occur twice.
-    """
-    infos = archive.infolist()
-    if len(infos) > MOST_ENTRIES:
-        raise PickleError(f'the archive has {len(infos)} entries')
-    entries = {info.filename: info for info in infos}
-    if len(entries) != len(infos):
-        raise PickleError('the archive has two entries of the same name')
-    end = 0
-    for info in sorted(infos, key=lambda info: info.header_offset):
-        name = info.filename
-        shown = repr(name[:60])
-        if name.startswith('/') or '\\' in name or ':' in name or '\0' in name:
-            raise PickleError(f'the archive has an entry of the name {shown}')
-        if '..' in name.split('/'):
-            raise PickleError(f'the archive has an entry of the name {shown}')
-        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 0x1:
-            raise PickleError(
-                f'the archive has a compressed or encrypted entry {shown}; torch '
-                'writes none. Unpack it, and save its content with torch.save'
-            )
-        if info.file_size != info.compress_size:
-            raise PickleError(f'the entry {shown} has two sizes')
-        start = info.header_offset
-        header = data[start : start + LOCAL_HEADER.size]
-        if start < end or len(header) < LOCAL_HEADER.size:
-            raise PickleError(f'the entry {shown} overlaps with another one')
-        sign, name_size, extra_size = LOCAL_HEADER.unpack(header)
-        end = start + LOCAL_HEADER.size + name_size + extra_size + info.file_size
-        if sign != ZIP_START or end > archive.start_dir:
-            raise PickleError(f'the entry {shown} is not complete')
-    return entries
-
-
-def load_legacy(data: bytes, limits: Limits) -> Any:
+def load_legacy(data: Any, limits: Limits, build: bool) -> Any:
     """Read a file of torch before 1.6: some pickles, followed by the tensor data."""
     position = 0
     head: List[Any] = []
@@ -190,34 +168,38 @@ def load_legacy(data: bytes, limits: Limits) -> Any:
     # for the references, then with the data.
     keys: Dict[str, Key] = {}
 
-    def note(reference: Any) -> None:
+    def note(reference: Any) -> Storage:
         key = parse_key(reference)
         if key.size > len(data) or keys.setdefault(key.name, key) != key:
             raise PickleError(
                 f'tensor data {key.name[:40]!r} of {key.size} bytes do not fit in the '
                 'file'
             )
+        return Storage(None, key.dtype, key.length)
 
     first = torch_machine(data, note, limits, position)
-    first.run()
+    value = first.run()
     listed = torch_machine(data, None, limits, first.position)
     order = listed.run()
-    read = read_storages(data, listed.position, order, keys)
+    read = read_storages(data, listed.position, order, keys, build)
+    if not build:
+        return value
     return torch_machine(
         data, lambda reference: read[parse_key(reference).name], limits, position
     ).run()
 
 
 def read_storages(
-    data: bytes, position: int, order: Any, keys: Dict[str, Key]
+    data: Any, position: int, order: Any, keys: Dict[str, Key], build: bool
 ) -> Dict[str, Storage]:
     """Read the tensor data at the end of a file of torch before 1.6.
 
     Args:
-        data (bytes): Content of the file.
+        data (bytes | mmap): Content of the file.
         position (int): Where they begin.
         order (list[str]): Their names, in order.
         keys (dict[str, Key]): References to them.
+        build (bool): Read them. False: only check that they are there.
     """
     if type(order) is not list or any(type(name) is not str for name in order):
         raise PickleError('the list of its tensor data is damaged')
@@ -229,9 +211,11 @@ def read_storages(
         end = position + 8 + key.size
         if end > len(data):
             raise PickleError('the file ends too early')
-        if int.from_bytes(data[position : position + 8], 'little') != key.count:
+        if int.from_bytes(data[position : position + 8], 'little') != key.length:
             raise PickleError(f'tensor data {name[:40]!r} have two sizes')
-        read[name] = Storage(bytearray(data[position + 8 : end]), key.dtype, key.count)
+        if build:
+            numbers = bytearray(data[position + 8 : end])
+            read[name] = Storage(numbers, key.dtype, key.length)
         position = end
     return read
 
@@ -256,21 +240,21 @@ def parse_key(reference: Any) -> Key:
 
 
 def torch_machine(
-    data: bytes,
-    storage: Optional[Callable[[Any], Optional[Storage]]],
+    data: Any,
+    storage: Optional[Callable[[Any], Storage]],
     limits: Limits,
     start: int = 0,
 ) -> Machine:
     """Return the machine for a pickle of torch.
 
     Args:
-        data (bytes): Content of the file.
-        storage (Callable, optional): Returns the storage of a reference, or None
-            where tensors are not built yet. None: the pickle has no tensors.
+        data (bytes | mmap): Content of the file.
+        storage (Callable, optional): Returns the storage of a reference. None: the
+            pickle has no tensors.
         limits (Limits): Limits of the reader.
         start (int): Position of the pickle. Defaults to 0.
     """
-    names = NAMES | TORCH_REBUILDERS.keys() | STORAGES.keys() | DTYPES
+    names = NAMES | TORCH_REBUILDERS.keys() | STORAGES.keys() | DTYPES | TENSORS
     table = {**REBUILDERS, **TORCH_REBUILDERS}
     options = {} if storage is None else dict(persistent=storage)
     return Machine(
@@ -296,13 +280,16 @@ def rebuild_tensor(
     """Rebuild a tensor from a part of its storage.
 
     Args:
-        storage (Storage, optional): Its elements; None returns None.
+        storage (Storage): Its elements.
         offset (int): Number of the first element.
         size (tuple[int]): Shape of the tensor.
         stride (tuple[int]): Elements from one position to the next, per dimension.
         requires_grad (bool): Not used.
         hooks (object): Not used.
         metadata (object): Not used.
+
+    Returns:
+        Tensor, optional: None if the elements are not read.
 
     Raises:
         PickleError: The tensor does not lie in its storage.
@@ -311,26 +298,25 @@ def rebuild_tensor(
         if (
             type(values) is not tuple
             or len(values) > MOST_DIMENSIONS
-            or any(type(value) is not int or value < 0 for value in values)
+            or any(type(value) is not int for value in values)
+            or any(not 0 <= value < LARGEST_SIZE for value in values)
         ):
             raise PickleError('a tensor has a shape that is none')
     if len(size) != len(stride) or type(offset) is not int or offset < 0:
         raise PickleError('a tensor has a shape that is none')
-    if storage is None:
-        return None
     if type(storage) is not Storage:
         raise PickleError('a tensor has no data')
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
-    if count > storage.count or (count and last >= storage.count):
+    if count > storage.length or (count and last >= storage.length):
         raise PickleError(
-            f'a tensor of {count} elements does not lie in its {storage.count} elements'
+            f'a tensor of {count} elements does not lie in its data of '
+            f'{storage.length} elements'
         )
     if not count:
-        # Sizes that are as large as one likes stand beside a zero.
-        if max(size) >= 2**31:
-            raise PickleError('a tensor has a shape that is none')
         return torch.empty(size, dtype=storage.dtype)
+    if storage.data is None:
+        return None
     return torch.frombuffer(storage.data, dtype=storage.dtype).as_strided(
         size, stride, offset
     )
@@ -345,6 +331,30 @@ def rebuild_parameter(
     return data
 
 
+def rebuild_with_attributes(
+    function: Any, kind: Any, arguments: Any, state: Any
+) -> Optional[Tensor]:
+    """Rebuild a tensor that has attributes, which ``torch.compile`` sets.
+
+    Args:
+        function (Name): Function that rebuilds the tensor.
+        kind (Name): Class of the tensor.
+        arguments (tuple): Arguments of the function.
+        state (dict): The attributes; they are not used.
+    """
+    if (
+        type(function) is not Name
+        or function not in TENSOR_REBUILDERS
+        or type(kind) is not Name
+        or kind not in TENSORS
+        or type(arguments) is not tuple
+        or type(state) is not dict
+        or any(type(key) is not str or key.startswith('__') for key in state)
+    ):
+        raise PickleError('a tensor is of a special class')
+    return rebuild(function, arguments, TENSOR_REBUILDERS)
+
+
 def rebuild_size(sizes: Any) -> Tuple:
     """Rebuild a shape as a tuple."""
     if type(sizes) is not tuple:
@@ -357,13 +367,15 @@ def rebuild_device(*names: Any) -> str:
     return ':'.join(str(name) for name in names if type(name) in (str, int))
 
 
+TENSORS = {Name('torch.Tensor'), Name('torch.nn.parameter.Parameter')}
+TENSOR_REBUILDERS: Dict[Name, Callable] = {
+    Name('torch._utils._rebuild_tensor'): rebuild_tensor,
+    Name('torch._utils._rebuild_tensor_v2'): rebuild_tensor,
+    Name('torch._utils._rebuild_parameter'): rebuild_parameter,
+}
 TORCH_REBUILDERS: Dict[Name, Callable] = {
-    Name(name): function
-    for name, function in {
-        'torch._utils._rebuild_tensor': rebuild_tensor,
-        'torch._utils._rebuild_tensor_v2': rebuild_tensor,
-        'torch._utils._rebuild_parameter': rebuild_parameter,
-        'torch.Size': rebuild_size,
-        'torch.device': rebuild_device,
-    }.items()
+    **TENSOR_REBUILDERS,
+    Name('torch._tensor._rebuild_from_type_v2'): rebuild_with_attributes,
+    Name('torch.Size'): rebuild_size,
+    Name('torch.device'): rebuild_device,
 }
