@@ -468,7 +468,7 @@ def hostile_files(mark: str) -> dict:
         found[f'old/{label}'] = legacy(
             pickled(value), ['0'], struct.pack('<q', 4) + numbers
         )
-    return {**found, **archives(), **older_files()}
+    return {**found, **archives(), **older_files(), **array_files(mark)}
 
 
 def harmless_file(zip_format: bool) -> bytes:
@@ -477,3 +477,104 @@ def harmless_file(zip_format: bool) -> bytes:
     content = dict(state_dict={'a': torch.arange(6.0).view(2, 3)}, labels=np.arange(3))
     torch.save(content, buffer, _use_new_zipfile_serialization=zip_format)
     return buffer.getvalue()
+
+
+def npy(head: str, data: bytes = b'', version: bytes = b'\x01\x00') -> bytes:
+    """An array of numpy's format with a head of any kind."""
+    text_ = head.encode('latin1') + b'\n'
+    return b'\x93NUMPY' + version + struct.pack('<H', len(text_)) + text_ + data
+
+
+def npz(arrays: dict, method=zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w', method) as archive:
+        for key, data in arrays.items():
+            archive.writestr(f'{key}.npy', data)
+    return buffer.getvalue()
+
+
+def head(descr: str, shape: str) -> str:
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+
+
+def array_files(mark: str) -> dict:
+    """Files of arrays by name (``.npz``) that are no predictions.
+
+    Args:
+        mark (str): Folder that appears if a reader runs code.
+    """
+    code = pickled(code_values(mark)['code_reduce'])
+    good = {
+        'pred_score': npy(head("'<f4'", '(2, 3)'), b'\0' * 24),
+        'gt_label': npy(head("'<i8'", '(2,)'), b'\0' * 16),
+        'uncertainty': npy(head("'<f4'", '(2,)'), b'\0' * 8),
+    }
+
+    def changed(**arrays) -> bytes:
+        return npz({**good, **arrays})
+
+    nan = struct.pack('<6f', *[float('nan')] * 6)
+    found = {
+        'object': changed(pred_score=npy(head("'|O'", '(2, 3)'), code)),
+        'object_without_head': changed(pred_score=code),
+        'structure': changed(gt_label=npy(head("[('a', '<i8')]", '(2,)'), b'\0' * 16)),
+        'structure_object': changed(gt_label=npy(head("[('a', '|O')]", '(2,)'), code)),
+        'void': changed(gt_label=npy(head("'|V8'", '(2,)'), b'\0' * 16)),
+        'bytes': changed(gt_label=npy(head("'|S8'", '(2,)'), b'\0' * 16)),
+        'time': changed(gt_label=npy(head("'<M8[s]'", '(2,)'), b'\0' * 16)),
+        'float_of_7': changed(uncertainty=npy(head("'<f7'", '(2,)'), b'\0' * 14)),
+        'head_expression': changed(pred_score=npy('[' * 5000, b'')),
+        'head_huge': changed(pred_score=npy(' ' * 60_000, b'')),
+        'head_call': changed(
+            pred_score=npy(head(f'__import__("os").mkdir({mark!r})', '()'), b'')
+        ),
+        'head_unordered': changed(
+            gt_label=npy("{'shape': (2,), 'descr': '<i8', 'fortran_order': False}")
+        ),
+        'shape_huge': changed(pred_score=npy(head("'<f4'", '(1099511627776,)'), b'')),
+        'shape_longer': changed(pred_score=npy(head("'<f4'", f'({"9" * 9000},)'), b'')),
+        'shape_negative': changed(
+            pred_score=npy(head("'<f4'", '(-2, -3)'), b'\0' * 24)
+        ),
+        'shape_overflow': changed(
+            pred_score=npy(head("'<f4'", '(4294967296, 4294967296)'), b'')
+        ),
+        'shape_many': changed(
+            pred_score=npy(head("'<f4'", f'({"1, " * 99})'), b'\0' * 4)
+        ),
+        'shape_empty_and_huge': changed(
+            pred_score=npy(head("'<f4'", '(0, 999999999999, 999999999999)'), b'')
+        ),
+        'data_short': changed(pred_score=npy(head("'<f4'", '(2, 3)'), b'\0' * 23)),
+        'data_long': changed(pred_score=npy(head("'<f4'", '(2, 3)'), b'\0' * 25)),
+        'text_no_character': changed(
+            img_path=npy(head("'<U1'", '(2,)'), b'\xff' * 8)
+        ),
+        'text_empty_type': changed(img_path=npy(head("'<U0'", '(2,)'), b'')),
+        'label_too_large': changed(
+            gt_label=npy(head("'<i8'", '(2,)'), struct.pack('<qq', 0, 3))
+        ),
+        'label_negative': changed(
+            gt_label=npy(head("'<i8'", '(2,)'), struct.pack('<qq', 0, -1))
+        ),
+        'label_wraps': changed(gt_label=npy(head("'<u8'", '(2,)'), b'\xff' * 16)),
+        'label_float': changed(gt_label=npy(head("'<f8'", '(2,)'), b'\0' * 16)),
+        'label_count': changed(gt_label=npy(head("'<i8'", '(1,)'), b'\0' * 8)),
+        'score_nan': changed(pred_score=npy(head("'<f4'", '(2, 3)'), nan)),
+        'score_missing': npz({'gt_label': good['gt_label']}),
+        'score_flat': changed(pred_score=npy(head("'<f4'", '(6,)'), b'\0' * 24)),
+        'paths_are_numbers': changed(img_path=npy(head("'<f4'", '(2,)'), b'\0' * 8)),
+        'version_9': changed(
+            pred_score=npy(head("'<f4'", '(2, 3)'), b'\0' * 24, b'\x09\x00')
+        ),
+        'compressed': npz(good, zipfile.ZIP_DEFLATED),
+        'bomb': npz(
+            {**good, 'img_path': npy(head("'<U1'", '(2,)'), b'\0' * (200 << 20))},
+            zipfile.ZIP_DEFLATED,
+        ),
+        'parent': changed(**{'../x': b''}),
+        'absolute': changed(**{'/tmp/x': b''}),
+        'cut': changed()[:-30],
+        'pickle': code,
+    }  # fmt: skip
+    return {f'npz/{label}': content for label, content in found.items()}
