@@ -27,7 +27,7 @@ from .checkpoints import check_torch_file, load_checkpoint_file
 from .files import read_bytes
 from .limits import LIMITS, ForeignObject, Limits, PickleError
 from .machine import Machine
-from .npz import read_arrays, write_arrays
+from .npz import read_array, read_arrays, write_arrays
 from .torch_files import is_torch_file, load_torch
 from .tree import Converter
 
@@ -41,6 +41,7 @@ __all__ = [
     'load_arrays',
     'load_checkpoint_file',
     'load_torch',
+    'read_array',
     'read_arrays',
     'read_bytes',
     'write_arrays',

@@ -7,6 +7,7 @@ fit the data that follow it.
 
 import io
 import math
+import os.path as osp
 import re
 import zipfile
 from typing import Dict, Mapping, Tuple
@@ -19,9 +20,9 @@ from .archives import checked_entries
 from .files import read_bytes
 from .limits import LIMITS, Limits, PickleError
 
-# Head of an array as numpy.save writes it. U are texts.
+# Head of an array as numpy.save writes it. S are byte strings, U are texts.
 HEAD = re.compile(
-    rb"\{'descr': '([<>|])([biufU])(\d{1,6})', 'fortran_order': (True|False), "
+    rb"\{'descr': '([<>|])([biufSU])(\d{1,6})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:\d{1,12}, ?)*(?:\d{1,12})?)\), \} *\n"
 )
 MAGIC = b'\x93NUMPY'
@@ -76,6 +77,23 @@ def read_arrays(path: str, limits: Limits = LIMITS) -> Dict[str, np.ndarray]:
             }
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise PickleError(f'it is no whole .npz file: {error}') from None
+
+
+def read_array(path: str, limits: Limits = LIMITS) -> np.ndarray:
+    """Read the array of a ``.npy`` file.
+
+    Args:
+        path (str): A file of ``numpy.save``.
+        limits (Limits): Limits of the reader.
+
+    Returns:
+        np.ndarray: Read-only array of numbers or texts.
+
+    Raises:
+        OSError: The file cannot be read.
+        PickleError: It is damaged, or has other objects.
+    """
+    return parse_array(osp.basename(path), read_bytes(path, limits))
 
 
 def parse_array(name: str, data: bytes) -> np.ndarray:
