@@ -8,18 +8,16 @@ needed, where that can be tested.
 
 import ctypes
 import gc
-import importlib.util
-import os
-import os.path as osp
+import importlib
+import logging
 import warnings
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial, wraps
 from inspect import isroutine
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
-from urllib.parse import urlparse
+from typing import Any, Callable, Dict, Iterator, Tuple, Union
 
+import mmengine.logging
 import numpy as np
 import torch
 import torch.nn as nn
@@ -30,10 +28,9 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as checkpoint_module
 from mmengine.utils import ManagerMixin, digit_version
-from torch.hub import HASH_REGEX
 
 from mmfer.utils.files import write_atomic
-from mmfer.utils.safe_pickle import load_checkpoint_file
+from mmfer.utils.safe_pickle.loaders import TRUSTED, load_checked, load_local, load_url
 
 # There are no upper bounds: they would break mmfer on the day a dependency is
 # released, whether or not anything relevant has changed.
@@ -44,22 +41,17 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 # ---------------------------------------------------------------------------
-# mmcv and mmcv-lite have the same import name and overwrite each other's files,
-# so the wheel can require neither of them. Can be removed when one package
-# serves both purposes.
+# The wheel cannot require mmcv or mmcv-lite, which overwrite each other, and the
+# maintained fork of OpenMMLab is installed without pip's resolver. So versions are
+# checked here; ``mmfer.utils.installed`` has checked what is there. Can be removed
+# when pip can choose one of several packages.
 # ---------------------------------------------------------------------------
 def check_dependencies() -> None:
-    """Raise a clear error if an OpenMMLab package is missing or too old.
+    """Raise a clear error if an OpenMMLab package is too old.
 
     Raises:
         ImportError: With what to install.
     """
-    if importlib.util.find_spec('mmcv') is None:
-        raise ImportError(
-            'mmfer needs mmcv: install either with `pip install '
-            '"mmfer[lite]"` (mmcv-lite, which is enough for mmfer) or keep '
-            'the full mmcv that another OpenMMLab project of yours needs.'
-        )
     # mmcv-lite warns about a layer of detectors, which mmfer does not use.
     warnings.filterwarnings(
         'ignore', 'Fail to import ``MultiScaleDeformableAttention``'
@@ -123,10 +115,6 @@ def from_plain(value: Any) -> Any:
     return value
 
 
-# Whether the loaders of mmengine may run code; see unsafe_loading.
-_TRUSTED: ContextVar[bool] = ContextVar('trusted', default=False)
-
-
 @contextmanager
 def unsafe_loading() -> Iterator[None]:
     """Let ``torch.load`` unpickle arbitrary objects inside the block.
@@ -136,11 +124,11 @@ def unsafe_loading() -> Iterator[None]:
     """
     load = torch.load
     torch.load = partial(load, weights_only=False)
-    before = _TRUSTED.set(True)
+    before = TRUSTED.set(True)
     try:
         yield
     finally:
-        _TRUSTED.reset(before)
+        TRUSTED.reset(before)
         torch.load = load
 
 
@@ -153,79 +141,6 @@ def unsafe_loading() -> Iterator[None]:
 # that files are checked first. Can be removed when both packages load with
 # weights_only=True and torch bounds its time and memory.
 # ---------------------------------------------------------------------------
-def load_checked(
-    file: Any, map_location: Any = None, weights_only: Optional[bool] = None
-) -> Any:
-    """Load a checkpoint safely, unless inside :func:`unsafe_loading`.
-
-    Args:
-        file (str | IO): Local file, or the content of a remote one.
-        map_location (object): See ``torch.load``.
-        weights_only (bool, optional): Not used; onedl's loader passes it.
-
-    Raises:
-        pickle.UnpicklingError: The file has Python objects.
-        ValueError: The file is damaged.
-    """
-    if _TRUSTED.get():
-        return torch.load(file, map_location=map_location, weights_only=False)
-    if isinstance(file, (str, Path)):
-        return load_checkpoint_file(str(file), map_location)
-    return torch.load(file, map_location=map_location, weights_only=True)
-
-
-def load_local(filename: str, map_location: Any = None) -> Any:
-    """Load a local checkpoint, in the place of mmengine's ``load_from_local``.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        pickle.UnpicklingError: The file has Python objects.
-        ValueError: The file is damaged.
-    """
-    filename = osp.expanduser(filename)
-    if not osp.isfile(filename):
-        raise FileNotFoundError(f'{filename} can not be found.')
-    return load_checked(filename, map_location)
-
-
-# mmengine's log prints what follows the tenth letter of this name.
-load_local.__name__ = 'load_from_local'
-
-
-def load_url(
-    url: str,
-    model_dir: Optional[str] = None,
-    map_location: Any = None,
-    progress: bool = True,
-    check_hash: bool = False,
-    file_name: Optional[str] = None,
-) -> Any:
-    """Download a checkpoint into torch's cache unless it is there, and load it.
-
-    Args:
-        url (str): Address that begins with http.
-        model_dir (str, optional): Folder of the cache. Defaults to torch's.
-        map_location (object): See ``torch.load``.
-        progress (bool): Show the progress.
-        check_hash (bool): Compare the content with the hash in the file name.
-        file_name (str, optional): Name in the cache. Defaults to that of the address.
-
-    Raises:
-        OSError: The download fails.
-        pickle.UnpicklingError: The file has Python objects.
-        ValueError: The file is damaged.
-    """
-    folder = model_dir or osp.join(torch.hub.get_dir(), 'checkpoints')
-    name = file_name or osp.basename(urlparse(url).path)
-    path = osp.join(folder, name)
-    if not osp.isfile(path):
-        os.makedirs(folder, exist_ok=True)
-        found = HASH_REGEX.search(name) if check_hash else None
-        prefix = found.group(1) if found else None
-        torch.hub.download_url_to_file(url, path, prefix, progress=progress)
-    return load_checked(path, map_location)
-
-
 CheckpointLoader.register_scheme('', load_local, force=True)
 checkpoint_module.load_from_local = load_local
 checkpoint_module.load_url = load_url
@@ -281,11 +196,96 @@ def format_once(format_code: Callable, kept: int = 8) -> Callable:
     return remember
 
 
-# Later versions may format in another way.
-if hasattr(config_module, 'FormatCode') and not hasattr(
-    config_module.FormatCode, '__wrapped__'
-):
-    config_module.FormatCode = format_once(config_module.FormatCode)
+# Where Config finds its formatter. The maintained fork imports it when it is used.
+FORMATTER = (
+    'mmengine.config.config.FormatCode'
+    if hasattr(config_module, 'FormatCode')
+    else 'yapf.yapflib.yapf_api.FormatCode'
+)
+
+
+def remember_formats() -> None:
+    """Let the formatter of configs remember its latest results."""
+    path, _, name = FORMATTER.rpartition('.')
+    try:
+        module = importlib.import_module(path)
+    except ImportError:
+        # Later versions may format in another way.
+        return
+    if not hasattr(getattr(module, name), '__wrapped__'):
+        setattr(module, name, format_once(getattr(module, name)))
+
+
+def remember_when_used(get_text: Callable) -> Callable:
+    """Delay :func:`remember_formats` until a text is asked for.
+
+    Args:
+        get_text (Callable): Function that imports the formatter itself.
+    """
+
+    @wraps(get_text)
+    def remembered(config: Config) -> str:
+        remember_formats()
+        return get_text(config)
+
+    return remembered
+
+
+if hasattr(config_module, 'FormatCode'):
+    remember_formats()
+elif not hasattr(Config.pretty_text.fget, '__wrapped__'):
+    Config.pretty_text = property(remember_when_used(Config.pretty_text.fget))
+
+
+# ---------------------------------------------------------------------------
+# mmpretrain 1.3 of the maintained fork prints a debug message on the standard output
+# when it is imported, amid the output of programs. Can be removed when ``print_log``
+# without a logger heeds the level.
+# ---------------------------------------------------------------------------
+def from_info_on(print_log: Callable) -> Callable:
+    """Keep debug messages without a logger from the standard output.
+
+    Args:
+        print_log (Callable): mmengine's function.
+    """
+
+    @wraps(print_log)
+    def print_from_info_on(
+        msg: Any, logger: Any = None, level: int = logging.INFO
+    ) -> None:
+        if logger is not None or level > logging.DEBUG:
+            print_log(msg, logger, level)
+
+    return print_from_info_on
+
+
+if not hasattr(mmengine.logging.print_log, '__wrapped__'):
+    mmengine.logging.print_log = from_info_on(mmengine.logging.print_log)
+
+
+# ---------------------------------------------------------------------------
+# mmengine 0.10 writes a config in place: a kill or a full disk leaves a part of a
+# config where a whole one was. Can be removed when Config.dump is atomic.
+# ---------------------------------------------------------------------------
+def dump_atomically(dump: Callable) -> Callable:
+    """Let ``Config.dump`` replace a Python file in one step.
+
+    Args:
+        dump (Callable): The method of mmengine.
+    """
+
+    @wraps(dump)
+    def write(self: Config, file: Any = None) -> Any:
+        if file is None or not str(file).endswith('.py'):
+            return dump(self, file)
+        write_atomic(str(file), self.pretty_text.encode())
+        return None
+
+    return write
+
+
+if not hasattr(Config.dump, '__wrapped__'):
+    Config.dump = dump_atomically(Config.dump)
 
 
 # ---------------------------------------------------------------------------

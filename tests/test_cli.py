@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 import torch
-from helpers import DETERMINISTIC, ROOT, load_tool
+from helpers import DETERMINISTIC, ROOT, environment, load_tool
 from mmengine.config import Config
 from mmpretrain import get_model
 
@@ -346,6 +346,50 @@ def test_resume_after_sigkill(tmp_path):
     )
     assert first['metrics'] == second['metrics']
     assert first['noise_auroc'] == second['noise_auroc']
+
+
+def test_signal_outside_of_a_training(capsys):
+    def main():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    with pytest.raises(SystemExit) as error:
+        run_training_tool(main)
+    assert error.value.code == 130
+    assert 'SIGINT: ended.' in capsys.readouterr().err
+
+
+def test_sigterm_to_the_whole_job(tmp_path):
+    """A cluster sends SIGTERM to all processes of a job, workers included."""
+    args = ['tools/train.py', CONFIG, '--resume', 'auto', '--work-dir', str(tmp_path)]
+    args += ['--cfg-options', *SMALL, 'train_cfg.max_epochs=400']
+    args += ['train_dataloader.num_workers=2', 'train_dataloader.batch_size=8']
+    process = subprocess.Popen(
+        [sys.executable, *args],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.time() + 120
+    while not (tmp_path / 'last_checkpoint').exists():
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert 'SIGTERM' in said and '--resume' in said
+    assert 'Traceback' not in said, said
+    # It goes on from there; the last epoch is the one after it.
+    saved = (tmp_path / 'last_checkpoint').read_text()
+    done = torch.load(tmp_path / os.path.basename(saved), weights_only=True)['meta']
+    said = run(*args, f'train_cfg.max_epochs={done["epoch"] + 1}')
+    assert (tmp_path / 'summary.json').exists()
+    inside = done['iter'] % 12
+    words = f'its first {inside} batches' if inside else f'epoch: {done["epoch"]}'
+    assert words in said.stdout + said.stderr
 
 
 @pytest.mark.parametrize(

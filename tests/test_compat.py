@@ -1,17 +1,21 @@
 """The work-arounds work, and are still needed."""
 
 import importlib.util
+import logging
 import math
 import pickle
 import platform
 import subprocess
 import sys
+import types
 import zipfile
 from unittest import mock
 
+import mmengine.logging
 import numpy as np
 import pytest
 import torch
+from helpers import environment
 from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.fileio import LocalBackend
@@ -21,17 +25,19 @@ from mmengine.runner import CheckpointLoader, checkpoint, load_checkpoint
 from mmengine.utils import dl_utils
 
 from mmfer import compat
+from mmfer.utils.installed import find_distribution
 
 
 def test_inference_begins_without_words():
-    """mmcv-lite does not warn about a layer that it does not have."""
+    """No message about what mmcv-lite lacks, or about a data set of the fork."""
     found = subprocess.run(
         [sys.executable, '-c', 'from mmfer import FERInferencer'],
         capture_output=True,
         text=True,
     )
     assert found.returncode == 0, found.stderr
-    assert 'MultiScale' not in found.stdout + found.stderr
+    for word in ('MultiScale', 'OneDL'):
+        assert word not in found.stdout + found.stderr
 
 
 def test_plain_types_round_trip(tmp_path):
@@ -91,15 +97,6 @@ def test_local_backend_still_writes_in_place(tmp_path):
     inode = path.stat().st_ino
     LocalBackend().put(b'new', path)
     assert path.stat().st_ino == inode
-
-
-def test_missing_mmcv_is_explained(monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, 'find_spec', lambda name: None if name == 'mmcv' else find(name)
-    )
-    with pytest.raises(ImportError, match=r'mmfer\[lite\]'):
-        compat.check_dependencies()
 
 
 def test_old_dependency_is_explained(monkeypatch):
@@ -196,11 +193,14 @@ def test_configs_are_formatted_once(monkeypatch):
         return text.upper(), True
 
     cfg = Config(dict(a=1))
-    monkeypatch.setattr('mmengine.config.config.FormatCode', format_code)
+    get_text = Config.pretty_text.fget
+    plain = property(getattr(get_text, '__wrapped__', get_text))
+    monkeypatch.setattr(Config, 'pretty_text', plain)
+    monkeypatch.setattr(compat.FORMATTER, format_code)
     assert [cfg.pretty_text, cfg.pretty_text] == ['A=1', 'A=1']
     assert len(texts) == 2
     once = compat.format_once(format_code, kept=2)
-    monkeypatch.setattr('mmengine.config.config.FormatCode', once)
+    monkeypatch.setattr(compat.FORMATTER, once)
     assert [cfg.pretty_text, cfg.pretty_text] == ['A=1', 'A=1']
     assert len(texts) == 3
     # A changed config is another text.
@@ -215,6 +215,91 @@ def test_configs_are_formatted_once(monkeypatch):
     cfg = Config(dict(a=1))
     assert cfg.pretty_text == 'A=1'
     assert len(texts) == 9
+
+
+def test_formatter_that_is_imported_when_used(monkeypatch):
+    """As the maintained fork does; mmfer imports no formatter for it."""
+    texts = []
+
+    def format_code(text):
+        texts.append(text)
+        return text, True
+
+    formatter = types.ModuleType('made_formatter')
+    formatter.FormatCode = format_code
+    monkeypatch.setitem(sys.modules, 'made_formatter', formatter)
+    monkeypatch.setattr(compat, 'FORMATTER', 'made_formatter.FormatCode')
+
+    def get_text(config):
+        import made_formatter
+
+        return made_formatter.FormatCode(config)[0]
+
+    remembered = compat.remember_when_used(get_text)
+    assert [remembered(text) for text in 'aabab'] == [*'aabab']
+    assert texts == ['a', 'b']
+    # No formatter where it was: whatever there is instead is used as it is.
+    monkeypatch.setattr(compat, 'FORMATTER', 'gone_formatter.FormatCode')
+    assert remembered('c') == 'c'
+
+
+DEBUG_MESSAGE = """
+import sys
+if sys.argv[1] == 'mmfer':
+    import mmfer
+import mmpretrain.datasets
+"""
+
+
+@pytest.mark.slow
+def test_import_prints_nothing():
+    """Fails when the maintained fork prints nothing: then drop ``from_info_on``."""
+    said = [
+        subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', DEBUG_MESSAGE, first],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment(),
+        ).stdout
+        for first in ('mmpretrain', 'mmfer')
+    ]
+    fork = find_distribution('onedl-mmpretrain') is not None
+    assert said == ['Could not import OneDL\n' * fork, '']
+
+
+def test_only_debug_messages_without_a_logger_are_dropped(capsys):
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING):
+        mmengine.logging.print_log(f'level {level}', level=level)
+    mmengine.logging.print_log('plain')
+    assert capsys.readouterr().out == 'level 20\nlevel 30\nplain\n'
+    logger = logging.getLogger('test_only_debug_messages')
+    logger.setLevel(logging.DEBUG)
+    records = []
+    logger.addFilter(records.append)
+    mmengine.logging.print_log('kept', logger, logging.DEBUG)
+    assert [record.getMessage() for record in records] == ['kept']
+
+
+def test_config_dump_is_still_not_atomic(tmp_path, monkeypatch):
+    """Fails when mmengine writes configs in one step: then drop the work-around."""
+    path = tmp_path / 'config.py'
+
+    def write(dump):
+        path.write_text('old')
+        with pytest.raises(ZeroDivisionError):
+            dump(Config(dict(a=1)), path)
+        return path.read_text()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Config, 'pretty_text', property(lambda self: 1 / 0))
+        assert write(Config.dump.__wrapped__) == ''
+        assert write(Config.dump) == 'old'
+    Config(dict(a=1)).dump(path)
+    assert Config.fromfile(path).a == 1
+    assert Config.fromfile(path).dump().replace(' ', '').strip() == 'a=1'
+    Config(dict(a=1)).dump(tmp_path / 'config.json')
+    assert Config.fromfile(tmp_path / 'config.json').a == 1
 
 
 def test_errors_of_a_formatter_are_not_kept():

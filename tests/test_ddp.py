@@ -47,6 +47,8 @@ def plain_config(folder, name):
         train_dataloader__dataset__num_samples=95,
         train_dataloader__batch_size=16,
         default_hooks__checkpoint__max_keep_ckpts=-1,
+        # The second of three batches in the second epoch.
+        default_hooks__checkpoint__save_iters=5,
     )
     if name != 'alum':
         cfg.model.noise_model = dict(min_separation=None)
@@ -136,7 +138,7 @@ def folder(tmp_path_factory):
             [
                 config,
                 f'--work-dir={folder}/{name}_resumed',
-                f'--resume={folder}/{name}/epoch_1.pth',
+                f'--resume={folder}/{name}/iter_5.pth',
             ]
         )
     joint_gan_config(folder).dump(str(folder / 'gan.py'))
@@ -220,7 +222,7 @@ def test_slurm_gives_each_process_its_place(tmp_path, monkeypatch):
     joined, chosen = [], []
     monkeypatch.setattr('torch.cuda.set_device', chosen.append)
     monkeypatch.setattr('torch.cuda.device_count', lambda: 4)
-    monkeypatch.setattr('mmfer.cli.get_device', lambda: 'cuda')
+    monkeypatch.setattr('mmfer.cli.common.get_device', lambda: 'cuda')
     monkeypatch.setattr(
         'torch.distributed.init_process_group', lambda **kwargs: joined.append(kwargs)
     )

@@ -17,7 +17,8 @@ The tool writes these files to DIR:
 - ``record.json``: subsets, histograms, thresholds and base models
 - ``run.json``: config, options and versions
 
-A killed run continues when it is started again.
+A killed run continues when it is started again. Results are known by the contents of
+the images: copied images need no new run, changed ones do.
 """
 
 import argparse
@@ -42,6 +43,7 @@ from mmfer.analysis.cleaning import (
 )
 from mmfer.datasets import pipeline_of
 from mmfer.engine.preflight import check_cleaning
+from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.methods.gaave import GAAVE
 
 
@@ -95,7 +97,11 @@ def main() -> None:
     cfg = cli.finish_config(cli.load_training_config(args.config, args), args)
     options = take_gaave_options(cfg)
     method = GAAVE(**options)
-    with cli.process_group(cfg), cli.checkpoint_loading(None, args.trust_checkpoint):
+    with (
+        claimed_work_dir(cfg),
+        cli.process_group(cfg),
+        cli.checkpoint_loading(None, args.trust_checkpoint),
+    ):
         clean(args, cfg, method, options)
 
 

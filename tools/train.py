@@ -16,6 +16,7 @@ from mmfer.cli import (
     process_group,
     run_training_tool,
 )
+from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.models.pretrained import check_pretrained
 from mmfer.models.utils import unwrap_model
 
@@ -69,6 +70,7 @@ def main() -> None:
         check_checkpoint_file(args.resume)
     cfg = merge_args(args)
     with (
+        claimed_work_dir(cfg),
         process_group(cfg),
         checkpoint_loading(cfg.get('load_from'), args.trust_checkpoint),
     ):

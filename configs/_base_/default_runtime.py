@@ -3,10 +3,12 @@ default_scope = 'mmfer'
 default_hooks = dict(
     runtime_info=dict(type='DeferredInfoHook'),
     preflight=dict(type='PreflightHook'),
+    work_dir=dict(type='WorkDirHook'),
+    provenance=dict(type='ProvenanceHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=1),
+    checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
     visualization=dict(type='VisualizationHook', enable=False),

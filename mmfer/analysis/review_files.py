@@ -20,6 +20,7 @@ import numpy as np
 
 from mmfer.datasets import FERDataset
 from mmfer.score_table import COLUMNS, ScoreTable, labels_after_decisions
+from mmfer.utils.csv_cells import guard_cell
 
 
 class Text(NamedTuple):
@@ -28,14 +29,59 @@ class Text(NamedTuple):
     Attributes:
         between (list[str]): Text before, between and after these lines, with
             line ends. It has one entry more than ``lines``.
-        lines (list): All forms of each of these lines, or its fixed part.
+        lines (list): All forms of each of these lines, or its fixed part. A line of a
+            sample that the page does not show has two forms: with the decision of the
+            table, and with the given label.
         order (list[int]): For each line, the position of its sample in the
-            review.
+            review; -1 if the page does not show it.
     """
 
     between: List[str]
     lines: list
     order: List[int]
+
+
+class _Writer:
+    """Collect the parts of a :class:`Text`.
+
+    Args:
+        rows (Sequence[int]): Rows of the table about which a person decides, in the
+            order of the review.
+    """
+
+    def __init__(self, rows: Sequence[int]):
+        self._place = {int(row): i for i, row in enumerate(rows)}
+        self._between: List[List[str]] = [[]]
+        self._lines: list = []
+        self._order: List[int] = []
+
+    def shows(self, row: int) -> bool:
+        """Return whether a person decides about a row."""
+        return row in self._place
+
+    def add(self, text: str) -> None:
+        """Add a text that is always the same."""
+        self._between[-1].append(text)
+
+    def add_line(self, line: Any, row: int) -> None:
+        """Add a line about which a person decides."""
+        self._add(line, self._place[row])
+
+    def add_decided(self, decided: str, given: str) -> None:
+        """Add a line that the page does not show, decided and with the given label."""
+        if decided == given:
+            self.add(decided)
+        else:
+            self._add([decided, given], -1)
+
+    def text(self) -> Text:
+        """Return all that was added."""
+        return Text([''.join(part) for part in self._between], self._lines, self._order)
+
+    def _add(self, line: Any, place: int) -> None:
+        self._lines.append(line)
+        self._order.append(place)
+        self._between.append([])
 
 
 def list_text(
@@ -51,8 +97,7 @@ def list_text(
         table (dict[str, np.ndarray]): Columns (N,) of all its samples, by
             ascending ``sample_id``.
         rows (Sequence[int]): Rows of the table about which a person decides,
-            in the order of the review. The other rows keep the decisions of
-            the table.
+            in the order of the review.
 
     Returns:
         Text, optional: Each line in one form per class; None if the data set
@@ -63,22 +108,20 @@ def list_text(
     """
     if dataset.list_suffix is None:
         return None
-    reviewed = {int(row): i for i, row in enumerate(rows)}
+    writer = _Writer(rows)
     kept, labels = labels_after_decisions(table)
     chosen = np.where(kept, labels, -1).tolist()
-    between: List[List[str]] = [[]]
-    lines, order = [], []
+    given = table['given_label'].tolist()
     row = 0
     for line in _write_forms(dataset, table['sample_id']):
         if dataset.num_classes > 1 and line.count(line[0]) == len(line):
-            between[-1].append(line[0])
+            writer.add(line[0])
             continue
-        if row in reviewed:
-            lines.append(list(line))
-            order.append(reviewed[row])
-            between.append([])
-        elif row < len(chosen) and chosen[row] >= 0:
-            between[-1].append(line[chosen[row]])
+        if writer.shows(row):
+            writer.add_line(list(line), row)
+        elif row < len(chosen):
+            decided = line[chosen[row]] if chosen[row] >= 0 else ''
+            writer.add_decided(decided, line[given[row]])
         row += 1
     if row != len(kept):
         raise ValueError(
@@ -86,7 +129,7 @@ def list_text(
             f'on labels, for {len(kept)} samples, so the page cannot write one. '
             '_write_list of this class must write one line for every sample.'
         )
-    return Text([''.join(part) for part in between], lines, order)
+    return writer.text()
 
 
 def _write_forms(
@@ -146,8 +189,8 @@ def table_text(table: ScoreTable, names: Sequence[str], rows: Sequence[int]) -> 
         rows (Sequence[int]): Rows about which a person decides, in the order
             of the review.
     """
-    reviewed = {int(row): i for i, row in enumerate(rows)}
-    between, lines, order = [[','.join(COLUMNS) + '\n']], [], []
+    text = _Writer(rows)
+    text.add(','.join(COLUMNS) + '\n')
     columns = [
         table[name].tolist()
         for name in (
@@ -163,14 +206,17 @@ def table_text(table: ScoreTable, names: Sequence[str], rows: Sequence[int]) -> 
     for row, (sample_id, given, score, suggested, decision) in enumerate(zip(*columns)):
         buffer.seek(0)
         buffer.truncate()
-        writer.writerow([sample_id, names[sample_id], given, f'{score:.6g}'])
-        if row in reviewed:
-            lines.append(buffer.getvalue())
-            order.append(reviewed[row])
-            between.append([])
+        writer.writerow(
+            [sample_id, guard_cell(names[sample_id]), given, f'{score:.6g}']
+        )
+        line = buffer.getvalue()
+        if text.shows(row):
+            text.add_line(line, row)
         else:
-            between[-1].append(f'{buffer.getvalue()},{suggested},{decision}\n')
-    return Text([''.join(part) for part in between], lines, order)
+            text.add_decided(
+                f'{line},{suggested},{decision}\n', f'{line},{suggested},keep\n'
+            )
+    return text.text()
 
 
 def pack(text: Optional[Dict[str, Any]]) -> Optional[str]:

@@ -15,6 +15,7 @@ from mmfer.apis.hub import get_model
 from mmfer.datasets import FERDataset
 from mmfer.datasets.images import read_image
 from mmfer.registry import DATASETS
+from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.devices import choose_device
 from mmfer.utils.text_tables import read_class_names
 
@@ -124,8 +125,7 @@ def open_run(path: str) -> Run:
     configs = sorted(Path(path).glob('*.py'))
     config = configs[0] if len(configs) == 1 else None
     if not file.is_file():
-        last = Path(path, 'last_checkpoint')
-        checkpoint = last.read_text().strip() if last.is_file() else 'CHECKPOINT'
+        checkpoint = read_last(path) or 'CHECKPOINT'
         old = (
             '; its predictions.pkl is not read, because a pickle can run code'
             if Path(path, 'predictions.pkl').is_file()

@@ -8,6 +8,8 @@ import torch
 from mmengine.model import BaseModel
 
 from mmfer.compat import load_url
+from mmfer.utils.checkpoint_content import inspect_checkpoint
+from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.safe_pickle import load_checkpoint_file
 
 
@@ -45,14 +47,13 @@ def read_work_dir(
     """
     config = find_config(folder)
     if pretrained is True:
-        note = Path(folder) / 'last_checkpoint'
-        if not note.is_file():
+        last = read_last(folder)
+        if last is None:
             raise ValueError(
                 f'{folder}: there is no last_checkpoint; wait for the first '
                 'epoch to end, or name a checkpoint as pretrained=...'
             )
-        # Use only the file name, because the folder may have been moved.
-        pretrained = str(Path(folder) / Path(note.read_text().strip()).name)
+        pretrained = last
     return config, pretrained
 
 
@@ -75,17 +76,25 @@ def read_checkpoint(path: str) -> dict:
             if not path.startswith(('http://', 'https://')):
                 raise ValueError('only http and https are downloaded')
             return load_url(path, map_location='cpu')
-        return load_checkpoint_file(path)
-    except FileNotFoundError:
-        raise ValueError(f'{path}: there is no such checkpoint.') from None
+        content, problem = inspect_checkpoint(path)
+        if problem is None:
+            return content
+        if problem.kind == 'objects':
+            # This names the first of the objects.
+            return load_checkpoint_file(path)
     except Exception as error:
         reason = (str(error).splitlines() or ['empty file'])[0]
         raise ValueError(
             f'{path} cannot be loaded as a checkpoint '
-            f'({type(error).__name__}: {reason}). Is it complete? If another '
+            f'({type(error).__name__}: {reason}). If another '
             'program wrote it and torch refuses to load it safely, '
             'the programs in tools/model_converters can make a safe file.'
         ) from error
+    if problem.kind == 'missing':
+        raise ValueError(f'{path}: there is no such checkpoint.')
+    raise ValueError(
+        f'{path} {problem.reason}. Copy it again, or name another checkpoint.'
+    )
 
 
 def explain_tensor(name: str, own: torch.Tensor, given: Any) -> str:

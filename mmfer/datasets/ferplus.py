@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from mmfer.registry import DATASETS
 from mmfer.utils.checks import choices
+from mmfer.utils.csv_cells import guard_path
 from mmfer.utils.files import write_atomic
 from mmfer.utils.text_tables import TextTable, join_listed, path_key, read_table
 
@@ -319,7 +320,7 @@ def _relabelled_rows(
                 continue
             if label != own:
                 votes = tuple(10 * (i == label) for i in range(NUM_COLUMNS))
-        yield [row_usage, name, *votes]
+        yield [row_usage, guard_path(name), *votes]
 
 
 def _log_special_rows(rows: VoteTable, usage: str) -> None:

@@ -24,6 +24,10 @@ IGNORED_KEYS = (
     'vis_backends',
     'model_wrapper_cfg',
     'preflight',
+    'provenance',
+    'max_keep_ckpts',
+    'save_minutes',
+    'save_iters',
 )
 
 # Packages whose versions can change a result.
@@ -33,6 +37,9 @@ PACKAGES = (
     'mmpretrain',
     'mmcv',
     'mmcv-lite',
+    'onedl-mmengine',
+    'onedl-mmpretrain',
+    'onedl-mmcv',
     'torch',
     'torchvision',
     'numpy',

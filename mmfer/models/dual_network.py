@@ -325,6 +325,31 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         self._collected = None
         return ids.numpy(), values.cpu().numpy()
 
+    def epoch_state(self) -> Dict[str, Any]:
+        """Return the agreements collected so far, see ``KeepsEpochState``.
+
+        Returns:
+            dict: ``sample_id`` int64 (n, ) and ``agreements`` (2, n); empty if
+            this epoch collects nothing.
+        """
+        if not self._collected:
+            return {}
+        return dict(
+            sample_id=torch.cat([ids.cpu() for ids, _ in self._collected]),
+            agreements=torch.cat([values for _, values in self._collected], 1).cpu(),
+        )
+
+    def load_epoch_state(self, states: List[Dict[str, Any]]) -> None:
+        """Add the agreements that were collected before an interruption."""
+        if self._collected is None:
+            return
+        device = self.noise_models[0].table.device
+        self._collected += [
+            (state['sample_id'], state['agreements'].to(device))
+            for state in states
+            if state
+        ]
+
     @torch.no_grad()
     def measure_scores(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Compute agreements from predictions.

@@ -162,3 +162,31 @@ class FollowsEpochs(Protocol):
 
     def start_epoch(self, epoch: int) -> None:
         """Store the number (0-based) of the epoch that begins."""
+
+
+@runtime_checkable
+class KeepsEpochState(Protocol):
+    """Optional: a model that collects something during an epoch.
+
+    Its weights and buffers are in every checkpoint. A checkpoint inside an epoch
+    needs the rest too, so that the run goes on from there as if it had never been
+    stopped.
+    """
+
+    def epoch_state(self) -> Dict[str, Any]:
+        """Return what this process has collected in this epoch.
+
+        Returns:
+            dict: Tensors on the CPU, numbers and texts, in dicts and lists.
+        """
+
+    def load_epoch_state(self, states: List[Dict[str, Any]]) -> None:
+        """Go on from the state of an epoch that was interrupted.
+
+        It is called after ``start_epoch``.
+
+        Args:
+            states (list[dict]): Results of :meth:`epoch_state`: that of this
+                process, or if the run had another number of processes, those of
+                all of them in the first process, and none in the others.
+        """

@@ -134,6 +134,30 @@ def test_resume_is_identical(whole, tmp_path, point, epoch):
     assert results(folder / 'whole') == results(tmp_path)
 
 
+class StopInGame(Hook):
+    """Stop the training after an iteration, as a kill does."""
+
+    priority = 'LOWEST'
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter + 1 == 11:
+            raise KeyboardInterrupt
+
+
+def test_resume_inside_an_epoch(whole, tmp_path):
+    """The third of four batches of the last epoch; the game's figures, too."""
+    folder, runner, _ = whole
+    options = dict(custom_hooks=[PICTURES], default_hooks__checkpoint__save_iters=5)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(tmp_path, **options), StopInGame())
+    assert (tmp_path / 'iter_10.pth').exists()
+    resumed = train(tiny(tmp_path, resume=True, **options))
+    assert resumed.model.game_steps == runner.model.game_steps == 4
+    assert_same_state(runner.model.state_dict(), resumed.model.state_dict())
+    assert_same_state(optimizer_states(runner), optimizer_states(resumed))
+    assert results(folder / 'whole') == results(tmp_path)
+
+
 def test_phases(whole):
     folder, _, phases = whole
     assert phases.seen == [{'encoder'}, EVERYONE, EVERYONE]

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 
+from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.safe_pickle import load_checkpoint_file
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,8 @@ def fingerprint(config: Path) -> dict:
         )
         if done.returncode:
             raise SystemExit(f'{config}: the run failed.\n{done.stdout}')
-        last = Path(folder, 'last_checkpoint').read_text().strip()
+        last = read_last(folder)
+        assert last is not None, 'the run has written a checkpoint'
         return dict(
             config=config.stem,
             weights=hash_weights(last),

@@ -11,6 +11,7 @@ from mmfer.models.utils import predicts_classes, unwrap_model
 from mmfer.registry import HOOKS
 from mmfer.utils.checks import in_range, positive_int
 
+from ..loops import inside_epoch
 from ..scoring import predict_training_set, training_set
 
 
@@ -101,7 +102,7 @@ class RelabelHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Relabel every ``interval`` epochs, from ``start_epoch`` on."""
         since = runner.epoch - self.start_epoch
-        if since < 0 or since % self.interval:
+        if since < 0 or since % self.interval or inside_epoch(runner):
             return
         dataset = training_set(runner)
         result = predict_training_set(runner)

@@ -106,7 +106,7 @@ class StopOnNaNHook(Hook):
         samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else ()
         self._steps.append(Step(runner.epoch, batch_idx, runner.iter, kept, samples))
         if self.every_n_train_iters(runner, self.interval) or self._saves(runner):
-            self._check(runner)
+            self.check(runner)
 
     def _saves(self, runner: Runner) -> bool:
         """Return whether a checkpoint is written after this iteration.
@@ -122,22 +122,24 @@ class StopOnNaNHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Check the last steps of the epoch."""
-        self._check(runner)
+        self.check(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Check before a validation, which may be in the middle of an epoch."""
-        self._check(runner)
+        self.check(runner)
 
     def after_train(self, runner: Runner) -> None:
         """Check at the end of the run."""
-        self._check(runner)
+        self.check(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check before a checkpoint that any other code writes."""
-        self._check(runner, alone=True)
+        self.check(runner, alone=True)
 
-    def _check(self, runner: Runner, alone: bool = False) -> None:
+    def check(self, runner: Runner, alone: bool = False) -> None:
         """Raise if a step since the last check had a loss that is not finite.
+
+        All processes call it together, unless one checks alone.
 
         Args:
             runner (Runner): Runner of this process.

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import os.path as osp
 import time
 from typing import Any, Dict, List, Optional
@@ -17,10 +16,11 @@ from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
 
+from ..loops import inside_epoch, resumable_loop
 from ..provenance import config_hash, package_versions
-
-# Files in the work dir that belong to one run.
-RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json', 'history.json')
+from ..run_record import labels_hash
+from ..work_dir import RESULTS, keep_earlier_results, resumed_folder
+from .provenance import ProvenanceHook, agreed
 
 
 def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
@@ -99,22 +99,25 @@ class SummaryHook(Hook):
 
     # -- recording ---------------------------------------------------------
     def before_train(self, runner: Runner) -> None:
-        """Read the history of a resumed run, or remove results of another run."""
+        """Read the history of a resumed run."""
         self.path = osp.join(runner.work_dir, 'history.json')
         self.history = {}
-        if not runner.epoch and is_main_process():
-            # Results in this folder are from another run.
-            for name in RESULTS:
-                if osp.isfile(osp.join(runner.work_dir, name)):
-                    os.remove(osp.join(runner.work_dir, name))
-        if runner.epoch and osp.isfile(self.path):
-            with open(self.path) as file:
+        self.resumed = runner.iter > 0
+        self.noise_written = False
+        path = self.path
+        elsewhere = resumed_folder(runner)
+        if not osp.isfile(path) and elsewhere is not None:
+            # The run goes on from a checkpoint of another work dir.
+            path = osp.join(elsewhere, 'history.json')
+        if runner.epoch and osp.isfile(path):
+            with open(path) as file:
                 stored = {e['epoch']: e for e in json.load(file)}
             self.history = {k: v for k, v in stored.items() if k <= runner.epoch}
-        self._write_noise_manifest(runner)
         loop = runner.train_loop
         if (
             runner.epoch
+            # Inside an epoch, the last one was validated, and its weights are gone.
+            and not inside_epoch(runner)
             and runner._val_loop is not None
             and runner.epoch >= loop.val_begin
             and runner.epoch % loop.val_interval == 0
@@ -136,6 +139,9 @@ class SummaryHook(Hook):
         loader = runner.train_dataloader
         entry = self.history.setdefault(runner.epoch + 1, dict(epoch=runner.epoch + 1))
         entry['seconds'] = time.time() - self._start
+        loop = resumable_loop(runner)
+        if loop is not None:
+            entry['seconds'] += loop.earlier_seconds
         images = (
             len(loader) * loader.batch_size if loader.drop_last else len(loader.sampler)
         )
@@ -156,7 +162,8 @@ class SummaryHook(Hook):
         figures = runner.message_hub.get_info('epoch_figures')
         if figures:
             entry['figures'] = figures
-        self._save()
+        self._save(runner)
+        self._write_noise_manifest(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Record the metrics."""
@@ -164,14 +171,20 @@ class SummaryHook(Hook):
             return
         entry = self.history.setdefault(runner.epoch, dict(epoch=runner.epoch))
         entry['metrics'] = {k: float(v) for k, v in metrics.items()}
-        self._save()
+        self._save(runner)
 
-    def _save(self) -> None:
+    def _save(self, runner: Runner) -> None:
         if is_main_process():
+            # Results of another run may still be in the folder.
+            keep_earlier_results(runner)
             entries = [self.history[k] for k in sorted(self.history)]
             write_atomic(self.path, json.dumps(entries, indent=1).encode())
 
     def _write_noise_manifest(self, runner: Runner) -> None:
+        """Write ``label_noise.json`` when the first epoch has ended."""
+        if self.noise_written:
+            return
+        self.noise_written = True
         for dataset in fer_datasets(runner.train_dataloader.dataset):
             manifest = dataset.noise_manifest()
             if manifest is not None and is_main_process():
@@ -198,9 +211,7 @@ class SummaryHook(Hook):
         entries = [self.history[k] for k in sorted(self.history)]
         seconds = sum(e.get('seconds', 0) for e in entries)
         images = sum(e.get('images', 0) for e in entries)
-        labels = hashlib.sha256()
-        for dataset in fer_datasets(runner.train_dataloader.dataset):
-            labels.update(dataset.given_labels.astype('<i8').tobytes())
+        segments = self._segments(runner)
         validated = [e['metrics'] for e in entries if 'metrics' in e]
         if len(validated) < min(self.last_k, len(entries)):
             runner.logger.warning(
@@ -210,9 +221,9 @@ class SummaryHook(Hook):
         return dict(
             config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0]
             or runner.experiment_name,
-            config_sha256=config_hash(runner.cfg),
+            config_sha256=agreed(segments, 'config_sha256'),
             seed=runner.seed,
-            labels_sha256=labels.hexdigest(),
+            labels_sha256=agreed(segments, 'labels_sha256'),
             cleaning=cleaning_record(runner.train_dataloader.dataset),
             noise_auroc=runner.message_hub.get_info('noise_auroc'),
             versions=package_versions(),
@@ -225,7 +236,27 @@ class SummaryHook(Hook):
                 (e['figures'] for e in reversed(entries) if 'figures' in e), None
             ),
             metrics=summarize(validated, self.last_k),
+            segments=segments,
         )
+
+    def _segments(self, runner: Runner) -> List[dict]:
+        """Return which epochs were trained with which labels and settings."""
+        hook = next((h for h in runner.hooks if isinstance(h, ProvenanceHook)), None)
+        if hook is not None and hook.segment is not None:
+            return hook.segments(dict(epoch=runner.epoch, iter=runner.iter))
+        end = dict(last_epoch=runner.epoch, last_iter=runner.iter)
+        if self.resumed:
+            # Nobody has compared this run with the one that it goes on with.
+            return [dict(first_epoch=1, first_iter=1, **end)]
+        return [
+            dict(
+                first_epoch=1,
+                first_iter=1,
+                **end,
+                labels_sha256=labels_hash(runner.train_dataloader.dataset),
+                config_sha256=config_hash(runner.cfg),
+            )
+        ]
 
     def _datasets(self, runner: Runner) -> list:
         loaders = [runner.train_dataloader]

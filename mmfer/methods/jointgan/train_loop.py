@@ -1,10 +1,10 @@
 """Train loop of the joint GAN: warm-up epochs, then the game."""
 
-from typing import Any, cast
+from typing import Any, Dict, cast
 
 from mmengine.optim import OptimWrapperDict
-from mmengine.runner import EpochBasedTrainLoop
 
+from mmfer.engine.loops import ResumableEpochLoop
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import LOOPS
 
@@ -15,7 +15,7 @@ COLLAPSED_EPOCHS = 2
 
 
 @LOOPS.register_module()
-class JointGANTrainLoop(EpochBasedTrainLoop):
+class JointGANTrainLoop(ResumableEpochLoop):
     """Train the encoder alone for some epochs, then all three networks.
 
     Args:
@@ -58,6 +58,17 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
         self.warmup_epochs = warmup_epochs
         self.collapse_loss = collapse_loss
         self._collapsed = 0
+        # Steps with a game before the run was resumed inside an epoch.
+        self._earlier_game_steps = 0
+
+    def state(self) -> Dict[str, Any]:
+        """Return the figures of the game that a warning needs."""
+        return dict(game_steps=self._model.game_steps, collapsed=self._collapsed)
+
+    def load_state(self, state: Dict[str, Any]) -> None:
+        """Take the result of :meth:`state`."""
+        self._earlier_game_steps = int(state.get('game_steps', 0))
+        self._collapsed = int(state.get('collapsed', 0))
 
     @property
     def _model(self) -> JointGAN:
@@ -91,7 +102,7 @@ class JointGANTrainLoop(EpochBasedTrainLoop):
                 )
             )
         model.in_game = in_game
-        model.game_steps = 0
+        model.game_steps = 0 if self.resumed is None else self._earlier_game_steps
         super().run_epoch()
         if in_game:
             self._check_game()

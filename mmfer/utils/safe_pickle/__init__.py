@@ -12,6 +12,7 @@ machine        interpreter of the instructions
 arrays         arrays of numpy
 archives       checks of zip archives
 torch_files    zip archives and older files of torch, tensors
+loaders        loaders of checkpoints in the place of mmengine's
 checkpoints    a check before ``torch.load``, for checkpoints
 npz            files of arrays by name, without pickles
 files          plain files of a bounded size

@@ -19,12 +19,16 @@ CHECKPOINTS = Limits(steps=3_000_000, containers=300_000, file_size=1 << 40)
 """Limits of checkpoints, which may have scores of samples and the like as lists."""
 
 
-def check_torch_file(path: str, limits: Limits = CHECKPOINTS) -> None:
+def check_torch_file(
+    path: str, limits: Limits = CHECKPOINTS, checksums: bool = True
+) -> None:
     """Raise unless torch can load a file safely, in bounded time and memory.
 
     Args:
         path (str): A file of ``torch.save``.
         limits (Limits): Limits of the pickle in it.
+        checksums (bool): Compare the checksums of the tensors, which reads the whole
+            file. Defaults to True.
 
     Raises:
         OSError: The file cannot be read.
@@ -38,7 +42,7 @@ def check_torch_file(path: str, limits: Limits = CHECKPOINTS) -> None:
         file.seek(0)
         # The mapping ends with its last reference, so it is not closed here.
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        read_torch(data, file, limits, build=False)
+        read_torch(data, file, limits, build=False, checksums=checksums)
 
 
 def load_checkpoint_file(path: str, map_location: Any = 'cpu') -> Any:
@@ -53,12 +57,16 @@ def load_checkpoint_file(path: str, map_location: Any = 'cpu') -> Any:
         ForeignObject: See :func:`check_torch_file`.
         PickleError: The file is damaged, or reaches a limit.
     """
-    check_torch_file(path)
+    # Only torch's own writer can leave checksums out.
+    option = getattr(torch.serialization, 'get_crc32_options', None)
     try:
+        check_torch_file(path, checksums=option is None or option())
         return torch.load(path, map_location=map_location, weights_only=True)
+    except PickleError as error:
+        raise type(error)(f'{path}: {error}') from None
     except RuntimeError as error:
         # A device that does not exist is no fault of the file.
         if 'device' in str(error).lower():
             raise
         reason = (str(error).splitlines() or ['no reason'])[0]
-        raise PickleError(f'torch cannot read it: {reason}') from error
+        raise PickleError(f'{path}: torch cannot read it: {reason}') from error

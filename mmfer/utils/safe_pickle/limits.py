@@ -3,6 +3,10 @@
 from pickle import UnpicklingError
 from typing import NamedTuple
 
+NOT_TORCH = 'it does not begin like a torch file'
+TOO_SHORT = 'the file ends too early'
+"""Messages by which readers of checkpoints tell kinds of damage."""
+
 
 class PickleError(ValueError):
     """Error in a pickle, or a pickle that needs more than its limits."""

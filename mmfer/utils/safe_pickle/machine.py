@@ -11,7 +11,7 @@ import codecs
 import struct
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from .limits import LIMITS, ForeignObject, Limits, PickleError
+from .limits import LIMITS, TOO_SHORT, ForeignObject, Limits, PickleError
 
 # An integer longer than this number of bytes or digits is no label, size or id.
 LONGEST_INTEGER = 16
@@ -119,7 +119,7 @@ class Machine:
         """Return the next bytes."""
         end = self.position + count
         if end > len(self.data):
-            raise PickleError('the file ends too early')
+            raise PickleError(TOO_SHORT)
         part = self.data[self.position : end]
         self.position = end
         return part
@@ -306,7 +306,7 @@ def start_protocol(machine: Machine) -> None:
 def start_frame(machine: Machine) -> None:
     """Check the length of a frame, which has no other effect."""
     if machine.unpack('<Q') > len(machine.data) - machine.position:
-        raise PickleError('the file ends too early')
+        raise PickleError(TOO_SHORT)
 
 
 def append(machine: Machine) -> None:

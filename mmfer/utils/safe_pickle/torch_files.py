@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .archives import ZIP_START, checked_entries, verify
 from .arrays import NAMES, REBUILDERS, rebuild, set_state
-from .limits import LIMITS, Limits, PickleError
+from .limits import LIMITS, NOT_TORCH, TOO_SHORT, Limits, PickleError
 from .machine import Machine, Name
 from .tree import Converter
 
@@ -94,7 +94,9 @@ def load_torch(data: bytes, limits: Limits = LIMITS) -> Any:
     return read_torch(data, io.BytesIO(data), limits, build=True)
 
 
-def read_torch(data: Any, file: BinaryIO, limits: Limits, build: bool) -> Any:
+def read_torch(
+    data: Any, file: BinaryIO, limits: Limits, build: bool, checksums: bool = True
+) -> Any:
     """Read a torch file.
 
     Args:
@@ -102,16 +104,17 @@ def read_torch(data: Any, file: BinaryIO, limits: Limits, build: bool) -> Any:
         file (BinaryIO): The same content.
         limits (Limits): Limits of the reader.
         build (bool): Read the tensor data. False: None stands for each tensor.
+        checksums (bool): Without ``build``, compare the checksums of the data.
 
     Raises:
         ForeignObject: The file has objects that are not rebuilt here.
         PickleError: The file is damaged, or reaches a limit.
     """
     if not is_torch_file(data):
-        raise PickleError('it does not begin like a torch file')
+        raise PickleError(NOT_TORCH)
     try:
         value = (
-            load_zip(data, file, limits, build)
+            load_zip(data, file, limits, build, checksums)
             if data[:4] == ZIP_START
             else load_legacy(data, limits, build)
         )
@@ -120,7 +123,9 @@ def read_torch(data: Any, file: BinaryIO, limits: Limits, build: bool) -> Any:
     return Converter(limits, len(data)).convert(value).value
 
 
-def load_zip(data: Any, file: BinaryIO, limits: Limits, build: bool) -> Any:
+def load_zip(
+    data: Any, file: BinaryIO, limits: Limits, build: bool, checksums: bool
+) -> Any:
     """Read a file of torch 1.6 or later, which is an uncompressed zip archive."""
     with zipfile.ZipFile(file) as archive:
         entries = checked_entries(archive, data)
@@ -142,9 +147,9 @@ def load_zip(data: Any, file: BinaryIO, limits: Limits, build: bool) -> Any:
                     f'but the file has {entry.file_size if entry else "none"}'
                 )
             if key.name not in read:
-                # Without the content, at least its checksum is read.
-                content = archive.read(entry) if build else verify(archive, entry)
-                read[key.name] = None if content is None else bytearray(content)
+                read[key.name] = bytearray(archive.read(entry)) if build else None
+                if checksums and not build:
+                    verify(archive, entry)
             return Storage(read[key.name], key.dtype, key.length)
 
         machine = torch_machine(archive.read(entries[found[0]]), storage, limits)
@@ -161,7 +166,7 @@ def load_legacy(data: Any, limits: Limits, build: bool) -> Any:
         position = machine.position
     number, version, system = head
     if type(number) is not int or number != MAGIC_NUMBER:
-        raise PickleError('it does not begin like a torch file')
+        raise PickleError(NOT_TORCH)
     if type(system) is dict and system.get('little_endian') is False:
         raise PickleError('its numbers are in the byte order of other machines')
     # The data follow the pickle that refers to them, so it is run twice: first
@@ -210,7 +215,7 @@ def read_storages(
         key = keys[name]
         end = position + 8 + key.size
         if end > len(data):
-            raise PickleError('the file ends too early')
+            raise PickleError(TOO_SHORT)
         if int.from_bytes(data[position : position + 8], 'little') != key.length:
             raise PickleError(f'tensor data {name[:40]!r} have two sizes')
         if build:

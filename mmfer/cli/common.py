@@ -4,6 +4,7 @@ import argparse
 import os
 import os.path as osp
 import pickle
+import sys
 import traceback
 import warnings
 from contextlib import contextmanager
@@ -15,18 +16,22 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .compat import (
+from ..compat import (
     cpu_process_group,
     keep_freed_memory,
     unsafe_loading,
     use_cpu_processes,
 )
-from .utils.collector import collector_paused, exempt_imports
+from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
+from ..utils.collector import collector_paused, exempt_imports
+from ..utils.files import write_figure
+from ..utils.full_disk import FULL, DiskFullError
+from ..utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
-    from .engine import PreflightHook
-    from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
-    from .models.data_preprocessor import augments_batches
+    from ..engine import PreflightHook, ProvenanceHook, WorkDirHook
+    from ..engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
+    from ..models.data_preprocessor import augments_batches
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -199,9 +204,14 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def with_preflight(runner: Runner) -> Runner:
-    """Add :class:`PreflightHook` to a runner without it."""
-    if preflight_of(runner) is None:
-        runner.register_hook(PreflightHook())
+    """Add the hooks that protect a run to a runner without them.
+
+    Configs of other projects, and those that mmfer 0.1 has written into work dirs, lack
+    some of them.
+    """
+    for hook in (PreflightHook, WorkDirHook, ProvenanceHook):
+        if not any(isinstance(other, hook) for other in runner.hooks):
+            runner.register_hook(hook())
     return runner
 
 
@@ -243,7 +253,10 @@ def checkpoint_loading(path: Optional[str], trust: bool) -> Iterator[None]:
         return
     try:
         yield
-    except pickle.UnpicklingError as error:
+    except Exception as error:
+        refuse_damaged(path, error)
+        if not isinstance(error, pickle.UnpicklingError):
+            raise
         raise SystemExit(
             f'{path or "the checkpoint"} contains Python objects and cannot be '
             'loaded safely. If you trust its author, pass '
@@ -251,10 +264,29 @@ def checkpoint_loading(path: Optional[str], trust: bool) -> Iterator[None]:
         ) from None
 
 
+def refuse_damaged(path: Optional[str], error: Exception) -> None:
+    """Exit if a local checkpoint is damaged, which explains an error of loading it.
+
+    Args:
+        path (str, optional): Path of the checkpoint.
+        error (Exception): The error.
+
+    Raises:
+        SystemExit: The file is missing, empty, truncated or damaged.
+    """
+    if isinstance(error, DamagedCheckpointError):
+        raise SystemExit(str(error)) from None
+    if path is None or not osp.isfile(path) or raised_by_mmfer(error):
+        return
+    try:
+        require_whole(path, 'Copy it again, or name another checkpoint.')
+    except DamagedCheckpointError as damage:
+        raise SystemExit(str(damage)) from None
+
+
 def save_figure(figure: Any, path: str) -> None:
     """Write a matplotlib figure, and print its path."""
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    figure.savefig(path, dpi=130)
+    write_figure(figure, path)
     print(f'{path} is written.')
 
 
@@ -286,7 +318,19 @@ def run_tool(main: Callable[[], None]) -> None:
     try:
         main()
     except (OSError, ImportError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(describe_error(error)) from None
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of an error; that of a full disk names the file."""
+    if (
+        isinstance(error, OSError)
+        and error.errno in FULL
+        and not isinstance(error, DiskFullError)
+    ):
+        # Some libraries do not say which file it was.
+        return str(DiskFullError(str(error.filename or 'A file')))
+    return str(error)
 
 
 def run_training_tool(main: Callable[[], None]) -> None:
@@ -300,17 +344,27 @@ def run_training_tool(main: Callable[[], None]) -> None:
     """
     exempt_imports()
     try:
-        main()
+        with DeferredSignals():
+            main()
+    except Interrupted as error:
+        if not error.reported:
+            print(
+                f'{error.name}: ended. Finished checkpoints and stages of a cleaning '
+                'are kept; the same command with --resume goes on from them.',
+                file=sys.stderr,
+            )
+        raise
     except Exception as error:
-        if not raised_by_mmfer(error):
+        full = isinstance(error, OSError) and error.errno in FULL
+        if not full and not raised_by_mmfer(error):
             raise
-        raise SystemExit(str(error)) from None
+        raise SystemExit(describe_error(error)) from None
 
 
 def raised_by_mmfer(error: BaseException) -> bool:
     """Return whether an error comes from a ``raise`` statement of mmfer."""
     frames = traceback.extract_tb(error.__traceback__)
-    folder = osp.dirname(osp.abspath(__file__))
+    folder = osp.dirname(osp.dirname(osp.abspath(__file__)))
     return bool(
         frames
         and osp.abspath(frames[-1].filename).startswith(folder + os.sep)

@@ -1,0 +1,43 @@
+"""Command lines: what the tools and the command ``mmfer`` share."""
+
+from .common import (
+    DATALOADERS,
+    EVALUATORS,
+    add_runner_arguments,
+    add_variant_arguments,
+    build_runner,
+    check_checkpoint_file,
+    checkpoint_loading,
+    finish_config,
+    load_config,
+    load_training_config,
+    preflight_of,
+    process_group,
+    raised_by_mmfer,
+    refuse_damaged,
+    run_tool,
+    run_training_tool,
+    save_figure,
+    with_preflight,
+)
+
+__all__ = [
+    'DATALOADERS',
+    'EVALUATORS',
+    'add_runner_arguments',
+    'add_variant_arguments',
+    'build_runner',
+    'check_checkpoint_file',
+    'checkpoint_loading',
+    'finish_config',
+    'load_config',
+    'load_training_config',
+    'preflight_of',
+    'process_group',
+    'raised_by_mmfer',
+    'refuse_damaged',
+    'run_tool',
+    'run_training_tool',
+    'save_figure',
+    'with_preflight',
+]
