@@ -24,7 +24,6 @@ from pathlib import Path
 import torch
 
 from mmfer.utils.checkpoint_names import read_last
-from mmfer.utils.safe_pickle import load_checkpoint_file
 
 ROOT = Path(__file__).parents[2]
 # Columns with names for human readers. All other columns are compared.
@@ -51,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 def hash_weights(path: str) -> str:
     """Return the SHA-256 of the names and bytes of all tensors of a checkpoint."""
-    state = load_checkpoint_file(path)
+    state = torch.load(path, map_location='cpu', weights_only=True)
     digest = hashlib.sha256()
     for name, tensor in sorted(state['state_dict'].items()):
         digest.update(name.encode())

@@ -7,7 +7,8 @@ entry is larger than the file.
 
 import struct
 import zipfile
-from typing import Any, Dict
+import zlib
+from typing import Any, Dict, NamedTuple
 
 from .limits import PickleError
 
@@ -16,7 +17,46 @@ MOST_ENTRIES = 50_000
 LOCAL_HEADER = struct.Struct('<4s22xHH')
 
 
-def checked_entries(archive: zipfile.ZipFile, data: Any) -> Dict[str, zipfile.ZipInfo]:
+class Entry(NamedTuple):
+    """Place of an entry in an archive.
+
+    Attributes:
+        name (str): Its name.
+        start (int): Number of its first byte in the file.
+        size (int): Number of bytes.
+        checksum (int): Its CRC-32.
+    """
+
+    name: str
+    start: int
+    size: int
+    checksum: int
+
+    def read(self, data: Any, checksum: bool = True) -> bytes:
+        """Return the content.
+
+        Args:
+            data (bytes | mmap): Content of the archive.
+            checksum (bool): Compare the checksum.
+
+        Raises:
+            PickleError: The checksum is wrong.
+        """
+        if checksum:
+            self.verify(data)
+        return data[self.start : self.start + self.size]
+
+    def verify(self, data: Any) -> None:
+        """Raise a PickleError if the checksum is wrong."""
+        with (
+            memoryview(data) as view,
+            view[self.start : self.start + self.size] as part,
+        ):
+            if zlib.crc32(part) != self.checksum:
+                raise PickleError(f'{self.name[:60]!r} has a wrong checksum (CRC-32)')
+
+
+def checked_entries(archive: zipfile.ZipFile, data: Any) -> Dict[str, Entry]:
     """Return the entries of an archive by name, if torch or numpy can have written it.
 
     Args:
@@ -36,6 +76,7 @@ def checked_entries(archive: zipfile.ZipFile, data: Any) -> Dict[str, zipfile.Zi
         raise PickleError('something follows the archive')
     if len({info.filename.lower() for info in infos}) != len(infos):
         raise PickleError('the archive has two entries of the same name')
+    found: Dict[str, Entry] = {}
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         shown = check_entry(info)
@@ -46,10 +87,12 @@ def checked_entries(archive: zipfile.ZipFile, data: Any) -> Dict[str, zipfile.Zi
         if start < end or len(header) < LOCAL_HEADER.size:
             raise PickleError(f'the entry {shown} overlaps with another one')
         sign, name_size, extra_size = LOCAL_HEADER.unpack(header)
-        end = start + LOCAL_HEADER.size + name_size + extra_size + info.file_size
+        start += LOCAL_HEADER.size + name_size + extra_size
+        end = start + info.file_size
         if sign != ZIP_START or end > archive.start_dir:
             raise PickleError(f'the entry {shown} is not complete')
-    return {info.filename: info for info in infos}
+        found[info.filename] = Entry(info.filename, start, info.file_size, info.CRC)
+    return found
 
 
 def check_entry(info: zipfile.ZipInfo) -> str:
@@ -71,14 +114,3 @@ def check_entry(info: zipfile.ZipInfo) -> str:
     if info.file_size != info.compress_size:
         raise PickleError(f'the entry {shown} has two sizes')
     return shown
-
-
-def verify(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Read an entry to its end, so that a wrong checksum is found.
-
-    Raises:
-        zipfile.BadZipFile: The checksum is wrong.
-    """
-    with archive.open(entry) as file:
-        while file.read(1 << 20):
-            pass

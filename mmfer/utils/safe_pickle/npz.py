@@ -72,7 +72,7 @@ def read_arrays(path: str, limits: Limits = LIMITS) -> Dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {
-                name.removesuffix('.npy'): parse_array(name, archive.read(entry))
+                name.removesuffix('.npy'): parse_array(name, entry.read(data))
                 for name, entry in checked_entries(archive, data).items()
             }
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Tu
 import torch
 from torch import Tensor
 
-from .archives import ZIP_START, checked_entries, verify
+from .archives import ZIP_START, checked_entries
 from .arrays import NAMES, REBUILDERS, rebuild, set_state
 from .limits import LIMITS, NOT_TORCH, TOO_SHORT, Limits, PickleError
 from .machine import Machine, Name
@@ -104,7 +104,7 @@ def read_torch(
         file (BinaryIO): The same content.
         limits (Limits): Limits of the reader.
         build (bool): Read the tensor data. False: None stands for each tensor.
-        checksums (bool): Without ``build``, compare the checksums of the data.
+        checksums (bool): Compare the checksums of an archive.
 
     Raises:
         ForeignObject: The file has objects that are not rebuilt here.
@@ -129,31 +129,30 @@ def load_zip(
     """Read a file of torch 1.6 or later, which is an uncompressed zip archive."""
     with zipfile.ZipFile(file) as archive:
         entries = checked_entries(archive, data)
-        found = [name for name in entries if name.endswith('.pkl')]
-        if len(found) != 1 or found[0].partition('/')[2] != 'data.pkl':
-            raise PickleError('the archive does not have one data.pkl')
-        folder = found[0].partition('/')[0]
-        order = entries.get(f'{folder}/byteorder')
-        if order is not None and archive.read(order).strip() != b'little':
-            raise PickleError('its numbers are in the byte order of other machines')
-        read: Dict[str, Optional[bytearray]] = {}
+    found = [name for name in entries if name.endswith('.pkl')]
+    if len(found) != 1 or found[0].partition('/')[2] != 'data.pkl':
+        raise PickleError('the archive does not have one data.pkl')
+    folder = found[0].partition('/')[0]
+    order = entries.get(f'{folder}/byteorder')
+    if order is not None and order.read(data, checksums).strip() != b'little':
+        raise PickleError('its numbers are in the byte order of other machines')
+    read: Dict[str, Optional[bytearray]] = {}
 
-        def storage(reference: Any) -> Storage:
-            key = parse_key(reference)
-            entry = entries.get(f'{folder}/data/{key.name}')
-            if entry is None or entry.file_size != key.size:
-                raise PickleError(
-                    f'tensor data {key.name[:40]!r}: {key.size} bytes are announced, '
-                    f'but the file has {entry.file_size if entry else "none"}'
-                )
-            if key.name not in read:
-                read[key.name] = bytearray(archive.read(entry)) if build else None
-                if checksums and not build:
-                    verify(archive, entry)
-            return Storage(read[key.name], key.dtype, key.length)
+    def storage(reference: Any) -> Storage:
+        key = parse_key(reference)
+        entry = entries.get(f'{folder}/data/{key.name}')
+        if entry is None or entry.size != key.size:
+            raise PickleError(
+                f'tensor data {key.name[:40]!r}: {key.size} bytes are announced, '
+                f'but the file has {entry.size if entry else "none"}'
+            )
+        if key.name not in read:
+            if checksums:
+                entry.verify(data)
+            read[key.name] = bytearray(entry.read(data, False)) if build else None
+        return Storage(read[key.name], key.dtype, key.length)
 
-        machine = torch_machine(archive.read(entries[found[0]]), storage, limits)
-        return machine.run()
+    return torch_machine(entries[found[0]].read(data, checksums), storage, limits).run()
 
 
 def load_legacy(data: Any, limits: Limits, build: bool) -> Any:
