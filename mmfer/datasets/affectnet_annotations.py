@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.utils import text_tables
+from mmfer.utils.safe_pickle import Limits, read_array
 from mmfer.utils.string_table import all_different
 
 from .noise import MISSING_VA
@@ -39,6 +40,8 @@ COLUMNS = (
     'arousal',
 )
 WANTED = ('subdirectory_filepath', 'expression', 'valence', 'arousal')
+# A file of one number has some hundred bytes.
+SCALAR = Limits(file_size=1 << 20)
 Number = Union[str, bytes, int, float]
 
 
@@ -272,7 +275,7 @@ def read_scalar(path: str) -> Number:
             they can run code.
     """
     try:
-        value = np.load(path, allow_pickle=False).item()
+        value = read_array(path, SCALAR).item()
         return value.decode() if isinstance(value, bytes) else value
     except FileNotFoundError:
         raise FileNotFoundError(
@@ -280,7 +283,7 @@ def read_scalar(path: str) -> Number:
             '_aro.npy for every image. Copy the annotations again, or remove '
             'those of this image.'
         ) from None
-    except (EOFError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise ValueError(
             f'{path} does not hold a single number ({error}). Copy the file '
             'again, or remove the annotations of this image.'
