@@ -3,6 +3,7 @@
 import argparse
 import os
 import os.path as osp
+from typing import Callable, cast
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -58,7 +59,7 @@ def clean_config(
     assert preflight is not None, 'build_runner adds a PreflightHook'
     check_cleaning(runner, dataset, method.base, preflight.strict)
     preflight.check_training(runner)
-    pipeline = pipeline_of(runner.val_dataloader.dataset)
+    pipeline = cast(Callable, pipeline_of(runner.val_dataloader.dataset))
     stages = args.stages or osp.join(args.out, STAGES_FOLDER)
     label_decisions, record = method(cfg, dataset, pipeline, stages, runner.logger)
     warn_of_lost_classes(label_decisions, dataset, runner.logger)

@@ -60,5 +60,7 @@ def train(args: argparse.Namespace) -> None:
         runner = build_runner(cfg)
         check_pretrained(unwrap_model(runner.model))
         # If an epoch has no batch, the schedules fail before any hook is called.
-        preflight_of(runner).check_training(runner)
+        preflight = preflight_of(runner)
+        assert preflight is not None, 'build_runner adds a PreflightHook'
+        preflight.check_training(runner)
         runner.train()
