@@ -21,6 +21,7 @@ from .compat import (
     unsafe_loading,
     use_cpu_processes,
 )
+from .utils.checkpoint_content import DamagedCheckpointError, require_whole
 from .utils.collector import collector_paused, exempt_imports
 
 with collector_paused():
@@ -243,12 +244,35 @@ def checkpoint_loading(path: Optional[str], trust: bool) -> Iterator[None]:
         return
     try:
         yield
-    except pickle.UnpicklingError as error:
+    except Exception as error:
+        refuse_damaged(path, error)
+        if not isinstance(error, pickle.UnpicklingError):
+            raise
         raise SystemExit(
             f'{path or "the checkpoint"} contains Python objects and cannot be '
             'loaded safely. If you trust its author, pass '
             f'--trust-checkpoint.\n{error}'
         ) from None
+
+
+def refuse_damaged(path: Optional[str], error: Exception) -> None:
+    """Exit if a local checkpoint is damaged, which explains an error of loading it.
+
+    Args:
+        path (str, optional): Path of the checkpoint.
+        error (Exception): The error.
+
+    Raises:
+        SystemExit: The file is missing, empty, truncated or damaged.
+    """
+    if isinstance(error, DamagedCheckpointError):
+        raise SystemExit(str(error)) from None
+    if path is None or not osp.isfile(path) or raised_by_mmfer(error):
+        return
+    try:
+        require_whole(path, 'Copy it again, or name another checkpoint.')
+    except DamagedCheckpointError as damage:
+        raise SystemExit(str(damage)) from None
 
 
 def save_figure(figure: Any, path: str) -> None:

@@ -15,6 +15,7 @@ from mmfer.apis.hub import get_model
 from mmfer.datasets import FERDataset
 from mmfer.datasets.images import read_image
 from mmfer.registry import DATASETS
+from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.devices import choose_device
 from mmfer.utils.text_tables import read_class_names
 
@@ -120,8 +121,7 @@ def open_run(path: str) -> Run:
     configs = sorted(Path(folder or '.').glob('*.py'))
     config = configs[0] if len(configs) == 1 else None
     if osp.isdir(path) and not osp.isfile(file):
-        last = Path(folder) / 'last_checkpoint'
-        checkpoint = last.read_text().strip() if last.is_file() else 'CHECKPOINT'
+        checkpoint = read_last(path) or 'CHECKPOINT'
         raise FileNotFoundError(
             f'{path} has no {PREDICTIONS}. To write it, run: python '
             f'tools/test.py {config or "CONFIG"} {checkpoint} --out {file}'

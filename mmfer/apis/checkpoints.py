@@ -7,6 +7,9 @@ from typing import Any, Tuple, Union
 import torch
 from mmengine.model import BaseModel
 
+from mmfer.utils.checkpoint_content import inspect_checkpoint
+from mmfer.utils.checkpoint_names import read_last
+
 
 def find_config(folder: str) -> str:
     """Return the path of the config in a work dir.
@@ -42,14 +45,13 @@ def read_work_dir(
     """
     config = find_config(folder)
     if pretrained is True:
-        note = Path(folder) / 'last_checkpoint'
-        if not note.is_file():
+        last = read_last(folder)
+        if last is None:
             raise ValueError(
                 f'{folder}: there is no last_checkpoint; wait for the first '
                 'epoch to end, or name a checkpoint as pretrained=...'
             )
-        # Use only the file name, because the folder may have been moved.
-        pretrained = str(Path(folder) / Path(note.read_text().strip()).name)
+        pretrained = last
     return config, pretrained
 
 
@@ -74,17 +76,24 @@ def read_checkpoint(path: str) -> dict:
             return torch.hub.load_state_dict_from_url(
                 path, map_location='cpu', weights_only=True
             )
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f'{path}: there is no such checkpoint.') from None
+        content, problem = inspect_checkpoint(path)
+        if problem is None:
+            return content
+        if problem.kind == 'objects':
+            return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
         reason = (str(error).splitlines() or ['empty file'])[0]
         raise ValueError(
             f'{path} cannot be loaded as a checkpoint '
-            f'({type(error).__name__}: {reason}). Is it complete? If another '
+            f'({type(error).__name__}: {reason}). If another '
             'program wrote it and torch refuses to load it safely, '
             'the programs in tools/model_converters can make a safe file.'
         ) from error
+    if problem.kind == 'missing':
+        raise ValueError(f'{path}: there is no such checkpoint.')
+    raise ValueError(
+        f'{path} {problem.reason}. Copy it again, or name another checkpoint.'
+    )
 
 
 def explain_tensor(name: str, own: torch.Tensor, given: Any) -> str:

@@ -11,13 +11,22 @@ from typing import Any, Dict, List, NamedTuple, Optional
 import torch
 import torch.nn as nn
 from mmengine.config import Config
-from mmengine.dist import barrier, get_world_size
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.dist import (
+    barrier,
+    broadcast_object_list,
+    get_world_size,
+    is_main_process,
+)
+from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 from mmfer.compat import inner_instances
 from mmfer.datasets import LabelView
 from mmfer.models.utils import unwrap_model
+from mmfer.utils.checkpoint_content import DamagedCheckpointError
+from mmfer.utils.checkpoint_names import read_last
 
+from .checkpoint_files import choose_checkpoint
 from .classifier_config import classifier_config, plain_optimizer
 from .hooks.best_epoch import BEST_WEIGHTS
 from .preflight import build_fitting_loop
@@ -28,7 +37,7 @@ DEFAULT_HOOKS: Dict[str, dict] = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=1),
+    checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
     reproducibility=dict(type='ReproducibilityHook'),
@@ -106,7 +115,8 @@ def train_classifier(
         runner.train()
     barrier()
     model, epoch, epochs = unwrap_model(runner.model), runner.epoch, runner.epoch
-    path = find_latest_checkpoint(work_dir)
+    path = read_last(work_dir)
+    assert path is not None, 'the last epoch has a checkpoint'
     if held_out is not None:
         path = osp.join(work_dir, BEST_WEIGHTS)
         found = torch.load(path, map_location='cpu', weights_only=True)
@@ -117,6 +127,25 @@ def train_classifier(
     del runner
     gc.collect()
     return Trained(model.eval(), path, epoch, epochs)
+
+
+def can_resume(work_dir: str) -> bool:
+    """Return whether a stage can go on from a checkpoint in its folder.
+
+    If every checkpoint is damaged, the stage starts again.
+    """
+    found = [False]
+    if is_main_process():
+        try:
+            found = [choose_checkpoint(work_dir).path is not None]
+        except DamagedCheckpointError as error:
+            print_log(
+                f'{error}\nThis part of the cleaning starts again.',
+                'current',
+                level=logging.WARNING,
+            )
+    broadcast_object_list(found)
+    return found[0]
 
 
 def classifier_settings(cfg: Config, num_classes: int, seed: int) -> Dict[str, Any]:
@@ -179,7 +208,7 @@ def build_classifier_runner(
     batch_size = min(
         cfg.train_dataloader.batch_size, max(1, len(train_set) // get_world_size())
     )
-    resume = osp.isfile(osp.join(work_dir, 'last_checkpoint'))
+    resume = can_resume(work_dir)
     wrapper = None if 'encoder' in cfg.model else cfg.get('model_wrapper_cfg')
     return Runner(
         work_dir=work_dir,

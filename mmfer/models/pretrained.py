@@ -17,6 +17,8 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit, initialize
 from torch import Tensor
 
+from mmfer.utils.checkpoint_content import inspect_checkpoint
+
 # Buffer that may be missing: files of old torch versions do not have it, and
 # no result depends on its value.
 OPTIONAL = 'num_batches_tracked'
@@ -220,6 +222,12 @@ def load(part: Pretrained) -> None:
         ValueError: The file cannot be read.
     """
     where = f'{part.checkpoint} ({part.place})'
+    if osp.isfile(part.checkpoint):
+        problem = inspect_checkpoint(part.checkpoint).problem
+        if problem is not None and problem.kind != 'objects':
+            raise ValueError(
+                f'{where} {problem.reason}. Copy or convert the weights again.'
+            )
     try:
         initialize(part.module, dict(part.cfg))
     except AssertionError:
@@ -229,7 +237,7 @@ def load(part: Pretrained) -> None:
     except pickle.UnpicklingError as error:
         raise pickle.UnpicklingError(
             f'{where}: torch refuses to load these weights safely: the file '
-            'is damaged, or has Python objects. For a face-recognition '
+            'has Python objects. For a face-recognition '
             'network, make a safe file with '
             f'tools/model_converters/import_face_weights.py.\n{error}'
         ) from None

@@ -2,11 +2,16 @@
 
 import os
 import os.path as osp
-import tempfile
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Iterator, Set
 
 from mmengine.logging import print_log
+
+from .full_disk import full_disk_explained
+from .leftovers import HAS_LOCKS, create_temporary, remove_leftovers
+
+# Folders whose left-over temporary files this process has removed.
+_SWEPT: Set[str] = set()
 
 
 def write_atomic(path: str, data: bytes) -> None:
@@ -14,23 +19,36 @@ def write_atomic(path: str, data: bytes) -> None:
 
     Readers see the old file or the whole new one. The temporary file lies in
     the same folder, because a rename is atomic within one file system only.
+    The first write into a folder also removes the temporary files that killed
+    processes have left there.
+
+    Raises:
+        DiskFullError: The file does not fit on the disk. The old file is unchanged.
     """
     folder = osp.dirname(osp.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f'.{osp.basename(path)}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        if osp.exists(temporary):
-            os.remove(temporary)
-        raise
+    with full_disk_explained(path, len(data)):
+        os.makedirs(folder, exist_ok=True)
+        if folder not in _SWEPT:
+            _SWEPT.add(folder)
+            remove_leftovers(folder)
+        handle, temporary = create_temporary(path)
+        try:
+            with os.fdopen(handle, 'wb') as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                umask = os.umask(0)
+                os.umask(umask)
+                os.chmod(temporary, 0o666 & ~umask)
+                # Closing ends the lock, and a clean-up could take the file. Windows
+                # has no such locks, and renames no open file.
+                if not HAS_LOCKS:
+                    file.close()
+                os.replace(temporary, path)
+        except BaseException:
+            if osp.exists(temporary):
+                os.remove(temporary)
+            raise
 
 
 @contextmanager

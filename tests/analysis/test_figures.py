@@ -135,7 +135,7 @@ def work_dir(tmp_path_factory):
     cfg = tiny_config(folder, train_cfg__max_epochs=2)
     train(cfg)
     (config,) = folder.glob('*.py')
-    (checkpoint,) = folder.glob('*.pth')
+    *_, checkpoint = sorted(folder.glob('*.pth'))
     call_tool(
         'test.py',
         config,
@@ -167,7 +167,7 @@ def test_predictions_are_read_back(work_dir):
 @pytest.mark.parametrize('tool', ['tsne', 'noise_mixture'])
 def test_tools_on_checkpoints(work_dir, tmp_path, tool):
     (config,) = work_dir.glob('*.py')
-    (checkpoint,) = work_dir.glob('*.pth')
+    *_, checkpoint = sorted(work_dir.glob('*.pth'))
     out = tmp_path / f'{tool}.png'
     said = call_tool(f'analysis_tools/{tool}.py', config, checkpoint, '--out', out)
     assert str(out) in said and out.stat().st_size > 5000

@@ -291,7 +291,7 @@ def test_pred_probs(tmp_path, monkeypatch):
     cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30', train_cfg__max_epochs=1)
     runner = train(cfg)
     (config,) = tmp_path.glob('*.py')
-    (checkpoint,) = tmp_path.glob('*.pth')
+    *_, checkpoint = sorted(tmp_path.glob('*.pth'))
     out = tmp_path / 'probs.npz'
     tool = load_tool('analysis_tools/cleanlab_tables.py')
     monkeypatch.setattr(

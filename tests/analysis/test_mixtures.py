@@ -40,7 +40,7 @@ def test_noise_mixture_is_that_of_the_checkpoint(tmp_path):
     )
     train(cfg)
     (config,) = tmp_path.glob('*.py')
-    (checkpoint,) = tmp_path.glob('*.pth')
+    *_, checkpoint = sorted(tmp_path.glob('*.pth'))
     state = torch.load(checkpoint, weights_only=True)['state_dict']
     panels, wrong, label = measure_agreements(*open_model(str(config), str(checkpoint)))
     assert list(panels) == ['network 1', 'network 2'] and 'cosine' in label

@@ -22,13 +22,14 @@ def test_bad_checkpoints(work_dir, tmp_path):
         with pytest.raises(ValueError, match=match):
             mmfer.get_model(str(config), pretrained=str(path))
 
-    for content in (b'not a checkpoint', b''):
-        path.write_bytes(content)
-        refused('cannot be loaded')
-    (good,) = work_dir.glob('*.pth')
+    path.write_bytes(b'not a checkpoint')
+    refused('is not a checkpoint')
+    path.write_bytes(b'')
+    refused('is empty')
+    *_, good = sorted(work_dir.glob('*.pth'))
     data = good.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    refused('Is it complete')
+    refused('is truncated')
     path.unlink()
     refused('no such checkpoint')
     for content in ([1], dict(state_dict=None), 7):
@@ -89,7 +90,7 @@ def test_checkpoints_run_no_code(work_dir, tmp_path, monkeypatch):
 def test_a_checkpoint_of_another_number_of_classes(work_dir):
     cfg = Config.fromfile(next(work_dir.glob('*.py')))
     cfg.data_preprocessor.num_classes = 8
-    (checkpoint,) = work_dir.glob('*.pth')
+    *_, checkpoint = sorted(work_dir.glob('*.pth'))
     with pytest.raises(
         ValueError, match=(r'head.fc.weight \(7, 64\) instead of \(8, 64\)')
     ):

@@ -195,7 +195,7 @@ def test_no_face(fer, monkeypatch):
 def test_paths_of_pathlib(work_dir, fer, faces, tmp_path):
     same(FERInferencer(work_dir)(faces), fer(faces))
     (config,) = work_dir.glob('*.py')
-    (checkpoint,) = work_dir.glob('*.pth')
+    *_, checkpoint = sorted(work_dir.glob('*.pth'))
     same(FERInferencer(config, checkpoint)(faces), fer(faces))
     with pytest.raises(ValueError, match='mine.pth: there is no such'):
         FERInferencer(work_dir, tmp_path / 'mine.pth')
@@ -266,7 +266,7 @@ def test_names_of_classes(work_dir, faces, tmp_path):
 
 
 def test_names_of_a_checkpoint_are_counted_too(work_dir, tmp_path):
-    (checkpoint,) = work_dir.glob('*.pth')
+    *_, checkpoint = sorted(work_dir.glob('*.pth'))
     content = torch.load(checkpoint, weights_only=True)
     content['meta']['dataset_meta'] = dict(classes=['a', 'b', 'c'])
     path = tmp_path / 'three.pth'
@@ -291,7 +291,7 @@ def test_the_best_device_is_the_default(monkeypatch):
 
 
 def test_models_that_are_none(work_dir, tmp_path):
-    (checkpoint,) = work_dir.glob('*.pth')
+    *_, checkpoint = sorted(work_dir.glob('*.pth'))
     for model, error, match in (
         (7, TypeError, 'model must be a name, .* got int'),
         (dict(type='FERClassifier'), TypeError, 'got dict'),

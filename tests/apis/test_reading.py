@@ -286,7 +286,7 @@ def test_random_steps_run_in_order(work_dir, folder, readers, monkeypatch):
 
 
 def fer_checkpoint(work_dir):
-    (checkpoint,) = work_dir.glob('*.pth')
+    *_, checkpoint = sorted(work_dir.glob('*.pth'))
     return str(checkpoint)
 
 

@@ -28,7 +28,7 @@ def work_dir(tmp_path_factory):
 
 def publish(work_dir, monkeypatch, out, *options):
     (config,) = work_dir.glob('*.py')
-    (checkpoint,) = work_dir.glob('*.pth')
+    *_, checkpoint = sorted(work_dir.glob('*.pth'))
     tool = load_tool('model_converters/publish_model.py')
     monkeypatch.setattr(
         'sys.argv', ['x', str(config), str(checkpoint), str(out), *map(str, options)]
@@ -48,7 +48,7 @@ def test_weights_alone(work_dir, published):
     config, out = published
     content = torch.load(out, weights_only=True)
     assert set(content) == {'meta', 'state_dict'}
-    (checkpoint,) = work_dir.glob('*.pth')
+    *_, checkpoint = sorted(work_dir.glob('*.pth'))
     before = torch.load(checkpoint, weights_only=True)['state_dict']
     after = content['state_dict']
     assert set(after) == set(before)

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import torch
 
+from mmfer.utils.checkpoint_names import read_last
+
 ROOT = Path(__file__).parents[2]
 # Columns with names for human readers. All other columns are compared.
 NAMES_OF_CLASSES = ('given_class', 'suggested_class', 'clean_class')
@@ -90,7 +92,8 @@ def fingerprint(config: Path) -> dict:
         )
         if done.returncode:
             raise SystemExit(f'{config}: the run failed.\n{done.stdout}')
-        last = Path(folder, 'last_checkpoint').read_text().strip()
+        last = read_last(folder)
+        assert last is not None, 'the run has written a checkpoint'
         return dict(
             config=config.stem,
             weights=hash_weights(last),

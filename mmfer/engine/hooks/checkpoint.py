@@ -13,9 +13,15 @@ from mmengine.runner import BaseLoop, Runner
 from mmfer.compat import from_plain, to_plain
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
+from mmfer.utils.checkpoint_names import note_last
 from mmfer.utils.checks import in_range, positive_int
-from mmfer.utils.files import write_atomic
 
+from ..checkpoint_files import (
+    checkpoint_folder,
+    intact_named,
+    prepare_loading,
+    rebase_paths,
+)
 from ..loops import any_process, make_resumable, resumable_loop
 from ..loops.position import AGREE_INTERVAL
 from .stop_on_nan import StopOnNaNHook
@@ -76,7 +82,8 @@ class SafeCheckpointHook(CheckpointHook):
         self._saved_step: Optional[int] = None
 
     def before_run(self, runner: Runner) -> None:
-        """Let the train loop resume inside an epoch."""
+        """Choose the checkpoint to load, and let the train loop resume inside it."""
+        prepare_loading(runner)
         if isinstance(runner._train_loop, BaseLoop):
             make_resumable(runner)
 
@@ -192,6 +199,7 @@ class SafeCheckpointHook(CheckpointHook):
         """Restore the objects, and check that the weights fit the model."""
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
+            rebase_paths(checkpoint, checkpoint_folder(runner))
         if runner._resume:
             self._resume(runner, checkpoint)
         if self.strict_shapes:
@@ -235,22 +243,21 @@ class SafeCheckpointHook(CheckpointHook):
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         loop = resumable_loop(runner)
         self._position = loop.position() if loop is not None else None
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
+        with intact_named(runner):
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
+            if is_main_process():
+                note_last(runner.work_dir, self.last_ckpt)
         self._position, self._wanted = None, False
         self._saved_at, self._saved_step = time.monotonic(), meta['iter']
-        if is_main_process():
-            write_atomic(
-                join_path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode()
-            )
 
     def _remove(self, names: Iterable[str]) -> None:
         """Remove checkpoints that are no longer needed."""

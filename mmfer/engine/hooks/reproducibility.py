@@ -26,8 +26,10 @@ class ReproducibilityHook(Hook):
     ``randomness.deterministic=True``. ``docs/reproducibility.md`` states what
     is guaranteed.
 
-    In loops that are not counted in epochs, augmentation depends on the global
-    random state, as in the rest of OpenMMLab.
+    In a run that is counted in iterations, a pass over the data takes the place of an
+    epoch; see :class:`~mmfer.engine.loops.ResumableIterLoop`. In loops of other
+    types, augmentation depends on the global random state, as in the rest of
+    OpenMMLab.
     """
 
     priority = 'VERY_HIGH'
