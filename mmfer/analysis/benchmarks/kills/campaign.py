@@ -308,7 +308,8 @@ def unexpected(ended: Ended, kill: Optional[Planned], log: str) -> Iterator[str]
         yield f'processes hung, exit codes {ended.codes}\n{text}'
     elif any(ended.codes):
         signum = kill.signum if kill else 0
-        expected = {-signal.SIGKILL} if signum == signal.SIGKILL else {128 + signum}
+        # Before the run begins, a signal ends it as it ends any program.
+        expected = {-signum} if signum == signal.SIGKILL else {128 + signum, -signum}
         alone = kill is not None and kill.order is not None and kill.order.alone
         if alone and kill is not None:
             codes = [ended.codes[kill.victim]]

@@ -187,10 +187,9 @@ class WatchedOS(ModuleType):
 
     def fdopen(self, handle: int, *args: Any) -> Any:
         """Open the temporary file."""
-        # Its name is that of the file between dots, see write_atomic.
-        temporary = os.readlink(f'/proc/self/fd/{handle}')
-        folder, name = osp.split(temporary)
-        path = osp.join(folder, name[1:].rpartition('.')[0])
+        folder, temporary = osp.split(os.readlink(f'/proc/self/fd/{handle}'))
+        # See create_temporary: .NAME.8 letters.tmp
+        path = osp.join(folder, temporary[1:-13])
         order = self._watcher.order
         if self._watcher.happen(WRITE, file_kind(path)) and order is not None:
             self._target = order.phase

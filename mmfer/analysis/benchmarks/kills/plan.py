@@ -31,7 +31,8 @@ KINDS = tuple(dict.fromkeys((*ORDINARY, *CLEANING)))
 - ``inner``: like ``iteration``, in a training inside of GAAVE
 - ``attack``: before a step of GAAVE's attack
 - ``splitting``: before GAAVE splits, finds thresholds or decides
-- ``signal``: SIGTERM or SIGINT instead of SIGKILL, at one of the other events
+- ``signal``: SIGTERM or SIGINT instead of SIGKILL, at a random time or at one of the
+  other events that are no file writes
 """
 HALF = ('write', 'iteration', 'inner')
 """Kinds that are inside a file write or mid-epoch."""
@@ -109,7 +110,7 @@ def draw_kill(
     signum = signal.SIGKILL
     if kind == 'signal':
         signum = signal.SIGTERM if rng.random() < 0.5 else signal.SIGINT
-    if kind == 'time':
+    if kind == 'time' or (kind == 'signal' and rng.random() < 0.3):
         share = done / len(events)
         return Planned(kind, signum, None, 0.1 + 0.8 * rng.random() * (1 - share))
     left = [event.split(' ', 1) for event in events[done:]]

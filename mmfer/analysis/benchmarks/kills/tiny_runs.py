@@ -39,11 +39,8 @@ WORKERS = Variant({'train_dataloader.num_workers': 2}, same_bits=True)
 VARIANTS = {
     name: dict(plain=PLAIN, workers=WORKERS) for name in METHODS if name != 'gaave'
 }
-"""Variants of each method, by name."""
-VARIANTS['ce'].update(
-    ema=Variant({'custom_hooks': [dict(type='EMAHook', momentum=0.3)]}),
-    # An epoch of six batches ends between two steps of the optimizer.
-    accumulate=Variant({'optim_wrapper.accumulative_counts': 4}),
+"""Variants of each method, by name. Runs take turns, from the first one on."""
+VARIANTS['ce'] = dict(
     iterations=Variant(
         {
             'train_cfg': dict(by_epoch=False, max_iters=20, val_interval=7),
@@ -55,6 +52,11 @@ VARIANTS['ce'].update(
         }
     ),
     processes=Variant(processes=2),
+    ema=Variant({'custom_hooks': [dict(type='EMAHook', momentum=0.3)]}),
+    # An epoch of six batches ends between two steps of the optimizer.
+    accumulate=Variant({'optim_wrapper.accumulative_counts': 4}),
+    workers=WORKERS,
+    plain=PLAIN,
 )
 VARIANTS['alum']['processes'] = Variant(processes=2)
 VARIANTS['gaave'] = dict(
