@@ -21,7 +21,7 @@ class Variant(NamedTuple):
     """Settings in which a run differs from the plain one of its method.
 
     Attributes:
-        settings (dict): Settings of the config.
+        settings (dict): Settings of the config; None removes one.
         flags (list[str]): Further arguments of ``tools/train.py``.
         processes (int): Number of processes.
         same_bits (bool): Whether results are those of the plain run.
@@ -105,7 +105,10 @@ def tiny_config(configs: str, method: str, variant: Variant) -> Config:
         entry = cfg
         for parent in parents:
             entry = entry[parent]
-        entry[name] = value
+        if value is None:
+            entry.pop(name)
+        else:
+            entry[name] = value
     if variant.processes > 1:
         # The same samples in a step as with one process.
         cfg.train_dataloader.batch_size //= variant.processes
