@@ -1,6 +1,5 @@
 """Files from which a run inside another job continues, and whether they are whole."""
 
-import json
 import logging
 import os.path as osp
 import shutil
@@ -10,6 +9,7 @@ from mmengine.dist import barrier, is_main_process
 
 from mmfer.utils.checkpoint_content import DamagedCheckpointError, inspect_checkpoint
 from mmfer.utils.checkpoint_names import note_last
+from mmfer.utils.json_files import read_history
 
 from .checkpoint_files import choose_checkpoint, progress_of
 from .hooks.best_epoch import BEST_WEIGHTS, best_epoch
@@ -72,12 +72,11 @@ def _read_history(work_dir: str, epochs: int) -> Dict[int, Dict[str, Any]]:
         # The end of the first epoch writes the first entry.
         return {}
     try:
-        with open(path, encoding='utf-8') as file:
-            history = {entry['epoch']: entry for entry in json.load(file)}
+        history = {entry['epoch']: entry for entry in read_history(path)}
         missing = set(range(1, epochs + 1)) - set(history)
     except FileNotFoundError:
         raise DamagedRunError(f'{path} is missing.') from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise DamagedRunError(f'{path} is damaged ({error}).') from error
     if missing:
         raise DamagedRunError(f'{path} is damaged (it lacks epoch {min(missing)}).')

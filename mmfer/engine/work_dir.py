@@ -19,6 +19,7 @@ from mmfer.utils.checkpoint_content import inspect_checkpoint
 from mmfer.utils.checkpoint_names import CHECKPOINT_NAME, LAST
 from mmfer.utils.files import write_atomic
 from mmfer.utils.full_disk import DiskFullError
+from mmfer.utils.json_files import read_json
 from mmfer.utils.leftovers import is_at, try_lock
 
 from .checkpoint_files import checkpoint_folder, name_intact
@@ -158,10 +159,9 @@ def _warn_without_lock(folder: str, reason: str) -> None:
 def _read_owner(path: str) -> str:
     """Return who holds the lock, for a message."""
     try:
-        with open(path, encoding='utf-8') as file:
-            owner = json.loads(file.read())
+        owner = read_json(path, dict)
         return f'process {int(owner["pid"])} on {owner["host"]}'
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return 'an unknown process'
 
 

@@ -16,6 +16,7 @@ from mmfer.datasets import fer_datasets
 from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
+from mmfer.utils.json_files import read_history
 
 from ..loops import inside_epoch, resumable_loop
 from ..provenance import config_hash, package_versions
@@ -51,7 +52,7 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
     return metrics
 
 
-def read_history(path: str, runner: Runner) -> Dict[int, dict]:
+def stored_history(path: str, runner: Runner) -> Dict[int, dict]:
     """Return the entries of a ``history.json`` by epoch.
 
     A damaged file is renamed, and the run goes on without its entries.
@@ -61,12 +62,11 @@ def read_history(path: str, runner: Runner) -> Dict[int, dict]:
         runner (Runner): Runner that resumes, for its log.
     """
     try:
-        with open(path, encoding='utf-8') as file:
-            return {entry['epoch']: entry for entry in json.load(file)}
-    except (ValueError, KeyError, TypeError) as error:
+        return {entry['epoch']: entry for entry in read_history(path)}
+    except ValueError as error:
         runner.logger.warning(
-            f'{path} is damaged ({type(error).__name__}: {error}), so the metrics of '
-            f'the earlier epochs are missing. It was renamed to {path}.damaged.'
+            f'{error} The metrics of the earlier epochs are missing. The file was '
+            f'renamed to {path}.damaged.'
         )
     if is_main_process():
         os.replace(path, f'{path}.damaged')
@@ -133,7 +133,7 @@ class SummaryHook(Hook):
             # The run goes on from a checkpoint of another work dir.
             path = osp.join(elsewhere, 'history.json')
         if runner.epoch and osp.isfile(path):
-            stored = read_history(path, runner)
+            stored = stored_history(path, runner)
             self.history = {k: v for k, v in stored.items() if k <= runner.epoch}
         loop = runner.train_loop
         if (
