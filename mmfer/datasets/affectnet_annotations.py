@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.utils import text_tables
+from mmfer.utils.safe_pickle import Limits, read_array
 from mmfer.utils.string_table import all_different
 from mmfer.utils.text_files import clipped
 
@@ -27,8 +28,6 @@ EMOTIONS = (
 )
 # Number of labels in the release: the emotions, then none, uncertain and no face.
 NUM_IDS = len(EMOTIONS) + 3
-# A file of one number has 136 bytes.
-MAX_SCALAR_BYTES = 10_000
 # Columns of the CSV release in its order, in lower case.
 COLUMNS = (
     'subdirectory_filepath',
@@ -42,6 +41,8 @@ COLUMNS = (
     'arousal',
 )
 WANTED = ('subdirectory_filepath', 'expression', 'valence', 'arousal')
+# A file of one number has some hundred bytes.
+SCALAR = Limits(file_size=1 << 20)
 Number = Union[str, bytes, int, float]
 
 
@@ -275,9 +276,7 @@ def read_scalar(path: str) -> Number:
             they can run code.
     """
     try:
-        if osp.getsize(path) > MAX_SCALAR_BYTES:
-            raise ValueError(f'it has more than {MAX_SCALAR_BYTES} bytes')
-        value = np.load(path, allow_pickle=False).item()
+        value = read_array(path, SCALAR).item()
         return value.decode() if isinstance(value, bytes) else value
     except FileNotFoundError:
         raise FileNotFoundError(
@@ -285,10 +284,7 @@ def read_scalar(path: str) -> Number:
             '_aro.npy for every image. Copy the annotations again, or remove '
             'those of this image.'
         ) from None
-    except OSError:
-        raise
-    # A damaged header can raise nearly any error, also for want of memory.
-    except Exception as error:
+    except ValueError as error:
         raise ValueError(
             f'{path} does not hold a single number ({clipped(str(error))}). Copy '
             'the file again, or remove the annotations of this image.'

@@ -314,8 +314,8 @@ def _bases(path: str) -> Iterator[str]:
     # mmengine has no public function that lists the direct bases.
     for base in Config._get_base_files(path):
         # Bases in other packages (``mmpretrain::...``) have no cleaning options.
-        if '::' not in base:
-            file = osp.normpath(osp.join(osp.dirname(path), base))
+        if '::' not in base or base.startswith('mmfer::'):
+            file = osp.normpath(Config._get_cfg_path(base, path)[0])
             yield file
             yield from _bases(file)
 
@@ -393,18 +393,6 @@ def find_variant(path: str) -> Optional[Tuple[str, List[str]]]:
         file = existing(stem[: match.start()])
         flags = ['--noise', _flag_of(match), *flags]
     return None if file is None or not flags else (file, flags)
-
-
-def replacement(path: str) -> Optional[str]:
-    """Return the command that replaces a config file that does not exist.
-
-    See :func:`find_variant`; None if there is no such command.
-    """
-    found = find_variant(path)
-    if found is None:
-        return None
-    file, flags = found
-    return ' '.join(['python tools/train.py', file, *flags])
 
 
 def read_variant(path: str) -> Config:

@@ -37,6 +37,10 @@ LOCK = 'run.lock'
 _BEST = re.compile(r'best_.*\.pth')
 
 
+# Environment variables with the number of a process, by launcher.
+_RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+
+
 class WorkDirBusyError(RuntimeError):
     """Error for a work dir in which another process trains."""
 
@@ -177,8 +181,7 @@ if hasattr(os, 'register_at_fork'):
 def claimed_work_dir(cfg: Config) -> Iterator[None]:
     """Lock the work dir of a config before a runner writes into it.
 
-    Of several processes, only the first one of ``torchrun`` locks here. With other
-    launchers, :class:`~mmfer.engine.hooks.work_dir.WorkDirHook` does so later.
+    Of several processes, only the first one locks it.
 
     Args:
         cfg (Config): Config with a ``work_dir``.
@@ -186,8 +189,8 @@ def claimed_work_dir(cfg: Config) -> Iterator[None]:
     Raises:
         WorkDirBusyError: Another process trains in the folder.
     """
-    first = int(os.environ.get('RANK', 0)) == 0
-    if cfg.get('launcher', 'none') not in ('none', 'pytorch') or not first:
+    variable = _RANKS.get(cfg.get('launcher', 'none'))
+    if variable is not None and os.environ.get(variable, '0') != '0':
         yield
         return
     key = take_work_dir(cfg.work_dir)
