@@ -187,7 +187,8 @@ def load_result(path: str, key: str) -> Dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         check = arrays.pop(CHECK, None)
-        versions = arrays.pop(VERSIONS, None)
+        # Their hash is not checked, because a result is read by other versions, too.
+        versions = _parse_versions(arrays.pop(VERSIONS, None))
         if (check is None) != (versions is None):
             raise ValueError('an array is missing')
         if check is not None and str(check) != _check(arrays, key):
@@ -226,14 +227,28 @@ def _check(arrays: Dict[str, np.ndarray], key: str) -> str:
     )
 
 
-def _report_versions(path: str, versions: Optional[np.ndarray]) -> None:
+def _parse_versions(stored: Optional[np.ndarray]) -> Optional[Dict[str, str]]:
+    """Return the versions of packages in a result; None if it has none.
+
+    Raises:
+        ValueError: They are damaged.
+    """
+    if stored is None:
+        return None
+    versions = json.loads(str(stored))
+    if not isinstance(versions, dict):
+        raise ValueError('its versions of packages are damaged')
+    return versions
+
+
+def _report_versions(path: str, versions: Optional[Dict[str, str]]) -> None:
     """Log that a stored result is from other versions of packages, if it is."""
     if versions is None:
         return
     now = package_versions()
     changed = [
         f'{name} {version} (now {now.get(name, "not installed")})'
-        for name, version in json.loads(str(versions)).items()
+        for name, version in versions.items()
         if now.get(name) != version
     ]
     if changed:

@@ -79,6 +79,8 @@ def epochs_like(path: str, samples: int, num_folds: int) -> int:
     record = read_json(path, dict, 'record.json of a cleaning')
     try:
         budget = sum(int(subset['image_passes']) for subset in record['subsets'])
+        if not 0 <= budget < 2**62:
+            raise ValueError('no number of images')
     except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(
             f'{path} has no image passes of a cleaning. Name the record.json that '
