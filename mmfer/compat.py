@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial, wraps
 from inspect import isroutine
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 
 import mmengine.logging
 import numpy as np
@@ -31,6 +31,7 @@ from mmengine.utils import ManagerMixin, digit_version
 
 from mmfer.utils.files import write_atomic
 from mmfer.utils.safe_pickle.loaders import TRUSTED, load_checked, load_local, load_url
+from mmfer_command.shipped import nearest_configs, shipped_folder, shipped_path
 
 # There are no upper bounds: they would break mmfer on the day a dependency is
 # released, whether or not anything relevant has changed.
@@ -395,3 +396,49 @@ def crashes_in_channels_last(module: nn.Module) -> bool:
         and part.in_channels < 16
         for part in module.modules()
     )
+
+
+# ---------------------------------------------------------------------------
+# ``_base_ = 'mmfer::ce/ce_r18_rafdb.py'`` inherits a config of an installed package.
+# mmengine 0.10 knows only OpenMMLab's own packages, and looks them up with
+# pkg_resources, which is gone in setuptools 82. Can be removed when mmengine finds
+# the configs of any package.
+# ---------------------------------------------------------------------------
+def resolve_base(base: str) -> str:
+    """Return the path of a base config that is given as ``mmfer::PATH``.
+
+    Args:
+        base (str): Entry of ``_base_``; PATH is relative to the folder of the configs.
+
+    Raises:
+        FileNotFoundError: mmfer has no such config; the message lists similar names.
+    """
+    path = shipped_path(base)
+    if not path.is_file():
+        near = ', '.join(nearest_configs(base))
+        raise FileNotFoundError(
+            f"_base_ = '{base}': there is no such config in {shipped_folder()}/configs."
+            + (f' The nearest names are {near}.' if near else '')
+        )
+    return str(path)
+
+
+def with_own_bases(get_path: Callable) -> Callable:
+    """Let ``Config._get_cfg_path`` find configs of mmfer.
+
+    Args:
+        get_path (Callable): mmengine's function of a base and the file that names it.
+    """
+
+    @wraps(get_path)
+    def get_own_path(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
+        if cfg_path.startswith('mmfer::'):
+            # A scope here would be written into every dict of the config.
+            return resolve_base(cfg_path), None
+        return get_path(cfg_path, filename)
+
+    return get_own_path
+
+
+if not hasattr(Config._get_cfg_path, '__wrapped__'):
+    Config._get_cfg_path = staticmethod(with_own_bases(Config._get_cfg_path))

@@ -1,6 +1,5 @@
 """Open work dirs of training and test runs, for figures and tables."""
 
-import json
 import os.path as osp
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -17,6 +16,7 @@ from mmfer.datasets.images import read_image
 from mmfer.registry import DATASETS
 from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.devices import choose_device
+from mmfer.utils.json_files import read_history, read_summary
 from mmfer.utils.text_tables import read_class_names
 
 from .predictions import Predictions, read_predictions
@@ -212,6 +212,7 @@ def read_json(folder: str, file: str) -> Any:
 
     Raises:
         FileNotFoundError: The run has not written the file (yet).
+        ValueError: The file is damaged, or holds something else.
     """
     path = osp.join(folder, file)
     if not osp.isfile(path):
@@ -220,8 +221,7 @@ def read_json(folder: str, file: str) -> Any:
             'tools/train.py CONFIG writes history.json after each epoch and '
             'summary.json at the end.'
         )
-    with open(path) as opened:
-        return json.load(opened)
+    return read_history(path) if file == 'history.json' else read_summary(path)
 
 
 def read_jsons(folders: Sequence[str], file: str) -> Dict[str, Any]:

@@ -1,10 +1,15 @@
-"""Command lines: what the tools and the command ``mmfer`` share."""
+"""Command lines: what the tools and the command ``mmfer`` share.
+
+Each module but `common` has the function ``run(args)`` of a sub-command of ``mmfer``.
+The arguments, and the table of the sub-commands, are in ``mmfer_command``, which does
+not import torch.
+"""
+
+from mmfer_command.arguments import add_runner_arguments, add_variant_arguments
 
 from .common import (
     DATALOADERS,
     EVALUATORS,
-    add_runner_arguments,
-    add_variant_arguments,
     build_runner,
     check_checkpoint_file,
     checkpoint_loading,

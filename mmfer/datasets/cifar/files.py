@@ -6,6 +6,7 @@ import numpy as np
 
 from mmfer.datasets.lists import image_number, read_label_list
 from mmfer.utils.safe_pickle import Limits, integers, load_arrays, read_bytes
+from mmfer.utils.text_files import clipped
 from mmfer.utils.text_tables import join_listed
 
 PAGE = 'the CIFAR page of its authors (www.cs.toronto.edu/~kriz/cifar.html)'
@@ -89,7 +90,7 @@ def read_numbered_list(
         raise ValueError(
             f'{table}: its {len(rows)} images are not numbered from 0 to '
             f'{len(rows) - 1}, the order of the original batches, without a '
-            f'gap: see {name!r}. Complete the list; for images with other '
+            f'gap: see {clipped(name)!r}. Complete the list; for images with other '
             'names, or for a part of them, use ImageList.'
         )
     paths = [join_listed(folder, rows.paths[row]) for row in order]
