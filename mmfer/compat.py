@@ -25,9 +25,12 @@ from mmengine.config import Config
 from mmengine.config import config as config_module
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as checkpoint_module
 from mmengine.utils import ManagerMixin, digit_version
 
 from mmfer.utils.files import write_atomic
+from mmfer.utils.safe_pickle.loaders import TRUSTED, load_checked, load_local, load_url
 from mmfer_command.shipped import nearest_configs, shipped_folder, shipped_path
 
 # There are no upper bounds: they would break mmfer on the day a dependency is
@@ -122,10 +125,29 @@ def unsafe_loading() -> Iterator[None]:
     """
     load = torch.load
     torch.load = partial(load, weights_only=False)
+    before = TRUSTED.set(True)
     try:
         yield
     finally:
+        TRUSTED.reset(before)
         torch.load = load
+
+
+# ---------------------------------------------------------------------------
+# Loaders of checkpoints in mmengine that can run code. The loader of addresses
+# (http and https, torchvision, openmmlab, mmpretrain's own weights) calls
+# torch.hub without weights_only, in mmengine 0.10 and in onedl-mmengine 0.10.12.
+# onedl's loader of local files tries a safe load first and then, in silence, an
+# unsafe one. Even torch's safe loader can be kept busy for ever by 300 bytes, so
+# that files are checked first. Can be removed when both packages load with
+# weights_only=True and torch bounds its time and memory.
+# ---------------------------------------------------------------------------
+CheckpointLoader.register_scheme('', load_local, force=True)
+checkpoint_module.load_from_local = load_local
+checkpoint_module.load_url = load_url
+# The package onedl-mmengine has this function.
+if hasattr(checkpoint_module, '_safe_torch_load'):
+    checkpoint_module._safe_torch_load = load_checked
 
 
 # ---------------------------------------------------------------------------

@@ -142,7 +142,10 @@ def test(parser: ArgumentParser) -> None:
     """Add the arguments of ``mmfer test``."""
     parser.add_argument('config', help=CONFIG_HELP)
     parser.add_argument('checkpoint', help='checkpoint to test')
-    parser.add_argument('--out', help='file for the results')
+    parser.add_argument(
+        '--out',
+        help='file for the results: predictions as .npz, metrics as .json or .yaml',
+    )
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],

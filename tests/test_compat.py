@@ -1,5 +1,6 @@
 """The work-arounds work, and are still needed."""
 
+import importlib.util
 import logging
 import math
 import pickle
@@ -7,6 +8,8 @@ import platform
 import subprocess
 import sys
 import types
+import zipfile
+from unittest import mock
 
 import mmengine.logging
 import numpy as np
@@ -17,6 +20,9 @@ from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.fileio import LocalBackend
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.model.weight_init import PretrainedInit
+from mmengine.runner import CheckpointLoader, checkpoint, load_checkpoint
+from mmengine.utils import dl_utils
 
 from mmfer import compat
 from mmfer.utils.installed import find_distribution
@@ -321,3 +327,109 @@ def test_mmengine_still_does_not_find_configs_of_mmfer():
     assert near == '/folder/ce/ce_r18_rafdb.py'
     with pytest.raises(FileNotFoundError, match='nearest names are ce_r18_rafdb'):
         Config._get_cfg_path('mmfer::ce/ce_r18_rafbd.py', 'own.py')
+
+
+def foreign_file(folder):
+    """A checkpoint with an object that torch's safe loader refuses."""
+    path = folder / 'foreign.pth'
+    torch.save(dict(state_dict={}, buffer=HistoryBuffer()), path)
+    return path
+
+
+def test_loader_of_addresses_is_still_unsafe(tmp_path):
+    """Fails when mmengine downloads safely: then drop ``load_url``."""
+    url = foreign_file(tmp_path).as_uri()
+    found = dl_utils.load_url(url, model_dir=str(tmp_path / 'cache'), progress=False)
+    assert isinstance(found['buffer'], HistoryBuffer)
+
+
+def test_loader_of_onedl_is_still_unsafe(tmp_path):
+    """Fails when onedl-mmengine has no fallback: then drop ``load_checked``."""
+    spec = importlib.util.spec_from_file_location('fresh', checkpoint.__file__)
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    if not hasattr(fresh, '_safe_torch_load'):
+        pytest.skip("OpenMMLab's mmengine is installed, which has no fallback")
+    with mock.patch.object(fresh, 'get_torch_safe_globals', lambda: []):
+        found = fresh.load_from_local(str(foreign_file(tmp_path)), 'cpu')
+    assert isinstance(found['buffer'], HistoryBuffer)
+
+
+def test_torch_still_unpacks_archives_without_a_limit(tmp_path):
+    """Fails when torch refuses compressed archives: then look at ``load_checked``."""
+    plain, packed = tmp_path / 'plain.pth', tmp_path / 'packed.pth'
+    torch.save(dict(a=torch.zeros(1 << 20)), plain)
+    with zipfile.ZipFile(plain) as source:
+        with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as target:
+            for name in source.namelist():
+                target.writestr(name, source.read(name))
+    assert packed.stat().st_size < plain.stat().st_size / 100
+    assert len(torch.load(packed, weights_only=True)['a']) == 1 << 20
+    with pytest.raises(ValueError, match='compressed'):
+        compat.load_checked(str(packed))
+
+
+LOADERS = {
+    'local': lambda path: CheckpointLoader.load_checkpoint(str(path)),
+    'address': lambda path: checkpoint.load_from_http(path.as_uri()),
+    'torchvision': lambda path: CheckpointLoader.load_checkpoint('torchvision://x'),
+    'openmmlab': lambda path: CheckpointLoader.load_checkpoint('open-mmlab://x'),
+    'mmcls': lambda path: CheckpointLoader.load_checkpoint('mmcls://x'),
+    'model': lambda path: load_checkpoint(torch.nn.Linear(1, 1), str(path)),
+    'init_cfg': lambda path: PretrainedInit(str(path))(torch.nn.Linear(1, 1)),
+    'prefix': lambda path: PretrainedInit(str(path), prefix='a')(torch.nn.Linear(1, 1)),
+}
+
+
+@pytest.mark.parametrize('loader', LOADERS)
+def test_no_loader_of_mmengine_is_unsafe(tmp_path, monkeypatch, loader):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    path = foreign_file(tmp_path)
+    # The lists of addresses; the download itself is that of torch.
+    for name in ('get_torchvision_models', 'get_external_models', 'get_mmcls_models'):
+        monkeypatch.setattr(checkpoint, name, lambda: dict(x=path.as_uri()))
+    monkeypatch.setattr(checkpoint, 'get_deprecated_model_names', dict)
+    original = checkpoint.load_from_openmmlab
+    monkeypatch.setitem(
+        CheckpointLoader._schemes,
+        'open-mmlab://',
+        lambda *args, **kwargs: original(*args, **kwargs),
+    )
+    if loader == 'openmmlab':
+        # It takes addresses that begin with http only.
+        monkeypatch.setattr(
+            checkpoint, 'get_external_models', lambda: dict(x='http://host/foreign.pth')
+        )
+        folder = tmp_path / 'home/hub/checkpoints'
+        folder.mkdir(parents=True)
+        (folder / 'foreign.pth').write_bytes(path.read_bytes())
+    with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer'):
+        LOADERS[loader](path)
+    # Nothing else has changed: what is trusted, and good files, are loaded.
+    if loader in ('local', 'address', 'torchvision', 'openmmlab'):
+        with compat.unsafe_loading():
+            found = LOADERS[loader](path)
+        assert isinstance(found['buffer'], HistoryBuffer)
+    with pytest.raises(pickle.UnpicklingError):
+        LOADERS[loader](path)
+
+
+def test_loaders_read_good_files(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    path = tmp_path / 'good.pth'
+    state = torch.nn.Linear(2, 3).state_dict()
+    torch.save(dict(state_dict=state), path)
+    for loader in ('local', 'address'):
+        found = LOADERS[loader](path)['state_dict']
+        assert torch.equal(found['weight'], state['weight'])
+    # The second time from the cache of torch.
+    path.unlink()
+    found = LOADERS['address'](path)['state_dict']
+    assert torch.equal(found['weight'], state['weight'])
+    assert (tmp_path / 'home/hub/checkpoints/good.pth').is_file()
+    with pytest.raises(FileNotFoundError, match='good.pth can not be found'):
+        LOADERS['local'](path)
+    path.write_bytes(b'damaged')
+    with pytest.raises(ValueError) as caught:
+        LOADERS['local'](path)
+    assert not isinstance(caught.value, pickle.UnpicklingError)

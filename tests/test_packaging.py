@@ -113,6 +113,8 @@ def test_wheel_has_what_it_needs_and_nothing_else(wheel):
     packed = call('git', 'ls-files', 'mmfer', 'mmfer_command', cwd=ROOT).split()
     expected = {*packed, *(f'mmfer/.mim/{name}' for name in shipped())}
     about = {name for name in found if '.dist-info/' in name}
+    for notice in ('LICENSE', 'NOTICE'):
+        assert any(name.endswith(f'/{notice}') for name in about)
     assert found - about == expected
     (entry,) = (name for name in about if name.endswith('entry_points.txt'))
     text = zipfile.ZipFile(wheel).read(entry).decode()

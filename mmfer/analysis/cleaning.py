@@ -29,6 +29,7 @@ from mmfer.score_table import (
     write_score_table,
 )
 from mmfer.utils.files import write_atomic
+from mmfer.utils.json_files import read_json
 
 RUN_FILE = 'run.json'
 """File with the settings of a cleaning."""
@@ -138,15 +139,20 @@ def claim_folder(out: str, settings: Dict[str, Any]) -> None:
     """
     path = osp.join(out, RUN_FILE)
     if osp.isfile(path):
-        with open(path) as file:
-            found = json.load(file)
+        try:
+            found = read_json(path, dict, 'file of settings')
+            earlier = found['decided_by'], found['config']
+        except (ValueError, KeyError) as error:
+            raise PreflightError(
+                f'{path} is not as this tool wrote it ({error}): choose another --out.'
+            ) from None
         # A run that failed before its first stage has left only logs.
         begun = any(
             osp.exists(osp.join(out, name)) for name in (STAGES_FOLDER, FILE_NAME)
         )
-        if begun and found['decided_by'] != settings['decided_by']:
+        if begun and earlier[0] != settings['decided_by']:
             raise PreflightError(
-                f'{out} has results of {found["config"]} with other '
+                f'{out} has results of {earlier[1]} with other '
                 'settings or labels: choose another --out.'
             )
         if found.get('images', settings['images']) != settings['images']:

@@ -13,9 +13,8 @@ from mmfer.datasets import FERDataset
 from mmfer.score_table import DECISIONS, ScoreTable, read_decisions
 from mmfer.utils import palette
 from mmfer.utils.files import write_atomic
-from mmfer.utils.text_tables import path_key
 
-from .review_files import as_script, list_text, pack, table_text
+from .review_files import as_dict, as_script, list_text, pack, table_text
 from .thumbnails import encode_images, read_images
 
 TEMPLATE = osp.join(osp.dirname(osp.abspath(__file__)), 'review.html')
@@ -165,10 +164,10 @@ def page_data(
         hidden={
             name: int((table['decision'][hidden] == name).sum()) for name in DECISIONS
         },
-        list=None if own_list is None else own_list._asdict(),
+        list=None if own_list is None else as_dict(own_list),
         listName=f'{title}_reviewed{dataset.list_suffix}',
         lookedListName=f'{title}_looked_at{dataset.list_suffix}',
-        table=decisions._asdict(),
+        table=as_dict(decisions),
         tableName=f'{title}_reviewed_scores.csv',
         lookedTableName=f'{title}_looked_at_scores.csv',
         images=[],
@@ -192,14 +191,14 @@ def twins(
     Returns:
         dict[int, list[int]]: Their ``sample_id``, by position on the page.
     """
-    samples: Dict[str, List[int]] = {path_key(name): [] for name in review.images}
+    samples: Dict[str, List[int]] = {name: [] for name in review.images}
     for i in table['sample_id'].tolist():
-        found = samples.get(path_key(names[i]))
+        found = samples.get(names[i])
         if found is not None:
             found.append(i)
     result = {}
     for place, (i, name) in enumerate(zip(review.ids.tolist(), review.images)):
-        others = [other for other in samples[path_key(name)] if other != i]
+        others = [other for other in samples[name] if other != i]
         if others:
             result[place] = others
     return result

@@ -23,22 +23,42 @@ from mmfer.score_table import COLUMNS, ScoreTable, labels_after_decisions
 from mmfer.utils.csv_cells import guard_cell
 
 
+class Changes(NamedTuple):
+    """Changes of a text, by column, because columns compress well.
+
+    Attributes:
+        part (list[int]): Number of parts between the part of a change and that of the
+            change before it.
+        at (list[int]): Where the change begins in its part, counted from the end of the
+            change before it in this part. Browsers count UTF-16 code units.
+        cut (list[int]): Number of units to remove there.
+        put (str): Texts to insert there; each ends with a zero byte.
+    """
+
+    part: List[int]
+    at: List[int]
+    cut: List[int]
+    put: str
+
+
 class Text(NamedTuple):
     """Text file in which some lines depend on the decisions of a person.
 
     Attributes:
         between (list[str]): Text before, between and after these lines, with
-            line ends. It has one entry more than ``lines``.
-        lines (list): All forms of each of these lines, or its fixed part. A line of a
-            sample that the page does not show has two forms: with the decision of the
-            table, and with the given label.
+            line ends. It has one entry more than ``lines``. Samples that the page does
+            not show have the decisions of the table here.
+        lines (list): All forms of each of these lines, or its fixed part.
         order (list[int]): For each line, the position of its sample in the
-            review; -1 if the page does not show it.
+            review.
+        given (Changes): Changes of ``between`` that give the samples that the page does
+            not show their given labels.
     """
 
     between: List[str]
     lines: list
     order: List[int]
+    given: Changes
 
 
 class _Writer:
@@ -54,6 +74,10 @@ class _Writer:
         self._between: List[List[str]] = [[]]
         self._lines: list = []
         self._order: List[int] = []
+        self._given = Changes([], [], [], '')
+        self._put: List[str] = []
+        # Part of the last change; its end, and the length of the current part.
+        self._part = self._end = self._length = 0
 
     def shows(self, row: int) -> bool:
         """Return whether a person decides about a row."""
@@ -62,26 +86,65 @@ class _Writer:
     def add(self, text: str) -> None:
         """Add a text that is always the same."""
         self._between[-1].append(text)
+        self._length += _units(text)
 
     def add_line(self, line: Any, row: int) -> None:
         """Add a line about which a person decides."""
-        self._add(line, self._place[row])
+        self._lines.append(line)
+        self._order.append(self._place[row])
+        self._between.append([])
+        self._length = self._end = 0
 
     def add_decided(self, decided: str, given: str) -> None:
         """Add a line that the page does not show, decided and with the given label."""
         if decided == given:
             self.add(decided)
-        else:
-            self._add([decided, given], -1)
+            return
+        start = _common_start(decided, given)
+        rest = min(len(decided), len(given)) - start
+        after = min(rest, _common_start(decided[::-1], given[::-1]))
+        end = len(decided) - after
+        self.add(decided[:start])
+        self.add_change(decided[start:end], given[start : len(given) - after])
+        self.add(decided[end:])
+
+    def add_change(self, decided: str, given: str) -> None:
+        """Add the part of such a line in which both forms differ."""
+        part = len(self._between) - 1
+        self._given.part.append(part - self._part)
+        self._given.at.append(self._length - self._end)
+        self.add(decided)
+        self._given.cut.append(_units(decided))
+        self._put.append(given + '\0')
+        self._part, self._end = part, self._length
 
     def text(self) -> Text:
         """Return all that was added."""
-        return Text([''.join(part) for part in self._between], self._lines, self._order)
+        return Text(
+            [''.join(part) for part in self._between],
+            self._lines,
+            self._order,
+            self._given._replace(put=''.join(self._put)),
+        )
 
-    def _add(self, line: Any, place: int) -> None:
-        self._lines.append(line)
-        self._order.append(place)
-        self._between.append([])
+
+def _units(text: str) -> int:
+    """Return the number of UTF-16 code units of a text."""
+    if text.isascii():
+        return len(text)
+    return len(text.encode('utf-16-le', 'surrogatepass')) // 2
+
+
+def _common_start(one: str, other: str) -> int:
+    """Return the number of equal characters at the beginning of two texts."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def list_text(
@@ -212,11 +275,18 @@ def table_text(table: ScoreTable, names: Sequence[str], rows: Sequence[int]) -> 
         line = buffer.getvalue()
         if text.shows(row):
             text.add_line(line, row)
+        elif decision == 'keep':
+            text.add(f'{line},{suggested},keep\n')
         else:
-            text.add_decided(
-                f'{line},{suggested},{decision}\n', f'{line},{suggested},keep\n'
-            )
+            text.add(f'{line},{suggested},')
+            text.add_change(decision, 'keep')
+            text.add('\n')
     return text.text()
+
+
+def as_dict(text: Text) -> Dict[str, Any]:
+    """Return a :class:`Text` as nested dicts, for JSON."""
+    return dict(text._asdict(), given=text.given._asdict())
 
 
 def pack(text: Optional[Dict[str, Any]]) -> Optional[str]:

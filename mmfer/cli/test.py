@@ -6,8 +6,9 @@ from copy import deepcopy
 import mmengine
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.evaluator import DumpResults
 from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
+
+from mmfer.evaluation import check_results_file, dump_predictions
 
 from .common import (
     build_runner,
@@ -34,9 +35,12 @@ def test(args: argparse.Namespace) -> None:
 
     Raises:
         SystemExit: The checkpoint cannot be loaded, or there is no such config.
+        ValueError: The file for the results has another format.
     """
     if args.out_item is not None and args.out is None:
         raise SystemExit('--out-item needs --out, the file to write to')
+    if args.out is not None:
+        check_results_file(args.out, args.out_item == 'metrics')
     check_checkpoint_file(args.checkpoint)
     cfg = merge_args(args)
     with process_group(cfg):
@@ -84,7 +88,7 @@ def run_test(cfg: Config, args: argparse.Namespace) -> None:
     else:
         runner = build_runner(cfg)
     if args.out and args.out_item != 'metrics':
-        runner.test_evaluator.metrics.append(DumpResults(args.out))
+        dump_predictions(runner.test_evaluator, args.out)
     with checkpoint_loading(args.checkpoint, args.trust_checkpoint):
         metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():

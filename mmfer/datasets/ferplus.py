@@ -32,6 +32,8 @@ EMOTIONS = (
 # cannot be labelled ('NF' is 'not a face').
 VOTES = (*EMOTIONS, 'unknown', 'NF')
 NUM_COLUMNS = len(VOTES)
+# FERPlus has ten annotators. Sums of larger counts might not fit into int64.
+MAX_VOTES = 10**6
 HEADER = ('Usage', 'Image name', *VOTES)
 COLUMNS = dict(
     usage=['usage'],
@@ -261,7 +263,7 @@ def read_vote_table(path: str) -> VoteTable:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It lacks a column or has an unknown one, a usage is
-            unknown, or a vote is not a whole number of at least 0.
+            unknown, or a vote is not a whole number in [0, :data:`MAX_VOTES`].
     """
     table = read_table(path, COLUMNS, 'fer2013new.csv of FERPlus', others='refuse')
     known = {usage.lower(): usage for usage, _ in SPLITS.values()}
@@ -278,12 +280,12 @@ def read_vote_table(path: str) -> VoteTable:
     columns = []
     for name in VOTES:
         counts = table.whole_numbers(name)
-        if counts and min(counts) < 0:
-            row = counts.index(min(counts))
+        if counts and not (min(counts) >= 0 and max(counts) <= MAX_VOTES):
+            row = next(i for i, n in enumerate(counts) if not 0 <= n <= MAX_VOTES)
             raise table.error(
                 row,
                 f'{counts[row]} votes for {name} is not a count',
-                'Correct the row.',
+                f'Correct the row; a count is at most {MAX_VOTES}.',
             )
         columns.append(counts)
     return VoteTable(table, usages, table.columns['image'], list(zip(*columns)))

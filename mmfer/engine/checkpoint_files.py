@@ -211,7 +211,9 @@ def name_intact(
     last = read_last(work_dir, folder)
     if last is not None and osp.isfile(last) and LEFT not in error.intact:
         error.intact += f' {LEFT}, {last}, is intact.'
-        error.advice = 'Free some space, then go on with --resume.'
+        error.advice = (
+            'Free some space, then start again; a training goes on with --resume.'
+        )
 
 
 def rebase_paths(checkpoint: Dict[str, Any], folder: str) -> None:

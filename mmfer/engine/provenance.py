@@ -7,6 +7,8 @@ from typing import Any, Dict
 
 from mmengine.config import Config
 
+from mmfer.version import __version__
+
 # Settings that say where and how a run is started. They do not change its
 # result.
 IGNORED_KEYS = (
@@ -51,7 +53,9 @@ def package_versions() -> Dict[str, str]:
     versions = {}
     for name in PACKAGES:
         try:
-            versions[name] = metadata.version(name)
+            # The metadata of an editable installation may be older than its code.
+            found = __version__ if name == 'mmfer' else metadata.version(name)
+            versions[name] = found
         except metadata.PackageNotFoundError:
             continue
     return versions

@@ -163,6 +163,16 @@ def _note(name: str) -> str:
     return next((note for form, note in NOTES if re.fullmatch(form, name)), '')
 
 
+def settings_of_data(changes: List[Change]) -> List[Change]:
+    """Return those of some changes that choose samples and labels."""
+    place = 'train_dataloader.dataset.'
+    return [
+        change
+        for change in changes
+        if change.name.startswith(place) and f'{place}pipeline.' not in change.name
+    ]
+
+
 def changed_circumstances(
     before: Dict[str, Any], now: Dict[str, Any], settings: List[Change]
 ) -> List[Change]:

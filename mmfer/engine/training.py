@@ -8,7 +8,6 @@ import os.path as osp
 from contextlib import redirect_stdout
 from typing import Any, Dict, List, NamedTuple, Optional
 
-import torch
 import torch.nn as nn
 from mmengine.config import Config
 from mmengine.dist import (
@@ -25,6 +24,7 @@ from mmfer.datasets import LabelView
 from mmfer.models.utils import unwrap_model
 from mmfer.utils.checkpoint_content import DamagedCheckpointError
 from mmfer.utils.checkpoint_names import read_last
+from mmfer.utils.safe_pickle import load_checkpoint_file
 
 from .checkpoint_files import choose_checkpoint
 from .classifier_config import classifier_config, plain_optimizer
@@ -122,7 +122,7 @@ def train_classifier(
     assert path is not None, 'the last epoch has a checkpoint'
     if held_out is not None:
         path = osp.join(work_dir, BEST_WEIGHTS)
-        found = torch.load(path, map_location='cpu', weights_only=True)
+        found = load_checkpoint_file(path)
         model.load_state_dict(found['state_dict'])
         epoch = found['meta']['epoch']
     # The garbage collector might end the workers and free the optimizer state

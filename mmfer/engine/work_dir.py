@@ -19,6 +19,7 @@ from mmfer.utils.checkpoint_content import inspect_checkpoint
 from mmfer.utils.checkpoint_names import CHECKPOINT_NAME, LAST
 from mmfer.utils.files import write_atomic
 from mmfer.utils.full_disk import DiskFullError
+from mmfer.utils.json_files import read_json
 from mmfer.utils.leftovers import is_at, try_lock
 
 from .checkpoint_files import checkpoint_folder, name_intact
@@ -34,6 +35,10 @@ LOCK = 'run.lock'
 
 # Checkpoints that CheckpointHook writes beside those that are numbered.
 _BEST = re.compile(r'best_.*\.pth')
+
+
+# Environment variables with the number of a process, by launcher.
+_RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 
 
 class WorkDirBusyError(RuntimeError):
@@ -154,10 +159,9 @@ def _warn_without_lock(folder: str, reason: str) -> None:
 def _read_owner(path: str) -> str:
     """Return who holds the lock, for a message."""
     try:
-        with open(path, encoding='utf-8') as file:
-            owner = json.loads(file.read())
+        owner = read_json(path, dict)
         return f'process {int(owner["pid"])} on {owner["host"]}'
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return 'an unknown process'
 
 
@@ -177,8 +181,7 @@ if hasattr(os, 'register_at_fork'):
 def claimed_work_dir(cfg: Config) -> Iterator[None]:
     """Lock the work dir of a config before a runner writes into it.
 
-    Of several processes, only the first one of ``torchrun`` locks here. With other
-    launchers, :class:`~mmfer.engine.hooks.work_dir.WorkDirHook` does so later.
+    Of several processes, only the first one locks it.
 
     Args:
         cfg (Config): Config with a ``work_dir``.
@@ -186,8 +189,8 @@ def claimed_work_dir(cfg: Config) -> Iterator[None]:
     Raises:
         WorkDirBusyError: Another process trains in the folder.
     """
-    first = int(os.environ.get('RANK', 0)) == 0
-    if cfg.get('launcher', 'none') not in ('none', 'pytorch') or not first:
+    variable = _RANKS.get(cfg.get('launcher', 'none'))
+    if variable is not None and os.environ.get(variable, '0') != '0':
         yield
         return
     key = take_work_dir(cfg.work_dir)

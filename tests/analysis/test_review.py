@@ -146,12 +146,32 @@ def page_data(path):
     return data
 
 
+def as_given(text):
+    """Parts between the lines with given labels, from the last change to the first."""
+    between, changes = [part.encode('utf-16-le') for part in text['between']], []
+    part = end = 0
+    given = text['given']
+    put = given['put'].split('\0')
+    assert put.pop() == ''
+    for step, at, cut, new in zip(
+        given['part'], given['at'], given['cut'], put, strict=True
+    ):
+        part, end = part + step, 0 if step else end
+        changes.append((part, end + at, end + at + cut, new))
+        end += at + cut
+    for part, start, end, new in changes[::-1]:
+        old = between[part]
+        assert 2 * end <= len(old)
+        between[part] = old[: 2 * start] + new.encode('utf-16-le') + old[2 * end :]
+    return [part.decode('utf-16-le') for part in between]
+
+
 def compose(text, form, looked_only=False):
     """As the page does it."""
-    parts = [text['between'][0]]
+    between = as_given(text) if looked_only else text['between']
+    parts = [between[0]]
     for n, (line, i) in enumerate(zip(text['lines'], text['order'], strict=True)):
-        own = form(line, i) if i >= 0 else line[looked_only]
-        parts += [own, text['between'][n + 1]]
+        parts += [form(line, i), between[n + 1]]
     return ''.join(parts)
 
 
@@ -894,9 +914,10 @@ def test_decisions_stay_with_their_sample(tmp_path, browser):
     rest = range(5, len(dataset))
     relabel = sum(data['decision'][i] == 'relabel' for i in rest)
     drop = sum(data['decision'][i] == 'drop' for i in rest)
+    assert relabel > 1 and drop > 1
     assert page.inner_text('#aboutAll') == (
         f'5 looked at, 14 not. This also changes {relabel} labels and drops {drop} '
-        'samples that you did not look at.'
+        'samples you did not look at.'
     )
     assert page.inner_text('#aboutLooked') == (
         '5 looked at. The other 14 samples keep their given labels.'
@@ -978,6 +999,56 @@ def test_decisions_stay_with_their_sample(tmp_path, browser):
 def data_suggestions(dataset):
     given = dataset.given_labels[dataset.sample_ids]
     return (given + 3) % dataset.num_classes
+
+
+@pytest.mark.slow
+def test_files_of_samples_that_are_not_shown(tmp_path, browser):
+    """The browser counts text as UTF-16, and restores every given label."""
+    names = [f'{x}\u2028{i}.png' for i, x in enumerate('a😀üx𝄞=y😀z' * 4)]
+    for i, name in enumerate(names):
+        write_image(tmp_path / 'data' / name, 20, i)
+    (tmp_path / 'data/list.txt').write_text(
+        ''.join(f'{name} {i % 11}\n' for i, name in enumerate(names)), encoding='utf-8'
+    )
+    settings = dict(
+        type='ImageList',
+        data_root=str(tmp_path / 'data'),
+        ann_file='list.txt',
+        classes=tuple('abcdefghijk'),
+        pipeline=[],
+    )
+    dataset = DATASETS.build(settings)
+    table = write_table(tmp_path / 's.csv', dataset, decide(dataset))
+    path = tmp_path / 'page.html'
+    review.write_page(str(path), dataset, table, 'x', 3)
+    data = page_data(path)
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector('.card')
+    assert 'not on this page' in page.inner_text('#aboutAll')
+    page.keyboard.press('d')
+    labels = dict(enumerate(dataset.given_labels.tolist()))
+    del labels[data['ids'][0]]
+    whole = tmp_path / 'whole.txt'
+    dataset.write_list(str(whole), list(labels), list(labels.values()))
+    found = save(page, '#listLooked', tmp_path / 'list.txt')
+    assert found.read_bytes() == whole.read_bytes()
+    found = save(page, '#tableLooked', tmp_path / 'table.csv')
+    again = DATASETS.build(dict(settings, decisions=str(found)))
+    assert again.sample_ids.tolist() == list(labels)
+    assert again.get_gt_labels().tolist() == list(labels.values())
+    # And with all decisions.
+    found = save(page, '#list', tmp_path / 'list.txt').read_text(encoding='utf-8')
+    assert found == compose(
+        data['list'],
+        lambda forms, i: (
+            ''
+            if i == 0 or data['decision'][i] == 'drop'
+            else forms[
+                data[dict(keep='given', relabel='suggested')[data['decision'][i]]][i]
+            ]
+        ),
+    )
 
 
 @pytest.mark.slow

@@ -60,7 +60,9 @@ def test_the_run_goes_on_when_there_is_space(tmp_path, monkeypatch, whole, name,
     assert text.startswith(f'{tmp_path / name} could not be written: the disk is full.')
     assert 'It needs ' in text and ' are free in ' in text
     first = name == 'label_noise.json'
-    assert ('is intact. Free some space, then go on with --resume.' in text) != first
+    assert (
+        'is intact. Free some space, then start again; a training goes on' in text
+    ) != first
     assert not list(tmp_path.glob('.*'))
     claimed(tiny_config(tmp_path, NAME, resume=True))
     assert results(tmp_path) == results(whole)

@@ -22,6 +22,7 @@ from mmfer.engine.work_dir import (
     leave_work_dir,
     take_work_dir,
 )
+from mmfer.utils.leftovers import create_temporary
 
 OWNER = """
 import sys
@@ -117,9 +118,14 @@ def test_a_removed_work_dir_can_be_left(tmp_path):
 
 def test_only_the_first_process_locks(tmp_path, monkeypatch):
     cfg = Config(dict(work_dir=str(tmp_path), launcher='pytorch'))
-    monkeypatch.setenv('RANK', '1')
-    with claimed_work_dir(cfg):
-        assert not os.listdir(tmp_path)
+    for launcher, name in (
+        ('pytorch', 'RANK'),
+        ('slurm', 'SLURM_PROCID'),
+        ('mpi', 'OMPI_COMM_WORLD_RANK'),
+    ):
+        monkeypatch.setenv(name, '1')
+        with claimed_work_dir(Config(dict(work_dir=str(tmp_path), launcher=launcher))):
+            assert not os.listdir(tmp_path)
     monkeypatch.setenv('RANK', '0')
     with claimed_work_dir(cfg):
         assert os.listdir(tmp_path) == ['run.lock']
@@ -135,6 +141,26 @@ def test_the_lock_is_held_during_the_training(tmp_path):
 
     train(tiny_config(tmp_path, 'ce/ce_r18_synthfaces', **ONE_EPOCH), Look())
     assert seen == [True] and not (tmp_path / 'run.lock').exists()
+
+
+def test_temporary_files_of_killed_runs_are_removed(tmp_path):
+    """Also those of files that this run does not write."""
+    out = tmp_path / 'out/run'
+    out.mkdir(parents=True)
+    (tmp_path / 'run').mkdir()
+    left = [
+        tmp_path / 'run/.epoch_9.pth.abcd1234.tmp',
+        out / '.iter_7.pth.abcd1234.tmp',
+    ]
+    for path in left:
+        path.write_bytes(b'half')
+    handle, written = create_temporary(str(tmp_path / 'run/epoch_8.pth'))
+    options = dict(ONE_EPOCH, default_hooks__checkpoint__out_dir=str(tmp_path / 'out'))
+    train(tiny_config(tmp_path / 'run', 'ce/ce_r18_synthfaces', **options))
+    assert not any(path.exists() for path in left)
+    # That one is being written.
+    assert os.path.exists(written)
+    os.close(handle)
 
 
 # -- earlier results -----------------------------------------------------------

@@ -12,12 +12,15 @@ import hashlib
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
 # Number of paths that are handled at once.
 _BLOCK = 8192
+# Number of files that a thread reads before it asks for more.
+_TASK = 64
 # Threads that read files. More of them help only if the disk is slow.
 _THREADS = 8
 # Bytes that are read at once.
@@ -70,15 +73,21 @@ def hash_files(paths: Sequence[str]) -> Tuple[str, List[str]]:
     total = hashlib.sha256(b'%d images ' % len(paths))
     missing: List[str] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        # Blocks keep the memory small: `map` makes a task for each path at once.
         for first in range(0, len(paths), _BLOCK):
-            block = paths[first : first + _BLOCK]
-            for path, digest in zip(block, pool.map(_file_hash, block, chunksize=64)):
+            block = list(paths[first : first + _BLOCK])
+            tasks = [block[i : i + _TASK] for i in range(0, len(block), _TASK)]
+            found = chain.from_iterable(pool.map(_file_hashes, tasks))
+            for path, digest in zip(block, found):
                 if digest is None:
                     missing.append(path)
                     digest = hashlib.sha256(b'path ' + os.fsencode(path)).digest()
                 total.update(digest)
     return total.hexdigest(), missing
+
+
+def _file_hashes(paths: Sequence[str]) -> List[Optional[bytes]]:
+    """Return the SHA-256 of files; None where there is no such file."""
+    return [_file_hash(path) for path in paths]
 
 
 def _file_hash(path: str) -> Optional[bytes]:

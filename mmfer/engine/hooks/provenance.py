@@ -17,9 +17,16 @@ from ..run_changes import (
     changed_data,
     changed_settings,
     refusal,
+    settings_of_data,
     warning,
 )
-from ..run_record import VERSION, describe_data, describe_labels, describe_run
+from ..run_record import (
+    VERSION,
+    describe_data,
+    describe_labels,
+    describe_run,
+    flat_settings,
+)
 
 KEY = 'provenance'
 """Entry of a checkpoint."""
@@ -87,7 +94,8 @@ class ProvenanceHook(Hook):
             dataset = runner.train_dataloader.dataset
             now = dict(labels=describe_labels(dataset), data=describe_data(dataset))
             known = {name: before.get(name) for name in now}
-            self._refuse(runner, path, changed_data(known, now))
+            settings = changed_settings(before['settings'], flat_settings(runner.cfg))
+            self._refuse(runner, path, changed_data(known, now), settings)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the run with the record of its checkpoint."""
@@ -106,8 +114,8 @@ class ProvenanceHook(Hook):
             end = _position(checkpoint['meta'])
             self.finished = [dict(first_epoch=1, first_iter=1, **end)]
             return
-        self._refuse(runner, path, changed_data(before, now))
         changes = changed_settings(before['settings'], now['settings'])
+        self._refuse(runner, path, changed_data(before, now), changes)
         changes += changed_circumstances(
             before['circumstances'], now['circumstances'], changes
         )
@@ -128,13 +136,23 @@ class ProvenanceHook(Hook):
     def _is_resuming(runner: Runner) -> bool:
         return bool(runner._resume) and isinstance(runner._train_loop, BaseLoop)
 
-    def _refuse(self, runner: Runner, path: str, changes: List[Change]) -> None:
-        """Refuse other labels or images, or warn of them once."""
+    def _refuse(
+        self, runner: Runner, path: str, changes: List[Change], settings: List[Change]
+    ) -> None:
+        """Refuse other labels or images, or warn of them once.
+
+        Args:
+            runner (Runner): Runner that resumes.
+            path (str): Its checkpoint.
+            changes (list[Change]): Differences in labels and images.
+            settings (list[Change]): Settings that differ; the message has those that
+                may be the reason.
+        """
         changes = [change for change in changes if change not in self.reported]
         if not changes:
             return
         self.reported += changes
-        text = refusal(path, changes)
+        text = refusal(path, [*settings_of_data(settings), *changes])
         if self.strict:
             raise ProvenanceError(text)
         runner.logger.warning(text)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import os.path as osp
 import time
 from typing import Any, Dict, List, Optional
@@ -15,6 +16,7 @@ from mmfer.datasets import fer_datasets
 from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
+from mmfer.utils.json_files import read_history
 
 from ..loops import inside_epoch, resumable_loop
 from ..provenance import config_hash, package_versions
@@ -48,6 +50,27 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
             f'last{last_k}_mean': float(np.mean(values[-last_k:])),
         }
     return metrics
+
+
+def stored_history(path: str, runner: Runner) -> Dict[int, dict]:
+    """Return the entries of a ``history.json`` by epoch.
+
+    A damaged file is renamed, and the run goes on without its entries.
+
+    Args:
+        path (str): The file.
+        runner (Runner): Runner that resumes, for its log.
+    """
+    try:
+        return {entry['epoch']: entry for entry in read_history(path)}
+    except ValueError as error:
+        runner.logger.warning(
+            f'{error} The metrics of the earlier epochs are missing. The file was '
+            f'renamed to {path}.damaged.'
+        )
+    if is_main_process():
+        os.replace(path, f'{path}.damaged')
+    return {}
 
 
 def cleaning_record(dataset: Any) -> Optional[dict]:
@@ -110,8 +133,7 @@ class SummaryHook(Hook):
             # The run goes on from a checkpoint of another work dir.
             path = osp.join(elsewhere, 'history.json')
         if runner.epoch and osp.isfile(path):
-            with open(path) as file:
-                stored = {e['epoch']: e for e in json.load(file)}
+            stored = stored_history(path, runner)
             self.history = {k: v for k, v in stored.items() if k <= runner.epoch}
         loop = runner.train_loop
         if (
