@@ -27,7 +27,7 @@ MOST_DIMENSIONS = 32
 LARGEST_SIZE = 1 << 40
 # A tensor may repeat its elements (a stride of 0), as tensor.expand does. Its copy
 # has this number of elements at most.
-MOST_REPEATED = 1 << 24
+MOST_REPEATED, MOST_DESCRIBED = 1 << 24, 1 << 32
 
 STORAGES = {
     Name(f'torch.{name}Storage'): dtype
@@ -315,7 +315,9 @@ def rebuild_tensor(
         raise PickleError('a tensor has no data')
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
-    most = max(storage.length, MOST_REPEATED)
+    # Without its data, a tensor is only a description: torch repeats nothing either.
+    repeated = MOST_REPEATED if storage.data is not None else MOST_DESCRIBED
+    most = max(storage.length, repeated)
     if count > most or (count and last >= storage.length):
         raise PickleError(
             f'a tensor of {count} elements does not lie in its data of '
