@@ -129,7 +129,7 @@ def test_tta_averages_an_image_and_its_mirror(trained, tmp_path):
             ]
         for name in ('pred_score', 'uncertainty'):
             mean = (views[0].get(name) + views[1].get(name)) / 2
-            found = torch.from_numpy(predictions[name][index].copy())
+            found = torch.tensor(predictions[name][index])
             assert torch.allclose(found, mean, rtol=1e-3)
         assert (
             predictions['pred_label'][index]

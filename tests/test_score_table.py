@@ -151,6 +151,17 @@ AWKWARD = [
 ]
 
 
+@pytest.mark.parametrize('number', ['09999999999999999999', '9' * 40])
+def test_sample_number_that_does_not_fit(tmp_path, number):
+    path = tmp_path / 'scores.csv'
+    path.write_text(
+        'sample_id,given_label,suggested_label,noise_score,decision\n'
+        f'{number},1,1,0.5,keep\n'
+    )
+    with pytest.raises(ValueError, match='scores.csv, line 2: .*sample_id'):
+        read_score_table(str(path))
+
+
 def test_written_table_is_read_back(tmp_path):
     table = dict(
         sample_id=np.arange(10),

@@ -142,8 +142,7 @@ def judge(reader: Reader, data: bytes, folder: Path, tally: Tally) -> Any:
         raise Fault('hang', f'{reader.name}: no result after {STOP} s') from None
     except (ValueError, OSError) as error:
         _check_error(reader, error, path)
-        tally.errors[type(error).__name__] += 1
-        result = None
+        kind, result = type(error).__name__, None
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise Fault(
@@ -152,12 +151,16 @@ def judge(reader: Reader, data: bytes, folder: Path, tally: Tally) -> Any:
         ) from error
     else:
         _check_result(reader, result, data)
-        tally.results += 1
+        kind = ''
     finally:
         seconds = time.process_time() - start
         tally.slowest = max(tally.slowest, seconds)
     if seconds > LIMIT:
         raise Fault('slow', f'{reader.name}: took {seconds:.1f} s of CPU time')
+    if kind:
+        tally.errors[kind] += 1
+    else:
+        tally.results += 1
     return result
 
 

@@ -72,7 +72,7 @@ def test_changed_files(name, messages):
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('name', READERS)
-def test_many_changed_files(name, capsys, messages):
+def test_many_changed_files(name, capsys, messages, tmp_path):
     reader, tally = READERS[name], Tally()
 
     def judged(data):
@@ -84,6 +84,8 @@ def test_many_changed_files(name, capsys, messages):
     fuzz(reader, SLOW, judged)
     with capsys.disabled():
         print(f'\n{tally.row(name)} {messages.stat().st_size} |', flush=True)
-        for kind, (data, text) in tally.faults.items():
-            print(f'  {kind}: {text[:300]}\n    {data[:300]!r}')
+        for number, (kind, (data, text)) in enumerate(tally.faults.items()):
+            path = tmp_path / f'fault_{number}'
+            path.write_bytes(data)
+            print(f'  {kind}: {text[:300]}\n    {path}: {data[:200]!r}')
     assert not tally.faults
