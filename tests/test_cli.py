@@ -146,11 +146,10 @@ def test_tta_averages_an_image_and_its_mirror(trained, tmp_path):
 def test_results_are_no_pickles(out, item, better):
     """The refusal comes before any image is read."""
     line = ['test.py', CONFIG, 'no.pth', '--out', out, '--out-item', item]
-    with mock.patch.object(sys, 'argv', line):
-        with pytest.raises(ValueError) as caught:
-            load_tool('test.py').main()
-    assert better in str(caught.value)
-    assert ('run code' in str(caught.value)) == out.endswith('.pkl')
+    with mock.patch.object(sys, 'argv', line), pytest.raises(SystemExit) as error:
+        run_training_tool(load_tool('test.py').main)
+    assert better in str(error.value)
+    assert ('run code' in str(error.value)) == out.endswith('.pkl')
 
 
 def test_foreign_checkpoint_needs_trust(trained, tmp_path):
