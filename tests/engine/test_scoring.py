@@ -1,8 +1,13 @@
-"""Results of several processes are joined."""
+"""Passes over a set: results are joined, and workers outlive a signal."""
+
+import multiprocessing
+import os
+import signal
 
 import numpy as np
+import torch
 
-from mmfer.engine.scoring import join_parts, merge_by_id
+from mmfer.engine.scoring import batches_in_order, join_parts, merge_by_id
 
 
 def test_each_sample_once_by_ascending_id():
@@ -20,3 +25,23 @@ def test_samples_along_the_first_axis():
     ids, merged = merge_by_id(np.array([5, 2, 9]), values)
     assert ids.tolist() == [2, 5, 9]
     assert np.array_equal(merged, values[[1, 0, 2]])
+
+
+class Numbers(torch.utils.data.Dataset):
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        return dict(number=index)
+
+
+def test_workers_outlive_the_signal_of_a_cluster():
+    """It goes to all processes, and the main one decides what ends."""
+    found = []
+    batches = batches_in_order(Numbers(), 4, 1, dict(type='default_collate'))
+    for batch in batches:
+        found += batch['number'].tolist()
+        if len(found) == 4:
+            (worker,) = multiprocessing.active_children()
+            os.kill(worker.pid, signal.SIGTERM)
+    assert found == list(range(40))

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Callable, Iterator, NamedTuple, Optional
 from unittest import mock
 
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.engine import scoring
 from mmfer.methods.gaave import algorithm, models
@@ -114,9 +114,8 @@ def _watch_hooks(watcher: Watch) -> None:
         inner = 'cleaning' in runner.work_dir.split(os.sep)
         if fn_name == 'after_train_iter':
             batch = options['batch_idx'] + 1
-            if not runner.train_loop.__dict__.get('_max_epochs') or batch < len(
-                runner.train_dataloader
-            ):
+            by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+            if not by_epoch or batch < len(runner.train_dataloader):
                 # The Runner counts the iteration after its hooks.
                 step = runner.iter + 1
                 watcher.happen('inner' if inner else 'iteration', step)

@@ -13,13 +13,24 @@ from .tiny_runs import METHODS
 # Kinds of kills, in an order in which at least every second one is mid-epoch or in a
 # file write, however many of them are made.
 ORDINARY = (
-    ('write', 'time', 'iteration', 'validation', 'write', 'signal', 'iteration')
-    + ('scores', 'write', 'iteration', 'write', 'time', 'signal')
-)
+    'write',
+    'time',
+    'iteration',
+    'validation',
+    'write',
+    'signal',
+    'iteration',
+) + ('scores', 'write', 'iteration', 'write', 'time', 'signal')
 CLEANING = (
-    ('write', 'attack', 'inner', 'time', 'write', 'splitting', 'inner', 'attack')
-    + ('write', 'iteration', 'write', 'signal', 'scores')
-)
+    'write',
+    'attack',
+    'inner',
+    'time',
+    'write',
+    'splitting',
+    'inner',
+    'attack',
+) + ('write', 'iteration', 'write', 'signal', 'scores')
 KINDS = tuple(dict.fromkeys((*ORDINARY, *CLEANING)))
 """Kinds of kills.
 
@@ -124,7 +135,8 @@ def draw_kill(
         return None
     detail, phase = '', ''
     if wanted == WRITE:
-        detail, phase = draw_file((name for _, name in left), used, rng), draw(PHASES, rng)
+        detail = draw_file((name for _, name in left), used, rng)
+        phase = draw(PHASES, rng)
         left = [event for event in left if event[1] == detail]
     victim = int(rng.integers(processes))
     # Files are written by the first process only.
