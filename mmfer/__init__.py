@@ -3,7 +3,11 @@
 import importlib
 
 from .utils.collector import collector_paused
+from .utils.installed import check_installed
 from .version import __version__
+
+# A mixture of packages can fail when it is imported, so this comes first.
+check_installed()
 
 with collector_paused():
     from .compat import check_dependencies

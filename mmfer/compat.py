@@ -8,14 +8,16 @@ needed, where that can be tested.
 
 import ctypes
 import gc
-import importlib.util
+import importlib
+import logging
 import warnings
 from contextlib import contextmanager
 from functools import partial, wraps
 from inspect import isroutine
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 
+import mmengine.logging
 import numpy as np
 import torch
 import torch.nn as nn
@@ -23,9 +25,13 @@ from mmengine.config import Config
 from mmengine.config import config as config_module
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as checkpoint_module
 from mmengine.utils import ManagerMixin, digit_version
 
 from mmfer.utils.files import write_atomic
+from mmfer.utils.safe_pickle.loaders import TRUSTED, load_checked, load_local, load_url
+from mmfer_command.shipped import nearest_configs, shipped_folder, shipped_path
 
 # There are no upper bounds: they would break mmfer on the day a dependency is
 # released, whether or not anything relevant has changed.
@@ -36,22 +42,17 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 # ---------------------------------------------------------------------------
-# mmcv and mmcv-lite have the same import name and overwrite each other's files,
-# so the wheel can require neither of them. Can be removed when one package
-# serves both purposes.
+# The wheel cannot require mmcv or mmcv-lite, which overwrite each other, and the
+# maintained fork of OpenMMLab is installed without pip's resolver. So versions are
+# checked here; ``mmfer.utils.installed`` has checked what is there. Can be removed
+# when pip can choose one of several packages.
 # ---------------------------------------------------------------------------
 def check_dependencies() -> None:
-    """Raise a clear error if an OpenMMLab package is missing or too old.
+    """Raise a clear error if an OpenMMLab package is too old.
 
     Raises:
         ImportError: With what to install.
     """
-    if importlib.util.find_spec('mmcv') is None:
-        raise ImportError(
-            'mmfer needs mmcv: install either with `pip install '
-            '"mmfer[lite]"` (mmcv-lite, which is enough for mmfer) or keep '
-            'the full mmcv that another OpenMMLab project of yours needs.'
-        )
     # mmcv-lite warns about a layer of detectors, which mmfer does not use.
     warnings.filterwarnings(
         'ignore', 'Fail to import ``MultiScaleDeformableAttention``'
@@ -124,10 +125,29 @@ def unsafe_loading() -> Iterator[None]:
     """
     load = torch.load
     torch.load = partial(load, weights_only=False)
+    before = TRUSTED.set(True)
     try:
         yield
     finally:
+        TRUSTED.reset(before)
         torch.load = load
+
+
+# ---------------------------------------------------------------------------
+# Loaders of checkpoints in mmengine that can run code. The loader of addresses
+# (http and https, torchvision, openmmlab, mmpretrain's own weights) calls
+# torch.hub without weights_only, in mmengine 0.10 and in onedl-mmengine 0.10.12.
+# onedl's loader of local files tries a safe load first and then, in silence, an
+# unsafe one. Even torch's safe loader can be kept busy for ever by 300 bytes, so
+# that files are checked first. Can be removed when both packages load with
+# weights_only=True and torch bounds its time and memory.
+# ---------------------------------------------------------------------------
+CheckpointLoader.register_scheme('', load_local, force=True)
+checkpoint_module.load_from_local = load_local
+checkpoint_module.load_url = load_url
+# The package onedl-mmengine has this function.
+if hasattr(checkpoint_module, '_safe_torch_load'):
+    checkpoint_module._safe_torch_load = load_checked
 
 
 # ---------------------------------------------------------------------------
@@ -177,11 +197,96 @@ def format_once(format_code: Callable, kept: int = 8) -> Callable:
     return remember
 
 
-# Later versions may format in another way.
-if hasattr(config_module, 'FormatCode') and not hasattr(
-    config_module.FormatCode, '__wrapped__'
-):
-    config_module.FormatCode = format_once(config_module.FormatCode)
+# Where Config finds its formatter. The maintained fork imports it when it is used.
+FORMATTER = (
+    'mmengine.config.config.FormatCode'
+    if hasattr(config_module, 'FormatCode')
+    else 'yapf.yapflib.yapf_api.FormatCode'
+)
+
+
+def remember_formats() -> None:
+    """Let the formatter of configs remember its latest results."""
+    path, _, name = FORMATTER.rpartition('.')
+    try:
+        module = importlib.import_module(path)
+    except ImportError:
+        # Later versions may format in another way.
+        return
+    if not hasattr(getattr(module, name), '__wrapped__'):
+        setattr(module, name, format_once(getattr(module, name)))
+
+
+def remember_when_used(get_text: Callable) -> Callable:
+    """Delay :func:`remember_formats` until a text is asked for.
+
+    Args:
+        get_text (Callable): Function that imports the formatter itself.
+    """
+
+    @wraps(get_text)
+    def remembered(config: Config) -> str:
+        remember_formats()
+        return get_text(config)
+
+    return remembered
+
+
+if hasattr(config_module, 'FormatCode'):
+    remember_formats()
+elif not hasattr(Config.pretty_text.fget, '__wrapped__'):
+    Config.pretty_text = property(remember_when_used(Config.pretty_text.fget))
+
+
+# ---------------------------------------------------------------------------
+# mmpretrain 1.3 of the maintained fork prints a debug message on the standard output
+# when it is imported, amid the output of programs. Can be removed when ``print_log``
+# without a logger heeds the level.
+# ---------------------------------------------------------------------------
+def from_info_on(print_log: Callable) -> Callable:
+    """Keep debug messages without a logger from the standard output.
+
+    Args:
+        print_log (Callable): mmengine's function.
+    """
+
+    @wraps(print_log)
+    def print_from_info_on(
+        msg: Any, logger: Any = None, level: int = logging.INFO
+    ) -> None:
+        if logger is not None or level > logging.DEBUG:
+            print_log(msg, logger, level)
+
+    return print_from_info_on
+
+
+if not hasattr(mmengine.logging.print_log, '__wrapped__'):
+    mmengine.logging.print_log = from_info_on(mmengine.logging.print_log)
+
+
+# ---------------------------------------------------------------------------
+# mmengine 0.10 writes a config in place: a kill or a full disk leaves a part of a
+# config where a whole one was. Can be removed when Config.dump is atomic.
+# ---------------------------------------------------------------------------
+def dump_atomically(dump: Callable) -> Callable:
+    """Let ``Config.dump`` replace a Python file in one step.
+
+    Args:
+        dump (Callable): The method of mmengine.
+    """
+
+    @wraps(dump)
+    def write(self: Config, file: Any = None) -> Any:
+        if file is None or not str(file).endswith('.py'):
+            return dump(self, file)
+        write_atomic(str(file), self.pretty_text.encode())
+        return None
+
+    return write
+
+
+if not hasattr(Config.dump, '__wrapped__'):
+    Config.dump = dump_atomically(Config.dump)
 
 
 # ---------------------------------------------------------------------------
@@ -291,3 +396,49 @@ def crashes_in_channels_last(module: nn.Module) -> bool:
         and part.in_channels < 16
         for part in module.modules()
     )
+
+
+# ---------------------------------------------------------------------------
+# ``_base_ = 'mmfer::ce/ce_r18_rafdb.py'`` inherits a config of an installed package.
+# mmengine 0.10 knows only OpenMMLab's own packages, and looks them up with
+# pkg_resources, which is gone in setuptools 82. Can be removed when mmengine finds
+# the configs of any package.
+# ---------------------------------------------------------------------------
+def resolve_base(base: str) -> str:
+    """Return the path of a base config that is given as ``mmfer::PATH``.
+
+    Args:
+        base (str): Entry of ``_base_``; PATH is relative to the folder of the configs.
+
+    Raises:
+        FileNotFoundError: mmfer has no such config; the message lists similar names.
+    """
+    path = shipped_path(base)
+    if not path.is_file():
+        near = ', '.join(nearest_configs(base))
+        raise FileNotFoundError(
+            f"_base_ = '{base}': there is no such config in {shipped_folder()}/configs."
+            + (f' The nearest names are {near}.' if near else '')
+        )
+    return str(path)
+
+
+def with_own_bases(get_path: Callable) -> Callable:
+    """Let ``Config._get_cfg_path`` find configs of mmfer.
+
+    Args:
+        get_path (Callable): mmengine's function of a base and the file that names it.
+    """
+
+    @wraps(get_path)
+    def get_own_path(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
+        if cfg_path.startswith('mmfer::'):
+            # A scope here would be written into every dict of the config.
+            return resolve_base(cfg_path), None
+        return get_path(cfg_path, filename)
+
+    return get_own_path
+
+
+if not hasattr(Config._get_cfg_path, '__wrapped__'):
+    Config._get_cfg_path = staticmethod(with_own_bases(Config._get_cfg_path))

@@ -19,15 +19,12 @@ def cheap_runners():
       exempt from that here.
     """
     import mmfer.engine  # noqa: F401
+    from mmfer import compat
 
     gc.collect()
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            'mmengine.config.config.FormatCode',
-            lambda text, **kwargs: (text, True),
-            raising=False,
-        )
+        patch.setattr(compat.FORMATTER, lambda text, **kwargs: (text, True))
         yield
     gc.unfreeze()
 

@@ -7,11 +7,13 @@ import json
 import os
 import os.path as osp
 import shutil
+import subprocess
 import sys
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -205,6 +207,29 @@ class CopyAt(Hook):
     def copy(self, runner, *args, **kwargs):
         if runner.epoch == self.epoch:
             copy_work_dir(runner.work_dir, self.target)
+
+
+@contextmanager
+def mounted_disk(folder: Path, size: str):
+    """A small disk at a folder; skips the test if this process may not mount one.
+
+    Args:
+        folder (Path): It is created.
+        size (str): For example ``64k``.
+    """
+    folder.mkdir()
+    command = ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip('there is no program mount')
+    if done.returncode:
+        pytest.skip('this process may not mount a disk')
+    try:
+        yield folder
+    finally:
+        # Files that are still open, such as logs, do not keep it.
+        subprocess.run(['umount', '-l', str(folder)], check=True)
 
 
 def results(work_dir):

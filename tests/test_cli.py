@@ -1,15 +1,17 @@
 """The tools as a user runs them."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
-import mmengine
 import pytest
 import torch
 from helpers import DETERMINISTIC, ROOT, environment, load_tool
@@ -19,6 +21,7 @@ from mmpretrain import get_model
 from mmfer.cli import finish_config, run_training_tool
 from mmfer.engine.variants import parse_noise
 from mmfer.registry import DATASETS
+from mmfer.utils.safe_pickle import read_arrays
 
 SMALL = [
     'model.backbone.stem_channels=8',
@@ -108,15 +111,15 @@ def test_tta_averages_an_image_and_its_mirror(trained, tmp_path):
         tmp_path,
         '--tta',
         '--out',
-        tmp_path / 'pred.pkl',
+        tmp_path / 'pred.npz',
         '--cfg-options',
         *SMALL,
     )
-    predictions = mmengine.load(tmp_path / 'pred.pkl')
+    predictions = read_arrays(str(tmp_path / 'pred.npz'))
     cfg = Config.fromfile(next(work_dir.glob('*.py')))
     model = get_model(cfg, pretrained=str(work_dir / 'epoch_2.pth')).eval()
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    assert len(predictions) == len(dataset) == 50
+    assert len(predictions['gt_label']) == len(dataset) == 50
     for index in (0, 20, 49):
         image = dataset[index]['inputs'][None]
         with torch.no_grad():
@@ -126,11 +129,31 @@ def test_tta_averages_an_image_and_its_mirror(trained, tmp_path):
             ]
         for name in ('pred_score', 'uncertainty'):
             mean = (views[0].get(name) + views[1].get(name)) / 2
-            assert torch.allclose(predictions[index][name], mean, rtol=1e-3)
+            found = torch.tensor(predictions[name][index])
+            assert torch.allclose(found, mean, rtol=1e-3)
         assert (
-            predictions[index]['pred_label']
-            == predictions[index]['pred_score'].argmax()
+            predictions['pred_label'][index]
+            == predictions['pred_score'][index].argmax()
         )
+
+
+@pytest.mark.parametrize(
+    'out, item, better',
+    [
+        ('pred.pkl', 'pred', '--out pred.npz'),
+        ('pred.json', 'pred', '--out pred.npz'),
+        ('metrics.pkl', 'metrics', '--out metrics.json'),
+    ],
+)
+def test_results_are_no_pickles(out, item, better):
+    """The refusal comes before any image is read."""
+    line = ['test.py', CONFIG, 'no.pth', '--out', out, '--out-item', item]
+    said = io.StringIO()
+    with mock.patch.object(sys, 'argv', line), redirect_stderr(said):
+        with pytest.raises(SystemExit):
+            load_tool('test.py').parse_args()
+    assert better in said.getvalue()
+    assert ('run code' in said.getvalue()) == out.endswith('.pkl')
 
 
 def test_foreign_checkpoint_needs_trust(trained, tmp_path):
@@ -323,6 +346,17 @@ def test_resume_after_sigkill(tmp_path):
     )
     assert first['metrics'] == second['metrics']
     assert first['noise_auroc'] == second['noise_auroc']
+
+
+def test_signal_outside_of_a_training(capsys):
+    def main():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    with pytest.raises(SystemExit) as error:
+        run_training_tool(main)
+    assert error.value.code == 130
+    assert 'SIGINT: ended.' in capsys.readouterr().err
 
 
 def test_sigterm_to_the_whole_job(tmp_path):

@@ -1,13 +1,15 @@
 """The model index names what exists and only what was measured."""
 
 import csv
+import sys
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from shutil import copy, copytree
 
 import pytest
 import yaml
-from helpers import CONFIGS, ROOT
+from helpers import CONFIGS, ROOT, call_tool, load_tool
 from modelindex.load_model_index import load
 
 METHODS = sorted(p.name for p in Path(CONFIGS).iterdir() if p.name != '_base_')
@@ -26,17 +28,63 @@ def test_index_loads(monkeypatch):
     monkeypatch.chdir(ROOT)
     index = load('model-index.yml')
     index.build_models_with_collections()
-    assert {c.readme for c in index.collections} == {
-        f'configs/{m}/README.md' for m in METHODS
+    assert {c.readme for c in index.collections} == {'README.md'}
+    # Every method has a measured result.
+    assert {c.name for c in index.collections} == {
+        m.in_collection for m in index.models if m.results.data[0].data['Metrics']
     }
-    assert {'ALUM', 'CE', 'RUL'} <= {m.in_collection for m in index.models}
+
+
+def test_modelindex_checker_finds_no_fault():
+    """The same as ``mi check model-index.yml``, which never fails by itself."""
+    index = load(str(Path(ROOT) / 'model-index.yml'))
+    index.build_models_with_collections()
+    assert index.check(silent=True) == []
+
+
+def test_metafiles_are_written_by_the_tool():
+    call_tool('docs/write_metafiles.py', '--check')
+
+
+def test_a_changed_result_is_noticed(tmp_path, monkeypatch):
+    """The tool reads the tables, refuses unknown rows, and compares the files."""
+    for folder in ('configs', 'docs/results'):
+        copytree(Path(ROOT) / folder, tmp_path / folder)
+    copy(Path(ROOT) / 'model-index.yml', tmp_path)
+    tool = load_tool('docs/write_metafiles.py')
+    source = sys.modules['metafiles']
+    monkeypatch.setattr(source, 'ROOT', tmp_path)
+    monkeypatch.setattr(tool, 'ROOT', tmp_path)
+    table = tmp_path / 'docs/results/open_protocol.csv'
+    before = table.read_text()
+    table.write_text(before.replace('0.45,41.37', '0.45,41.38'))
+    monkeypatch.setattr(sys, 'argv', ['x', '--check'])
+    with pytest.raises(SystemExit, match='configs/alum/metafile.yml'):
+        tool.main()
+    monkeypatch.setattr(sys, 'argv', ['x'])
+    tool.main()
+    text = (tmp_path / 'configs/alum/metafile.yml').read_text()
+    assert ': 41.38\n' in text and ': 41.37\n' not in text
+    table.write_text(before.replace('\nalum,', '\nanother,'))
+    with pytest.raises(ValueError, match='0 rows have'):
+        source.metafile('alum', '0')
+    table.write_text(before.replace('0.45,41.37', '0.45,'))
+    with pytest.raises(ValueError, match="'mean_class' was not measured"):
+        source.metafile('alum', '0')
+    table.write_text(before)
+    results = tmp_path / 'configs/alum/results.yml'
+    results.write_text(results.read_text() + '  Accuracy: 99\n')
+    with pytest.raises(ValueError, match='unknown Accuracy'):
+        source.metafile('alum', '0')
+    (tmp_path / 'configs/rul/README.md').unlink()
+    assert any('README.md' in line for line in tool.faults())
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_metafile(method):
     data = metafile(method)
     (collection,) = data['Collections']
-    assert (Path(ROOT) / collection['README']).is_file()
+    assert (Path(CONFIGS) / method / collection['README']).is_file()
     assert (Path(ROOT) / collection['Code']['URL']).is_file()
     for model in data['Models']:
         config = Path(ROOT) / model['Config']
@@ -66,6 +114,9 @@ def test_mim_search_reads_it(method):
             )
         for name in ('Weights', 'Config', 'README', 'In Collection'):
             assert isinstance(entry.get(name, ''), str), name
+    for paper in [c['Paper'] for c in data['Collections'] if 'Paper' in c]:
+        # mim joins these two.
+        assert paper['URL'].startswith('https://') and isinstance(paper['Title'], str)
     for model in data['Models']:
         seeds = model['Metadata']['Seeds']
         assert all(seed.isdecimal() for seed in seeds.split(', '))

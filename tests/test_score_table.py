@@ -151,6 +151,17 @@ AWKWARD = [
 ]
 
 
+@pytest.mark.parametrize('number', ['09999999999999999999', '9' * 40])
+def test_sample_number_that_does_not_fit(tmp_path, number):
+    path = tmp_path / 'scores.csv'
+    path.write_text(
+        'sample_id,given_label,suggested_label,noise_score,decision\n'
+        f'{number},1,1,0.5,keep\n'
+    )
+    with pytest.raises(ValueError, match='scores.csv, line 2: .*sample_id'):
+        read_score_table(str(path))
+
+
 def test_written_table_is_read_back(tmp_path):
     table = dict(
         sample_id=np.arange(10),
@@ -327,3 +338,156 @@ def test_the_first_of_two_mistakes_is_named(tmp_path, pair):
         read_named(write_named(tmp_path, change), None)
     assert first in str(caught.value)
     assert f'line {LINES[first]}:' in str(caught.value)
+
+
+# -- formulas -----------------------------------------------------------------------
+FORMULAS = [
+    '=1+1.png',
+    '+a.png',
+    '-b.png',
+    '@c.png',
+    "'=d.png",
+    "''-e.png",
+    "=cmd|' /C calc'!A0.png",
+    '-0.3',
+    'plain.png',
+    "'quoted.png",
+]
+SIGNS = tuple('=+-@')
+
+
+def formula_table():
+    count = len(FORMULAS)
+    return {
+        'sample_id': np.arange(count),
+        'image': np.array(FORMULAS, dtype=object),
+        'given_label': np.arange(count) % 3,
+        '=note': np.array([f'@{i}' for i in range(count)], dtype=object),
+        'margin': np.linspace(-0.5, 0.5, count),
+        'va': np.array([f'{-i / 10}' for i in range(count)], dtype=object),
+        'noise_score': np.arange(count) / 7 - 1,
+        'suggested_label': (np.arange(count) + 1) % 3,
+        'decision': np.array(['keep', 'drop', 'relabel', 'keep', 'keep'] * 2),
+    }
+
+
+FORMULA_CLASSES = ('=a()', '-b', "'@c")
+
+
+def test_no_cell_is_a_formula_and_all_are_read_back(tmp_path):
+    table = formula_table()
+    path = str(tmp_path / 'sample_scores.csv')
+    write_score_table(path, table, FORMULA_CLASSES)
+    with open(path, newline='') as file:
+        rows = list(csv.reader(file))
+    numbers = {'margin', 'va', 'noise_score', 'suggested_label'}
+    for row in rows:
+        for name, cell in zip(rows[0], row, strict=True):
+            if not cell.startswith(SIGNS):
+                continue
+            assert name in numbers or cell == '-0.3'
+            float(cell)
+    assert any(row[rows[0].index('margin')].startswith('-') for row in rows)
+    found = read_score_table(path)
+    assert found['image'].tolist() == FORMULAS
+    assert found['=note'].tolist() == table['=note'].tolist()
+    assert found['va'].tolist() == table['va'].tolist()
+    assert found['given_class'].tolist() == [
+        FORMULA_CLASSES[i] for i in table['given_label']
+    ]
+    # A table that was read and written again is the same, as often as you like.
+    again = tmp_path / 'again.csv'
+    write_score_table(str(again), found)
+    with open(path, 'rb') as file:
+        assert again.read_bytes() == file.read()
+    ids, given = table['sample_id'], table['given_label']
+    decisions = read_decisions(path, FORMULAS, given, ids, 3, FORMULA_CLASSES)
+    assert decisions['decision'].tolist() == table['decision'].tolist()
+
+
+def test_formulas_in_tables_of_version_0_1(tmp_path):
+    """They have no apostrophe; a name that has one is still that name."""
+    table = formula_table()
+    path = tmp_path / 'sample_scores.csv'
+    with open(path, 'w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        names = [name for name in table if name != '=note']
+        writer.writerow(names)
+        writer.writerows(zip(*(table[name].tolist() for name in names)))
+    ids, given = table['sample_id'], table['given_label']
+    found = read_decisions(str(path), FORMULAS, given, ids, 3, FORMULA_CLASSES)
+    assert found['decision'].tolist() == table['decision'].tolist()
+
+
+# -- tables without sample_id ---------------------------------------------------------
+TWICE = ['a.png', 'b.png', 'c.png', 'b.png', 'd.png']
+GIVEN = np.array([0, 1, 2, 0, 1])
+
+
+def by_name(path, rows, names=TWICE, given=GIVEN, ids=None):
+    """Read a table of rows (image, given, suggested, decision)."""
+    text = ['image,given_label,noise_score,suggested_label,decision']
+    text += [f'{a},{b},0.{i},{c},{d}' for i, (a, b, c, d) in enumerate(rows)]
+    path.write_text('\n'.join(text) + '\n')
+    ids = np.arange(len(names)) if ids is None else ids
+    return read_decisions(str(path), names, given, ids, 3, ('x', 'y', 'z'))
+
+
+def test_table_by_name(tmp_path):
+    """In any order; where an image is that of several samples, all agree."""
+    found = by_name(
+        tmp_path / 't.csv',
+        [
+            ('./d.png', 1, 2, 'relabel'),
+            ('c.png', 2, 0, 'drop'),
+            ('b.png', 1, 2, 'keep'),
+            ('b.png', 0, 1, 'keep'),
+            ('a.png', 0, 1, 'keep'),
+        ],
+    )
+    assert found['sample_id'].tolist() == [0, 1, 2, 3, 4]
+    assert found['decision'].tolist() == ['keep', 'keep', 'drop', 'keep', 'relabel']
+    assert found['suggested_label'].tolist() == [1, 2, 0, 1, 2]
+    assert found['noise_score'].tolist() == [0.4, 0.2, 0.1, 0.3, 0.0]
+    assert found['given_label'].tolist() == GIVEN.tolist()
+    # Class names, formulas, and a sample that is not in use.
+    found = by_name(
+        tmp_path / 't.csv',
+        [("'=x.png", 'x', 'y', 'relabel'), ('+y.png', 'y', 'z', 'drop')],
+        names=['=x.png', '', '+y.png'],
+        given=np.array([0, 2, 1]),
+        ids=np.array([0, 2]),
+    )
+    assert found['sample_id'].tolist() == [0, 2]
+    assert found['decision'].tolist() == ['relabel', 'drop']
+
+
+KEPT = [('a.png', 0, 1, 'keep'), ('c.png', 2, 0, 'keep'), ('d.png', 1, 2, 'keep')]
+
+
+@pytest.mark.parametrize(
+    'rows, message',
+    [
+        (
+            [*KEPT, ('b.png', 1, 2, 'keep'), ('b.png', 0, 1, 'drop')],
+            "line 6: .*'b.png' has another decision in line 5.*no column sample_id",
+        ),
+        (
+            [*KEPT, ('b.png', 1, 2, 'relabel'), ('./b.png', 0, 1, 'relabel')],
+            'another decision in line 5',
+        ),
+        (
+            [*KEPT, ('b.png', 1, 2, 'relabel'), ('b.png', 0, 1, 'keep')],
+            'another decision',
+        ),
+        ([*KEPT, ('b.png', 1, 2, 'keep')], 'sample 3: its given label is 1 in the'),
+        ([*KEPT, ('e.png', 1, 2, 'keep')], "line 5: .*no sample .* image 'e.png'"),
+        (KEPT, 'lacks 2 of 5 samples, e.g. b.png'),
+        ([('a.png', 2, 1, 'keep')], 'sample 0: its given label is 2'),
+        ([('a.png', 0, 3, 'relabel')], r'suggested_label 3 is outside \[0, 3\)'),
+    ],
+)
+def test_table_by_name_that_does_not_fit(tmp_path, rows, message):
+    with pytest.raises(ValueError, match=message) as error:
+        by_name(tmp_path / 't.csv', rows)
+    assert str(tmp_path / 't.csv') in str(error.value)

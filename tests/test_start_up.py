@@ -16,12 +16,16 @@ import mmfer
 assert collections.count(2) <= 2, collections
 assert gc.isenabled() and gc.get_freeze_count() == 0
 
+# The configs of a run are formatted once.
+from pkgutil import resolve_name
+from mmengine.config import Config
+Config(dict(a=1)).pretty_text
+assert hasattr(resolve_name(mmfer.compat.FORMATTER), '__wrapped__')
+
 import mmpretrain.datasets, mmpretrain.engine, mmpretrain.evaluation
 import mmpretrain.models, mmpretrain.visualization
 known = set(sys.modules)
-from mmengine.config import config
 from mmengine.registry import MODELS, VISUALIZERS, DefaultScope
-assert hasattr(config.FormatCode, '__wrapped__')
 with DefaultScope.overwrite_default_scope('mmfer'):
     MODELS.build(dict(type='CEHead', in_channels=8, num_classes=7))
     VISUALIZERS.build(dict(type='LazyVisualizer', name='x'))

@@ -3,6 +3,8 @@ default_scope = 'mmfer'
 default_hooks = dict(
     runtime_info=dict(type='DeferredInfoHook'),
     preflight=dict(type='PreflightHook'),
+    work_dir=dict(type='WorkDirHook'),
+    provenance=dict(type='ProvenanceHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

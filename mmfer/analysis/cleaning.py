@@ -9,14 +9,16 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from mmfer.datasets import FERDataset
 from mmfer.engine.preflight import PreflightError, check_one_class
 from mmfer.engine.provenance import config_hash, package_versions
 from mmfer.engine.stages import fingerprint
+from mmfer.engine.work_dir import LOCK
 from mmfer.methods.gaave import LabelDecisions
-from mmfer.methods.gaave.report import write_report
+from mmfer.methods.gaave.report import REPORT_FILES, write_report
 from mmfer.registry import DATASETS
 from mmfer.score_table import (
     FILE_NAME,
@@ -27,12 +29,19 @@ from mmfer.score_table import (
     write_score_table,
 )
 from mmfer.utils.files import write_atomic
+from mmfer.utils.json_files import read_json
 
 RUN_FILE = 'run.json'
 """File with the settings of a cleaning."""
 
 STAGES_FOLDER = 'cleaning'
 """Folder with the stages of a cleaning, inside the folder of its results."""
+
+CLEANED_LIST = 'cleaned_list'
+"""Name of the list of a cleaning, without its suffix."""
+
+RESULT_FILES = (FILE_NAME, RUN_FILE, *REPORT_FILES)
+"""Files with the results of a cleaning, besides the list."""
 
 GAAVE_HOOKS = ('GAAVEHook', 'mmfer.GAAVEHook')
 """Names under which a config can have the hook of GAAVE."""
@@ -110,12 +119,16 @@ def cleaning_settings(
         config=osp.splitext(osp.basename(config))[0],
         options=options,
         decided_by=fingerprint(deciding),
+        images=dataset.images_hash(),
         versions=package_versions(),
     )
 
 
 def claim_folder(out: str, settings: Dict[str, Any]) -> None:
     """Write the settings of a cleaning into its folder, if the folder is free.
+
+    If the folder has results of other images under the same names, these results are
+    moved to the folder ``earlier-1``, ``earlier-2`` and so on.
 
     Args:
         out (str): Folder for the results.
@@ -126,23 +139,54 @@ def claim_folder(out: str, settings: Dict[str, Any]) -> None:
     """
     path = osp.join(out, RUN_FILE)
     if osp.isfile(path):
-        with open(path) as file:
-            found = json.load(file)
+        try:
+            found = read_json(path, dict, 'file of settings')
+            earlier = found['decided_by'], found['config']
+        except (ValueError, KeyError) as error:
+            raise PreflightError(
+                f'{path} is not as this tool wrote it ({error}): choose another --out.'
+            ) from None
         # A run that failed before its first stage has left only logs.
         begun = any(
             osp.exists(osp.join(out, name)) for name in (STAGES_FOLDER, FILE_NAME)
         )
-        if begun and found['decided_by'] != settings['decided_by']:
+        if begun and earlier[0] != settings['decided_by']:
             raise PreflightError(
-                f'{out} has results of {found["config"]} with other '
+                f'{out} has results of {earlier[1]} with other '
                 'settings or labels: choose another --out.'
             )
-    elif osp.isdir(out) and os.listdir(out):
+        if found.get('images', settings['images']) != settings['images']:
+            move_results(out)
+    elif osp.isdir(out) and {*os.listdir(out)} - {LOCK}:
         raise PreflightError(
             f'{out} is not empty and has no {RUN_FILE} of this tool: choose '
             'another --out.'
         )
     write_run_file(out, settings)
+
+
+def move_results(out: str) -> None:
+    """Move the results of other images away, and log where they are.
+
+    The stages stay, because each of them is found by its own images.
+
+    Args:
+        out (str): Folder of the results, with a :data:`RUN_FILE`.
+    """
+    number = 1
+    while osp.exists(osp.join(out, f'earlier-{number}')):
+        number += 1
+    folder = osp.join(out, f'earlier-{number}')
+    os.makedirs(folder)
+    for name in sorted(os.listdir(out)):
+        if name in RESULT_FILES or name.startswith(CLEANED_LIST):
+            os.rename(osp.join(out, name), osp.join(folder, name))
+    print_log(
+        f'{out} has results of other images under the same names. They are now in '
+        f'{folder}, and the images are cleaned again.',
+        'current',
+        level=logging.WARNING,
+    )
 
 
 def write_run_file(out: str, settings: Dict[str, Any]) -> None:
@@ -281,7 +325,7 @@ def write_results(
         return None
     kept, labels = labels_after_decisions(table)
     return dataset.write_list(
-        osp.join(out, f'cleaned_list{dataset.list_suffix}'),
+        osp.join(out, f'{CLEANED_LIST}{dataset.list_suffix}'),
         table['sample_id'][kept].tolist(),
         labels[kept].tolist(),
     )

@@ -10,6 +10,7 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
+from mmfer.apis.checkpoints import read_checkpoint
 from mmfer.datasets import FERDataset, unaugmented
 from mmfer.engine.scoring import batches_in_order
 from mmfer.registry import DATASETS, MODELS
@@ -154,7 +155,7 @@ def checkpoint_classes(checkpoint: str, cfg: Config) -> Sequence[str]:
             the checkpoint has them.
         cfg (Config): Config of the model; otherwise its test set has the names.
     """
-    meta = torch.load(checkpoint, map_location='cpu', weights_only=True).get('meta', {})
+    meta = read_checkpoint(checkpoint).get('meta', {})
     names = (meta.get('dataset_meta') or {}).get('classes')
     if names is None:
         names = DATASETS.build(

@@ -10,11 +10,11 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 import numpy as np
 
 from mmfer.datasets import FERDataset
-from mmfer.score_table import ScoreTable, read_decisions
+from mmfer.score_table import DECISIONS, ScoreTable, read_decisions
 from mmfer.utils import palette
 from mmfer.utils.files import write_atomic
 
-from .review_files import as_script, list_text, pack, table_text
+from .review_files import as_dict, as_script, list_text, pack, table_text
 from .thumbnails import encode_images, read_images
 
 TEMPLATE = osp.join(osp.dirname(osp.abspath(__file__)), 'review.html')
@@ -22,6 +22,9 @@ TEMPLATE = osp.join(osp.dirname(osp.abspath(__file__)), 'review.html')
 
 MAX_BYTES = 50_000_000
 """Largest size of a page in bytes."""
+
+# Number of rows that are hashed at once.
+_BLOCK = 8192
 
 
 class Review(NamedTuple):
@@ -34,6 +37,7 @@ class Review(NamedTuple):
         score (np.ndarray): ``noise_score``.
         decision (np.ndarray): Decision of the table: keep, relabel or drop.
         images (list[str]): Names of the images.
+        ids (np.ndarray): ``sample_id``. An image may be that of several samples.
     """
 
     rows: np.ndarray
@@ -42,6 +46,7 @@ class Review(NamedTuple):
     score: np.ndarray
     decision: np.ndarray
     images: List[str]
+    ids: np.ndarray
 
 
 def most_suspicious(table: ScoreTable, names: Sequence[str], limit: int) -> Review:
@@ -61,6 +66,7 @@ def most_suspicious(table: ScoreTable, names: Sequence[str], limit: int) -> Revi
         score=table['noise_score'][order],
         decision=table['decision'][order],
         images=[names[i] for i in table['sample_id'][order]],
+        ids=table['sample_id'][order],
     )
 
 
@@ -138,6 +144,8 @@ def page_data(
         names (Sequence[str]): Names of images, by ``sample_id``.
         title (str): Title of the page.
     """
+    hidden = np.ones(len(table['sample_id']), dtype=bool)
+    hidden[review.rows] = False
     own_list = list_text(dataset, table, review.rows.tolist())
     decisions = table_text(table, names, review.rows.tolist())
     data: Dict[str, Any] = dict(
@@ -148,16 +156,72 @@ def page_data(
         score=[float(f'{s:.4g}') for s in review.score],
         decision=review.decision.tolist(),
         names=review.images,
-        list=None if own_list is None else own_list._asdict(),
+        ids=review.ids.tolist(),
+        twins=twins(table, names, review),
+        samples=samples_hash(dataset, table, names),
+        total=len(table['sample_id']),
+        # Decisions of the table about samples that the page does not show.
+        hidden={
+            name: int((table['decision'][hidden] == name).sum()) for name in DECISIONS
+        },
+        list=None if own_list is None else as_dict(own_list),
         listName=f'{title}_reviewed{dataset.list_suffix}',
-        table=decisions._asdict(),
+        lookedListName=f'{title}_looked_at{dataset.list_suffix}',
+        table=as_dict(decisions),
         tableName=f'{title}_reviewed_scores.csv',
+        lookedTableName=f'{title}_looked_at_scores.csv',
         images=[],
     )
     # Key under which the browser stores this page's decisions.
     data['key'] = hashlib.sha256(as_script(data).encode()).hexdigest()[:32]
     data['list'], data['table'] = pack(data['list']), pack(data['table'])
     return data
+
+
+def twins(
+    table: ScoreTable, names: Sequence[str], review: Review
+) -> Dict[int, List[int]]:
+    """Return the other samples of images that are those of several samples.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns of all samples.
+        names (Sequence[str]): Names of images, by ``sample_id``.
+        review (Review): Samples that the page shows.
+
+    Returns:
+        dict[int, list[int]]: Their ``sample_id``, by position on the page.
+    """
+    samples: Dict[str, List[int]] = {name: [] for name in review.images}
+    for i in table['sample_id'].tolist():
+        found = samples.get(names[i])
+        if found is not None:
+            found.append(i)
+    result = {}
+    for place, (i, name) in enumerate(zip(review.ids.tolist(), review.images)):
+        others = [other for other in samples[name] if other != i]
+        if others:
+            result[place] = others
+    return result
+
+
+def samples_hash(dataset: FERDataset, table: ScoreTable, names: Sequence[str]) -> str:
+    """Return a hash of the samples that decisions refer to, 32 hex digits.
+
+    Decisions on other samples, labels or classes have another hash. Scores and
+    suggestions do not count, so decisions can be used with the table of another run.
+
+    Args:
+        dataset (FERDataset): Training set before any decisions.
+        table (dict[str, np.ndarray]): Columns of all its samples.
+        names (Sequence[str]): Names of images, by ``sample_id``.
+    """
+    found = hashlib.sha256(as_script(dict(classes=list(dataset.CLASSES))).encode())
+    ids, labels = table['sample_id'].tolist(), table['given_label'].tolist()
+    for start in range(0, len(ids), _BLOCK):
+        part = ids[start : start + _BLOCK]
+        rows = zip(part, labels[start : start + _BLOCK], (names[i] for i in part))
+        found.update(as_script(dict(rows=list(rows))).encode())
+    return found.hexdigest()[:32]
 
 
 def check_scores(path: str, table: ScoreTable, names: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """Open work dirs of training and test runs, for figures and tables."""
 
-import json
 import os.path as osp
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -17,11 +16,12 @@ from mmfer.datasets.images import read_image
 from mmfer.registry import DATASETS
 from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.devices import choose_device
+from mmfer.utils.json_files import read_history, read_summary
 from mmfer.utils.text_tables import read_class_names
 
 from .predictions import Predictions, read_predictions
 
-PREDICTIONS = 'predictions.pkl'
+PREDICTIONS = 'predictions.npz'
 """Name of the file with predictions in a work dir."""
 
 
@@ -31,8 +31,8 @@ class Run(NamedTuple):
     Attributes:
         name (str): Name of its folder or file.
         predictions (Predictions): Predictions of the run.
-        config (Config, optional): Config in its folder; None if there is not
-            exactly one.
+        config (Config, optional): Config in its work dir; None if there is not
+            exactly one, or if a file was named instead of a work dir.
     """
 
     name: str
@@ -41,8 +41,10 @@ class Run(NamedTuple):
 
     @property
     def classes(self) -> List[str]:
-        """Class names; numbers if no config states the class names."""
+        """Class names of the file or the config; numbers if neither has them."""
         count = self.predictions.scores.shape[1]
+        if len(self.predictions.classes) == count:
+            return list(self.predictions.classes)
         if self.config is not None:
             settings = self.config.test_dataloader.dataset
             classes = settings.get('classes') or getattr(
@@ -94,9 +96,9 @@ class Run(NamedTuple):
         """
         if self.config is None:
             raise ValueError(
-                f'{self.name}: the folder of the predictions does not have '
-                'exactly one config (*.py), so the images are not known. Name a '
-                'work dir with predictions and one config.'
+                f'{self.name}: no config is known, and the images have no files '
+                'that are found. Name a work dir that has predictions and exactly '
+                'one config (*.py), instead of a file.'
             )
         init_default_scope('mmfer')
         return DATASETS.build(self.config.test_dataloader.dataset)
@@ -106,34 +108,36 @@ def open_run(path: str) -> Run:
     """Open predictions by their file or their work dir.
 
     Args:
-        path (str): File ``*.pkl``, or a folder with ``predictions.pkl``.
+        path (str): File ``*.npz``, or a work dir with ``predictions.npz``. The
+            config of a work dir is Python code that is run. A file may come from
+            anywhere: nothing beside it is read.
 
     Raises:
         FileNotFoundError: There are no predictions. The message has the
             command that writes them.
         ValueError: See :func:`read_predictions`.
     """
-    folder, file = (
-        (path, osp.join(path, PREDICTIONS))
-        if osp.isdir(path)
-        else (osp.dirname(path), path)
-    )
-    configs = sorted(Path(folder or '.').glob('*.py'))
+    if not osp.isdir(path):
+        file = Path(path)
+        name = file.absolute().parent.name if file.name == PREDICTIONS else file.stem
+        return Run(name, read_predictions(path), None)
+    file = Path(path, PREDICTIONS)
+    configs = sorted(Path(path).glob('*.py'))
     config = configs[0] if len(configs) == 1 else None
-    if osp.isdir(path) and not osp.isfile(file):
+    if not file.is_file():
         checkpoint = read_last(path) or 'CHECKPOINT'
+        old = (
+            '; its predictions.pkl is not read, because a pickle can run code'
+            if Path(path, 'predictions.pkl').is_file()
+            else ''
+        )
         raise FileNotFoundError(
-            f'{path} has no {PREDICTIONS}. To write it, run: python '
+            f'{path} has no {PREDICTIONS}{old}. To write it, run: python '
             f'tools/test.py {config or "CONFIG"} {checkpoint} --out {file}'
         )
-    name = (
-        osp.basename(osp.abspath(folder))
-        if osp.basename(file) == PREDICTIONS
-        else Path(file).stem
-    )
     return Run(
-        name,
-        read_predictions(file),
+        Path(path).absolute().name,
+        read_predictions(str(file)),
         None if config is None else Config.fromfile(config),
     )
 
@@ -208,6 +212,7 @@ def read_json(folder: str, file: str) -> Any:
 
     Raises:
         FileNotFoundError: The run has not written the file (yet).
+        ValueError: The file is damaged, or holds something else.
     """
     path = osp.join(folder, file)
     if not osp.isfile(path):
@@ -216,8 +221,7 @@ def read_json(folder: str, file: str) -> Any:
             'tools/train.py CONFIG writes history.json after each epoch and '
             'summary.json at the end.'
         )
-    with open(path) as opened:
-        return json.load(opened)
+    return read_history(path) if file == 'history.json' else read_summary(path)
 
 
 def read_jsons(folders: Sequence[str], file: str) -> Dict[str, Any]:

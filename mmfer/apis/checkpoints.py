@@ -7,8 +7,10 @@ from typing import Any, Tuple, Union
 import torch
 from mmengine.model import BaseModel
 
+from mmfer.compat import load_url
 from mmfer.utils.checkpoint_content import inspect_checkpoint
 from mmfer.utils.checkpoint_names import read_last
+from mmfer.utils.safe_pickle import load_checkpoint_file
 
 
 def find_config(folder: str) -> str:
@@ -56,7 +58,7 @@ def read_work_dir(
 
 
 def read_checkpoint(path: str) -> dict:
-    """Load a checkpoint with torch's safe loader, which runs no code in it.
+    """Load a checkpoint without running code in it.
 
     Args:
         path (str): Path of a file, or an address that begins with http.
@@ -73,14 +75,13 @@ def read_checkpoint(path: str) -> dict:
         if '://' in path:
             if not path.startswith(('http://', 'https://')):
                 raise ValueError('only http and https are downloaded')
-            return torch.hub.load_state_dict_from_url(
-                path, map_location='cpu', weights_only=True
-            )
+            return load_url(path, map_location='cpu')
         content, problem = inspect_checkpoint(path)
         if problem is None:
             return content
         if problem.kind == 'objects':
-            return torch.load(path, map_location='cpu', weights_only=True)
+            # This names the first of the objects.
+            return load_checkpoint_file(path)
     except Exception as error:
         reason = (str(error).splitlines() or ['empty file'])[0]
         raise ValueError(

@@ -1,10 +1,9 @@
 """Read published face-recognition weights safely, and match them with a backbone."""
 
 import io
-import pickle
 import re
 import warnings
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
@@ -14,6 +13,8 @@ from mmpretrain.models.backbones.resnet import Bottleneck, ResNet
 from torch import Tensor
 
 from mmfer.registry import MODELS
+from mmfer.utils import safe_pickle
+from mmfer.utils.safe_pickle import ForeignObject, PickleError
 
 # Entries of a checkpoint that may contain the state dict.
 CONTAINERS = ('state_dict', 'model_state_dict', 'model')
@@ -175,64 +176,20 @@ def guess_depth(names: Iterable[str]) -> Optional[int]:
     return None
 
 
-class ArrayUnpickler(pickle.Unpickler):
-    """Unpickler for dicts of numpy arrays that runs no other code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        # numpy 2 moved numpy.core to numpy._core.
-        module = module.replace('numpy._core', 'numpy.core')
-        try:
-            return ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(
-                f'it asks for {module}.{name}, but a file of weights needs '
-                'only numpy arrays'
-            ) from None
-
-
-def latin1_bytes(text: str, encoding: str = 'latin1') -> bytes:
-    """Return the bytes that old pickles store as text, like ``_codecs.encode``."""
-    if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'it asks for the codec {encoding!r}')
-    return text.encode(encoding)
-
-
-# Take the functions from numpy objects, because numpy moves them between
-# releases.
-ALLOWED = {
-    ('collections', 'OrderedDict'): OrderedDict,
-    ('numpy', 'ndarray'): np.ndarray,
-    ('numpy', 'dtype'): np.dtype,
-    ('numpy.core.multiarray', '_reconstruct'): np.zeros(1).__reduce__()[0],
-    ('numpy.core.multiarray', 'scalar'): np.float32(1).__reduce__()[0],
-    ('numpy.core.numeric', '_frombuffer'): np.zeros(1).__reduce_ex__(5)[0],
-    ('_codecs', 'encode'): latin1_bytes,
-}
-
-
-def is_torch_file(data: bytes) -> bool:
-    """Return whether torch wrote a file: as a zip archive, or as a pickle."""
-    return (
-        data.startswith(b'PK\x03\x04')
-        or b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19' in data[:32]
-    )
-
-
 def load_torch(data: bytes, trust: bool) -> Any:
     """Load a torch file; allow arbitrary Python objects only with ``trust``."""
     try:
-        return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
+        return safe_pickle.load_torch(data)
+    except ForeignObject as error:
         if not trust:
             raise ValueError(
-                'it has Python objects and cannot be loaded safely. If '
-                'you trust its author, pass --trust-checkpoint. '
-                f'{str(error).splitlines()[0]}'
+                f'it has Python objects and cannot be loaded safely: {error}. If '
+                'you trust its author, pass --trust-checkpoint.'
             ) from None
-    except (RuntimeError, EOFError) as error:
+    except PickleError as error:
         raise ValueError(
-            'torch cannot read it, so the download may be incomplete: get '
-            f'it again. {str(error).splitlines()[0]}'
+            'it is no complete torch file, so the download may be incomplete: get '
+            f'it again. {error}'
         ) from None
     warnings.warn(
         '--trust-checkpoint: loading a checkpoint that may run code', stacklevel=2
@@ -243,9 +200,8 @@ def load_torch(data: bytes, trust: bool) -> Any:
 def load_arrays(data: bytes) -> Any:
     """Load a pickle of numpy arrays, written by Python 2 or 3."""
     try:
-        return ArrayUnpickler(io.BytesIO(data), encoding='latin1').load()
-    # Unpickling bytes that are not a pickle can raise errors of any type.
-    except Exception as error:
+        return safe_pickle.load_arrays(data)
+    except PickleError as error:
         raise ValueError(
             'it is neither a torch checkpoint nor a pickle of numpy arrays '
             f'({error}). Check that the download is complete and is not a '

@@ -4,7 +4,6 @@ import difflib
 import fnmatch
 import os
 import os.path as osp
-from pathlib import Path
 from typing import Any, List, Optional, Union
 
 from mmengine.config import Config
@@ -15,33 +14,15 @@ from mmpretrain.apis.model import ModelHub
 
 from mmfer.registry import DATASETS, TRANSFORMS
 from mmfer.utils.devices import choose_device
+from mmfer_command.shipped import INDEX, shipped_configs, shipped_folder
 
 from .checkpoints import load_weights
 
-# Follow symbolic links, because model-index.yml is beside the real folder.
 PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
 # Folder of the weights that are part of the package, see the metafiles.
 WEIGHTS = osp.join(PACKAGE, 'weights')
 # Task by which mmpretrain finds its inferencer for classifiers.
 TASK = 'Image Classification'
-
-
-def index_root() -> str:
-    """Return the folder of ``model-index.yml`` and ``configs/``.
-
-    If mmfer was installed from a wheel, it is a folder inside the package. In a
-    clone of the repository, it is the folder that contains the package.
-
-    Raises:
-        FileNotFoundError: There is no index in either place.
-    """
-    for root in (osp.join(PACKAGE, '.mim'), osp.dirname(PACKAGE)):
-        if osp.isfile(osp.join(root, 'model-index.yml')):
-            return root
-    raise FileNotFoundError(
-        f'mmfer: no model-index.yml in {PACKAGE}/.mim or beside {PACKAGE}; '
-        'the configs are missing. Install mmfer again (pip install .).'
-    )
 
 
 def register_models() -> List[str]:
@@ -61,12 +42,11 @@ def register_models() -> List[str]:
 
     lend_to_mmpretrain(TRANSFORMS)
     lend_to_mmpretrain(DATASETS)
-    root = index_root()
-    index = load(osp.join(root, 'model-index.yml'))
+    index = load(str(shipped_folder() / INDEX))
     index.build_models_with_collections()
     measured = {model.name.lower(): model for model in index.models}
     names = []
-    for config in sorted(Path(root).glob('configs/[!_]*/*.py')):
+    for config in shipped_configs():
         name = config.stem.lower()
         names.append(name)
         if ModelHub.has(name):

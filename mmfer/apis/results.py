@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-import cv2
 import numpy as np
 from torch import Tensor
 
 from mmfer.datasets.images import read_image
 from mmfer.utils.checks import is_number
+from mmfer.utils.files import write_image
 
 from .drawing import draw_results
 
@@ -154,8 +154,7 @@ def write_pictures(sources: list, results: list, show_dir: str) -> None:
         name = Path(source).stem if isinstance(source, (str, os.PathLike)) else 'image'
         picture = draw_results(read_image(source), result)
         path = osp.join(show_dir, f'{number:05d}_{name}.png')
-        if not cv2.imwrite(path, picture):
-            raise OSError(f'{path} could not be written.')
+        write_image(path, picture)
 
 
 def make_folder(path: str) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from mmfer.registry import DATASETS
 from mmfer.utils import text_tables
 from mmfer.utils.checks import choices
+from mmfer.utils.csv_cells import guard_path
 from mmfer.utils.files import write_atomic
 from mmfer.utils.string_table import all_different
 
@@ -151,7 +152,7 @@ class AffectNet(FERDataset):
         found = self._find_release()[1]
         ids = np.asarray(sample_ids)
         rows = self._emotions(found)[1][ids].tolist()
-        names = [found.names[row] for row in rows]
+        names = [guard_path(found.names[row]) for row in rows]
         columns = [
             [column[row] for row in rows] for column in (found.valence, found.arousal)
         ]

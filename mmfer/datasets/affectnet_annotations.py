@@ -10,7 +10,9 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.utils import text_tables
+from mmfer.utils.safe_pickle import Limits, read_array
 from mmfer.utils.string_table import all_different
+from mmfer.utils.text_files import clipped
 
 from .noise import MISSING_VA
 
@@ -39,6 +41,8 @@ COLUMNS = (
     'arousal',
 )
 WANTED = ('subdirectory_filepath', 'expression', 'valence', 'arousal')
+# A file of one number has some hundred bytes.
+SCALAR = Limits(file_size=1 << 20)
 Number = Union[str, bytes, int, float]
 
 
@@ -79,10 +83,10 @@ class Annotations:
         if wrong.size:
             row = int(wrong[0])
             raise ValueError(
-                f'{self.where(row)}: the expression of {self.names[row]!r} is '
-                f'{self.expression[row]!r}. AffectNet numbers {len(EMOTIONS)} '
-                f'emotions from 0, then none, uncertain and no face up to '
-                f'{NUM_IDS - 1}. Correct or remove it.'
+                f'{self.where(row)}: the expression of {clipped(self.names[row])!r} '
+                f'is {clipped(repr(self.expression[row]))}. AffectNet numbers '
+                f'{len(EMOTIONS)} emotions from 0, then none, uncertain and no face '
+                f'up to {NUM_IDS - 1}. Correct or remove it.'
             )
         return labels
 
@@ -106,9 +110,9 @@ class Annotations:
         if wrong.size:
             row, name = int(rows[wrong[0, 0]]), list(columns)[wrong[0, 1]]
             raise ValueError(
-                f'{self.where(row)}: the {name} of {self.names[row]!r} is '
-                f'{columns[name][row]!r}, neither in [-1, 1] nor {MISSING_VA} for '
-                f'missing. Correct it, or write {MISSING_VA}.'
+                f'{self.where(row)}: the {name} of {clipped(self.names[row])!r} is '
+                f'{clipped(repr(columns[name][row]))}, neither in [-1, 1] nor '
+                f'{MISSING_VA} for missing. Correct it, or write {MISSING_VA}.'
             )
         return np.where(known, values, np.nan).astype(np.float32)
 
@@ -176,7 +180,7 @@ def check_repeats(
         if labels[first] != labels[row]:
             if not numbers or not numbers[first] or numbers[first] == numbers[row]:
                 raise ValueError(
-                    f'{where(row)}: {names[row]!r} has the '
+                    f'{where(row)}: {clipped(names[row])!r} has the '
                     f'expression {labels[row]}, and {labels[first]} at '
                     f'{where(first)}. An image can have one expression only. '
                     'Remove one of the two.'
@@ -272,7 +276,7 @@ def read_scalar(path: str) -> Number:
             they can run code.
     """
     try:
-        value = np.load(path, allow_pickle=False).item()
+        value = read_array(path, SCALAR).item()
         return value.decode() if isinstance(value, bytes) else value
     except FileNotFoundError:
         raise FileNotFoundError(
@@ -280,8 +284,8 @@ def read_scalar(path: str) -> Number:
             '_aro.npy for every image. Copy the annotations again, or remove '
             'those of this image.'
         ) from None
-    except (EOFError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise ValueError(
-            f'{path} does not hold a single number ({error}). Copy the file '
-            'again, or remove the annotations of this image.'
+            f'{path} does not hold a single number ({clipped(str(error))}). Copy '
+            'the file again, or remove the annotations of this image.'
         ) from error

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from mmfer.registry import DATASETS
 from mmfer.utils.checks import choices
+from mmfer.utils.csv_cells import guard_path
 from mmfer.utils.files import write_atomic
 from mmfer.utils.text_tables import TextTable, join_listed, path_key, read_table
 
@@ -31,6 +32,8 @@ EMOTIONS = (
 # cannot be labelled ('NF' is 'not a face').
 VOTES = (*EMOTIONS, 'unknown', 'NF')
 NUM_COLUMNS = len(VOTES)
+# FERPlus has ten annotators. Sums of larger counts might not fit into int64.
+MAX_VOTES = 10**6
 HEADER = ('Usage', 'Image name', *VOTES)
 COLUMNS = dict(
     usage=['usage'],
@@ -260,7 +263,7 @@ def read_vote_table(path: str) -> VoteTable:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It lacks a column or has an unknown one, a usage is
-            unknown, or a vote is not a whole number of at least 0.
+            unknown, or a vote is not a whole number in [0, :data:`MAX_VOTES`].
     """
     table = read_table(path, COLUMNS, 'fer2013new.csv of FERPlus', others='refuse')
     known = {usage.lower(): usage for usage, _ in SPLITS.values()}
@@ -277,12 +280,12 @@ def read_vote_table(path: str) -> VoteTable:
     columns = []
     for name in VOTES:
         counts = table.whole_numbers(name)
-        if counts and min(counts) < 0:
-            row = counts.index(min(counts))
+        if counts and not (min(counts) >= 0 and max(counts) <= MAX_VOTES):
+            row = next(i for i, n in enumerate(counts) if not 0 <= n <= MAX_VOTES)
             raise table.error(
                 row,
                 f'{counts[row]} votes for {name} is not a count',
-                'Correct the row.',
+                f'Correct the row; a count is at most {MAX_VOTES}.',
             )
         columns.append(counts)
     return VoteTable(table, usages, table.columns['image'], list(zip(*columns)))
@@ -319,7 +322,7 @@ def _relabelled_rows(
                 continue
             if label != own:
                 votes = tuple(10 * (i == label) for i in range(NUM_COLUMNS))
-        yield [row_usage, name, *votes]
+        yield [row_usage, guard_path(name), *votes]
 
 
 def _log_special_rows(rows: VoteTable, usage: str) -> None:

@@ -7,6 +7,7 @@ from .hooks.deferred_info import DeferredInfoHook
 from .hooks.image_store import ImageStoreHook
 from .hooks.noise_model import NoiseModelHook
 from .hooks.preflight import PreflightHook
+from .hooks.provenance import ProvenanceHook
 from .hooks.ramp import LinearRampHook
 from .hooks.relabel import RelabelHook
 from .hooks.reproducibility import ReproducibilityHook
@@ -14,6 +15,7 @@ from .hooks.sample_scores import SampleScoresHook
 from .hooks.stage_progress import StageProgressHook
 from .hooks.stop_on_nan import StopOnNaNHook
 from .hooks.summary import SummaryHook
+from .hooks.work_dir import WorkDirHook
 from .optim_wrapper import AutocastOptimWrapper
 from .visualizer import LazyVisualizer
 
@@ -27,6 +29,7 @@ __all__ = [
     'LinearRampHook',
     'NoiseModelHook',
     'PreflightHook',
+    'ProvenanceHook',
     'RelabelHook',
     'ReproducibilityHook',
     'SafeCheckpointHook',
@@ -34,4 +37,5 @@ __all__ = [
     'StageProgressHook',
     'StopOnNaNHook',
     'SummaryHook',
+    'WorkDirHook',
 ]

@@ -23,6 +23,10 @@ from mmfer.utils.full_disk import DiskFullError
 _CHOSEN: 'WeakKeyDictionary[Runner, bool]' = WeakKeyDictionary()
 
 
+# Begins the sentence about the checkpoint that a full disk has left.
+LEFT = 'The checkpoint before'
+
+
 class Choice(NamedTuple):
     """Checkpoint that a resumed run takes.
 
@@ -190,11 +194,26 @@ def intact_named(runner: Runner) -> Iterator[None]:
     try:
         yield
     except DiskFullError as error:
-        last = read_last(runner.work_dir, checkpoint_folder(runner))
-        if last is not None and osp.isfile(last):
-            error.intact = f'The checkpoint before, {last}, is intact.'
-            error.advice = 'Free some space, then go on with --resume.'
+        name_intact(error, runner.work_dir, checkpoint_folder(runner))
         raise
+
+
+def name_intact(
+    error: DiskFullError, work_dir: str, folder: Optional[str] = None
+) -> None:
+    """Write into an error which checkpoint a full disk has left.
+
+    Args:
+        error (DiskFullError): The error; changed in place.
+        work_dir (str): The work dir.
+        folder (str, optional): Folder of the checkpoints, if it is another one.
+    """
+    last = read_last(work_dir, folder)
+    if last is not None and osp.isfile(last) and LEFT not in error.intact:
+        error.intact += f' {LEFT}, {last}, is intact.'
+        error.advice = (
+            'Free some space, then start again; a training goes on with --resume.'
+        )
 
 
 def rebase_paths(checkpoint: Dict[str, Any], folder: str) -> None:

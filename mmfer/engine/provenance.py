@@ -7,6 +7,8 @@ from typing import Any, Dict
 
 from mmengine.config import Config
 
+from mmfer.version import __version__
+
 # Settings that say where and how a run is started. They do not change its
 # result.
 IGNORED_KEYS = (
@@ -24,6 +26,8 @@ IGNORED_KEYS = (
     'vis_backends',
     'model_wrapper_cfg',
     'preflight',
+    'provenance',
+    'max_keep_ckpts',
     'save_minutes',
     'save_iters',
 )
@@ -35,6 +39,9 @@ PACKAGES = (
     'mmpretrain',
     'mmcv',
     'mmcv-lite',
+    'onedl-mmengine',
+    'onedl-mmpretrain',
+    'onedl-mmcv',
     'torch',
     'torchvision',
     'numpy',
@@ -46,7 +53,9 @@ def package_versions() -> Dict[str, str]:
     versions = {}
     for name in PACKAGES:
         try:
-            versions[name] = metadata.version(name)
+            # The metadata of an editable installation may be older than its code.
+            found = __version__ if name == 'mmfer' else metadata.version(name)
+            versions[name] = found
         except metadata.PackageNotFoundError:
             continue
     return versions

@@ -8,7 +8,6 @@ import os.path as osp
 from contextlib import redirect_stdout
 from typing import Any, Dict, List, NamedTuple, Optional
 
-import torch
 import torch.nn as nn
 from mmengine.config import Config
 from mmengine.dist import (
@@ -25,10 +24,12 @@ from mmfer.datasets import LabelView
 from mmfer.models.utils import unwrap_model
 from mmfer.utils.checkpoint_content import DamagedCheckpointError
 from mmfer.utils.checkpoint_names import read_last
+from mmfer.utils.safe_pickle import load_checkpoint_file
 
 from .checkpoint_files import choose_checkpoint
 from .classifier_config import classifier_config, plain_optimizer
 from .hooks.best_epoch import BEST_WEIGHTS
+from .inner_runs import prepare_folder
 from .preflight import build_fitting_loop
 from .stages import fingerprint
 
@@ -79,7 +80,8 @@ def train_classifier(
 
     Backbone, schedule, batch size and precision come from ``cfg``. All files
     are written to ``work_dir``. A run that was killed continues after its
-    latest saved epoch.
+    latest saved epoch. If one of its files is damaged, the run starts again, with a
+    warning.
 
     Args:
         cfg (Config): Training config of any method.
@@ -99,6 +101,7 @@ def train_classifier(
         weights (str, optional): Checkpoint of such a classifier to start
             from. The state of the optimizer is not loaded.
     """
+    prepare_folder(work_dir, held_out is not None, what, logger)
     hooks = [dict(type='StageProgressHook', what=what, logger=logger)]
     if held_out is not None:
         hooks.append(dict(type='BestEpochHook', patience=patience))
@@ -119,7 +122,7 @@ def train_classifier(
     assert path is not None, 'the last epoch has a checkpoint'
     if held_out is not None:
         path = osp.join(work_dir, BEST_WEIGHTS)
-        found = torch.load(path, map_location='cpu', weights_only=True)
+        found = load_checkpoint_file(path)
         model.load_state_dict(found['state_dict'])
         epoch = found['meta']['epoch']
     # The garbage collector might end the workers and free the optimizer state

@@ -22,6 +22,8 @@ from mmengine.config import Config
 
 from mmfer.datasets.noise import CIFAR10_CONFUSIONS
 from mmfer.registry import MODELS
+from mmfer.utils.text_files import clipped
+from mmfer.utils.text_tables import parse_number
 
 
 # -- noise ------------------------------------------------------------------------
@@ -75,12 +77,13 @@ NOISE_TYPES = {
 }
 # Class that asymmetric noise changes each class to, by the type of the data set.
 MAPPINGS = {'NoisyCIFAR10': CIFAR10_CONFUSIONS}
+_PERCENT = r'[0-9]+(?:\.[0-9]+)?'
 # Part of a config's name that states the noise, as ``_noise30`` or ``_pair10seed1``.
 _SUFFIX = re.compile(
     rf'_({"|".join(t.suffix for t in NOISE_TYPES.values())})'
-    r'(\d[\d.-]*)(seed\d+)?(?=_|$)'
+    rf'({_PERCENT}(?:-{_PERCENT})*)(seed[0-9]{{1,10}})?(?=_|$)'
 )
-_FLAG = re.compile(r'(?P<kind>[^:]*):(?P<rates>[^:]*)(:seed(?P<seed>\d+))?')
+_FLAG = re.compile(r'(?P<kind>[^:]*):(?P<rates>[^:]*)(:seed(?P<seed>[0-9]{1,10}))?')
 
 
 class NoiseFlag(NamedTuple):
@@ -117,22 +120,24 @@ def parse_noise(text: str) -> NoiseFlag:
     """
     form = 'Write TYPE:RATE or TYPE:RATE:seedN, for example --noise symmetric:0.3'
     match = _FLAG.fullmatch(text)
+    text = clipped(text)
     if match is None:
         raise ValueError(f'--noise {text}: this form cannot be read. {form}.')
     kind = match['kind']
     if kind not in NOISE_TYPES:
         raise ValueError(
-            f'--noise {text}: there is no noise type {kind!r}. Choose from '
+            f'--noise {text}: there is no noise type {clipped(kind)!r}. Choose from '
             f'{", ".join(NOISE_TYPES)}.'
         )
-    try:
-        rates = tuple(float(rate) for rate in match['rates'].split(','))
-    except ValueError:
+    # float() would also read 0_1 and digits of other scripts.
+    found = [parse_number(rate) for rate in match['rates'].split(',')]
+    rates = tuple(rate for rate in found if rate is not None)
+    if len(rates) < len(found):
         raise ValueError(
-            f'--noise {text}: {match["rates"]!r} is not a number. {form}.'
+            f'--noise {text}: {clipped(match["rates"])!r} is not a number. {form}.'
             if match['rates']
             else f'--noise {text}: the rate is missing. {form}.'
-        ) from None
+        )
     if len(rates) > 1 and kind != 'classdep':
         raise ValueError(
             f'--noise {text}: {kind} noise has one rate, but {len(rates)} are given. '
@@ -309,8 +314,8 @@ def _bases(path: str) -> Iterator[str]:
     # mmengine has no public function that lists the direct bases.
     for base in Config._get_base_files(path):
         # Bases in other packages (``mmpretrain::...``) have no cleaning options.
-        if '::' not in base:
-            file = osp.normpath(osp.join(osp.dirname(path), base))
+        if '::' not in base or base.startswith('mmfer::'):
+            file = osp.normpath(Config._get_cfg_path(base, path)[0])
             yield file
             yield from _bases(file)
 
@@ -388,18 +393,6 @@ def find_variant(path: str) -> Optional[Tuple[str, List[str]]]:
         file = existing(stem[: match.start()])
         flags = ['--noise', _flag_of(match), *flags]
     return None if file is None or not flags else (file, flags)
-
-
-def replacement(path: str) -> Optional[str]:
-    """Return the command that replaces a config file that does not exist.
-
-    See :func:`find_variant`; None if there is no such command.
-    """
-    found = find_variant(path)
-    if found is None:
-        return None
-    file, flags = found
-    return ' '.join(['python tools/train.py', file, *flags])
 
 
 def read_variant(path: str) -> Config:

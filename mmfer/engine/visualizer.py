@@ -1,12 +1,16 @@
 """Visualizer that draws nothing until it is asked to."""
 
+import logging
+from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 import numpy as np
+from mmengine.logging import print_log
 from mmpretrain.visualization import UniversalVisualizer
 
 from mmfer.registry import VISUALIZERS
+from mmfer.utils.full_disk import FULL
 
 # Attributes in which mmengine's visualizer keeps its figure.
 FIGURE = ('fig_save_canvas', 'fig_save', 'ax_save', 'dpi')
@@ -31,6 +35,7 @@ class LazyVisualizer(UniversalVisualizer):
         self, name: str = 'visualizer', image: Optional[np.ndarray] = None, **kwargs
     ):
         super().__init__(name, **kwargs)
+        self.disk_full = False
         for attribute in FIGURE:
             delattr(self, attribute)
         if image is not None:
@@ -39,6 +44,34 @@ class LazyVisualizer(UniversalVisualizer):
     def _initialize_fig(self, fig_cfg: dict) -> tuple:
         """Return a stand-in, because mmengine asks for a figure too early."""
         return None, SimpleNamespace(get_dpi=lambda: None), None
+
+    def add_scalar(self, *args: Any, **kwargs: Any) -> None:
+        """Pass a value on to the backends."""
+        with self._full_disk_reported():
+            super().add_scalar(*args, **kwargs)
+
+    def add_scalars(self, *args: Any, **kwargs: Any) -> None:
+        """Pass values on to the backends."""
+        with self._full_disk_reported():
+            super().add_scalars(*args, **kwargs)
+
+    @contextmanager
+    def _full_disk_reported(self) -> Iterator[None]:
+        """Go on without values for plots if their disk is full, and say so once."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            if not self.disk_full:
+                self.disk_full = True
+                print_log(
+                    'The disk is full, so values for plots (vis_data/scalars.json) '
+                    'are not written any more. The training goes on until it has to '
+                    'write a result.',
+                    'current',
+                    level=logging.WARNING,
+                )
 
     def __getattr__(self, attribute: str) -> Any:
         # Python calls this for attributes that do not exist yet.

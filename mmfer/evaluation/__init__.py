@@ -3,14 +3,18 @@
 from .evaluator import BatchEvaluator
 from .functional import auroc, concordance, mean_class_accuracy, rejection_accuracy
 from .metrics import MeanClassAccuracy, RejectionAccuracy, ValenceArousal
+from .predictions import DumpPredictions, check_results_file, dump_predictions
 
 __all__ = [
     'BatchEvaluator',
+    'DumpPredictions',
     'MeanClassAccuracy',
     'RejectionAccuracy',
     'ValenceArousal',
     'auroc',
+    'check_results_file',
     'concordance',
+    'dump_predictions',
     'mean_class_accuracy',
     'rejection_accuracy',
 ]

@@ -1,12 +1,13 @@
 """Reading of decisions for a data set from a score table."""
 
-from typing import Optional, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
+from mmfer.utils.csv_cells import unguard_cell
 from mmfer.utils.text_tables import TextTable, parse_whole_number, path_key
 
-from .columns import CLASS_COLUMNS, FILE_NAME, ScoreTable
+from .columns import CLASS_COLUMNS, COLUMNS, FILE_NAME, ScoreTable
 from .reading import read_columns, read_decision_column, read_label_column
 from .writing import class_text
 
@@ -20,6 +21,9 @@ def read_decisions(
     classes: Optional[Sequence[str]] = None,
 ) -> ScoreTable:
     """Read decisions from a table, and check that it fits the data set.
+
+    A table without the column ``sample_id`` is matched by the names of the images. If
+    a name is in several rows, these must have the same decision.
 
     Args:
         path (str): The table.
@@ -38,12 +42,17 @@ def read_decisions(
     Raises:
         FileNotFoundError: The table does not exist.
         ValueError: The file is no such table; it was made from other samples
-            or labels; a suggested label is out of range; or every sample is
-            dropped.
+            or labels; a suggested label is out of range; every sample is
+            dropped; or it lacks ``sample_id``, and an image has different decisions.
     """
     try:
-        text = read_columns(path, optional=tuple(CLASS_COLUMNS))
-        table = _checked_columns(text, images, given_labels, num_classes, classes)
+        text = _read(path)
+        if 'sample_id' in text.columns:
+            table = _checked_columns(text, images, given_labels, num_classes, classes)
+        else:
+            table = _columns_by_name(
+                text, images, given_labels, sample_ids, num_classes, classes
+            )
     except FileNotFoundError:
         raise FileNotFoundError(
             f'decisions: {path} does not exist. Name a {FILE_NAME} from the work '
@@ -66,6 +75,90 @@ def read_decisions(
         )
     order = ids.argsort()
     return {name: column[order] for name, column in table.items()}
+
+
+def _read(path: str) -> TextTable:
+    """Read the table; the column ``sample_id`` may be missing.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`read_columns`.
+    """
+    try:
+        return read_columns(path, optional=tuple(CLASS_COLUMNS))
+    except ValueError as error:
+        others = [name for name in COLUMNS if name != 'sample_id']
+        try:
+            table = read_columns(path, others, ('sample_id', *CLASS_COLUMNS))
+        except ValueError:
+            raise error from None
+        if 'sample_id' in table.columns:
+            raise
+        return table
+
+
+def _columns_by_name(
+    table: TextTable,
+    images: Sequence[str],
+    given_labels: np.ndarray,
+    sample_ids: np.ndarray,
+    num_classes: int,
+    classes: Optional[Sequence[str]],
+) -> ScoreTable:
+    """Return the columns of a table that has names of images, but no numbers.
+
+    See :func:`read_decisions` for the arguments.
+    """
+    given = read_label_column(table, 'given_label', classes)
+    suggested = read_label_column(table, 'suggested_label', classes)
+    decisions = read_decision_column(table)
+    samples: Dict[str, List[int]] = {}
+    for i in sample_ids.tolist():
+        samples.setdefault(path_key(images[i].strip()), []).append(i)
+    first: Dict[str, int] = {}
+    row_of: Dict[int, int] = {}
+    for row, written in enumerate(table.columns['image']):
+        keys = path_key(unguard_cell(written)), path_key(written)
+        key = next((key for key in keys if key in samples), None)
+        if key is None:
+            raise table.error(
+                row,
+                f'no sample of the data set has the image {written!r}',
+                'The table was made from another data set.',
+            )
+        before = first.setdefault(key, row)
+        same = decisions[row] == decisions[before] and (
+            decisions[row] != 'relabel' or suggested[row] == suggested[before]
+        )
+        if not same:
+            raise table.error(
+                row,
+                f'the image {written!r} has another decision in line '
+                f'{table.line_numbers[before]}, and the table has no column sample_id '
+                'that says which sample each of them is for',
+                'Add the column sample_id, write the table again with this version '
+                'of mmfer, or give both rows the same decision.',
+            )
+        for i in samples[key]:
+            # Samples of one image may have different labels.
+            if i not in row_of or given[row_of[i]] != given_labels[i]:
+                row_of[i] = row
+    ids = np.array(sorted(row_of), dtype=np.int64)
+    rows = np.array([row_of[i] for i in ids.tolist()], dtype=np.int64)
+    target = suggested[rows]
+    wrong = (given[rows] != given_labels[ids]) | (
+        (decisions[rows] == 'relabel') & ((target < 0) | (target >= num_classes))
+    )
+    if wrong.any():
+        place = int(wrong.argmax())
+        row, i = int(rows[place]), int(ids[place])
+        raise _label_error(table, row, i, given, suggested, given_labels, num_classes)
+    return dict(
+        sample_id=ids,
+        given_label=given_labels[ids],
+        noise_score=np.array(table.numbers('noise_score'), dtype=float)[rows],
+        suggested_label=target,
+        decision=decisions[rows],
+    )
 
 
 def _checked_columns(
@@ -129,7 +222,10 @@ def _first_wrong_row(
 
 def _same_image(written: str, name: str) -> bool:
     """Return whether the name in a table is that of an image."""
-    return written == name or path_key(written) == path_key(name.strip())
+    if written == name or unguard_cell(written) == name:
+        return True
+    key = path_key(name.strip())
+    return key in (path_key(written), path_key(unguard_cell(written)))
 
 
 def _row_error(
@@ -160,6 +256,20 @@ def _row_error(
             f'{table.line_numbers[first]}',
             'Remove one of the two.',
         )
+    return _label_error(table, row, i, given, suggested, given_labels, num_classes)
+
+
+def _label_error(
+    table: TextTable,
+    row: int,
+    sample_id: int,
+    given: np.ndarray,
+    suggested: np.ndarray,
+    given_labels: np.ndarray,
+    num_classes: int,
+) -> ValueError:
+    """Make the error for a row whose labels do not fit the data set."""
+    i = sample_id
     if given[row] != given_labels[i]:
         return table.error(
             row,
@@ -209,7 +319,8 @@ def _check_class_names(
         # empty.
         number = parse_whole_number(field, table.decimal_comma)
         found = ' '.join(field.split()) if number is None else str(number)
-        if expected.casefold() not in (found.casefold(), field.casefold()):
+        written = (found, field, unguard_cell(found))
+        if expected.casefold() not in map(str.casefold, written):
             raise table.error(
                 row,
                 f'{name} is {field!r}, but {CLASS_COLUMNS[name]} is '

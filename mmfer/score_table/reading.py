@@ -4,6 +4,7 @@ from typing import Dict, Optional, Sequence
 
 import numpy as np
 
+from mmfer.utils.csv_cells import unguard_cell
 from mmfer.utils.text_tables import (
     TextTable,
     class_index,
@@ -102,7 +103,8 @@ def read_score_table(path: str) -> ScoreTable:
             result[key] = read[key]
         elif key != 'clean_label':
             known = key == 'image' or key in CLASS_COLUMNS
-            result[key if known else name] = np.array(fields, dtype=object)
+            texts = list(map(unguard_cell, fields))
+            result[key if known else unguard_cell(name)] = np.array(texts, dtype=object)
     return result
 
 

@@ -6,6 +6,7 @@ from typing import Iterable, List, Mapping, Optional, Sequence
 
 import numpy as np
 
+from mmfer.utils.csv_cells import guard_cell, guard_cells
 from mmfer.utils.files import write_atomic
 
 from .columns import CLASS_COLUMNS
@@ -21,7 +22,8 @@ def format_table(
 
     Whole numbers are written as they are, other numbers with six digits. The
     column ``clean_label`` is always written. It is empty if the clean labels
-    are not known.
+    are not known. A text that a spreadsheet would compute gets an apostrophe, see
+    :func:`~mmfer.utils.csv_cells.guard_cell`.
 
     Args:
         table (Mapping[str, np.ndarray]): Columns (N,), in the order of the
@@ -41,7 +43,7 @@ def format_table(
     if not numbered:
         named = list(CLASS_COLUMNS)
     count = len(next(iter(columns.values())))
-    parts = [_csv_rows([[*names, 'clean_label', *named]])]
+    parts = [_csv_rows([guard_cells([*names, 'clean_label', *named])])]
     # Texts of all rows at once would take ten times as much memory as the file.
     for start in range(0, count, _CHUNK):
         rows = slice(start, start + _CHUNK)
@@ -70,7 +72,7 @@ def _csv_rows(rows: Iterable[Sequence[str]]) -> bytes:
 def _class_texts(labels: np.ndarray, classes: Sequence[str]) -> List[str]:
     """Return the names of classes, (n,); see :func:`class_text`."""
     values = labels.tolist()
-    names = {label: class_text(label, classes) for label in set(values)}
+    names = {label: guard_cell(class_text(label, classes)) for label in set(values)}
     return [names[label] for label in values]
 
 
@@ -93,7 +95,7 @@ def _column_texts(column: np.ndarray) -> List[str]:
         return [f'{value:.6g}' for value in column.tolist()]
     if column.dtype.kind in 'iub':
         return [str(int(value)) for value in column.tolist()]
-    return list(map(str, column.tolist()))
+    return guard_cells(list(map(str, column.tolist())))
 
 
 def class_text(label: int, classes: Sequence[str]) -> str:

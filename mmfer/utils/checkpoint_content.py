@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, Optional
 
 import torch
 
+from mmfer.utils.safe_pickle import ForeignObject, PickleError, check_torch_file
+from mmfer.utils.safe_pickle.limits import NOT_TORCH, TOO_SHORT
+
 KINDS = ('missing', 'empty', 'truncated', 'damaged', 'foreign', 'objects')
 """Kinds of problems, see :class:`Problem`."""
 
@@ -77,6 +80,9 @@ def inspect_checkpoint(path: str, checksums: bool = True) -> Inspected:
         return Inspected(None, problem)
     with open(path, 'rb') as file:
         is_zip = file.read(len(_ZIP)) == _ZIP
+    problem = _look_into_pickle(path)
+    if problem is not None:
+        return Inspected(None, problem)
     try:
         content = torch.load(path, map_location='cpu', weights_only=True, mmap=is_zip)
     except Exception as error:
@@ -157,6 +163,24 @@ def _look_into_zip(path: str, size: int, checksums: bool) -> Optional[Problem]:
         return Problem('damaged', f'is damaged ({type(error).__name__}: {error})')
     if wrong is not None:
         return Problem('damaged', f'is damaged: {wrong!r} has a wrong checksum')
+    return None
+
+
+def _look_into_pickle(path: str) -> Optional[Problem]:
+    """Return what is wrong with the structure of a file of torch."""
+    try:
+        # The checksums were compared before.
+        check_torch_file(path, checksums=False)
+    except ForeignObject as error:
+        return Problem(
+            'objects', f'contains Python objects and cannot be loaded safely ({error})'
+        )
+    except PickleError as error:
+        text = str(error)
+        if text.startswith(NOT_TORCH):
+            return Problem('foreign', 'is not a checkpoint but another pickle')
+        kind = 'truncated' if TOO_SHORT in text else 'damaged'
+        return Problem(kind, f'is {kind} ({text})')
     return None
 
 

@@ -1,10 +1,12 @@
 """Write files completely or not at all, and lock them."""
 
+import io
 import os
 import os.path as osp
 from contextlib import contextmanager
-from typing import Iterator, Set
+from typing import Any, Iterator, Set
 
+import numpy as np
 from mmengine.logging import print_log
 
 from .full_disk import full_disk_explained
@@ -48,6 +50,49 @@ def write_atomic(path: str, data: bytes) -> None:
         except BaseException:
             if osp.exists(temporary):
                 os.remove(temporary)
+            raise
+
+
+def write_figure(figure: Any, path: str, dpi: int = 130) -> None:
+    """Write a matplotlib figure in one step; see :func:`write_atomic`.
+
+    Args:
+        figure: Figure of matplotlib.
+        path (str): File. Its ending names the format; without one it is PNG.
+        dpi (int): Pixels per inch. Defaults to 130.
+    """
+    ending = osp.splitext(path)[1].lstrip('.')
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=ending or 'png', dpi=dpi)
+    write_atomic(path if ending else f'{path}.png', buffer.getvalue())
+
+
+def write_image(path: str, image: np.ndarray) -> None:
+    """Write an image, or leave no file.
+
+    Args:
+        path (str): File. Its ending names the format.
+        image (np.ndarray): uint8 (H, W) or (H, W, 3) in BGR order.
+
+    Raises:
+        DiskFullError: The file does not fit on the disk.
+        ValueError: OpenCV cannot write this format.
+    """
+    # Only programs that write images need it.
+    import cv2
+
+    done, data = cv2.imencode(osp.splitext(path)[1], image)
+    if not done:
+        raise ValueError(f'{path}: OpenCV cannot write an image of this format.')
+    with full_disk_explained(path, data.nbytes):
+        try:
+            # Waiting for the disk, as write_atomic does, takes too long for each of
+            # many images.
+            with open(path, 'wb') as file:
+                file.write(data.tobytes())
+        except BaseException:
+            if osp.exists(path):
+                os.remove(path)
             raise
 
 

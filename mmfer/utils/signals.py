@@ -21,11 +21,16 @@ class Interrupted(SystemExit):
 
     Args:
         signum (int): Number of the signal.
+
+    Attributes:
+        name (str): Name of the signal, such as ``'SIGTERM'``.
+        reported (bool): Whether the user was told what to do.
     """
 
     def __init__(self, signum: int):
         super().__init__(128 + signum)
         self.name = signal.Signals(signum).name
+        self.reported = False
 
 
 class DeferredSignals:
@@ -68,7 +73,10 @@ class DeferredSignals:
 
     def _handle(self, number: int, frame: Optional[FrameType]) -> None:
         if os.getpid() != self._process:
-            # A forked worker. Its parent decides when it ends.
+            # A forked worker. Its parent ends it with SIGTERM.
+            if number == signal.SIGTERM:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
             return
         now = time.monotonic()
         if now - self._times.get(number, -ONCE) < ONCE:
@@ -92,8 +100,8 @@ class DeferredSignals:
             raise Interrupted(self.received)
 
 
-def outlive_first_signal(loader: Any) -> None:
-    """Let the workers of a loader go on after the first SIGTERM, and after SIGINT.
+def outlive_signals(loader: Any) -> None:
+    """Let the workers of a loader go on after a SIGTERM or SIGINT to all processes.
 
     Clusters and shells send the signal to all processes of a job. Without its
     workers, the main process could not finish its iteration and save.
@@ -110,17 +118,24 @@ def outlive_first_signal(loader: Any) -> None:
 
 
 def start_worker(then: Optional[Callable[[int], None]], worker_id: int) -> None:
-    """Set the signal handlers of a worker, and call another initialiser."""
-    signals_seen: Dict[int, int] = {}
+    """Let only the parent process end a worker, and call another initialiser.
 
-    def handle(number: int, frame: Optional[FrameType]) -> None:
-        signals_seen[number] = signals_seen.get(number, 0) + 1
-        # The main process sends SIGTERM when it ends. To torch, another exit code
-        # than 0 is a failure.
-        if number == signal.SIGTERM and signals_seen[number] > 1:
-            os._exit(0)
-
-    for number in SIGNALS:
-        signal.signal(number, handle)
+    Args:
+        then (Callable, optional): Further initialiser, with the number of the worker.
+        worker_id (int): Number of the worker.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # macOS does not tell who has sent a signal; SIGTERM ends its workers.
+    if hasattr(signal, 'sigwaitinfo'):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     if then is not None:
         then(worker_id)
+
+
+def _end_with_parent() -> None:
+    """Wait for a SIGTERM of the parent process, which it sends when it ends."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    # To torch, another exit code is a failure of the worker.
+    os._exit(0)

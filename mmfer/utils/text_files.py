@@ -70,6 +70,21 @@ class TextFile(NamedTuple):
         return list(filled_lines(self.lines))
 
 
+def clipped(text: str, most: int = 200) -> str:
+    """Return a text without its middle if it is too long for a message.
+
+    A field of a damaged file may have 100,000 characters.
+
+    Args:
+        text (str): Text from a file.
+        most (int): Number of characters that are kept. Defaults to 200.
+    """
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f'{text[: most - end]} ... {text[-end:]}'
+
+
 def line_error(path: PathLike, line: Line, reason: str, way_out: str) -> ValueError:
     """Make the error for one line of a file.
 
@@ -79,11 +94,9 @@ def line_error(path: PathLike, line: Line, reason: str, way_out: str) -> ValueEr
         reason (str): What is wrong with it, without a full stop.
         way_out (str): One or more sentences on what to do.
     """
-    text = line.text
-    if len(text) > 200:
-        text = f'{text[:200]}...'
     return ValueError(
-        f'{os.fspath(path)}, line {line.number}: {text!r}: {reason}. {way_out}'
+        f'{os.fspath(path)}, line {line.number}: {clipped(line.text)!r}: '
+        f'{clipped(reason, 800)}. {clipped(way_out, 1600)}'
     )
 
 

@@ -1,6 +1,8 @@
 """Lists and tables of a cleaning: what they say is what is trained on."""
 
 import argparse
+import csv
+import os
 
 import numpy as np
 import pytest
@@ -194,3 +196,44 @@ def test_lists_for_training_alone(tmp_path):
         AffectNet(root, split='val', table='other.csv', pipeline=[])
     with pytest.raises(FileNotFoundError, match='other.csv'):
         AffectNet(root, table='other.csv', pipeline=[])
+
+
+@pytest.mark.parametrize('kind', ['ferplus', 'affectnet7'])
+def test_names_that_a_spreadsheet_would_compute(tmp_path, kind):
+    """The table for other programs has no formula, and names the same images."""
+    make, settings = KINDS[kind]
+    root = make(tmp_path)
+    settings = dict(settings, data_root=str(root), split='train', pipeline=[])
+    settings.pop('label_noise')
+    dataset = DATASETS.build(settings)
+    table = root / dict(
+        ferplus='fer2013new.csv',
+        affectnet7='Manually_Annotated_file_lists/training.csv',
+    ).get(kind)
+    text = table.read_text()
+    for i, sign in zip(range(1, 9), '=+-@=+-@'):
+        path = dataset.image_paths[i]
+        # Of FERPlus the table has names, of AffectNet a folder and a name.
+        listed = (
+            path.split('/')[-1] if kind == 'ferplus' else '/'.join(path.split('/')[-2:])
+        )
+        renamed = f'{sign}{i}/{listed}' if kind == 'affectnet7' else f'{sign}{listed}'
+        target = path[: -len(listed)] + renamed
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.rename(path, target)
+        text = text.replace(listed, renamed)
+    table.write_text(text)
+    dataset = DATASETS.build(settings)
+    labels = (dataset.given_labels + 1) % dataset.num_classes
+    out = tmp_path / 'out.csv'
+    more = dataset.write_list(str(out), dataset.sample_ids, labels)
+    with open(out, newline='') as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    formulas = [cell for cell in cells if cell[:1] in '=+-@' and cell]
+    assert all(float(cell) < 0 for cell in formulas)
+    assert sum(cell.startswith('./') for cell in cells) == 8
+    again = DATASETS.build(dict(settings, **more))
+    assert again.get_gt_labels().tolist() == labels.tolist()
+    assert again.image_names() == dataset.image_names()
+    again.write_list(str(tmp_path / 'twice.csv'), again.sample_ids, labels)
+    assert (tmp_path / 'twice.csv').read_bytes() == out.read_bytes()

@@ -143,7 +143,7 @@ def work_dir(tmp_path_factory):
         '--work-dir',
         folder / 'test',
         '--out',
-        folder / 'predictions.pkl',
+        folder / 'predictions.npz',
     )
     return folder
 
@@ -160,8 +160,11 @@ def test_predictions_are_read_back(work_dir):
     )
     images = run.images([0, 5])
     assert set(images) == {0, 5} and images[0].ndim == 2
-    both = open_runs([str(work_dir), str(work_dir / 'predictions.pkl')])
+    both = open_runs([str(work_dir), str(work_dir / 'predictions.npz')])
     assert list(both) == [run.name, f'{run.name} (2)']
+    # The file alone has the names of the classes, and no config is run for it.
+    alone = both[f'{run.name} (2)']
+    assert alone.config is None and alone.classes == run.classes
 
 
 @pytest.mark.parametrize('tool', ['tsne', 'noise_mixture'])
@@ -321,19 +324,23 @@ def test_what_is_missing_is_said(work_dir, tmp_path):
     said = call_tool('analysis_tools/confusion_matrix.py', tmp_path, code=1)
     assert said.startswith(str(tmp_path)) and 'tools/test.py' in said
     assert 'config.py CHECKPOINT --out' in said
-    mmengine.dump([1, 2], tmp_path / 'x.pkl')
-    with pytest.raises(ValueError, match='no predictions'):
-        read_predictions(str(tmp_path / 'x.pkl'))
+    mmengine.dump([1, 2], tmp_path / 'predictions.pkl')
+    with pytest.raises(ValueError, match='can run code when it is read.*--out'):
+        read_predictions(str(tmp_path / 'predictions.pkl'))
+    said = call_tool('analysis_tools/reliability.py', tmp_path, code=1)
+    assert 'predictions.pkl is not read' in said and 'predictions.npz' in said
     with pytest.raises(FileNotFoundError, match='history.json'):
         read_json(str(tmp_path), 'history.json')
-    run = open_run(str(work_dir / 'predictions.pkl'))._replace(config=None)
-    assert run.classes == list('0123456')
-    with pytest.raises(ValueError, match='does not have exactly one config'):
+    run = open_run(str(work_dir / 'predictions.npz'))
+    unnamed = run._replace(predictions=run.predictions._replace(classes=()))
+    assert unnamed.classes == list('0123456')
+    with pytest.raises(ValueError, match='Name a work dir'):
         run.images([0])
 
 
 def test_names_of_classes_in_a_file(work_dir, tmp_path):
     run = open_run(str(work_dir))
+    run = run._replace(predictions=run.predictions._replace(classes=()))
     names = tmp_path / 'classes.txt'
     names.write_text('\n'.join('abcdefg'))
     run.config.test_dataloader.dataset.classes = str(names)

@@ -146,11 +146,32 @@ def page_data(path):
     return data
 
 
-def compose(text, form):
+def as_given(text):
+    """Parts between the lines with given labels, from the last change to the first."""
+    between, changes = [part.encode('utf-16-le') for part in text['between']], []
+    part = end = 0
+    given = text['given']
+    put = given['put'].split('\0')
+    assert put.pop() == ''
+    for step, at, cut, new in zip(
+        given['part'], given['at'], given['cut'], put, strict=True
+    ):
+        part, end = part + step, 0 if step else end
+        changes.append((part, end + at, end + at + cut, new))
+        end += at + cut
+    for part, start, end, new in changes[::-1]:
+        old = between[part]
+        assert 2 * end <= len(old)
+        between[part] = old[: 2 * start] + new.encode('utf-16-le') + old[2 * end :]
+    return [part.decode('utf-16-le') for part in between]
+
+
+def compose(text, form, looked_only=False):
     """As the page does it."""
-    parts = [text['between'][0]]
-    for n, (line, i) in enumerate(zip(text['lines'], text['order'])):
-        parts += [form(line, i), text['between'][n + 1]]
+    between = as_given(text) if looked_only else text['between']
+    parts = [between[0]]
+    for n, (line, i) in enumerate(zip(text['lines'], text['order'], strict=True)):
+        parts += [form(line, i), between[n + 1]]
     return ''.join(parts)
 
 
@@ -182,9 +203,10 @@ def test_downloads(made, limit):
     label = rng.integers(0, dataset.num_classes, shown).tolist()
     after = {k: v.copy() for k, v in label_decisions.items()}
     names = dataset.names_by_id()
-    row_of = {names[i]: r for r, i in enumerate(label_decisions['sample_id'])}
-    for i, name in enumerate(data['names']):
-        row = row_of[name]
+    row_of = {i: r for r, i in enumerate(label_decisions['sample_id'].tolist())}
+    for i, (name, sample_id) in enumerate(zip(data['names'], data['ids'], strict=True)):
+        row = row_of[sample_id]
+        assert name == names[sample_id]
         assert data['given'][i] == label_decisions['given_label'][row]
         assert data['suggested'][i] == label_decisions['suggested_label'][row]
         after['decision'][row] = decision[i]
@@ -437,7 +459,7 @@ def test_progress_and_odd_names(tmp_path, browser):
     assert page.inner_text('h1') == '</title>"&'
     for i, name in enumerate(data['names']):
         card = page.locator(f'.card[data-index="{i}"]')
-        assert card.get_attribute('title') == name
+        assert card.get_attribute('title') == f'{name}\nsample {data["ids"][i]}'
         lines = card.text_content().split('\n')
         assert len(lines) == 4 and lines[0] == 'keep'
         assert lines[1] == re.sub(
@@ -473,7 +495,7 @@ def test_progress_and_odd_names(tmp_path, browser):
     page.click('#keep')
     page.keyboard.press('d')
     page.click('#undo')
-    says(page, '6 reviewed')
+    says(page, '6 looked at')
 
     def check(found):
         assert found.read_text(encoding='utf-8') == compose(
@@ -489,20 +511,21 @@ def test_progress_and_odd_names(tmp_path, browser):
 
     check(save(page, '#list', tmp_path / 'list.txt'))
     page.reload()
-    says(page, '6 reviewed')
+    says(page, '6 looked at')
     says(page, '6 decisions restored from an earlier visit.')
     check(save(page, '#list', tmp_path / 'list.txt'))
     assert not problems
     progress = save(page, '#save', tmp_path / 'progress.json')
-    assert len(json.loads(progress.read_text(encoding='utf-8'))) == 6
+    saved = json.loads(progress.read_text(encoding='utf-8'))
+    assert set(saved['decisions']) == set(map(str, data['ids'][:6]))
 
     page.click('#restart')
-    says(page, '0 reviewed')
+    says(page, '0 looked at')
     assert len(problems) == 1 and 'Delete all' in problems.pop()
     page.reload()
     page.wait_for_selector('.card')
     assert 'restored' not in page.text_content('#count')
-    assert '0 reviewed' in page.text_content('#count')
+    assert '0 looked at' in page.text_content('#count')
 
     # What must not get into a list.
     bad = tmp_path / 'bad.json'
@@ -551,11 +574,10 @@ def test_progress_and_odd_names(tmp_path, browser):
     page.reload()
     says(page, '"Save progress" before you leave')
     page.keyboard.press('d')
-    says(page, '1 reviewed')
+    says(page, '1 looked at')
     check_before = save(page, '#save', progress)
-    assert list(json.loads(check_before.read_text(encoding='utf-8')).values()) == [
-        ['drop']
-    ]
+    saved = json.loads(check_before.read_text(encoding='utf-8'))['decisions']
+    assert list(saved.values()) == [['drop']]
     assert not problems
 
 
@@ -658,7 +680,7 @@ def test_in_a_browser(tmp_path, browser):
     page.focus('#sort')
     page.select_option('#sort', 'least')
     page.keyboard.press('Enter')
-    assert focus() == 'scroll' and '5 reviewed' in page.inner_text('#count')
+    assert focus() == 'scroll' and '5 looked at' in page.inner_text('#count')
     mine = [i for i in range(count) if data['given'][i] == 2]
     page.wait_for_function(
         f'document.querySelector("#count").textContent.startsWith('
@@ -677,7 +699,7 @@ def test_in_a_browser(tmp_path, browser):
     page.keyboard.press('Enter')
     assert focus() == 'scroll' and cards()
     page.select_option('#state', 'decided')
-    assert '6 reviewed' in page.inner_text('#count')
+    assert '6 looked at' in page.inner_text('#count')
 
     list_path = save(page, '#list', tmp_path / 'list.csv')
     table_path = save(page, '#table', tmp_path / 'table.csv')
@@ -687,16 +709,15 @@ def test_in_a_browser(tmp_path, browser):
     page = browser.new_page()
     page.goto(page_path.as_uri())
     page.set_input_files('#file', str(progress))
-    says(page, '6 reviewed')
+    says(page, '6 looked at')
     again = save(page, '#list', tmp_path / 'again.csv')
     assert again.read_bytes() == list_path.read_bytes()
     assert not problems
 
     after = {k: v.copy() for k, v in label_decisions.items()}
-    names = dataset.names_by_id()
-    row_of = {names[i]: r for r, i in enumerate(label_decisions['sample_id'])}
-    for name, (decision, label) in zip(data['names'], expected):
-        row = row_of[name]
+    row_of = {i: r for r, i in enumerate(label_decisions['sample_id'].tolist())}
+    for sample_id, (decision, label) in zip(data['ids'], expected, strict=True):
+        row = row_of[sample_id]
         after['decision'][row] = decision
         after['suggested_label'][row] = label
     left = after['decision'] != 'drop'
@@ -706,3 +727,345 @@ def test_in_a_browser(tmp_path, browser):
     for more in (dict(table=str(list_path)), dict(decisions=str(table_path))):
         found = DATASETS.build(dict(settings, **more)).get_gt_labels()
         assert found.tolist() == final.tolist()
+
+
+# -- decisions by sample ---------------------------------------------------------------
+def make_twins(root):
+    """FERPlus with one image in three rows, and one in two rows of two labels."""
+    make_ferplus(root)
+    path = root / 'fer2013new.csv'
+    lines = path.read_text().splitlines()
+    other = lines[5].split(',')
+    other[2:] = other[3:11] + ['0', '0']
+    lines[9:9] = [lines[2], ','.join(other), lines[2]]
+    path.write_text('\n'.join(lines) + '\n')
+    return dict(type='FERPlus', data_root=str(root), split='train', pipeline=[])
+
+
+def twin_page(tmp_path, limit=10000, **kwargs):
+    """A page on twins; all of them are shown first."""
+    settings = make_twins(tmp_path / 'data')
+    dataset = DATASETS.build(settings)
+    label_decisions = dict(decide(dataset), **kwargs)
+    names = dataset.names_by_id()
+    twin = np.array([names.count(names[i]) > 1 for i in dataset.sample_ids])
+    assert twin.sum() == 5
+    label_decisions['noise_score'] = twin + np.linspace(1, 0, len(dataset))
+    table = write_table(tmp_path / 'scores.csv', dataset, label_decisions)
+    page = tmp_path / 'page.html'
+    review.write_page(str(page), dataset, table, 'twins', limit)
+    return settings, dataset, label_decisions, page
+
+
+def test_page_names_the_samples_of_an_image(tmp_path):
+    _, dataset, label_decisions, page = twin_page(tmp_path, limit=7)
+    data = page_data(page)
+    names = dataset.names_by_id()
+    for place, sample_id in enumerate(data['ids']):
+        others = [i for i, name in enumerate(names) if name == names[sample_id]]
+        others.remove(sample_id)
+        assert data['twins'].get(str(place), []) == others
+    assert sorted(map(len, data['twins'].values())) == [1, 1, 2, 2, 2]
+    # What the page does not show.
+    hidden = np.setdiff1d(dataset.sample_ids, data['ids'])
+    found = label_decisions['decision'][hidden].tolist()
+    assert data['hidden'] == {
+        name: found.count(name) for name in ('keep', 'relabel', 'drop')
+    }
+    assert data['total'] == len(dataset) == 19
+
+
+def test_hash_of_the_samples(tmp_path):
+    """It is that of samples, labels and classes, not of scores and suggestions."""
+    settings = make_list(tmp_path / 'data')
+    found = []
+
+    def add(change=None, classes=None):
+        if change is not None:
+            path = tmp_path / 'data/list.txt'
+            path.write_text(change(path.read_text()))
+        dataset = DATASETS.build(dict(settings, classes=classes or settings['classes']))
+        for seed in (0, 1):
+            table = write_table(tmp_path / 's.csv', dataset, decide(dataset, seed))
+            review.write_page(str(tmp_path / 'p.html'), dataset, table, 'x')
+            found.append(page_data(tmp_path / 'p.html')['samples'])
+
+    add()
+    add(classes=('b', 'a', 'c'))
+    add(lambda text: text.replace('05 a,b.png 2', '05 a,b.png 1'))
+    add(lambda text: ''.join(text.splitlines(keepends=True)[::-1]))
+    add(lambda text: text[text.index('\n') + 1 :])
+    assert found[::2] == found[1::2]
+    assert len(set(found)) == 5
+
+
+@pytest.mark.parametrize('limit', [4, 10000])
+def test_only_what_was_looked_at(made, limit):
+    """Other samples keep their given labels, on the page or not."""
+    settings, dataset, label_decisions, table, folder = made
+    page = folder / 'page.html'
+    review.write_page(str(page), dataset, table, 'my set', limit)
+    data = page_data(page)
+    looked = {0: ['relabel', 1], 1: ['drop', 0], 3: ['keep', 0]}
+    expected = {i: label for i, label in enumerate(dataset.given_labels.tolist())}
+    for place, (kind, label) in looked.items():
+        if kind == 'relabel':
+            expected[data['ids'][place]] = label
+        if kind == 'drop':
+            del expected[data['ids'][place]]
+
+    def form(forms, i):
+        kind, label = looked.get(i, ['keep', 0])
+        if kind == 'drop':
+            return ''
+        return forms[label if kind == 'relabel' else data['given'][i]]
+
+    path = folder / f'list{dataset.list_suffix}'
+    path.write_text(compose(data['list'], form, looked_only=True), encoding='utf-8')
+    ids = np.array(list(expected))
+    whole = folder / f'whole{dataset.list_suffix}'
+    more = dataset.write_list(str(whole), ids, np.array(list(expected.values())))
+    assert path.read_bytes() == whole.read_bytes()
+    again = DATASETS.build(dict(settings, **more))
+    assert again.get_gt_labels().tolist() == list(expected.values())
+
+    def row(line, i):
+        kind, label = looked.get(i, ['keep', data['suggested'][i]])
+        label = label if kind == 'relabel' else data['suggested'][i]
+        return f'{line},{label},{kind}\n'
+
+    path = folder / 'reviewed.csv'
+    path.write_text(compose(data['table'], row, looked_only=True), encoding='utf-8')
+    again = DATASETS.build(dict(settings, decisions=str(path)))
+    assert again.sample_ids.tolist() == list(expected)
+    assert again.get_gt_labels().tolist() == list(expected.values())
+
+
+def test_formulas_in_names(tmp_path):
+    """Names that a spreadsheet would compute come back from both files."""
+    names = ['=1+1.png', '+a.png', '-b.png', '@c.png', "'=d.png", 'e.png']
+    for i, name in enumerate(names):
+        write_image(tmp_path / 'data' / name, 30 + i, i)
+    (tmp_path / 'data/list.txt').write_text(
+        ''.join(f'{name} {i % 3}\n' for i, name in enumerate(names))
+    )
+    settings = dict(
+        type='ImageList',
+        data_root=str(tmp_path / 'data'),
+        ann_file='list.txt',
+        classes=('=x', '-y', '@z'),
+        pipeline=[],
+    )
+    dataset = DATASETS.build(settings)
+    table = write_table(tmp_path / 's.csv', dataset, decide(dataset))
+    review.write_page(str(tmp_path / 'p.html'), dataset, table, 't')
+    data = page_data(tmp_path / 'p.html')
+    # The page shows the names as they are.
+    assert sorted(data['names']) == sorted(names)
+    text = compose(data['table'], lambda line, i: f'{line},0,keep\n')
+    cells = [row[1] for row in csv.reader(text.splitlines())][1:]
+    assert cells == [f"'{name}" for name in names[:5]] + ['e.png']
+    (tmp_path / 'reviewed.csv').write_text(text)
+    again = DATASETS.build(dict(settings, decisions=str(tmp_path / 'reviewed.csv')))
+    assert again.image_names() == names
+
+
+@pytest.mark.slow
+def test_decisions_stay_with_their_sample(tmp_path, browser):
+    """An image in three rows: each row keeps the decision that was made on it."""
+    settings, dataset, label_decisions, path = twin_page(tmp_path)
+    data = page_data(path)
+    messages, problems = [], []
+
+    def open_page(path, context):
+        page = context.new_page()
+        page.on('pageerror', lambda error: problems.append(str(error)))
+        page.on(
+            'dialog', lambda dialog: (messages.append(dialog.message), dialog.accept())
+        )
+        page.goto(path.as_uri())
+        page.wait_for_selector('.card')
+        return page
+
+    context = browser.new_context(viewport=dict(width=1280, height=800))
+    page = open_page(path, context)
+    assert page.locator('.several').all_text_contents() == [
+        f'{len(data["twins"][str(i)]) + 1} samples' for i in range(5)
+    ]
+    title = page.get_attribute('.card[data-index="0"]', 'title')
+    others = ', '.join(map(str, data['twins']['0']))
+    assert f'sample {data["ids"][0]}' in title and f'also sample {others}.' in title
+    assert 'Seeing it is not enough' in page.inner_text('#rule')
+
+    # Of the twins one is dropped, one kept, the others are relabelled to two classes.
+    decided = []
+    for place, key in enumerate('dk14'):
+        page.keyboard.press(key)
+        given = data['given'][place]
+        if key == 'd':
+            decided.append(['drop', None])
+        elif key == 'k' or int(key) - 1 == given:
+            decided.append(['keep', None])
+        else:
+            decided.append(['relabel', int(key) - 1])
+    page.keyboard.press('Enter')
+    decided.append([data['decision'][4], data['suggested'][4]])
+    says(page, '5 looked at')
+    rest = range(5, len(dataset))
+    relabel = sum(data['decision'][i] == 'relabel' for i in rest)
+    drop = sum(data['decision'][i] == 'drop' for i in rest)
+    assert relabel > 1 and drop > 1
+    assert page.inner_text('#aboutAll') == (
+        f'5 looked at, 14 not. This also changes {relabel} labels and drops {drop} '
+        'samples you did not look at.'
+    )
+    assert page.inner_text('#aboutLooked') == (
+        '5 looked at. The other 14 samples keep their given labels.'
+    )
+
+    def check(page, places):
+        """The files have the decisions on the samples at these places."""
+        given = dataset.given_labels.copy()
+        for only in (True, False):
+            kept = np.ones(len(dataset), dtype=bool)
+            labels = given.copy()
+            for i, sample_id in enumerate(data['ids']):
+                kind, label = data['decision'][i], data['suggested'][i]
+                if i in places:
+                    kind, label = decided[i]
+                elif only:
+                    kind = 'keep'
+                kept[sample_id] = kind != 'drop'
+                if kind == 'relabel':
+                    labels[sample_id] = label
+            ending = 'Looked' if only else ''
+            table = save(page, f'#table{ending}', tmp_path / 'table.csv')
+            listed = save(page, f'#list{ending}', tmp_path / 'list.csv')
+            found = DATASETS.build(dict(settings, decisions=str(table)))
+            assert found.sample_ids.tolist() == np.flatnonzero(kept).tolist()
+            assert found.get_gt_labels().tolist() == labels[kept].tolist()
+            found = DATASETS.build(dict(settings, table=str(listed)))
+            assert found.get_gt_labels().tolist() == labels[kept].tolist()
+
+    check(page, range(5))
+    page.reload()
+    says(page, '5 decisions restored from an earlier visit.')
+    check(page, range(5))
+    progress = save(page, '#save', tmp_path / 'progress.json')
+
+    # The same samples with the table of another run: nothing is applied by itself.
+    dataset2 = DATASETS.build(settings)
+    other = dict(label_decisions, suggested_label=data_suggestions(dataset2))
+    table = write_table(tmp_path / 'other.csv', dataset2, other)
+    review.write_page(str(tmp_path / 'other.html'), dataset2, table, 'twins')
+    page = open_page(tmp_path / 'other.html', context)
+    says(page, '0 looked at')
+    says(page, '5 decisions that this browser stored for another table of twins are')
+    # By hand they are, because they are on the same samples.
+    page.set_input_files('#file', str(progress))
+    says(page, '5 decisions restored from progress.json.')
+    saved = json.loads(save(page, '#save', tmp_path / 'p2.json').read_text())
+    assert saved['decisions'] == json.loads(progress.read_text())['decisions']
+
+    # The set has changed: one row fewer, so the numbers are those of other samples.
+    lines = (tmp_path / 'data/fer2013new.csv').read_text().splitlines()
+    (tmp_path / 'data/fer2013new.csv').write_text('\n'.join(lines[:1] + lines[2:]))
+    dataset3 = DATASETS.build(settings)
+    table = write_table(tmp_path / 'third.csv', dataset3, decide(dataset3))
+    review.write_page(str(tmp_path / 'third.html'), dataset3, table, 'twins')
+    page = open_page(tmp_path / 'third.html', context)
+    says(page, 'are not used here.')
+    page.set_input_files('#file', str(progress))
+    page.wait_for_timeout(200)
+    assert 'other samples' in messages.pop() and not messages
+    assert '0 looked at' in page.inner_text('#count')
+    context.close()
+
+    # Version 0.1 saved by name: where the image has one sample, it is taken.
+    old = tmp_path / 'old.json'
+    old.write_text(
+        json.dumps({data['names'][0]: ['drop'], data['names'][7]: ['relabel', 2]})
+    )
+    lines_before = lines
+    (tmp_path / 'data/fer2013new.csv').write_text('\n'.join(lines_before))
+    page = open_page(path, browser.new_context())
+    page.set_input_files('#file', str(old))
+    says(page, '1 decisions restored from old.json; 1 entries ignored, because their ')
+    saved = json.loads(save(page, '#save', tmp_path / 'p3.json').read_text())
+    assert saved['decisions'] == {str(data['ids'][7]): ['relabel', 2]}
+    assert not problems and not messages
+
+
+def data_suggestions(dataset):
+    given = dataset.given_labels[dataset.sample_ids]
+    return (given + 3) % dataset.num_classes
+
+
+@pytest.mark.slow
+def test_files_of_samples_that_are_not_shown(tmp_path, browser):
+    """The browser counts text as UTF-16, and restores every given label."""
+    names = [f'{x}\u2028{i}.png' for i, x in enumerate('a😀üx𝄞=y😀z' * 4)]
+    for i, name in enumerate(names):
+        write_image(tmp_path / 'data' / name, 20, i)
+    (tmp_path / 'data/list.txt').write_text(
+        ''.join(f'{name} {i % 11}\n' for i, name in enumerate(names)), encoding='utf-8'
+    )
+    settings = dict(
+        type='ImageList',
+        data_root=str(tmp_path / 'data'),
+        ann_file='list.txt',
+        classes=tuple('abcdefghijk'),
+        pipeline=[],
+    )
+    dataset = DATASETS.build(settings)
+    table = write_table(tmp_path / 's.csv', dataset, decide(dataset))
+    path = tmp_path / 'page.html'
+    review.write_page(str(path), dataset, table, 'x', 3)
+    data = page_data(path)
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector('.card')
+    assert 'not on this page' in page.inner_text('#aboutAll')
+    page.keyboard.press('d')
+    labels = dict(enumerate(dataset.given_labels.tolist()))
+    del labels[data['ids'][0]]
+    whole = tmp_path / 'whole.txt'
+    dataset.write_list(str(whole), list(labels), list(labels.values()))
+    found = save(page, '#listLooked', tmp_path / 'list.txt')
+    assert found.read_bytes() == whole.read_bytes()
+    found = save(page, '#tableLooked', tmp_path / 'table.csv')
+    again = DATASETS.build(dict(settings, decisions=str(found)))
+    assert again.sample_ids.tolist() == list(labels)
+    assert again.get_gt_labels().tolist() == list(labels.values())
+    # And with all decisions.
+    found = save(page, '#list', tmp_path / 'list.txt').read_text(encoding='utf-8')
+    assert found == compose(
+        data['list'],
+        lambda forms, i: (
+            ''
+            if i == 0 or data['decision'][i] == 'drop'
+            else forms[
+                data[dict(keep='given', relabel='suggested')[data['decision'][i]]][i]
+            ]
+        ),
+    )
+
+
+@pytest.mark.slow
+def test_buttons_in_small_windows(tmp_path, browser):
+    """Both files can be downloaded, and an image is in sight."""
+    dataset = DATASETS.build(make_list(tmp_path / 'data'))
+    table = write_table(tmp_path / 's.csv', dataset, decide(dataset))
+    path = tmp_path / 'page.html'
+    review.write_page(str(path), dataset, table, 'x')
+    for width, height in ((320, 560), (400, 700), (800, 480), (1280, 720)):
+        page = browser.new_page(viewport=dict(width=width, height=height))
+        page.goto(path.as_uri())
+        page.wait_for_selector('.card')
+        assert page.evaluate(
+            'document.querySelector("main").clientHeight >= 0.3 * innerHeight'
+        )
+        assert page.evaluate('document.documentElement.scrollWidth <= innerWidth')
+        for button in ('#list', '#table', '#listLooked', '#tableLooked'):
+            assert save(page, button, tmp_path / 'file').stat().st_size
+        page.close()

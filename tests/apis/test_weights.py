@@ -15,7 +15,9 @@ from mmpretrain.apis import ImageClassificationInferencer
 
 import mmfer
 from mmfer import FERInferencer
+from mmfer.analysis.runs import open_model
 from mmfer.apis import register_models
+from mmfer.apis.evaluated_weights import evaluate_weights
 from mmfer.evaluation.functional import auroc
 from mmfer.registry import DATASETS
 
@@ -130,6 +132,26 @@ def test_mmpretrain_alone(fer, tmp_path):
         np.testing.assert_allclose(found[key], result['pred_scores'], atol=1e-5)
     names = str([result['pred_class'] for result in expected])
     assert names in done.stdout
+
+
+@pytest.mark.slow
+def test_the_record_is_what_is_measured():
+    """The counts of the record and of the model card, measured again."""
+    record = json.loads(WEIGHTS.with_suffix('.json').read_text())
+    cfg, model = open_model(f'{CONFIGS}/alum/{NAME}.py', str(WEIGHTS))
+    settings = cfg.test_dataloader.dataset
+    settings.data_root = str(Path(ROOT) / settings.data_root)
+    if not Path(settings.data_root).is_dir():
+        pytest.skip(f'FERPlus is not in {settings.data_root}')
+    found, stored = (
+        evaluate_weights(model, cfg, record['classes']),
+        record['evaluation'],
+    )
+    assert found['images'] == stored['images']
+    # Another machine may round an image of two equal classes differently.
+    difference = np.abs(np.subtract(found['confusion'], stored['confusion']))
+    assert difference.sum() <= 8
+    assert found['error_auroc'] == pytest.approx(stored['error_auroc'], abs=1e-3)
 
 
 @pytest.mark.slow

@@ -424,6 +424,17 @@ def test_annotation_that_is_no_number(notes):
         np.save(notes / '5_val.npy', content, allow_pickle=True)
         with pytest.raises(ValueError, match='5_val.npy does not hold a sing'):
             load_from(notes)
+    good = (notes / '5_exp.npy').read_bytes()
+    for damaged in (
+        good.replace(b"'fortran_order'", b"'fortra\0\0\0\0\0\0\0\0\0"),
+        good.replace(b'3', b'3\0').replace(b'<U1', b'<U9'),
+        good.replace(b'()', b'(9999999999999999,)'),
+        b'PK\3\4' + good,
+        good + bytes(20_000),
+    ):
+        (notes / '5_val.npy').write_bytes(damaged)
+        with pytest.raises(ValueError, match='5_val.npy does not hold a single'):
+            load_from(notes)
     (notes / '5_val.npy').write_bytes(b'')
     with pytest.raises(ValueError, match='5_val.npy does not hold a single'):
         load_from(notes)

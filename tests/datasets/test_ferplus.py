@@ -199,6 +199,9 @@ def test_malformed_row(make, tmp_path):
         'Training,b.png,x' + ',1' * 9,
         'Training,b.png,-1' + ',1' * 9,
         'Training,b.png,0.5' + ',1' * 9,
+        # Sums of such counts would not fit into int64.
+        f'Training,b.png,{10**30}' + ',1' * 9,
+        f'Training,b.png,{2**62}' + ',1' * 9,
     ):
         path.write_text(good + bad + '\n')
         with pytest.raises(ValueError, match='line 4: .*b.png'):

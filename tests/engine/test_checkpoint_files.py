@@ -1,5 +1,6 @@
 """A resumed run takes the latest whole checkpoint of its own work dir."""
 
+import json
 import os
 import shutil
 
@@ -8,6 +9,7 @@ import torch
 from helpers import assert_same_state, results, tiny_config, train
 from mmengine.runner import Runner
 
+from mmfer.cli import checkpoint_loading
 from mmfer.engine.checkpoint_files import choose_checkpoint
 from mmfer.utils.checkpoint_content import DamagedCheckpointError
 from mmfer.utils.checkpoint_names import note_last, read_last
@@ -208,6 +210,37 @@ def test_a_copied_work_dir_uses_its_own_files(finished, tmp_path):
     runner = train(tiny_config(copy, 'ce/ce_r18_synthfaces', **options))
     assert runner.epoch == 2 and (copy / 'epoch_2.pth').exists()
     assert before == {path.name: path.read_bytes() for path in folder.glob('*.pth')}
+
+
+def test_tools_call_a_damaged_file_damaged(tmp_path, finished):
+    """They do not say that --trust-checkpoint would help."""
+    path = tmp_path / 'epoch_3.pth'
+    shutil.copy(finished[1] / 'epoch_3.pth', path)
+    with checkpoint_loading(str(path), False):
+        torch.load(path, weights_only=True)
+    with pytest.raises(ZeroDivisionError), checkpoint_loading(str(path), False):
+        torch.zeros(1 // 0)
+    truncate(path)
+    with pytest.raises(SystemExit, match='epoch_3.pth is truncated.*Copy it again'):
+        with checkpoint_loading(str(path), False):
+            torch.load(path, weights_only=True)
+    path.write_bytes(b'\x80\x02}q\x00.')
+    with pytest.raises(SystemExit, match='is not a checkpoint but another pickle'):
+        with checkpoint_loading(str(path), False):
+            torch.load(path, weights_only=True)
+
+
+def test_a_damaged_history(finished, tmp_path):
+    """The run goes on, and keeps the file."""
+    copy = tmp_path / 'b'
+    shutil.copytree(finished[1], copy)
+    (copy / 'history.json').write_text('[{"epoch": 1')
+    train(
+        tiny_config(copy, 'ce/ce_r18_synthfaces', resume=True, train_cfg__max_epochs=4)
+    )
+    assert (copy / 'history.json.damaged').read_text() == '[{"epoch": 1'
+    history = json.loads((copy / 'history.json').read_text())
+    assert [entry['epoch'] for entry in history] == [3, 4]
 
 
 @pytest.mark.parametrize('resume', [True, False])

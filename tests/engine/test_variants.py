@@ -58,6 +58,9 @@ def test_flag_is_read(text, flag, name):
         ('pair:1', 'rate 1 is not in'),
         ('pair:-.1', 'rate -0.1 is not in'),
         ('pair:nan', 'rate nan is not in'),
+        ('pair:0.1_5', "'0.1_5' is not a number"),
+        ('pair:\uff10.3', 'is not a number'),
+        ('pair:0.1:seed' + '9' * 30, 'form cannot be read'),
         ('pair:0.1,0.2', 'has one rate'),
     ],
 )

@@ -8,6 +8,7 @@ import sys
 import pytest
 from helpers import Stop, load_tool, tiny_config, train
 
+from mmfer.analysis.cleaning import claim_folder
 from mmfer.engine.preflight import PreflightError
 from mmfer.methods.gaave import models as module
 
@@ -50,6 +51,13 @@ def cleaned(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         cfg = run(patch, folder)
     return folder, cfg
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{}', '{"decided_by": 1', '[' * 100_000])
+def test_settings_that_are_damaged(tmp_path, text):
+    (tmp_path / 'run.json').write_text(text)
+    with pytest.raises(PreflightError, match='run.json is not as .*another --out'):
+        claim_folder(str(tmp_path), dict(decided_by='a', config='b'))
 
 
 def test_what_it_writes(cleaned):

@@ -1,4 +1,10 @@
-"""What is given away is the weights, and thresholds that hold."""
+"""What is given away is weights, a record and a card, and thresholds that hold."""
+
+import errno
+import hashlib
+import json
+import shutil
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -8,9 +14,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmfer import FERInferencer
+from mmfer.apis import publishing
+from mmfer.apis.model_record import missing_items
 from mmfer.registry import DATASETS
 
 HELD_OUT = 40
+LAW = 'Regulation (EU) 2024/1689, Article 5(1)(f).'
 
 
 @pytest.fixture(scope='module')
@@ -26,22 +35,82 @@ def work_dir(tmp_path_factory):
     return folder
 
 
-def publish(work_dir, monkeypatch, out, *options):
+def publish(work_dir, out, *options):
     (config,) = work_dir.glob('*.py')
     *_, checkpoint = sorted(work_dir.glob('*.pth'))
     tool = load_tool('model_converters/publish_model.py')
-    monkeypatch.setattr(
-        'sys.argv', ['x', str(config), str(checkpoint), str(out), *map(str, options)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('sys.argv', ['x', *map(str, [config, checkpoint, out, *options])])
+        tool.main()
+    return config
+
+
+@pytest.fixture(scope='module')
+def card(work_dir, tmp_path_factory):
+    """A card: the draft, completed by a person."""
+    path = tmp_path_factory.mktemp('card') / 'card.md'
+    options = ('--half', '--held-out', HELD_OUT)
+    publish(work_dir, path.parent / 'made.pth', *options, '--draft-card', path)
+    assert [p.name for p in path.parent.iterdir()] == ['card.md']
+    text = path.read_text()
+    assert text.count('TODO') == 4
+    text = text.replace('TODO: age, skin, sex', 'Unknown: age, skin, sex')
+    path.write_text(text.replace('TODO: where', f'{LAW} Where').replace('TODO', 'Done'))
+    return path
+
+
+@pytest.fixture(scope='module')
+def published(work_dir, card):
+    out = card.parent / 'new/made.pth'
+    config = publish(
+        work_dir, out, '--half', '--held-out', HELD_OUT, '--model-card', card
     )
-    tool.main()
-    return config, checkpoint
+    (weights,) = out.parent.glob('*.pth')
+    return config, weights
 
 
-@pytest.fixture
-def published(work_dir, tmp_path, monkeypatch):
-    out = tmp_path / 'new/published.pth'
-    config, _ = publish(work_dir, monkeypatch, out, '--half', '--held-out', HELD_OUT)
-    return config, out
+def test_three_files(work_dir, published, card):
+    config, weights = published
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    # The name is that of OpenMMLab, which checks it after a download.
+    assert weights.name == f'made-{sha256[:8]}.pth'
+    assert {p.suffix for p in weights.parent.iterdir()} == {'.pth', '.json', '.md'}
+    assert weights.with_suffix('.md').read_text() == card.read_text()
+    record = json.loads(weights.with_suffix('.json').read_text())
+    assert missing_items(record) == []
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    for key in ('config_sha256', 'labels_sha256', 'seed', 'epochs', 'versions'):
+        assert record[key] == summary[key]
+    # The config in the work dir is that of the run.
+    assert record['published_config_sha256'] == record['config_sha256']
+    assert record['method'] == 'alum' and record['file']['sha256'] == sha256
+    assert record['file']['precision'] == 'float16'
+    assert record['label_noise'] == json.loads(
+        (work_dir / 'label_noise.json').read_text()
+    )
+    assert record['data']['training_images'] == 160
+    assert record['input']['shape'] == [1, 32, 32]
+    for name, values in record['metrics'].items():
+        assert values['last'] == summary['metrics'][name]['last']
+        assert 'best' not in values
+    for path in weights.parent.iterdir():
+        # Where it was trained is nobody's business.
+        assert str(work_dir.parent).encode() not in path.read_bytes(), path
+
+
+def test_evaluation_is_that_of_the_stored_weights(published):
+    config, weights = published
+    found = json.loads(weights.with_suffix('.json').read_text())['evaluation']
+    fer = FERInferencer(str(config), str(weights), device='cpu')
+    init_default_scope('mmfer')
+    dataset = DATASETS.build(Config.fromfile(str(config)).test_dataloader.dataset)
+    dataset.full_init()
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    results = fer([info['img'] for info in infos])
+    right = sum(r['pred_label'] == i['gt_label'] for r, i in zip(results, infos))
+    assert found['images'] == len(dataset)
+    # Half precision may turn a prediction between two equal classes.
+    assert abs(found['correct'] - right) <= 1
 
 
 def test_weights_alone(work_dir, published):
@@ -60,8 +129,6 @@ def test_weights_alone(work_dir, published):
             )
         else:
             assert torch.equal(value, before[name])
-    # Where it was trained is nobody's business.
-    assert str(work_dir.parent).encode() not in out.read_bytes()
     assert len(content['meta']['dataset_meta']['classes']) == 7
 
 
@@ -135,20 +202,154 @@ def fer_with_table(work_dir):
     return fer
 
 
-def test_images_of_the_training_are_refused(work_dir, monkeypatch, tmp_path):
+def test_images_of_the_training_are_refused(work_dir, tmp_path):
     with pytest.raises(ValueError, match='only the last 40 of 200'):
-        publish(work_dir, monkeypatch, tmp_path / 'x.pth', '--held-out', 41)
+        publish(work_dir, tmp_path / 'x.pth', '--held-out', 41)
     with pytest.raises(ValueError, match='only the last 0 of 200'):
         publish(
             work_dir,
-            monkeypatch,
             tmp_path / 'x.pth',
             '--held-out',
             1,
             '--cfg-options',
             'train_dataloader.dataset.indices=None',
         )
-    assert not (tmp_path / 'x.pth').exists()
+    assert not list(tmp_path.iterdir())
+
+
+def copy_of(work_dir, tmp_path):
+    return Path(shutil.copytree(work_dir, tmp_path / 'run'))
+
+
+def test_incomplete_records_are_refused(work_dir, card, tmp_path):
+    """All that is missing is listed with its source, and nothing is written."""
+    run, out = copy_of(work_dir, tmp_path), tmp_path / 'out/x.pth'
+    with pytest.raises(ValueError, match='model_card.*It comes from --model-card'):
+        publish(run, out)
+    (run / 'label_noise.json').unlink()
+    (run / 'summary.json').unlink()
+    with pytest.raises(ValueError) as error:
+        publish(run, out)
+    for line in (
+        'seed (seed of the run): is missing. It comes from summary.json of the run.',
+        'label_noise (manifest of the planted noise): is missing.',
+        'model_card',
+        'labels_sha256',
+        'epochs',
+        'No file was written.',
+    ):
+        assert line in str(error.value), line
+    assert not out.parent.exists()
+    (run / 'summary.json').write_text('{"seed": ')
+    with pytest.raises(ValueError, match='summary.json is damaged'):
+        publish(run, out)
+    (run / 'summary.json').write_text('[1]')
+    with pytest.raises(ValueError, match='no JSON object'):
+        publish(run, out)
+
+
+def test_other_labels_than_those_of_the_run_are_refused(work_dir, tmp_path):
+    with pytest.raises(ValueError, match='this is another data set, another noise'):
+        publish(
+            work_dir,
+            tmp_path / 'x.pth',
+            '--cfg-options',
+            'train_dataloader.dataset.label_noise.seed=7',
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_card_of_another_model_is_refused(work_dir, card, tmp_path):
+    """The card has the thresholds of the half-precision weights, and one lie."""
+    lie = tmp_path / 'card.md'
+    line = next(x for x in card.read_text().splitlines() if x.startswith('| accuracy'))
+    lie.write_text(card.read_text().replace(line, '| accuracy | 99.99 |'))
+    options = ('--half', '--held-out', HELD_OUT, '--model-card', lie)
+    with pytest.raises(ValueError, match='"Accuracy" has no row'):
+        publish(work_dir, tmp_path / 'out/made.pth', *options)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_another_config_needs_a_reason(work_dir, tmp_path):
+    option = ('--cfg-options', 'optim_wrapper.optimizer.lr=0.5')
+    card = tmp_path / 'card.md'
+    publish(work_dir, tmp_path / 'x.pth', '--draft-card', card, *option)
+    with pytest.raises(ValueError, match='config_note'):
+        publish(work_dir, tmp_path / 'x.pth', '--model-card', card, *option)
+    facts = tmp_path / 'facts.json'
+    facts.write_text('{"config_note": "The learning rate is of no use any more."}')
+    with pytest.raises(ValueError, match='is not written yet') as error:
+        publish(
+            work_dir,
+            tmp_path / 'x.pth',
+            *('--model-card', card, '--facts', facts),
+            *option,
+        )
+    assert 'config_note (' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'text, word',
+    [
+        ('[]', 'must be an object'),
+        ('{', 'is no JSON file'),
+        ('{"colour": "red"}', "'colour' is no fact"),
+        ('{"date": 3}', "'date' is no fact, or no text"),
+    ],
+)
+def test_faults_of_facts(work_dir, tmp_path, text, word):
+    facts = tmp_path / 'facts.json'
+    facts.write_text(text)
+    with pytest.raises(ValueError, match=word):
+        publish(work_dir, tmp_path / 'x.pth', '--facts', facts)
+
+
+def test_record_only_keeps_the_weights(work_dir, published, card, tmp_path):
+    config, weights = published
+    copied = Path(shutil.copy(weights, tmp_path))
+    tool = load_tool('model_converters/publish_model.py')
+    options = ['--record-only', '--summary', work_dir / 'summary.json']
+    renamed = tmp_path / 'card.md'
+    renamed.write_text(card.read_text().replace('made', copied.stem))
+    line = ['x', config, copied, *options, '--model-card', renamed]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('sys.argv', list(map(str, line)))
+        tool.main()
+    assert copied.read_bytes() == weights.read_bytes()
+    before, after = (
+        json.loads(path.with_suffix('.json').read_text()) for path in (weights, copied)
+    )
+    assert before['evaluation'] == after['evaluation']
+    assert before['file'] == after['file']
+
+
+def test_all_files_or_none(tmp_path, monkeypatch):
+    """The second of three files does not fit on the disk."""
+    paths = [str(tmp_path / name) for name in 'abc']
+    real = publishing.write_atomic
+
+    def full(path, data):
+        if path == paths[1]:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        real(path, data)
+
+    monkeypatch.setattr(publishing, 'write_atomic', full)
+    with pytest.raises(OSError, match='No space'):
+        publishing.write_all(dict.fromkeys(paths, b'new'))
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    (tmp_path / 'c').write_bytes(b'old')
+    with pytest.raises(FileExistsError, match='Nothing was written'):
+        publishing.write_all(dict.fromkeys(paths, b'new'))
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b'old']
+    publishing.write_all(dict.fromkeys(paths, b'old'))
+    publishing.write_all(dict.fromkeys(paths, b'new'), replace=True)
+    assert {p.read_bytes() for p in tmp_path.iterdir()} == {b'new'}
+
+
+def test_a_checkpoint_that_is_not_safe_is_refused():
+    with pytest.raises(ValueError, match='weights_only=True'):
+        publishing.serialized(dict(classes=[PurePosixPath('fear')]), {})
 
 
 def test_without_thresholds(work_dir):

@@ -103,7 +103,7 @@ def test_budget(monkeypatch):
     ):
         monkeypatch.setenv('MMFER_CACHE_GB', text)
         assert cache_budget() == expected
-    for text in ('much', '-1', 'nan', 'inf'):
+    for text in ('much', '-1', 'nan', 'inf', '1_0', '\uff11'):
         monkeypatch.setenv('MMFER_CACHE_GB', text)
         with pytest.raises(ValueError, match=f"MMFER_CACHE_GB='{text}'.*GiB"):
             cache_budget()

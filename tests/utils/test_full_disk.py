@@ -3,11 +3,13 @@
 import errno
 import os
 import pickle
-import subprocess
 
+import cv2
+import numpy as np
 import pytest
+from helpers import mounted_disk
 
-from mmfer.utils.files import write_atomic
+from mmfer.utils.files import write_atomic, write_figure, write_image
 from mmfer.utils.full_disk import (
     DiskFullError,
     format_bytes,
@@ -59,18 +61,27 @@ def test_other_errors_stay(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 64 kB, if this process may mount one."""
-    folder = tmp_path / 'disk'
-    folder.mkdir()
-    command = ['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip('there is no program mount')
-    if done.returncode:
-        pytest.skip('this process may not mount a disk')
-    yield folder
-    subprocess.run(['umount', str(folder)], check=True)
+    with mounted_disk(tmp_path / 'disk', '64k') as folder:
+        yield folder
+
+
+def test_images_and_figures(small_disk):
+    from matplotlib.figure import Figure
+
+    path = small_disk / 'image.png'
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
+    with pytest.raises(DiskFullError, match='It needs 9.* kB'):
+        write_image(str(path), noise)
+    assert os.listdir(small_disk) == []
+    write_image(str(path), noise[:32, :32])
+    assert (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) == noise[:32, :32]).all()
+    figure = Figure()
+    figure.subplots().imshow(noise)
+    with pytest.raises(DiskFullError):
+        write_figure(figure, str(small_disk / 'figure.png'), dpi=200)
+    assert os.listdir(small_disk) == ['image.png']
+    write_figure(figure, str(small_disk / 'figure'), dpi=20)
+    assert (small_disk / 'figure.png').read_bytes().startswith(b'\x89PNG')
 
 
 def test_a_disk_that_is_full(small_disk):

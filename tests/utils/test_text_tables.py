@@ -4,11 +4,12 @@ import codecs
 import csv
 import io
 import os
+import time
 
 import numpy as np
 import pytest
 
-from mmfer.utils.text_files import read_text
+from mmfer.utils.text_files import Line, clipped, line_error, read_text
 from mmfer.utils.text_tables import (
     check_class_names,
     class_index,
@@ -485,3 +486,29 @@ def test_relative_paths():
                 assert relative_path(joined, start) == os.path.relpath(
                     joined, start or os.curdir
                 ), (joined, start)
+
+
+def test_fields_of_many_digits_take_no_time():
+    """The pattern of a number once tried every way to share out the digits."""
+    start = time.process_time()
+    for end in ('x', '.x', 'e', ',', '-'):
+        assert parse_number('1' * 200_000 + end) is None
+    assert time.process_time() - start < 1
+
+
+def test_whole_numbers_that_do_not_fit(tmp_path):
+    path = tmp_path / 'a.csv'
+    for number in (2**62, -(2**62)):
+        path.write_text(f'n\n1\n{number}\n')
+        assert read_table(path, dict(n=['n']), 'x').whole_numbers('n') == [1, number]
+        path.write_text(f'n\n1\n{2 * number + 1}\n')
+        with pytest.raises(ValueError, match='a.csv, line 3: .*too many digits'):
+            read_table(path, dict(n=['n']), 'x').whole_numbers('n')
+
+
+def test_messages_have_an_end():
+    long = 'x' * 300_000
+    assert clipped('x' * 200) == 'x' * 200
+    assert clipped('a' + long + 'b')[0] == 'a' and clipped('a' + long + 'b')[-1] == 'b'
+    text = str(line_error('a.csv', Line(3, long, long), long, f'Remove {long}.'))
+    assert text.startswith("a.csv, line 3: 'xx") and len(text) < 3000

@@ -13,6 +13,7 @@ import argparse
 from mmfer.analysis.runs import read_jsons
 from mmfer.analysis.tables import TAIL_MEAN, summary_table
 from mmfer.cli import run_tool
+from mmfer.utils.files import write_atomic
 
 
 def main() -> None:
@@ -43,8 +44,7 @@ def main() -> None:
     )
     print(table)
     if args.out is not None:
-        with open(args.out, 'w') as file:
-            file.write(f'{table}\n')
+        write_atomic(args.out, f'{table}\n'.encode())
 
 
 if __name__ == '__main__':

@@ -2,9 +2,9 @@
 
     python tools/analysis_tools/uncertain_images.py RUN
 
-RUN is a work dir with ``predictions.pkl``, or the path of such a file. This command
+RUN is a work dir with ``predictions.npz``, or the path of such a file. This command
 writes the file:
-``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.pkl``
+``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.npz``
 """
 
 import argparse

@@ -13,6 +13,7 @@ of them it measures the work around a model, which needs no network:
 - ``scores``: write ``sample_scores.csv``
 - ``decisions``: build the data set with the decisions of that table
 - ``gaave``: split, refactor and decide, and write table, report and list
+- ``hashes``: hash the contents of all images, as GAAVE does to find its stages
 - ``review``: write the page to review labels
 
 It prints one row for each stage: seconds for each size; the exponent of the time

@@ -20,6 +20,7 @@ from typing import List, Optional
 
 from mmfer.datasets.cifar.human_labels import format_list, load_label_sets
 from mmfer.utils.files import write_atomic
+from mmfer.utils.safe_pickle import read_bytes
 
 
 def convert(args: argparse.Namespace) -> None:
@@ -28,8 +29,7 @@ def convert(args: argparse.Namespace) -> None:
         raise ValueError('there is no such file. Download it from its publisher first.')
     if osp.exists(args.dst) and osp.samefile(args.src, args.dst):
         raise ValueError('it would overwrite itself: choose another DST.')
-    with open(args.src, 'rb') as file:
-        data = file.read()
+    data = read_bytes(args.src)
     label_sets = load_label_sets(data)
     if args.key not in label_sets:
         raise ValueError(

@@ -15,13 +15,12 @@ import argparse
 import os
 import os.path as osp
 
-import cv2
 from mmengine.registry import init_default_scope
 
 from mmfer.cli import run_tool
 from mmfer.datasets.lists import write_label_list
 from mmfer.registry import DATASETS
-from mmfer.utils.files import write_atomic
+from mmfer.utils.files import write_atomic, write_image
 
 
 def main() -> None:
@@ -59,7 +58,7 @@ def main() -> None:
         for i in range(len(dataset)):
             info = dataset.get_data_info(i)
             names.append(f'{split}/{osp.basename(info["img_path"])}')
-            cv2.imwrite(osp.join(args.out, names[-1]), info['img'])
+            write_image(osp.join(args.out, names[-1]), info['img'])
         lists = {split: dataset.get_gt_labels()}
         if split == 'train':
             lists['train_clean'] = dataset.clean_labels

@@ -5,7 +5,11 @@ from typing import Dict, List
 
 ROOT = Path(__file__).resolve().parents[2]
 # Source files outside of docs/, by the address of their page.
-COPIED = {'contributing.md': 'CONTRIBUTING.md', 'changelog.md': 'CHANGELOG.md'}
+COPIED = {
+    'contributing.md': 'CONTRIBUTING.md',
+    'changelog.md': 'CHANGELOG.md',
+    'security.md': 'SECURITY.md',
+}
 
 
 def methods() -> List[str]:

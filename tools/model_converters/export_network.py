@@ -15,7 +15,6 @@
 import argparse
 import io
 import os.path as osp
-import pickle
 import sys
 from collections import OrderedDict
 from typing import Dict, Optional, Sequence
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from mmfer.utils.files import write_atomic
+from mmfer.utils.safe_pickle import load_checkpoint_file
 
 # Prefix of the weights for each value of --network. LATENT are layers of the encoder
 # that a classifier does not have.
@@ -62,11 +62,18 @@ def extract_network(
 
 def export(source: str, target: str, network: str) -> int:
     """Write the checkpoint of one network, and return its number of entries."""
-    checkpoint = torch.load(source, map_location='cpu', weights_only=True)
-    state_dict = extract_network(checkpoint.get('state_dict', checkpoint), network)
+    checkpoint = load_checkpoint_file(source)
+    content = checkpoint if isinstance(checkpoint, dict) else {}
+    weights = content.get('state_dict', content)
+    if not isinstance(weights, dict) or not all(isinstance(k, str) for k in weights):
+        raise ValueError('it has no weights by name. Name a checkpoint (*.pth).')
+    state_dict = extract_network(weights, network)
+    meta = content.get('meta')
     # The classes are kept; the config is not, as it describes the whole model.
     meta = {
-        key: value for key, value in checkpoint.get('meta', {}).items() if key != 'cfg'
+        key: value
+        for key, value in (meta if isinstance(meta, dict) else {}).items()
+        if key != 'cfg'
     }
     buffer = io.BytesIO()
     torch.save(dict(meta=meta, state_dict=state_dict), buffer)
@@ -88,7 +95,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         sys.exit(f'{args.source}: there is no such checkpoint.')
     try:
         count = export(args.source, args.target, args.network)
-    except (ValueError, pickle.UnpicklingError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f'{args.source}: {error}')
     print(f'{args.target}: network {args.network}, {count} entries')
 

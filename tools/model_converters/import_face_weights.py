@@ -26,13 +26,13 @@ from mmfer.apis.face_weights import (
     convert,
     explain_mismatch,
     extract_state_dict,
-    is_torch_file,
     load_arrays,
     load_torch,
     reference_shapes,
     weights_file,
 )
 from mmfer.utils.files import write_atomic
+from mmfer.utils.safe_pickle import is_torch_file, read_bytes
 
 
 def import_weights(args: argparse.Namespace) -> None:
@@ -43,13 +43,12 @@ def import_weights(args: argparse.Namespace) -> None:
         )
     if osp.exists(args.dst) and osp.samefile(args.src, args.dst):
         raise ValueError('it would overwrite itself: choose another DST.')
-    reference = reference_shapes(args.backbone_type, args.depth)
-    with open(args.src, 'rb') as file:
-        data = file.read()
+    data = read_bytes(args.src)
     torch_file = is_torch_file(data)
     state_dict = extract_state_dict(
         load_torch(data, args.trust_checkpoint) if torch_file else load_arrays(data)
     )
+    reference = reference_shapes(args.backbone_type, args.depth)
     report = convert(state_dict, reference, args.prefix)
     print(report)
     if not report.ok:

@@ -1,29 +1,34 @@
-"""Turn a checkpoint of a run into one that can be published.
+"""Publish the weights of a run, with a complete record and a model card.
 
-    python tools/model_converters/publish_model.py CONFIG CHECKPOINT OUT \\
-        --half --held-out 2815
+    python tools/model_converters/publish_model.py CONFIG CHECKPOINT OUT.pth \\
+        --half --held-out 2815 --model-card CARD.md
 
-OUT has the weights and the names of the classes, but no optimizer, no config and no
-path. torch can load it safely (``weights_only=True``). ``--half`` stores half
-precision. ``--held-out N`` finds thresholds of the uncertainty on the last N training
-images, which the config must hold out (``train_dataloader.dataset.indices``).
-``FERInferencer.rejection_threshold`` returns these thresholds.
+It writes three files, or none: ``OUT-<hash>.pth`` with the weights, ``OUT-<hash>.json``
+with the record, and ``OUT-<hash>.md``, the card. ``<hash>`` is the beginning of the
+SHA-256 of the weights, as in OpenMMLab. The weights have the names of the classes, but
+no optimizer, no config and no path. torch can load them safely (``weights_only=True``).
+
+The run's ``summary.json`` and ``label_noise.json`` lie beside CHECKPOINT. The training
+set and the test set of CONFIG must be at hand: the weights are evaluated as they are
+stored. An incomplete record is refused, with a list of what is missing and where it
+comes from. ``--draft-card`` writes a model card to complete.
+
+``--half`` stores half precision. ``--held-out N`` finds thresholds of the uncertainty
+on the last N training images, which the config must hold out
+(``train_dataloader.dataset.indices``). ``FERInferencer.rejection_threshold`` returns
+these thresholds. ``--record-only`` keeps a file that is published already, and writes
+its record again.
 """
 
 import argparse
-import io
-import os
-import os.path as osp
 
-import torch
 from mmengine.config import DictAction
 
 from mmfer.analysis.runs import open_model
-from mmfer.apis.publishing import held_out_part, threshold_table
+from mmfer.apis.publication import Publication, read_facts, read_run
+from mmfer.apis.publishing import find_thresholds, write_all
 from mmfer.cli import run_tool
-from mmfer.engine.scoring import predict_samples
 from mmfer.utils.files import write_atomic
-from mmfer.version import __version__
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config')
     parser.add_argument('checkpoint')
-    parser.add_argument('out')
+    parser.add_argument('out', nargs='?', help='path of the weights, without the hash')
     parser.add_argument(
         '--half', action='store_true', help='store weights in half precision'
     )
@@ -42,47 +47,60 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='find thresholds on the last N training images',
     )
+    parser.add_argument('--model-card', metavar='FILE', help='card of the model')
+    parser.add_argument('--draft-card', metavar='FILE', help='write a card, no weights')
+    parser.add_argument(
+        '--csv', metavar='PREFIX', help='write the tables of the card to CSV files, too'
+    )
+    parser.add_argument('--facts', metavar='FILE', help='JSON file of further facts')
+    parser.add_argument(
+        '--summary', metavar='FILE', help='summary of the run, if it lies elsewhere'
+    )
+    parser.add_argument(
+        '--record-only',
+        action='store_true',
+        help='CHECKPOINT is published already; write its record beside it',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if (args.out is None) != args.record_only:
+        parser.error('give OUT, or --record-only without OUT')
+    if args.record_only and (args.half or args.held_out):
+        parser.error('--record-only keeps the file: --half and --held-out change it')
+    return args
 
 
 def main() -> None:
     args = parse_args()
+    facts, run = read_facts(args.facts), read_run(args.checkpoint, args.summary)
     cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
-    state = {
-        name: (value.half() if args.half and value.is_floating_point() else value).cpu()
-        for name, value in model.state_dict().items()
-    }
-    # The thresholds belong to the weights in the precision that is stored.
-    model.load_state_dict(state)
-    meta = dict(
-        config=osp.splitext(osp.basename(args.config))[0],
-        mmfer_version=__version__,
-        dataset_meta=dict(classes=list(model._dataset_meta['classes'])),
-    )
+    if args.record_only:
+        publication = Publication(cfg, model, args.checkpoint, kept=args.checkpoint)
+    else:
+        publication = Publication(cfg, model, args.out, half=args.half)
     if args.held_out is not None:
-        part = held_out_part(cfg, args.held_out)
-        result = predict_samples(model, part, cfg.val_dataloader)
-        correct = (
-            result['pred_score'].argmax(axis=1)
-            == part.given_labels[result['sample_id']]
-        )
-        meta['rejection'] = threshold_table(correct, result['uncertainty'])
+        model.rejection = find_thresholds(cfg, model, args.held_out)
         print(
-            f'{100 * correct.mean():.2f} % of {len(correct)} held-out '
+            f'{100 - 100 * model.rejection["error"]:.2f} % of {args.held_out} held-out '
             'images are predicted as labelled.'
         )
-        for target, threshold, kept in meta['rejection']['thresholds']:
+        for target, threshold, kept in model.rejection['thresholds']:
             if kept and round(target * 200) % 10 == 0:
                 print(
                     f'    {target:.0%} errors: reject above '
                     f'{threshold:.4g}, {kept:.0%} are kept'
                 )
-    buffer = io.BytesIO()
-    torch.save(dict(meta=meta, state_dict=state), buffer)
-    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-    write_atomic(args.out, buffer.getvalue())
-    print(f'{args.out}: {len(state)} tensors, {osp.getsize(args.out) / 1e6:.2f} MB')
+    publication.collect(run, facts)
+    if args.csv is not None:
+        write_all(publication.tables(args.csv), replace=True)
+    if args.draft_card is not None:
+        write_atomic(args.draft_card, publication.draft().encode())
+        print(f'{args.draft_card}: complete what is marked TODO.')
+        return
+    files = publication.files(args.model_card)
+    write_all(files, replace=args.record_only)
+    for path, data in files.items():
+        print(f'{path}: {len(data) / 1e6:.2f} MB')
 
 
 if __name__ == '__main__':

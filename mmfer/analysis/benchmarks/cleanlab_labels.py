@@ -1,6 +1,5 @@
 """Decisions of cleanlab about the labels of a config."""
 
-import json
 import logging
 import os.path as osp
 from typing import Tuple
@@ -17,6 +16,7 @@ from mmfer.methods.gaave.splitting import draw_of_each_class
 from mmfer.registry import DATASETS
 from mmfer.score_table import ScoreTable
 from mmfer.utils.config import merge_options
+from mmfer.utils.json_files import read_json
 
 
 def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -76,9 +76,14 @@ def epochs_like(path: str, samples: int, num_folds: int) -> int:
         samples (int): Number of training samples.
         num_folds (int): Number of folds.
     """
-    with open(path) as file:
-        subsets = json.load(file)['subsets']
-    budget = sum(subset['image_passes'] for subset in subsets)
+    record = read_json(path, dict, 'record.json of a cleaning')
+    try:
+        budget = sum(int(subset['image_passes']) for subset in record['subsets'])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f'{path} has no image passes of a cleaning. Name the record.json that '
+            'tools/clean_labels.py wrote.'
+        ) from None
     return max(1, round(budget / (samples * (num_folds - 1))))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmfer.analysis.benchmarks.training_runs import Results
 from mmfer.utils import palette
+from mmfer.utils.files import write_figure
 
 
 def plot(
@@ -75,8 +76,7 @@ def plot(
         axes.legend(frameon=False)
     else:
         print(f'{out}: no history.json has {label!r}, so there is no curve.')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110)
+    write_figure(figure, str(out), dpi=110)
 
 
 # Parts of an epoch's entry in history.json.

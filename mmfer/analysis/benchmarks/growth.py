@@ -172,6 +172,12 @@ def gaave(root: str) -> Callable[[], Any]:
     return lambda: write_results(out, made_decisions(dataset), {}, dataset)
 
 
+def hashes(root: str) -> Callable[[], Any]:
+    """Prepare to hash all images, by which GAAVE finds its stored stages."""
+    dataset = build(root)
+    return dataset.images_hash
+
+
 def review(root: str) -> Callable[[], Any]:
     """Prepare the review page, with 10,000 images at most."""
     dataset = build(root)
@@ -188,6 +194,7 @@ STAGES: Dict[str, Callable[[str], Callable[[], Any]]] = dict(
     scores=scores,
     decisions=decisions,
     gaave=gaave,
+    hashes=hashes,
     review=review,
 )
 """Return the stages by name: functions that prepare a stage and return it."""

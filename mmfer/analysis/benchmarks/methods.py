@@ -16,6 +16,8 @@ from typing import Dict, List
 
 import yaml
 
+from mmfer.utils.text_files import clipped
+
 # Every comparison has this method, in its first row.
 BASELINE = 'ce'
 
@@ -49,11 +51,30 @@ def read_ablation(configs: Path, method: str, benchmark: str) -> Dict[str, List[
     Returns:
         dict[str, list[str]]: ``key=value`` options by row; empty if there is no
         file.
+
+    Raises:
+        ValueError: The file is no YAML, or has another form.
     """
     file = configs / method / 'ablation.yml'
     if not file.is_file():
         return {}
-    return yaml.safe_load(file.read_text(encoding='utf-8')).get(benchmark) or {}
+    try:
+        found = yaml.safe_load(file.read_text(encoding='utf-8'))
+        rows = found.get(benchmark) or {}
+        if not all(
+            isinstance(row, str)
+            and isinstance(options, list)
+            and all(isinstance(option, str) for option in options)
+            for row, options in rows.items()
+        ):
+            raise TypeError('a row has no list of options')
+    # A file of another form raises many kinds of errors.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{file}: this is no list of options by benchmark and row '
+            f'({clipped(str(error))}). See ablation.yml of another method.'
+        ) from None
+    return rows
 
 
 def own_configs(configs: Path, method: str, name: str) -> List[str]:

@@ -1,53 +1,18 @@
 """Reading of CIFAR's batch files, and of lists of numbered image files."""
 
-import pickle
-from typing import Any, List, Tuple
+from typing import List, Tuple
 
 import numpy as np
 
 from mmfer.datasets.lists import image_number, read_label_list
+from mmfer.utils.safe_pickle import Limits, integers, load_arrays, read_bytes
+from mmfer.utils.text_files import clipped
 from mmfer.utils.text_tables import join_listed
 
 PAGE = 'the CIFAR page of its authors (www.cs.toronto.edu/~kriz/cifar.html)'
 """Page that offers the archives, for messages."""
-
-
-def _latin1_bytes(text: str, encoding: str = 'latin1') -> bytes:
-    """Replace ``_codecs.encode``, with which pickles of protocol 2 make bytes."""
-    if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'it asks for the codec {encoding!r}')
-    return text.encode(encoding)
-
-
-# Ask numpy which functions rebuild an array, because they moved between
-# versions.
-_ARRAY = np.zeros(1)
-_BATCH_GLOBALS = {
-    ('numpy', 'ndarray'): np.ndarray,
-    ('numpy', 'dtype'): np.dtype,
-    ('numpy.core.multiarray', '_reconstruct'): _ARRAY.__reduce__()[0],
-    ('numpy.core.numeric', '_frombuffer'): _ARRAY.__reduce_ex__(5)[0],
-    ('_codecs', 'encode'): _latin1_bytes,
-}
-
-
-class BatchUnpickler(pickle.Unpickler):
-    """Unpickler that can build only numpy arrays and containers, so it is safe."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return the global of that name if a batch file needs it.
-
-        Raises:
-            UnpicklingError: The pickle asks for any other global.
-        """
-        # numpy 2 moved numpy.core to numpy._core.
-        key = module.replace('numpy._core', 'numpy.core'), name
-        if key not in _BATCH_GLOBALS:
-            raise pickle.UnpicklingError(
-                f'it asks for {module}.{name}, but a batch contains only '
-                'arrays and lists'
-            )
-        return _BATCH_GLOBALS[key]
+# The largest published file, the training set of CIFAR-100, has 155 MB.
+LIMITS = Limits(file_size=1 << 30)
 
 
 def read_batch(path: str, label_key: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -66,25 +31,30 @@ def read_batch(path: str, label_key: str) -> Tuple[np.ndarray, np.ndarray]:
         ValueError: The file is no batch file, or is truncated.
     """
     try:
-        with open(path, 'rb') as file:
-            content = BatchUnpickler(file, encoding='latin1').load()
+        content = load_arrays(read_bytes(path, LIMITS), LIMITS)
+        if type(content) is not dict:
+            raise ValueError(f'it holds a {type(content).__name__}, not a dict')
         # Copies that were saved after encoding='bytes' have keys of bytes.
-        content = {
-            key.decode() if isinstance(key, bytes) else key: value
+        found = {
+            key.decode('latin1') if isinstance(key, bytes) else key: value
             for key, value in content.items()
         }
-        images = content['data']
-        labels = np.array(content[label_key], dtype=np.int64)
+        for key in ('data', label_key):
+            if key not in found:
+                raise ValueError(f'it has no {key!r}')
+        labels, images = integers(found[label_key]), found['data']
+        if labels is None or labels.ndim != 1:
+            raise ValueError(f'{label_key!r} is no list of integers')
+        if not isinstance(images, np.ndarray):
+            raise ValueError(f"'data' is a {type(images).__name__}, not an array")
         if images.dtype != np.uint8 or images.shape != (len(labels), 3 * 32 * 32):
             raise ValueError(
                 f'data {images.dtype} of shape {images.shape} for {len(labels)} labels'
             )
-    # A broken pickle can raise nearly any exception.
-    except Exception as error:
+    except ValueError as error:
         raise ValueError(
             f'{path} is not a complete CIFAR batch with {label_key!r}: '
-            f'{type(error).__name__}: {error}. Unpack the archive from '
-            f'{PAGE} again.'
+            f'{error}. Unpack the archive from {PAGE} again.'
         ) from error
     return labels, images
 
@@ -120,7 +90,7 @@ def read_numbered_list(
         raise ValueError(
             f'{table}: its {len(rows)} images are not numbered from 0 to '
             f'{len(rows) - 1}, the order of the original batches, without a '
-            f'gap: see {name!r}. Complete the list; for images with other '
+            f'gap: see {clipped(name)!r}. Complete the list; for images with other '
             'names, or for a part of them, use ImageList.'
         )
     paths = [join_listed(folder, rows.paths[row]) for row in order]

@@ -1,28 +1,11 @@
 """Reading of the published label sets of CIFAR-10N and CIFAR-100N."""
 
-import io
-import pickle
 from typing import Dict
 
 import numpy as np
 import torch
 
-INTEGERS = ('int8', 'int16', 'int32', 'int64', 'uint8')
-
-
-def numpy_globals() -> list:
-    """Return the globals that torch's safe loader needs for integer arrays."""
-    # Take the function from an array, because numpy has moved it to another
-    # module.
-    reconstruct = np.zeros(1).__reduce__()[0]
-    dtypes = {type(np.dtype(name)) for name in INTEGERS}
-    return [
-        np.ndarray,
-        np.dtype,
-        *dtypes,
-        (reconstruct, 'numpy.core.multiarray._reconstruct'),
-        (reconstruct, 'numpy._core.multiarray._reconstruct'),
-    ]
+from mmfer.utils.safe_pickle import ForeignObject, PickleError, integers, load_torch
 
 
 def load_label_sets(data: bytes) -> Dict[str, np.ndarray]:
@@ -38,28 +21,25 @@ def load_label_sets(data: bytes) -> Dict[str, np.ndarray]:
         ValueError: The file cannot be loaded safely, or has no label sets.
     """
     try:
-        with torch.serialization.safe_globals(numpy_globals()):
-            content = torch.load(
-                io.BytesIO(data), map_location='cpu', weights_only=True
-            )
-    except pickle.UnpicklingError:
-        # Hide torch's message: it advises to load such a file without checks.
+        content = load_torch(data)
+    except ForeignObject as error:
         raise ValueError(
             'it contains objects other than arrays of integers, and loading '
-            'them could run code. Download CIFAR-10_human.pt or '
+            f'them could run code: {error}. Download CIFAR-10_human.pt or '
             'CIFAR-100_human.pt from its publisher again.'
         ) from None
-    # A file that torch did not write can raise nearly any error.
-    except Exception as error:
+    except PickleError as error:
         raise ValueError(
-            f'it is not a whole torch file ({type(error).__name__}). Download '
-            'it from its publisher again.'
-        ) from error
+            f'it is not a whole torch file: {error}. Download it from its '
+            'publisher again.'
+        ) from None
     found = {}
     for key, value in content.items() if isinstance(content, dict) else ():
-        value = np.asarray(value)
-        if value.dtype.kind in 'iu' and value.ndim == 1 and value.size:
-            found[str(key)] = value.astype(np.int64)
+        if isinstance(value, torch.Tensor) and value.dtype != torch.bfloat16:
+            value = value.numpy()
+        labels = integers(value)
+        if labels is not None and labels.ndim == 1 and labels.size:
+            found[key if isinstance(key, str) else repr(key)] = labels
     if not found:
         raise ValueError(
             f'it holds a {type(content).__name__} without label arrays, '

@@ -23,6 +23,7 @@ know a file, OpenCV tries it.
 | `headers` | sizes of images without decoding them |
 | `limits` | the error for unreadable images, and the largest sizes |
 | `pixels` | from arrays and PIL images to uint8 pixels |
+| `state` | whether files are still the same |
 | `jpeg_structure`, `jpeg_damage` | finding damage inside JPEG files |
 """
 
@@ -39,10 +40,13 @@ from .headers import upright_size
 from .limits import MAX_PIXELS, UnreadableImageError
 from .pixels import is_pil_image, refuse_channels_first
 from .sizes import have_equal_sizes
+from .state import hash_array, hash_files
 from .store import ImageStore, open_store
 
 __all__ = [
     'ImageStore',
+    'hash_array',
+    'hash_files',
     'have_equal_sizes',
     'open_store',
     'IMAGE_EXTENSIONS',

@@ -20,6 +20,8 @@ from .jpeg_structure import TRUNCATED, read_structure
 from .limits import UnreadableImageError, check_pixels
 from .pixels import from_array, from_pil, has_alpha, is_pil_image, pil_pixels
 
+# Values per pixel, by the type of colour in the header of a PNG.
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MODES = dict(color=cv2.IMREAD_COLOR, grayscale=cv2.IMREAD_GRAYSCALE)
 
 
@@ -105,6 +107,7 @@ def decode_image(data: bytes, name: str, color_type: str = 'color') -> np.ndarra
         if len(data) >= 33:
             width, height = struct.unpack_from('>II', data, 16)
             check_pixels(width, height, name)
+            _check_png_size(data, width, height, name)
         if not _png_is_special(data):
             return _decode_opencv(data, name, color_type)
     return _decode_pillow(data, name, color_type)
@@ -152,6 +155,20 @@ def _check_jpeg(data: bytes, name: str) -> None:
             'picture is lost'
         )
     _intact.add(data)
+
+
+def _check_png_size(data: bytes, width: int, height: int, name: str) -> None:
+    """Raise :class:`UnreadableImageError` if a PNG cannot have so many pixels.
+
+    Otherwise a damaged header of a small file could take seconds and 600 MB.
+    """
+    bits = data[24] * _PNG_CHANNELS.get(data[25], 1)
+    # A byte of compressed data stands for at most 1032 bytes.
+    if height * (1 + width * bits // 8) > 1032 * len(data):
+        raise UnreadableImageError(
+            f'{name!r} is a damaged PNG: its header claims {width} x {height} pixels, '
+            f'and its {len(data)} bytes cannot hold them'
+        )
 
 
 def _png_is_special(data: bytes) -> bool:

@@ -44,6 +44,7 @@ from .jpeg_structure import (
     with_size,
 )
 
+TOO_SHORT = 'its compressed data ends before the image does'
 _RESTART = re.compile(rb'\xff+([\xd0-\xd7])')
 # Bytes to append to compressed data. The decoder reads up to eight bytes ahead.
 # No code consists of ones only, so these bytes stand for few blocks.
@@ -82,6 +83,11 @@ def find_damage(jpeg: Structure) -> Optional[str]:
         return problem
     if frame.kind not in (*SEQUENTIAL, PROGRESSIVE):
         return None
+    # Every block of 8 x 8 pixels has at least one code, of at least one bit. A file of
+    # a few bytes that claims a large image would take seconds to decode.
+    blocks = -(-frame.width // 8) * -(-frame.height // 8)
+    if 8 * sum(len(scan.data) for scan in found) < blocks:
+        return TOO_SHORT
     scans = _without_padding(found)
     if scans is None:
         return 'a part of its compressed data is zeros'
@@ -185,7 +191,7 @@ def _check_scan(header: bytes, data: bytes) -> Optional[str]:
     if needed and file.furthest <= file.ends[0]:
         return 'its compressed data goes on behind the end of the image'
     if file.furthest > file.ends[1]:
-        return 'its compressed data ends before the image does'
+        return TOO_SHORT
     return None
 
 
@@ -258,7 +264,7 @@ def _compare_decodings(frame: Frame, scans: Sequence[Scan]) -> Optional[str]:
         for header, data in scans
     ]
     if not np.array_equal(_decode(padded), original):
-        return 'its compressed data ends before the image does'
+        return TOO_SHORT
     # Damage is most likely in the scans with the most data.
     largest = sorted(range(len(scans)), key=lambda i: len(scans[i].data), reverse=True)
     count = _PIXEL_BUDGET // (frame.width * frame.height)

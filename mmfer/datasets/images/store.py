@@ -19,6 +19,7 @@ from mmfer.utils.cache import (
     open_private,
 )
 
+from .state import stamp_files
 from .store_building import Read, build_store, check_pixels_of
 from .store_files import (
     DAMAGED,
@@ -32,7 +33,6 @@ from .store_files import (
     path_of,
     read_index,
     shape_of,
-    stamp_files,
     store_key,
 )
 
@@ -105,7 +105,7 @@ def open_store(
 
 
 def _stamps(paths: Sequence[str], read: Read) -> np.ndarray:
-    """Return size and time of each file; a missing file is left to ``read``."""
+    """Return the stamp of each file; a missing file is left to ``read``."""
     try:
         return stamp_files(paths)
     except OSError as error:

@@ -26,6 +26,7 @@ from mmfer.utils.cache import (
     open_private,
 )
 
+from .state import stamp_files
 from .store_files import (
     FORMAT,
     INDEX,
@@ -37,7 +38,6 @@ from .store_files import (
     join_paths,
     read_index,
     sizes_of,
-    stamp_files,
 )
 
 Read = Callable[[str], np.ndarray]
@@ -62,7 +62,7 @@ def build_store(
     Args:
         partial (Partial): The entry; it may have files of a killed build.
         paths (Sequence[str]): Image files.
-        stamps (np.ndarray): Their sizes and times, from ``stamp_files``.
+        stamps (np.ndarray): Their stamps, from ``stamp_files``.
         read (Callable): Makes a uint8 image from a path. Several threads call
             it at the same time.
 

@@ -20,6 +20,8 @@ from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
+from .state import absolute_path
+
 # Version of this layout.
 FORMAT = 1
 PIXELS, INDEX, PATHS, DAMAGED = 'pixels.bin', 'index.bin', 'paths.bin', 'damaged'
@@ -39,31 +41,12 @@ _BLOCK = 8192
 
 
 # -- key ---------------------------------------------------------------------
-def stamp_files(paths: Sequence[str]) -> np.ndarray:
-    """Return size in bytes and time of modification (ns) of files, int64 (N, 2).
-
-    Raises:
-        OSError: There is no such file; ``filename`` of the error is its path.
-    """
-    stamps = np.empty((len(paths), 2), np.int64)
-    for first in range(0, len(paths), _BLOCK):
-        states = [os.stat(_expand(path)) for path in paths[first : first + _BLOCK]]
-        stamps[first : first + _BLOCK, 0] = [state.st_size for state in states]
-        stamps[first : first + _BLOCK, 1] = [state.st_mtime_ns for state in states]
-    return stamps
-
-
-def _expand(path: str) -> str:
-    """Return an absolute path; ``~`` is the home folder, as in ``read_file``."""
-    return path if path[:1] == '/' else osp.abspath(osp.expanduser(path))
-
-
 def store_key(paths: Sequence[str], stamps: np.ndarray, recipe: str) -> str:
     """Return a hash of all that determines the pixels, 64 hex digits.
 
     Args:
         paths (Sequence[str]): Image files.
-        stamps (np.ndarray): int64 (N, 2), from :func:`stamp_files`.
+        stamps (np.ndarray): int64 (N, 3), from :func:`~.state.stamp_files`.
         recipe (str): What else determines the pixels.
     """
     digest = hashlib.sha256(f'{FORMAT} {len(paths)} {len(recipe)} {recipe}'.encode())
@@ -75,7 +58,7 @@ def store_key(paths: Sequence[str], stamps: np.ndarray, recipe: str) -> str:
 
 def join_paths(paths: Sequence[str]) -> bytes:
     """Return absolute paths in one string; each ends with a zero byte."""
-    return os.fsencode('\0'.join(map(_expand, paths))) + b'\0'
+    return os.fsencode('\0'.join(map(absolute_path, paths))) + b'\0'
 
 
 def path_of(folder: str, row: int) -> str:

@@ -8,7 +8,7 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 from mmengine.logging import print_log
 
-from mmfer.utils.text_files import Line, line_error, read_text
+from mmfer.utils.text_files import Line, clipped, line_error, read_text
 from mmfer.utils.text_tables import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
@@ -17,6 +17,7 @@ from mmfer.utils.text_tables import (
     match_columns,
     parse_whole_number,
     split_fields,
+    take_separator,
     unquoted,
 )
 
@@ -30,7 +31,8 @@ INDEX_COLUMNS = (
 )
 """Names that the column of image numbers may have."""
 
-_NUMBERED = re.compile(r'(?:\S*[/\\])?(?:train_|test_)?([0-9]+)(?:\.[A-Za-z]+)?')
+# No data set has a number of more digits, and int() refuses thousands of them.
+_NUMBERED = re.compile(r'(?:\S*[/\\])?(?:train_|test_)?([0-9]{1,18})(?:\.[A-Za-z]+)?')
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def read_indexed_labels(
 
     - the fields may be separated by a comma, a semicolon or a tab;
     - the index may be a numbered image name such as ``train_00012``;
-    - the label may come first, if there is a header.
+    - the label may come first, if there is a header;
+    - the line ``sep=;`` of a spreadsheet may come before the rows.
 
     Blank lines and lines that start with ``#`` are skipped. Labels and
     indices start at 0.
@@ -159,7 +162,7 @@ def _read_rows(
     lines, rows = _split_lines(path, _lines_without_comments(path))
     found = []
     for line, fields in zip(lines, rows):
-        where = f'{path}, line {line.number}: {line.text!r}'
+        where = f'{path}, line {line.number}: {clipped(line.text)!r}'
         label = parse_whole_number(fields[-1])
         if label is None and classes is not None:
             label = class_index(fields[-1], classes)
@@ -223,7 +226,9 @@ def _split_lines(path: str, lines: List[Line]) -> Tuple[List[Line], List[List[st
     """
     if not lines:
         return [], []
-    separator = next((s for s in (';', '\t', ',') if s in lines[0].text), None)
+    lines, separator = take_separator(lines)
+    if separator is None:
+        separator = next((s for s in (';', '\t', ',') if s in lines[0].text), None)
     if separator is None:
         rows = [[unquoted(x) for x in line.text.split()] for line in lines]
     else:

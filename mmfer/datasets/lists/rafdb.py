@@ -1,8 +1,10 @@
 """Label lists of RAF-DB: keys of images, splits, and joining of two lists."""
 
-from typing import List
+from typing import List, Sequence
 
 import numpy as np
+
+from mmfer.utils.text_files import clipped
 
 from .formats import RAFDB_NAME
 from .images import base_name
@@ -28,7 +30,7 @@ def rafdb_key(name: str) -> str:
     match = RAFDB_NAME.fullmatch(base_name(name))
     if match is None:
         raise ValueError(
-            f'{name!r} is not the name of a RAF-DB image. Expected e.g. '
+            f'{clipped(name)!r} is not the name of a RAF-DB image. Expected e.g. '
             'train_00001.jpg, test_0001.jpg or train_00001_aligned.jpg.'
         )
     return match.group(1)
@@ -56,7 +58,7 @@ def rafdb_split_rows(label_list: LabelList, split: str) -> np.ndarray:
             f"split={split!r} is neither 'train' nor 'test', the two parts "
             'of RAF-DB. It has no validation part; make one from train.'
         )
-    keys = [rafdb_key(name) for name in label_list.names]
+    keys = _keys(label_list, label_list.names)
     rows = np.flatnonzero([key.startswith(split) for key in keys])
     own = "Take test labels from RAF-DB's own list, EmoLabel/list_patition_label.txt."
     if not rows.size:
@@ -137,6 +139,15 @@ def merge_rafdb_train_labels(
     return np.array([given.get(key, -1) for key in wanted], dtype=np.int64)
 
 
+def _keys(label_list: LabelList, names: Sequence[str]) -> List[str]:
+    """Return the keys of names; the error for a foreign one names the list."""
+    try:
+        return [rafdb_key(name) for name in names]
+    except ValueError as error:
+        raise ValueError(f'{label_list.path}: {error}') from None
+
+
 def _first_few(names: List[str], count: int = 5) -> str:
     """Return the first few names, followed by dots if there are more."""
-    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')
+    few = ', '.join(clipped(name, 80) for name in names[:count])
+    return few + (', ...' if len(names) > count else '')

@@ -73,7 +73,10 @@ def read_va_list(path: PathLike) -> VAList:
         pair = [value for value in found if value is not None]
         if len(pair) < len(found):
             raise rows.error(position, *wrong)
-        if not np.isfinite(pair).all():
+        # 1e300 is finite as a float64, but not as a float32.
+        with np.errstate(over='ignore'):
+            finite = np.isfinite(np.array(pair, dtype=np.float32)).all()
+        if not finite:
             raise rows.error(
                 position,
                 'valence or arousal is not finite',

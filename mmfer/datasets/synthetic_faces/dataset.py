@@ -1,5 +1,7 @@
 """SyntheticFaces: a data set of drawn faces, which needs no files."""
 
+import hashlib
+import json
 from typing import List
 
 from mmfer.datasets.base import FERDataset
@@ -77,6 +79,15 @@ class SyntheticFaces(FERDataset):
             )
             for i in range(len(labels))
         ]
+
+    def images_hash(self) -> str:
+        """Return a hash of the names of the faces.
+
+        The options of the data set determine the images, so no image is read. Whoever
+        stores results by this hash has to store the options, too.
+        """
+        names = json.dumps(self.image_paths.tolist())
+        return hashlib.sha256(names.encode()).hexdigest()
 
     def where_it_looked(self) -> str:
         """Return a sentence that says why there are no samples."""

@@ -3,7 +3,7 @@
 import io
 import math
 import os.path as osp
-from typing import Optional
+from typing import Any, Mapping, Optional
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from .summary import SummaryHook
 BEST_WEIGHTS = 'peak.pth'
 # Default patience: this share of the epochs, but at least MIN_PATIENCE.
 PATIENCE_SHARE, MIN_PATIENCE = 0.1, 5
+# Metric by which epochs are compared.
+METRIC = 'accuracy/top1'
 
 
 @HOOKS.register_module()
@@ -47,7 +49,7 @@ class BestEpochHook(Hook):
     # Later than SummaryHook, which records the metrics.
     priority = 'LOWEST'
 
-    def __init__(self, patience: Optional[int] = None, metric: str = 'accuracy/top1'):
+    def __init__(self, patience: Optional[int] = None, metric: str = METRIC):
         self.patience = positive_int(self, 'patience', patience, optional=True)
         self.metric = metric
 
@@ -67,12 +69,8 @@ class BestEpochHook(Hook):
 
     def peak(self, epoch: int) -> Optional[int]:
         """Return the best epoch up to ``epoch``; the first one if several are equal."""
-        values = {
-            e: entry['metrics'][self.metric]
-            for e, entry in self.summary.history.items()
-            if e <= epoch and 'metrics' in entry
-        }
-        return max(values, key=lambda e: (values[e], -e)) if values else None
+        known = {e: v for e, v in self.summary.history.items() if e <= epoch}
+        return best_epoch(known, self.metric)
 
     def _update(self, runner: Runner) -> None:
         # Every process has the same history, so all find the same epoch.
@@ -100,6 +98,26 @@ class BestEpochHook(Hook):
             len(runner.train_dataloader),
         )
         return full is not None and runner.epoch - max(best, full) >= patience
+
+
+def best_epoch(
+    history: Mapping[int, Mapping[str, Any]], metric: str = METRIC
+) -> Optional[int]:
+    """Return the epoch with the largest metric; the first one if several are equal.
+
+    Args:
+        history (Mapping[int, Mapping]): Entries of ``history.json``, by epoch.
+        metric (str): Name of the metric. Defaults to :data:`METRIC`.
+
+    Returns:
+        int, optional: None if no entry has metrics.
+    """
+    values = {
+        epoch: entry['metrics'][metric]
+        for epoch, entry in history.items()
+        if 'metrics' in entry
+    }
+    return max(values, key=lambda e: (values[e], -e)) if values else None
 
 
 def epochs_at_full_rate(rates: np.ndarray, length: int) -> Optional[int]:

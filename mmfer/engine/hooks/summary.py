@@ -16,12 +16,13 @@ from mmfer.datasets import fer_datasets
 from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
+from mmfer.utils.json_files import read_history
 
 from ..loops import inside_epoch, resumable_loop
 from ..provenance import config_hash, package_versions
-
-# Files in the work dir that belong to one run.
-RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json', 'history.json')
+from ..run_record import labels_hash
+from ..work_dir import RESULTS, keep_earlier_results, resumed_folder
+from .provenance import ProvenanceHook, agreed
 
 
 def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
@@ -49,6 +50,27 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
             f'last{last_k}_mean': float(np.mean(values[-last_k:])),
         }
     return metrics
+
+
+def stored_history(path: str, runner: Runner) -> Dict[int, dict]:
+    """Return the entries of a ``history.json`` by epoch.
+
+    A damaged file is renamed, and the run goes on without its entries.
+
+    Args:
+        path (str): The file.
+        runner (Runner): Runner that resumes, for its log.
+    """
+    try:
+        return {entry['epoch']: entry for entry in read_history(path)}
+    except ValueError as error:
+        runner.logger.warning(
+            f'{error} The metrics of the earlier epochs are missing. The file was '
+            f'renamed to {path}.damaged.'
+        )
+    if is_main_process():
+        os.replace(path, f'{path}.damaged')
+    return {}
 
 
 def cleaning_record(dataset: Any) -> Optional[dict]:
@@ -100,19 +122,19 @@ class SummaryHook(Hook):
 
     # -- recording ---------------------------------------------------------
     def before_train(self, runner: Runner) -> None:
-        """Read the history of a resumed run, or remove results of another run."""
+        """Read the history of a resumed run."""
         self.path = osp.join(runner.work_dir, 'history.json')
         self.history = {}
-        if not runner.epoch and is_main_process():
-            # Results in this folder are from another run.
-            for name in RESULTS:
-                if osp.isfile(osp.join(runner.work_dir, name)):
-                    os.remove(osp.join(runner.work_dir, name))
-        if runner.epoch and osp.isfile(self.path):
-            with open(self.path) as file:
-                stored = {e['epoch']: e for e in json.load(file)}
+        self.resumed = runner.iter > 0
+        self.noise_written = False
+        path = self.path
+        elsewhere = resumed_folder(runner)
+        if not osp.isfile(path) and elsewhere is not None:
+            # The run goes on from a checkpoint of another work dir.
+            path = osp.join(elsewhere, 'history.json')
+        if runner.epoch and osp.isfile(path):
+            stored = stored_history(path, runner)
             self.history = {k: v for k, v in stored.items() if k <= runner.epoch}
-        self._write_noise_manifest(runner)
         loop = runner.train_loop
         if (
             runner.epoch
@@ -162,7 +184,8 @@ class SummaryHook(Hook):
         figures = runner.message_hub.get_info('epoch_figures')
         if figures:
             entry['figures'] = figures
-        self._save()
+        self._save(runner)
+        self._write_noise_manifest(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Record the metrics."""
@@ -170,14 +193,20 @@ class SummaryHook(Hook):
             return
         entry = self.history.setdefault(runner.epoch, dict(epoch=runner.epoch))
         entry['metrics'] = {k: float(v) for k, v in metrics.items()}
-        self._save()
+        self._save(runner)
 
-    def _save(self) -> None:
+    def _save(self, runner: Runner) -> None:
         if is_main_process():
+            # Results of another run may still be in the folder.
+            keep_earlier_results(runner)
             entries = [self.history[k] for k in sorted(self.history)]
             write_atomic(self.path, json.dumps(entries, indent=1).encode())
 
     def _write_noise_manifest(self, runner: Runner) -> None:
+        """Write ``label_noise.json`` when the first epoch has ended."""
+        if self.noise_written:
+            return
+        self.noise_written = True
         for dataset in fer_datasets(runner.train_dataloader.dataset):
             manifest = dataset.noise_manifest()
             if manifest is not None and is_main_process():
@@ -204,9 +233,7 @@ class SummaryHook(Hook):
         entries = [self.history[k] for k in sorted(self.history)]
         seconds = sum(e.get('seconds', 0) for e in entries)
         images = sum(e.get('images', 0) for e in entries)
-        labels = hashlib.sha256()
-        for dataset in fer_datasets(runner.train_dataloader.dataset):
-            labels.update(dataset.given_labels.astype('<i8').tobytes())
+        segments = self._segments(runner)
         validated = [e['metrics'] for e in entries if 'metrics' in e]
         if len(validated) < min(self.last_k, len(entries)):
             runner.logger.warning(
@@ -216,9 +243,9 @@ class SummaryHook(Hook):
         return dict(
             config=osp.splitext(osp.basename(runner.cfg.filename or ''))[0]
             or runner.experiment_name,
-            config_sha256=config_hash(runner.cfg),
+            config_sha256=agreed(segments, 'config_sha256'),
             seed=runner.seed,
-            labels_sha256=labels.hexdigest(),
+            labels_sha256=agreed(segments, 'labels_sha256'),
             cleaning=cleaning_record(runner.train_dataloader.dataset),
             noise_auroc=runner.message_hub.get_info('noise_auroc'),
             versions=package_versions(),
@@ -231,7 +258,27 @@ class SummaryHook(Hook):
                 (e['figures'] for e in reversed(entries) if 'figures' in e), None
             ),
             metrics=summarize(validated, self.last_k),
+            segments=segments,
         )
+
+    def _segments(self, runner: Runner) -> List[dict]:
+        """Return which epochs were trained with which labels and settings."""
+        hook = next((h for h in runner.hooks if isinstance(h, ProvenanceHook)), None)
+        if hook is not None and hook.segment is not None:
+            return hook.segments(dict(epoch=runner.epoch, iter=runner.iter))
+        end = dict(last_epoch=runner.epoch, last_iter=runner.iter)
+        if self.resumed:
+            # Nobody has compared this run with the one that it goes on with.
+            return [dict(first_epoch=1, first_iter=1, **end)]
+        return [
+            dict(
+                first_epoch=1,
+                first_iter=1,
+                **end,
+                labels_sha256=labels_hash(runner.train_dataloader.dataset),
+                config_sha256=config_hash(runner.cfg),
+            )
+        ]
 
     def _datasets(self, runner: Runner) -> list:
         loaders = [runner.train_dataloader]

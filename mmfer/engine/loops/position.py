@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from mmfer.models.protocols import KeepsEpochState
 from mmfer.models.utils import unwrap_model
-from mmfer.utils.signals import DeferredSignals, Interrupted, outlive_first_signal
+from mmfer.utils.signals import DeferredSignals, Interrupted, outlive_signals
 
 # Several processes agree at every so many iterations whether one got a signal or
 # saves. Each time, a GPU has to wait for the CPU.
@@ -130,9 +130,9 @@ class ResumableLoop:
     @contextmanager
     def signals_held(self) -> Iterator[None]:
         """Hold back signals during the iterations of the run."""
-        outlive_first_signal(self.dataloader)
+        outlive_signals(self.dataloader)
         if self.runner._val_loop is not None:
-            outlive_first_signal(self.runner.val_dataloader)
+            outlive_signals(self.runner.val_dataloader)
         with DeferredSignals() as self._signals:
             try:
                 yield
@@ -140,6 +140,7 @@ class ResumableLoop:
                 self.runner.logger.warning(
                     f'{error.name}: the run ends. Go on with --resume (resume=True).'
                 )
+                error.reported = True
                 raise
 
     @contextmanager

@@ -80,6 +80,7 @@ class GAAVE:
                     f'{error.name}: the cleaning ends. Start it again with the same '
                     f'command; finished stages and checkpoints are in {root}.'
                 )
+                error.reported = True
                 raise
 
     def _check(self, cfg: Config, dataset: FERDataset) -> None:

@@ -1,16 +1,17 @@
 """Train and use GAAVE's base models and annotators, classifiers of a subset."""
 
 import os
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.config import Config
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 
 from mmfer.datasets import FERDataset, LabelView, unaugmented, with_pipeline
 from mmfer.datasets.batches import PlannedImages, stack_field
+from mmfer.datasets.images import hash_files
 from mmfer.engine.classifier_config import (
     backbone_config,
     check_classifier,
@@ -19,7 +20,7 @@ from mmfer.engine.classifier_config import (
 )
 from mmfer.engine.provenance import deciding
 from mmfer.engine.scoring import batches_in_order, merge_by_id, predict_view
-from mmfer.engine.stages import Stages, fingerprint
+from mmfer.engine.stages import Stages
 from mmfer.engine.training import Trained, train_classifier
 
 from .attack import Batch, attack_steps
@@ -27,6 +28,10 @@ from .messages import CleaningLog
 from .options import UPDATE_RATE, GAAVEOptions
 from .pixels import exact_float32, pixel_classifier, to_unit_range
 from .splitting import Subset, draw_of_each_class
+
+# Raise it with every change of the code that gives another result for the same
+# settings. Stages of earlier versions are then computed again.
+VERSION = 1
 
 
 class Vulnerability(NamedTuple):
@@ -111,7 +116,15 @@ class SubsetModels:
         # Raise errors now, not after hours of training.
         check_classifier(cfg)
         to_unit_range(self.unaugmented[0]['inputs'][None])
-        self.images = fingerprint(dataset.image_paths.tolist())
+        self.images = self._from_first_process(dataset.images_hash)
+        self.pretrained = self._from_first_process(lambda: initial_weights_hash(cfg))
+
+    @staticmethod
+    def _from_first_process(function: Callable[[], Any]) -> Any:
+        """Call a function in the first process; all processes get its result."""
+        found = [function() if is_main_process() else None]
+        broadcast_object_list(found)
+        return found[0]
 
     # -- the two kinds of stages -------------------------------------------
     def measure_vulnerability(self, subset: Subset) -> Vulnerability:
@@ -210,7 +223,10 @@ class SubsetModels:
         removed or renamed here, stages of earlier runs are no longer found.
         """
         cfg = self.cfg
+        # Stages of version 0.1 have no such number.
+        version = {} if VERSION == 1 else dict(version=VERSION)
         return dict(
+            **version,
             model=deciding(classifier_config(cfg, subset.num_classes)),
             data=deciding(cfg.train_dataloader.to_dict()),
             evaluation=deciding(cfg.val_dataloader.dataset.to_dict()),
@@ -220,11 +236,7 @@ class SubsetModels:
             train_cfg=deciding(cfg.train_cfg.to_dict()),
             randomness=dict(cfg.get('randomness', {}), seed=self.seed),
             processes=get_world_size(),
-            pretrained=[
-                (path, os.path.getsize(path), os.path.getmtime(path))
-                for path in [find_checkpoint(cfg)]
-                if path
-            ],
+            pretrained=self.pretrained,
             images=self.images,
             fit=self.options.fit,
             held_out=self.options.held_out,
@@ -390,11 +402,16 @@ class SubsetModels:
             yield ids, to_unit_range(inputs, device), labels
 
 
-def find_checkpoint(cfg: Config) -> Optional[str]:
-    """Return the local file of the backbone's initial weights; None if none."""
+def initial_weights_hash(cfg: Config) -> List[str]:
+    """Return hashes of the files with the initial weights of the backbone.
+
+    A copied or touched file has the same hash. Weights that mmengine downloads are
+    known by their address, which is part of the config.
+
+    Args:
+        cfg (Config): Training config of any method.
+    """
     init_cfg = backbone_config(cfg).get('init_cfg')
-    for entry in [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []:
-        path = os.path.expanduser(entry.get('checkpoint') or '')
-        if os.path.isfile(path):
-            return path
-    return None
+    entries = [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []
+    paths = [os.path.expanduser(entry.get('checkpoint') or '') for entry in entries]
+    return [hash_files([path])[0] for path in paths if os.path.isfile(path)]

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
-from mmfer.utils.files import write_atomic
+from mmfer.utils.files import write_atomic, write_figure
 from mmfer.utils.palette import CLEAN, NOISY
 
 from .label_decisions import LabelDecisions
 from .splitting import subset_names
+
+REPORT_FILES = ('report.txt', 'record.json', 'attack_steps.png')
+"""Files that :func:`write_report` writes."""
 
 # Matplotlib takes half a second to import, and most runs draw nothing. Functions
 # import it.
@@ -128,4 +131,5 @@ def write_report(
     write_atomic(
         osp.join(folder, 'record.json'), f'{json.dumps(record, indent=1)}\n'.encode()
     )
-    plot_steps(label_decisions).savefig(osp.join(folder, 'attack_steps.png'), dpi=110)
+    figure = plot_steps(label_decisions)
+    write_figure(figure, osp.join(folder, 'attack_steps.png'), dpi=110)

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 import os.path as osp
 from typing import TYPE_CHECKING, Any, Dict, Sequence, Tuple, cast
 
@@ -17,6 +16,7 @@ from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int, whole_number
 from mmfer.utils.files import write_atomic
+from mmfer.utils.json_files import read_history
 from mmfer.utils.palette import SERIES
 
 from .generation import sample_grids
@@ -226,11 +226,10 @@ def draw_scores(history: str, path: str) -> None:
     """
     from matplotlib.figure import Figure
 
-    with open(history) as file:
-        losses = {
-            e['epoch']: dict(e.get('losses', {}), **(e.get('figures') or {}))
-            for e in json.load(file)
-        }
+    losses = {
+        e['epoch']: dict(e.get('losses', {}), **(e.get('figures') or {}))
+        for e in read_history(history)
+    }
     figure = Figure(figsize=(12, 3.5), layout='constrained')
     panels = figure.subplots(1, 3)
     titles = dict(loss='label sets', g='generator, before lambda', d='discriminator')

@@ -71,7 +71,7 @@ def read_json(path: str) -> dict:
     try:
         with open(path, 'rb') as file:
             value = json.loads(file.read())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -4,6 +4,9 @@ import math
 import os
 import os.path as osp
 
+from ..text_files import clipped
+from ..text_tables import parse_number
+
 GIB = 1 << 30
 DEFAULT_GB = 20.0
 
@@ -25,13 +28,10 @@ def cache_budget() -> int:
         ValueError: ``MMFER_CACHE_GB`` is not a number of at least 0.
     """
     text = os.environ.get('MMFER_CACHE_GB', '')
-    try:
-        size = float(text) if text.strip() else DEFAULT_GB
-    except ValueError:
-        size = -1.0
-    if not (math.isfinite(size) and size >= 0):
+    size = parse_number(text) if text.strip() else DEFAULT_GB
+    if size is None or not (math.isfinite(size) and size >= 0):
         raise ValueError(
-            f'MMFER_CACHE_GB={text!r} is not a size. Set this variable to the '
+            f'MMFER_CACHE_GB={clipped(text)!r} is not a size. Set this variable to the '
             'largest size of the cache in GiB, such as 20, or to 0 to switch the '
             'cache off.'
         )

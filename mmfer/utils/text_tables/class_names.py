@@ -5,7 +5,7 @@ import os
 import re
 from typing import Dict, List, Optional, Sequence
 
-from ..text_files import PathLike, read_text
+from ..text_files import PathLike, clipped, read_text
 from .fields import unquoted
 
 
@@ -50,8 +50,8 @@ def read_class_names(path: PathLike) -> List[str]:
         )
     if len(names) == 1 and any(d in names[0] for d in ',;\t'):
         raise ValueError(
-            f'{text.path}, line 1: {names[0]!r} is the only line, but it seems '
-            'to have several classes. Write one name per line.'
+            f'{text.path}, line 1: {clipped(names[0])!r} is the only line, but it '
+            'seems to have several classes. Write one name per line.'
         )
     return check_class_names(names, text.path)
 
@@ -110,14 +110,15 @@ def check_class_names(
             name = str(name)
         if not isinstance(name, str) or not name.strip():
             raise ValueError(
-                f'{place}, {lines} {number}: {name!r} is no class name. It '
+                f'{place}, {lines} {number}: {clipped(repr(name))} is no class '
+                'name. It '
                 'would shift the labels of all classes after it by one. '
                 'Remove it, or write the name of the class.'
             )
         first = seen.setdefault(name.strip(), number)
         if first != number:
             raise ValueError(
-                f'{place}, {lines} {number}: the class name {name!r} is '
+                f'{place}, {lines} {number}: the class name {clipped(name)!r} is '
                 f'already in {lines} {first}, so a label by name would be '
                 'ambiguous. Rename or remove one.'
             )

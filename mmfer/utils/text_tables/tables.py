@@ -17,6 +17,9 @@ from .rows import (
     take_separator,
 )
 
+# Whole numbers up to this one fit into int64.
+_LARGEST = 2**62
+
 
 @dataclass(frozen=True, eq=False)
 class TextTable:
@@ -55,9 +58,18 @@ class TextTable:
             name (str): The column.
 
         Raises:
-            ValueError: A field is not such a number.
+            ValueError: A field is not such a number, or its number does not fit
+                into int64.
         """
-        return self._numbers(name, parse_whole_numbers, 'whole number, such as 3')
+        values = self._numbers(name, parse_whole_numbers, 'whole number, such as 3')
+        if values and not (-_LARGEST <= min(values) and max(values) <= _LARGEST):
+            row = next(i for i, v in enumerate(values) if not abs(v) <= _LARGEST)
+            raise self.error(
+                row,
+                f'{name} is {values[row]}, a number of too many digits',
+                'Correct the row.',
+            )
+        return values
 
     def numbers(self, name: str) -> List[float]:
         """Return a column of numbers, (N,).

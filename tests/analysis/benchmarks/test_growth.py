@@ -68,7 +68,9 @@ def test_bytes_per_sample(roots, stage, peak, kept, monkeypatch):
     assert found[0] <= peak and found[1] <= kept, found
 
 
-@pytest.mark.parametrize('stage', ['start', 'epoch', 'subset', 'scores', 'decisions'])
+@pytest.mark.parametrize(
+    'stage', ['start', 'epoch', 'subset', 'scores', 'decisions', 'hashes']
+)
 def test_time_is_linear(roots, stage):
     """Eight times the samples take eight times as long; a square would take 64."""
     seconds = []

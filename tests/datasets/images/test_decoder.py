@@ -3,6 +3,7 @@
 import io
 import struct
 import tempfile
+import time
 import zlib
 
 import cv2
@@ -12,7 +13,13 @@ from made_images import KINDS
 from PIL import Image
 
 from mmfer.datasets import LoadFERImage
-from mmfer.datasets.images import UnreadableImageError, decoder, limits, read_image
+from mmfer.datasets.images import (
+    UnreadableImageError,
+    decode_image,
+    decoder,
+    limits,
+    read_image,
+)
 
 
 @pytest.fixture
@@ -391,3 +398,31 @@ def test_open_files(tmp_path):
     with open(path, 'rb') as file:
         with pytest.raises(UnreadableImageError, match=r'a\.png'):
             read_image(file)
+
+
+@pytest.mark.parametrize('form', ['JPEG', 'PNG'])
+def test_small_files_that_claim_large_images(picture, form):
+    """Their decoders would write 600 MB of grey before they notice."""
+    data = bytearray(encoded(picture, form))
+    if form == 'PNG':
+        data[16:24] = struct.pack('>II', 14_000, 14_000)
+    else:
+        frame = data.index(b'\xff\xc0')
+        data[frame + 5 : frame + 9] = struct.pack('>HH', 14_000, 14_000)
+    start = time.process_time()
+    with pytest.raises(UnreadableImageError, match="'x.img' is a damaged"):
+        decode_image(bytes(data), 'x.img')
+    assert time.process_time() - start < 0.5
+
+
+def test_plain_images_are_not_too_short():
+    """Nothing compresses better than one colour."""
+    plain = Image.new('L', (3000, 3000))
+    for form, options in (
+        ('PNG', dict(compress_level=9)),
+        ('JPEG', dict(quality=1, optimize=True)),
+        ('JPEG', dict(quality=1, progressive=True)),
+    ):
+        buffer = io.BytesIO()
+        plain.save(buffer, form, **options)
+        assert decode_image(buffer.getvalue(), 'x').shape == (3000, 3000, 3)

@@ -70,3 +70,18 @@ def test_other_files(tmp_path):
         assert upright_size(str(path)) is None
     assert upright_size(str(tmp_path / 'missing.jpg')) is None
     assert upright_size(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        (b'\0\3\0\0\0\1\0\6', b'\0\x80\0\0\0\1\0\6'),
+        (b'\0\3\0\0\0\1\0\6', b'\0\3\0\0\0\2\0\6'),
+        (b'MM\0*', b'MM\0+'),
+    ],
+)
+def test_damaged_entry_is_left_to_the_decoder(tmp_path, change):
+    """Pillow ignores an entry of another type, OpenCV does not."""
+    data = saved(PICTURE, 'JPEG', exif=exif(6))
+    assert change[0] in data
+    check(tmp_path / 'x.jpg', data.replace(*change), known=False)

@@ -58,6 +58,13 @@ def test_comments_of_a_noisy_list_are_said(save, monkeypatch):
     assert len(said) == 1 and '2 line(s)' in said[0] and "'# a'" in said[0]
 
 
+@pytest.mark.parametrize('separator', ',;\t')
+def test_separator_that_a_spreadsheet_states(save, separator):
+    rows = [f'sep={separator}', '1"0"', '0"2"', '']
+    path = save('\n'.join(rows).replace('"', separator))
+    assert read_indexed_labels(path, 2, 3).tolist() == [2, 0]
+
+
 @pytest.mark.parametrize(
     'text, part',
     [
@@ -80,6 +87,7 @@ def test_comments_of_a_noisy_list_are_said(save, monkeypatch):
         ('1\n-2\n0\n', "line 2: '-2' is neither"),
         ('1\nfrog\n0\n', 'neither a label nor an index'),
         ('1\n0 1 2\n0\n', '3 fields instead of 2'),
+        pytest.param('9' * 5000 + ' 1\n', 'line 1: .*neither', id='digits'),
     ],
 )
 def test_noisy_lists_that_do_not_fit(save, text, part):

@@ -84,6 +84,8 @@ def test_no_empty_split(save):
 def test_split_of_other_data(save, clean):
     with pytest.raises(ValueError, match='not the name of a RAF-DB image'):
         rafdb_split_rows(read_label_list(save('a 0\nb 1'), 2), 'train')
+    with pytest.raises(ValueError, match='list.txt'):
+        rafdb_split_rows(read_label_list(save('a 0\nb 1'), 2), 'train')
     with pytest.raises(ValueError, match="neither 'train' nor 'test'"):
         rafdb_split_rows(clean, 'val')
 

@@ -51,6 +51,7 @@ def test_va_range(save):
         ('a 0.1 0.2\nb 5\n', ['line 2', "'b 5'", 'read_label_list']),
         ('a 0.1 0.2\nb 0.1 x\n', ['line 2', "'b 0.1 x'", 'no two numbers']),
         ('a 0.1 nan\n', ['line 1', 'not finite']),
+        ('a 0.1 1e300\n', ['line 1', 'not finite']),
         ('a 0.1 0.2\nb 0 0\na 0 0\n', ['line 3', 'line 1']),
         ('', ['no rows']),
     ],

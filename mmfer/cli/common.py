@@ -4,91 +4,54 @@ import argparse
 import os
 import os.path as osp
 import pickle
+import sys
 import traceback
 import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .compat import (
+from mmfer_command.shipped import find_config, nearest_configs, shipped_path
+
+from ..compat import (
     cpu_process_group,
     keep_freed_memory,
     unsafe_loading,
     use_cpu_processes,
 )
-from .utils.checkpoint_content import DamagedCheckpointError, require_whole
-from .utils.collector import collector_paused, exempt_imports
+from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
+from ..utils.collector import collector_paused, exempt_imports
+from ..utils.files import write_figure
+from ..utils.full_disk import FULL, DiskFullError
+from ..utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
-    from .engine import PreflightHook
-    from .engine.variants import CLEANING_HOOKS, NOISE_TYPES, derive, replacement
-    from .models.data_preprocessor import augments_batches
+    from ..engine import PreflightHook, ProvenanceHook, WorkDirHook
+    from ..engine.variants import derive, find_variant
+    from ..models.data_preprocessor import augments_batches
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of training and testing, named as in mmpretrain."""
-    parser.add_argument('--work-dir', help='folder for logs and results')
-    parser.add_argument('--amp', action='store_true', help='use mixed precision')
-    parser.add_argument(
-        '--no-pin-memory',
-        action='store_true',
-        help='switch pin_memory off in all data loaders',
-    )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='load a checkpoint that torch refuses to load safely; this can run '
-        'code that the file contains',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings that override the config, as key=value; write lists as '
-        'key="[a,b]" or key=a,b, without white space',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    # torch.distributed.launch passes this argument; torchrun sets LOCAL_RANK.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-
-
-def add_variant_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--noise`` and ``--clean``, see :mod:`mmfer.engine.variants`."""
-    parser.add_argument(
-        '--noise',
-        metavar='TYPE:RATE[:seedN]',
-        help='plant noise in the training labels, for example symmetric:0.3 or '
-        'pair:0.1:seed1; it replaces the noise of the config; types are '
-        f'{", ".join(NOISE_TYPES)}',
-    )
-    parser.add_argument(
-        '--clean',
-        choices=list(CLEANING_HOOKS),
-        help='clean the training labels before the run, with this method',
-    )
-
-
 def load_config(path: str, args: argparse.Namespace) -> Config:
     """Read a config and set the work dir and the launcher.
+
+    The path may also be the name of a shipped config, see
+    :func:`mmfer_command.shipped.find_config`.
 
     The work dir comes from the command line or else from the config. If neither
     states it, it is ``work_dirs/<name of the config>``.
     """
-    if not osp.isfile(path):
+    found = find_config(path)
+    if found is None:
         raise SystemExit(_no_config(path))
+    path = found
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(path)
     try:
@@ -126,20 +89,33 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
 
 def _no_config(path: str) -> str:
     """Return the message for a config file that does not exist."""
-    line = replacement(path)
-    if line is not None:
+    # A file of a checkout, or a shipped one.
+    found = find_variant(path) or find_variant(str(shipped_path(path)))
+    if found is not None:
+        file, flags = found
         name = osp.splitext(osp.basename(path))[0]
         return (
             f'{path}: there is no such config. To train with these settings, run\n'
-            f'    {line}\n'
+            f'    {_command(file, flags)}\n'
             'The run writes its whole config to '
             f'work_dirs/{name}/{name}.py. Give this file to other tools.'
         )
+    near = nearest_configs(path)
     return (
-        f'{path}: there is no such config. Configs are in configs/<method>/, and '
-        'their names have the form '
+        f'{path}: there is no such config. '
+        + (f'The nearest names are {", ".join(near)}. ' if near else '')
+        + 'Configs are in configs/<method>/, and their names have the form '
         '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
     )
+
+
+def _command(file: str, flags: List[str]) -> str:
+    """Return the command line that trains a config with flags."""
+    start = 'python tools/train.py' if osp.isfile('tools/train.py') else 'mmfer train'
+    name = osp.splitext(osp.basename(file))[0]
+    if osp.isabs(file) and osp.realpath(file) == str(shipped_path(name)):
+        file = name
+    return ' '.join([start, file, *flags])
 
 
 def load_training_config(path: str, args: argparse.Namespace) -> Config:
@@ -200,9 +176,14 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def with_preflight(runner: Runner) -> Runner:
-    """Add :class:`PreflightHook` to a runner without it."""
-    if preflight_of(runner) is None:
-        runner.register_hook(PreflightHook())
+    """Add the hooks that protect a run to a runner without them.
+
+    Configs of other projects, and those that mmfer 0.1 has written into work dirs, lack
+    some of them.
+    """
+    for hook in (PreflightHook, WorkDirHook, ProvenanceHook):
+        if not any(isinstance(other, hook) for other in runner.hooks):
+            runner.register_hook(hook())
     return runner
 
 
@@ -277,8 +258,7 @@ def refuse_damaged(path: Optional[str], error: Exception) -> None:
 
 def save_figure(figure: Any, path: str) -> None:
     """Write a matplotlib figure, and print its path."""
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    figure.savefig(path, dpi=130)
+    write_figure(figure, path)
     print(f'{path} is written.')
 
 
@@ -310,7 +290,19 @@ def run_tool(main: Callable[[], None]) -> None:
     try:
         main()
     except (OSError, ImportError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(describe_error(error)) from None
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of an error; that of a full disk names the file."""
+    if (
+        isinstance(error, OSError)
+        and error.errno in FULL
+        and not isinstance(error, DiskFullError)
+    ):
+        # Some libraries do not say which file it was.
+        return str(DiskFullError(str(error.filename or 'A file')))
+    return str(error)
 
 
 def run_training_tool(main: Callable[[], None]) -> None:
@@ -324,17 +316,27 @@ def run_training_tool(main: Callable[[], None]) -> None:
     """
     exempt_imports()
     try:
-        main()
+        with DeferredSignals():
+            main()
+    except Interrupted as error:
+        if not error.reported:
+            print(
+                f'{error.name}: ended. Finished checkpoints and stages of a cleaning '
+                'are kept; the same command with --resume goes on from them.',
+                file=sys.stderr,
+            )
+        raise
     except Exception as error:
-        if not raised_by_mmfer(error):
+        full = isinstance(error, OSError) and error.errno in FULL
+        if not full and not raised_by_mmfer(error):
             raise
-        raise SystemExit(str(error)) from None
+        raise SystemExit(describe_error(error)) from None
 
 
 def raised_by_mmfer(error: BaseException) -> bool:
     """Return whether an error comes from a ``raise`` statement of mmfer."""
     frames = traceback.extract_tb(error.__traceback__)
-    folder = osp.dirname(osp.abspath(__file__))
+    folder = osp.dirname(osp.dirname(osp.abspath(__file__)))
     return bool(
         frames
         and osp.abspath(frames[-1].filename).startswith(folder + os.sep)

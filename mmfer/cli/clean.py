@@ -1,0 +1,94 @@
+"""Clean labels with GAAVE: ``mmfer clean CONFIG`` and ``tools/clean_labels.py``."""
+
+import argparse
+import os
+import os.path as osp
+from typing import Callable, cast
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+
+from mmfer.analysis.cleaning import (
+    STAGES_FOLDER,
+    build_training_set,
+    check_list,
+    claim_folder,
+    cleaning_settings,
+    how_to_train,
+    take_gaave_options,
+    warn_of_lost_classes,
+    write_results,
+    write_run_file,
+)
+from mmfer.datasets import pipeline_of
+from mmfer.engine.preflight import check_cleaning
+from mmfer.engine.work_dir import claimed_work_dir
+from mmfer.methods.gaave import GAAVE
+
+from .common import (
+    build_runner,
+    checkpoint_loading,
+    finish_config,
+    load_training_config,
+    preflight_of,
+    process_group,
+    run_training_tool,
+)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Clean labels, and show user errors without a traceback."""
+    run_training_tool(lambda: clean(args))
+
+
+def clean_config(
+    args: argparse.Namespace, cfg: Config, method: GAAVE, options: dict
+) -> None:
+    """Clean the training set of a config and write the results."""
+    dataset = build_training_set(cfg)
+    settings = cleaning_settings(args.config, cfg, options, dataset)
+    # The process group may not exist yet.
+    if int(os.environ.get('RANK', 0)) == 0:
+        claim_folder(args.out, settings)
+        check_list(dataset)
+    # The runner provides log file, processes and seeds; it trains nothing.
+    runner = build_runner(cfg)
+    # Reuse the data set instead of reading it a second time.
+    runner._train_dataloader = dict(runner._train_dataloader, dataset=dataset)
+    preflight = preflight_of(runner)
+    assert preflight is not None, 'build_runner adds a PreflightHook'
+    check_cleaning(runner, dataset, method.base, preflight.strict)
+    preflight.check_training(runner)
+    pipeline = cast(Callable, pipeline_of(runner.val_dataloader.dataset))
+    stages = args.stages or osp.join(args.out, STAGES_FOLDER)
+    label_decisions, record = method(cfg, dataset, pipeline, stages, runner.logger)
+    warn_of_lost_classes(label_decisions, dataset, runner.logger)
+    if is_main_process():
+        found = write_results(args.out, label_decisions, record, dataset)
+        write_run_file(args.out, dict(settings, list_settings=found))
+        runner.logger.info(
+            f'The results are in {args.out}, with a report in report.txt.\n'
+            + how_to_train(args.out, found)
+        )
+
+
+def clean(args: argparse.Namespace) -> None:
+    """Clean the labels of a training set.
+
+    Args:
+        args (argparse.Namespace): See :func:`mmfer_command.arguments.clean`.
+
+    Raises:
+        SystemExit: There is no such config.
+        ValueError: The config or the folder cannot be used.
+    """
+    args.work_dir = args.out
+    cfg = finish_config(load_training_config(args.config, args), args)
+    options = take_gaave_options(cfg)
+    method = GAAVE(**options)
+    with (
+        claimed_work_dir(cfg),
+        process_group(cfg),
+        checkpoint_loading(None, args.trust_checkpoint),
+    ):
+        clean_config(args, cfg, method, options)

@@ -1,0 +1,66 @@
+"""Train a model: ``mmfer train CONFIG`` and ``tools/train.py``."""
+
+import argparse
+
+from mmengine.config import Config
+
+from mmfer.engine.work_dir import claimed_work_dir
+from mmfer.models.pretrained import check_pretrained
+from mmfer.models.utils import unwrap_model
+
+from .common import (
+    build_runner,
+    check_checkpoint_file,
+    checkpoint_loading,
+    finish_config,
+    load_training_config,
+    preflight_of,
+    process_group,
+    run_training_tool,
+)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train a model, and show user errors without a traceback."""
+    run_training_tool(lambda: train(args))
+
+
+def merge_args(args: argparse.Namespace) -> Config:
+    """Merge the command line into the config."""
+    cfg = load_training_config(args.config, args)
+    if args.no_validate:
+        cfg.val_cfg = None
+        cfg.val_dataloader = None
+        cfg.val_evaluator = None
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
+    return finish_config(cfg, args, not args.no_persistent_workers)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train a model.
+
+    Args:
+        args (argparse.Namespace): See :func:`mmfer_command.arguments.train`.
+
+    Raises:
+        SystemExit: The checkpoint cannot be loaded, or there is no such config.
+    """
+    if args.resume not in (None, 'auto'):
+        check_checkpoint_file(args.resume)
+    cfg = merge_args(args)
+    with (
+        claimed_work_dir(cfg),
+        process_group(cfg),
+        checkpoint_loading(cfg.get('load_from'), args.trust_checkpoint),
+    ):
+        runner = build_runner(cfg)
+        check_pretrained(unwrap_model(runner.model))
+        # If an epoch has no batch, the schedules fail before any hook is called.
+        preflight = preflight_of(runner)
+        assert preflight is not None, 'build_runner adds a PreflightHook'
+        preflight.check_training(runner)
+        runner.train()

@@ -1,0 +1,107 @@
+"""Sub-commands of ``mmfer``, and the function that starts them."""
+
+import argparse
+import importlib
+import sys
+from typing import Callable, List, NamedTuple, Optional
+
+from . import arguments
+from .shipped import mmfer_version
+
+
+class Command(NamedTuple):
+    """One sub-command.
+
+    Attributes:
+        name (str): Word after ``mmfer``.
+        module (str): Module with the function ``run(args)``, which is imported when
+            the command runs. It shows user errors by raising SystemExit.
+        summary (str): Line in ``mmfer --help``.
+        add_arguments (Callable): Adds its arguments to a parser.
+        description (str, optional): Text of its own help. Defaults to the summary.
+    """
+
+    name: str
+    module: str
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    description: Optional[str] = None
+
+
+# A new sub-command is a row here, its arguments in `arguments`, and a module in
+# mmfer/cli/ with the function `run`.
+COMMANDS = (
+    Command('train', 'mmfer.cli.train', 'train a model', arguments.train),
+    Command('test', 'mmfer.cli.test', 'test a checkpoint', arguments.test),
+    Command(
+        'clean',
+        'mmfer.cli.clean',
+        'clean the labels of a training set with GAAVE',
+        arguments.clean,
+        arguments.CLEAN_DESCRIPTION,
+    ),
+    Command(
+        'predict',
+        'mmfer.cli.predict',
+        'recognise the expressions of faces, with an uncertainty',
+        arguments.predict,
+        arguments.PREDICT_DESCRIPTION,
+    ),
+    Command(
+        'doctor',
+        'mmfer_command.doctor',
+        'check the installation, and say how to mend it',
+        arguments.doctor,
+    ),
+)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command with all sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog='mmfer',
+        description='Recognise facial expressions, and train on noisy labels.',
+        epilog='`mmfer COMMAND --help` describes a command.',
+    )
+    parser.add_argument(
+        '--version', action='version', version=f'mmfer {mmfer_version()}'
+    )
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    for command in COMMANDS:
+        sub = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.description or f'mmfer: {command.summary}.',
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(sub)
+        sub.set_defaults(module=command.module)
+    return parser
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    """Run the command line.
+
+    Args:
+        argv (list[str], optional): Arguments without the name of the program.
+            Defaults to those of the process.
+
+    Raises:
+        SystemExit: With the exit code, or with the message of a user error.
+    """
+    args = make_parser().parse_args(argv)
+    try:
+        module = importlib.import_module(args.module)
+    except Exception as error:
+        # Damaged packages raise errors of any type when they are imported.
+        raise SystemExit(
+            f'{_in_one_line(error)}\n`mmfer doctor` checks the installation.'
+        ) from None
+    sys.exit(module.run(args))
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return the message of an error of importing mmfer."""
+    if isinstance(error, ImportError) and str(error).startswith(('mmfer', 'These')):
+        return str(error)
+    return f'mmfer cannot be imported: {type(error).__name__}: {error}'

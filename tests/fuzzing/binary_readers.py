@@ -1,0 +1,168 @@
+"""Readers of binary files: pickles, checkpoints, stored results and images."""
+
+import io
+import pickle
+import shutil
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Callable, List
+
+import numpy as np
+import torch
+from fuzzing.harness import Reader
+from hypothesis import strategies as st
+
+from mmfer.analysis.predictions import read_predictions
+from mmfer.apis import face_weights
+from mmfer.apis.checkpoints import read_checkpoint
+from mmfer.datasets.cifar.files import read_batch
+from mmfer.datasets.cifar.human_labels import load_label_sets
+from mmfer.utils.checkpoint_content import inspect_checkpoint
+from mmfer.utils.safe_pickle import is_torch_file
+
+LABELS = [3, 0, 9]
+
+
+def saved(value: Any, **options: Any) -> bytes:
+    """Return a file of torch."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer, **options)
+    return buffer.getvalue()
+
+
+def batches() -> List[bytes]:
+    """Return CIFAR batches as several versions of Python pickle them."""
+    pixels = np.arange(3 * 3072, dtype=np.uint8).reshape(3, 3072)
+    content = dict(data=pixels, labels=LABELS, batch_label='a', filenames=['x'] * 3)
+    return [pickle.dumps(content, protocol=n) for n in (0, 2, 4, 5)]
+
+
+def human_labels() -> List[bytes]:
+    """Return label sets as CIFAR-N publishes them."""
+    sets = dict(clean_label=np.array(LABELS), worse_label=np.array(LABELS[::-1]))
+    return [saved(sets), saved(sets, _use_new_zipfile_serialization=False)]
+
+
+def checkpoints() -> List[bytes]:
+    """Return small checkpoints of both formats of torch."""
+    weights = OrderedDict({'a.weight': torch.ones(2, 3), 'a.bias': torch.zeros(2)})
+    content = dict(
+        state_dict=weights,
+        meta=dict(epoch=3, dataset_meta=dict(classes=['x', 'y']), rejection=None),
+    )
+    return [saved(content), saved(content, _use_new_zipfile_serialization=False)]
+
+
+def arrays() -> List[bytes]:
+    """Return face weights as pickles of arrays."""
+    content = {'conv1.weight': np.ones((2, 3), np.float32), 'fc.bias': np.zeros(2)}
+    return [pickle.dumps(content, protocol=n) for n in (0, 2, 4)]
+
+
+def npz(**given: Any) -> bytes:
+    """Return a ``.npz`` file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **given)
+    return buffer.getvalue()
+
+
+def from_bytes(read: Callable[[bytes], Any]) -> Callable[[str], Any]:
+    """Return a reader of a path, as the tools read these files."""
+
+    def named(path: str) -> Any:
+        try:
+            return read(Path(path).read_bytes())
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from None
+
+    return named
+
+
+def read_weights(data: bytes) -> Any:
+    """Read published weights of faces as the import tool does."""
+    if is_torch_file(data):
+        content = face_weights.load_torch(data, trust=False)
+    else:
+        content = face_weights.load_arrays(data)
+    return face_weights.extract_state_dict(content)
+
+
+def predicted(path: str) -> Any:
+    """Read predictions, and their derived columns."""
+    target = Path(path).with_suffix('.npz')
+    if str(target) != path:
+        shutil.copyfile(path, target)
+    found = read_predictions(str(target))
+    return found.predicted, found.correct, found.confidence
+
+
+def check_batch(found: Any) -> None:
+    """Check that labels are integers, one for each image."""
+    labels, pixels = found
+    assert labels.dtype == np.int64 and labels.ndim == 1
+    assert pixels.dtype == np.uint8 and pixels.shape == (len(labels), 3072)
+
+
+def check_sets(found: Any) -> None:
+    """Check that sets of labels are integers."""
+    for labels in found.values():
+        assert labels.dtype == np.int64 and labels.ndim == 1
+
+
+def check_tensors(found: Any) -> None:
+    """Check that weights are tensors that can be read."""
+    for tensor in found.values():
+        assert isinstance(tensor, torch.Tensor)
+        tensor.float().sum()
+
+
+def check_whole(found: Any) -> None:
+    """Check that a file of torch with checksums has the weights that were saved."""
+    content, problem = found
+    assert (content is None) == (problem is not None)
+
+
+def binary_readers() -> List[Reader]:
+    """Return the readers of pickles, checkpoints and predictions."""
+    predictions = npz(
+        pred_score=np.full((3, 10), 0.1, np.float32),
+        gt_label=np.array(LABELS),
+        uncertainty=np.zeros(3),
+        img_path=np.array(['a.jpg', 'b.jpg', '']),
+        sample_id=np.arange(3),
+        classes=np.array([str(i) for i in range(10)]),
+    )
+
+    def reader(name: str, read: Any, files: List[bytes], *rest: Any) -> Reader:
+        return Reader(name, read, st.sampled_from(files), *rest, text=False)
+
+    batch = reader('CIFAR batch', lambda p: read_batch(p, 'labels'), batches(), '.bin')
+    return [
+        Reader(**{**vars(batch), 'check': check_batch}),
+        Reader(
+            'label sets of CIFAR-N',
+            from_bytes(load_label_sets),
+            st.sampled_from(human_labels()),
+            '.pt',
+            text=False,
+            check=check_sets,
+        ),
+        Reader(
+            'face weights',
+            from_bytes(read_weights),
+            st.sampled_from(arrays() + checkpoints()),
+            '.pkl',
+            text=False,
+            check=check_tensors,
+        ),
+        reader('checkpoint', read_checkpoint, checkpoints(), '.pth'),
+        Reader(
+            'check of a checkpoint',
+            inspect_checkpoint,
+            st.sampled_from(checkpoints()),
+            '.pth',
+            text=False,
+            check=check_whole,
+        ),
+        reader('predictions', predicted, [predictions], '.npz'),
+    ]

@@ -1,0 +1,278 @@
+"""The command ``mmfer``: arguments, names of configs, predictions."""
+
+import argparse
+import csv
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import ROOT, environment, load_tool, tiny_config, train
+from mmengine.config import Config, DictAction
+from PIL import Image
+
+from mmfer.cli.predict import format_table
+from mmfer.engine.variants import CLEANING_HOOKS, NOISE_TYPES
+from mmfer.version import __version__
+from mmfer_command import arguments
+from mmfer_command.main import COMMANDS, main, make_parser
+from mmfer_command.shipped import find_config, nearest_configs, shipped_configs
+
+NAME = 'alum_r18_synthfaces_noise30'
+FILE = Path(ROOT, 'configs/alum', f'{NAME}.py')
+# Each line is a command; the last line of the output says what was imported.
+NO_TORCH = """
+import sys
+from mmfer_command.main import COMMANDS, main
+lines = [[], ['--help'], ['--version'], ['train'], ['nothing'], ['clean', 'x']]
+for line in [*lines, *([command.name, '--help'] for command in COMMANDS)]:
+    try:
+        main(line)
+    except SystemExit as error:
+        print('CODE', line, error.code)
+heavy = ('torch', 'numpy', 'mmengine', 'mmfer', 'cv2')
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_help_and_usage_errors_import_nothing():
+    done = subprocess.run(
+        [sys.executable, '-c', NO_TORCH],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    *lines, heavy = done.stdout.splitlines()
+    assert heavy == '[]'
+    assert f'mmfer {__version__}' in lines
+    codes = [line.rpartition(' ')[2] for line in lines if line.startswith('CODE')]
+    assert codes == ['2', '0', '0', '2', '2', '2'] + ['0'] * len(COMMANDS)
+
+
+def test_both_ways_to_start_it():
+    for module in ('mmfer', 'mmfer_command'):
+        done = subprocess.run(
+            [sys.executable, '-m', module, '--version'],
+            capture_output=True,
+            text=True,
+            env=environment(),
+        )
+        assert done.stdout.strip() == f'mmfer {__version__}', done.stderr
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=lambda command: command.name)
+def test_every_row_of_the_table_runs_a_function(command):
+    assert callable(importlib.import_module(command.module).run)
+    assert command.summary[0].islower() and command.summary[-1] != '.'
+
+
+def test_an_installation_that_cannot_be_imported(monkeypatch):
+    def fail(name):
+        raise ImportError('libtorch_cpu.so: no such file')
+
+    monkeypatch.setattr(importlib, 'import_module', fail)
+    with pytest.raises(SystemExit) as error:
+        main(['train', NAME])
+    assert 'libtorch_cpu.so: no such file' in str(error.value)
+    assert '`mmfer doctor`' in str(error.value)
+
+
+def test_names_are_those_of_mmfer():
+    """They are written twice, because the parser must not import torch."""
+    assert arguments.NOISE_TYPES == tuple(NOISE_TYPES)
+    assert arguments.CLEANING_METHODS == tuple(CLEANING_HOOKS)
+
+
+def test_options_are_read_as_mmengine_reads_them():
+    values = ['a.b=1', 'c=[1,2]', 'd=x,y', 'e=None', 'f=(1,2)', 'g=1e-3']
+    expected = argparse.ArgumentParser()
+    expected.add_argument('--cfg-options', nargs='+', action=DictAction)
+    found = make_parser().parse_args(['train', 'x', '--cfg-options', *values])
+    assert (
+        found.cfg_options == expected.parse_args(['--cfg-options', *values]).cfg_options
+    )
+    assert make_parser().parse_args(['train', 'x']).cfg_options is None
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        NAME,
+        f'{NAME}.py',
+        f'alum/{NAME}',
+        f'alum/{NAME}.py',
+        f'configs/alum/{NAME}.py',
+        f'./configs/alum/{NAME}.py',
+        f'mmfer::alum/{NAME}.py',
+        str(FILE),
+    ],
+)
+def test_config_is_found_by_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Path(find_config(name)).samefile(FILE)
+
+
+def test_every_shipped_config_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = shipped_configs()
+    assert len(paths) > 50
+    for path in paths:
+        assert find_config(path.stem) == str(path)
+
+
+def test_a_file_of_the_user_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(f'{NAME}.py').write_text('')
+    assert find_config(f'{NAME}.py') == f'{NAME}.py'
+    # Without the ending, it is the shipped one.
+    assert find_config(NAME) == str(FILE)
+
+
+@pytest.mark.parametrize(
+    'name', ['', 'x', '/x', '..', f'../{NAME}', 'a/b/c', f'{NAME}x']
+)
+def test_unknown_config(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name) is None
+
+
+def test_nearest_names():
+    assert nearest_configs('alum_r18_synthface_noise30')[0] == NAME
+    assert nearest_configs('configs/alum/alum_r18_synthfaces_noise3.py')[0] == NAME
+    assert nearest_configs('qqqq') == []
+
+
+def refused(monkeypatch, folder, *line):
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as error:
+        main(list(line))
+    return str(error.value)
+
+
+def test_what_a_wrong_name_is_told(tmp_path, monkeypatch):
+    said = refused(monkeypatch, tmp_path, 'train', 'alum_r18_synthface_noise30')
+    assert said.startswith('alum_r18_synthface_noise30: there is no such config')
+    assert f'The nearest names are {NAME}, ' in said
+    # A name that stands for flags.
+    said = refused(monkeypatch, tmp_path, 'train', 'gaave_ce_r18_rafdb_pair10')
+    assert '\n    mmfer train ce_r18_rafdb --noise pair:0.1 --clean gaave\n' in said
+    said = refused(monkeypatch, ROOT, 'train', 'configs/ce/ce_r18_rafdb_pair10.py')
+    assert 'python tools/train.py configs/ce/ce_r18_rafdb.py --noise pair:0.1' in said
+    said = refused(monkeypatch, tmp_path, 'test', NAME, 'none.pth')
+    assert 'none.pth: this checkpoint does not exist' in said
+
+
+def test_tools_take_the_same_names(tmp_path, monkeypatch):
+    tool = load_tool('train.py')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['train.py', NAME, '--noise', 'pair:0.2'])
+    cfg = tool.merge_args(tool.parse_args())
+    assert cfg.work_dir == 'work_dirs/alum_r18_synthfaces_pair20'
+
+
+def test_a_config_of_ones_own_inherits(tmp_path, monkeypatch):
+    """Flags know the data set of the inherited file, too."""
+    own = tmp_path / 'own.py'
+    own.write_text(
+        "_base_ = 'mmfer::ce/ce_r18_ferplus.py'\ntrain_cfg = dict(max_epochs=3)\n"
+    )
+    cfg, base = (
+        Config.fromfile(path)
+        for path in (own, Path(ROOT, 'configs/ce/ce_r18_ferplus.py'))
+    )
+    assert cfg.train_cfg.max_epochs == 3
+    cfg.train_cfg = base.train_cfg
+    assert cfg.to_dict() == base.to_dict()
+    tool = load_tool('train.py')
+    found = {}
+    for path in (str(own), 'ce_r18_ferplus'):
+        monkeypatch.setattr(sys, 'argv', ['train.py', path, '--clean', 'gaave'])
+        found[path] = tool.merge_args(tool.parse_args()).custom_hooks
+    assert found[str(own)] == found['ce_r18_ferplus']
+    assert len(found[str(own)][0]) > 1
+
+
+@pytest.fixture(scope='module')
+def work_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('work_dir')
+    train(tiny_config(folder, image_size=(36, 36), train_cfg__max_epochs=1))
+    return folder
+
+
+@pytest.fixture
+def faces(tmp_path):
+    folder = tmp_path / 'faces'
+    folder.mkdir()
+    for name in ('a b', '0', 'c'):
+        pixels = np.random.default_rng(ord(name[0])).integers(0, 256, (40, 40, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f'{name}.png')
+    return folder
+
+
+def predicted(capsys, *line):
+    with pytest.raises(SystemExit) as error:
+        main(['predict', *map(str, line)])
+    assert error.value.code is None
+    return [text for text in capsys.readouterr().out.splitlines() if '.png' in text]
+
+
+def test_predict_a_folder_and_lists(work_dir, faces, tmp_path, capsys):
+    model = ['--model', work_dir, '--device', 'cpu']
+    lines = predicted(capsys, faces, *model)
+    assert [line.partition(': ')[0] for line in lines] == [
+        str(faces / f'{name}.png') for name in ('0', 'a b', 'c')
+    ]
+    assert all('uncertainty' in line and '%' in line for line in lines)
+    lists = {
+        'plain.txt': 'a b.png\n\n# c.png\n0.png\n',
+        'table.csv': 'image;label\n"a b.png";3\n0.png;1\n',
+        'bare.csv': 'a b.png,3\n0.png,1\n',
+    }
+    for name, text in lists.items():
+        (faces / name).write_text(text)
+        assert predicted(capsys, faces / name, *model) == [lines[1], lines[0]], name
+
+
+def test_predict_writes_a_table(work_dir, faces, tmp_path, capsys):
+    (faces / 'd.png').write_bytes(b'')
+    out = tmp_path / 'results.csv'
+    lines = predicted(capsys, faces, '--model', work_dir, '--out', out)
+    rows = list(csv.DictReader(out.open(newline='')))
+    assert [row['image'] for row in rows] == [
+        str(faces / f'{name}.png') for name in ('0', 'a b', 'c', 'd')
+    ]
+    for row, line in zip(rows[:3], lines):
+        assert f'{row["pred_class"]} {float(row["pred_score"]):.0%}' in line
+        assert f'uncertainty {float(row["uncertainty"]):.3g}' in line
+        assert row['error'] == '' and 0 < float(row['pred_score']) <= 1
+    assert 'is empty' in rows[3]['error'] and rows[3]['pred_score'] == ''
+
+
+@pytest.mark.parametrize(
+    'line, text',
+    [
+        (['none.png'], 'none.png'),
+        (['none.txt'], 'none.txt'),
+        (['empty.txt'], 'empty.txt: this list has no image'),
+        (['empty.csv'], 'empty.csv: this list has no image'),
+        (['x.png', '--device', 'gpu'], "device 'gpu' cannot be used"),
+        (['x.png', '--model', 'alum_tiny'], 'alum_tiny_ferplus'),
+    ],
+)
+def test_what_cannot_be_predicted(line, text, tmp_path, monkeypatch):
+    Image.new('L', (40, 40), 90).save(tmp_path / 'x.png')
+    (tmp_path / 'empty.txt').write_text('# nothing\n')
+    (tmp_path / 'empty.csv').write_text('image,label\n')
+    assert text in refused(monkeypatch, tmp_path, 'predict', *line)
+
+
+def test_table_has_no_formulas():
+    """The name of an image may start like one."""
+    rows = [('=1+1.png', 0, dict(pred_class='joy', pred_score=0.5, uncertainty=-0.25))]
+    (row,) = csv.DictReader(format_table(rows).splitlines())
+    assert row['image'] == "'=1+1.png"
+    assert (row['pred_class'], row['pred_score']) == ('joy', '0.5')
+    assert row['uncertainty'] == '-0.25' and row['valence'] == ''
