@@ -129,7 +129,7 @@ def test_drawn_moments():
     for _ in range(20):
         order = draw_kill('write', EVENTS, 0, used, rng).order
         assert f'write {order.detail}' in EVENTS
-        assert 1 <= order.count <= EVENTS.count(f'write {order.detail}')
+        assert 1 <= order.number <= EVENTS.count(f'write {order.detail}')
         used[order.detail] += 1
     assert used == dict.fromkeys(
         ['label_noise.json', 'iter_*.pth', 'last_checkpoint', 'history.json']

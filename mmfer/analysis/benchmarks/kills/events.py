@@ -36,7 +36,7 @@ class Order(NamedTuple):
 
     Attributes:
         kind (str): Kind of the event.
-        count (int): Number of the event among those with the same kind, and for
+        number (int): Number of the event among those with the same kind, and for
             file writes the same kind of file; 1-based.
         signum (int): Signal to send.
         detail (str): Kind of the file, for file writes.
@@ -46,7 +46,7 @@ class Order(NamedTuple):
     """
 
     kind: str
-    count: int
+    number: int
     signum: int = signal.SIGKILL
     detail: str = ''
     phase: str = ''
@@ -80,7 +80,7 @@ class Watch:
         if kind == WRITE and detail != order.detail:
             return False
         self.seen += 1
-        if self.seen != order.count:
+        if self.seen != order.number:
             return False
         if kind != WRITE:
             self.send()
