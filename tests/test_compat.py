@@ -315,6 +315,20 @@ def test_errors_of_a_formatter_are_not_kept():
     assert calls == ['a', 'a']
 
 
+def test_mmengine_still_does_not_find_configs_of_mmfer():
+    find = Config._get_cfg_path.__wrapped__
+    # Without pkg_resources, it is another error.
+    with pytest.raises((AssertionError, ImportError)):
+        find('mmfer::ce/ce_r18_rafdb.py', 'own.py')
+    path, scope = Config._get_cfg_path('mmfer::ce/ce_r18_rafdb.py', 'own.py')
+    # A scope would be written into every dict of the config.
+    assert path.endswith('configs/ce/ce_r18_rafdb.py') and scope is None
+    near, _ = Config._get_cfg_path('ce/ce_r18_rafdb.py', '/folder/own.py')
+    assert near == '/folder/ce/ce_r18_rafdb.py'
+    with pytest.raises(FileNotFoundError, match='nearest names are ce_r18_rafdb'):
+        Config._get_cfg_path('mmfer::ce/ce_r18_rafbd.py', 'own.py')
+
+
 def foreign_file(folder):
     """A checkpoint with an object that torch's safe loader refuses."""
     path = folder / 'foreign.pth'

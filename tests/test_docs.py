@@ -3,12 +3,16 @@
 import csv
 import json
 import re
+import shlex
 import statistics
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers import ROOT, call_tool, load_tool
+
+from mmfer_command.main import make_parser
+from mmfer_command.shipped import find_config
 
 ROOT_PATH = Path(ROOT)
 PAGES = sorted(
@@ -41,9 +45,30 @@ def test_links_and_files_exist(page):
         return
     # What a command or a sentence names, from the root of the repository.
     for path in re.findall(
-        r'(?<![\w./-])(?:tools|configs|mmfer|tests|projects)/[\w/]+\.\w+', text
+        r'(?<![\w./-])(?:tools|configs|mmfer|mmfer_command|tests|projects)/[\w/]+\.\w+',
+        text,
     ):
         assert (ROOT_PATH / path).exists(), path
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name)
+def test_commands_can_be_parsed(page, capsys):
+    """Sub-commands and flags of ``mmfer`` in code exist; names of configs, too."""
+    blocks = re.findall(r'```bash\n(.*?)```', page.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.replace('\\\n', '').split('\n')]
+    commands = [part.strip() for line in lines for part in line.split('&&')]
+    commands += re.findall(r'`(mmfer [^`]+)`', page.read_text())
+    for command in commands:
+        if re.match(r'mmfer (?!doctor --help|COMMAND)', command):
+            words = shlex.split(command, comments=True)[1:]
+            try:
+                args = make_parser().parse_args(words)
+            except SystemExit as error:
+                assert error.code == 0, f'{command}: {capsys.readouterr().err}'
+                continue
+            config = getattr(args, 'config', 'CONFIG')
+            known = config.isupper() or config.startswith('my_') or find_config(config)
+            assert known, command
 
 
 def test_readme():

@@ -92,7 +92,9 @@ def python(wheel, tmp_path_factory):
     others = call(sys.executable, '-c', code)
     site = Path(call(python, '-c', code).strip())
     (site / 'zz_others.pth').write_text(others)
-    call(python, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', wheel)
+    # Another mmfer may be seen through that file.
+    options = ['-q', '--no-deps', '--no-index', '--ignore-installed']
+    call(python, '-m', 'pip', 'install', *options, wheel)
     code = 'import mmfer, mmfer_command as m; print(mmfer.__file__, m.__file__)'
     for path in call(python, '-c', code, cwd=folder).split()[-2:]:
         assert Path(path).is_relative_to(site)

@@ -4,6 +4,7 @@
 """
 
 import ast
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -26,6 +27,7 @@ MAX_FILE = 450
 MAX_TOOL = 120
 MAX_FUNCTION = 80
 PACKAGE = sorted(Path(ROOT, 'mmfer').rglob('*.py'))
+COMMAND = sorted(Path(ROOT, 'mmfer_command').rglob('*.py'))
 TOOLS = sorted(Path(ROOT, 'tools').rglob('*.py'))
 
 
@@ -83,6 +85,19 @@ def test_no_import_circle():
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
 
 
+def test_command_imports_the_standard_library_only():
+    """At the top of a module; functions may import what a command needs."""
+    for path in COMMAND:
+        for node in ast.parse(path.read_text(encoding='utf-8')).body:
+            names = [alias.name for alias in getattr(node, 'names', ())]
+            if isinstance(node, ast.ImportFrom):
+                names = [] if node.level else [node.module]
+            elif not isinstance(node, ast.Import):
+                continue
+            for name in names:
+                assert name.partition('.')[0] in sys.stdlib_module_names, path
+
+
 def test_methods_import_no_other_method():
     for name in MODULES:
         if name.startswith('mmfer.methods.'):
@@ -97,7 +112,7 @@ def test_methods_import_no_other_method():
 
 def test_files_and_functions_are_short():
     long = []
-    for path in PACKAGE + TOOLS:
+    for path in PACKAGE + COMMAND + TOOLS:
         text = path.read_text(encoding='utf-8')
         if text.count('\n') > (MAX_TOOL if path in TOOLS else MAX_FILE):
             long.append(str(path))
