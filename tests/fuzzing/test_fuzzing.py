@@ -18,6 +18,10 @@ from mmengine.logging import MMLogger
 
 DEFAULT = int(os.environ.get('MMFER_FUZZ_DEFAULT', 100))
 SLOW = int(os.environ.get('MMFER_FUZZ_SLOW', 10_000))
+# Readers whose result for a valid file can be None.
+NOTHING = ('name of a config',)
+# A drawn list may have both 0 and 7, or neither.
+AMBIGUOUS = 'label list, base found'
 FOLDER = made_folder()
 ALL = (*text_readers(FOLDER), *file_readers(FOLDER), *binary_readers())
 READERS = {reader.name: reader for reader in ALL}
@@ -62,6 +66,20 @@ def messages(tmp_path):
     yield path
     os.dup2(kept, 2)
     os.close(kept)
+
+
+@pytest.mark.parametrize('name', [name for name in READERS if name != AMBIGUOUS])
+def test_valid_files(name):
+    """Every reader reads the files that are changed in the other tests."""
+    reader, tally = READERS[name], Tally()
+
+    @settings(max_examples=10, derandomize=True, database=None, deadline=None)
+    @given(reader.content)
+    def run(content):
+        assert judge(reader, content, FOLDER, tally) is not None or name in NOTHING
+        assert not tally.errors
+
+    run()
 
 
 @pytest.mark.filterwarnings('ignore')
