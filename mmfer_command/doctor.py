@@ -9,6 +9,7 @@ doctor reports it and goes on.
 
 import argparse
 import importlib.util
+import math
 import os
 import platform
 import re
@@ -246,12 +247,17 @@ def check_disk() -> Iterator[Line]:
 
 def check_cache() -> Iterator[Line]:
     """Check folder, budget, size and locks of the cache."""
-    settings = load_alone('utils/cache/settings.py')
-    folder = Path(settings.cache_folder())
+    folder, text = cache_folder(), os.environ.get('MMFER_CACHE_GB', '').strip() or '20'
     try:
-        budget = settings.cache_budget()
-    except ValueError as error:
-        yield Line(FAIL, 'the cache has no budget', str(error))
+        budget = float(text)
+    except ValueError:
+        budget = math.nan
+    if not (math.isfinite(budget) and budget >= 0):
+        yield Line(
+            FAIL,
+            f'MMFER_CACHE_GB={text[:40]!r} is not a size',
+            'Set it to the largest size of the cache in GiB, such as 20.',
+        )
         return
     if not budget:
         yield Line(OK, 'the cache is switched off (MMFER_CACHE_GB=0)')
@@ -265,9 +271,8 @@ def check_cache() -> Iterator[Line]:
         )
         return
     sizes = [file.stat().st_size for file in folder.rglob('*') if file.is_file()]
-    size, whole = settings.format_size(sum(sizes)), settings.format_size(budget)
     unfinished = len(list(folder.glob('*/*.partial')))
-    text = f'cache {folder}: {size} of {whole}'
+    text = f'cache {folder}: {sum(sizes) / GIB:.2f} of {budget:g} GiB'
     text += f', {unfinished} unfinished entries' if unfinished else ''
     if not can_lock(parent):
         yield Line(
@@ -277,6 +282,15 @@ def check_cache() -> Iterator[Line]:
         )
     else:
         yield Line(OK, text)
+
+
+def cache_folder() -> Path:
+    """Return the folder of the cache; see :mod:`mmfer.utils.cache.settings`."""
+    folder = os.environ.get('MMFER_CACHE_DIR', '')
+    if not folder:
+        base = os.environ.get('XDG_CACHE_HOME', '')
+        folder = os.path.join(base if os.path.isabs(base) else '~/.cache', 'mmfer')
+    return Path(os.path.abspath(os.path.expanduser(folder)))
 
 
 def can_lock(folder: Path) -> bool:

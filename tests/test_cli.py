@@ -1,13 +1,11 @@
 """The tools as a user runs them."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -148,12 +146,10 @@ def test_tta_averages_an_image_and_its_mirror(trained, tmp_path):
 def test_results_are_no_pickles(out, item, better):
     """The refusal comes before any image is read."""
     line = ['test.py', CONFIG, 'no.pth', '--out', out, '--out-item', item]
-    said = io.StringIO()
-    with mock.patch.object(sys, 'argv', line), redirect_stderr(said):
-        with pytest.raises(SystemExit):
-            load_tool('test.py').parse_args()
-    assert better in said.getvalue()
-    assert ('run code' in said.getvalue()) == out.endswith('.pkl')
+    with mock.patch.object(sys, 'argv', line), pytest.raises(SystemExit) as error:
+        run_training_tool(load_tool('test.py').main)
+    assert better in str(error.value)
+    assert ('run code' in str(error.value)) == out.endswith('.pkl')
 
 
 def test_foreign_checkpoint_needs_trust(trained, tmp_path):

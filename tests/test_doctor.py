@@ -8,6 +8,7 @@ from importlib import metadata
 import pytest
 from helpers import ROOT, environment
 
+from mmfer.utils.cache import cache_folder
 from mmfer_command import doctor, probes
 from mmfer_command.main import main
 from mmfer_command.probes import FAIL, OK, WARN
@@ -135,12 +136,12 @@ def test_why_there_is_no_gpu(changes, machine, visible, level, text, monkeypatch
 def test_cache(tmp_path, monkeypatch):
     monkeypatch.setenv('MMFER_CACHE_DIR', str(tmp_path / 'cache'))
     (line,) = doctor.check_cache()
-    assert line.level == OK and '0.0 MiB of 20.00 GiB' in line.text
+    assert line.level == OK and '0.00 of 20 GiB' in line.text
     assert not (tmp_path / 'cache').exists()
     (tmp_path / 'cache/images/x.partial').mkdir(parents=True)
-    (tmp_path / 'cache/images/x.partial/data').write_bytes(bytes(1 << 20))
+    (tmp_path / 'cache/images/x.partial/data').write_bytes(bytes(1 << 25))
     (line,) = doctor.check_cache()
-    assert '1.0 MiB of' in line.text and '1 unfinished' in line.text
+    assert '0.03 of' in line.text and '1 unfinished' in line.text
     monkeypatch.setattr(doctor, 'can_lock', lambda folder: False)
     (line,) = doctor.check_cache()
     assert line.level == WARN and 'MMFER_CACHE_DIR' in line.advice
@@ -150,9 +151,26 @@ def test_cache(tmp_path, monkeypatch):
     assert line.level == WARN and 'cannot be written' in line.text
     monkeypatch.setenv('MMFER_CACHE_GB', 'much')
     (line,) = doctor.check_cache()
-    assert line.level == FAIL and "MMFER_CACHE_GB='much'" in line.advice
+    assert line.level == FAIL and "MMFER_CACHE_GB='much'" in line.text
     monkeypatch.setenv('MMFER_CACHE_GB', '0')
     assert levels(doctor.check_cache()) == [OK]
+
+
+@pytest.mark.parametrize(
+    'values',
+    [
+        {},
+        dict(MMFER_CACHE_DIR='~/x'),
+        dict(XDG_CACHE_HOME='/c'),
+        dict(XDG_CACHE_HOME='c'),
+    ],
+)
+def test_folder_of_the_cache_is_that_of_mmfer(values, monkeypatch):
+    for name in ('MMFER_CACHE_DIR', 'XDG_CACHE_HOME'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert str(doctor.cache_folder()) == cache_folder()
 
 
 @pytest.mark.parametrize(

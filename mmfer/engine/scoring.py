@@ -23,6 +23,7 @@ from mmfer.datasets import (
 from mmfer.datasets.batches import SampleBatch, stack_field
 from mmfer.models.heads import least_confidence
 from mmfer.models.protocols import Classifier
+from mmfer.utils.signals import outlive_signals
 
 # Epoch offset of the second augmentation stream, larger than any run.
 SECOND_STREAM_OFFSET = 1 << 20
@@ -86,6 +87,7 @@ def batches_in_order(
             collate_fn=collate_fn,
         )
     )
+    outlive_signals(loader)
     bar = ProgressBar(len(loader)) if is_main_process() else None
     for batch in loader:
         yield batch

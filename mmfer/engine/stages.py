@@ -177,6 +177,9 @@ def load_result(path: str, key: str) -> Dict[str, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            # A damaged end of the archive can hide entries, or all of them.
+            if len(archive.infolist()) != _entries_of(path):
+                raise ValueError('its directory lacks entries')
             # numpy stops reading before the checksum of an array is compared.
             wrong = archive.testzip()
         if wrong is not None:
@@ -199,6 +202,21 @@ def load_result(path: str, key: str) -> Dict[str, np.ndarray]:
         ) from error
     _report_versions(path, versions)
     return arrays
+
+
+def _entries_of(path: str) -> int:
+    """Return the number of entries that the end of a zip archive states.
+
+    Raises:
+        ValueError: It states none, or the file ends with something else.
+    """
+    with open(path, 'rb') as file:
+        file.seek(-22, os.SEEK_END)
+        end = file.read()
+    count = int.from_bytes(end[10:12], 'little')
+    if not end.startswith(b'PK\5\6') or not count:
+        raise ValueError('its end is damaged')
+    return count
 
 
 def _check(arrays: Dict[str, np.ndarray], key: str) -> str:

@@ -3,12 +3,17 @@
 import os
 import signal
 import threading
+import time
 from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, Callable, Dict, Optional, Type
 
 # What a cluster, a shell and a user at a keyboard send.
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+# Seconds in which the same signal counts once. Clusters, ``timeout`` and Ctrl-C send it
+# to all processes of a job, and torchrun or ``timeout`` pass their own one on.
+ONCE = 2.0
 
 
 class Interrupted(SystemExit):
@@ -37,13 +42,16 @@ class DeferredSignals:
     Attributes:
         received (int, optional): Signal that waits; None if there is none.
         deferring (bool): Whether signals wait. False: the first one raises
-            :class:`Interrupted` where the program is. The second one always does.
+            :class:`Interrupted` where the program is. The second one always does,
+            but the same signal within two seconds is not a second one.
     """
 
     def __init__(self, deferring: bool = False):
         self.received: Optional[int] = None
         self.deferring = deferring
         self._before: Dict[int, Any] = {}
+        # Time of the latest signal that was not a repetition, by number.
+        self._times: Dict[int, float] = {}
         self._process = os.getpid()
 
     def __enter__(self) -> 'DeferredSignals':
@@ -70,6 +78,10 @@ class DeferredSignals:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             return
+        now = time.monotonic()
+        if now - self._times.get(number, -ONCE) < ONCE:
+            return
+        self._times[number] = now
         waits = self.deferring and self.received is None
         self.received = number
         if not waits:
@@ -79,7 +91,7 @@ class DeferredSignals:
         os.write(
             2,
             f'\n{name} received: a checkpoint is saved after this iteration, then the '
-            'run ends. Send it again to end at once.\n'.encode(),
+            f'run ends. Send it again after {ONCE:g} s to end at once.\n'.encode(),
         )
 
     def raise_received(self) -> None:

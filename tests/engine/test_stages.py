@@ -6,7 +6,13 @@ import threading
 import numpy as np
 import pytest
 
-from mmfer.engine.stages import Stages, fingerprint
+from mmfer.engine.stages import (
+    DamagedResultError,
+    Stages,
+    fingerprint,
+    load_result,
+    save_result,
+)
 
 
 def test_fingerprint_tells_values_apart():
@@ -104,3 +110,20 @@ def test_two_runs_at_one_stage(tmp_path):
         thread.join(20)
     assert len(calls) == 1
     assert first[0]['a'].tolist() == second[0]['a'].tolist() == [0, 1, 2]
+
+
+def test_archive_that_hides_its_entries(tmp_path):
+    """A damaged end of the archive once gave a result without arrays."""
+    path = tmp_path / 'result.npz'
+    save_result(str(path), dict(a=np.arange(3), b=np.arange(4)), 'key')
+    data = path.read_bytes()
+    end = data.rindex(b'PK\5\6')
+    size = int.from_bytes(data[end + 12 : end + 16], 'little')
+    for change in (0, size // 2, size - 60):
+        path.write_bytes(
+            data[: end + 12] + change.to_bytes(4, 'little') + data[end + 16 :]
+        )
+        with pytest.raises(DamagedResultError, match='result.npz'):
+            load_result(str(path), 'key')
+    path.write_bytes(data)
+    assert sorted(load_result(str(path), 'key')) == ['a', 'b']

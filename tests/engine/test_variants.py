@@ -13,8 +13,8 @@ from mmfer.engine.variants import (
     NoiseFlag,
     cleaning_options,
     derive,
+    find_variant,
     parse_noise,
-    replacement,
 )
 from mmfer.registry import TASK_UTILS
 
@@ -153,10 +153,9 @@ def test_line_that_replaces_a_file_is_the_same_run(name, tmp_path):
     bases, text = REMOVED[name]
     file = tmp_path / f'{name}.py'
     file.write_text(f'_base_ = {[f"{CONFIGS}/{base}.py" for base in bases]}\n{text}\n')
-    words = replacement(f'{CONFIGS}/{name.partition("_")[0]}/{name}.py').split()
-    assert words[:2] == ['python', 'tools/train.py']
-    flags = dict(zip(words[3::2], words[4::2], strict=True))
-    cfg = derive(Config.fromfile(words[2]), flags.get('--noise'), flags.get('--clean'))
+    base, words = find_variant(f'{CONFIGS}/{name.partition("_")[0]}/{name}.py')
+    flags = dict(zip(words[::2], words[1::2], strict=True))
+    cfg = derive(Config.fromfile(base), flags.get('--noise'), flags.get('--clean'))
     same(cfg, Config.fromfile(file), name)
 
 
@@ -182,9 +181,13 @@ def test_line_that_replaces_a_file_is_the_same_run(name, tmp_path):
         ('gaave/gaave_none', None),
     ],
 )
-def test_replacement(name, line):
-    found = replacement(f'{CONFIGS}/{name}.py')
-    assert found == (line and f'python tools/train.py {CONFIGS}/{line}')
+def test_flags_of_a_name(name, line):
+    found = find_variant(f'{CONFIGS}/{name}.py')
+    if line is None:
+        assert found is None
+    else:
+        base, flags = found
+        assert ' '.join([base, *flags]) == f'{CONFIGS}/{line}'
 
 
 def test_noise_of_the_config_is_replaced():

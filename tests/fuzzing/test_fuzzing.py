@@ -8,6 +8,7 @@ import logging
 import os
 
 import pytest
+from fuzzing.binary_readers import binary_readers
 from fuzzing.file_readers import file_readers
 from fuzzing.harness import Fault, Tally, judge, made_folder
 from fuzzing.mutators import changed, seeds
@@ -18,7 +19,8 @@ from mmengine.logging import MMLogger
 DEFAULT = int(os.environ.get('MMFER_FUZZ_DEFAULT', 100))
 SLOW = int(os.environ.get('MMFER_FUZZ_SLOW', 10_000))
 FOLDER = made_folder()
-READERS = {r.name: r for r in (*text_readers(FOLDER), *file_readers(FOLDER))}
+ALL = (*text_readers(FOLDER), *file_readers(FOLDER), *binary_readers())
+READERS = {reader.name: reader for reader in ALL}
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from mmfer.methods.gaave import GAAVE, LabelDecisions
 from mmfer.methods.gaave import models as module
 from mmfer.methods.gaave.pixels import to_unit_range
 from mmfer.registry import TASK_UTILS
+from mmfer.utils.signals import Interrupted
 
 
 def made_attack(self, model, view):
@@ -291,6 +294,30 @@ def test_killed_in_a_stage(
     assert len(folders) == 4 - stage
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_signal_in_an_attack(cleaned, any_steps, tmp_path, monkeypatch, caplog):
+    """The cleaning says that it ends, and goes on with the model that it has."""
+    work_dir, _ = cleaned
+
+    def interrupted(self, model, view):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return made_attack(self, model, view)
+
+    logger = MMLogger.get_instance('test_gaave')
+    monkeypatch.setattr(logger, 'handlers', [*logger.handlers, caplog.handler])
+    with monkeypatch.context() as patch:
+        patch.setattr(module.SubsetModels, 'attack_view', interrupted)
+        with pytest.raises(Interrupted) as error:
+            clean_alone(config(tmp_path), tmp_path)
+    assert error.value.code == 143
+    assert 'SIGTERM: the cleaning ends. Start it again' in caplog.text
+    assert str(tmp_path) in caplog.text
+    (history,) = tmp_path.glob('*/model/history.json')
+    trained = history.read_text()
+    _, record = clean_alone(config(tmp_path), tmp_path)
+    assert history.read_text() == trained
+    assert record == json.loads((work_dir / 'cleaning/record.json').read_text())
 
 
 def test_resumed_training_is_that_of_the_cleaned_set(

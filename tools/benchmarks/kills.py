@@ -18,9 +18,9 @@ Kinds of kills, of which at least half are ``write``, ``iteration`` and ``inner`
 - ``attack``, ``splitting``: inside GAAVE's attack, before its other steps
 - ``signal``: SIGTERM or SIGINT at one of these events
 
-Each kill is a row of ``kills.csv`` in the work dir. ``--resume`` goes on with this table,
-also after the tool itself was killed. The exit code is 1 if a run differs; its work
-dir is kept then. Linux only.
+Each kill is a row of ``kills.csv`` in the work dir. ``--resume`` goes on with this
+table, also after the tool itself was killed. The exit code is 1 if a run differs; its
+work dir is kept then. Linux only.
 """
 
 import argparse
@@ -62,8 +62,8 @@ def parse_args() -> argparse.Namespace:
     table = osp.join(args.work_dir, 'kills.csv')
     if osp.isfile(table) and not args.resume:
         parser.error(
-            f'{table} exists already. Pass --resume to go on with it, or choose another '
-            '--work-dir.'
+            f'{table} exists already. Pass --resume to go on with it, or choose '
+            'another --work-dir.'
         )
     return args
 

@@ -108,6 +108,7 @@ def decode_image(data: bytes, name: str, color_type: str = 'color') -> np.ndarra
             width, height = struct.unpack_from('>II', data, 16)
             check_pixels(width, height, name)
             _check_png_size(data, width, height, name)
+            _check_png_chunks(data, name)
         if not _png_is_special(data):
             return _decode_opencv(data, name, color_type)
     return _decode_pillow(data, name, color_type)
@@ -169,6 +170,24 @@ def _check_png_size(data: bytes, width: int, height: int, name: str) -> None:
             f'{name!r} is a damaged PNG: its header claims {width} x {height} pixels, '
             f'and its {len(data)} bytes cannot hold them'
         )
+
+
+def _check_png_chunks(data: bytes, name: str) -> None:
+    """Raise :class:`UnreadableImageError` if a part of a PNG is longer than the file.
+
+    OpenCV would take memory for the length that the part claims, up to 4 GB.
+    """
+    position = 8
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from('>I4s', data, position)
+        position += 12 + length
+        if position > len(data):
+            raise UnreadableImageError(
+                f'{name!r} is a damaged PNG: its part {kind!r} claims {length} bytes, '
+                'more than the file has'
+            )
+        if kind == b'IEND':
+            break
 
 
 def _png_is_special(data: bytes) -> bool:

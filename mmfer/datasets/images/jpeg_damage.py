@@ -45,7 +45,7 @@ from .jpeg_structure import (
 )
 
 TOO_SHORT = 'its compressed data ends before the image does'
-_RESTART = re.compile(rb'\xff+([\xd0-\xd7])')
+_RESTART = re.compile(rb'\xff([\xd0-\xd7])')
 # Bytes to append to compressed data. The decoder reads up to eight bytes ahead.
 # No code consists of ones only, so these bytes stand for few blocks.
 _PAD = b'\xff\x00' * 9

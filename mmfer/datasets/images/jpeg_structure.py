@@ -6,8 +6,11 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 # Marker of the end of the image.
 EOI = b'\xff\xd9'
 TRUNCATED = 'it is truncated'
-# A marker. FF 00 is a byte of the compressed data; further FF are fill bytes.
-_MARKER = re.compile(rb'\xff+([\x01-\xfe])', re.DOTALL)
+# A marker. FF 00 is a byte of the compressed data; further FF before it are fill
+# bytes. They are not part of the pattern: from every byte of a long run of FF, as an
+# erased part of a memory card has, the search would go to its end.
+_MARKER = re.compile(rb'\xff([\x01-\xfe])', re.DOTALL)
+_FILL = re.compile(rb'\xff{2,}')
 # Kinds of frames: sequential (baseline and extended) and progressive JPEG, both
 # with Huffman codes, and all kinds that exist.
 SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1), 0xC2
@@ -26,7 +29,7 @@ class Scan(NamedTuple):
 
     Attributes:
         header (bytes): Segments before its compressed data.
-        data (bytes): Its compressed data.
+        data (bytes): Its compressed data, without fill bytes.
     """
 
     header: bytes
@@ -104,7 +107,9 @@ def read_structure(data: bytes) -> Structure:
             end, problem = _end_of_scan(data, position, interval)
             if problem is not None:
                 return Structure(frame, interval, scans, problem)
-            scans.append(Scan(b''.join(header), data[position:end]))
+            # libjpeg ignores fill bytes, too.
+            content = _FILL.sub(b'\xff', data[position:end])
+            scans.append(Scan(b''.join(header), content))
             header, position = [], end
 
 
@@ -143,7 +148,7 @@ def _end_of_scan(data: bytes, start: int, interval: int) -> Tuple[int, Optional[
     for marker in _MARKER.finditer(data, start):
         kind = marker.group(1)[0]
         if kind == 0xD9 or kind in _AFTER_SCAN:
-            return marker.start(), None
+            return start + len(data[start : marker.start()].rstrip(b'\xff')), None
         if not interval or not 0xD0 <= kind <= 0xD7:
             return 0, f'a marker FF {kind:02X} lies in its compressed data'
         if kind != 0xD0 + restarts % 8:

@@ -9,6 +9,7 @@ from mmfer.datasets import FERDataset
 from mmfer.engine.stages import Stages
 from mmfer.registry import TASK_UTILS
 from mmfer.utils.config import merge_options
+from mmfer.utils.signals import DeferredSignals, Interrupted
 
 from .algorithm import decide_labels
 from .label_decisions import LabelDecisions
@@ -68,8 +69,19 @@ class GAAVE:
         cfg = Config(merge_options(cfg.to_dict(), self.base))
         self._check(cfg, dataset)
         log = CleaningLog(logger, dataset.CLASSES)
-        models = SubsetModels(self.options, cfg, dataset, pipeline, Stages(root), log)
-        return decide_labels(models, self.options, log)
+        with DeferredSignals():
+            try:
+                models = SubsetModels(
+                    self.options, cfg, dataset, pipeline, Stages(root), log
+                )
+                return decide_labels(models, self.options, log)
+            except Interrupted as error:
+                logger.warning(
+                    f'{error.name}: the cleaning ends. Start it again with the same '
+                    f'command; finished stages and checkpoints are in {root}.'
+                )
+                error.reported = True
+                raise
 
     def _check(self, cfg: Config, dataset: FERDataset) -> None:
         if dataset.label_decisions is not None:

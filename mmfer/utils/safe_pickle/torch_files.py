@@ -25,6 +25,9 @@ MAGIC = b'\x8a\x0a' + MAGIC_NUMBER.to_bytes(10, 'little')
 MOST_DIMENSIONS = 32
 # A size of this number of elements stands only beside a zero.
 LARGEST_SIZE = 1 << 40
+# A tensor may repeat its elements (a stride of 0), as tensor.expand does. Its copy
+# has this number of elements at most.
+MOST_REPEATED, MOST_DESCRIBED = 1 << 24, 1 << 32
 
 STORAGES = {
     Name(f'torch.{name}Storage'): dtype
@@ -312,7 +315,10 @@ def rebuild_tensor(
         raise PickleError('a tensor has no data')
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
-    if count > storage.length or (count and last >= storage.length):
+    # Without its data, a tensor is only a description: torch repeats nothing either.
+    repeated = MOST_REPEATED if storage.data is not None else MOST_DESCRIBED
+    most = max(storage.length, repeated)
+    if count > most or (count and last >= storage.length):
         raise PickleError(
             f'a tensor of {count} elements does not lie in its data of '
             f'{storage.length} elements'

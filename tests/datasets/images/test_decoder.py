@@ -426,3 +426,42 @@ def test_plain_images_are_not_too_short():
         buffer = io.BytesIO()
         plain.save(buffer, form, **options)
         assert decode_image(buffer.getvalue(), 'x').shape == (3000, 3000, 3)
+
+
+def test_erased_parts_take_no_time(picture):
+    """The search for markers once took minutes in a run of FF, as flash memory has."""
+    data = encoded(picture, 'JPEG')
+    start = data.index(b'\xff\xda')
+    for place in (2, start, start + 20, len(data) - 2):
+        begin = time.process_time()
+        try:
+            decode_image(data[:place] + b'\xff' * 300_000 + data[place:], 'x')
+        except UnreadableImageError:
+            pass
+        assert time.process_time() - begin < 1
+    with pytest.raises(UnreadableImageError):
+        decode_image(data[:start] + b'\xff' * 300_000, 'x')
+
+
+def test_fill_bytes_are_no_damage(picture):
+    """Any number of FF may stand before a marker."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(picture[..., ::-1])
+    image.save(buffer, 'JPEG', restart_marker_blocks=1)
+    data = buffer.getvalue()
+    filled = data.replace(b'\xff\xd1', b'\xff\xff\xd1').replace(
+        b'\xff\xd9', b'\xff\xff\xff\xd9'
+    )
+    assert len(filled) > len(data)
+    assert (decode_image(filled, 'x') == decode_image(data, 'x')).all()
+
+
+@pytest.mark.parametrize('kind', [b'IDAT', b'IHDR', b'IEND'])
+def test_part_of_a_png_that_claims_gigabytes(picture, kind):
+    data = bytearray(encoded(picture, 'PNG'))
+    place = data.index(kind) - 4
+    data[place : place + 4] = b'\xff\0\0\xc8'
+    start = time.process_time()
+    with pytest.raises(UnreadableImageError, match="'x' is a damaged PNG: its part"):
+        decode_image(bytes(data), 'x')
+    assert time.process_time() - start < 0.5

@@ -254,6 +254,28 @@ def test_signals_wait():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_repeated_signal_counts_once(monkeypatch):
+    """A cluster sends SIGTERM to all, and torchrun passes its own one on."""
+    now = [100.0]
+    monkeypatch.setattr('mmfer.utils.signals.time.monotonic', lambda: now[0])
+
+    def send():
+        os.kill(os.getpid(), signal.SIGTERM)
+        # Python calls the handler between two instructions.
+        for _ in range(1000):
+            pass
+
+    with DeferredSignals(deferring=True) as signals:
+        send()
+        now[0] += 1.9
+        send()
+        assert signals.received == signal.SIGTERM
+        now[0] += 0.2
+        with pytest.raises(Interrupted) as second:
+            send()
+        assert second.value.code == 143
+
+
 class Signal(Hook):
     """Get a signal at a hook point of an epoch, 1-based."""
 

@@ -25,8 +25,10 @@ from .plan import (
 )
 from .tiny_runs import VARIANTS, Variant, tiny_config
 
-FIELDS = ('method', 'variant', 'run', 'attempt', 'kind', 'moment', 'file', 'signal')
-FIELDS += ('codes', 'resumes', 'identical')
+FIELDS = (
+    ('method', 'variant', 'run', 'attempt', 'kind', 'moment', 'file', 'signal')
+    + ('codes', 'resumes', 'identical')
+)  # fmt: skip
 MOST_ATTEMPTS = 20
 """Attempts after which a run counts as one that never ends."""
 

@@ -23,7 +23,8 @@ def differences(first: str, second: str) -> List[str]:
     times, tables, and the stages of a cleaning are compared.
 
     Args:
-        first, second (str): Work dirs.
+        first (str): Work dir of a run.
+        second (str): Work dir of the other run.
 
     Returns:
         list[str]: A line for each difference; empty if there is none.
@@ -128,7 +129,7 @@ def _differing(first: Any, second: Any, where: str) -> Iterator[str]:
                 yield from _differing(first[key], second[key], f'{where}{key}.')
     elif isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
         if len(first) != len(second):
-            yield f'{where[:-1]}: {len(first)} and {len(second)} entries'
+            yield f'{where}{len(first)} and {len(second)} entries'
         for index, pair in enumerate(zip(first, second, strict=False)):
             yield from _differing(*pair, f'{where}{index}.')
     elif isinstance(first, numbers) and isinstance(second, numbers):

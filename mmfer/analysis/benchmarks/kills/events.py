@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Callable, Iterator, NamedTuple, Optional
 from unittest import mock
 
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.engine import scoring
 from mmfer.methods.gaave import algorithm, models
@@ -36,7 +36,7 @@ class Order(NamedTuple):
 
     Attributes:
         kind (str): Kind of the event.
-        count (int): Number of the event among those with the same kind, and for
+        number (int): Number of the event among those with the same kind, and for
             file writes the same kind of file; 1-based.
         signum (int): Signal to send.
         detail (str): Kind of the file, for file writes.
@@ -46,7 +46,7 @@ class Order(NamedTuple):
     """
 
     kind: str
-    count: int
+    number: int
     signum: int = signal.SIGKILL
     detail: str = ''
     phase: str = ''
@@ -80,7 +80,7 @@ class Watch:
         if kind == WRITE and detail != order.detail:
             return False
         self.seen += 1
-        if self.seen != order.count:
+        if self.seen != order.number:
             return False
         if kind != WRITE:
             self.send()
@@ -114,9 +114,8 @@ def _watch_hooks(watcher: Watch) -> None:
         inner = 'cleaning' in runner.work_dir.split(os.sep)
         if fn_name == 'after_train_iter':
             batch = options['batch_idx'] + 1
-            if not runner.train_loop.__dict__.get('_max_epochs') or batch < len(
-                runner.train_dataloader
-            ):
+            by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+            if not by_epoch or batch < len(runner.train_dataloader):
                 # The Runner counts the iteration after its hooks.
                 step = runner.iter + 1
                 watcher.happen('inner' if inner else 'iteration', step)

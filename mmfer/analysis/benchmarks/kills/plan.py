@@ -135,10 +135,8 @@ def draw_kill(
         return None
     detail, phase = '', ''
     if wanted == WRITE:
-        detail, phase = (
-            draw_file((name for _, name in left), used, rng),
-            draw(PHASES, rng),
-        )
+        detail = draw_file((name for _, name in left), used, rng)
+        phase = draw(PHASES, rng)
         left = [event for event in left if event[1] == detail]
     victim = int(rng.integers(processes))
     # Files are written by the first process only.
