@@ -38,7 +38,7 @@ class Item(NamedTuple):
     may_be_unknown: bool = False
 
 
-_RUN = 'summary.json of the run'
+_RUN = 'summary.json of the run, beside CHECKPOINT or behind --summary'
 _SAME = f'{_RUN}, if it holds for all epochs (see its segments)'
 _FACTS = 'a file --facts'
 _FILE = 'publish_model.py, when it writes the weights'

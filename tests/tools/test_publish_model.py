@@ -231,7 +231,8 @@ def test_incomplete_records_are_refused(work_dir, card, tmp_path):
     with pytest.raises(ValueError) as error:
         publish(run, out)
     for line in (
-        'seed (seed of the run): is missing. It comes from summary.json of the run.',
+        'seed (seed of the run): is missing. It comes from summary.json of the run, '
+        'beside CHECKPOINT or behind --summary.',
         'label_noise (manifest of the planted noise): is missing.',
         'model_card',
         'labels_sha256',
