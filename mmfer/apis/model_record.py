@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmfer.datasets import FERDataset
 from mmfer.datasets.terms import TERMS
 from mmfer.engine.provenance import config_hash, deciding
-from mmfer.engine.run_record import labels_hash
+from mmfer.engine.run_record import describe_data, labels_hash
 from mmfer.registry import DATASETS
 
 NO_NOISE = 'none planted'
@@ -175,7 +175,7 @@ def training_facts(cfg: Config, summary: dict, number: int) -> dict:
         each label, K entries. Planted noise is in these labels.
 
     Raises:
-        ValueError: The labels at hand are not those of the run.
+        ValueError: The labels or images at hand are not those of the run.
     """
     dataset: FERDataset = DATASETS.build(cfg.train_dataloader.dataset)
     dataset.full_init()
@@ -187,6 +187,14 @@ def training_facts(cfg: Config, summary: dict, number: int) -> dict:
             f'{str(found)[:12]}..., but the run was trained on '
             f'{trained[:12]}...: this is another data set, another noise, or another '
             'config. Give the config in the work dir of the run, and the same data.'
+        )
+    # The hash of the labels is that of the full list, also of a run on a part of it.
+    used = {part.get('data_sha256') for part in summary.get('segments') or []} - {None}
+    if used and used != {describe_data(dataset)['sha256']}:
+        raise ValueError(
+            f'the {len(dataset)} training images of {cfg.filename or "the config"} are '
+            'not those of the run: their number, names or files differ. Give the '
+            'config in the work dir of the run, and the same images.'
         )
     classes = np.bincount(dataset.get_gt_labels(), minlength=number)
     return dict(training_images=len(dataset), training_labels=classes.tolist())

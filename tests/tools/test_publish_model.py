@@ -260,6 +260,14 @@ def test_other_labels_than_those_of_the_run_are_refused(work_dir, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_another_part_of_the_images_is_refused(work_dir, tmp_path):
+    """The labels of the full list are the same, but the counts would be false."""
+    option = ('--cfg-options', 'train_dataloader.dataset.indices=150')
+    with pytest.raises(ValueError, match='the 150 training images of .* are not those'):
+        publish(work_dir, tmp_path / 'x.pth', *option)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_card_of_another_model_is_refused(work_dir, card, tmp_path):
     """The card has the thresholds of the half-precision weights, and one lie."""
     lie = tmp_path / 'card.md'
