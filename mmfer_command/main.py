@@ -75,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(sub)
-        sub.set_defaults(module=command.module)
+        sub.set_defaults(module=command.module, parser=sub)
     return parser
 
 
@@ -89,7 +89,15 @@ def main(argv: Optional[List[str]] = None) -> None:
     Raises:
         SystemExit: With the exit code, or with the message of a user error.
     """
-    args = make_parser().parse_args(argv)
+    args, unknown = make_parser().parse_known_args(argv)
+    parser = vars(args).pop('parser')
+    if unknown:
+        # argparse would show the usage of `mmfer` without that of the sub-command.
+        settings = '; settings of a config go behind --cfg-options, as key=value'
+        parser.error(
+            f'unrecognized arguments: {" ".join(unknown)}. `{parser.prog} --help` '
+            'lists all arguments' + (settings if 'cfg_options' in args else '')
+        )
     try:
         module = importlib.import_module(args.module)
     except Exception as error:

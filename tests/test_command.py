@@ -156,6 +156,7 @@ def test_what_a_wrong_name_is_told(tmp_path, monkeypatch):
     said = refused(monkeypatch, tmp_path, 'train', 'alum_r18_synthface_noise30')
     assert said.startswith('alum_r18_synthface_noise30: there is no such config')
     assert f'The nearest names are {NAME}, ' in said
+    assert f'These are in {ROOT}/configs/<method>/' in said
     # A name that stands for flags.
     said = refused(monkeypatch, tmp_path, 'train', 'gaave_ce_r18_rafdb_pair10')
     assert '\n    mmfer train ce_r18_rafdb --noise pair:0.1 --clean gaave\n' in said
@@ -163,6 +164,17 @@ def test_what_a_wrong_name_is_told(tmp_path, monkeypatch):
     assert 'python tools/train.py configs/ce/ce_r18_rafdb.py --noise pair:0.1' in said
     said = refused(monkeypatch, tmp_path, 'test', NAME, 'none.pth')
     assert 'none.pth: this checkpoint does not exist' in said
+
+
+@pytest.mark.parametrize('name, options', [('train', True), ('predict', False)])
+def test_what_an_unknown_flag_is_told(name, options, capsys):
+    """argparse alone would show the usage of `mmfer`, which has no flags."""
+    with pytest.raises(SystemExit) as error:
+        main([name, 'x', '--epochs', '3'])
+    said = capsys.readouterr().err
+    assert error.value.code == 2 and f'usage: mmfer {name}' in said
+    assert f'unrecognized arguments: --epochs 3. `mmfer {name} --help`' in said
+    assert ('--cfg-options, as key=value' in said) == options
 
 
 def test_tools_take_the_same_names(tmp_path, monkeypatch):
@@ -258,6 +270,7 @@ def test_predict_writes_a_table(work_dir, faces, tmp_path, capsys):
         (['none.txt'], 'none.txt'),
         (['empty.txt'], 'empty.txt: this list has no image'),
         (['empty.csv'], 'empty.csv: this list has no image'),
+        (['note.txt'], 'note.txt: this is read as a list of images'),
         (['x.png', '--device', 'gpu'], "device 'gpu' cannot be used"),
         (['x.png', '--model', 'alum_tiny'], 'alum_tiny_ferplus'),
     ],
@@ -265,6 +278,7 @@ def test_predict_writes_a_table(work_dir, faces, tmp_path, capsys):
 def test_what_cannot_be_predicted(line, text, tmp_path, monkeypatch):
     Image.new('L', (40, 40), 90).save(tmp_path / 'x.png')
     (tmp_path / 'empty.txt').write_text('# nothing\n')
+    (tmp_path / 'note.txt').write_text('Hello!\n')
     (tmp_path / 'empty.csv').write_text('image,label\n')
     assert text in refused(monkeypatch, tmp_path, 'predict', *line)
 

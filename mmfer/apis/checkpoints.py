@@ -51,7 +51,8 @@ def read_work_dir(
         if last is None:
             raise ValueError(
                 f'{folder}: there is no last_checkpoint; wait for the first '
-                'epoch to end, or name a checkpoint as pretrained=...'
+                'epoch to end, or name a checkpoint as pretrained=... (on the command '
+                'line: --checkpoint)'
             )
         pretrained = last
     return config, pretrained

@@ -164,8 +164,8 @@ def get_model(
         if pretrained is None:
             raise ValueError(
                 f'{name} comes without weights: train it, and give the '
-                'checkpoint as pretrained=..., or give its work dir as the '
-                'model of a FERInferencer. Models with weights: '
+                'checkpoint as pretrained=... (on the command line: --checkpoint), or '
+                'give its work dir as the model. Models with weights: '
                 f'{", ".join(list_models(weights=True))}.'
             )
     if pretrained:
@@ -186,7 +186,8 @@ def check_name(name: str) -> None:
     if name.endswith(('.pth', '.pt')):
         raise ValueError(
             f'{name} is a checkpoint; give the config or work dir of '
-            'its run as the model, and the checkpoint as pretrained=...'
+            'its run as the model, and the checkpoint as pretrained=... (on the '
+            'command line: --model and --checkpoint)'
         )
     near = difflib.get_close_matches(name.lower(), ModelHub._models_dict, n=3)
     raise ValueError(

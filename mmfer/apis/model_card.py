@@ -20,7 +20,8 @@ SECTIONS: Dict[str, str] = {
     'Rejection': '',
     'Calibration': '',
     'What is unknown': 'TODO: age, skin, sex and origin of the people in the images.',
-    'Law': 'TODO: where recognising emotions is restricted by law.',
+    'Law': 'TODO: where recognising emotions is restricted by law. Name at least '
+    'Regulation (EU) 2024/1689, Article 5(1)(f).',
 }
 # Words that a section must have, because they are what a reader asks first.
 WORDS = {'What is unknown': ('age', 'skin', 'sex'), 'Law': ('2024/1689', '5(1)(f)')}

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmfer.datasets import FERDataset
 from mmfer.datasets.terms import TERMS
 from mmfer.engine.provenance import config_hash, deciding
-from mmfer.engine.run_record import labels_hash
+from mmfer.engine.run_record import describe_data, labels_hash
 from mmfer.registry import DATASETS
 
 NO_NOISE = 'none planted'
@@ -38,7 +38,7 @@ class Item(NamedTuple):
     may_be_unknown: bool = False
 
 
-_RUN = 'summary.json of the run'
+_RUN = 'summary.json of the run, beside CHECKPOINT or behind --summary'
 _SAME = f'{_RUN}, if it holds for all epochs (see its segments)'
 _FACTS = 'a file --facts'
 _FILE = 'publish_model.py, when it writes the weights'
@@ -175,7 +175,7 @@ def training_facts(cfg: Config, summary: dict, number: int) -> dict:
         each label, K entries. Planted noise is in these labels.
 
     Raises:
-        ValueError: The labels at hand are not those of the run.
+        ValueError: The labels or images at hand are not those of the run.
     """
     dataset: FERDataset = DATASETS.build(cfg.train_dataloader.dataset)
     dataset.full_init()
@@ -187,6 +187,14 @@ def training_facts(cfg: Config, summary: dict, number: int) -> dict:
             f'{str(found)[:12]}..., but the run was trained on '
             f'{trained[:12]}...: this is another data set, another noise, or another '
             'config. Give the config in the work dir of the run, and the same data.'
+        )
+    # The hash of the labels is that of the full list, also of a run on a part of it.
+    used = {part.get('data_sha256') for part in summary.get('segments') or []} - {None}
+    if used and used != {describe_data(dataset)['sha256']}:
+        raise ValueError(
+            f'the {len(dataset)} training images of {cfg.filename or "the config"} are '
+            'not those of the run: their number, names or files differ. Give the '
+            'config in the work dir of the run, and the same images.'
         )
     classes = np.bincount(dataset.get_gt_labels(), minlength=number)
     return dict(training_images=len(dataset), training_labels=classes.tolist())
@@ -207,6 +215,14 @@ def missing_items(record: dict) -> List[str]:
             )
     if not lines:
         lines += _contradictions(record)
+    # Said with the first list, so that nobody finds it out at the second attempt.
+    ours = record.get('config_sha256')
+    published = record.get('published_config_sha256')
+    if ours and ours != published and not record.get('config_note'):
+        lines.append(
+            'config_note (why CONFIG differs from the config of the run): is missing. '
+            f'Give the config in the work dir, or state the reason in {_FACTS}.'
+        )
     return lines
 
 
@@ -260,11 +276,4 @@ def _contradictions(record: dict) -> List[str]:
     ):
         if one != other:
             lines.append(f'{what}: {one} contradicts {other}.')
-    if record['config_sha256'] != record['published_config_sha256'] and not record.get(
-        'config_note'
-    ):
-        lines.append(
-            'config_note (why CONFIG differs from the config of the run): is missing. '
-            f'Give the config in the work dir, or state the reason in {_FACTS}.'
-        )
     return lines

@@ -16,7 +16,12 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmfer_command.shipped import find_config, nearest_configs, shipped_path
+from mmfer_command.shipped import (
+    find_config,
+    nearest_configs,
+    shipped_folder,
+    shipped_path,
+)
 
 from ..compat import (
     cpu_process_group,
@@ -33,6 +38,7 @@ from ..utils.signals import DeferredSignals, Interrupted
 with collector_paused():
     from ..engine import PreflightHook, ProvenanceHook, WorkDirHook
     from ..engine.variants import derive, find_variant
+    from ..engine.work_dir import config_of_earlier_run_kept
     from ..models.data_preprocessor import augments_batches
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -104,7 +110,8 @@ def _no_config(path: str) -> str:
     return (
         f'{path}: there is no such config. '
         + (f'The nearest names are {", ".join(near)}. ' if near else '')
-        + 'Configs are in configs/<method>/, and their names have the form '
+        + 'Give the path of a file, or the name of a config that mmfer ships. These '
+        f'are in {shipped_folder()}/configs/<method>/, and their names have the form '
         '{method}_{backbone}_{dataset}[_{noise}][_{schedule}].py'
     )
 
@@ -170,9 +177,10 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config, with checks before the first iteration."""
     if get_device() == 'cpu':
         keep_freed_memory()
-    if 'runner_type' in cfg:
-        return with_preflight(RUNNERS.build(cfg))
-    return with_preflight(Runner.from_cfg(cfg))
+    with config_of_earlier_run_kept():
+        if 'runner_type' in cfg:
+            return with_preflight(RUNNERS.build(cfg))
+        return with_preflight(Runner.from_cfg(cfg))
 
 
 def with_preflight(runner: Runner) -> Runner:

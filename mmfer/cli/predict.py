@@ -12,7 +12,7 @@ from mmfer.apis.images import each_source
 from mmfer.utils.csv_cells import guard_cell
 from mmfer.utils.devices import choose_device
 from mmfer.utils.files import write_atomic
-from mmfer.utils.text_files import read_text
+from mmfer.utils.text_files import clipped, read_text
 
 from .common import run_tool
 
@@ -45,7 +45,7 @@ def predict(args: argparse.Namespace) -> None:
 
     Raises:
         OSError: There is no such image, folder or list.
-        ValueError: The device, the model or the only image cannot be used.
+        ValueError: The device, the model, the list or the only image cannot be used.
     """
     args.device = choose_device(args.device)
     sources = find_sources(args.image)
@@ -64,7 +64,8 @@ def find_sources(path: str) -> List[str]:
             relative to the folder of the list.
 
     Raises:
-        OSError: There is no such folder or list, or it has no image.
+        OSError: There is no such folder or list, or the folder has no image.
+        ValueError: The list has no image, or none of its images exists.
     """
     if osp.splitext(path)[1].lower() not in LISTS or osp.isdir(path):
         return list(each_source(path))
@@ -76,7 +77,14 @@ def find_sources(path: str) -> List[str]:
         raise ValueError(
             f'{path}: this list has no image. Write the path of one image per line.'
         )
-    return [osp.join(osp.dirname(path), line) for line in lines]
+    sources = [osp.join(osp.dirname(path), line) for line in lines]
+    if not any(map(osp.exists, sources)):
+        raise ValueError(
+            f'{path}: this is read as a list of images, one path per line, relative to '
+            f'its folder. None of its {len(sources)} images exists; the first would be '
+            f'{clipped(sources[0])!r}. Correct the list, or name an image or a folder.'
+        )
+    return sources
 
 
 def first_column(lines: Sequence[str]) -> List[str]:

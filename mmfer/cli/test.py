@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
 
+from mmfer.engine.work_dir import config_of_earlier_run_kept
 from mmfer.evaluation import check_results_file, dump_predictions
 
 from .common import (
@@ -84,7 +85,8 @@ def run_test(cfg: Config, args: argparse.Namespace) -> None:
     if args.tta:
         add_tta(cfg)
         # This runner wraps the model after its weights are loaded.
-        runner = with_preflight(build_runner_with_tta(cfg))
+        with config_of_earlier_run_kept():
+            runner = with_preflight(build_runner_with_tta(cfg))
     else:
         runner = build_runner(cfg)
     if args.out and args.out_item != 'metrics':

@@ -7,7 +7,8 @@ import re
 import socket
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
+from unittest import mock
 from weakref import WeakSet
 
 from mmengine.config import Config
@@ -206,13 +207,43 @@ def claimed_work_dir(cfg: Config) -> Iterator[None]:
 # -- results of earlier runs ---------------------------------------------------
 # Runners that have begun to write results of their own.
 _STARTED: 'WeakSet[Runner]' = WeakSet()
+# Runners whose config waits, because that of an earlier run is in the work dir.
+_WITHOUT_CONFIG: 'WeakSet[Runner]' = WeakSet()
+
+
+@contextmanager
+def config_of_earlier_run_kept() -> Iterator[None]:
+    """Let runners that are built inside the block keep the config of an earlier run.
+
+    mmengine writes the config into the work dir when a runner is built. A test, or a
+    training that is refused, would so replace the config of a run that has results
+    there. In such a work dir, the config is written by :func:`keep_earlier_results`.
+    """
+    write: Callable[[Runner], None] = Runner.dump_config
+
+    def dump_config(runner: Runner) -> None:
+        if earlier_results(runner.work_dir):
+            _WITHOUT_CONFIG.add(runner)
+        else:
+            write(runner)
+
+    with mock.patch.object(Runner, 'dump_config', dump_config):
+        yield
+
+
+def _write_config(runner: Runner) -> None:
+    """Write the config of a runner, if this had to wait."""
+    if runner in _WITHOUT_CONFIG:
+        _WITHOUT_CONFIG.discard(runner)
+        runner.dump_config()
 
 
 def keep_earlier_results(runner: Runner) -> Optional[str]:
     """Move the results of an earlier run aside, once, before new ones are written.
 
     A run that resumes keeps them. Files are renamed one after the other, so a kill
-    leaves each in exactly one place.
+    leaves each in exactly one place. Then the config of the run is written, if it had
+    to wait.
 
     Args:
         runner (Runner): Runner in its first iterations.
@@ -223,8 +254,15 @@ def keep_earlier_results(runner: Runner) -> Optional[str]:
     if runner in _STARTED:
         return None
     _STARTED.add(runner)
-    if not is_main_process() or _has_resumed(runner):
+    if not is_main_process():
         return None
+    folder = None if _has_resumed(runner) else _move_earlier_results(runner)
+    _write_config(runner)
+    return folder
+
+
+def _move_earlier_results(runner: Runner) -> Optional[str]:
+    """Move the results of an earlier run aside; see :func:`keep_earlier_results`."""
     time_text = time.strftime('%Y%m%d_%H%M%S')
     moved: List[str] = []
     for folder in dict.fromkeys([runner.work_dir, checkpoint_folder(runner)]):

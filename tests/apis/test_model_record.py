@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,12 @@ def test_what_contradicts_itself(record, key, value, word):
     assert word in '\n'.join(missing_items(at(record, key, value)))
 
 
+def test_the_first_list_has_all_that_is_missing(record):
+    """A second refusal would cost another evaluation of the weights."""
+    found = '\n'.join(missing_items(record | dict(config_note=None, method=None)))
+    assert 'method (' in found and 'config_note (' in found
+
+
 def test_a_moved_count_is_found(record):
     """The sum of the matrix stays, but a row and the diagonal do not."""
     record['evaluation']['confusion'][0][0] -= 1
@@ -153,7 +160,10 @@ def test_terms_are_those_of_the_page():
     for key, terms in TERMS.items():
         row = f'| {terms.name} | {terms.terms} | {terms.redistribute} |'
         assert row in page, key
-        assert terms.annotators in page and terms.source in page
+        assert terms.annotators in page
+        # The page has links.
+        for address in re.findall(r'https?://[^\s,;]+', terms.source):
+            assert f'({address})' in page, address
     DATASETS.import_from_location()
     published = {
         name

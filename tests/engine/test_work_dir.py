@@ -14,6 +14,7 @@ from helpers import Stop, StopAt, environment, tiny_config, train
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
+from mmfer.cli.common import build_runner
 from mmfer.engine import work_dir as module
 from mmfer.engine.work_dir import (
     WorkDirBusyError,
@@ -226,6 +227,29 @@ def test_an_earlier_config_of_the_same_name_is_kept(again):
     kept = (folder / 'ce_r18_synthfaces_noise30.py').read_bytes()
     assert kept.strip() == before.strip()
     assert b'lr=0.0001' in (again / 'ce_r18_synthfaces_noise30.py').read_bytes()
+
+
+def test_the_tools_keep_the_config_until_a_training_begins(again):
+    """A test, or a refused training, does not change what FERInferencer reads."""
+    before, name = files_of(again), 'ce_r18_synthfaces_noise30.py'
+    options = dict(ONE_EPOCH, optim_wrapper__optimizer__lr=1e-4)
+    build_runner(tiny_config(again, 'ce/ce_r18_synthfaces'))
+    runner = build_runner(tiny_config(again, f'ce/{name[:-3]}', **options))
+    assert files_of(again) == before
+    runner.train()
+    (folder,) = (again / 'previous').iterdir()
+    assert files_of(folder)[name].strip() == before[name].strip()
+    assert b'lr=0.0001' in files_of(again)[name]
+    # A run that goes on writes its config, too.
+    options = dict(options, resume=True, train_cfg__max_epochs=2)
+    runner = build_runner(tiny_config(again, f'ce/{name[:-3]}', **options))
+    assert b'max_epochs=1' in files_of(again)[name]
+    runner.train()
+    assert b'max_epochs=2' in files_of(again)[name]
+    # In a work dir without results, it is there from the start.
+    new = again / 'new'
+    build_runner(tiny_config(new, f'ce/{name[:-3]}'))
+    assert (new / name).exists()
 
 
 @pytest.mark.parametrize('point', ['before_train', 'before_train_iter'])

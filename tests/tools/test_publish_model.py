@@ -231,7 +231,8 @@ def test_incomplete_records_are_refused(work_dir, card, tmp_path):
     with pytest.raises(ValueError) as error:
         publish(run, out)
     for line in (
-        'seed (seed of the run): is missing. It comes from summary.json of the run.',
+        'seed (seed of the run): is missing. It comes from summary.json of the run, '
+        'beside CHECKPOINT or behind --summary.',
         'label_noise (manifest of the planted noise): is missing.',
         'model_card',
         'labels_sha256',
@@ -256,6 +257,14 @@ def test_other_labels_than_those_of_the_run_are_refused(work_dir, tmp_path):
             '--cfg-options',
             'train_dataloader.dataset.label_noise.seed=7',
         )
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_part_of_the_images_is_refused(work_dir, tmp_path):
+    """The labels of the full list are the same, but the counts would be false."""
+    option = ('--cfg-options', 'train_dataloader.dataset.indices=150')
+    with pytest.raises(ValueError, match='the 150 training images of .* are not those'):
+        publish(work_dir, tmp_path / 'x.pth', *option)
     assert not list(tmp_path.iterdir())
 
 

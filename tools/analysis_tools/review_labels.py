@@ -6,10 +6,10 @@ WORK_DIR comes from a run or from ``tools/clean_labels.py``, and has a
 ``sample_scores.csv`` and a config. The page, ``WORK_DIR/review.html``, is one file
 that needs no server and no network. It shows the images with the largest
 ``noise_score`` first, each with its given and suggested label. The keys K, R and D
-keep, relabel and drop an image. One button downloads the corrected list in the data
-set's own format. Another button downloads a table for
-``train_dataloader.dataset.decisions``. Images that are not on the page keep the
-decisions of ``sample_scores.csv``.
+keep, relabel and drop an image. Buttons download the corrected list in the data set's
+own format, and a table for ``train_dataloader.dataset.decisions``. Each comes in two
+forms: only with what was looked at, or with all decisions. In the second form, images
+that are not on the page have the decisions of ``sample_scores.csv``.
 """
 
 import argparse

@@ -1,14 +1,19 @@
-"""Folder and budget of the cache, from environment variables."""
+"""Folder and budget of the cache, from environment variables.
 
-import math
+``mmfer doctor`` loads this file alone, where ``import mmfer`` may fail. So it imports
+nothing but the standard library.
+"""
+
 import os
 import os.path as osp
-
-from ..text_files import clipped
-from ..text_tables import parse_number
+import re
 
 GIB = 1 << 30
 DEFAULT_GB = 20.0
+# float() would also read '1_0', 'nan' and digits of other scripts.
+_SIZE = re.compile(r'\+?(\d{1,20}(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?', re.ASCII | re.I)
+# A longer value is cut in the message.
+_SHOWN = 60
 
 
 def cache_folder() -> str:
@@ -27,15 +32,17 @@ def cache_budget() -> int:
     Raises:
         ValueError: ``MMFER_CACHE_GB`` is not a number of at least 0.
     """
-    text = os.environ.get('MMFER_CACHE_GB', '')
-    size = parse_number(text) if text.strip() else DEFAULT_GB
-    if size is None or not (math.isfinite(size) and size >= 0):
+    text = os.environ.get('MMFER_CACHE_GB', '').strip()
+    if not text:
+        return int(DEFAULT_GB * GIB)
+    if not _SIZE.fullmatch(text):
+        shown = text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
         raise ValueError(
-            f'MMFER_CACHE_GB={clipped(text)!r} is not a size. Set this variable to the '
+            f'MMFER_CACHE_GB={shown!r} is not a size. Set this variable to the '
             'largest size of the cache in GiB, such as 20, or to 0 to switch the '
             'cache off.'
         )
-    return int(size * GIB)
+    return int(float(text) * GIB)
 
 
 def format_size(size: float) -> str:
