@@ -31,7 +31,7 @@ COLUMNS = [
     *('smoke_passed', 'smoke_failed', 'smoke_seconds'),
     *(f'tests_{name}' for name in COUNTS),
     *(f'suite_{name}' for name in COUNTS),
-    *('suite_minutes', 'note'),
+    *('suite_minutes', 'commit', 'note'),
 ]
 SUITE_LIMIT = 3 * 3600
 MAX_NOTES = 10
@@ -81,6 +81,13 @@ def write_json(path: Path, content: Dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
+def current_commit() -> str:
+    """Return the commit that is checked out; empty if this is no git checkout."""
+    command = ['git', 'rev-parse', '--short', 'HEAD']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 def read_result(folder: Path) -> Dict[str, Any]:
     """Return what is recorded of a cell; an empty dict if there is nothing."""
     path = folder / 'result.json'
@@ -107,7 +114,9 @@ def check(cell: Cell, python: str, folder: Path, args: argparse.Namespace) -> No
     if 'smoke' not in result or not args.resume:
         smoke = Smoke(python, cell.origin, folder, args.limit)
         smoke.run()
-        result = dict(versions=smoke.versions, smoke=smoke.steps)
+        result = dict(
+            versions=smoke.versions, smoke=smoke.steps, commit=current_commit()
+        )
         write_json(path, result)
     if not result['versions']:
         return
@@ -162,6 +171,7 @@ def table_row(cell: Cell, result: Dict[str, Any]) -> Dict[str, Any]:
     row = dict(cell=cell.name, origin=cell.origin)
     row['python'] = versions.get('python', cell.python)
     row.update({name: versions.get(name, '') for name in PACKAGES})
+    row['commit'] = result.get('commit', '')
     row['torch'] = versions.get('torch', cell.torch)
     notes = []
     if 'smoke' in result:

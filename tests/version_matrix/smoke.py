@@ -227,12 +227,15 @@ def run_pytest(
     """
     report = folder / f'{name}.xml'
     report.unlink(missing_ok=True)
+    (folder / 'tmp').mkdir(exist_ok=True)
     start = time.monotonic()
     with open(folder / f'{name}.log', 'w', encoding='utf-8') as file:
         try:
             subprocess.run(
                 [python, '-m', 'pytest', '-q', '-p', 'no:cacheprovider']
                 + ['-n', '2', '--dist', 'worksteal', '-rfEs']
+                # The common folder can be cleared by other runs of pytest.
+                + [f'--basetemp={folder / "tmp" / name}']
                 + [f'--junitxml={report}', *paths],
                 cwd=ROOT,
                 env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'),
@@ -243,6 +246,7 @@ def run_pytest(
         except subprocess.TimeoutExpired:
             pass
     seconds = time.monotonic() - start
+    shutil.rmtree(folder / 'tmp')
     if not report.exists():
         failures = [f'no report after {seconds:.0f} s, see {name}.log']
         return dict(passed=0, failed=1, skipped=0, seconds=seconds, failures=failures)
