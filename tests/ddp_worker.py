@@ -12,6 +12,7 @@ from helpers import environment, load_tool
 from mmengine.dist import get_rank, get_world_size
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmfer.cli import train
 from mmfer.compat import cpu_process_group
 from mmfer.engine.scoring import merge_by_id
 from mmfer.methods.jointgan.game import Complete
@@ -162,7 +163,7 @@ def run_in_two(folder, lines, exact) -> None:
 def main() -> None:
     """Fit, then train with each command line, in one process group."""
     tool = load_tool('train.py')
-    tool.process_group = lambda cfg: nullcontext()
+    train.process_group = lambda cfg: nullcontext()
     folder, lines = sys.argv[1:]
     with cpu_process_group():
         fit_a_part(folder)
