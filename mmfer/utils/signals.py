@@ -120,6 +120,9 @@ def outlive_signals(loader: Any) -> None:
 def start_worker(then: Optional[Callable[[int], None]], worker_id: int) -> None:
     """Let only the parent process end a worker, and call another initialiser.
 
+    In a spawned worker, threads of libraries are older than this call and can still
+    get the signal, which ends the worker. A forked worker has no other threads.
+
     Args:
         then (Callable, optional): Further initialiser, with the number of the worker.
         worker_id (int): Number of the worker.
