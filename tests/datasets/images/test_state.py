@@ -26,7 +26,8 @@ def test_hash_of_contents(tmp_path):
     assert len(found) == 64 and missing == []
     # Copied, moved, renamed and touched.
     shutil.copytree(tmp_path / 'one', tmp_path / 'two')
-    assert hash_files([p.replace('one', 'two') for p in paths])[0] == found
+    one, two = str(tmp_path / 'one'), str(tmp_path / 'two')
+    assert hash_files([path.replace(one, two) for path in paths])[0] == found
     os.utime(paths[0], (0, 0))
     os.rename(paths[1], tmp_path / 'other name.jpg')
     moved = [paths[0], str(tmp_path / 'other name.jpg'), *paths[2:]]
