@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 
 import cv2
 import numpy as np
@@ -269,8 +270,17 @@ def empty(path):
 
 
 def flip(path):
+    """Flip a bit in the middle, for an archive in that of its largest entry."""
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0x10
+    place = len(data) // 2
+    if zipfile.is_zipfile(path):
+        # Other bytes of an archive may have no meaning.
+        with zipfile.ZipFile(path) as archive:
+            entry = max(archive.infolist(), key=lambda entry: entry.compress_size)
+        lengths = data[entry.header_offset + 26 : entry.header_offset + 30]
+        name, extra = (int.from_bytes(lengths[i : i + 2], 'little') for i in (0, 2))
+        place = entry.header_offset + 30 + name + extra + entry.compress_size // 2
+    data[place] ^= 0x10
     path.write_bytes(data)
 
 
