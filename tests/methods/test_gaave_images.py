@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import struct
 import zipfile
 
 import cv2
@@ -271,14 +270,16 @@ def empty(path):
 
 
 def flip(path):
-    """Flip a bit of the contents: zip files have header fields that nobody reads."""
+    """Flip a bit in the middle, for an archive in that of its largest entry."""
     data = bytearray(path.read_bytes())
     place = len(data) // 2
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as file:
-            part = max(file.infolist(), key=lambda part: part.compress_size)
-        lengths = struct.unpack_from('<HH', data, part.header_offset + 26)
-        place = part.header_offset + 30 + sum(lengths) + part.compress_size // 2
+        # Other bytes of an archive may have no meaning.
+        with zipfile.ZipFile(path) as archive:
+            entry = max(archive.infolist(), key=lambda entry: entry.compress_size)
+        lengths = data[entry.header_offset + 26 : entry.header_offset + 30]
+        name, extra = (int.from_bytes(lengths[i : i + 2], 'little') for i in (0, 2))
+        place = entry.header_offset + 30 + name + extra + entry.compress_size // 2
     data[place] ^= 0x10
     path.write_bytes(data)
 
