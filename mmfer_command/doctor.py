@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the results of all checks.
 
     Args:
-        args (argparse.Namespace): See :func:`mmfer_command.arguments.doctor`.
+        args (argparse.Namespace): See :mod:`mmfer_command.arguments.doctor`.
 
     Returns:
         int: Exit code: 1 if a line is ``FAIL``, else 0.

@@ -3,9 +3,9 @@
 import argparse
 import importlib
 import sys
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
-from . import arguments
+from .arguments import clean, doctor, predict, test, train
 from .shipped import mmfer_version
 
 
@@ -13,11 +13,13 @@ class Command(NamedTuple):
     """One sub-command.
 
     Attributes:
-        name (str): Word after ``mmfer``.
+        name (str): Word after ``mmfer``; ``'data check'`` is the command ``check`` of
+            the group ``data``.
         module (str): Module with the function ``run(args)``, which is imported when
             the command runs. It shows user errors by raising SystemExit.
         summary (str): Line in ``mmfer --help``.
         add_arguments (Callable): Adds its arguments to a parser.
+        example (str): Command line at the end of its own help.
         description (str, optional): Text of its own help. Defaults to the summary.
     """
 
@@ -25,33 +27,53 @@ class Command(NamedTuple):
     module: str
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
+    example: str
     description: Optional[str] = None
 
 
-# A new sub-command is a row here, its arguments in `arguments`, and a module in
-# mmfer/cli/ with the function `run`.
+# Summaries of groups of commands, such as ``data`` of ``mmfer data check``.
+GROUPS: Dict[str, str] = {}
+
+# A new sub-command is a row here, a module in `arguments`, and a module in mmfer/cli/
+# with the function `run`.
 COMMANDS = (
-    Command('train', 'mmfer.cli.train', 'train a model', arguments.train),
-    Command('test', 'mmfer.cli.test', 'test a checkpoint', arguments.test),
+    Command(
+        'train',
+        'mmfer.cli.train',
+        'train a model',
+        train.add_arguments,
+        'mmfer train alum_r18_synthfaces_noise30 --noise symmetric:0.2',
+    ),
+    Command(
+        'test',
+        'mmfer.cli.test',
+        'test a checkpoint',
+        test.add_arguments,
+        'mmfer test alum_r18_synthfaces_noise30 '
+        'work_dirs/alum_r18_synthfaces_noise30/epoch_10.pth',
+    ),
     Command(
         'clean',
         'mmfer.cli.clean',
         'clean the labels of a training set with GAAVE',
-        arguments.clean,
-        arguments.CLEAN_DESCRIPTION,
+        clean.add_arguments,
+        'mmfer clean ce_r18_synthfaces_noise30 --out cleaned',
+        clean.DESCRIPTION,
     ),
     Command(
         'predict',
         'mmfer.cli.predict',
         'recognise the expressions of faces, with an uncertainty',
-        arguments.predict,
-        arguments.PREDICT_DESCRIPTION,
+        predict.add_arguments,
+        'mmfer predict photos/ --detect-faces --out results.csv',
+        predict.DESCRIPTION,
     ),
     Command(
         'doctor',
         'mmfer_command.doctor',
         'check the installation, and say how to mend it',
-        arguments.doctor,
+        doctor.add_arguments,
+        'mmfer doctor --fast',
     ),
 )
 
@@ -66,12 +88,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--version', action='version', version=f'mmfer {mmfer_version()}'
     )
-    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    places = {'': parser.add_subparsers(metavar='COMMAND', required=True)}
     for command in COMMANDS:
-        sub = commands.add_parser(
-            command.name,
+        group, _, word = command.name.rpartition(' ')
+        if group not in places:
+            inner = places[''].add_parser(group, help=GROUPS[group])
+            places[group] = inner.add_subparsers(metavar='COMMAND', required=True)
+        sub = places[group].add_parser(
+            word,
             help=command.summary,
             description=command.description or f'mmfer: {command.summary}.',
+            epilog=f'example:\n  {command.example}',
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(sub)

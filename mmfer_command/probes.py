@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Iterator, List, NamedTuple
 
-from .arguments import DEFAULT_MODEL
+from .arguments.common import DEFAULT_MODEL
 
 OK, WARN, FAIL = 'OK', 'WARN', 'FAIL'
 # Longest time of a probe. Importing torch takes a minute on some network disks.

@@ -16,7 +16,7 @@ from PIL import Image
 from mmfer.cli.predict import format_table
 from mmfer.engine.variants import CLEANING_HOOKS, NOISE_TYPES
 from mmfer.version import __version__
-from mmfer_command import arguments
+from mmfer_command.arguments import common
 from mmfer_command.main import COMMANDS, main, make_parser
 from mmfer_command.shipped import find_config, nearest_configs, shipped_configs
 
@@ -82,8 +82,8 @@ def test_an_installation_that_cannot_be_imported(monkeypatch):
 
 def test_names_are_those_of_mmfer():
     """They are written twice, because the parser must not import torch."""
-    assert arguments.NOISE_TYPES == tuple(NOISE_TYPES)
-    assert arguments.CLEANING_METHODS == tuple(CLEANING_HOOKS)
+    assert common.NOISE_TYPES == tuple(NOISE_TYPES)
+    assert common.CLEANING_METHODS == tuple(CLEANING_HOOKS)
 
 
 def test_options_are_read_as_mmengine_reads_them():

@@ -4,15 +4,14 @@ import argparse
 
 from mmfer.cli import run_training_tool
 from mmfer.cli.clean import clean
-from mmfer_command import arguments
+from mmfer_command.arguments.clean import DESCRIPTION, add_arguments
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=arguments.CLEAN_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.clean(parser)
+    add_arguments(parser)
     clean(parser.parse_args())
 
 

@@ -14,7 +14,7 @@ from mmfer.apis.images import each_source
 from mmfer.cli import run_tool
 from mmfer.cli.predict import print_results
 from mmfer.utils.devices import add_device_argument
-from mmfer_command.arguments import add_model_arguments
+from mmfer_command.arguments.common import add_model_arguments
 
 
 def main() -> None:

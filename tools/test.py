@@ -4,12 +4,12 @@ import argparse
 
 from mmfer.cli import run_training_tool
 from mmfer.cli.test import test
-from mmfer_command import arguments
+from mmfer_command.arguments.test import add_arguments
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model')
-    arguments.test(parser)
+    add_arguments(parser)
     return parser.parse_args()
 
 

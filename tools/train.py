@@ -4,14 +4,14 @@ import argparse
 
 from mmfer.cli import run_training_tool
 from mmfer.cli.train import merge_args, train
-from mmfer_command import arguments
+from mmfer_command.arguments.train import add_arguments
 
 __all__ = ['main', 'merge_args', 'parse_args']
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
-    arguments.train(parser)
+    add_arguments(parser)
     return parser.parse_args()
 
 

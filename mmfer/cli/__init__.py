@@ -5,7 +5,7 @@ The arguments, and the table of the sub-commands, are in ``mmfer_command``, whic
 not import torch.
 """
 
-from mmfer_command.arguments import add_runner_arguments, add_variant_arguments
+from mmfer_command.arguments.common import add_runner_arguments, add_variant_arguments
 
 from .common import (
     DATALOADERS,

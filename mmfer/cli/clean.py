@@ -76,7 +76,7 @@ def clean(args: argparse.Namespace) -> None:
     """Clean the labels of a training set.
 
     Args:
-        args (argparse.Namespace): See :func:`mmfer_command.arguments.clean`.
+        args (argparse.Namespace): See :mod:`mmfer_command.arguments.clean`.
 
     Raises:
         SystemExit: There is no such config.

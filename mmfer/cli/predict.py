@@ -41,7 +41,7 @@ def predict(args: argparse.Namespace) -> None:
     """Print the expressions of faces, and write a table and pictures.
 
     Args:
-        args (argparse.Namespace): See :func:`mmfer_command.arguments.predict`.
+        args (argparse.Namespace): See :mod:`mmfer_command.arguments.predict`.
 
     Raises:
         OSError: There is no such image, folder or list.
@@ -109,7 +109,7 @@ def print_results(
         sources (sequence[str]): Paths of the images. If there are several, the line of
             one that cannot be read tells why.
         args (argparse.Namespace): See
-            :func:`mmfer_command.arguments.add_model_arguments`; and ``device``.
+            :func:`mmfer_command.arguments.common.add_model_arguments`; and ``device``.
         show_dir (str, optional): Folder for pictures with the results.
 
     Returns:

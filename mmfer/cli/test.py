@@ -32,7 +32,7 @@ def test(args: argparse.Namespace) -> None:
     """Test a model.
 
     Args:
-        args (argparse.Namespace): See :func:`mmfer_command.arguments.test`.
+        args (argparse.Namespace): See :mod:`mmfer_command.arguments.test`.
 
     Raises:
         SystemExit: The checkpoint cannot be loaded, or there is no such config.

@@ -44,7 +44,7 @@ def train(args: argparse.Namespace) -> None:
     """Train a model.
 
     Args:
-        args (argparse.Namespace): See :func:`mmfer_command.arguments.train`.
+        args (argparse.Namespace): See :mod:`mmfer_command.arguments.train`.
 
     Raises:
         SystemExit: The checkpoint cannot be loaded, or there is no such config.
