@@ -84,11 +84,11 @@ def test_copies_of_a_wrong_label_look_wrong_only_with_groups():
     given[wrong] = (labels[wrong] + 1) % 4
     rows = np.repeat(np.arange(300), 10)
     copied = np.eye(4)[given][rows]
-    alone = held_out_predictions(features[rows], copied, np.arange(3000))
-    apart = held_out_predictions(features[rows], copied, np.arange(3000), rows)
+    alone = held_out_predictions(features[rows], copied, np.arange(3000), None, 0.1)
+    apart = held_out_predictions(features[rows], copied, np.arange(3000), rows, 0.1)
     first = rows < 30
     # As if there was one copy of each image.
-    once = held_out_predictions(features, np.eye(4)[given], np.arange(300))
+    once = held_out_predictions(features, np.eye(4)[given], np.arange(300), None, 0.1)
     np.testing.assert_allclose(apart[::10], once, atol=1e-8)
     confirmed = [
         (found.argmax(axis=1) == given[rows])[first] for found in (alone, apart)
