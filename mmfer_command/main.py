@@ -65,7 +65,7 @@ COMMANDS = (
         'mmfer.cli.predict',
         'recognise the expressions of faces, with an uncertainty',
         predict.add_arguments,
-        'mmfer predict photos/ --detect-faces --out results.csv',
+        'mmfer predict film.mp4 --faces --csv faces.csv',
         predict.DESCRIPTION,
     ),
     Command(

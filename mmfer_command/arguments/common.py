@@ -92,7 +92,17 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument('--checkpoint', help="weights (default: the model's own)")
     parser.add_argument(
-        '--detect-faces', action='store_true', help='find the faces in the images'
+        '--faces',
+        dest='detect_faces',
+        action='store_true',
+        help='find the faces in photos (needs the extra [face], or --detector)',
+    )
+    # The name of --faces until mmfer 0.2.
+    parser.add_argument('--detect-faces', action='store_true', help=argparse.SUPPRESS)
+    parser.add_argument(
+        '--detector',
+        metavar='FILE.onnx',
+        help='find faces with this YuNet file instead of dlib',
     )
     parser.add_argument(
         '--target-error',
