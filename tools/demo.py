@@ -33,7 +33,8 @@ def main() -> None:
     args = parser.parse_args()
     code = run(args)
     print(f'Pictures are in {args.show_dir}.')
-    sys.exit(code)
+    if code:
+        sys.exit(code)
 
 
 if __name__ == '__main__':
