@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import ROOT, environment, load_tool
 from mmengine.config import Config, DictAction
+from PIL import Image
 
 from mmfer.engine.variants import CLEANING_HOOKS, NOISE_TYPES
 from mmfer.version import __version__
