@@ -6,16 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from helpers import ROOT, environment, tiny_config, train
+import torch
+from helpers import CONFIGS, ROOT, environment, tiny_config, train
 from made_videos import cut_off, write_video
+from mmengine.config import Config
 from PIL import Image
 
+import mmfer
 from mmfer.apis.faces import Face
 from mmfer.cli.predict import find_inputs
 from mmfer.cli.result_files import PartFile, ResultFiles
@@ -364,11 +368,15 @@ def test_options_that_do_not_fit(line, text, tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ['a.avi', 'x.png']
 
 
-def test_lists_may_name_videos(tmp_path, film):
+def test_lists_and_folders_may_have_videos(tmp_path, film):
     (tmp_path / 'list.txt').write_text(f'x.png\n{film.name}\n', encoding='utf-8')
     found = find_inputs([str(tmp_path / 'list.txt'), 'y.jpg', 'z.MOV'])
     assert found.photos == [str(tmp_path / 'x.png'), 'y.jpg']
     assert found.videos == [str(film), 'z.MOV']
+    (tmp_path / 'below').mkdir()
+    Image.new('L', (40, 40), 90).save(tmp_path / 'below/x.png')
+    found = find_inputs([str(tmp_path)])
+    assert found == ([str(tmp_path / 'below/x.png')], [str(film)])
 
 
 def test_dlib_is_named_where_it_is_missing(tmp_path, monkeypatch):
@@ -376,6 +384,74 @@ def test_dlib_is_named_where_it_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'dlib', None)
     said = refused(monkeypatch, tmp_path, 'predict', 'x.png', '--faces')
     assert 'pip install "mmfer[face]"' in said and '--detector' in said
+
+
+@pytest.mark.parametrize('label_sets, names', [(None, 'abc'), (['va'], '')])
+def test_models_of_other_classes(label_sets, names, film, tmp_path, capsys):
+    """The table has the classes of the model, or none."""
+    name = 'ce_r18_synthfaces' if label_sets is None else 'ce_vgg16_synthfaces'
+    cfg = Config.fromfile(f'{CONFIGS}/ce/{name}.py')
+    cfg.image_size = 48
+    cfg.model.backbone.base_channels = 4
+    if label_sets is None:
+        cfg.model.backbone.stem_channels = 4
+        cfg.data_preprocessor.num_classes = 3
+    else:
+        cfg.model.head.label_sets = label_sets
+    model = mmfer.get_model(cfg)
+    cfg.dump(tmp_path / 'own.py')
+    meta = dict(dataset_meta=dict(classes=list(names)) if names else {})
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'own.pth')
+    own = [
+        '--model',
+        str(tmp_path / 'own.py'),
+        '--checkpoint',
+        str(tmp_path / 'own.pth'),
+    ]
+    with pytest.raises(SystemExit) as error:
+        main(['predict', str(film), *own, '--fps', '1', '--csv', '-'])
+    assert error.value.code == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert len(rows) == 10
+    scores = [key for key in rows[0] if key.startswith('score_')]
+    assert scores == [f'score_{name}' for name in names]
+    for row in rows:
+        assert (row['pred_class'] in names) and bool(row['pred_label']) == bool(names)
+        assert bool(row['valence']) == (not names)
+        if names:
+            assert sum(float(row[key]) for key in scores) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists('/proc/self/statm'), reason='needs /proc')
+def test_memory_does_not_grow_over_an_hour(squares, tmp_path, work_dir):
+    """18,000 frames of 320 x 240, with a stand-in for dlib.
+
+    tools/benchmarks/video_memory.py measures the command with dlib.
+    """
+    film = write_video(tmp_path / 'hour.mp4', 18_000, 5, 'mp4v', (240, 320))
+    sizes, ended = [], threading.Event()
+
+    def watch():
+        while not ended.wait(0.2):
+            pages = int(Path('/proc/self/statm').read_text().split()[1])
+            sizes.append(pages * os.sysconf('SC_PAGE_SIZE') / 1e6)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    out = tmp_path / 'out.csv'
+    line = ['--model', str(work_dir), '--faces', '--smooth', '1', '--csv', str(out)]
+    with pytest.raises(SystemExit) as error:
+        main(['predict', str(film), *line])
+    ended.set()
+    watcher.join()
+    assert error.value.code == 0
+    with open(out, newline='') as file:
+        assert sum(1 for _ in csv.DictReader(file)) == 18_000
+    # A thirtieth of the video, as two minutes are of an hour.
+    later = sizes[len(sizes) // 30 :]
+    print(f'memory {later[0]:.0f} MB, at most {max(later):.0f} MB later')
+    assert max(later) - later[0] < 100
 
 
 @pytest.mark.slow

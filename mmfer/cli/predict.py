@@ -2,15 +2,27 @@
 
 import argparse
 import csv
+import logging
+import os
 import os.path as osp
 import sys
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
+
+from mmengine.logging import MMLogger
 
 from mmfer.apis import FERInferencer
 from mmfer.apis.drawing import describe_result
-from mmfer.apis.images import each_source
+from mmfer.apis.images import list_images
 from mmfer.apis.results import make_folder, write_picture
-from mmfer.apis.videos import UnreadableVideoError, Video, format_time, is_video
+from mmfer.apis.videos import (
+    VIDEO_EXTENSIONS,
+    UnreadableVideoError,
+    Video,
+    format_time,
+    is_video,
+)
+from mmfer.datasets.images import IMAGE_EXTENSIONS
 from mmfer.utils.checks import exclusive
 from mmfer.utils.devices import choose_device
 from mmfer.utils.progress import Progress
@@ -70,10 +82,18 @@ def predict(args: argparse.Namespace) -> int:
     if args.show_dir is not None:
         make_folder(args.show_dir)
     files = ResultFiles(args.csv, args.json)
+    # A table on the standard output must not be mixed with other lines.
+    piped = '-' in (args.csv, args.json)
     try:
-        prediction = Prediction(args, files)
-        prediction.run(inputs)
+        with other_lines_to_stderr() if piped else nullcontext():
+            prediction = Prediction(args, files)
+            prediction.run(inputs)
         files.finish()
+    except BrokenPipeError:
+        # The reader of the standard output, such as `head`, has seen enough. Python
+        # must not complain when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         files.close()
         where = f' The results until then are in {", ".join(files.parts)}.'
@@ -83,7 +103,7 @@ def predict(args: argparse.Namespace) -> int:
         files.close()
     for file in files.files:
         if file.path != '-':
-            prediction.say(f'{file.path} is written.')
+            print(f'{file.path} is written.', file=sys.stderr if piped else sys.stdout)
     return INCOMPLETE if prediction.failed else 0
 
 
@@ -129,7 +149,7 @@ def find_sources(path: str) -> List[str]:
     """Return the paths of the images and videos that a path stands for.
 
     Args:
-        path (str): Image; video; folder of images; or list, a file that ends in
+        path (str): Image; video; folder of both; or list, a file that ends in
             ``.txt`` or ``.csv``. The first field of each row of a list is the path of
             an image or a video, relative to the folder of the list.
 
@@ -137,8 +157,10 @@ def find_sources(path: str) -> List[str]:
         OSError: There is no such folder or list, or the folder has no image.
         ValueError: The list has no image, or none of its images exists.
     """
-    if osp.splitext(path)[1].lower() not in LISTS or osp.isdir(path):
-        return list(each_source(path))
+    if osp.isdir(osp.expanduser(path)):
+        return list_images(path, (*IMAGE_EXTENSIONS, *VIDEO_EXTENSIONS))
+    if osp.splitext(path)[1].lower() not in LISTS:
+        return [path]
     lines = [line.text for line in read_text(path, 'list of images').filled]
     lines = [line for line in lines if not line.startswith('#')]
     if osp.splitext(path)[1].lower() == '.csv':
@@ -170,6 +192,27 @@ def first_column(lines: Sequence[str]) -> List[str]:
     return names[1:] if osp.splitext(names[0])[1] == '' else names
 
 
+@contextmanager
+def other_lines_to_stderr() -> Iterator[None]:
+    """Print to the standard error inside the block, also what loggers print."""
+    moved = []
+    # Loggers of mmengine are not known to the module logging.
+    for logger in (logging.root, *MMLogger._instance_dict.values()):
+        for handler in logger.handlers:
+            if (
+                isinstance(handler, logging.StreamHandler)
+                and handler.stream is sys.stdout
+            ):
+                handler.setStream(sys.stderr)
+                moved.append(handler)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        for handler in moved:
+            handler.setStream(sys.stdout)
+
+
 class Prediction:
     """Prediction of all inputs of a command, which prints and writes as it goes.
 
@@ -185,7 +228,6 @@ class Prediction:
         self.args = args
         self.files = files
         self.failed = 0
-        # A table on the standard output must not be mixed with other lines.
         self.piped = '-' in (args.csv, args.json)
         self.fer = FERInferencer(
             args.model, args.checkpoint or True, args.device, detector=args.detector
@@ -199,7 +241,7 @@ class Prediction:
         """Print a line for people."""
         # Names of files may have bytes that are no UTF-8.
         text = text.encode('utf-8', 'backslashreplace').decode()
-        print(text, file=sys.stderr if self.piped else sys.stdout)
+        print(text)
 
     def run(self, inputs: Inputs) -> None:
         """Predict all inputs.
