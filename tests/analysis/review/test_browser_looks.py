@@ -405,6 +405,7 @@ def test_what_stands_at_the_top(tmp_path, open_page):
             box = page.locator(selector).bounding_box()
             assert 0 <= box['y'] and box['y'] + box['height'] <= 844, width
         assert page.text_content('#subtitle') == 'a&b'
+        assert page.is_visible('#about' if width < 860 else '#subtitle')
         page.keyboard.press('End')
         assert page.text_content('#warned').endswith('2')
         page.click('#warned')
@@ -412,7 +413,7 @@ def test_what_stands_at_the_top(tmp_path, open_page):
     page = open_page(make_page(tmp_path))
     assert not page.is_visible('#warnings') and not page.is_visible('#warned')
     assert not page.is_visible('#subtitle')
-    assert 'contains the pictures themselves' in page.text_content('#privacy')
+    assert 'This file contains the pictures' in page.text_content('#privacy')
 
 
 def test_room_for_images(tmp_path, open_page):

@@ -343,7 +343,7 @@ def test_only_the_owner_can_read_a_page(tmp_path):
             assert 'old' != page.read_text()
     finally:
         os.umask(before)
-    assert 'mmfer lets only its owner read the file' in ' '.join(
+    assert 'mmfer lets only its owner read it' in ' '.join(
         page.read_text().split()
     )
 

@@ -55,8 +55,9 @@ function matches(i) {
     data.score[i] > parseFloat(byId('high').value));
 }
 
-function filter() {
-  const before = shown[current];
+// fromStart: begin with the first image, not with the current one.
+function filter(fromStart) {
+  const before = fromStart ? -1 : shown[current];
   const [compare, heading] = ORDERS[byId('sort').value];
   shown = [];
   for (let i = 0; i < total; i++) if (matches(i)) shown.push(i);
@@ -110,6 +111,6 @@ function prepareFilters() {
   if (members.size) group.textContent = data.duplicates ? 'duplicates first' : 'by group';
   else group.remove();
   for (const id of ['given', 'suggested', 'pair', 'level', 'state', 'low', 'high', 'sort'])
-    byId(id).addEventListener('change', filter);
+    byId(id).addEventListener('change', () => filter(id === 'sort'));
   byId('size').addEventListener('change', () => { draw(true); move(current); });
 }

@@ -76,7 +76,7 @@ function shortName(i) {
 // Choose the size of the cards, and where each row lies.
 function measure() {
   const view = byId('scroll'), room = view.clientWidth - GAP;
-  const wanted = WIDTH * byId('size').value;
+  const wanted = WIDTH * byId('size').value * (innerWidth < 1800 ? 1 : 1.3);
   const whole = Math.sqrt(room * view.clientHeight / (CARDS * 1.55));
   const least = Math.max(wanted, whole);
   layout.columns = Math.max(1, Math.floor(room / (least + GAP)));

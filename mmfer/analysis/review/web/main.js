@@ -55,8 +55,10 @@ function makeLegend() {
 }
 
 function showNotes() {
-  byId('subtitle').textContent = data.subtitle;
-  byId('subtitle').hidden = !data.subtitle;
+  for (const id of ['subtitle', 'about']) {
+    byId(id).textContent = data.subtitle;
+    byId(id).hidden = !data.subtitle;
+  }
   byId('meaning').textContent = data.meaning;
   const several = data.warnings.length;
   byId('warnings').append(...data.warnings.map(text => element('li', '', text)));
