@@ -13,6 +13,7 @@ NOISE_TYPES = (
     'classdep',
     'bernoulli_symmetric',
     'bernoulli_uniform',
+    'vote',
 )
 CLEANING_METHODS = ('gaave',)
 DEFAULT_MODEL = 'alum_tiny_ferplus'
@@ -70,8 +71,8 @@ def add_variant_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--noise',
         metavar='TYPE:RATE[:seedN]',
-        help='plant noise in the training labels, for example symmetric:0.3 or '
-        'pair:0.1:seed1; it replaces the noise of the config; types are '
+        help='plant noise in the training labels, for example symmetric:0.3, '
+        'pair:0.1:seed1 or vote; it replaces the noise of the config; types are '
         f'{", ".join(NOISE_TYPES)}',
     )
     parser.add_argument(
