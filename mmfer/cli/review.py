@@ -2,12 +2,10 @@
 
 import argparse
 import os.path as osp
-import sys
 from typing import Any, Dict, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
 
 from mmfer.analysis.review import (
     SETTINGS_NAME,
@@ -19,6 +17,7 @@ from mmfer.apis.checkpoints import find_config
 from mmfer.datasets import FERDataset
 from mmfer.registry import DATASETS
 from mmfer.score_table import FILE_NAME
+from mmfer.utils.progress import Progress
 
 from .common import run_tool
 
@@ -43,9 +42,6 @@ def review(args: argparse.Namespace) -> None:
     settings, dataset = build_dataset(args.folder, args.cfg_options)
     name = osp.basename(osp.abspath(args.folder))
     out = args.out or osp.join(args.folder, 'review.html')
-    bar = None
-    if sys.stdout.isatty():
-        bar = ProgressBar(min(len(dataset), args.max_images))
     done = write_page(
         out,
         dataset,
@@ -55,10 +51,8 @@ def review(args: argparse.Namespace) -> None:
         settings.subtitle,
         settings.warnings,
         settings.score_kind,
-        None if bar is None else bar.update,
+        Progress(f'{name}: pictures'),
     )
-    if bar is not None:
-        print()
     for warning in settings.warnings:
         print(f'Warning: {warning}')
     print(

@@ -43,7 +43,7 @@ def write_page(
     subtitle: str = '',
     warnings: Sequence[str] = (),
     score_kind: str = 'rank',
-    step: Optional[Callable[[], object]] = None,
+    progress: Optional[Callable[[int, int], object]] = None,
 ) -> Dict[str, int]:
     """Write the review page, readable by its owner only.
 
@@ -60,7 +60,8 @@ def write_page(
         score_kind (str): What ``noise_score`` is, see
             :func:`~mmfer.analysis.review.words.describe_scores`. Defaults to
             ``'rank'``.
-        step (Callable, optional): Called after each image, for a progress bar.
+        progress (Callable, optional): Shows the progress of reading images, such as
+            :class:`~mmfer.utils.progress.Progress`.
 
     Returns:
         dict[str, int]: Number of samples on the page (``shown``) and in the
@@ -95,29 +96,47 @@ def write_page(
         **local_files(dataset, review, osp.dirname(osp.abspath(path))),
         large=[],
     )
-    template = read_template()
-    size = len(fill(template, title, data))
-    if size > MAX_BYTES:
-        raise ValueError(
-            f'The page may have {MAX_BYTES / 1e6:.6g} MB, but the lists of '
-            f'all {len(table["sample_id"])} samples and the names of '
-            f'{len(review.rows)} images take {size / 1e6:.6g} MB. Show fewer '
-            'images with --max-images. If the page is still too large, review a '
-            'part of the data set.'
-        )
-    # Each image needs two quotes, and all but the first need a comma.
-    data['images'], data['large'] = encode_images(
-        read_images(dataset, table['sample_id'][review.rows].tolist()),
-        len(review.rows),
-        MAX_BYTES - size - 3 * len(review.rows) + 1,
-        step,
-    )
-    text = fill(template, title, data)
+    text = page_text(dataset, data, progress)
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     write_atomic(path, text, OWNER_ONLY)
     return dict(
         shown=len(review.rows), samples=len(table['sample_id']), bytes=len(text)
     )
+
+
+def page_text(
+    dataset: FERDataset,
+    data: Dict[str, Any],
+    progress: Optional[Callable[[int, int], object]] = None,
+) -> bytes:
+    """Add the pictures to the data of a page, and return the whole page.
+
+    Args:
+        dataset (FERDataset): Data set with the images.
+        data (dict): What the script reads, without pictures; they are added.
+        progress (Callable, optional): See :func:`write_page`.
+
+    Raises:
+        ValueError: The page is too large.
+    """
+    template, title, count = read_template(), data['title'], len(data['ids'])
+    size = len(fill(template, title, data))
+    if size > MAX_BYTES:
+        raise ValueError(
+            f'The page may have {MAX_BYTES / 1e6:.6g} MB, but the lists of '
+            f'all {data["total"]} samples and the names of '
+            f'{count} images take {size / 1e6:.6g} MB. Show fewer '
+            'images with --max-images. If the page is still too large, review a '
+            'part of the data set.'
+        )
+    # Each image needs two quotes, and all but the first need a comma.
+    data['images'], data['large'] = encode_images(
+        read_images(dataset, data['ids']),
+        count,
+        MAX_BYTES - size - 3 * count + 1,
+        progress,
+    )
+    return fill(template, title, data)
 
 
 def page_data(

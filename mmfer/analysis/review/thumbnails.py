@@ -93,7 +93,7 @@ def encode_images(
     images: Iterable[Optional[np.ndarray]],
     count: int,
     budget: int,
-    step: Optional[Callable[[], object]] = None,
+    progress: Optional[Callable[[int, int], object]] = None,
 ) -> Pictures:
     """Encode thumbnails in base64, as large as the budget allows.
 
@@ -106,7 +106,8 @@ def encode_images(
         images (Iterable[np.ndarray | None]): See :func:`read_images`.
         count (int): Number of images.
         budget (int): Bytes for all of them together.
-        step (Callable, optional): Called after each image.
+        progress (Callable, optional): Called with the number of images that are done,
+            and the number of all images.
 
     Raises:
         ValueError: The images do not fit even at the smallest size.
@@ -114,6 +115,8 @@ def encode_images(
     made: List[bytes] = []
     taken, sides = 0, list(SIDES)
     large = _LargeImages(min(budget, LARGE_BYTES))
+    progress = progress or (lambda done, total: None)
+    progress(0, count)
     for image in images:
         made.append(b'' if image is None else thumbnail(image, sides[0]))
         taken += base64_size(made[-1])
@@ -129,8 +132,7 @@ def encode_images(
                 f'{budget / 1e6:.6g} MB that the page has for them, even if '
                 f'they are shrunk to {sides[0]} px. Show fewer with --max-images.'
             )
-        if step is not None:
-            step()
+        progress(len(made), count)
     return Pictures(
         [base64.b64encode(text).decode() for text in made], large.within(budget - taken)
     )

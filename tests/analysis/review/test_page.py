@@ -343,9 +343,7 @@ def test_only_the_owner_can_read_a_page(tmp_path):
             assert 'old' != page.read_text()
     finally:
         os.umask(before)
-    assert 'mmfer lets only its owner read it' in ' '.join(
-        page.read_text().split()
-    )
+    assert 'mmfer lets only its owner read it' in ' '.join(page.read_text().split())
 
 
 def test_presentation_does_not_change_the_key(tmp_path):

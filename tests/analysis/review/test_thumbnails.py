@@ -1,7 +1,6 @@
 """Pictures of the review page: as large as the budget allows."""
 
 import base64
-import itertools
 import weakref
 
 import cv2
@@ -73,9 +72,11 @@ def test_larger_versions(monkeypatch):
     monkeypatch.setattr(thumbnails, 'LARGE_BYTES', 2_500_000)
     ends = []
     for budget in (3_500_000, 1_500_000, 480_000):
-        steps = itertools.count()
-        found = thumbnails.encode_images(iter(images), 40, budget, steps.__next__)
-        assert next(steps) == len(found.thumbnails) == 40
+        steps = []
+        found = thumbnails.encode_images(
+            iter(images), 40, budget, lambda *step, steps=steps: steps.append(step)
+        )
+        assert steps == [(n, 40) for n in range(41)] and len(found.thumbnails) == 40
         large = sum(len(text) + 3 for text in found.large)
         assert large <= 2_500_000
         assert sum(map(len, found.thumbnails)) + large <= budget

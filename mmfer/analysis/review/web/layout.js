@@ -23,7 +23,7 @@ function makeCard(place) {
   const name = element('div', 'name', shortName(i));
   card.append(thumbnail(i), element('div', 'line', chipElement(i)),
     element('div', 'labels', ...pairElements(i)), element('div', 'word',
-      element('b', '', scoreText(i)), ' ' + data.words[data.level[i]]), name);
+      ...scoreElements(i)), name);
   addBadge(card, i);
   const next = shown[place + 1];
   if (data.group && next !== undefined && alike(i).includes(next) &&
@@ -57,8 +57,9 @@ function addBadge(card, i) {
 
 function spokenText(i) {
   const [given, suggested] = pairOf(i);
-  return `${data.names[i]}. Given ${given}, suggested ${suggested}. Score ` +
-    `${scoreText(i)}, ${data.words[data.level[i]]}. ` +
+  const score = data.images[i] ? `Score ${scoreText(i)}, ${data.words[data.level[i]]}` :
+    'The image cannot be read';
+  return `${data.names[i]}. Given ${given}, suggested ${suggested}. ${score}. ` +
     `${looked[i] ? 'Decided' : 'Table'}: ${describe(i)}.`;
 }
 

@@ -25,8 +25,7 @@ function showCurrent() {
   byId('verdict').replaceChildren(chipElement(i),
     looked[i] ? ' your decision' : ' decision of the table');
   byId('labels').replaceChildren(...pairElements(i));
-  byId('certainty').replaceChildren(element('b', '', scoreText(i)),
-    ' ' + data.words[data.level[i]]);
+  byId('certainty').replaceChildren(...scoreElements(i));
   byId('certainty').title = data.meaning;
   byId('name').textContent = `${data.names[i]} \u00b7 sample ${data.ids[i]}`;
   const able = isClass(data.suggested[i]) && data.suggested[i] !== data.given[i];

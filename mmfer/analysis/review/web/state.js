@@ -74,7 +74,7 @@ function pairElements(i) {
   const [given, suggested] = pairOf(i).map(oneLine);
   const weak = text => element('span', 'arrow', text);
   if (!isClass(data.suggested[i])) return [given, weak(' \u00b7 no suggestion')];
-  if (data.suggested[i] === data.given[i]) return [given, weak(' \u00b7 as suggested')];
+  if (data.suggested[i] === data.given[i]) return [given, weak(' \u00b7 agrees')];
   return [given + ' ', weak('\u2192'), ' ' + suggested];
 }
 
@@ -83,6 +83,12 @@ function chipElement(i) {
   const short = decision[i] === 'relabel' && label[i] === data.suggested[i];
   const text = short ? 'relabel' : oneLine(describe(i));
   return element('span', 'chip ' + decision[i], (looked[i] ? '\u2713 ' : '') + text);
+}
+
+// Score and its word. An image that cannot be read has none that means anything.
+function scoreElements(i) {
+  if (!data.images[i]) return ['no score'];
+  return [element('b', '', scoreText(i)), ' ' + data.words[data.level[i]]];
 }
 
 function thumbnail(i) {
