@@ -9,7 +9,7 @@ DESCRIPTION = """\
 Write a page on which a person reviews suspicious labels in a browser.
 
 FOLDER has a sample_scores.csv: it is the work dir of a run, or a folder that
-`mmfer clean` or `mmfer scan` has written. The page, FOLDER/review.html, is one file
+`mmfer clean` has written. The page, FOLDER/review.html, is one file
 that needs no server and no network. It shows the most suspicious images first, each
 with its given and suggested label. Keys keep, relabel or drop an image. Buttons
 download the corrected list, or a table for train_dataloader.dataset.decisions.

@@ -26,7 +26,7 @@ function makeCard(place) {
       ...scoreElements(i)), name);
   addBadge(card, i);
   const next = shown[place + 1];
-  if (data.group && next !== undefined && alike(i).includes(next) &&
+  if (next !== undefined && groupOf(i) >= 0 && groupOf(i) === groupOf(next) &&
       (place + 1 - layout.rows[rowOf(place)].from) < layout.columns)
     card.classList.add('joined');
   const row = layout.rows[rowOf(place)];
