@@ -67,6 +67,6 @@ def _of_cleaning(record: Dict[str, Any]) -> Notes:
         if strength is not None and strength.is_weak:
             warnings.append(
                 f'The base model of the {subset["name"]} does not know these images: '
-                f'it predicts {strength}. The suggestions are hardly better than chance.'
+                f'it predicts {strength}. The suggestions are about as good as chance.'
             )
     return Notes('Cleaned with GAAVE', warnings)
