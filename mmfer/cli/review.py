@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmfer.analysis.review import read_notes, write_page
+from mmfer.analysis.review import read_settings, write_page
 from mmfer.apis.checkpoints import find_config
 from mmfer.datasets import FERDataset
 from mmfer.registry import DATASETS
@@ -41,17 +41,19 @@ def review(args: argparse.Namespace) -> None:
     name = osp.basename(osp.abspath(args.folder))
     out = args.out or osp.join(args.folder, 'review.html')
     check_writable(out)
-    notes = read_notes(args.folder)
+    settings = read_settings(args.folder)
     done = write_page(
         out,
-        build_dataset(args.folder, args.cfg_options),
+        build_dataset(args.folder, settings.dataset, args.cfg_options),
         table,
-        args.title or name,
+        args.title or settings.title or name,
         args.max_images,
-        progress=Progress(f'{name}: pictures'),
-        **notes._asdict(),
+        settings.subtitle,
+        settings.warnings,
+        settings.score_kind,
+        Progress(f'{name}: pictures'),
     )
-    for warning in notes.warnings:
+    for warning in settings.warnings:
         print(f'Warning: {warning}')
     print(
         f'{out}: {done["shown"]} of {done["samples"]} images, '
@@ -114,17 +116,23 @@ def check_writable(path: str) -> None:
         )
 
 
-def build_dataset(folder: str, options: Optional[Dict[str, Any]]) -> FERDataset:
+def build_dataset(
+    folder: str, dataset: Optional[Dict[str, Any]], options: Optional[Dict[str, Any]]
+) -> FERDataset:
     """Build the training set of a folder, before any decisions.
 
     Args:
-        folder (str): Folder with a config.
+        folder (str): Folder with a config, or with settings of a data set.
+        dataset (dict, optional): These settings.
         options (dict, optional): Overrides of the config.
 
     Raises:
         ValueError: There is no config, or the data set cannot be built.
     """
-    cfg = Config.fromfile(find_config(folder))
+    if dataset is None:
+        cfg = Config.fromfile(find_config(folder))
+    else:
+        cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
     if options is not None:
         cfg.merge_from_dict(options)
     init_default_scope('mmfer')

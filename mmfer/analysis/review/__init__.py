@@ -7,11 +7,11 @@
 | ``words`` | what a score means, in words |
 | ``thumbnails`` | pictures in the page |
 | ``files`` | the files that the page writes |
-| ``notes`` | what a page says about its scores |
+| ``settings`` | what ``mmfer review`` needs to write the page of a folder |
 | ``template`` | put the files of ``web/`` together |
 """
 
-from .notes import Notes, read_notes
 from .page import write_page
+from .settings import ReviewSettings, read_settings, write_settings
 
-__all__ = ['Notes', 'read_notes', 'write_page']
+__all__ = ['ReviewSettings', 'read_settings', 'write_page', 'write_settings']

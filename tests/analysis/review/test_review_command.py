@@ -12,7 +12,7 @@ from helpers import call_tool, tiny_config, train
 from made_data import write_image
 from review_pages import decide, make_list, page_data, write_table
 
-from mmfer.analysis.review import Notes, read_notes
+from mmfer.analysis.review import ReviewSettings, read_settings, write_settings
 from mmfer.evaluation import measure_strength
 from mmfer.registry import DATASETS
 from mmfer_command.main import main
@@ -47,9 +47,14 @@ def folder(tmp_path):
     return folder
 
 
-SCAN = dict(
-    settings=dict(encoder='hog'), counts=dict(images=1234), warnings=['It is weak.']
-)
+def scan(**kwargs):
+    """Settings that a scan leaves."""
+    return ReviewSettings(
+        subtitle='1,234 images',
+        warnings=['It is weak.'],
+        score_kind='probability',
+        **kwargs,
+    )
 
 
 def cleaning(accuracy):
@@ -65,46 +70,58 @@ def cleaning(accuracy):
     )
 
 
-def test_notes(tmp_path):
-    def notes(name, record):
-        path = tmp_path / name
-        path.write_text(json.dumps(record))
-        found = read_notes(str(tmp_path))
-        path.unlink()
-        return found
+def test_settings_come_back(tmp_path):
+    assert read_settings(str(tmp_path)) == ReviewSettings(None, '', '', (), 'rank')
+    written = scan(dataset=dict(type='ImageList', data_root='/ü\udce4'), title='a')
+    write_settings(str(tmp_path), written)
+    assert read_settings(str(tmp_path)) == written
 
-    assert read_notes(str(tmp_path)) == Notes('', (), 'rank')
-    assert notes('scan.json', SCAN) == Notes(
-        '1,234 images, encoder hog', ['It is weak.'], 'probability'
-    )
-    assert notes('record.json', cleaning(0.9)) == Notes('Cleaned with GAAVE', [])
-    found = notes('record.json', cleaning(0.26))
+
+def test_settings_of_a_cleaning(tmp_path):
+    def settings(accuracy):
+        (tmp_path / 'record.json').write_text(json.dumps(cleaning(accuracy)))
+        return read_settings(str(tmp_path))
+
+    assert settings(0.9) == ReviewSettings(subtitle='Cleaned with GAAVE', warnings=[])
+    found = settings(0.26)
     (warning,) = found.warnings
     assert found.score_kind == 'rank'
     assert 'whole set does not know these images: it predicts 26.0%' in warning
 
 
-@pytest.mark.parametrize('name', ['scan.json', 'record.json'])
+@pytest.mark.parametrize('name', ['review.json', 'record.json'])
 @pytest.mark.parametrize(
     'text',
-    ['', '{', '[]', '{}', 'null', '{"subsets": [3], "warnings": 3}',
-     '{"subsets": [{"held_out": {}}], "warnings": [3]}'],
+    ['', '{', '[]', 'null', '{"subsets": [3], "warnings": 3}', '{"other": 1}',
+     '{"subsets": [{"held_out": {}}], "warnings": [3]}', '{"dataset": {}, "x": {}}'],
 )  # fmt: skip
 def test_damaged_records(folder, name, text):
     (folder / name).write_text(text)
     assert name in refused(folder)
 
 
-def test_page_of_a_folder(folder, capsys):
-    (folder / 'scan.json').write_text(json.dumps(SCAN))
+@pytest.mark.parametrize('dataset', [{}, 3, [], 'ImageList'])
+def test_settings_without_a_data_set(folder, dataset):
+    (folder / 'review.json').write_text(json.dumps(dict(dataset=dataset)))
+    assert 'review.json: this record is damaged' in refused(folder)
+
+
+@pytest.mark.parametrize('source', ['config', 'review.json'])
+def test_page_of_a_folder(folder, capsys, source, tmp_path):
+    settings = scan()
+    if source == 'review.json':
+        (folder / 'config.py').unlink()
+        dataset = make_list(tmp_path / 'data')
+        settings = scan(dataset=dataset, title='Gesichter')
+    write_settings(str(folder), settings)
     assert not run(folder)
     said = capsys.readouterr().out
     assert 'review.html: 12 of 12 images' in said
     assert 'Warning: It is weak.' in said and 'only you can read it' in said
     page = folder / 'review.html'
     data = page_data(page)
-    assert data['title'] == folder.name
-    assert data['subtitle'] == '1,234 images, encoder hog'
+    assert data['title'] == (folder.name if source == 'config' else 'Gesichter')
+    assert data['subtitle'] == '1,234 images'
     assert data['warnings'] == ['It is weak.']
     assert data['probability'] and data['duplicates']
     assert sorted(i for i, g in zip(data['ids'], data['group']) if g >= 0) == [0, 1]
