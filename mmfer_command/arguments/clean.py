@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from .common import CONFIG_HELP, add_runner_arguments
+from .common import CONFIG_HELP, add_init_argument, add_runner_arguments
 
 DESCRIPTION = """\
 Clean the labels of a training set with GAAVE, and write the results to files.
@@ -37,4 +37,5 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='folder of the stages (default: OUT/cleaning); runs with different '
         'options can share it, and then repeat only the stages that differ',
     )
+    add_init_argument(parser)
     add_runner_arguments(parser)

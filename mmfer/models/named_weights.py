@@ -1,0 +1,56 @@
+"""Weights that have a name: those in the package, and those of ``[pretrained]``.
+
+In a config, ``checkpoint='mmfer://NAME'`` stands for them, as ``torchvision://`` does
+for those of torchvision. Such a config is the same on every machine.
+"""
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+from mmengine.runner import CheckpointLoader
+
+SCHEME = 'mmfer://'
+"""Beginning of an address of named weights."""
+
+SHIPPED = Path(__file__).resolve().parents[1] / 'weights'
+"""Folder of the weights that are part of the package."""
+
+
+def shipped_names() -> List[str]:
+    """Return the names of the models whose weights are part of the package."""
+    return sorted(path.stem for path in SHIPPED.glob('*.pth'))
+
+
+def named_file(name: str) -> Path:
+    """Return the file of named weights.
+
+    Args:
+        name (str): Name with or without :data:`SCHEME`.
+
+    Raises:
+        KeyError: There are no weights of this name.
+    """
+    name = name.removeprefix(SCHEME)
+    if name not in shipped_names():
+        raise KeyError(name)
+    return SHIPPED / f'{name}.pth'
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME)
+def load_named_weights(
+    filename: str, map_location: Any = None, logger: Any = 'current'
+) -> Dict[str, Any]:
+    """Load ``mmfer://NAME``, for mmengine's ``CheckpointLoader``.
+
+    Args:
+        filename (str): The address.
+        map_location: See ``torch.load``.
+        logger: Not used; mmengine passes it.
+
+    Returns:
+        dict: Checkpoint with the entry ``state_dict``.
+    """
+    return torch.load(
+        named_file(filename), map_location=map_location, weights_only=True
+    )
