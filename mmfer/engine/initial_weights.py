@@ -87,7 +87,7 @@ def start_from(cfg: Config, text: str, options: Iterable[str] = ()) -> str:
             'omit one of them.'
         )
     source = find_source(text)
-    networks, changes = _fit_backbones(cfg, source)
+    networks, replaced = _fit_backbones(cfg, source)
     taken: Dict[str, List[str]] = {}
     new: Dict[str, str] = {}
     for network in networks:
@@ -103,13 +103,13 @@ def start_from(cfg: Config, text: str, options: Iterable[str] = ()) -> str:
             taken[part] = []
         elif reason:
             new[part] = reason
-    changes += _set_preparation(cfg, source, list(options))
+    changes = _set_preparation(cfg, source, list(options))
     cfg[RECORD] = dict(
         name=osp.basename(source.checkpoint.rstrip('/')),
         sha256=source.sha256,
         parts=['backbone', *taken],
     )
-    return _line(source, networks, list(taken), new, changes)
+    return _line(source, networks, list(taken), new, replaced, changes)
 
 
 def check_recorded(cfg: Config) -> None:
@@ -325,7 +325,7 @@ def _set_preparation(cfg: Config, source: Source, options: List[str]) -> List[st
             else:
                 settings['mean'], settings['std'] = mean, std
                 changes.append(
-                    f'images are normalised as for them (mean={mean}, std={std})'
+                    f'mean={mean} and std={std} of images are those of the weights'
                 )
     if wanted.to_rgb is not None and channels == 3 and 'to_rgb' not in given:
         if bool(settings.get('to_rgb', False)) != wanted.to_rgb:
@@ -399,7 +399,7 @@ def _flags(cfg: Config, backbone: dict, network: Network) -> List[str]:
 def _call(settings: dict) -> str:
     """Return a config as ``ResNet(depth=18)``."""
     inside = ', '.join(f'{k}={v!r}' for k, v in settings.items() if k != 'type')
-    return f'{settings["type"]}({inside})'
+    return f'{settings["type"]}({inside})' if inside else settings['type']
 
 
 def _line(
@@ -407,20 +407,20 @@ def _line(
     networks: List[Network],
     taken: List[str],
     new: Dict[str, str],
+    replaced: List[str],
     changes: List[str],
 ) -> str:
     """Return what ``--init`` did, in one line."""
-    whose = ' of both networks' if len(networks) == 2 else ''
-    if networks[0].name == 'encoder':
-        whose = ' of the encoder'
     parts = ['backbone', *taken]
-    total = networks[0].match.total
+    match = networks[0].match
+    whose = ' of the encoder' * bool(networks[0].name)
+    if len(networks) == 2:
+        whose = ' of both networks'
+    verb = 'start' if len(parts) > 1 else 'starts'
     digest = f', SHA-256 {source.sha256[:12]}...' if source.sha256 else ''
-    start = 'start' if len(parts) > 1 or whose == ' of both networks' else 'starts'
-    text = (
-        f'--init {source.given}: {join_words(parts, "and")}{whose} {start} from '
-        f'{source.checkpoint}{digest}; all {total} tensors of the backbone fit'
-    )
-    for part, reason in new.items():
-        text += f'; the {part} is new ({reason})'
-    return '; '.join([text, *changes]) + '.'
+    sentences = [
+        f'the {join_words(parts, "and")}{whose} {verb} from {source.checkpoint} '
+        f'({match.total} tensors of the backbone{digest})',
+        *(f'the {part} is new ({reason})' for part, reason in new.items()),
+    ]
+    return f'--init {source.given}: {"; ".join(replaced + sentences + changes)}.'

@@ -9,7 +9,14 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from mmengine.runner import CheckpointLoader
 
-from mmfer.models.named_weights import SCHEME, named_file, shipped_names
+from mmfer.models.efficientnet_lite import MEAN, SHA256, STD
+from mmfer.models.named_weights import (
+    LITE0,
+    SCHEME,
+    load_named_weights,
+    named_file,
+    shipped_names,
+)
 from mmfer.models.pretrained import quiet
 from mmfer.models.weight_matching import Shape, shapes_of
 from mmfer.utils.checkpoint_content import inspect_checkpoint
@@ -88,6 +95,8 @@ def find_source(text: str) -> Source:
     if osp.isfile(path):
         return _from_file(text, path)
     name = text.removeprefix(SCHEME)
+    if name in (PRETRAINED, LITE0):
+        return _pretrained(text)
     if name in shipped_names():
         return _shipped(text, name)
     if '://' in text:
@@ -111,14 +120,36 @@ def _from_file(text: str, path: str) -> Source:
     meta: Any = content.get('meta') if isinstance(content, dict) else None
     meta = meta if isinstance(meta, dict) else {}
     network = _network_of(meta)
+    backbone = network
+    if isinstance(meta.get('depth'), int) and meta.get('backbone') == 'ResNet':
+        # Its names do not tell the style of a ResNet-50, so it replaces nothing.
+        backbone = dict(type='ResNet', depth=meta['depth'])
     return Source(
         given=text,
         checkpoint=path,
         shapes=_shapes(path, content),
         sha256=hash_file(path),
         preparation=_preparation_of(meta) or _preparation_beside(path),
-        backbone=network,
+        backbone=backbone,
         is_network=network is not None,
+    )
+
+
+def _pretrained(text: str) -> Source:
+    """Return EfficientNet-Lite0 with ImageNet weights, which brings its backbone.
+
+    Raises:
+        MissingExtraError: The extra ``[pretrained]`` is not installed.
+    """
+    address = f'{SCHEME}{LITE0}'
+    return Source(
+        given=text,
+        checkpoint=address,
+        shapes=_shapes(address, load_named_weights(address, 'cpu')),
+        sha256=SHA256,
+        preparation=Preparation(list(MEAN), list(STD), to_rgb=True),
+        backbone=dict(type='EfficientNetLite0'),
+        is_network=True,
     )
 
 

@@ -150,9 +150,7 @@ class IResNet(BaseBackbone):
             width = self.channels[index]
             stage = nn.Sequential(
                 *(
-                    IBasicBlock(
-                        width if i else before, width, 1 if i else 2, style, se
-                    )
+                    IBasicBlock(width if i else before, width, 1 if i else 2, style, se)
                     for i in range(blocks)
                 )
             )
@@ -196,7 +194,13 @@ class ConvUnit(nn.Module):
     ):
         super().__init__()
         self.conv = nn.Conv2d(
-            in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False
+            in_channels,
+            channels,
+            kernel,
+            stride,
+            kernel // 2,
+            groups=groups,
+            bias=False,
         )
         self.bn = nn.BatchNorm2d(channels)
         self.prelu = nn.Identity() if linear else nn.PReLU(channels)

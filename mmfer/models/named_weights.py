@@ -10,8 +10,13 @@ from typing import Any, Dict, List
 import torch
 from mmengine.runner import CheckpointLoader
 
+from .efficientnet_lite import load_pretrained_lite0
+
 SCHEME = 'mmfer://'
 """Beginning of an address of named weights."""
+
+LITE0 = 'efficientnet_lite0'
+"""Name of the ImageNet weights of ``[pretrained]``."""
 
 SHIPPED = Path(__file__).resolve().parents[1] / 'weights'
 """Folder of the weights that are part of the package."""
@@ -50,7 +55,22 @@ def load_named_weights(
 
     Returns:
         dict: Checkpoint with the entry ``state_dict``.
+
+    Raises:
+        KeyError: There are no weights of this name.
+        MissingExtraError: They need an extra that is not installed.
     """
+    if filename.removeprefix(SCHEME) == LITE0:
+        # The backbone has no layers for ImageNet's classes.
+        parts = ('conv_stem.', 'bn1.', 'blocks.')
+        weights = load_pretrained_lite0().items()
+        return dict(
+            state_dict={
+                f'backbone.{name}': value
+                for name, value in weights
+                if name.startswith(parts)
+            }
+        )
     return torch.load(
         named_file(filename), map_location=map_location, weights_only=True
     )

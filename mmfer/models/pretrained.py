@@ -246,6 +246,8 @@ def load(part: Pretrained) -> None:
             f'{where}: there are no pretrained weights of the name {error}; '
             'check the spelling.'
         ) from error
+    except ImportError as error:
+        raise ValueError(f'{where}: {error}') from error
     except Exception as error:
         reason = (str(error).splitlines() or ['no data'])[0]
         raise ValueError(
