@@ -98,7 +98,13 @@ def start_from(cfg: Config, text: str, options: Iterable[str] = ()) -> str:
     cfg.model.pop('pretrained', None)
     cfg.model.pop('init_cfg', None)
     for part in PARTS:
-        reason = _take_part(cfg, source, networks, part)
+        # By chance, a head may have the shape of another one.
+        other_neck = part == 'head' and (new or _has_other_neck(source, networks))
+        reason = (
+            'it would follow another neck'
+            if other_neck
+            else _take_part(cfg, source, networks, part)
+        )
         if reason is None:
             taken[part] = []
         elif reason:
@@ -285,6 +291,18 @@ def _take_part(
         owner_cfg = _owner(cfg, network.name)
         _set_init(owner_cfg, part, source.checkpoint, match.prefix)
     return None
+
+
+def _has_other_neck(source: Source, networks: List[Network]) -> bool:
+    """Return whether the weights have a neck, and a network has none with weights."""
+    for network in networks:
+        prefix = f'{network.match.prefix.removesuffix("backbone.")}neck.'
+        neck = getattr(network.module, 'neck', None)
+        if not (neck is not None and neck.state_dict()) and any(
+            name.startswith(prefix) for name in source.shapes
+        ):
+            return True
+    return False
 
 
 def _why_new(module: Any, match: Match) -> str:
