@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from mmfer.models.efficientnet_lite import MEAN, SHA256, STD
@@ -22,6 +23,8 @@ from mmfer.models.weight_matching import Shape, shapes_of
 from mmfer.utils.checkpoint_content import inspect_checkpoint
 from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.json_files import read_json
+
+from .classifier_config import main_network
 
 PRETRAINED = 'pretrained'
 """Name of the network of the extra ``[pretrained]``."""
@@ -91,7 +94,7 @@ def find_source(text: str) -> Source:
                 f'--init {text}: this folder has no checkpoint that its '
                 'last_checkpoint names. Name a checkpoint (*.pth).'
             )
-        return _from_file(text, last)
+        return _with_config_of(path, _from_file(text, last))
     if osp.isfile(path):
         return _from_file(text, path)
     name = text.removeprefix(SCHEME)
@@ -135,6 +138,26 @@ def _from_file(text: str, path: str) -> Source:
     )
 
 
+def _with_config_of(work_dir: str, source: Source) -> Source:
+    """Add the backbone and the preparation in the config of a work dir."""
+    configs = list(Path(work_dir).glob('*.py'))
+    if len(configs) != 1:
+        return source
+    cfg = Config.fromfile(str(configs[0]))
+    backbone = main_network(cfg).get('backbone')
+    if isinstance(backbone, dict):
+        found = {k: v for k, v in backbone.items() if k != 'init_cfg'}
+        source = source._replace(backbone=found)
+    prepared = cfg.get('data_preprocessor') or cfg.model.get('data_preprocessor') or {}
+    mean, std = _numbers(prepared.get('mean')), _numbers(prepared.get('std'))
+    if mean and len(mean) == len(std):
+        rgb = bool(prepared.get('to_rgb', False))
+        shape = prepared.get('input_shape') or [None]
+        found_preparation = Preparation(mean, std, rgb, shape[-1])
+        source = source._replace(preparation=found_preparation)
+    return source
+
+
 def _pretrained(text: str) -> Source:
     """Return EfficientNet-Lite0 with ImageNet weights, which brings its backbone.
 
@@ -155,8 +178,6 @@ def _pretrained(text: str) -> Source:
 
 def _shipped(text: str, name: str) -> Source:
     """Return the weights of a model in the package, with the backbone of its config."""
-    from mmengine.config import Config
-
     from mmfer_command.shipped import shipped_path
 
     path = named_file(name)
