@@ -21,7 +21,7 @@ from mmfer.analysis.benchmarks.start_from_weights import (
     plan,
     table,
 )
-from mmfer.analysis.benchmarks.training_runs import execute_all, problems, read_runs
+from mmfer.analysis.benchmarks.training_runs import execute, problems, read_runs
 from mmfer.utils.files import write_atomic
 
 RESULTS = Path(__file__).resolve().parents[2] / 'docs/results/start_from_weights.csv'
@@ -38,7 +38,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     add('--starts', nargs='+', choices=names, default=names)
     root = Path('work_dirs/start_from_weights')
     add('--root', type=Path, default=root, help='folder of the work dirs')
-    add('--jobs', type=int, default=1, help='runs at the same time')
+    add('--threads', type=int, default=1, help='threads of the one run at a time')
     add('--out', type=Path, default=RESULTS, help='CSV file of the results')
     add('--table-only', action='store_true', help='train nothing')
     add('--cfg-options', nargs='+', default=[], help='overrides for all runs')
@@ -53,7 +53,7 @@ def main(argv: Optional[List[str]] = None) -> None:
         found = problems(runs, args.root, list(METRICS))
         if found:
             sys.exit('\n'.join([*found, 'Nothing was trained.']))
-        failed = execute_all(runs, args.root, args.jobs)
+        failed = sum(bool(execute(run, args.root, args.threads)) for run in runs)
     rows = table(read_runs(args.root, 'summary.json'), args.images)
     if rows:
         text = as_csv(rows)
