@@ -6,47 +6,35 @@ the ``init_cfg`` of backbones, necks and heads. So the check of pretrained weigh
 need to know nothing of ``--init``.
 """
 
-import copy
 import os.path as osp
 import re
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
-import torch.nn as nn
 from mmengine.config import Config, ConfigDict
 
 from mmfer.models.feature_sizes import constructor_parameters, get_class
-from mmfer.models.weight_matching import Match, find_backbone, match_part, shapes_of
-from mmfer.registry import MODELS
-from mmfer.utils.checks import join_words
-from mmfer.utils.random import random_state_kept
+from mmfer.models.weight_matching import Match, match_part, shapes_of
 
+from .preflight.facts import classes_of_config
+from .weight_messages import as_call, describe_misfit, describe_start
+from .weight_networks import (
+    Network,
+    backbone_of,
+    build_networks,
+    can_fit,
+    needs_colour,
+    network_names,
+    owner_of,
+    replace_backbones,
+    set_init,
+)
 from .weight_sources import Source, find_source, hash_file
 
 RECORD = 'initial_weights'
 """Key of a config that says from which weights its networks start."""
 
-NETWORKS = ('network1', 'network2')
 # Parts of a classifier after its backbone.
 PARTS = ('neck', 'head')
-
-
-class Network(NamedTuple):
-    """A classifier of a config, as it is built.
-
-    Attributes:
-        name (str): ``network1``, ``network2`` or ``encoder``; empty for the model.
-        module (nn.Module): The classifier.
-        match (Match): Its backbone and the file.
-    """
-
-    name: str
-    module: nn.Module
-    match: Match
-
-    @property
-    def place(self) -> str:
-        """str: Dotted path in the config."""
-        return f'model.{self.name}' if self.name else 'model'
 
 
 def init_suffix(text: str) -> str:
@@ -87,14 +75,14 @@ def start_from(cfg: Config, text: str, options: Iterable[str] = ()) -> str:
             'omit one of them.'
         )
     source = find_source(text)
-    networks, replaced = _fit_backbones(cfg, source)
-    taken: Dict[str, List[str]] = {}
+    networks, replaced = fit_backbones(cfg, source)
+    taken: List[str] = []
     new: Dict[str, str] = {}
     for network in networks:
-        owner = _owner(cfg, network.name)
+        owner = owner_of(cfg, network.name)
         owner.pop('pretrained', None)
         owner.pop('init_cfg', None)
-        _set_init(owner, 'backbone', source.checkpoint, network.match.prefix)
+        set_init(owner, 'backbone', source.checkpoint, network.match.prefix)
     cfg.model.pop('pretrained', None)
     cfg.model.pop('init_cfg', None)
     for part in PARTS:
@@ -106,7 +94,7 @@ def start_from(cfg: Config, text: str, options: Iterable[str] = ()) -> str:
             else _take_part(cfg, source, networks, part)
         )
         if reason is None:
-            taken[part] = []
+            taken.append(part)
         elif reason:
             new[part] = reason
     changes = _set_preparation(cfg, source, list(options))
@@ -115,7 +103,7 @@ def start_from(cfg: Config, text: str, options: Iterable[str] = ()) -> str:
         sha256=source.sha256,
         parts=['backbone', *taken],
     )
-    return _line(source, networks, list(taken), new, replaced, changes)
+    return describe_start(source, networks, taken, new, replaced, changes)
 
 
 def check_recorded(cfg: Config) -> None:
@@ -130,7 +118,7 @@ def check_recorded(cfg: Config) -> None:
     recorded = (cfg.get(RECORD) or {}).get('sha256')
     if not recorded or cfg.get('resume'):
         return
-    for name in _network_names(cfg.model):
+    for name in network_names(cfg.model):
         owner = (cfg.model.get(name) or {}) if name else cfg.model
         settings = (owner.get('backbone') or {}).get('init_cfg') or {}
         path = osp.expanduser(str(settings.get('checkpoint', '')))
@@ -143,119 +131,33 @@ def check_recorded(cfg: Config) -> None:
 
 
 # -- backbones ---------------------------------------------------------------------
-def _fit_backbones(cfg: Config, source: Source) -> Tuple[List[Network], List[str]]:
+def fit_backbones(cfg: Config, source: Source) -> Tuple[List[Network], List[str]]:
     """Make the backbones of a config fit weights, or raise.
 
     Returns:
         tuple[list[Network], list[str]]: The networks, and what was changed for them.
     """
     changes: List[str] = []
-    networks = _build_networks(cfg, source)
-    if source.is_network and not all(map(_can_fit, networks)):
+    networks = build_networks(cfg, source)
+    if source.is_network and not all(map(can_fit, networks)):
         before = type(networks[0].module.backbone).__name__
-        _replace_backbones(cfg, source)
-        networks = _build_networks(cfg, source)
+        replace_backbones(cfg, source)
+        networks = build_networks(cfg, source)
         assert source.backbone is not None
         changes.append(
             f'the backbone of the config ({before}) is replaced by '
-            f'{_call(source.backbone)}'
+            f'{as_call(source.backbone)}'
         )
-    if any(_needs_colour(network) for network in networks):
+    if any(needs_colour(network) for network in networks):
         for network in networks:
-            if _needs_colour(network):
-                _backbone_of(cfg, network.name)['in_channels'] = 3
-        networks = _build_networks(cfg, source)
+            if needs_colour(network):
+                backbone_of(cfg, network.name)['in_channels'] = 3
+        networks = build_networks(cfg, source)
         changes.append('grey images are repeated to three channels')
     for network in networks:
         if not network.match.fits:
-            raise ValueError(_misfit(cfg, source, network))
+            raise ValueError(describe_misfit(cfg, source, network))
     return networks, changes
-
-
-def _build_networks(cfg: Config, source: Source) -> List[Network]:
-    """Build the model of a config, and compare its backbones with weights."""
-    settings = copy.deepcopy(dict(cfg.model))
-    if settings.get('data_preprocessor') is None:
-        settings['data_preprocessor'] = copy.deepcopy(cfg.get('data_preprocessor'))
-    with random_state_kept():
-        model = MODELS.build(settings)
-    networks = []
-    for name in _network_names(cfg.model):
-        module = getattr(model, name) if name else model
-        if not isinstance(getattr(module, 'backbone', None), nn.Module):
-            raise ValueError(
-                f'--init {source.given}: {type(module).__name__} has no backbone that '
-                'could start from these weights. Load a checkpoint of the whole model '
-                'with --cfg-options load_from=FILE'
-            )
-        # Each network of a checkpoint of two goes to its counterpart.
-        preferred = [f'{name}.backbone.'] if name else ['backbone.']
-        match = find_backbone(
-            source.shapes, shapes_of(module.backbone.state_dict()), preferred
-        )
-        networks.append(Network(name, module, match))
-    return networks
-
-
-def _network_names(model: dict) -> List[str]:
-    """Return the names of the classifiers in a model; [''] for the model itself."""
-    if 'network1' in model:
-        return list(NETWORKS)
-    return ['encoder'] if 'encoder' in model else ['']
-
-
-def _owner(cfg: Config, name: str) -> ConfigDict:
-    """Return the settings of a network; those of ``network2`` may be new."""
-    if not name:
-        return cfg.model
-    if cfg.model.get(name) is None:
-        cfg.model[name] = ConfigDict()
-    return cfg.model[name]
-
-
-def _backbone_of(cfg: Config, name: str) -> ConfigDict:
-    """Return the settings of a backbone; those of ``network2`` may be new."""
-    owner = _owner(cfg, name)
-    if owner.get('backbone') is None:
-        owner.backbone = ConfigDict()
-    return owner.backbone
-
-
-def _can_fit(network: Network) -> bool:
-    return network.match.fits or _needs_colour(network)
-
-
-def _needs_colour(network: Network) -> bool:
-    """Return whether only the first convolution differs: 3 channels against 1."""
-    module = network.module
-    return (
-        network.match.channels == (3, 1)
-        # FERClassifier repeats grey images.
-        and hasattr(module, 'fitting')
-        and 'in_channels' in constructor_parameters(type(module.backbone))
-    )
-
-
-def _replace_backbones(cfg: Config, source: Source) -> None:
-    """Put the backbone of the weights into all networks."""
-    assert source.backbone is not None
-    for name in _network_names(cfg.model):
-        owner = _owner(cfg, name)
-        if name == 'network2':
-            # It takes the backbone of the first network.
-            owner.pop('backbone', None)
-        else:
-            owner.backbone = ConfigDict(copy.deepcopy(source.backbone))
-
-
-def _set_init(owner: ConfigDict, part: str, checkpoint: str, prefix: str) -> None:
-    """Set the ``init_cfg`` of a part of a network."""
-    if owner.get(part) is None:
-        owner[part] = ConfigDict()
-    settings = dict(type='Pretrained', checkpoint=checkpoint)
-    if prefix:
-        settings['prefix'] = prefix.rstrip('.')
-    owner[part]['init_cfg'] = ConfigDict(settings)
 
 
 # -- necks and heads ---------------------------------------------------------------
@@ -284,13 +186,28 @@ def _take_part(
     if part == 'head' and len({match.prefix for _, match in matches}) < len(matches):
         # Two networks with equal heads on equal backbones would never differ.
         return 'so that the two networks differ'
-    settings = _owner(cfg, networks[0].name).get(part) or {}
+    if part == 'head':
+        others = _other_classes(cfg, source)
+        if others:
+            return others
+    settings = owner_of(cfg, networks[0].name).get(part) or {}
     if 'init_cfg' not in constructor_parameters(get_class(settings)):
         return 'it takes no init_cfg'
     for network, match in matches:
-        owner_cfg = _owner(cfg, network.name)
-        _set_init(owner_cfg, part, source.checkpoint, match.prefix)
+        owner_cfg = owner_of(cfg, network.name)
+        set_init(owner_cfg, part, source.checkpoint, match.prefix)
     return None
+
+
+def _other_classes(cfg: Config, source: Source) -> str:
+    """Return a clause if weights are for other classes of the same number."""
+    loader = cfg.get('train_dataloader')
+    if source.classes is None or not loader:
+        return ''
+    classes = classes_of_config(loader.dataset)
+    if classes is None or list(map(str, classes)) == source.classes:
+        return ''
+    return f'the weights are for the classes {", ".join(source.classes)}'
 
 
 def _has_other_neck(source: Source, networks: List[Network]) -> bool:
@@ -359,86 +276,3 @@ def _for_channels(values: List[float], channels: int) -> List[float]:
     if channels == 1:
         return [sum(values) / len(values)]
     return values * channels if len(values) == 1 else []
-
-
-# -- messages ----------------------------------------------------------------------
-def _misfit(cfg: Config, source: Source, network: Network) -> str:
-    """Return a message: why weights are refused, and what to do."""
-    match = network.match
-    backbone = type(network.module.backbone).__name__
-    start = f'--init {source.given}: the weights do not fit {network.place}.backbone'
-    if match.channels == (1, 3):
-        return (
-            f'{start} ({backbone}): they are for grey images, and those of the config '
-            'have three channels. Load grey ones: color_type="grayscale" of '
-            'LoadFERImage, and data_preprocessor.input_shape=(1, H, W).'
-        )
-    if match.channels is not None and match.channels[0] == 3:
-        return (
-            f'{start} ({backbone}): they are for images of 3 channels, and those of '
-            f'the config have {match.channels[1]}. Load colour images: '
-            'color_type="color" of LoadFERImage, and '
-            'data_preprocessor.input_shape=(3, H, W).'
-        )
-    advice = (
-        'Take weights of this network, or the backbone of the weights '
-        '(model.backbone in the config that they were trained with).'
-    )
-    if source.backbone is not None:
-        flags = ' '.join(_flags(cfg, source.backbone, network))
-        advice = (
-            f'The weights are those of {_call(source.backbone)}. To train this '
-            f'network, add --cfg-options {flags}'
-        )
-    return (
-        f'{start} ({backbone}): of its {match.total} tensors, {match.describe()}. '
-        f'{advice}'
-    )
-
-
-def _flags(cfg: Config, backbone: dict, network: Network) -> List[str]:
-    """Return the ``--cfg-options`` that put a backbone into all networks."""
-    names = [n for n in _network_names(cfg.model) if n != 'network2']
-    if 'network1' in cfg.model and (cfg.model.get('network2') or {}).get('backbone'):
-        names.append('network2')
-    flags = []
-    for name in names:
-        place = f'model.{name}.backbone' if name else 'model.backbone'
-        before = _owner(cfg, name).backbone
-        same = before.get('type') == backbone['type']
-        if not same:
-            flags.append(f'{place}._delete_=True')
-        for key, value in backbone.items():
-            if not same or before.get(key) != value:
-                flags.append(f'{place}.{key}={value}'.replace(' ', ''))
-    return flags
-
-
-def _call(settings: dict) -> str:
-    """Return a config as ``ResNet(depth=18)``."""
-    inside = ', '.join(f'{k}={v!r}' for k, v in settings.items() if k != 'type')
-    return f'{settings["type"]}({inside})' if inside else settings['type']
-
-
-def _line(
-    source: Source,
-    networks: List[Network],
-    taken: List[str],
-    new: Dict[str, str],
-    replaced: List[str],
-    changes: List[str],
-) -> str:
-    """Return what ``--init`` did, in one line."""
-    parts = ['backbone', *taken]
-    match = networks[0].match
-    whose = ' of the encoder' * bool(networks[0].name)
-    if len(networks) == 2:
-        whose = ' of both networks'
-    verb = 'start' if len(parts) > 1 else 'starts'
-    digest = f', SHA-256 {source.sha256[:12]}...' if source.sha256 else ''
-    sentences = [
-        f'the {join_words(parts, "and")}{whose} {verb} from {source.checkpoint} '
-        f'({match.total} tensors of the backbone{digest})',
-        *(f'the {part} is new ({reason})' for part, reason in new.items()),
-    ]
-    return f'--init {source.given}: {"; ".join(replaced + sentences + changes)}.'

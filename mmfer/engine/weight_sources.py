@@ -71,6 +71,7 @@ class Source(NamedTuple):
     preparation: Preparation = Preparation()
     backbone: Optional[dict] = None
     is_network: bool = False
+    classes: Optional[List[str]] = None
 
 
 def find_source(text: str) -> Source:
@@ -135,6 +136,7 @@ def _from_file(text: str, path: str) -> Source:
         preparation=_preparation_of(meta) or _preparation_beside(path),
         backbone=backbone,
         is_network=network is not None,
+        classes=_classes_of(meta),
     )
 
 
@@ -182,13 +184,15 @@ def _shipped(text: str, name: str) -> Source:
 
     path = named_file(name)
     backbone = Config.fromfile(str(shipped_path(name))).model.backbone.to_dict()
+    content = _load(f'{SCHEME}{name}')
     return Source(
         given=text,
         checkpoint=f'{SCHEME}{name}',
-        shapes=_shapes(str(path), _load(f'{SCHEME}{name}')),
+        shapes=_shapes(str(path), content),
         sha256=hash_file(str(path)),
         preparation=_preparation_beside(str(path)),
         backbone=backbone,
+        classes=_classes_of(content.get('meta') or {}),
     )
 
 
@@ -243,6 +247,15 @@ def _network_of(meta: dict) -> Optional[dict]:
         if not all(isinstance(item, plain) for item in items):
             return None
     return dict(found)
+
+
+def _classes_of(meta: dict) -> Optional[List[str]]:
+    """Return the names of the classes in the meta of a checkpoint."""
+    found = meta.get('dataset_meta')
+    classes = found.get('classes') if isinstance(found, dict) else None
+    if not isinstance(classes, (list, tuple)):
+        return None
+    return [str(name) for name in classes]
 
 
 def _preparation_of(meta: dict) -> Optional[Preparation]:

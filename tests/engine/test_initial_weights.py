@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from helpers import CONFIGS, tiny_config
 from mmengine.config import Config, DictAction
 
+from mmfer.datasets import SyntheticFaces
 from mmfer.engine.classifier_config import classifier_config
 from mmfer.engine.initial_weights import RECORD, check_recorded, init_suffix, start_from
 from mmfer.engine.provenance import config_hash
@@ -106,6 +107,20 @@ def test_other_number_of_classes(config, checkpoint):
     assert model.head.fc.weight.shape[0] == 4
     # The new layer has the usual initial weights of a linear layer.
     assert model.head.fc.weight.std() < 1
+
+
+@pytest.mark.parametrize('change', [0, 1])
+def test_other_classes_of_the_same_number(config, checkpoint, change):
+    path, state = checkpoint(CE)
+    cfg = config(CE)
+    names = list(SyntheticFaces.METAINFO['classes'])
+    meta = dict(dataset_meta=dict(classes=names[change:] + names[:change]))
+    torch.save(dict(meta=meta, state_dict=state), path)
+    line = start_from(cfg, path)
+    if change:
+        assert f'the head is new (the weights are for the classes {names[1]}' in line
+    else:
+        assert 'the backbone and head start' in line
 
 
 def test_another_method(config, checkpoint):
