@@ -180,8 +180,8 @@ def explain_missing(part: Pretrained) -> str:
         f'the pretrained weights {part.checkpoint!r} do not exist '
         f'({part.place}). Save the face-recognition weights from which the '
         'paper starts under this path '
-        '(tools/model_converters/import_face_weights.py converts files with '
-        'the names of torchvision), or train from scratch '
+        '(tools/model_converters/import_face_weights.py converts published files), '
+        'start from other weights with --init pretrained, or train from scratch '
         f'with --cfg-options {part.place}=None'
     )
 
