@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 
 from torch import Tensor
 
-from mmfer.models.face_networks import IResNet
+from mmfer.models.face_networks import SCALES, IResNet
 
 Shapes = Mapping[str, Tuple[int, ...]]
 Rename = Callable[[str], str]
@@ -234,7 +234,13 @@ def _read_insightface_mobilefacenet(shapes: Shapes) -> Optional[Layout]:
     """MobileFaceNet of InsightFace's arcface_torch, ``get_mbf``."""
     if not {'layers.0.layers.0.weight', 'conv_sep.layers.0.weight'} <= set(shapes):
         return None
-    scale = shapes['layers.0.layers.0.weight'][0] // 64
+    width = tuple(shapes['layers.0.layers.0.weight'])[:1]
+    scales = {(64 * scale,): scale for scale in SCALES}
+    if width not in scales:
+        raise ValueError(
+            f'it is a MobileFaceNet whose first layer has the width {width}; mmfer has '
+            f'the widths {", ".join(str(64 * scale) for scale in SCALES)}.'
+        )
     first = 'layers.1.layers.0.weight' in shapes
     blocks = [1 if first else _count(shapes, r'layers\.1\.layers\.(\d+)\.')]
     blocks += [_count(shapes, rf'layers\.{i}\.layers\.(\d+)\.') for i in (3, 5, 7)]
@@ -257,7 +263,7 @@ def _read_insightface_mobilefacenet(shapes: Shapes) -> Optional[Layout]:
 
     return Layout(
         'MobileFaceNet of InsightFace (arcface_torch)',
-        dict(type='MobileFaceNet', scale=scale, blocks=blocks),
+        dict(type='MobileFaceNet', scale=scales[width], blocks=blocks),
         rename,
         to_rgb=True,
     )

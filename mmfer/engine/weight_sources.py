@@ -30,8 +30,10 @@ PRETRAINED = 'pretrained'
 """Name of the network of the extra ``[pretrained]``."""
 
 
-FACE_NETWORKS = ('ResNet', 'IResNet', 'MobileFaceNet')
-"""Backbones that ``import_face_weights.py`` writes into its files."""
+FACE_NETWORKS = dict(
+    IResNet=('depth', 'style', 'se'), MobileFaceNet=('scale', 'blocks')
+)
+"""Options of the backbones that ``import_face_weights.py`` writes into its files."""
 
 
 class Preparation(NamedTuple):
@@ -235,16 +237,19 @@ def hash_file(path: str) -> str:
 def _network_of(meta: dict) -> Optional[dict]:
     """Return the backbone that ``import_face_weights.py`` wrote into a file.
 
-    Only known classes with plain options count: a file from elsewhere must not choose
-    what is built.
+    Only these classes with these options count: a file from elsewhere must not choose
+    what is built, or how large it is.
     """
     found = meta.get('backbone_cfg')
-    if not isinstance(found, dict) or found.get('type') not in FACE_NETWORKS:
+    if not isinstance(found, dict):
         return None
-    plain = (bool, int, str)
-    for value in found.values():
-        items = value if isinstance(value, (list, tuple)) else [value]
-        if not all(isinstance(item, plain) for item in items):
+    options = FACE_NETWORKS.get(str(found.get('type')))
+    if options is None or set(found) - {'type', *options}:
+        return None
+    for name, value in found.items():
+        if not isinstance(value, (bool, int, str, list, tuple)):
+            return None
+        if name == 'blocks' and not all(isinstance(n, int) for n in value):
             return None
     return dict(found)
 

@@ -13,9 +13,12 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor
 
 from mmfer.registry import MODELS
-from mmfer.utils.checks import choices
+from mmfer.utils.checks import choices, is_whole
+from mmfer.utils.text_files import clipped
 
 STYLES = ('insightface', 'face_evolve')
+SCALES = (1, 2, 4)
+MAX_BLOCKS = 64
 INIT: List[dict] = [
     dict(type='Kaiming', layer='Conv2d'),
     dict(type='Constant', val=1, layer='_BatchNorm'),
@@ -259,6 +262,14 @@ class MobileFaceNet(BaseBackbone):
         in_channels: int = 3,
         init_cfg: Optional[Any] = None,
     ):
+        choices(self, 'scale', scale, SCALES)
+        if len(blocks) != 4 or not all(
+            is_whole(number) and 1 <= number <= MAX_BLOCKS for number in blocks
+        ):
+            raise ValueError(
+                'MobileFaceNet: blocks must be four numbers of blocks from 1 to '
+                f'{MAX_BLOCKS}, got {clipped(str(blocks))}.'
+            )
         super().__init__(INIT if init_cfg is None else init_cfg)
         narrow, wide = 64 * scale, 128 * scale
 

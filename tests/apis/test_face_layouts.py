@@ -345,6 +345,13 @@ def test_what_is_refused(tmp_path):
     assert '(2, 2, 2, 1) blocks' in text and '18 (2, 2, 2, 2)' in text
     text = said({k: v for k, v in state.items() if k != 'layer3.1.bn3.bias'})
     assert '1 entries are missing' in text
+    text = said(
+        {
+            **mobilefacenet('arcface_torch', 2)[0],
+            **{'layers.0.layers.0.weight': torch.zeros(320, 3, 3, 3)},
+        }
+    )
+    assert 'the widths 64, 128, 256' in text
     both = {f'{p}.{k}': v for p in ('module', 'backbone') for k, v in state.items()}
     assert '--prefix' in said(both)
     assert not (tmp_path / 'b.pth').exists()
@@ -367,6 +374,13 @@ def test_options_of_iresnet():
         MODELS.build(dict(type='IResNet', depth=20))
     with pytest.raises(ValueError, match='face_evolve'):
         MODELS.build(dict(type='IResNet', depth=18, se=True))
+    for options in (
+        dict(scale=10**6),
+        dict(blocks=[1, 2, 3]),
+        dict(blocks=[1] * 3 + [999]),
+    ):
+        with pytest.raises(ValueError, match='MobileFaceNet'):
+            MODELS.build(dict(type='MobileFaceNet', **options))
     network = MODELS.build(dict(type='IResNet', depth=18, out_indices=(0, 2, 3)))
     network.eval()
     shapes = [tuple(x.shape) for x in network(torch.zeros(1, 3, 64, 64))]

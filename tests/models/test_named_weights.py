@@ -36,9 +36,7 @@ def test_shipped_weights():
 
 
 def test_unknown_name():
-    with pytest.raises(
-        ValueError, match='no pretrained weights .*alum_big'
-    ):
+    with pytest.raises(ValueError, match='no pretrained weights .*alum_big'):
         check_pretrained(classifier('mmfer://alum_big', **SMALL))
 
 
