@@ -5,12 +5,13 @@ import math
 import os.path as osp
 import pickle
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from mmfer.models.efficientnet_lite import MEAN, SHA256, STD
+from mmfer.models.face_networks import MAX_BLOCKS, SCALES, STYLES, IResNet
 from mmfer.models.named_weights import (
     LITE0,
     SCHEME,
@@ -30,10 +31,11 @@ PRETRAINED = 'pretrained'
 """Name of the network of the extra ``[pretrained]``."""
 
 
-FACE_NETWORKS = dict(
-    IResNet=('depth', 'style', 'se'), MobileFaceNet=('scale', 'blocks')
+FACE_NETWORKS: Dict[str, Dict[str, Sequence[Any]]] = dict(
+    IResNet=dict(depth=tuple(IResNet.arch_settings), style=STYLES, se=(False, True)),
+    MobileFaceNet=dict(scale=SCALES, blocks=()),
 )
-"""Options of the backbones that ``import_face_weights.py`` writes into its files."""
+"""Values of the options that ``import_face_weights.py`` writes into its files."""
 
 
 class Preparation(NamedTuple):
@@ -247,9 +249,11 @@ def _network_of(meta: dict) -> Optional[dict]:
     if options is None or set(found) - {'type', *options}:
         return None
     for name, value in found.items():
-        if not isinstance(value, (bool, int, str, list, tuple)):
-            return None
-        if name == 'blocks' and not all(isinstance(n, int) for n in value):
+        if name == 'blocks':
+            items = value if isinstance(value, (list, tuple)) else []
+            if len(items) != 4 or not all(n in range(1, MAX_BLOCKS + 1) for n in items):
+                return None
+        elif name != 'type' and value not in options[name]:
             return None
     return dict(found)
 

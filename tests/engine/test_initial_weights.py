@@ -356,6 +356,10 @@ def test_options_of_the_user_win(config, face_network):
     'network',
     [
         dict(type='Linear', in_features=3),
+        dict(type='ResNet', depth=18, base_channels=10**6),
+        dict(type='MobileFaceNet', scale=1, blocks=5),
+        dict(type='MobileFaceNet', scale=10**6),
+        dict(type='IResNet', depth=[18]),
         dict(type='MobileFaceNet', init_cfg=dict(type='Pretrained', checkpoint='x')),
         'MobileFaceNet',
         None,
