@@ -15,7 +15,7 @@ from mmfer.models.face_networks import MAX_BLOCKS, SCALES, STYLES, IResNet
 from mmfer.models.named_weights import (
     LITE0,
     SCHEME,
-    load_named_weights,
+    load_from_mmfer,
     named_file,
     shipped_names,
 )
@@ -174,7 +174,7 @@ def _pretrained(text: str) -> Source:
     return Source(
         given=text,
         checkpoint=address,
-        shapes=_shapes(address, load_named_weights(address, 'cpu')),
+        shapes=_shapes(address, load_from_mmfer(address, 'cpu')),
         sha256=SHA256,
         preparation=Preparation(list(MEAN), list(STD), to_rgb=True),
         backbone=dict(type='EfficientNetLite0'),

@@ -42,8 +42,9 @@ def named_file(name: str) -> Path:
     return SHIPPED / f'{name}.pth'
 
 
+# mmengine's log names the last word of this function.
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
-def load_named_weights(
+def load_from_mmfer(
     filename: str, map_location: Any = None, logger: Any = 'current'
 ) -> Dict[str, Any]:
     """Load ``mmfer://NAME``, for mmengine's ``CheckpointLoader``.

@@ -5,9 +5,10 @@ in a file differ, the network keeps its random weights. The functions here load
 the file on trial before the run, and raise an error if it does not fit.
 """
 
+import io
 import os.path as osp
 import pickle
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, Dict, Iterator, List, NamedTuple, Set
 
 import torch
@@ -286,7 +287,9 @@ def quiet() -> Iterator[None]:
     logger = MMLogger.get_current_instance()
     before, logger.disabled = logger.disabled, True
     try:
-        yield
+        # With a prefix, mmengine prints what it loads.
+        with redirect_stdout(io.StringIO()):
+            yield
     finally:
         logger.disabled = before
 
