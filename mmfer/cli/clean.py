@@ -26,6 +26,7 @@ from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.methods.gaave import GAAVE
 
 from .common import (
+    apply_init,
     build_runner,
     checkpoint_loading,
     finish_config,
@@ -42,9 +43,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def clean_config(
-    args: argparse.Namespace, cfg: Config, method: GAAVE, options: dict
+    args: argparse.Namespace, cfg: Config, method: GAAVE, options: dict, said: str
 ) -> None:
-    """Clean the training set of a config and write the results."""
+    """Clean the training set of a config and write the results; log ``said``."""
     dataset = build_training_set(cfg)
     settings = cleaning_settings(args.config, cfg, options, dataset)
     # The process group may not exist yet.
@@ -53,6 +54,8 @@ def clean_config(
         check_list(dataset)
     # The runner provides log file, processes and seeds; it trains nothing.
     runner = build_runner(cfg)
+    if said:
+        runner.logger.info(said)
     # Reuse the data set instead of reading it a second time.
     runner._train_dataloader = dict(runner._train_dataloader, dataset=dataset)
     preflight = preflight_of(runner)
@@ -88,9 +91,10 @@ def clean(args: argparse.Namespace) -> None:
     if args.scores is not None:
         options['scores'] = args.scores
     method = GAAVE(**options)
+    said = apply_init(cfg, args)
     with (
         claimed_work_dir(cfg),
         process_group(cfg),
         checkpoint_loading(None, args.trust_checkpoint),
     ):
-        clean_config(args, cfg, method, options)
+        clean_config(args, cfg, method, options, said)

@@ -37,7 +37,8 @@ from ..utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
     from ..engine import PreflightHook, ProvenanceHook, WorkDirHook
-    from ..engine.variants import derive, find_variant
+    from ..engine.initial_weights import check_recorded, init_suffix, start_from
+    from ..engine.variants import derive, find_variant, renamed
     from ..engine.work_dir import config_of_earlier_run_kept
     from ..models.data_preprocessor import augments_batches
 
@@ -66,6 +67,9 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         cfg = derive(cfg, *(getattr(args, name, None) for name in VARIANT_FLAGS))
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from None
+    if getattr(args, 'init', None):
+        suffix = init_suffix(args.init)
+        cfg = renamed(cfg, lambda stem: f'{stem}_{suffix}')
     cfg.launcher = args.launcher
     if args.launcher != 'none' and get_device() == 'cpu':
         if args.launcher != 'pytorch':
@@ -192,6 +196,28 @@ def finish_config(
                 metrics=metrics if isinstance(metrics, list) else [metrics],
             )
     return cfg
+
+
+def apply_init(cfg: Config, args: argparse.Namespace) -> str:
+    """Start the networks of a config from the weights of ``--init``.
+
+    Args:
+        cfg (Config): Finished config, changed in place.
+        args (argparse.Namespace): With ``init`` if the command has this flag.
+
+    Returns:
+        str: A line for the log; empty without ``--init``.
+
+    Raises:
+        SystemExit: The weights contain Python objects and are not trusted.
+        FileNotFoundError, ValueError: See :func:`start_from`.
+    """
+    text = getattr(args, 'init', None)
+    with checkpoint_loading(text, args.trust_checkpoint and text is not None):
+        if text is None:
+            check_recorded(cfg)
+            return ''
+        return start_from(cfg, text, args.cfg_options or ())
 
 
 def build_runner(cfg: Config) -> Runner:

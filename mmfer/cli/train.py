@@ -9,6 +9,7 @@ from mmfer.models.pretrained import check_pretrained
 from mmfer.models.utils import unwrap_model
 
 from .common import (
+    apply_init,
     build_runner,
     check_checkpoint_file,
     checkpoint_loading,
@@ -52,12 +53,15 @@ def train(args: argparse.Namespace) -> None:
     if args.resume not in (None, 'auto'):
         check_checkpoint_file(args.resume)
     cfg = merge_args(args)
+    said = apply_init(cfg, args)
     with (
         claimed_work_dir(cfg),
         process_group(cfg),
         checkpoint_loading(cfg.get('load_from'), args.trust_checkpoint),
     ):
         runner = build_runner(cfg)
+        if said:
+            runner.logger.info(said)
         check_pretrained(unwrap_model(runner.model))
         # If an epoch has no batch, the schedules fail before any hook is called.
         preflight = preflight_of(runner)

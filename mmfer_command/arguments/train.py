@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from .common import (
     CONFIG_HELP,
     add_data_arguments,
+    add_init_argument,
     add_runner_arguments,
     add_variant_arguments,
 )
@@ -33,6 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action='store_true',
         help='start new workers of the data loaders in each epoch',
     )
+    add_init_argument(parser)
     add_data_arguments(parser)
     add_variant_arguments(parser)
     add_runner_arguments(parser)
