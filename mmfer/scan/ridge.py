@@ -121,16 +121,17 @@ class Samples:
         self.mean = self.scale = torch.zeros(0)
         self._standardise()
 
-    def raw(self, first: int, last: int) -> Tensor:
-        """Return the features of a range of samples, (c, D)."""
-        # Sorted rows are read faster from a disk.
-        rows = self.rows[first:last]
-        values = torch.from_numpy(np.asarray(self.features[rows])).to(self.dtype)
-        return values.flatten(1)
+    def raw(self, rows: np.ndarray) -> Tensor:
+        """Return features as they are stored, (c, D)."""
+        return torch.from_numpy(np.asarray(self.features[rows])).to(self.dtype)
+
+    def standardised(self, rows: np.ndarray) -> Tensor:
+        """Return features of mean 0 and variance 1 over the samples, (c, D)."""
+        return (self.raw(rows) - self.mean) * self.scale
 
     def chunk(self, first: int, last: int) -> Tensor:
         """Return standardised features with a column of ones, (c, D + 1)."""
-        z = (self.raw(first, last) - self.mean) * self.scale
+        z = self.standardised(self.rows[first:last])
         return torch.cat([z, z.new_ones(len(z), 1)], dim=1)
 
     def _chunks(self, first: int, last: int) -> Iterator[Tuple[int, int]]:
@@ -143,9 +144,9 @@ class Samples:
         count = len(self.rows)
         total: Tensor = torch.tensor(0.0)
         square: Tensor = torch.tensor(0.0)
-        shift = self.raw(0, min(CHUNK, count)).double().mean(dim=0)
+        shift = self.raw(self.rows[:CHUNK]).double().mean(dim=0)
         for first, last in self._chunks(0, count):
-            x = self.raw(first, last).double() - shift
+            x = self.raw(self.rows[first:last]).double() - shift
             total, square = total + x.sum(dim=0), square + (x * x).sum(dim=0)
         mean = total / count
         deviation = (square / count - mean**2).clamp(min=0).sqrt()

@@ -5,8 +5,9 @@ from typing import Any, Optional
 from mmfer.utils.checks import choices
 
 from .hog import HOGEncoder
+from .lite0 import Lite0Encoder
 
-__all__ = ['HOGEncoder', 'find_encoder']
+__all__ = ['HOGEncoder', 'Lite0Encoder', 'find_encoder']
 
 
 def find_encoder(name: Optional[str] = None, device: Any = None) -> Any:
@@ -22,6 +23,5 @@ def find_encoder(name: Optional[str] = None, device: Any = None) -> Any:
         Extractor: See :class:`~mmfer.scan.Extractor`. ``note`` of it says in a
         sentence what a user should know about this choice, mostly ''.
     """
-    choices('scan', 'encoder', name, ('hog',), optional=True)
-    encoder = HOGEncoder()
-    return encoder
+    choices('scan', 'encoder', name, ('hog', 'lite0'), optional=True)
+    return HOGEncoder() if name == 'hog' else Lite0Encoder(device)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .images import resize
+
 # Side of the image in pixels, side of a cell, cells of a block, orientations.
 SIDE, CELL, BLOCK, BINS = 64, 8, 2, 9
 # Side of the small image whose pixels are features.
@@ -36,13 +38,6 @@ class HOGEncoder:
 def _grey(image: np.ndarray) -> np.ndarray:
     """Return an image as grey uint8 (SIDE, SIDE)."""
     return cv2.cvtColor(resize(image, SIDE), cv2.COLOR_BGR2GRAY)
-
-
-def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """Resize an image to a square; average pixels where it becomes smaller."""
-    smaller = min(image.shape[:2]) > side
-    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return cv2.resize(image, (side, side), interpolation=method)
 
 
 def histograms(grey: Tensor) -> Tensor:
