@@ -8,14 +8,14 @@ No network is trained. The parts:
 | `features` | one pass over the images, kept in the cache |
 | `ridge` | predictions that leave a sample's group out |
 | `decisions` | which labels to flag |
-| `strength` | whether the predictions know more than chance |
 | `scoring` | all of it: :func:`score_labels` |
 """
+
+from mmfer.evaluation import Strength
 
 from .encoders import find_encoder
 from .features import Extracted, Extractor, extract
 from .scoring import LabelScores, ScoreOptions, score_labels
-from .strength import Strength
 
 __all__ = [
     'Extracted',

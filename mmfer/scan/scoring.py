@@ -5,9 +5,10 @@ from typing import Mapping, Optional
 
 import numpy as np
 
+from mmfer.evaluation import Strength, measure_strength
+
 from .decisions import expected_f1_flags, keep_some
 from .ridge import held_out_predictions
-from .strength import Strength, measure_strength
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def score_labels(
         suspicious=_spread(flags & decided, rows, len(labels), False),
         careful=_spread(probabilities.max(axis=1) >= 2 * own, rows, len(labels), False),
         noise_rate=float(score.mean()),
-        strength=measure_strength(probabilities, given, num_classes, parts),
+        strength=measure_strength(probabilities.argmax(axis=1), given, parts),
         decided=decided,
     )
 

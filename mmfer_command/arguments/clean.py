@@ -37,4 +37,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='folder of the stages (default: OUT/cleaning); runs with different '
         'options can share it, and then repeat only the stages that differ',
     )
+    parser.add_argument(
+        '--scores',
+        metavar='FILE.csv',
+        help='sample_scores.csv of `mmfer scan`: base models learn without the '
+        'samples that it relabels or drops',
+    )
     add_runner_arguments(parser)
