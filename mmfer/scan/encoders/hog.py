@@ -17,7 +17,11 @@ SMALL = 24
 
 
 class HOGEncoder:
-    """Encoder of faces without a network: 1,764 gradients and 576 pixels."""
+    """Encoder of faces without a network: 1,764 gradients and 576 pixels.
+
+    Args:
+        note (str): What a user should know about this choice. Defaults to ''.
+    """
 
     name = 'hog'
     version = f'hog 1 {SIDE} {CELL} {BLOCK} {BINS} {SMALL}'
@@ -25,6 +29,9 @@ class HOGEncoder:
         hog=(((SIDE // CELL - BLOCK + 1) ** 2 * BLOCK**2 * BINS,), 'float16'),
         pixels=((SMALL**2,), 'float16'),
     )
+
+    def __init__(self, note: str = ''):
+        self.note = note
 
     def __call__(self, images: List[np.ndarray]) -> Dict[str, np.ndarray]:
         """Return both features of B images; see :class:`~mmfer.scan.Extractor`."""

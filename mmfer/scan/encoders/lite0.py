@@ -19,12 +19,15 @@ from mmfer.utils.devices import choose_device
 from .folding import fold_batch_norm
 from .images import resize
 
-# Side of the image in pixels, blocks whose outputs are taken, side of their grid.
-SIDE, BLOCKS, GRID = 96, (3, 4, 5), 3
+# Side of the image in pixels.
+SIDE = 96
+# Blocks whose outputs are taken, with the side of the grid to which they are averaged.
+# The output of block 3 has 6 x 6 pixels, all of which are kept.
+GRIDS = {3: 6, 5: 3}
 
 
 class Lite0Encoder:
-    """Encoder with ImageNet weights: three middle layers, averaged to 3 x 3.
+    """Encoder with ImageNet weights: two middle layers, averaged to a grid.
 
     The last layers know objects; the middle ones know what a face looks like.
 
@@ -35,13 +38,15 @@ class Lite0Encoder:
         MissingExtraError: The extra ``[pretrained]`` is not installed.
     """
 
-    name = 'lite0'
-    version = f'lite0 1 {SIDE} {BLOCKS} {GRID} {SHA256[:16]}'
-    outputs = {f'block{i}': ((CHANNELS[i] * GRID**2,), 'float16') for i in BLOCKS}
+    name, note = 'lite0', ''
+    version = f'lite0 1 {SIDE} {GRIDS} {SHA256[:16]}'
+    outputs = {
+        f'block{i}': ((CHANNELS[i] * side**2,), 'float16') for i, side in GRIDS.items()
+    }
 
     def __init__(self, device: Any = None):
         self.device = choose_device(device)
-        network = EfficientNetLite0(out_indices=BLOCKS)
+        network = EfficientNetLite0(out_indices=tuple(GRIDS))
         network.load_state_dict(load_pretrained_lite0(), strict=False)
         network.eval()
         fold_batch_norm(network)
@@ -56,6 +61,6 @@ class Lite0Encoder:
         batch = torch.from_numpy(pixels).to(self.device).flip(3).permute(0, 3, 1, 2)
         maps = self.network((batch.float() - MEAN[0]) / STD[0])
         return {
-            name: F.adaptive_avg_pool2d(feature, GRID).flatten(1).cpu().numpy()
-            for name, feature in zip(self.outputs, maps)
+            name: F.adaptive_avg_pool2d(feature, side).flatten(1).cpu().numpy()
+            for name, side, feature in zip(self.outputs, GRIDS.values(), maps)
         }
