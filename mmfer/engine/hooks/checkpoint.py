@@ -1,5 +1,6 @@
 """Write checkpoints that load safely and are never incomplete."""
 
+import os.path as osp
 import time
 from typing import Any, Dict, Iterable, List, Optional
 
@@ -107,11 +108,7 @@ class SafeCheckpointHook(CheckpointHook):
         loop = resumable_loop(runner)
         if loop is None or not self._due(runner.iter + 1):
             return
-        if (
-            self.by_epoch
-            and loop.batches_done == len(runner.train_dataloader)
-            and self.every_n_epochs(runner, self.interval, self.save_begin)
-        ):
+        if self.by_epoch and loop.epoch_ends() and self._epoch_is_due(runner):
             # The checkpoint of the epoch is written next.
             return
         self._wanted = True
@@ -120,11 +117,23 @@ class SafeCheckpointHook(CheckpointHook):
             self.save_inside_epoch(runner, runner.iter + 1)
 
     def after_train(self, runner: Runner) -> None:
-        """Remove checkpoints inside an epoch: the run is complete."""
+        """Remove checkpoints inside an epoch: the run is complete.
+
+        The last one stays if no epoch was saved after it, as in a run that
+        ``EarlyStoppingHook`` has ended.
+        """
         super().after_train(runner)
         if self.by_epoch and self.max_keep_ckpts > 0:
-            self._remove(INNER_NAME.format(step) for step in self._inner)
-            self._inner = []
+            last = osp.basename(self.last_ckpt or '')
+            outdated = [s for s in self._inner if INNER_NAME.format(s) != last]
+            self._remove(map(INNER_NAME.format, outdated))
+            self._inner = [s for s in self._inner if s not in outdated]
+
+    def _epoch_is_due(self, runner: Runner) -> bool:
+        """Return whether this epoch gets a checkpoint at its end."""
+        return self.every_n_epochs(runner, self.interval, self.save_begin) or (
+            self.save_last and self.is_last_train_epoch(runner)
+        )
 
     def _due(self, step: int) -> bool:
         """Return whether a checkpoint is due after an iteration.
