@@ -7,13 +7,12 @@ import pickle
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Callable, Iterator, List, Optional
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmfer_command.shipped import (
@@ -31,8 +30,10 @@ from ..compat import (
 )
 from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
 from ..utils.collector import collector_paused, exempt_imports
+from ..utils.console import WARNINGS
 from ..utils.files import write_figure
 from ..utils.full_disk import FULL, DiskFullError
+from ..utils.progress import LINE
 from ..utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
@@ -40,6 +41,8 @@ with collector_paused():
     from ..engine.variants import derive, find_variant
     from ..engine.work_dir import config_of_earlier_run_kept
     from ..models.data_preprocessor import augments_batches
+    from .config_errors import ConfigError, raised_by_mmfer
+    from .console import make_runner
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -59,7 +62,7 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         raise SystemExit(_no_config(path))
     path = found
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     try:
         cfg = derive(cfg, getattr(args, 'noise', None), getattr(args, 'clean', None))
     except ValueError as error:
@@ -91,6 +94,22 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         name = osp.basename(cfg.filename or path)
         cfg.work_dir = osp.join('work_dirs', osp.splitext(name)[0])
     return cfg
+
+
+def read_config(path: str) -> Config:
+    """Read a config file, which is a program that the user may have written.
+
+    Raises:
+        ConfigError: With the error in a sentence that names the file.
+    """
+    try:
+        return Config.fromfile(path)
+    except Exception as error:
+        text = str(error) if str(error) else 'cannot be read'
+        row = getattr(error, 'lineno', None)
+        if isinstance(error, SyntaxError):
+            text = f'line {row}: {error.msg}'
+        raise ConfigError(f'{path}: {type(error).__name__}: {text}') from error
 
 
 def _no_config(path: str) -> str:
@@ -152,7 +171,7 @@ def finish_config(
                 loader.persistent_workers = False
             cfg[name] = loader
     if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+        merge_options(cfg, args.cfg_options)
     # The options may have changed the model.
     model = dict(cfg.model)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
@@ -173,14 +192,33 @@ def finish_config(
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config, with checks before the first iteration."""
+def merge_options(cfg: Config, options: dict) -> None:
+    """Merge the settings of ``--cfg-options`` into a config.
+
+    Raises:
+        ConfigError: A key names a part of the config that cannot take a value.
+    """
+    for key, value in options.items():
+        try:
+            cfg.merge_from_dict({key: value})
+        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+            reason = error.args[0] if error.args else error
+            raise ConfigError(
+                f'--cfg-options {key}: the config has no such part: {reason}'
+            ) from error
+
+
+def build_runner(cfg: Config, verbose: bool = False) -> Runner:
+    """Build the runner of a config, with checks before the first iteration.
+
+    Args:
+        cfg (Config): Config of the run.
+        verbose (bool): Show the whole log on the console. Defaults to False.
+    """
     if get_device() == 'cpu':
         keep_freed_memory()
     with config_of_earlier_run_kept():
-        if 'runner_type' in cfg:
-            return with_preflight(RUNNERS.build(cfg))
-        return with_preflight(Runner.from_cfg(cfg))
+        return with_preflight(make_runner(cfg, verbose))
 
 
 def with_preflight(runner: Runner) -> Runner:
@@ -310,10 +348,11 @@ def describe_error(error: BaseException) -> str:
     ):
         # Some libraries do not say which file it was.
         return str(DiskFullError(str(error.filename or 'A file')))
-    return str(error)
+    # The text of a KeyError is that of its key, in quotes.
+    return str(error.args[0] if isinstance(error, KeyError) else error)
 
 
-def run_training_tool(main: Callable[[], None]) -> None:
+def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
     """Call the main function of a tool that trains or tests.
 
     Errors that mmfer raises say what to do, so they are shown without a
@@ -321,10 +360,11 @@ def run_training_tool(main: Callable[[], None]) -> None:
 
     Args:
         main (Callable): Function without arguments.
+        verbose (bool): Show the traceback of each error. Defaults to False.
     """
     exempt_imports()
     try:
-        with DeferredSignals():
+        with DeferredSignals(), nullcontext() if verbose else WARNINGS.taken():
             main()
     except Interrupted as error:
         if not error.reported:
@@ -338,15 +378,8 @@ def run_training_tool(main: Callable[[], None]) -> None:
         full = isinstance(error, OSError) and error.errno in FULL
         if not full and not raised_by_mmfer(error):
             raise
+        if verbose:
+            traceback.print_exception(error)
         raise SystemExit(describe_error(error)) from None
-
-
-def raised_by_mmfer(error: BaseException) -> bool:
-    """Return whether an error comes from a ``raise`` statement of mmfer."""
-    frames = traceback.extract_tb(error.__traceback__)
-    folder = osp.dirname(osp.dirname(osp.abspath(__file__)))
-    return bool(
-        frames
-        and osp.abspath(frames[-1].filename).startswith(folder + os.sep)
-        and (frames[-1].line or '').startswith('raise ')
-    )
+    finally:
+        LINE.clear()

@@ -30,12 +30,27 @@ class OptionsAction(argparse.Action):
         """Read the values ``key=value``; see mmengine's ``DictAction``."""
         from mmengine.config import DictAction
 
-        DictAction(self.option_strings, self.dest, nargs='+')(parser, *args)
+        try:
+            DictAction(self.option_strings, self.dest, nargs='+')(parser, *args)
+            if '' in getattr(args[0], self.dest):
+                raise ValueError('a key is empty')
+        except (ValueError, AssertionError, SyntaxError) as error:
+            values = ' '.join(map(str, args[1]))
+            parser.error(
+                f'--cfg-options {values}: each setting has the form key=value '
+                f'without white space ({error})'
+            )
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
     """Add the flags of training and testing, named as in mmpretrain."""
     parser.add_argument('--work-dir', help='folder for logs and results')
+    parser.add_argument(
+        '-v',
+        '--verbose',
+        action='store_true',
+        help='show the whole log on the console, and tracebacks',
+    )
     parser.add_argument('--amp', action='store_true', help='use mixed precision')
     parser.add_argument(
         '--no-pin-memory',

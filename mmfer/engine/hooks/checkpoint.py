@@ -1,5 +1,6 @@
 """Write checkpoints that load safely and are never incomplete."""
 
+import inspect
 import os.path as osp
 import time
 from typing import Any, Dict, Iterable, List, Optional
@@ -16,6 +17,7 @@ from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 from mmfer.utils.checkpoint_names import note_last
 from mmfer.utils.checks import in_range, positive_int
+from mmfer.utils.console import FILE_ONLY
 
 from ..checkpoint_files import (
     checkpoint_folder,
@@ -67,6 +69,14 @@ class SafeCheckpointHook(CheckpointHook):
         save_iters: Optional[int] = None,
         **kwargs,
     ):
+        # mmengine passes unknown options on, and fails after the first epoch.
+        known = inspect.signature(CheckpointHook.__init__).parameters
+        for name in kwargs:
+            if name not in known or name == 'kwargs':
+                raise TypeError(
+                    'SafeCheckpointHook.__init__() got an unexpected keyword argument '
+                    f'{name!r}'
+                )
         kwargs.setdefault('backend_args', dict(backend='atomic_local'))
         super().__init__(**kwargs)
         self.strict_shapes = strict_shapes
@@ -169,7 +179,8 @@ class SafeCheckpointHook(CheckpointHook):
         done = loop.batches_done if loop is not None else 0
         runner.logger.info(
             f'Saving a checkpoint inside epoch {runner.epoch + 1}, after batch {done} '
-            f'of {len(runner.train_dataloader)} (iteration {step})'
+            f'of {len(runner.train_dataloader)} (iteration {step})',
+            extra=FILE_ONLY,
         )
         if not self.by_epoch:
             self._save_checkpoint_with_step(

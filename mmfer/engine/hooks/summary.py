@@ -346,7 +346,6 @@ class SummaryHook(Hook):
             ]
             if names:
                 lines.append(f'{title}')
-                line('    0 %', 'accuracy/top1')
                 for name in names:
                     line(f'{name.rsplit("_", 1)[1]:>5} %', name)
 
