@@ -19,6 +19,7 @@ FLOORS = (
     ('evaluation',),
     ('engine',),
     ('methods',),
+    ('scan',),
     ('analysis', 'apis'),
     ('cli',),
 )

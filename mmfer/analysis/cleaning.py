@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from mmfer.datasets import FERDataset
+from mmfer.datasets.images import hash_files
 from mmfer.engine.preflight import PreflightError, check_one_class
 from mmfer.engine.provenance import config_hash, package_versions
 from mmfer.engine.stages import fingerprint
@@ -115,6 +116,8 @@ def cleaning_settings(
     deciding = dict(
         config=config_hash(cfg), options=options, labels=dataset.get_gt_labels()
     )
+    if options.get('scores'):
+        deciding['scores'] = hash_files([options['scores']])[0]
     return dict(
         config=osp.splitext(osp.basename(config))[0],
         options=options,

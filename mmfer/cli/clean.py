@@ -88,6 +88,8 @@ def clean(args: argparse.Namespace) -> None:
     args.work_dir = args.out
     cfg = finish_config(load_training_config(args.config, args), args)
     options = take_gaave_options(cfg)
+    if args.scores is not None:
+        options['scores'] = args.scores
     method = GAAVE(**options)
     with (
         claimed_work_dir(cfg),

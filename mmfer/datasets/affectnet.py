@@ -230,4 +230,4 @@ class AffectNet(FERDataset):
             f'Reading the annotations of {len(names)} images of AffectNet ...',
             'current',
         )
-        return read_annotations(folder, tracked(names, 'Reading annotations'))
+        return read_annotations(folder, tracked(names, 'reading annotations'))

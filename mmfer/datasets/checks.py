@@ -249,7 +249,7 @@ def find_unreadable(samples: Sequence[dict], owner: str) -> Dict[int, str]:
     """
     print_log(f'Checking {len(samples)} images of {owner} ...', 'current')
     found = {}
-    for sample in tracked(samples, 'Checking the images'):
+    for sample in tracked(samples, 'checking'):
         try:
             check_image_file(sample['img_path'])
         except UnreadableImageError as error:

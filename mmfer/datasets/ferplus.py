@@ -3,7 +3,7 @@
 import csv
 import io
 import os.path as osp
-from typing import Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -32,6 +32,7 @@ EMOTIONS = (
 # cannot be labelled ('NF' is 'not a face').
 VOTES = (*EMOTIONS, 'unknown', 'NF')
 NUM_COLUMNS = len(VOTES)
+NUM_EMOTIONS = len(EMOTIONS)
 # FERPlus has ten annotators. Sums of larger counts might not fit into int64.
 MAX_VOTES = 10**6
 HEADER = ('Usage', 'Image name', *VOTES)
@@ -163,6 +164,16 @@ class FERPlus(FERDataset):
         if self.split != 'train' and self.table != TABLE:
             self.refuse_in_evaluation('table', f'It uses the votes of {TABLE}.')
 
+    @property
+    def class_votes(self) -> np.ndarray:  # type: ignore[override]
+        """Votes for the eight emotions by ``sample_id``, int64 (N, 8)."""
+        return self.votes[:, :NUM_EMOTIONS]
+
+    def noise_manifest(self) -> Optional[dict]:
+        """Describe the added noise; ``left_out`` counts rows that are no samples."""
+        manifest = super().noise_manifest()
+        return None if manifest is None else dict(manifest, left_out=self.left_out)
+
     def apply_decisions(self, label_decisions: Dict[str, np.ndarray]) -> None:
         """Apply decisions as :class:`FERDataset` does; refuse them for soft labels."""
         if self.soft_labels:
@@ -192,6 +203,15 @@ class FERPlus(FERDataset):
         kept = np.flatnonzero(labels >= 0)
         # Votes by sample_id, which is the position among the kept rows.
         self.votes = votes[kept]
+        self.left_out = len(names) - len(kept)
+        if self.left_out:
+            nobody = int((votes[:, :NUM_EMOTIONS].sum(axis=1) == 0).sum())
+            print_log(
+                f'FERPlus: {self.left_out} of {len(names)} {usage} rows are left '
+                f'out, because the {self.protocol} protocol gives them no label; '
+                f'{nobody} of them have no vote for an expression.',
+                'current',
+            )
         samples = []
         for row in kept:
             sample = dict(

@@ -155,6 +155,8 @@ class LabelledDataset(NumberedDataset):
     # The argument of apply_decisions, and a copy of the data set before that call.
     label_decisions: Optional[Dict[str, np.ndarray]] = None
     uncleaned: Optional['LabelledDataset'] = None
+    # Number of annotators who chose each class, int (N, C) by sample_id, if known.
+    class_votes: Optional[np.ndarray] = None
     # The store does not exist before the list is loaded.
     _labels: LabelStore
     _va: Optional[np.ndarray] = None
@@ -173,6 +175,7 @@ class LabelledDataset(NumberedDataset):
         if all(label is None for label in published):
             if self.label_noise is None:
                 return LabelStore(given)
+            self.label_noise.take_votes(self.class_votes, self.name)
             return LabelStore.with_noise(given, self.label_noise, self.num_classes)
         if self.label_noise is not None:
             raise ValueError(

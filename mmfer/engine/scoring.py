@@ -89,7 +89,7 @@ def batches_in_order(
     )
     outlive_signals(loader)
     if is_main_process():
-        yield from tracked(loader, 'Predicting the samples')
+        yield from tracked(loader, 'predicting the samples', 'batches')
     else:
         yield from loader
 

@@ -15,144 +15,24 @@ work dir, ``summary.json`` and the log use this name.
 import copy
 import inspect
 import os.path as osp
-import re
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
 
 from mmfer.datasets.noise import CIFAR10_CONFUSIONS
+from mmfer.datasets.sources import data_name
 from mmfer.registry import MODELS
-from mmfer.utils.text_files import clipped
-from mmfer.utils.text_tables import parse_number
+
+from .noise_flag import NOISE_TYPES, SUFFIX, NoiseFlag, flag_of, parse_noise
+from .own_data import name_with_data, use_data
+
+# Types of data sets that know the votes of annotators.
+VOTED = ('FERPlus',)
+# Class that asymmetric noise changes each class to, by the type of the data set.
+MAPPINGS = {'NoisyCIFAR10': CIFAR10_CONFUSIONS}
 
 
 # -- noise ------------------------------------------------------------------------
-class NoiseType(NamedTuple):
-    """One kind of noise that ``--noise`` knows.
-
-    Attributes:
-        generator (str): Registered name of the class that plants it.
-        suffix (str): Its word in the name of a config, before the percentage.
-        share (Callable): Function that maps the rates and the number of classes
-            to the noise rate that a method is told.
-    """
-
-    generator: str
-    suffix: str
-    share: Callable[[Sequence[float], int], float]
-
-
-def _rate(rates: Sequence[float], num_classes: int) -> float:
-    """Return the rate itself: every drawn label is wrong."""
-    return rates[0]
-
-
-def _half(rates: Sequence[float], num_classes: int) -> float:
-    """Return half of the rate, as the code of Co-teaching and JoCoR does."""
-    return rates[0] / 2
-
-
-def _other_classes(rates: Sequence[float], num_classes: int) -> float:
-    """Return the noise rate if a draw can also give the own class."""
-    return rates[0] * (1 - 1 / num_classes)
-
-
-def _mean(rates: Sequence[float], num_classes: int) -> float:
-    """Return the noise rate if all classes are equally large."""
-    return sum(rates) / len(rates)
-
-
-NOISE_TYPES = {
-    'symmetric': NoiseType('SymmetricNoise', 'noise', _rate),
-    'uniform': NoiseType('UniformNoise', 'uniform', _other_classes),
-    'pair': NoiseType('PairNoise', 'pair', _half),
-    'asymmetric': NoiseType('AsymmetricNoise', 'asym', _half),
-    'classdep': NoiseType('ClassDependentNoise', 'classdep', _mean),
-    'bernoulli_symmetric': NoiseType(
-        'BernoulliSymmetricNoise', 'bernoullisymmetric', _rate
-    ),
-    'bernoulli_uniform': NoiseType(
-        'BernoulliUniformNoise', 'bernoulliuniform', _other_classes
-    ),
-}
-# Class that asymmetric noise changes each class to, by the type of the data set.
-MAPPINGS = {'NoisyCIFAR10': CIFAR10_CONFUSIONS}
-_PERCENT = r'[0-9]+(?:\.[0-9]+)?'
-# Part of a config's name that states the noise, as ``_noise30`` or ``_pair10seed1``.
-_SUFFIX = re.compile(
-    rf'_({"|".join(t.suffix for t in NOISE_TYPES.values())})'
-    rf'({_PERCENT}(?:-{_PERCENT})*)(seed[0-9]{{1,10}})?(?=_|$)'
-)
-_FLAG = re.compile(r'(?P<kind>[^:]*):(?P<rates>[^:]*)(:seed(?P<seed>[0-9]{1,10}))?')
-
-
-class NoiseFlag(NamedTuple):
-    """Parsed value of ``--noise``.
-
-    Attributes:
-        kind (str): Key of :data:`NOISE_TYPES`.
-        rates (tuple[float]): One rate in [0, 1); for ``classdep`` one per class.
-        seed (int, optional): Seed of the draws; None if the flag has no seed.
-    """
-
-    kind: str
-    rates: Tuple[float, ...]
-    seed: Optional[int] = None
-
-    @property
-    def suffix(self) -> str:
-        """str: Part that is added to the name of the config, as ``noise30``."""
-        percent = '-'.join(f'{100 * rate:g}' for rate in self.rates)
-        seed = f'seed{self.seed}' if self.seed else ''
-        return f'{NOISE_TYPES[self.kind].suffix}{percent}{seed}'
-
-
-def parse_noise(text: str) -> NoiseFlag:
-    """Parse the value ``TYPE:RATE[:seedN]`` of the flag ``--noise``.
-
-    Args:
-        text (str): For example ``symmetric:0.3`` or ``pair:0.1:seed1``;
-            ``classdep`` has one rate per class, as in
-            ``classdep:0.1,0.5,0.3,0,0.4,0.2,0``.
-
-    Raises:
-        ValueError: The form, the type or a rate is wrong.
-    """
-    form = 'Write TYPE:RATE or TYPE:RATE:seedN, for example --noise symmetric:0.3'
-    match = _FLAG.fullmatch(text)
-    text = clipped(text)
-    if match is None:
-        raise ValueError(f'--noise {text}: this form cannot be read. {form}.')
-    kind = match['kind']
-    if kind not in NOISE_TYPES:
-        raise ValueError(
-            f'--noise {text}: there is no noise type {clipped(kind)!r}. Choose from '
-            f'{", ".join(NOISE_TYPES)}.'
-        )
-    # float() would also read 0_1 and digits of other scripts.
-    found = [parse_number(rate) for rate in match['rates'].split(',')]
-    rates = tuple(rate for rate in found if rate is not None)
-    if len(rates) < len(found):
-        raise ValueError(
-            f'--noise {text}: {clipped(match["rates"])!r} is not a number. {form}.'
-            if match['rates']
-            else f'--noise {text}: the rate is missing. {form}.'
-        )
-    if len(rates) > 1 and kind != 'classdep':
-        raise ValueError(
-            f'--noise {text}: {kind} noise has one rate, but {len(rates)} are given. '
-            'Only classdep has several rates, separated by commas. Write decimals '
-            'with a point, as in 0.3.'
-        )
-    for rate in rates:
-        if not 0 <= rate < 1:
-            raise ValueError(
-                f'--noise {text}: the rate {rate:g} is not in [0, 1). The rate is '
-                f'the share of labels to change: for 30 %, write {kind}:0.3.'
-            )
-    return NoiseFlag(kind, rates, None if match['seed'] is None else int(match['seed']))
-
-
 def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
     """Return the config with this noise in its training labels.
 
@@ -197,8 +77,14 @@ def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
                 'by commas, as in classdep:0.1,0.5,0.3.'
             )
         new['rates'] = list(flag.rates)
-    else:
+    elif flag.rates:
         new['rate'] = flag.rates[0]
+    if flag.kind == 'vote' and _type_of(dataset) not in VOTED:
+        raise ValueError(
+            f'{given}: this noise draws from the votes of annotators, which '
+            f'{_type_of(dataset)} does not have. Use it with {", ".join(VOTED)}, or '
+            'another noise, such as symmetric:0.3.'
+        )
     if flag.kind == 'asymmetric' and 'mapping' not in new:
         if _type_of(dataset) not in MAPPINGS:
             raise ValueError(
@@ -211,6 +97,12 @@ def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
     new['seed'] = new.get('seed', 0) if flag.seed is None else flag.seed
     dataset['label_noise'] = new
     if _is_told(cfg.model):
+        if noise.share is None:
+            raise ValueError(
+                f'{given}: this model is told the noise rate, which the flag does not '
+                'state. Use a config that estimates it (model.noise_rate=None), or '
+                'write label_noise and noise_rate into a config.'
+            )
         cfg.model['noise_rate'] = noise.share(flag.rates, _num_classes(cfg, given))
     return _renamed(cfg, lambda stem: _with_suffix(stem, flag.suffix))
 
@@ -321,18 +213,38 @@ def _bases(path: str) -> Iterator[str]:
 
 
 # -- noise and cleaning -----------------------------------------------------------
-def derive(cfg: Config, noise: Optional[str], clean: Optional[str]) -> Config:
-    """Return the config that ``--noise`` and ``--clean`` ask for.
+def derive(
+    cfg: Config,
+    noise: Optional[str],
+    clean: Optional[str],
+    data: Optional[str] = None,
+    val_data: Optional[str] = None,
+    classes: Optional[str] = None,
+) -> Config:
+    """Return the config that ``--noise``, ``--clean`` and ``--data`` ask for.
 
     Args:
         cfg (Config): Config read from a file.
         noise (str, optional): See :func:`parse_noise`.
         clean (str, optional): Key of :data:`CLEANING_HOOKS`.
+        data (str, optional): Images in place of those of the config, see
+            :func:`~mmfer.engine.own_data.use_data`.
+        val_data (str, optional): Images for evaluation, see there.
+        classes (str, optional): Names of the classes, see there.
 
     Raises:
         ValueError: A flag is wrong or does not fit the config.
     """
     path = cfg.filename
+    if data is not None:
+        cfg = _renamed(
+            use_data(cfg, data, val_data, classes),
+            lambda stem: name_with_data(stem, data_name(data)),
+        )
+        # The options in configs/_base_/cleaning are those of the config's data.
+        path = None
+    elif val_data is not None or classes is not None:
+        raise ValueError('--val-data and --classes belong to --data, which is missing.')
     if noise is not None:
         cfg = plant_noise(cfg, parse_noise(noise))
     if clean is not None:
@@ -342,8 +254,8 @@ def derive(cfg: Config, noise: Optional[str], clean: Optional[str]) -> Config:
 
 def _with_suffix(stem: str, suffix: str) -> str:
     """Add a noise to the name of a config, or replace the one in it."""
-    if _SUFFIX.search(stem):
-        return _SUFFIX.sub(f'_{suffix}', stem)
+    if SUFFIX.search(stem):
+        return SUFFIX.sub(f'_{suffix}', stem)
     return f'{stem}_{suffix}'
 
 
@@ -388,10 +300,10 @@ def find_variant(path: str) -> Optional[Tuple[str, List[str]]]:
         return file if osp.isfile(file) else None
 
     file = existing(stem)
-    match = _SUFFIX.search(stem)
+    match = SUFFIX.search(stem)
     if file is None and match is not None and match.end() == len(stem):
         file = existing(stem[: match.start()])
-        flags = ['--noise', _flag_of(match), *flags]
+        flags = ['--noise', flag_of(match), *flags]
     return None if file is None or not flags else (file, flags)
 
 
@@ -407,11 +319,3 @@ def read_variant(path: str) -> Config:
     file, flags = found
     given = dict(zip(flags[::2], flags[1::2]))
     return derive(Config.fromfile(file), given.get('--noise'), given.get('--clean'))
-
-
-def _flag_of(match: re.Match) -> str:
-    """Return the value of ``--noise`` for a match of :data:`_SUFFIX`."""
-    suffix, percent, seed = match.groups()
-    kind = next(k for k, t in NOISE_TYPES.items() if t.suffix == suffix)
-    rates = ','.join(f'{float(number) / 100:g}' for number in percent.split('-'))
-    return ':'.join([kind, rates, *([seed] if seed else [])])

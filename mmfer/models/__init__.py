@@ -7,6 +7,7 @@ from .backbones import CNN7, ResNetSmallStem
 from .classifier import FERClassifier
 from .data_preprocessor import FERDataPreprocessor
 from .dual_network import DualNetwork
+from .efficientnet_lite import EfficientNetLite0
 from .heads import GaussianHead
 from .label_noise_model import LabelNoiseModel
 from .latent_compensation import LatentCompensation
@@ -23,6 +24,7 @@ __all__ = [
     'BetaMixture',
     'CNN7',
     'DualNetwork',
+    'EfficientNetLite0',
     'FERClassifier',
     'FERDataPreprocessor',
     'FeaturePooling',

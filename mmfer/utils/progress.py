@@ -1,12 +1,16 @@
-"""Progress with the time left, in a line of the terminal that is rewritten."""
+"""Progress with the time left, on a terminal or in a log."""
 
 import sys
 import time
 from datetime import timedelta
 from typing import Any, Iterable, Iterator, Optional, Sized, TextIO
 
+from mmengine.logging import print_log
+
 # Seconds between two states of a line; terminals over a network are slow.
 INTERVAL = 0.2
+# Seconds between two lines of a log.
+LOG_SECONDS = 30.0
 # Moves to the beginning of the line, and removes what is there.
 CLEAR = '\r\x1b[K'
 
@@ -70,21 +74,55 @@ def time_left(start: float, done: float, total: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def tracked(items: Iterable, what: str, total: Optional[int] = None) -> Iterator:
-    """Yield items, and show how many are done.
+class Progress:
+    """Callback ``progress(done, total)`` that shows progress and the time left.
 
     Args:
-        items (Iterable): Items of any type.
-        what (str): What is done with them, as ``'scoring the training set'``.
-        total (int, optional): Number of items. Defaults to ``len(items)``.
+        name (str): What is done, such as ``'encoding faces'``.
+        unit (str): What is counted. Defaults to ``'images'``.
     """
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    start = time.monotonic()
+
+    def __init__(self, name: str, unit: str = 'images'):
+        self.name = name
+        self.unit = unit
+        self._start: Optional[float] = None
+        # What an earlier, interrupted call has done takes no time now.
+        self._first = 0
+        self._logged = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` are finished.
+
+        The first call starts the clock, and its ``done`` was there before.
+        """
+        now = time.monotonic()
+        if self._start is None:
+            self._start, self._logged, self._first = now, now, done
+        left = time_left(self._start, done - self._first, total - self._first)
+        if is_terminal(sys.stderr):
+            LINE.show(f'{self.name}  {done}/{total} {self.unit}  ETA {left}')
+            if done >= total:
+                LINE.clear()
+        elif now - self._logged >= LOG_SECONDS and done < total:
+            self._logged = now
+            print_log(
+                f'{self.name}: {done} of {total} {self.unit}, ETA {left}', 'current'
+            )
+
+
+def tracked(items: Iterable, name: str, unit: str = 'images') -> Iterator:
+    """Yield items of a known number, and show how many are done.
+
+    Args:
+        items (Iterable): Items of any type, with a length.
+        name (str): What is done; see :class:`Progress`.
+        unit (str): What is counted. Defaults to ``'images'``.
+    """
+    assert isinstance(items, Sized), 'progress needs a total'
+    progress, total = Progress(name, unit), len(items)
     try:
         for number, item in enumerate(items):
-            left = time_left(start, number, total) if total else '?'
-            LINE.show(f'{what}  {number}/{total or "?"}  ETA {left}')
+            progress(number, total)
             yield item
     finally:
         LINE.clear()

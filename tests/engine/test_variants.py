@@ -37,6 +37,8 @@ def noise_of(cfg):
         ('uniform:0', NoiseFlag('uniform', (0.0,)), 'uniform0'),
         ('symmetric:0.125', NoiseFlag('symmetric', (0.125,)), 'noise12.5'),
         ('classdep:.1,.5', NoiseFlag('classdep', (0.1, 0.5)), 'classdep10-50'),
+        ('vote', NoiseFlag('vote', ()), 'vote'),
+        ('vote:seed12', NoiseFlag('vote', (), 12), 'voteseed12'),
     ],
 )
 def test_flag_is_read(text, flag, name):
@@ -49,6 +51,9 @@ def test_flag_is_read(text, flag, name):
     [
         ('symmetric', 'form cannot be read. Write TYPE:RATE'),
         ('symmetric:0.3:1', 'form cannot be read'),
+        ('symmetric:seed1', 'form cannot be read'),
+        ('vote:', 'vote noise has no rate.*--noise vote or vote:seedN'),
+        ('vote:0.3:seed1', 'vote noise has no rate'),
         ('symmetric:0.3:seed-1', 'form cannot be read'),
         ('wrong:0.3', "no noise type 'wrong'. Choose from symmetric, uniform"),
         ('symmetric:much', "'much' is not a number"),
@@ -69,7 +74,10 @@ def test_wrong_flags_are_refused(text, message):
         parse_noise(text)
 
 
-@pytest.mark.parametrize('kind', NOISE_TYPES)
+RATED = [kind for kind, noise in NOISE_TYPES.items() if noise.share]
+
+
+@pytest.mark.parametrize('kind', RATED)
 def test_every_type_can_be_built(kind):
     rates = ','.join(['0.2'] * 10) if kind == 'classdep' else '0.2'
     cfg = derive(config('ce/ce_cnn7_cifar10'), f'{kind}:{rates}:seed3', None)
@@ -77,6 +85,18 @@ def test_every_type_can_be_built(kind):
     assert noise.seed == 3
     labels = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] * 50
     assert 0.02 < (noise(labels, 10) != labels).mean() < 0.3
+
+
+def test_votes_of_ferplus():
+    cfg = derive(config('ce/ce_r18_ferplus_noise30'), 'vote:seed3', None)
+    assert noise_of(cfg) == dict(type='VoteNoise', seed=3)
+    assert Path(cfg.filename).stem == 'ce_r18_ferplus_voteseed3'
+    with pytest.raises(ValueError, match='votes of annotators, which NoisyCIFAR10'):
+        derive(config('ce/ce_cnn7_cifar10'), 'vote', None)
+    # These methods are told the noise rate, unless they estimate it.
+    with pytest.raises(ValueError, match='told the noise rate.*noise_rate=None'):
+        derive(config('jocor/jocor_r18_ferplus_noise30'), 'vote', None)
+    derive(config('jocor/jocor_r18_ferplus_noise30_estimated'), 'vote', None)
 
 
 def same(cfg, other, name):
@@ -175,6 +195,11 @@ def test_line_that_replaces_a_file_is_the_same_run(name, tmp_path):
         (
             'resup/resup_cnn7_cifar10_asym40seed2',
             'resup/resup_cnn7_cifar10.py --noise asymmetric:0.4:seed2',
+        ),
+        ('resup/resup_r18_ferplus_vote', 'resup/resup_r18_ferplus.py --noise vote'),
+        (
+            'gaave/gaave_ce_r18_ferplus_voteseed2',
+            'ce/ce_r18_ferplus.py --noise vote:seed2 --clean gaave',
         ),
         ('ce/ce_r18_nothing_noise20', None),
         ('ce/none', None),

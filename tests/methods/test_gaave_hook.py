@@ -25,10 +25,17 @@ from mmengine.logging import MMLogger
 
 from mmfer.engine import BestEpochHook, StageProgressHook
 from mmfer.engine.training import Trained
+from mmfer.evaluation import Strength
 from mmfer.methods.gaave import GAAVE, LabelDecisions
 from mmfer.methods.gaave import models as module
+from mmfer.methods.gaave.algorithm import choose_threshold
+from mmfer.methods.gaave.messages import CleaningLog
+from mmfer.methods.gaave.options import GAAVEOptions
 from mmfer.methods.gaave.pixels import to_unit_range
+from mmfer.methods.gaave.splitting import plain_subset
+from mmfer.methods.gaave.vulnerability import Vulnerability
 from mmfer.registry import TASK_UTILS
+from mmfer.score_table import write_score_table
 from mmfer.utils.signals import Interrupted
 
 
@@ -461,7 +468,90 @@ def test_model_that_fits_less_than_half(tmp_path, said):
     found, record = clean(tmp_path, tau=0, split=False)
     accuracy = record['subsets'][0]['label_accuracy']
     assert accuracy == (found.attack_steps > 0).mean() < 0.5
-    assert any('most of them are wrong, or' in text for text in said)
+    assert any('does not know these images' in text for text in said)
+    assert 'does not know' in record['warnings'][0]
+
+
+def test_model_that_knows_the_images_but_few_labels(said):
+    """Its labels may be wrong, and it predicts others well."""
+    labels = np.repeat([0, 1], 50)
+    subset = plain_subset(np.arange(100), labels, np.array([0, 1]))
+    steps = np.where(np.arange(100) % 5 < 2, 9, 0)
+    found = Vulnerability(
+        np.arange(100), steps, steps / 9, 0.4, None, 1, 1, 1, np.bincount(steps)
+    )
+    log = CleaningLog(MMLogger.get_instance('test_gaave'), ['a', 'b'])
+    known = Strength(0.45, 0.3, 0.25, 0.05, 60)
+    for strength, text in ((known, 'most of them are wrong, or'), (None, 'or the')):
+        said.clear()
+        choose_threshold(subset, found._replace(strength=strength), GAAVEOptions(), log)
+        assert text in said[0]
+    assert log.warnings == ['T' + text[1:] for text in 2 * said[:1]]
+    guess = Strength(0.35, 0.3, 0.25, 0.05, 60)
+    choose_threshold(subset, found._replace(strength=guess), GAAVEOptions(), log)
+    assert '35.0% of 60 held-out labels' in log.warnings[-1]
+
+
+def score_table(path, dataset, doubtful):
+    """A table of scan's form, which drops or relabels some samples."""
+    decision = np.full(len(dataset), 'keep', dtype=object)
+    decision[doubtful] = np.where(np.arange(len(doubtful)) % 2, 'drop', 'relabel')
+    labels = dataset.given_labels
+    write_score_table(
+        str(path),
+        dict(
+            sample_id=dataset.sample_ids,
+            image=np.array(dataset.image_names(), dtype=object),
+            given_label=labels,
+            noise_score=(decision != 'keep') / 2,
+            suggested_label=np.where(decision == 'relabel', (labels + 1) % 7, labels),
+            decision=decision,
+        ),
+        dataset.CLASSES,
+    )
+
+
+def test_base_models_leave_suspects_out(tmp_path, untrained, any_steps):
+    dataset, _ = made_sets(tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30'))
+    # All of class 3 is suspected: it stays, or no model could predict it.
+    ids = np.arange(96)
+    mine = np.flatnonzero(dataset.given_labels == 3)
+    doubtful = np.union1d(ids[::4], mine)
+    score_table(tmp_path / 'scores.csv', dataset, doubtful)
+    options = dict(tau=4, split=False)
+    clean(tmp_path / 'plain', **options)
+    plain, _ = untrained[:2]
+    untrained.clear()
+    found, record = clean(
+        tmp_path / 'scored', scores=str(tmp_path / 'scores.csv'), **options
+    )
+    base, annotator = untrained
+    seen = np.union1d(base[1].sample_ids, base[7].sample_ids)
+    assert (seen == np.setdiff1d(ids, np.setdiff1d(doubtful, mine))).all()
+    assert (np.union1d(plain[1].sample_ids, plain[7].sample_ids) == ids).all()
+    # All are attacked and decided; annotators learn from all that are not candidates.
+    assert (found.sample_id == ids).all()
+    learned = np.union1d(annotator[1].sample_ids, annotator[7].sample_ids)
+    assert (learned == ids[~found.candidate]).all()
+    assert record['subsets'][0]['image_passes'] < 96 + 96 * 9
+    # Another table is another stage; the same decisions are the same one.
+    untrained.clear()
+    score_table(tmp_path / 'copy.csv', dataset, doubtful)
+    clean(tmp_path / 'scored', scores=str(tmp_path / 'copy.csv'), **options)
+    assert not untrained
+    score_table(tmp_path / 'other.csv', dataset, ids[1::4])
+    clean(tmp_path / 'scored', scores=str(tmp_path / 'other.csv'), **options)
+    assert untrained
+
+
+def test_scores_of_another_set(tmp_path, untrained):
+    dataset, _ = made_sets(tiny_config(tmp_path, 'ce/ce_r18_synthfaces'))
+    score_table(tmp_path / 'scores.csv', dataset, [1])
+    with pytest.raises(ValueError, match='scores=.*scores.csv.*given label is 0'):
+        clean(tmp_path, scores=str(tmp_path / 'scores.csv'))
+    with pytest.raises(FileNotFoundError, match='scores=.*does not exist'):
+        clean(tmp_path, scores=str(tmp_path / 'none.csv'))
+    assert not untrained
 
 
 def test_subset_with_mostly_wrong_labels(tmp_path, untrained, said, monkeypatch):
@@ -512,8 +602,15 @@ def test_record(cleaned):
         passes = np.minimum(steps + 1, 9).sum()
         size = len(mine) + subset['extra_class']
         assert subset['image_passes'] == passes + subset['epochs'] * size
+        # Ten of a hundred are held out; the models hardly know these images.
+        strength = subset['held_out']
+        assert 0 < strength['count'] <= 0.1 * size
+        assert strength['accuracy'] - strength['majority'] <= 2 * strength['error']
     text = (work_dir / 'cleaning/report.txt').read_text()
-    assert text.startswith('GAAVE: of 96 labels')
+    *warnings, first = text.partition('GAAVE: of 96 labels')[0].split('\n')
+    assert first == ''
+    assert warnings == [f'WARNING: {text}' for text in record['warnings']]
+    assert sum('does not know these images' in text for text in warnings) == 2
 
 
 def test_updates_while_scoring(tmp_path, monkeypatch):

@@ -72,7 +72,9 @@ def test_what_it_writes(cleaned):
     # Drawn faces have no files that a list could name.
     assert not list(out.glob('cleaned_list*'))
     text = (out / 'report.txt').read_text()
-    assert text.startswith('GAAVE: of 96 labels') and 'surprise: ' in text
+    # Models this small do not know these images, which the report says first.
+    assert text.startswith('WARNING: The base model of the head-set does not know')
+    assert '\nGAAVE: of 96 labels' in text and 'surprise: ' in text
     picture = (out / 'attack_steps.png').read_bytes()
     assert picture[:4] == b'\x89PNG'
     settings = json.loads((out / 'run.json').read_text())

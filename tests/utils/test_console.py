@@ -16,7 +16,7 @@ from mmfer.utils.console import (
     installed,
     quieten,
 )
-from mmfer.utils.progress import CLEAR, ProgressLine, time_left, tracked
+from mmfer.utils.progress import CLEAR, Progress, ProgressLine, time_left, tracked
 
 
 class Terminal(io.StringIO):
@@ -154,16 +154,31 @@ def test_tracked(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr('sys.stderr', terminal)
     monkeypatch.setattr('mmfer.utils.progress.INTERVAL', 0)
-    assert list(tracked([5, 6, 7], 'Reading')) == [5, 6, 7]
+    assert list(tracked([5, 6, 7], 'reading')) == [5, 6, 7]
     shown = terminal.getvalue().split(CLEAR)[1:]
     assert [text.partition('  ETA')[0] for text in shown] == [
-        'Reading  0/3',
-        'Reading  1/3',
-        'Reading  2/3',
+        'reading  0/3 images',
+        'reading  1/3 images',
+        'reading  2/3 images',
         '',
     ]
-    assert list(tracked(iter('ab'), 'Reading')) == ['a', 'b']
-    assert 'Reading  1/?' in terminal.getvalue()
+
+
+def test_progress_in_a_log(logged, monkeypatch):
+    """Where there is no terminal, a line is logged every half a minute."""
+    _, console, _ = logged
+    now = [0.0]
+    monkeypatch.setattr('mmfer.utils.progress.time.monotonic', lambda: now[0])
+    monkeypatch.setattr('sys.stderr', io.StringIO())
+    progress = Progress('encoding', 'faces')
+    for done in range(20, 101, 10):
+        progress(done, 100)
+        now[0] += 15
+    assert console.getvalue().splitlines() == [
+        'encoding: 40 of 100 faces, ETA 0:01:30',
+        'encoding: 60 of 100 faces, ETA 0:01:00',
+        'encoding: 80 of 100 faces, ETA 0:00:30',
+    ]
 
 
 def test_time_left(monkeypatch):

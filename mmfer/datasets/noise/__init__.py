@@ -14,10 +14,12 @@ generator with its own name. The config of a data set names the generator::
 | `ClassDependentNoise` | one exact share for each class | another class | ReSup |
 | `BernoulliSymmetricNoise` | drawn per sample | another class | JoCoR code |
 | `BernoulliUniformNoise` | drawn per sample | any class, own included | noisyFER code |
+| `VoteNoise` | drawn per sample | the vote of one of FERPlus's annotators | |
 
 - `functional`: each definition as a function, from labels and a random generator
   to new labels.
 - `generators`: classes around these functions, for configs.
+- `votes`: labels that people gave, for data sets with the votes of annotators.
 - `annotators`: several annotators, each with their own generator.
 - `valence_arousal`: noise on valence and arousal.
 - `checks`: checks of rates, seeds, labels and class mappings.
@@ -37,6 +39,7 @@ from .generators import (
     UniformNoise,
 )
 from .valence_arousal import MISSING_VA, GaussianVANoise, check_va
+from .votes import VoteNoise
 
 __all__ = [
     'Annotators',
@@ -51,6 +54,7 @@ __all__ = [
     'PairNoise',
     'SymmetricNoise',
     'UniformNoise',
+    'VoteNoise',
     'check_seed',
     'check_va',
     'labels_sha256',

@@ -74,6 +74,11 @@ class Annotators(LabelNoise):
             majority=bool(majority),
         )
 
+    def take_votes(self, votes: Optional[np.ndarray], dataset: str) -> None:
+        """Give the votes of a data set to every annotator's generator."""
+        for generator in self.generators:
+            generator.take_votes(votes, dataset)
+
     @property
     def requested_rate(self) -> list:
         """Requested rate of each annotator."""

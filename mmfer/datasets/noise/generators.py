@@ -90,6 +90,17 @@ class LabelNoise:
         """
         return None
 
+    def take_votes(self, votes: Optional[np.ndarray], dataset: str) -> None:
+        """Receive the votes of a data set before labels are drawn.
+
+        The base class ignores them.
+
+        Args:
+            votes (np.ndarray, optional): Number of annotators who chose each class,
+                int (N, C), by ``sample_id``. None if the data set has no votes.
+            dataset (str): Name of the data set, for messages.
+        """
+
     def make_rng(self) -> np.random.Generator:
         """Return a new random generator, in the same state at every call."""
         entropy = [self.seed, zlib.crc32(self.name.encode())]

@@ -4,6 +4,7 @@ This file shows the whole method on one page. Models and their training are in
 ``models.py``, and messages for the log are in ``messages.py``.
 """
 
+from dataclasses import asdict
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
@@ -80,7 +81,9 @@ def decide_labels(
     counts = {
         name: int((decision == name).sum()) for name in ('keep', 'relabel', 'drop')
     }
-    return decisions, dict(samples=len(ids), subsets=entries, decisions=counts)
+    return decisions, dict(
+        samples=len(ids), warnings=log.warnings, subsets=entries, decisions=counts
+    )
 
 
 def split_classes(
@@ -151,7 +154,9 @@ def choose_threshold(
     if len(known) < min(2, len(subset.classes)) and fixed is None:
         log.learned_nothing(subset.name)
         return Threshold(-1, 0.0)
-    if found.accuracy < (0.9 if options.fit == 'full' else 0.5):
+    if found.strength is not None and found.strength.is_weak:
+        log.hardly_better(subset.name, found.strength)
+    elif found.accuracy < (0.9 if options.fit == 'full' else 0.5):
         log.low_accuracy(subset.name, found.accuracy, options.fit)
     tau = None
     if fixed is not None:
@@ -226,6 +231,7 @@ def record_entry(
         },
         extra_class=int(sizes[-1]) if subset.has_extra else None,
         label_accuracy=found.accuracy,
+        held_out=None if found.strength is None else asdict(found.strength),
         epoch=found.epoch,
         epochs=found.epochs,
         histogram=found.histogram,

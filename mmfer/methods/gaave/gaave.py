@@ -16,6 +16,7 @@ from .label_decisions import LabelDecisions
 from .messages import CleaningLog
 from .models import SubsetModels
 from .options import GAAVEOptions
+from .suspects import read_suspects
 
 
 @TASK_UTILS.register_module()
@@ -69,10 +70,13 @@ class GAAVE:
         cfg = Config(merge_options(cfg.to_dict(), self.base))
         self._check(cfg, dataset)
         log = CleaningLog(logger, dataset.CLASSES)
+        suspects = read_suspects(self.options.scores, dataset)
+        if suspects is not None:
+            log.suspects(str(self.options.scores), len(suspects), len(dataset))
         with DeferredSignals():
             try:
                 models = SubsetModels(
-                    self.options, cfg, dataset, pipeline, Stages(root), log
+                    self.options, cfg, dataset, pipeline, Stages(root), log, suspects
                 )
                 return decide_labels(models, self.options, log)
             except Interrupted as error:

@@ -5,6 +5,8 @@ from typing import List, Sequence
 import numpy as np
 from mmengine.logging import MMLogger
 
+from mmfer.evaluation import Strength
+
 from .label_decisions import LabelDecisions
 from .report import describe
 from .splitting import HeadTail, subset_names
@@ -19,13 +21,20 @@ class CleaningLog:
 
     Attributes:
         num_stages (int): Number of stages of the run; the algorithm sets it.
+        warnings (list[str]): Warnings so far, for the report.
     """
 
     def __init__(self, logger: MMLogger, classes: Sequence[str]):
         self.logger = logger
         self.classes = classes
         self.num_stages = 0
+        self.warnings: List[str] = []
         self._stage = 0
+
+    def _warn(self, text: str) -> None:
+        """Log a warning, and keep it for the report."""
+        self.warnings.append(text[0].upper() + text[1:])
+        self.logger.warning(text)
 
     # -- stages ------------------------------------------------------------
     def stage(self, what: str) -> None:
@@ -54,6 +63,19 @@ class CleaningLog:
     def one_class_annotator(self, name: str) -> None:
         """Report that an annotator needs no training."""
         self.stage(f'the annotator of the {name} has one class and needs no training')
+
+    def suspects(self, path: str, count: int, samples: int) -> None:
+        """Report that base models leave samples out.
+
+        Args:
+            path (str): Score table that suspects them.
+            count (int): Number of these samples.
+            samples (int): Number of all samples.
+        """
+        self.logger.info(
+            f'GAAVE: base models learn without the {count} of {samples} samples '
+            f'that {path} suspects.'
+        )
 
     # -- results -----------------------------------------------------------
     def split(self, split: HeadTail, counts: np.ndarray, wanted: bool) -> None:
@@ -94,10 +116,18 @@ class CleaningLog:
 
     def learned_nothing(self, name: str) -> None:
         """Warn of a base model that predicts one class for all samples."""
-        self.logger.warning(
+        self._warn(
             f'the base model of the {name} predicts the same class for all '
             f'samples: it has learned nothing, and the labels of the {name} stay '
             'as they are. Train longer, or with another learning rate.'
+        )
+
+    def hardly_better(self, name: str, strength: Strength) -> None:
+        """Warn of a base model that is hardly better than chance."""
+        self._warn(
+            f'the base model of the {name} does not know these images: it predicts '
+            f'{strength}. Its candidates are then chosen by chance. Train longer, or '
+            'start from pretrained weights; do not use the decisions as they are.'
         )
 
     def low_accuracy(self, name: str, accuracy: float, fit: str) -> None:
@@ -114,7 +144,7 @@ class CleaningLog:
                 'Look at the suggestions before you use them; another schedule '
                 'may fit better (base=).'
             )
-        self.logger.warning(
+        self._warn(
             f'the base model of the {name} predicts only {accuracy:.1%} of its '
             f'labels{reason}'
         )
@@ -145,7 +175,7 @@ class CleaningLog:
     def lost_classes(self, lost: Sequence[int]) -> None:
         """Warn of classes in which all samples are candidates."""
         names = ', '.join(self.classes[c] for c in lost)
-        self.logger.warning(
+        self._warn(
             f'all samples of {names} are candidates: no annotator can learn '
             'these classes, and they may be lost. Look at the samples, or choose '
             'a smaller tau.'

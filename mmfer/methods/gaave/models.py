@@ -1,7 +1,8 @@
 """Train and use GAAVE's base models and annotators, classifiers of a subset."""
 
 import os
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+from dataclasses import astuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -22,46 +23,19 @@ from mmfer.engine.provenance import deciding
 from mmfer.engine.scoring import batches_in_order, merge_by_id, predict_view
 from mmfer.engine.stages import Stages
 from mmfer.engine.training import Trained, train_classifier
+from mmfer.evaluation import measure_strength
 
 from .attack import Batch, attack_steps
 from .messages import CleaningLog
 from .options import UPDATE_RATE, GAAVEOptions
 from .pixels import exact_float32, pixel_classifier, to_unit_range
 from .splitting import Subset, draw_of_each_class
+from .suspects import rows_to_learn
+from .vulnerability import Vulnerability, read_vulnerability
 
 # Raise it with every change of the code that gives another result for the same
 # settings. Stages of earlier versions are then computed again.
 VERSION = 1
-
-
-class Vulnerability(NamedTuple):
-    """Result of the attack on the samples of a subset.
-
-    Attributes:
-        sample_ids (np.ndarray): Samples of the subset without its extra class,
-            int64 (N, ), ascending.
-        steps (np.ndarray): k of these samples, summed over the scoring passes,
-            int64 (N, ).
-        probability (np.ndarray): Probability of the label by the base model,
-            mean over the scoring passes, float64 (N, ).
-        accuracy (float): Share of labels that the base model predicts.
-        epoch (int): Epoch after which the weights of the base model were
-            taken.
-        epochs (int): Number of epochs for which the base model was trained.
-        image_passes (int): Number of times that an image went through a model,
-            forward and backward, in training and attack.
-        histogram (list[int]): Number of samples for each k. A mean k over
-            several scoring passes is rounded down.
-    """
-
-    sample_ids: np.ndarray
-    steps: np.ndarray
-    probability: np.ndarray
-    accuracy: float
-    epoch: int
-    epochs: int
-    image_passes: int
-    histogram: List[int]
 
 
 class SubsetModels:
@@ -75,6 +49,8 @@ class SubsetModels:
         cfg, dataset, pipeline: See :meth:`GAAVE.__call__`.
         stages (Stages): Stored results of earlier runs and of this run.
         log (CleaningLog): Log that reports the progress.
+        suspects (np.ndarray, optional): Samples on which base models are not trained,
+            see :func:`~.suspects.read_suspects`. Defaults to None: there are none.
 
     Attributes:
         sample_ids (np.ndarray): All samples, int64 (N, ), ascending.
@@ -92,8 +68,10 @@ class SubsetModels:
         pipeline: Callable,
         stages: Stages,
         log: CleaningLog,
+        suspects: Optional[np.ndarray] = None,
     ):
         self.options = options
+        self.suspects = suspects
         self.cfg = cfg
         self.unaugmented = unaugmented(dataset, pipeline)
         self.augmented = dataset
@@ -149,22 +127,12 @@ class SubsetModels:
             recross=options.recross,
             updates=options.updates,
         )
+        if self.suspects is not None:
+            settings['learned'] = subset.sample_ids[self._rows_to_learn(subset)]
         result = self._run_stage(
             f'vulnerability of the {subset.name}', 2, settings, compute
         )
-        steps = result['attack_steps']
-        found = Vulnerability(
-            sample_ids=result['sample_id'],
-            steps=steps,
-            probability=result['probability'],
-            accuracy=float(result['accuracy']),
-            epoch=int(result['epoch']),
-            epochs=int(result['epochs']),
-            image_passes=int(result['image_passes']),
-            histogram=np.bincount(
-                steps // options.passes, minlength=options.max_steps + 1
-            ).tolist(),
-        )
+        found = read_vulnerability(result, options)
         self.log.vulnerability(
             subset.name, found.accuracy, options.max_steps, found.histogram
         )
@@ -188,7 +156,12 @@ class SubsetModels:
             return np.full(len(asked), answer)
 
         def compute(folder: str) -> Dict[str, np.ndarray]:
-            annotator = self._train(f'annotator of the {subset.name}', subset, folder)
+            annotator, _ = self._train(
+                f'annotator of the {subset.name}',
+                subset,
+                folder,
+                np.arange(len(subset.labels)),
+            )
             view = LabelView(
                 self.unaugmented, asked, np.zeros_like(asked), subset.num_classes
             )
@@ -252,22 +225,33 @@ class SubsetModels:
             dataset, subset.sample_ids[rows], subset.labels[rows], subset.num_classes
         )
 
-    def _train(self, what: str, subset: Subset, folder: str) -> Trained:
-        """Train a classifier on a subset, including its extra class."""
-        self.log.training(what, len(subset.labels), subset.num_classes)
-        kept = np.ones(len(subset.labels), dtype=bool)
+    def _rows_to_learn(self, subset: Subset) -> np.ndarray:
+        """Return the rows of a subset on which its base model is trained."""
+        return rows_to_learn(subset.sample_ids, subset.labels, self.suspects)
+
+    def _train(
+        self, what: str, subset: Subset, folder: str, rows: np.ndarray
+    ) -> Tuple[Trained, Optional[LabelView]]:
+        """Train a classifier on some rows of a subset, including its extra class.
+
+        Returns:
+            tuple[Trained, LabelView | None]: The classifier, and the samples that
+            were held out.
+        """
+        self.log.training(what, len(rows), subset.num_classes)
         held_out = None
         if self.options.fit == 'peak':
-            kept[
-                draw_of_each_class(subset.labels, self.options.held_out, self.seed)
-            ] = False
-            if kept.all():
-                self.log.nothing_held_out()
+            drawn = draw_of_each_class(
+                subset.labels[rows], self.options.held_out, self.seed
+            )
+            if len(drawn):
+                held_out = self._view(self.unaugmented, subset, rows[drawn])
+                rows = np.delete(rows, drawn)
             else:
-                held_out = self._view(self.unaugmented, subset, ~kept)
-        return train_classifier(
+                self.log.nothing_held_out()
+        trained = train_classifier(
             self.cfg,
-            self._view(self.augmented, subset, kept),
+            self._view(self.augmented, subset, rows),
             subset.num_classes,
             f'{folder}/model',
             self.seed,
@@ -276,12 +260,20 @@ class SubsetModels:
             held_out,
             self.options.patience,
         )
+        return trained, held_out
+
+    def _strength(self, model: nn.Module, held_out: Optional[LabelView]) -> np.ndarray:
+        """Return the strength of a base model as an array; empty without samples."""
+        if held_out is None:
+            return np.zeros(0)
+        _, scores = predict_view(model, held_out, self.cfg.val_dataloader)
+        return np.array(astuple(measure_strength(scores.argmax(1), held_out.labels)))
 
     def _update(self, subset: Subset, folder: str, weights: str, index: int) -> Trained:
         """Train one of the T' update epochs, starting from ``weights``."""
         return train_classifier(
             with_constant_lr(self.cfg, UPDATE_RATE, 1),
-            self._view(self.augmented, subset, slice(None)),
+            self._view(self.augmented, subset, self._rows_to_learn(subset)),
             subset.num_classes,
             f'{folder}/update{index + 1}',
             self.seed + index + 1,
@@ -310,20 +302,23 @@ class SubsetModels:
     def _attack_subset(self, subset: Subset, folder: str) -> Dict[str, np.ndarray]:
         """Train the base model of a subset, and attack it in every scoring pass."""
         passes = self.options.passes
-        base = self._train(f'base model of the {subset.name}', subset, folder)
+        learned = self._rows_to_learn(subset)
+        base, held_out = self._train(
+            f'base model of the {subset.name}', subset, folder, learned
+        )
         view = self._view(self.unaugmented, subset, subset.native)
         self.log.attack(subset.name, len(view))
         weights = base.weights
         total: Any = 0
         probability: Any = 0.0
         accuracy = 0.0
-        image_passes = base.epochs * len(subset.labels)
+        image_passes = base.epochs * len(learned)
         for i in range(passes):
             model = base.model
             if self.options.updates:
                 updated = self._update(subset, folder, weights, i)
                 model, weights = updated.model, updated.weights
-                image_passes += len(subset.labels)
+                image_passes += len(learned)
             ids, steps, given = self.attack_view(model, view)
             total = total + steps
             probability = probability + given / passes
@@ -334,6 +329,7 @@ class SubsetModels:
             attack_steps=total,
             probability=probability,
             accuracy=np.float64(accuracy),
+            strength=self._strength(base.model, held_out),
             epoch=np.int64(base.epoch),
             epochs=np.int64(base.epochs),
             image_passes=np.int64(image_passes),

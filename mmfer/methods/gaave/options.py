@@ -52,6 +52,11 @@ class GAAVEOptions:
             trained, at a hundredth of the initial learning rate. A scoring
             pass follows each of them, and k is the mean over these passes. 0:
             one scoring pass, without further training. Defaults to 0.
+        scores (str, optional): ``sample_scores.csv`` of the training set, as
+            ``mmfer scan`` writes it. Base models then learn without the samples that
+            this table relabels or drops; they are attacked all the same, and decided
+            by their k as all others. So the base models memorise fewer wrong
+            labels. Defaults to None.
         base (dict, optional): Settings in which base models and annotators
             differ from the run, as in a config that inherits from its config:
             ``dict(train_cfg=dict(max_epochs=8))``. A short schedule with
@@ -78,6 +83,7 @@ class GAAVEOptions:
     annotate: bool = True
     relabel: bool = True
     updates: int = 0
+    scores: Optional[str] = None
     base: Optional[Dict[str, Any]] = None
     seed: Optional[int] = None
 

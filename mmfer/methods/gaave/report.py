@@ -126,7 +126,8 @@ def write_report(
         classes (Sequence[str]): Class names of the data set.
     """
     os.makedirs(folder, exist_ok=True)
-    text = describe(label_decisions, classes)
+    warnings = [f'WARNING: {text}' for text in record.get('warnings', [])]
+    text = '\n'.join([*warnings, describe(label_decisions, classes)])
     write_atomic(osp.join(folder, 'report.txt'), f'{text}\n'.encode())
     write_atomic(
         osp.join(folder, 'record.json'), f'{json.dumps(record, indent=1)}\n'.encode()
