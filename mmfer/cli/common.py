@@ -41,8 +41,9 @@ with collector_paused():
     from ..engine.variants import derive, find_variant
     from ..engine.work_dir import config_of_earlier_run_kept
     from ..models.data_preprocessor import augments_batches
-    from .config_errors import ConfigError, raised_by_mmfer
+    from .config_errors import raised_by_mmfer
     from .console import make_runner
+    from .reading import merge_options, read_config
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 # Arguments of mmfer.engine.variants.derive after the config, as flags.
@@ -96,22 +97,6 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         name = osp.basename(cfg.filename or path)
         cfg.work_dir = osp.join('work_dirs', osp.splitext(name)[0])
     return cfg
-
-
-def read_config(path: str) -> Config:
-    """Read a config file, which is a program that the user may have written.
-
-    Raises:
-        ConfigError: With the error in a sentence that names the file.
-    """
-    try:
-        return Config.fromfile(path)
-    except Exception as error:
-        text = str(error) if str(error) else 'cannot be read'
-        row = getattr(error, 'lineno', None)
-        if isinstance(error, SyntaxError):
-            text = f'line {row}: {error.msg}'
-        raise ConfigError(f'{path}: {type(error).__name__}: {text}') from error
 
 
 def _no_config(path: str) -> str:
@@ -211,22 +196,6 @@ def finish_config(
                 metrics=metrics if isinstance(metrics, list) else [metrics],
             )
     return cfg
-
-
-def merge_options(cfg: Config, options: dict) -> None:
-    """Merge the settings of ``--cfg-options`` into a config.
-
-    Raises:
-        ConfigError: A key names a part of the config that cannot take a value.
-    """
-    for key, value in options.items():
-        try:
-            cfg.merge_from_dict({key: value})
-        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
-            reason = error.args[0] if error.args else error
-            raise ConfigError(
-                f'--cfg-options {key}: the config has no such part: {reason}'
-            ) from error
 
 
 def build_runner(cfg: Config, verbose: bool = False) -> Runner:

@@ -5,8 +5,9 @@ from helpers import load_tool, tiny_config
 from mmengine.config import Config
 
 from mmfer.cli import build_runner
-from mmfer.cli.common import merge_options, read_config, run_training_tool
+from mmfer.cli.common import run_training_tool
 from mmfer.cli.config_errors import ConfigError, config_errors
+from mmfer.cli.reading import merge_options, read_config
 
 EXPECTED = {
     'model.backbone.depht': "has no option 'depht'. Did you mean depth?",
