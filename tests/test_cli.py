@@ -234,8 +234,7 @@ def test_noise_and_cleaning_are_in_the_name_of_the_run(tool, monkeypatch):
         (
             'gaave/gaave_ce_r18_rafdb_pair30',
             [],
-            'python tools/train.py configs/ce/ce_r18_rafdb.py --noise pair:0.3 '
-            '--clean gaave\n',
+            'mmfer train configs/ce/ce_r18_rafdb.py --noise pair:0.3 --clean gaave\n',
         ),
     ],
 )

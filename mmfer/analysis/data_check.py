@@ -207,7 +207,7 @@ def image_problems(facts: List[SetFacts]) -> Iterator[str]:
         if fact.broken:
             reasons = list(fact.broken.values())
             yield (
-                f'{len(reasons)} of {len(fact.labels)} images of {fact.name} cannot be '
+                f'{fact.name}: {len(reasons)} of {len(fact.labels)} images cannot be '
                 f'read: {listed(reasons, "; ")}. Replace or remove them, or train with '
                 f'on_bad_image=skip.'
             )

@@ -124,11 +124,10 @@ def _no_config(path: str) -> str:
 
 def _command(file: str, flags: List[str]) -> str:
     """Return the command line that trains a config with flags."""
-    start = 'python tools/train.py' if osp.isfile('tools/train.py') else 'mmfer train'
     name = osp.splitext(osp.basename(file))[0]
     if osp.isabs(file) and osp.realpath(file) == str(shipped_path(name)):
         file = name
-    return ' '.join([start, file, *flags])
+    return ' '.join(['mmfer train', file, *flags])
 
 
 def load_training_config(path: str, args: argparse.Namespace) -> Config:

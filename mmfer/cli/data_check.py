@@ -75,7 +75,7 @@ def data_sets(args: argparse.Namespace) -> Iterator[Tuple[str, FERDataset]]:
         source = find_data(args.source, args.val_data, names)
         if source.train.pop('fold', None) is not None:
             # A training would hold a part out; here all images are one set.
-            yield 'images', DATASETS.build(dict(source.train, image_store=False))
+            yield 'all', DATASETS.build(dict(source.train, image_store=False))
             return
         for name, settings in zip(LOADERS, source):
             yield name, DATASETS.build(dict(settings, image_store=False))
