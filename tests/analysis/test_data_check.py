@@ -42,12 +42,12 @@ def test_copies_against_all_pairs():
             if hashes[i] and hashes[i] == hashes[j]
         }
         assert pairs(found.groups) == expected
-        in_mixed = {i for group in found.mixed for i in group}
-        assert {
-            i for p in expected if labels[p[0]] != labels[p[1]] for i in p
-        } <= in_mixed
-        in_leaked = {i for group in found.leaked for i in group}
-        assert {i for p in expected if sets[p[0]] != sets[p[1]] for i in p} <= in_leaked
+        for groups, values in ((found.mixed, labels), (found.leaked, sets)):
+            assert groups == [
+                group
+                for group in found.groups
+                if any(values[i] != values[j] for i in group for j in group)
+            ]
 
 
 def test_a_good_data_set():
@@ -67,14 +67,11 @@ def test_a_good_data_set():
         ([facts(classes='abc')], 'train has no image of c.'),
         ([facts(), facts('val', classes='ba')], 'the same classes in another order'),
         ([facts(labels=[0] * 500 + [1])], 'few images of b (1); the largest'),
-        (
-            [facts(broken={'x': "'x' is empty"})],
-            '1 of 2 images of train cannot be read',
-        ),
+        ([facts(broken={'x': "'x' is empty"})], 'train: 1 of 2 images cannot be'),
         ([facts(hashes=['x', 'x'])], '1 image is under different labels'),
         (
             [facts(labels=[0, 0, 1], hashes=['x', 'x', 'y'])],
-            '1 image is several times in a set, for example train: 0.png = train: 1.png',
+            '1 image is several times in a set, for example train: 0.png = train:',
         ),
         (
             [facts(hashes=['x', 'y']), facts('val', hashes=['x', 'y'])],
@@ -120,7 +117,7 @@ def test_a_folder(folder, capsys):
     Image.open(folder / 'anger/a 1.png').save(folder / 'Überraschung/copy.bmp')
     code, said = checked(capsys, folder)
     assert code == 1
-    assert '2 of 10 images of images cannot be read' in said
+    assert 'all: 2 of 10 images cannot be read' in said
     assert "zero.png' is empty" in said and "cut.png' is a truncated PNG" in said
     assert '1 image is under different labels' in said and 'copy.bmp' in said
 
