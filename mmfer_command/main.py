@@ -6,7 +6,17 @@ import os
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from .arguments import cache, clean, data_check, doctor, models, predict, test, train
+from .arguments import (
+    cache,
+    clean,
+    data_check,
+    doctor,
+    models,
+    predict,
+    review,
+    test,
+    train,
+)
 from .help_text import HelpFormatter, short_usage
 from .shipped import mmfer_version
 
@@ -60,6 +70,14 @@ COMMANDS = (
         clean.add_arguments,
         'mmfer clean ce_r18_synthfaces_noise30 --out cleaned',
         clean.DESCRIPTION,
+    ),
+    Command(
+        'review',
+        'mmfer.cli.review',
+        'review suspicious labels on a page for the browser',
+        review.add_arguments,
+        'mmfer review cleaned',
+        review.DESCRIPTION,
     ),
     Command(
         'predict',
