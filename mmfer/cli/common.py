@@ -337,8 +337,32 @@ def describe_error(error: BaseException) -> str:
     ):
         # Some libraries do not say which file it was.
         return str(DiskFullError(str(error.filename or 'A file')))
+    if _has_advice(error):
+        if isinstance(error, torch.OutOfMemoryError):
+            return (
+                'the GPU has not enough memory for this batch. Use a smaller one '
+                '(--cfg-options train_dataloader.batch_size=...), or --amp. '
+                + str(error).partition('\n')[0]
+            )
+        assert isinstance(error, OSError)
+        return (
+            f'{error.filename}: {error.strerror}. Check that this path exists and that '
+            'you may read and write there, or give another one.'
+        )
     # The text of a KeyError is that of its key, in quotes.
     return str(error.args[0] if isinstance(error, KeyError) else error)
+
+
+def _has_advice(error: BaseException) -> bool:
+    """Return whether an error of a library has an explanation for users."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    # Python's own messages begin with the number of the error.
+    return (
+        isinstance(error, OSError)
+        and (error.errno in FULL or error.filename is not None)
+        and str(error).startswith('[Errno')
+    )
 
 
 def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
@@ -364,8 +388,7 @@ def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
             )
         raise
     except Exception as error:
-        full = isinstance(error, OSError) and error.errno in FULL
-        if not full and not raised_by_mmfer(error):
+        if not _has_advice(error) and not raised_by_mmfer(error):
             raise
         if verbose:
             traceback.print_exception(error)

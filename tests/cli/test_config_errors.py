@@ -1,6 +1,7 @@
 """Errors of building from a config name the key and the file, in one sentence."""
 
 import pytest
+import torch
 from helpers import load_tool, tiny_config
 from mmengine.config import Config
 
@@ -112,6 +113,34 @@ def test_verbose_shows_the_traceback(capsys):
         with pytest.raises(SystemExit, match="has no setting 'model'"):
             run_training_tool(main, verbose)
         assert ('Traceback' in capsys.readouterr().err) == verbose
+
+
+def test_errors_of_the_machine(tmp_path):
+    """A path that cannot be used, and a GPU without memory, are not faults of mmfer."""
+
+    def fails(error):
+        def main():
+            raise error
+
+        with pytest.raises(SystemExit) as raised:
+            run_training_tool(main)
+        return str(raised.value)
+
+    def no_folder():
+        (tmp_path / 'file').write_text('')
+        (tmp_path / 'file/folder').mkdir()
+
+    with pytest.raises(SystemExit) as error:
+        run_training_tool(no_folder)
+    assert str(error.value).startswith(
+        f'{tmp_path}/file/folder: Not a directory. Check'
+    )
+    error = PermissionError(13, 'Permission denied', '/root/x y')
+    assert fails(error).startswith('/root/x y: Permission denied. Check')
+    said = fails(torch.OutOfMemoryError('CUDA out of memory. Tried 2 GiB\nMore.'))
+    assert 'train_dataloader.batch_size' in said and 'More' not in said
+    with pytest.raises(RuntimeError, match='a fault'):
+        run_training_tool(lambda: (_ for _ in ()).throw(RuntimeError('a fault')))
 
 
 @pytest.mark.parametrize('text', ['foo', 'a=1 foo', '=', 'a=1 =2'])
