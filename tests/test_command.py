@@ -4,6 +4,7 @@ import argparse
 import csv
 import importlib
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from mmfer.engine.variants import CLEANING_HOOKS, NOISE_TYPES
 from mmfer.version import __version__
 from mmfer_command.arguments import common
+from mmfer_command.help_text import MOST_LINES
 from mmfer_command.main import COMMANDS, main, make_parser
 from mmfer_command.shipped import find_config, nearest_configs, shipped_configs
 
@@ -25,9 +27,10 @@ FILE = Path(ROOT, 'configs/alum', f'{NAME}.py')
 # Each line is a command; the last line of the output says what was imported.
 NO_TORCH = """
 import sys
+from mmfer_command.help_text import MOST_LINES
 from mmfer_command.main import COMMANDS, main
 lines = [[], ['--help'], ['--version'], ['train'], ['nothing'], ['clean', 'x']]
-for line in [*lines, *([command.name, '--help'] for command in COMMANDS)]:
+for line in [*lines, *([*command.name.split(), '--help'] for command in COMMANDS)]:
     try:
         main(line)
     except SystemExit as error:
@@ -67,6 +70,55 @@ def test_both_ways_to_start_it():
 def test_every_row_of_the_table_runs_a_function(command):
     assert callable(importlib.import_module(command.module).run)
     assert command.summary[0].islower() and command.summary[-1] != '.'
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=lambda command: command.name)
+def test_help_fits_a_screen(command, capsys, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    with pytest.raises(SystemExit):
+        main([*command.name.split(), '--help'])
+    lines = capsys.readouterr().out.rstrip().splitlines()
+    assert len(lines) <= MOST_LINES, f'{len(lines)} lines: move texts to the docs'
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith(f'usage: mmfer {command.name}')
+    assert lines[-2:] == ['example:', f'  {command.example}']
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=lambda command: command.name)
+def test_examples_can_be_parsed(command):
+    program, *words = shlex.split(command.example)
+    assert program == 'mmfer'
+    assert make_parser().parse_args(words).module == command.module
+
+
+def test_messages_name_commands_not_scripts():
+    """Where there is a command, nobody is sent to the script in ``tools/``."""
+    doors = {
+        path.name
+        for path in Path(ROOT, 'tools').glob('*.py')
+        if 'mmfer_command.arguments' in path.read_text()
+    }
+    assert {'train.py', 'test.py', 'clean_labels.py', 'cache.py', 'demo.py'} <= doors
+    named = [
+        f'{path}:{number}: {line.strip()}'
+        for folder in ('mmfer', 'mmfer_command')
+        for path in Path(ROOT, folder).rglob('*.py')
+        # Benchmarks start the scripts.
+        if 'benchmarks' not in path.parts
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        # The first line of a command's module names its door.
+        if number > 1 and any(f'tools/{door}' in line for door in doors)
+    ]
+    assert named == []
+
+
+def test_a_reader_that_has_seen_enough():
+    """``mmfer models --configs | head -1`` ends without a traceback."""
+    line = f'{sys.executable} -m mmfer_command models --configs | head -1'
+    done = subprocess.run(
+        line, shell=True, capture_output=True, text=True, env=environment()
+    )
+    assert done.stdout.startswith('name') and done.stderr == ''
 
 
 def test_an_installation_that_cannot_be_imported(monkeypatch):
@@ -161,7 +213,7 @@ def test_what_a_wrong_name_is_told(tmp_path, monkeypatch):
     said = refused(monkeypatch, tmp_path, 'train', 'gaave_ce_r18_rafdb_pair10')
     assert '\n    mmfer train ce_r18_rafdb --noise pair:0.1 --clean gaave\n' in said
     said = refused(monkeypatch, ROOT, 'train', 'configs/ce/ce_r18_rafdb_pair10.py')
-    assert 'python tools/train.py configs/ce/ce_r18_rafdb.py --noise pair:0.1' in said
+    assert 'mmfer train configs/ce/ce_r18_rafdb.py --noise pair:0.1' in said
     said = refused(monkeypatch, tmp_path, 'test', NAME, 'none.pth')
     assert 'none.pth: this checkpoint does not exist' in said
 

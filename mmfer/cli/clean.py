@@ -22,6 +22,7 @@ from mmfer.analysis.cleaning import (
 )
 from mmfer.datasets import pipeline_of
 from mmfer.engine.preflight import check_cleaning
+from mmfer.engine.run_header import cleaning_header
 from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.methods.gaave import GAAVE
 
@@ -35,11 +36,12 @@ from .common import (
     process_group,
     run_training_tool,
 )
+from .config_errors import config_errors
 
 
 def run(args: argparse.Namespace) -> None:
     """Clean labels, and show user errors without a traceback."""
-    run_training_tool(lambda: clean(args))
+    run_training_tool(lambda: clean(args), args.verbose)
 
 
 def clean_config(
@@ -53,7 +55,7 @@ def clean_config(
         claim_folder(args.out, settings)
         check_list(dataset)
     # The runner provides log file, processes and seeds; it trains nothing.
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, args.verbose)
     if said:
         runner.logger.info(said)
     # Reuse the data set instead of reading it a second time.
@@ -63,6 +65,7 @@ def clean_config(
     check_cleaning(runner, dataset, method.base, preflight.strict)
     preflight.check_training(runner)
     pipeline = cast(Callable, pipeline_of(runner.val_dataloader.dataset))
+    runner.logger.info(cleaning_header(runner, dataset, args.out))
     stages = args.stages or osp.join(args.out, STAGES_FOLDER)
     label_decisions, record = method(cfg, dataset, pipeline, stages, runner.logger)
     warn_of_lost_classes(label_decisions, dataset, runner.logger)
@@ -96,5 +99,6 @@ def clean(args: argparse.Namespace) -> None:
         claimed_work_dir(cfg),
         process_group(cfg),
         checkpoint_loading(None, args.trust_checkpoint),
+        config_errors(cfg, args.cfg_options),
     ):
         clean_config(args, cfg, method, options, said)

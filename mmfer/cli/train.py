@@ -19,11 +19,12 @@ from .common import (
     process_group,
     run_training_tool,
 )
+from .config_errors import config_errors
 
 
 def run(args: argparse.Namespace) -> None:
     """Train a model, and show user errors without a traceback."""
-    run_training_tool(lambda: train(args))
+    run_training_tool(lambda: train(args), args.verbose)
 
 
 def merge_args(args: argparse.Namespace) -> Config:
@@ -58,8 +59,9 @@ def train(args: argparse.Namespace) -> None:
         claimed_work_dir(cfg),
         process_group(cfg),
         checkpoint_loading(cfg.get('load_from'), args.trust_checkpoint),
+        config_errors(cfg, args.cfg_options),
     ):
-        runner = build_runner(cfg)
+        runner = build_runner(cfg, args.verbose)
         if said:
             runner.logger.info(said)
         check_pretrained(unwrap_model(runner.model))

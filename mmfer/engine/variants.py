@@ -1,10 +1,10 @@
-"""Planted noise and a cleaning as flags of ``tools/train.py``.
+"""Planted noise and a cleaning as flags of ``mmfer train``.
 
 Config files exist for the rows of result tables. Flags on the command line ask
 for other combinations::
 
-    python tools/train.py configs/ce/ce_r18_rafdb.py --noise symmetric:0.2
-    python tools/train.py configs/resup/resup_r18_rafdb.py --noise pair:0.3:seed1 \\
+    mmfer train configs/ce/ce_r18_rafdb.py --noise symmetric:0.2
+    mmfer train configs/resup/resup_r18_rafdb.py --noise pair:0.3:seed1 \\
         --clean gaave
 
 The functions take a config and return a new one. Its name is the one that a file

@@ -4,11 +4,12 @@ from typing import Any, Dict, Optional, Union
 
 import torch
 import torch.nn as nn
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
 from mmfer.registry import MODELS
+from mmfer.utils.console import FILE_ONLY
 
 from .backbone_fitting import build_backbone, fit_images, takes_channels
 from .data_preprocessor import blank_images, build_data_preprocessor, check_shape
@@ -151,9 +152,9 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
                 logger='current',
             )
         if hasattr(self, 'latent_compensation'):
-            print_log(
+            MMLogger.get_current_instance().info(
                 'Latent compensation acts after: '
                 + ', '.join(self.latent_compensation.layers),
-                logger='current',
+                extra=FILE_ONLY,
             )
         super().init_weights()
