@@ -5,7 +5,7 @@ import importlib
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from .arguments import clean, doctor, predict, test, train
+from .arguments import clean, doctor, predict, scan, test, train
 from .shipped import mmfer_version
 
 
@@ -37,6 +37,14 @@ GROUPS: Dict[str, str] = {}
 # A new sub-command is a row here, a module in `arguments`, and a module in mmfer/cli/
 # with the function `run`.
 COMMANDS = (
+    Command(
+        'scan',
+        'mmfer.cli.scan',
+        'find wrong labels in a folder or list, without training',
+        scan.add_arguments,
+        'mmfer scan my_faces --out scanned',
+        scan.DESCRIPTION,
+    ),
     Command(
         'train',
         'mmfer.cli.train',

@@ -35,13 +35,13 @@ class ListedImages(FERDataset):
     """
 
     def __init__(self, images: Sequence[str], labels: np.ndarray, **kwargs):
-        self._rows = list(images), np.asarray(labels)
+        self._listed = list(images), np.asarray(labels)
         super().__init__(**kwargs)
 
     def load_samples(self) -> List[dict]:
         """Return the rows as samples."""
-        images, labels = self._rows
-        del self._rows
+        images, labels = self._listed
+        del self._listed
         return [
             dict(img_path=join_listed(self.data_root, image), gt_label=label)
             for image, label in zip(images, labels.tolist(), strict=True)

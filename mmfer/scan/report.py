@@ -1,0 +1,322 @@
+"""The report of a scan in words, and what the console shows."""
+
+from typing import Iterable, List
+
+import numpy as np
+
+from mmfer.utils.checks import join_words
+
+from .findings import (
+    SMALL_CLASS,
+    WEAK_BELOW,
+    Findings,
+    class_summaries,
+    confusions,
+    expected_quality,
+    small_classes,
+)
+from .scoring import MIN_IMAGES
+from .sources import Source
+
+# Number of rows that a part of the report lists.
+LISTED = 30
+# Share of unreadable images that is worth a warning.
+MANY_BROKEN = 0.05
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole percentage; one digit below 10 %."""
+    value = 100 * share
+    return f'{value:.1f} %' if 0 < value < 9.95 else f'{value:.0f} %'
+
+
+def number(count: int, word: str) -> str:
+    """Return a number with its noun, such as '1 image' or '1,200 images'."""
+    plural = f'{word}es' if word.endswith('s') else f'{word}s'
+    return f'{count:,} {word if count == 1 else plural}'
+
+
+def warnings_of(findings: Findings) -> List[str]:
+    """Return what makes the results doubtful, most important first."""
+    scores, found = findings.scores, []
+    count = int(findings.valid.sum())
+    strength = scores.strength
+    if strength.is_weak:
+        found.append(
+            f'THE ENCODER DOES NOT KNOW. From the images, {findings.encoder!r} predicts '
+            f'{percent(strength.accuracy)} of the given labels; the most frequent class '
+            f'alone has {percent(strength.majority)}. So nothing is flagged, and the '
+            'order of the images means little. Perhaps most labels are wrong, the '
+            'images are no faces, or another --encoder is needed.'
+        )
+    if not scores.decided:
+        found.append(
+            f'{count} images are too few to decide (fewer than {MIN_IMAGES}). The '
+            'images are only sorted, and no label is flagged.'
+        )
+    elif count < WEAK_BELOW:
+        quality = expected_quality(findings)
+        found.append(
+            f'{count} images are few (fewer than {WEAK_BELOW}), so the scores are weak: '
+            f'from the other images, {percent(strength.accuracy)} of the given labels '
+            f'are predicted, against {percent(strength.majority)} by chance'
+            + (
+                f'. Of the flagged labels, about {percent(quality.precision)} are '
+                f'wrong, and of the wrong ones about {percent(quality.recall)} are '
+                'flagged'
+                if quality
+                else ''
+            )
+            + '. Look at the page before you delete anything.'
+        )
+    small = small_classes(findings)
+    if small:
+        found.append(
+            f'Fewer than {SMALL_CLASS} images: {join_words(small, "and")}. The labels '
+            'of so small classes can hardly be judged.'
+        )
+    if len(findings.errors) > MANY_BROKEN * len(findings.labels):
+        found.append(
+            f'{number(len(findings.errors), "image")} of {len(findings.labels)} cannot '
+            'be read. Was the data set copied completely?'
+        )
+    return found + findings.source.warnings
+
+
+# -- console -----------------------------------------------------------------
+def describe_source(source: Source, labels: np.ndarray, limit: int = 12) -> str:
+    """Return a line on how many images there are of which classes."""
+    classes = source.dataset.CLASSES
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    shown = [f'{name} {count}' for name, count in zip(classes, counts)]
+    more = len(shown) - limit
+    return (
+        f'{number(len(labels), "image")} in {number(len(classes), "class")}: '
+        + ', '.join(shown[:limit])
+        + (f', and {more} more' if more > 0 else '')
+    )
+
+
+def console_lines(findings: Findings) -> List[str]:
+    """Return the lines that the console shows after a scan, without paths."""
+    lines = [f'WARNING: {text}' for text in warnings_of(findings)]
+    flagged = findings.suspicious
+    count = int(findings.valid.sum())
+    if findings.errors:
+        lines.append(
+            f'Unreadable: {number(len(findings.errors), "image")}, such as '
+            + _few(findings.names[row] for row in sorted(findings.errors))
+        )
+    if findings.decides:
+        lines.append(
+            f'Suspicious labels: {int(flagged.sum()):,} of {count:,} '
+            f'({percent(flagged.sum() / max(1, count))}); estimated wrong: '
+            f'{percent(findings.scores.noise_rate)}'
+        )
+        worst = sorted(
+            (row for row in class_summaries(findings) if row.images >= SMALL_CLASS),
+            key=lambda row: -row.suspicious / row.images,
+        )
+        lines.append(
+            'Most in: '
+            + ', '.join(
+                f'{row.name} {row.suspicious} of {row.images}'
+                for row in worst[:4]
+                if row.suspicious
+            )
+            if flagged.any()
+            else 'No label is flagged.'
+        )
+        pairs = confusions(findings, 3)
+        if pairs:
+            names = findings.classes
+            lines.append(
+                'Most frequent: '
+                + ', '.join(
+                    f'{names[p.given]} that looks like {names[p.suggested]} '
+                    f'({p.images})'
+                    for p in pairs
+                )
+            )
+    lines += [text for text in (_duplicate_line(findings), _face_line(findings)) if text]
+    return lines
+
+
+def _duplicate_line(findings: Findings) -> str:
+    """Return a line on duplicates; empty if there are none."""
+    found = findings.duplicates
+    exact = int(found.is_exact_copy.sum())
+    near = int(found.is_copy.sum()) - exact
+    if not exact + near:
+        return 'Duplicates: none'
+    differing = len(found.conflicts(findings.labels))
+    return (
+        f'Duplicates: {exact:,} exact and {near:,} near copies; '
+        f'{number(differing, "group")} with different labels'
+    )
+
+
+def _face_line(findings: Findings) -> str:
+    """Return a line on images without a face; empty if there are none."""
+    count = int(findings.faceless.sum())
+    if not count:
+        return ''
+    if findings.face_scores is None:
+        return f'Perhaps no face: {number(count, "image")} that look unlike the others'
+    return f'Perhaps no face: {number(count, "image")} (no upright face found)'
+
+
+def _few(names: Iterable[str], limit: int = 3) -> str:
+    """Return some names for a line."""
+    found = list(names)
+    more = len(found) - limit
+    return ', '.join(found[:limit]) + (f', and {more} more' if more > 0 else '')
+
+
+# -- report ------------------------------------------------------------------
+def report_text(findings: Findings, next_steps: str) -> str:
+    """Return the report of a scan.
+
+    Args:
+        findings (Findings): Results of a scan.
+        next_steps (str): What to do next, with commands.
+    """
+    parts = [_title(f'Scan of {findings.source.path}')]
+    warnings = warnings_of(findings)
+    if warnings:
+        parts += [_title('WARNINGS', '-'), _items(warnings)]
+    parts += [
+        _title('What was found', '-'),
+        '\n'.join([describe_source(findings.source, findings.labels), *_overview(findings)]),
+    ]
+    if findings.decides:
+        parts += [_title('Labels by class', '-'), _class_table(findings)]
+        parts += _confusion_part(findings)
+    parts += _duplicate_part(findings)
+    parts += _face_part(findings)
+    if findings.errors:
+        texts = [findings.errors[row] for row in sorted(findings.errors)]
+        parts += [_title('Images that cannot be read', '-'), _items(texts, LISTED)]
+    notes = findings.source.notes + findings.notes
+    if notes:
+        parts += [_title('Notes', '-'), _items(notes)]
+    parts += [_title('How sure is this?', '-'), _sureness(findings)]
+    parts += [_title('What to do next', '-'), next_steps]
+    return '\n\n'.join(parts) + '\n'
+
+
+def _title(text: str, line: str = '=') -> str:
+    """Return an underlined title."""
+    return f'{text}\n{line * len(text)}'
+
+
+def _items(texts: Iterable[str], limit: int = 1000) -> str:
+    """Return a list with a dash before each item."""
+    found = list(texts)
+    lines = [f'- {text}' for text in found[:limit]]
+    if len(found) > limit:
+        lines.append(f'- and {len(found) - limit} more, see sample_scores.csv')
+    return '\n'.join(lines)
+
+
+def _overview(findings: Findings) -> List[str]:
+    """Return the lines of the console, without warnings."""
+    return [line for line in console_lines(findings) if not line.startswith('WARNING')]
+
+
+def _class_table(findings: Findings) -> str:
+    """Return a table of flagged labels by class."""
+    rows = class_summaries(findings)
+    width = max(len('class'), *(len(row.name) for row in rows))
+    lines = [f'{"class":<{width}}  images  suspicious  estimated wrong']
+    lines += [
+        f'{row.name:<{width}}  {row.images:>6}  {row.suspicious:>10}  '
+        + (f'{percent(row.wrong):>15}' if row.images else f'{"-":>15}')
+        for row in rows
+    ]
+    return '\n'.join(lines)
+
+
+def _confusion_part(findings: Findings) -> List[str]:
+    """Return the part on which labels are confused."""
+    pairs, names = confusions(findings), findings.classes
+    if not pairs:
+        return []
+    lines = [
+        f'{p.images:>6}  labelled {names[p.given]}, looks like {names[p.suggested]}'
+        for p in pairs
+    ]
+    return [_title('Which labels are confused', '-'), '\n'.join(lines)]
+
+
+def _duplicate_part(findings: Findings) -> List[str]:
+    """Return the part on duplicates, those with different labels first."""
+    found, labels, names = findings.duplicates, findings.labels, findings.names
+    if not found.is_copy.any():
+        return []
+    exact = found.conflicts(labels, exact=True).tolist()
+    near = found.conflicts(labels).tolist()
+
+    def line(members: np.ndarray, kind: str) -> str:
+        listed = [f'{names[r]} ({findings.classes[labels[r]]})' for r in members[:6]]
+        more = f', and {len(members) - 6} more' if len(members) > 6 else ''
+        return f'{kind}: ' + ', '.join(listed) + more
+
+    texts = [line(np.flatnonzero(found.exact == g), 'same pixels') for g in exact]
+    shown = set(exact)
+    for group in near:
+        members = np.flatnonzero(found.group == group)
+        if not shown.intersection(found.exact[members].tolist()):
+            texts.append(line(members, 'near duplicates'))
+    if not texts:
+        return []
+    intro = (
+        'At least one label of each of these groups is wrong, or the face shows a '
+        'mixture. Other duplicates have equal labels; see the column duplicate_of.'
+    )
+    title = _title('Duplicates with different labels', '-')
+    return [title, intro, _items(texts, LISTED)]
+
+
+def _face_part(findings: Findings) -> List[str]:
+    """Return the part on images without a face."""
+    rows = np.flatnonzero(findings.faceless)
+    if not len(rows):
+        return []
+    if findings.face_scores is not None:
+        rows = rows[np.argsort(findings.face_scores[rows], kind='stable')]
+        intro = (
+            'The face detector of dlib finds no upright frontal face in these images, '
+            'those without any trace of a face first. Profiles and covered faces are '
+            'among them: of the faces of FERPlus, 1.3 % would be listed here, and of '
+            'crops without a face 3 of 4. They are not dropped.'
+        )
+    else:
+        intro = (
+            'These images look unlike the others. Some of them may be no faces; others '
+            'are turned, covered or badly lit. With `pip install "mmfer[face]"` a face '
+            'detector looks at each image, and finds more of them. They are not dropped.'
+        )
+    names = [findings.names[row] for row in rows.tolist()]
+    return [_title('Perhaps no face', '-'), intro, _items(names, LISTED)]
+
+
+def _sureness(findings: Findings) -> str:
+    """Return a paragraph on how far the results can be trusted."""
+    strength, quality = findings.scores.strength, expected_quality(findings)
+    lines = [
+        f'Encoder: {findings.encoder}. Each label was scored by images other than its '
+        f'own group ({findings.groups.text}).',
+        f'From these, {percent(strength.accuracy)} of the given labels are predicted '
+        f'(+- {percent(2 * strength.error)}); the most frequent class alone has '
+        f'{percent(strength.majority)}.',
+    ]
+    if quality:
+        lines.append(
+            f'By the scores, about {percent(quality.precision)} of the flagged labels '
+            f'are wrong, and about {percent(quality.recall)} of the wrong labels are '
+            'flagged. These are estimates: faces on which people differ are among both.'
+        )
+    if findings.careful:
+        lines.append('--careful: only labels with a twice as probable other class.')
+    return '\n'.join(lines)

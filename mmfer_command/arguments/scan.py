@@ -1,0 +1,106 @@
+"""Arguments of ``mmfer scan``."""
+
+import argparse
+from argparse import ArgumentParser
+
+DESCRIPTION = """\
+Find labels that are probably wrong, duplicates, and images without a face.
+
+SOURCE is a folder with one folder of images per class; a list of images and labels
+(CSV or txt); the folder of FERPlus or RAF-DB; or a config, whose training set is
+scanned. Images are crops of one face each. No network is trained, and your files are
+only read. The results are written to DIR:
+
+- review.html: the most suspicious images, to decide about in a browser
+- report.txt: what was found, how sure it is, and what to do next
+- sample_scores.csv: every image with its score, suggestion and decision
+- scan.json: settings and counts
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``mmfer scan``."""
+    parser.add_argument('source', metavar='SOURCE', help='folder, list or config')
+    parser.add_argument(
+        '--out', required=True, metavar='DIR', help='folder for the results'
+    )
+    parser.add_argument(
+        '--data-root',
+        metavar='DIR',
+        help="folder that the paths in a list start from (default: the list's own)",
+    )
+    parser.add_argument(
+        '--classes', metavar='FILE', help='names of the classes, one per line'
+    )
+    parser.add_argument(
+        '--groups',
+        default='auto',
+        metavar='HOW',
+        help='images that belong together, whose labels are scored by others: auto '
+        '(near duplicates, the default), folder (persons or videos), none, or a '
+        'column of the list',
+    )
+    parser.add_argument(
+        '--encoder', metavar='NAME', help='encoder (default: the best one installed)'
+    )
+    parser.add_argument(
+        '--careful',
+        action='store_true',
+        help='flag a label only if another class is at least twice as probable',
+    )
+    parser.add_argument(
+        '--relabel',
+        action='store_true',
+        help='replace a flagged label where the suggestion is sure, instead of '
+        'dropping the image',
+    )
+    parser.add_argument(
+        '--keep-share',
+        type=_share,
+        default=0.1,
+        metavar='SHARE',
+        help='share of each class that is never flagged (default: 0.1)',
+    )
+    parser.add_argument(
+        '--apply', action='store_true', help='write a cleaned list, and how to train'
+    )
+    parser.add_argument(
+        '--copy', metavar='DIR', help='copy what is kept into one folder per class'
+    )
+    parser.add_argument(
+        '--link', action='store_true', help='with --copy: hard links, not copies'
+    )
+    parser.add_argument(
+        '--decisions',
+        metavar='CSV',
+        help='with --apply or --copy: a table that you downloaded from the page, '
+        "instead of the scan's own decisions",
+    )
+    parser.add_argument(
+        '--max-images',
+        type=_positive,
+        default=10000,
+        metavar='N',
+        help='images on the page, the most suspicious ones (default: 10000)',
+    )
+    parser.add_argument(
+        '--device', help='cpu, cuda, cuda:1, ...; default: the best one available'
+    )
+
+
+def _share(text: str) -> float:
+    """Read a share in [0, 1)."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no number from 0 to below 1')
+    return value
+
+
+def _positive(text: str) -> int:
+    """Read a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 1 on')
+    return int(text)
