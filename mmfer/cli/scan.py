@@ -17,7 +17,6 @@ from mmfer.scan import ScoreOptions, extract, find_encoder, score_labels
 from mmfer.scan.cleaned import (
     check_target,
     cleaned_paths,
-    config_text,
     copy_images,
     write_cleaned_list,
 )
@@ -52,13 +51,12 @@ from mmfer.utils.devices import choose_device
 from mmfer.utils.files import write_atomic
 from mmfer.utils.progress import Progress
 from mmfer.version import __version__
-from mmfer_command.shipped import find_config, shipped_path
+from mmfer_command.shipped import find_config
 
 from .common import load_config, run_tool
 
-# Config that a cleaned list is trained with, and the one of FERPlus and others.
+# Config that is named to train on a cleaned list; it suits a CPU.
 BASE_CONFIG = 'alum_r18_synthfaces'
-CONFIG_NAME = 'train_cleaned.py'
 
 
 def run(args: argparse.Namespace) -> None:
@@ -352,7 +350,7 @@ def apply_decisions(
     if args.apply:
         own = source.kind in ('data set', 'config')
         path, settings = write_cleaned_list(args.out, dataset, table, own)
-        texts.append(f'Cleaned list: {path} ({counts}). ' + _train_text(args, settings))
+        texts.append(f'Cleaned list: {path} ({counts}). ' + _train_text(args, path, settings))
     if args.copy:
         paths, classes = cleaned_paths(dataset, table)
         renamed = copy_images(
@@ -365,13 +363,10 @@ def apply_decisions(
     return '\n'.join(texts)
 
 
-def _train_text(args: argparse.Namespace, settings: dict) -> str:
-    """Return how to train on a list, and write a config for it."""
-    if settings.get('type') == 'ImageList' and 'classes' in settings:
-        path = osp.join(args.out, CONFIG_NAME)
-        base = str(shipped_path(BASE_CONFIG))
-        write_atomic(path, config_text(path, base, settings).encode())
-        return f'Train on it: mmfer train {_quoted(path)}'
+def _train_text(args: argparse.Namespace, path: str, settings: dict) -> str:
+    """Return how to train on a list."""
+    if settings.get('type') == 'ImageList':
+        return f'Train on it: mmfer train {BASE_CONFIG} --data {_quoted(path)}'
     place = 'train_dataloader.dataset'
     options = ' '.join(f'{place}.{k}={v}' for k, v in settings.items() if k != 'type')
     config = args.source if find_config(args.source) else 'CONFIG'

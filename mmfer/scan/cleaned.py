@@ -59,7 +59,7 @@ def list_text(images: Sequence[str], labels: Sequence[str]) -> bytes:
     """Return a list ``image,label`` as CSV, which mmfer and others read.
 
     Args:
-        images (Sequence[str]): Paths relative to the data root, (M,).
+        images (Sequence[str]): Paths, (M,).
         labels (Sequence[str]): Names of the classes, (M,).
 
     Raises:
@@ -74,9 +74,7 @@ def list_text(images: Sequence[str], labels: Sequence[str]) -> bytes:
                 f'The image {name!r} has white space at an end or a line break in its '
                 'name, which a list cannot hold. Rename it.'
             )
-        # A line that starts with # is a comment.
-        start = './' if name.startswith('#') else ''
-        writer.writerow([start + guard_path(name), label])
+        writer.writerow([guard_path(name), label])
     return text.getvalue().encode('utf-8', 'surrogateescape')
 
 
@@ -93,7 +91,8 @@ def write_cleaned_list(
             instead of ``image,label``.
 
     Returns:
-        tuple[str, dict]: The file, and settings of a data set that reads it.
+        tuple[str, dict]: The file, and settings with which the data set reads its own
+        format.
     """
     kept = kept_images(table, dataset.CLASSES)
     if own_format and dataset.list_suffix is not None:
@@ -101,57 +100,15 @@ def write_cleaned_list(
         ids = table['sample_id'][kept.rows]
         return path, dataset.write_list(path, ids, kept.labels)
     path = osp.join(folder, f'{LIST_NAME}.csv')
-    images = [table['image'][row] for row in kept.rows.tolist()]
+    ids = table['sample_id'][kept.rows]
+    images = dataset.image_paths.take(dataset.positions_of(ids))
     names = [dataset.CLASSES[label] for label in kept.labels.tolist()]
-    write_atomic(path, list_text(images, names))
-    return path, list_settings(path, dataset)
-
-
-def list_settings(path: str, dataset: FERDataset) -> dict:
-    """Return settings of an ``ImageList`` that reads a list of :func:`list_text`."""
-    return dict(
-        type='ImageList',
-        data_root=osp.abspath(dataset.data_root or os.curdir),
-        ann_file=osp.abspath(path),
-        classes=list(dataset.CLASSES),
-    )
-
-
-CONFIG = '''\
-# Trains on the labels that `mmfer scan --apply` has cleaned: mmfer train {name}
-#
-# The accuracy that it shows is that on the training images. To measure it on others,
-# write their list or folder into val_dataloader.
-_base_ = {base!r}
-images = {images}
-data_preprocessor = dict(num_classes={count})
-train_dataloader = dict(
-    dataset=dict(_delete_=True, **images, pipeline={{{{_base_.train_pipeline}}}})
-)
-val_dataloader = dict(
-    dataset=dict(
-        _delete_=True, **images, test_mode=True, pipeline={{{{_base_.test_pipeline}}}}
-    )
-)
-test_dataloader = val_dataloader
-'''
-
-
-def config_text(name: str, base: str, settings: dict) -> str:
-    """Return a config that trains on a cleaned list.
-
-    Args:
-        name (str): Path of the config, for the comment.
-        base (str): Config to inherit from.
-        settings (dict): Settings of the data set.
-    """
-    lines = ''.join(f'    {key}={value!r},\n' for key, value in settings.items())
-    return CONFIG.format(
-        name=name,
-        base=base,
-        images=f'dict(\n{lines})',
-        count=len(settings['classes']),
-    )
+    # Whole paths, so that the list can be moved, and read by other programs.
+    write_atomic(path, list_text(list(map(osp.abspath, images)), names))
+    # A list may lack a class, so its reader looks for their names here.
+    classes = ''.join(f'{name}\n' for name in dataset.CLASSES)
+    write_atomic(osp.join(folder, 'classes.txt'), classes.encode())
+    return path, dict(type='ImageList')
 
 
 # -- folders -----------------------------------------------------------------

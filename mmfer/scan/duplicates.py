@@ -145,11 +145,7 @@ def near_pairs(thumbnails: np.ndarray) -> np.ndarray:
         return np.zeros((0, 2), np.int64)
     shown = thumbnails[rows]
     left, right = candidates(shown)
-    kept = np.zeros(len(left), bool)
-    for start in range(0, len(left), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        one, other = shown[left[part]], sided(shown, right[part])
-        kept[part] = are_near(one, other)
+    kept = are_near(shown, left, right)
     pairs = np.stack([left[kept], right[kept] % len(rows)], axis=1)
     return rows[np.unique(np.sort(pairs, axis=1), axis=0)].reshape(-1, 2)
 
@@ -207,7 +203,31 @@ def _neighbours(levels: np.ndarray, codes: np.ndarray, order: np.ndarray) -> np.
     return np.concatenate(found)
 
 
-def sided(thumbnails: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def are_near(
+    thumbnails: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> np.ndarray:
+    """Return whether pairs of thumbnails are near duplicates, bool (M,).
+
+    Args:
+        thumbnails (np.ndarray): uint8 (N, SIDE, SIDE).
+        left (np.ndarray): Rows, int64 (M,), ascending.
+        right (np.ndarray): Rows, int64 (M,); N or more means the mirror image.
+    """
+    near = np.zeros(len(left), bool)
+    for start in range(0, len(left), _CHUNK):
+        part = np.arange(start, min(start + _CHUNK, len(left)))
+        for limit, view in ((MIN_GREY, _small_levels), (MIN_DETAIL, fine_detail)):
+            # An image is in many pairs, and is prepared once.
+            rows, place = np.unique([left[part], right[part]], return_inverse=True)
+            vectors = view(_sided(thumbnails, rows))
+            one, other = place.reshape(2, -1)
+            alike = np.einsum('ij,ij->i', vectors[one], vectors[other]) >= limit
+            part = part[alike]
+        near[part] = True
+    return near
+
+
+def _sided(thumbnails: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return thumbnails by row; a row of N or more means the mirror image."""
     images = thumbnails[rows % len(thumbnails)]
     mirrored = rows >= len(thumbnails)
@@ -215,19 +235,9 @@ def sided(thumbnails: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return images
 
 
-def are_near(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return whether pairs of thumbnails are near duplicates, bool (M,).
-
-    Args:
-        one (np.ndarray): uint8 (M, SIDE, SIDE).
-        other (np.ndarray): uint8 (M, SIDE, SIDE).
-    """
-    grey = (grey_levels(one, SMALL) * grey_levels(other, SMALL)).sum(axis=1)
-    near = grey >= MIN_GREY
-    rows = np.flatnonzero(near)
-    detail = (fine_detail(one[rows]) * fine_detail(other[rows])).sum(axis=1)
-    near[rows] = detail >= MIN_DETAIL
-    return near
+def _small_levels(thumbnails: np.ndarray) -> np.ndarray:
+    """Return the grey levels that near duplicates share, float32 (M, SMALL**2)."""
+    return grey_levels(thumbnails, SMALL)
 
 
 def grey_levels(thumbnails: np.ndarray, side: int) -> np.ndarray:

@@ -24,8 +24,6 @@ COLUMNS = dict(image=IMAGE_COLUMNS, label=LABEL_COLUMNS)
 # More classes than this, or than a share of the rows, are no classes.
 MAX_CLASSES = 1000
 MAX_SHARE = 0.5
-# Numbers of classes that are not far apart, such as 0, 1, 2, 5.
-MAX_GAPS = 20
 
 
 class Rows(NamedTuple):
@@ -136,11 +134,13 @@ def guess_classes(rows: Rows, path: str) -> List[str]:
         for label in rows.labels:
             name = ' '.join(label.split())
             spellings.setdefault(name.casefold(), name)
+        different = len(spellings)
         classes = sorted(spellings.values(), key=str.casefold)
     else:
         found = sorted(number for number in numbers if number is not None)
+        different = len(found)
         # A list that counts from 0 or 1 may lack a class in between.
-        dense = found[0] in (0, 1) and found[-1] - found[0] < len(found) + MAX_GAPS
+        dense = found[0] in (0, 1) and found[-1] - found[0] < 2 * len(found)
         whole = range(found[0], found[-1] + 1) if dense else found
         classes = [str(number) for number in whole]
     if len(classes) == 1:
@@ -148,9 +148,9 @@ def guess_classes(rows: Rows, path: str) -> List[str]:
             f'{path}: all rows have the label {classes[0]!r}. Wrong labels are found '
             'by comparing classes, so at least two are needed.'
         )
-    if len(classes) > MAX_CLASSES or len(classes) > max(2, MAX_SHARE * len(rows.labels)):
+    if different > min(MAX_CLASSES, max(2, MAX_SHARE * len(rows.labels))):
         raise ValueError(
-            f'{path}: the {len(rows.labels)} rows have {len(classes)} different labels, '
+            f'{path}: the {len(rows.labels)} rows have {different} different labels, '
             f'such as {rows.labels[0]!r} and {rows.labels[-1]!r}. Is this the column of '
             'the labels? Name it "label" in a header.'
         )
