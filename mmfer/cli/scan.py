@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 
 from mmfer.analysis.cleaning import build_training_set
 from mmfer.analysis.review import write_page
+from mmfer.datasets import ImageFolders, ImageList
 from mmfer.datasets.images import IMAGE_EXTENSIONS
 from mmfer.scan import ScoreOptions, extract, find_encoder, score_labels
 from mmfer.scan.cleaned import (
@@ -32,7 +33,7 @@ from mmfer.scan.report import (
     report_text,
     warnings_of,
 )
-from mmfer.scan.sources import Source, find_source
+from mmfer.scan.sources import ListedImages, Source, find_source
 from mmfer.scan.workspace import (
     PAGE,
     REPORT,
@@ -44,6 +45,7 @@ from mmfer.scan.workspace import (
 from mmfer.score_table import (
     FILE_NAME,
     ScoreTable,
+    read_columns,
     read_decisions,
     write_score_table,
 )
@@ -92,7 +94,7 @@ def scan(args: argparse.Namespace) -> None:
         print(note)
     if args.decisions is not None:
         with quiet_datasets():
-            table = decided_table(source, args.decisions)
+            table = decided_table(source, args.decisions, args.out)
         print(apply_decisions(args, source, table))
         return
     findings = find(args, source)
@@ -310,8 +312,14 @@ def run_record(
 
 
 # -- after the decisions -----------------------------------------------------
-def decided_table(source: Source, path: str) -> ScoreTable:
-    """Return the table that a person downloaded from the page, as a score table."""
+def decided_table(source: Source, path: str, out: str) -> ScoreTable:
+    """Return the table that a person downloaded from the page, as a score table.
+
+    Args:
+        source (Source): The images.
+        path (str): The table.
+        out (str): Folder of the scan, whose own table says what cannot be read.
+    """
     dataset = source.dataset
     names = dataset.names_by_id()
     table = read_decisions(
@@ -322,6 +330,12 @@ def decided_table(source: Source, path: str) -> ScoreTable:
         dataset.num_classes,
         dataset.CLASSES,
     )
+    scanned = osp.join(out, FILE_NAME)
+    if osp.isfile(scanned):
+        own = read_columns(scanned, ['sample_id', 'readable'])
+        ids, readable = own.whole_numbers('sample_id'), own.whole_numbers('readable')
+        broken = [i for i, whole in zip(ids, readable) if not whole]
+        table['decision'][np.isin(table['sample_id'], broken)] = 'drop'
     images = [names[i] for i in table['sample_id'].tolist()]
     return dict(table, image=np.array(images, dtype=object))
 
@@ -348,9 +362,9 @@ def apply_decisions(
         if (decision == name).any()
     )
     if args.apply:
-        own = source.kind in ('data set', 'config')
+        own = not isinstance(dataset, (ImageFolders, ImageList, ListedImages))
         path, settings = write_cleaned_list(args.out, dataset, table, own)
-        texts.append(f'Cleaned list: {path} ({counts}). ' + _train_text(args, path, settings))
+        texts.append(f'Cleaned list: {path} ({counts}). ' + _train_text(args, source, path, settings))
     if args.copy:
         paths, classes = cleaned_paths(dataset, table)
         renamed = copy_images(
@@ -363,11 +377,15 @@ def apply_decisions(
     return '\n'.join(texts)
 
 
-def _train_text(args: argparse.Namespace, path: str, settings: dict) -> str:
+def _train_text(
+    args: argparse.Namespace, source: Source, path: str, settings: dict
+) -> str:
     """Return how to train on a list."""
     if settings.get('type') == 'ImageList':
         return f'Train on it: mmfer train {BASE_CONFIG} --data {_quoted(path)}'
     place = 'train_dataloader.dataset'
     options = ' '.join(f'{place}.{k}={v}' for k, v in settings.items() if k != 'type')
-    config = args.source if find_config(args.source) else 'CONFIG'
+    config = args.source
+    if source.kind != 'config':
+        config = f'alum_r18_{source.dataset.name.lower()}'
     return f'Train on it: mmfer train {config} --cfg-options {options}'

@@ -1,5 +1,6 @@
 """The report of a scan in words, and what the console shows."""
 
+import textwrap
 from typing import Iterable, List
 
 import numpy as np
@@ -20,8 +21,12 @@ from .sources import Source
 
 # Number of rows that a part of the report lists.
 LISTED = 30
-# Share of unreadable images that is worth a warning.
+MOST = 20
+# Share of unreadable images that is worth a warning, and of flagged labels.
 MANY_BROKEN = 0.05
+MANY_FLAGGED = 0.5
+# Width of the text.
+WIDTH = 88
 
 
 def percent(share: float) -> str:
@@ -68,6 +73,12 @@ def warnings_of(findings: Findings) -> List[str]:
                 else ''
             )
             + '. Look at the page before you delete anything.'
+        )
+    flagged = int(findings.suspicious.sum())
+    if flagged > MANY_FLAGGED * count:
+        found.append(
+            f'{flagged} of {count} labels are flagged, more than half. Then the scores '
+            'are often wrong, not the labels. Look at the page, and use --careful.'
         )
     small = small_classes(findings)
     if small:
@@ -187,11 +198,17 @@ def report_text(findings: Findings, next_steps: str) -> str:
         parts += [_title('WARNINGS', '-'), _items(warnings)]
     parts += [
         _title('What was found', '-'),
-        '\n'.join([describe_source(findings.source, findings.labels), *_overview(findings)]),
+        '\n'.join(
+            [
+                _wrapped(describe_source(findings.source, findings.labels), '  '),
+                *_overview(findings),
+            ]
+        ),
     ]
     if findings.decides:
         parts += [_title('Labels by class', '-'), _class_table(findings)]
         parts += _confusion_part(findings)
+        parts += _suspect_part(findings)
     parts += _duplicate_part(findings)
     parts += _face_part(findings)
     if findings.errors:
@@ -210,10 +227,21 @@ def _title(text: str, line: str = '=') -> str:
     return f'{text}\n{line * len(text)}'
 
 
+def _wrapped(text: str, indent: str = '') -> str:
+    """Break a paragraph into lines; names of files stay whole."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _items(texts: Iterable[str], limit: int = 1000) -> str:
     """Return a list with a dash before each item."""
     found = list(texts)
-    lines = [f'- {text}' for text in found[:limit]]
+    lines = [_wrapped(f'- {text}', '  ') for text in found[:limit]]
     if len(found) > limit:
         lines.append(f'- and {len(found) - limit} more, see sample_scores.csv')
     return '\n'.join(lines)
@@ -221,7 +249,8 @@ def _items(texts: Iterable[str], limit: int = 1000) -> str:
 
 def _overview(findings: Findings) -> List[str]:
     """Return the lines of the console, without warnings."""
-    return [line for line in console_lines(findings) if not line.startswith('WARNING')]
+    lines = console_lines(findings)
+    return [_wrapped(line, '  ') for line in lines if not line.startswith('WARNING')]
 
 
 def _class_table(findings: Findings) -> str:
@@ -247,6 +276,23 @@ def _confusion_part(findings: Findings) -> List[str]:
         for p in pairs
     ]
     return [_title('Which labels are confused', '-'), '\n'.join(lines)]
+
+
+def _suspect_part(findings: Findings) -> List[str]:
+    """Return the part with the most suspicious labels."""
+    rows = np.flatnonzero(findings.suspicious)
+    if not len(rows):
+        return []
+    score = findings.scores.noise_score
+    rows = rows[np.argsort(-score[rows], kind='stable')][:MOST]
+    names = findings.classes
+    lines = [
+        f'  {score[r]:.2f}  {findings.names[r]}: labelled {names[findings.labels[r]]}, '
+        f'looks like {names[findings.scores.suggested_label[r]]}'
+        for r in rows.tolist()
+    ]
+    title = _title('The most suspicious labels', '-')
+    return [title, 'Score: probability that the label is wrong.', '\n'.join(lines)]
 
 
 def _duplicate_part(findings: Findings) -> List[str]:
@@ -275,7 +321,7 @@ def _duplicate_part(findings: Findings) -> List[str]:
         'mixture. Other duplicates have equal labels; see the column duplicate_of.'
     )
     title = _title('Duplicates with different labels', '-')
-    return [title, intro, _items(texts, LISTED)]
+    return [title, _wrapped(intro), _items(texts, LISTED)]
 
 
 def _face_part(findings: Findings) -> List[str]:
@@ -298,7 +344,7 @@ def _face_part(findings: Findings) -> List[str]:
             'detector looks at each image, and finds more of them. They are not dropped.'
         )
     names = [findings.names[row] for row in rows.tolist()]
-    return [_title('Perhaps no face', '-'), intro, _items(names, LISTED)]
+    return [_title('Perhaps no face', '-'), _wrapped(intro), _items(names, LISTED)]
 
 
 def _sureness(findings: Findings) -> str:
@@ -319,4 +365,4 @@ def _sureness(findings: Findings) -> str:
         )
     if findings.careful:
         lines.append('--careful: only labels with a twice as probable other class.')
-    return '\n'.join(lines)
+    return '\n'.join(map(_wrapped, lines))
