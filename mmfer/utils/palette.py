@@ -27,3 +27,9 @@ CLEAN, NOISY = BLUE, VERMILION
 
 DECISIONS = dict(keep=GREEN, relabel=BLUE, drop=VERMILION)
 """Colours of the decisions on samples."""
+
+DECISIONS_ON_LIGHT = dict(keep='#007355', relabel='#0062A3', drop='#A84300')
+"""Darker colours of the decisions, for text: contrast of at least 4.5 on light grey."""
+
+DECISIONS_ON_DARK = dict(keep='#35C99A', relabel='#6CB6F5', drop='#FF9D63')
+"""Lighter colours of the decisions, for text on a dark background."""
