@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 from helpers import environment
 from made_data import make_ferplus, write_image
-from made_face_folders import draw_faces, huge_png, make_folder, write_face, wrong_labels
+from made_face_folders import (
+    draw_faces,
+    huge_png,
+    make_folder,
+    write_face,
+    wrong_labels,
+)
 
 from mmfer.datasets import ImageFolders
 from mmfer.evaluation.functional import auroc
@@ -243,7 +249,9 @@ def test_folders_for_results(tmp_path):
     (tmp_path / 'full/thesis.doc').write_text('x')
     assert 'not empty' in refusal(source, '--out', tmp_path / 'full')
     assert 'is a file' in refusal(source, '--out', tmp_path / 'full/thesis.doc')
-    assert 'cannot be written' in refusal(source, '--out', tmp_path / 'full/thesis.doc/x')
+    assert 'cannot be written' in refusal(
+        source, '--out', tmp_path / 'full/thesis.doc/x'
+    )
     copy = '--copy', source / 'clean'
     assert 'inside of' in refusal(source, '--out', tmp_path / 'out', *copy)
     copy = '--copy', tmp_path / 'full'

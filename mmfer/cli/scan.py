@@ -5,13 +5,13 @@ import logging
 import os.path as osp
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 from mmengine.logging import MMLogger
 
 from mmfer.analysis.cleaning import build_training_set
-from mmfer.analysis.review import write_page
+from mmfer.analysis.review import ReviewSettings, write_page, write_settings
 from mmfer.datasets import ImageFolders, ImageList
 from mmfer.datasets.images import IMAGE_EXTENSIONS
 from mmfer.scan import ScoreOptions, extract, find_encoder, score_labels
@@ -20,19 +20,14 @@ from mmfer.scan.cleaned import (
     cleaned_paths,
     copy_images,
     write_cleaned_list,
+    write_given_list,
 )
 from mmfer.scan.duplicates import Thumbnails, find_duplicates
 from mmfer.scan.encoders import HOGEncoder
 from mmfer.scan.faces import FaceCheck, has_detector, unlike_others, without_face
 from mmfer.scan.findings import Findings
 from mmfer.scan.groups import find_groups
-from mmfer.scan.report import (
-    console_lines,
-    describe_source,
-    percent,
-    report_text,
-    warnings_of,
-)
+from mmfer.scan.report import console_lines, describe_source, report_text, warnings_of
 from mmfer.scan.sources import ListedImages, Source, find_source
 from mmfer.scan.workspace import (
     PAGE,
@@ -115,8 +110,12 @@ def open_source(args: argparse.Namespace) -> Source:
             settings = argparse.Namespace(
                 launcher='none', local_rank=0, work_dir=args.out
             )
-            dataset = build_training_set(load_config(config, settings))
-            source = Source(dataset, path, 'config')
+            cfg = load_config(config, settings)
+            dataset = build_training_set(cfg)
+            given = cfg.train_dataloader.dataset.to_dict()
+            # The page reads the images without a pipeline.
+            given.pop('pipeline', None)
+            source = Source(dataset, path, 'config', settings=given)
             dataset.full_init()
             return source
     if osp.isfile(path) and path.lower().endswith(IMAGE_EXTENSIONS):
@@ -220,11 +219,10 @@ def write_results(
         table (dict[str, np.ndarray]): Their score table.
         seconds (float): Time that the scan took.
     """
-    dataset = findings.source.dataset
     files = {n: osp.join(args.out, n) for n in (FILE_NAME, REPORT, PAGE, RUN_FILE)}
     write_score_table(files[FILE_NAME], table, findings.classes)
     title = osp.splitext(osp.basename(osp.abspath(args.source)))[0]
-    write_page(files[PAGE], dataset, files[FILE_NAME], title, args.max_images)
+    write_review(args, findings, title)
     applied = ''
     if args.apply or args.copy:
         if findings.decides:
@@ -240,12 +238,39 @@ def write_results(
     for line in console_lines(findings):
         print(line)
     print(
-        f'Look at   {files[PAGE]}   in a browser (it shows the faces: keep it private)\n'
+        f'Look at   {files[PAGE]}   in a browser (it has the faces: keep it private)\n'
         f'Report    {files[REPORT]}\n'
         f'Table     {files[FILE_NAME]}'
     )
     if applied:
         print(applied)
+
+
+def write_review(args: argparse.Namespace, findings: Findings, title: str) -> None:
+    """Write the page, and what `mmfer review` needs to write it again.
+
+    Args:
+        args (argparse.Namespace): See :mod:`mmfer_command.arguments.scan`.
+        findings (Findings): Results of the scan.
+        title (str): Title of the page.
+    """
+    source = findings.source
+    subtitle = describe_source(source, findings.labels)
+    warnings, kind = warnings_of(findings), 'probability'
+    settings = source.settings or write_given_list(args.out, source.dataset)
+    review = ReviewSettings(settings, title, subtitle, warnings, kind)
+    write_settings(args.out, review)
+    write_page(
+        osp.join(args.out, PAGE),
+        source.dataset,
+        osp.join(args.out, FILE_NAME),
+        title,
+        args.max_images,
+        subtitle,
+        warnings,
+        kind,
+        Progress('Page'),
+    )
 
 
 def next_steps(args: argparse.Namespace, applied: str) -> str:
@@ -340,9 +365,7 @@ def decided_table(source: Source, path: str, out: str) -> ScoreTable:
     return dict(table, image=np.array(images, dtype=object))
 
 
-def apply_decisions(
-    args: argparse.Namespace, source: Source, table: ScoreTable
-) -> str:
+def apply_decisions(args: argparse.Namespace, source: Source, table: ScoreTable) -> str:
     """Write the cleaned list and the cleaned folder; return what was written.
 
     Args:
@@ -364,7 +387,10 @@ def apply_decisions(
     if args.apply:
         own = not isinstance(dataset, (ImageFolders, ImageList, ListedImages))
         path, settings = write_cleaned_list(args.out, dataset, table, own)
-        texts.append(f'Cleaned list: {path} ({counts}). ' + _train_text(args, source, path, settings))
+        texts.append(
+            f'Cleaned list: {path} ({counts}). '
+            + _train_text(args, source, path, settings)
+        )
     if args.copy:
         paths, classes = cleaned_paths(dataset, table)
         renamed = copy_images(

@@ -46,7 +46,7 @@ def kept_images(table: ScoreTable, classes: Sequence[str]) -> Kept:
     rows = np.flatnonzero(kept)
     before = np.bincount(table['given_label'], minlength=len(classes))
     after = np.bincount(labels[rows], minlength=len(classes))
-    lost = [classes[i] for i in np.flatnonzero((before > 0) & (after == 0))]
+    lost = [classes[i] for i in np.flatnonzero((before > 0) & (after == 0)).tolist()]
     if lost:
         raise ValueError(
             f'No image of the class {", ".join(lost)} is left after the decisions, so '
@@ -76,6 +76,29 @@ def list_text(images: Sequence[str], labels: Sequence[str]) -> bytes:
             )
         writer.writerow([guard_path(name), label])
     return text.getvalue().encode('utf-8', 'surrogateescape')
+
+
+def write_given_list(folder: str, dataset: FERDataset) -> dict:
+    """Write the given labels of a list in a form that ``ImageList`` reads.
+
+    Args:
+        folder (str): Folder for the list.
+        dataset (FERDataset): The images.
+
+    Returns:
+        dict: Settings of an ``ImageList`` with the same samples.
+    """
+    path = osp.join(folder, 'given_list.csv')
+    images = [osp.abspath(image) for image in dataset.image_paths]
+    names = [dataset.CLASSES[label] for label in dataset.get_gt_labels().tolist()]
+    write_atomic(path, list_text(images, names))
+    return dict(
+        type='ImageList',
+        ann_file=osp.abspath(path),
+        data_root=osp.abspath(dataset.data_root),
+        classes=list(dataset.CLASSES),
+        check_files=False,
+    )
 
 
 def write_cleaned_list(
@@ -226,7 +249,9 @@ def free_name(name: str, taken: Set[str]) -> str:
     return free
 
 
-def cleaned_paths(dataset: FERDataset, table: ScoreTable) -> Tuple[List[str], List[str]]:
+def cleaned_paths(
+    dataset: FERDataset, table: ScoreTable
+) -> Tuple[List[str], List[str]]:
     """Return the files of the images that are kept, and their class names.
 
     Args:

@@ -62,7 +62,7 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 def pixel_hash(image: np.ndarray) -> np.ndarray:
     """Return a hash of the size and the pixels of an image, uint8 (16,)."""
     digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return np.frombuffer(digest.digest(), np.uint8)
 
 
@@ -203,9 +203,7 @@ def _neighbours(levels: np.ndarray, codes: np.ndarray, order: np.ndarray) -> np.
     return np.concatenate(found)
 
 
-def are_near(
-    thumbnails: np.ndarray, left: np.ndarray, right: np.ndarray
-) -> np.ndarray:
+def are_near(thumbnails: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return whether pairs of thumbnails are near duplicates, bool (M,).
 
     Args:

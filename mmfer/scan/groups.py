@@ -6,7 +6,8 @@ was copied to twenty frames of a video would look right.
 
 import os
 import os.path as osp
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from .duplicates import connected
 from .sources import Source
 
 
-class Groups(NamedTuple):
+@dataclass(frozen=True)
+class Groups:
     """Groups of N images.
 
     Attributes:

@@ -151,8 +151,8 @@ def guess_classes(rows: Rows, path: str) -> List[str]:
     if different > min(MAX_CLASSES, max(2, MAX_SHARE * len(rows.labels))):
         raise ValueError(
             f'{path}: the {len(rows.labels)} rows have {different} different labels, '
-            f'such as {rows.labels[0]!r} and {rows.labels[-1]!r}. Is this the column of '
-            'the labels? Name it "label" in a header.'
+            f'such as {rows.labels[0]!r} and {rows.labels[-1]!r}. Is this the column '
+            'of the labels? Name it "label" in a header.'
         )
     return classes
 
@@ -179,7 +179,9 @@ def label_indices(rows: Rows, classes: Sequence[str], path: str) -> np.ndarray:
             values = [n for n in numbers.values() if n is not None]
             base = 0 if min(values) == 0 else 1
             index = {
-                label: n - base if n is not None and 0 <= n - base < len(classes) else None
+                label: n - base
+                if n is not None and 0 <= n - base < len(classes)
+                else None
                 for label, n in numbers.items()
             }
     else:

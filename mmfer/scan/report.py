@@ -48,8 +48,9 @@ def warnings_of(findings: Findings) -> List[str]:
     strength = scores.strength
     if strength.is_weak:
         found.append(
-            f'THE ENCODER DOES NOT KNOW. From the images, {findings.encoder!r} predicts '
-            f'{percent(strength.accuracy)} of the given labels; the most frequent class '
+            f'THE ENCODER DOES NOT KNOW. From the images, {findings.encoder!r} '
+            f'predicts {percent(strength.accuracy)} of the given labels; the most '
+            'frequent class '
             f'alone has {percent(strength.majority)}. So nothing is flagged, and the '
             'order of the images means little. Perhaps most labels are wrong, the '
             'images are no faces, or another --encoder is needed.'
@@ -62,9 +63,9 @@ def warnings_of(findings: Findings) -> List[str]:
     elif count < WEAK_BELOW:
         quality = expected_quality(findings)
         found.append(
-            f'{count} images are few (fewer than {WEAK_BELOW}), so the scores are weak: '
-            f'from the other images, {percent(strength.accuracy)} of the given labels '
-            f'are predicted, against {percent(strength.majority)} by chance'
+            f'{count} images are few (fewer than {WEAK_BELOW}), so the scores are '
+            f'weak: from the other images, {percent(strength.accuracy)} of the given '
+            f'labels are predicted, against {percent(strength.majority)} by chance'
             + (
                 f'. Of the flagged labels, about {percent(quality.precision)} are '
                 f'wrong, and of the wrong ones about {percent(quality.recall)} are '
@@ -149,7 +150,9 @@ def console_lines(findings: Findings) -> List[str]:
                     for p in pairs
                 )
             )
-    lines += [text for text in (_duplicate_line(findings), _face_line(findings)) if text]
+    lines += [
+        text for text in (_duplicate_line(findings), _face_line(findings)) if text
+    ]
     return lines
 
 
@@ -317,8 +320,9 @@ def _duplicate_part(findings: Findings) -> List[str]:
     if not texts:
         return []
     intro = (
-        'At least one label of each of these groups is wrong, or the face shows a '
-        'mixture. Other duplicates have equal labels; see the column duplicate_of.'
+        'At least one label of each of these groups is wrong, or the faces differ '
+        'more than their thumbnails do. Other duplicates have equal labels; see the '
+        'column duplicate_of.'
     )
     title = _title('Duplicates with different labels', '-')
     return [title, _wrapped(intro), _items(texts, LISTED)]
@@ -341,7 +345,8 @@ def _face_part(findings: Findings) -> List[str]:
         intro = (
             'These images look unlike the others. Some of them may be no faces; others '
             'are turned, covered or badly lit. With `pip install "mmfer[face]"` a face '
-            'detector looks at each image, and finds more of them. They are not dropped.'
+            'detector looks at each image, and finds more of them. They are not '
+            'dropped.'
         )
     names = [findings.names[row] for row in rows.tolist()]
     return [_title('Perhaps no face', '-'), _wrapped(intro), _items(names, LISTED)]

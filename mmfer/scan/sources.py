@@ -3,7 +3,7 @@
 import os
 import os.path as osp
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class Source:
         notes (list[str]): What was ignored or guessed, a sentence each.
         warnings (list[str]): What makes results doubtful, a sentence each.
         columns (dict[str, list[str]]): Further columns of a list, (N,) each.
+        settings (dict): Settings with which the registry builds the data set again;
+            empty for a list, whose rows are only in memory.
     """
 
     dataset: FERDataset
@@ -67,6 +69,7 @@ class Source:
     notes: List[str] = field(default_factory=list)
     warnings: List[str] = field(default_factory=list)
     columns: Dict[str, List[str]] = field(default_factory=dict)
+    settings: Dict[str, Any] = field(default_factory=dict)
 
 
 def find_source(
@@ -114,7 +117,8 @@ def _known_layout(path: str) -> Optional[Source]:
     else:
         return None
     note = f'This is the folder of {dataset.name}; its training images are scanned.'
-    return Source(dataset, path, 'data set', [note])
+    settings = dict(type=dataset.name, data_root=osp.abspath(path))
+    return Source(dataset, path, 'data set', [note], settings=settings)
 
 
 # -- folders -----------------------------------------------------------------
@@ -145,10 +149,10 @@ def _from_folders(path: str, names: Optional[List[str]]) -> Source:
             f'{len(found.others)} files do not have the ending of an image, and are '
             f'left out: {_some(osp.relpath(name, path) for name in found.others)}.'
         )
-    dataset = ImageFolders(
-        path, classes=names or found.classes, image_store=False, lazy_init=True
-    )
-    return Source(dataset, path, 'folder', notes)
+    classes = names or found.classes
+    dataset = ImageFolders(path, classes=classes, image_store=False, lazy_init=True)
+    settings = dict(type='ImageFolders', data_root=osp.abspath(path), classes=classes)
+    return Source(dataset, path, 'folder', notes, settings=settings)
 
 
 # -- lists -------------------------------------------------------------------
@@ -191,9 +195,9 @@ def _from_list(
         )
     kept = np.ones(len(labels), bool)
     kept[repeats.same + [row for row, _ in repeats.other]] = False
-    places = np.flatnonzero(kept).tolist()
+    rows_kept = np.flatnonzero(kept).tolist()
     dataset = ListedImages(
-        [rows.images[row] for row in places],
+        [rows.images[row] for row in rows_kept],
         labels[kept],
         data_root=root,
         classes=classes,
@@ -201,7 +205,7 @@ def _from_list(
         image_store=False,
         lazy_init=True,
     )
-    columns = {n: [c[row] for row in places] for n, c in rows.columns.items()}
+    columns = {n: [c[row] for row in rows_kept] for n, c in rows.columns.items()}
     return Source(dataset, path, 'list', notes, warnings, columns)
 
 
@@ -222,7 +226,9 @@ def _find_root(path: str, data_root: Optional[str], rows: Rows) -> str:
     if data_root is not None:
         roots = [osp.expanduser(data_root)]
         if not osp.isdir(roots[0]):
-            raise FileNotFoundError(f'--data-root {data_root}: there is no such folder.')
+            raise FileNotFoundError(
+                f'--data-root {data_root}: there is no such folder.'
+            )
     else:
         # Lists name images from their own folder, or from where programs start.
         roots = list(dict.fromkeys([osp.dirname(path) or os.curdir, os.curdir]))
@@ -248,4 +254,6 @@ def _some(names, limit: int = SHOWN) -> str:
     """Return some names for a message, and how many more there are."""
     found = list(names)
     more = len(found) - limit
-    return ', '.join(map(str, found[:limit])) + (f', and {more} more' if more > 0 else '')
+    return ', '.join(map(str, found[:limit])) + (
+        f', and {more} more' if more > 0 else ''
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_data import make_ferplus, make_rafdb, write_image
 
-from mmfer.datasets import FERPlus, ImageFolders, ImageList, RAFDB
+from mmfer.datasets import RAFDB, FERPlus, ImageFolders, ImageList
 from mmfer.scan.cleaned import (
     check_target,
     cleaned_paths,
@@ -67,7 +67,9 @@ def test_list_is_read_back_by_mmfer_and_by_csv(tmp_path):
     ]
     with open(path, newline='', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
-    assert [row['label'] for row in rows] == [dataset.CLASSES[x] for x in expected[kept]]
+    assert [row['label'] for row in rows] == [
+        dataset.CLASSES[x] for x in expected[kept]
+    ]
     assert all(os.path.isfile(row['image']) for row in rows)
     assert len(read_rows(path).images) == 4
 
@@ -112,7 +114,9 @@ def test_copies_are_equal_and_originals_untouched(tmp_path, link):
     assert copy_images(str(target), paths, classes, link) == 0
     copied = contents(target)
     assert len(copied) == 4
-    originals = sorted(data for name, (data, _) in before.items() if name != dataset.image_names()[0])
+    originals = sorted(
+        data for name, (data, _) in before.items() if name != dataset.image_names()[0]
+    )
     assert sorted(data for data, _ in copied.values()) == originals
     assert contents(tmp_path / 'in') == before
     if not link:
@@ -129,7 +133,9 @@ def test_equal_names_get_numbers(tmp_path):
     paths = [str(tmp_path / name) for name in names]
     renamed = copy_images(str(tmp_path / 'out'), paths, ['k'] * 4)
     found = sorted(os.listdir(tmp_path / 'out/k'))
-    assert found == ['X (3).PNG', 'x (2) (2).png', 'x (2).png', 'x.png'] and renamed == 3
+    assert (
+        found == ['X (3).PNG', 'x (2) (2).png', 'x (2).png', 'x.png'] and renamed == 3
+    )
     data = {(tmp_path / 'out/k' / name).read_bytes() for name in found}
     assert data == {(tmp_path / name).read_bytes() for name in names}
 

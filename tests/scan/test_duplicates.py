@@ -68,7 +68,9 @@ def test_changed_copies_are_near_and_not_exact(change):
 
 def test_exact_copies_by_pixels_not_by_files():
     images = photos(50)
-    png = [cv2.imdecode(cv2.imencode(e, i)[1], 1) for i in images for e in ('.png', '.bmp')]
+    png = [
+        cv2.imdecode(cv2.imencode(e, i)[1], 1) for i in images for e in ('.png', '.bmp')
+    ]
     found = duplicates_of(png)
     assert (found.exact == np.repeat(np.arange(0, 100, 2), 2)).all()
     assert (found.group == found.exact).all()

@@ -28,7 +28,9 @@ COUNT = 60
 def source(tmp_path_factory):
     root = tmp_path_factory.mktemp('x y') / 'Bilder Ü'
     for row in range(COUNT):
-        write_image(root / ('anger', 'glad', 'sad')[row % 3] / f'{row:02d} ä.png', 4, row)
+        write_image(
+            root / ('anger', 'glad', 'sad')[row % 3] / f'{row:02d} ä.png', 4, row
+        )
     found = find_source(str(root))
     found.dataset.full_init()
     return found
@@ -82,9 +84,13 @@ def test_summaries_equal_a_loop(source):
     ]
     rows = class_summaries(findings)
     for label, row in enumerate(rows):
-        own = [r for r in range(COUNT) if findings.labels[r] == label and r not in (3, 40)]
+        own = [
+            r for r in range(COUNT) if findings.labels[r] == label and r not in (3, 40)
+        ]
         assert row.images == len(own)
-        assert row.suspicious == len([r for r in flagged if findings.labels[r] == label])
+        assert row.suspicious == len(
+            [r for r in flagged if findings.labels[r] == label]
+        )
         assert row.wrong == pytest.approx(
             sum(findings.scores.noise_score[r] for r in own) / len(own)
         )
@@ -97,7 +103,9 @@ def test_summaries_equal_a_loop(source):
     assert found == pairs
     assert [p.images for p in confusions(findings)] == sorted(pairs.values())[::-1]
     quality = expected_quality(findings)
-    total = sum(findings.scores.noise_score[r] for r in range(COUNT) if r not in (3, 40))
+    total = sum(
+        findings.scores.noise_score[r] for r in range(COUNT) if r not in (3, 40)
+    )
     inside = sum(findings.scores.noise_score[r] for r in flagged)
     assert quality.precision == pytest.approx(inside / len(flagged))
     assert quality.recall == pytest.approx(inside / total)
@@ -190,7 +198,9 @@ def test_report_names_what_was_found(source):
     text = report_text(findings, 'NEXT STEPS')
     assert "'0.png' is empty" in text and 'NEXT STEPS' in text
     names = findings.names
-    assert f'same pixels: {names[1]} (anger), {names[25]} (glad)' in ' '.join(text.split())
+    assert f'same pixels: {names[1]} (anger), {names[25]} (glad)' in ' '.join(
+        text.split()
+    )
     assert names[11] in text and 'Perhaps no face' in text
     assert 'mmfer[face]' in text
     assert max(map(len, text.splitlines())) < 140

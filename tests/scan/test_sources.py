@@ -119,7 +119,10 @@ def test_missing_source(tmp_path):
         ('label,image\nsad,a.png\nGlad,b.png\nSAD,c.png\n', ('Glad', 'sad')),
         (',file,emotion,age\n0,a.png,x,9\n1,b.png,y,8\n2,c.png,x,7\n', ('x', 'y')),
         ('image,label\na.png,70\nb.png,90\nc.png,70\n', ('70', '90')),
-        ('image,label\na.png,very sad\nb.png,glad\nc.png,very  sad\n', ('glad', 'very sad')),
+        (
+            'image,label\na.png,very sad\nb.png,glad\nc.png,very  sad\n',
+            ('glad', 'very sad'),
+        ),
         ('image,label\na.png,1.0\nb.png,0\nc.png,1\n', ('0', '1')),
     ],
 )
