@@ -150,7 +150,8 @@ def find(args: argparse.Namespace, source: Source) -> Findings:
     """
     dataset = source.dataset
     labels = dataset.get_gt_labels()
-    encoder = find_encoder(args.encoder, choose_device(args.device))
+    device = choose_device(args.device)
+    encoder = find_encoder(args.encoder, device, args.checkpoint)
     notes = [note for note in [getattr(encoder, 'note', '')] if note]
     extractors: List[Any] = [encoder, Thumbnails()]
     if has_detector():
@@ -182,7 +183,7 @@ def find(args: argparse.Namespace, source: Source) -> Findings:
         dataset.num_classes,
         groups.index,
         found.valid,
-        ScoreOptions(keep_share=args.keep_share),
+        ScoreOptions(keep_share=args.keep_share, careful=args.careful, head=args.head),
     )
     face_scores = None
     if has_detector():
@@ -201,7 +202,6 @@ def find(args: argparse.Namespace, source: Source) -> Findings:
         faceless,
         face_scores,
         encoder.name,
-        args.careful,
         args.relabel,
         notes,
     )
@@ -256,7 +256,8 @@ def write_review(args: argparse.Namespace, findings: Findings, title: str) -> No
     """
     source = findings.source
     subtitle = describe_source(source, findings.labels)
-    warnings, kind = warnings_of(findings), 'probability'
+    warnings = warnings_of(findings)
+    kind = 'probability' if findings.scores.symmetric else 'rank'
     settings = source.settings or write_given_list(args.out, source.dataset)
     review = ReviewSettings(settings, title, subtitle, warnings, kind)
     write_settings(args.out, review)
@@ -311,6 +312,8 @@ def run_record(
             data_root=args.data_root,
             groups=args.groups,
             encoder=findings.encoder,
+            checkpoint=args.checkpoint,
+            head=args.head,
             careful=args.careful,
             relabel=args.relabel,
             keep_share=args.keep_share,

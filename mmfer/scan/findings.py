@@ -12,8 +12,6 @@ from .groups import Groups
 from .scoring import LabelScores
 from .sources import Source
 
-# With fewer readable images, scores are weak.
-WEAK_BELOW = 3000
 # With fewer images of a class, its labels can hardly be judged.
 SMALL_CLASS = 10
 
@@ -34,7 +32,6 @@ class Findings:
         face_scores (np.ndarray, optional): Scores of the face detector, (N,); None
             without one.
         encoder (str): Name of the encoder.
-        careful (bool): Flag fewer labels, see :class:`LabelScores`.
         relabel (bool): Whether flagged labels may get the suggested label.
     """
 
@@ -48,7 +45,6 @@ class Findings:
     faceless: np.ndarray
     face_scores: Optional[np.ndarray]
     encoder: str
-    careful: bool = False
     relabel: bool = False
     notes: List[str] = field(default_factory=list)
 
@@ -72,8 +68,7 @@ class Findings:
     @property
     def suspicious(self) -> np.ndarray:
         """Whether a label is flagged as probably wrong, bool (N,)."""
-        flags = self.scores.careful if self.careful else self.scores.suspicious
-        return flags & self.valid & self.decides
+        return self.scores.suspicious & self.valid & self.decides
 
     @property
     def decision(self) -> np.ndarray:
@@ -133,7 +128,8 @@ class ClassSummary(NamedTuple):
         name (str): The class.
         images (int): Number of readable images with this label.
         suspicious (int): Number of flagged labels.
-        wrong (float): Estimated share of wrong labels; NaN without an image.
+        wrong (float): Estimated share of wrong labels; NaN without an image, and if
+            scores are no probabilities.
     """
 
     name: str
@@ -149,7 +145,8 @@ def class_summaries(findings: Findings) -> List[ClassSummary]:
     for label, name in enumerate(findings.classes):
         own = valid & (findings.labels == label)
         count = int(own.sum())
-        wrong = float(findings.scores.noise_score[own].mean()) if count else np.nan
+        known = count and findings.scores.symmetric
+        wrong = float(findings.scores.noise_score[own].mean()) if known else np.nan
         rows.append(ClassSummary(name, count, int((flagged & own).sum()), wrong))
     return rows
 
@@ -186,28 +183,6 @@ def confusions(findings: Findings, limit: int = 10) -> List[Confusion]:
         for p in order
         if found[p]
     ]
-
-
-class Expected(NamedTuple):
-    """What the scores say about the flags.
-
-    Attributes:
-        precision (float): Expected share of wrong labels among flagged ones.
-        recall (float): Expected share of flagged ones among wrong labels.
-    """
-
-    precision: float
-    recall: float
-
-
-def expected_quality(findings: Findings) -> Optional[Expected]:
-    """Return how good the flags are by the scores; None if nothing is flagged."""
-    score = findings.scores.noise_score[findings.valid]
-    flags = findings.suspicious[findings.valid]
-    if not flags.any() or score.sum() <= 0:
-        return None
-    found = float(score[flags].sum())
-    return Expected(found / int(flags.sum()), found / float(score.sum()))
 
 
 def small_classes(findings: Findings) -> List[str]:

@@ -7,21 +7,13 @@ import numpy as np
 
 from mmfer.utils.checks import join_words
 
-from .findings import (
-    SMALL_CLASS,
-    WEAK_BELOW,
-    Findings,
-    class_summaries,
-    confusions,
-    expected_quality,
-    small_classes,
-)
-from .scoring import MIN_IMAGES
+from .findings import SMALL_CLASS, Findings, class_summaries, confusions, small_classes
+from .scoring import ENOUGH_IMAGES, MIN_IMAGES
 from .sources import Source
 
 # Number of rows that a part of the report lists.
 LISTED = 30
-MOST = 20
+MOST = 3
 # Share of unreadable images that is worth a warning, and of flagged labels.
 MANY_BROKEN = 0.05
 MANY_FLAGGED = 0.5
@@ -32,6 +24,8 @@ WIDTH = 88
 def percent(share: float) -> str:
     """Return a share as a whole percentage; one digit below 10 %."""
     value = 100 * share
+    if 99.5 <= value < 100:
+        return '>99 %'
     return f'{value:.1f} %' if 0 < value < 9.95 else f'{value:.0f} %'
 
 
@@ -60,10 +54,10 @@ def warnings_of(findings: Findings) -> List[str]:
             f'{count} images are too few to decide (fewer than {MIN_IMAGES}). The '
             'images are only sorted, and no label is flagged.'
         )
-    elif count < WEAK_BELOW:
-        quality = expected_quality(findings)
+    elif scores.weak:
+        quality = scores.quality
         found.append(
-            f'{count} images are few (fewer than {WEAK_BELOW}), so the scores are '
+            f'{count} images are few (fewer than {ENOUGH_IMAGES}), so the scores are '
             f'weak: from the other images, {percent(strength.accuracy)} of the given '
             f'labels are predicted, against {percent(strength.majority)} by chance'
             + (
@@ -80,6 +74,17 @@ def warnings_of(findings: Findings) -> List[str]:
         found.append(
             f'{flagged} of {count} labels are flagged, more than half. Then the scores '
             'are often wrong, not the labels. Look at the page, and use --careful.'
+        )
+    lost = [
+        row.name
+        for row in class_summaries(findings)
+        if row.images >= SMALL_CLASS and row.suspicious > MANY_FLAGGED * row.images
+    ]
+    if lost and flagged <= MANY_FLAGGED * count:
+        found.append(
+            f'More than half of the labels are flagged in {join_words(lost, "and")}. '
+            'Of rare classes, right labels are flagged, too. Look at these on the page '
+            'before you drop them, or keep more with --keep-share.'
         )
     small = small_classes(findings)
     if small:
@@ -122,8 +127,12 @@ def console_lines(findings: Findings) -> List[str]:
     if findings.decides:
         lines.append(
             f'Suspicious labels: {int(flagged.sum()):,} of {count:,} '
-            f'({percent(flagged.sum() / max(1, count))}); estimated wrong: '
-            f'{percent(findings.scores.noise_rate)}'
+            f'({percent(flagged.sum() / max(1, count))})'
+            + (
+                f'; estimated wrong: {percent(findings.scores.noise_rate)}'
+                if findings.scores.symmetric
+                else ', where another class is twice as probable'
+            )
         )
         worst = sorted(
             (row for row in class_summaries(findings) if row.images >= SMALL_CLASS),
@@ -260,13 +269,21 @@ def _class_table(findings: Findings) -> str:
     """Return a table of flagged labels by class."""
     rows = class_summaries(findings)
     width = max(len('class'), *(len(row.name) for row in rows))
-    lines = [f'{"class":<{width}}  images  suspicious  estimated wrong']
-    lines += [
-        f'{row.name:<{width}}  {row.images:>6}  {row.suspicious:>10}  '
-        + (f'{percent(row.wrong):>15}' if row.images else f'{"-":>15}')
-        for row in rows
+    known = findings.scores.symmetric
+    lines = [
+        f'{"class":<{width}}  images  suspicious' + '  estimated wrong' * known,
+        *(
+            f'{row.name:<{width}}  {row.images:>6}  {row.suspicious:>10}'
+            + f'  {_share(row.wrong):>15}' * known
+            for row in rows
+        ),
     ]
     return '\n'.join(lines)
+
+
+def _share(share: float) -> str:
+    """Return a share as a percentage; a dash if it is not known."""
+    return '-' if np.isnan(share) else percent(share)
 
 
 def _confusion_part(findings: Findings) -> List[str]:
@@ -282,20 +299,24 @@ def _confusion_part(findings: Findings) -> List[str]:
 
 
 def _suspect_part(findings: Findings) -> List[str]:
-    """Return the part with the most suspicious labels."""
-    rows = np.flatnonzero(findings.suspicious)
-    if not len(rows):
+    """Return the part with the most suspicious labels of each class."""
+    names, score = findings.classes, findings.scores.noise_score
+    order = np.argsort(-np.nan_to_num(score), kind='stable')
+    order = order[findings.suspicious[order]]
+    if not len(order):
         return []
-    score = findings.scores.noise_score
-    rows = rows[np.argsort(-score[rows], kind='stable')][:MOST]
-    names = findings.classes
+    given = findings.labels[order]
+    rows = np.concatenate([order[given == k][:MOST] for k in range(len(names))])
     lines = [
         f'  {score[r]:.2f}  {findings.names[r]}: labelled {names[findings.labels[r]]}, '
         f'looks like {names[findings.scores.suggested_label[r]]}'
-        for r in rows.tolist()
+        for r in rows[: 4 * LISTED].tolist()
     ]
-    title = _title('The most suspicious labels', '-')
-    return [title, 'Score: probability that the label is wrong.', '\n'.join(lines)]
+    title = _title('The most suspicious labels of each class', '-')
+    meaning = 'larger is more suspicious'
+    if findings.scores.symmetric:
+        meaning = 'probability that the label is wrong'
+    return [title, f'Score: {meaning}.', '\n'.join(lines)]
 
 
 def _duplicate_part(findings: Findings) -> List[str]:
@@ -354,7 +375,8 @@ def _face_part(findings: Findings) -> List[str]:
 
 def _sureness(findings: Findings) -> str:
     """Return a paragraph on how far the results can be trusted."""
-    strength, quality = findings.scores.strength, expected_quality(findings)
+    scores = findings.scores
+    strength, quality = scores.strength, scores.quality
     lines = [
         f'Encoder: {findings.encoder}. Each label was scored by images other than its '
         f'own group ({findings.groups.text}).',
@@ -362,12 +384,18 @@ def _sureness(findings: Findings) -> str:
         f'(+- {percent(2 * strength.error)}); the most frequent class alone has '
         f'{percent(strength.majority)}.',
     ]
-    if quality:
+    if quality and findings.suspicious.any():
         lines.append(
             f'By the scores, about {percent(quality.precision)} of the flagged labels '
             f'are wrong, and about {percent(quality.recall)} of the wrong labels are '
             'flagged. These are estimates: faces on which people differ are among both.'
         )
-    if findings.careful:
-        lines.append('--careful: only labels with a twice as probable other class.')
+    if findings.decides and not scores.symmetric:
+        lines.append(
+            'The labels do not look as if mistakes were made at random: some pairs of '
+            'classes are confused more than others, or there are few mistakes. So the '
+            'scores only sort the images, and a label is flagged where another class '
+            'is at least twice as probable. The true share of wrong labels may be '
+            'larger.'
+        )
     return '\n'.join(map(_wrapped, lines))

@@ -41,7 +41,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         'column of the list',
     )
     parser.add_argument(
-        '--encoder', metavar='NAME', help='encoder (default: the best one installed)'
+        '--encoder',
+        metavar='NAME',
+        help='lite0, hog, a model with weights, a work dir or a config (default: the '
+        'best one installed)',
+    )
+    parser.add_argument('--checkpoint', help='weights of a config as the encoder')
+    parser.add_argument(
+        '--head',
+        action='store_true',
+        help='train a small network on the features, too: better, but takes minutes',
     )
     parser.add_argument(
         '--careful',

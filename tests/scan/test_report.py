@@ -8,14 +8,9 @@ from made_data import write_image
 
 from mmfer.evaluation import Strength
 from mmfer.scan import LabelScores
+from mmfer.scan.decisions import Quality
 from mmfer.scan.duplicates import Duplicates
-from mmfer.scan.findings import (
-    Findings,
-    class_summaries,
-    confusions,
-    expected_quality,
-    small_classes,
-)
+from mmfer.scan.findings import Findings, class_summaries, confusions, small_classes
 from mmfer.scan.groups import Groups
 from mmfer.scan.report import console_lines, percent, report_text, warnings_of
 from mmfer.scan.sources import find_source
@@ -43,7 +38,7 @@ def strong(accuracy=0.6, majority=0.34, error=0.02):
     return Strength(**fields, **rest)
 
 
-def findings_of(source, strength=None, decided=True, **changes):
+def findings_of(source, strength=None, decided=True, symmetric=True, **changes):
     rng = np.random.default_rng(0)
     labels = source.dataset.get_gt_labels()
     probabilities = rng.dirichlet([0.4] * 3, COUNT)
@@ -57,6 +52,9 @@ def findings_of(source, strength=None, decided=True, **changes):
         noise_rate=0.1,
         strength=strength or strong(),
         decided=decided,
+        symmetric=symmetric,
+        quality=Quality(0.9, 0.8, 0.7) if symmetric else None,
+        weak=True,
     )
     names = {field.name for field in dataclasses.fields(LabelScores)}
     rows = np.arange(COUNT)
@@ -102,13 +100,6 @@ def test_summaries_equal_a_loop(source):
     found = {(p.given, p.suggested): p.images for p in confusions(findings)}
     assert found == pairs
     assert [p.images for p in confusions(findings)] == sorted(pairs.values())[::-1]
-    quality = expected_quality(findings)
-    total = sum(
-        findings.scores.noise_score[r] for r in range(COUNT) if r not in (3, 40)
-    )
-    inside = sum(findings.scores.noise_score[r] for r in flagged)
-    assert quality.precision == pytest.approx(inside / len(flagged))
-    assert quality.recall == pytest.approx(inside / total)
 
 
 def test_table_follows_the_decisions(source, tmp_path):
@@ -148,9 +139,14 @@ def test_relabel_only_where_the_suggestion_is_sure(source):
     assert {'keep', 'relabel', 'drop'} == set(decision)
 
 
-def test_careful_flags_fewer(source):
-    usual, careful = findings_of(source), findings_of(source, careful=True)
-    assert careful.suspicious.sum() < usual.suspicious.sum()
+def test_noise_that_is_not_symmetric_has_no_probabilities(source):
+    findings = findings_of(source, symmetric=False)
+    assert all(np.isnan(row.wrong) for row in class_summaries(findings))
+    text = ' '.join(report_text(findings, '').split())
+    assert 'estimated wrong' not in text and 'twice as probable' in text
+    assert 'larger is more suspicious' in text and 'nan' not in text
+    usual = ' '.join(report_text(findings_of(source), '').split())
+    assert 'estimated wrong' in usual and 'probability that the label' in usual
 
 
 def test_encoder_that_does_not_know_is_said_first_and_decides_nothing(source):
@@ -173,6 +169,7 @@ def test_few_images_are_only_sorted(source):
 def test_few_images_are_weak_with_numbers(source):
     text = ' '.join(warnings_of(findings_of(source)))
     assert 'fewer than 3000' in text and '60 %' in text and '34 %' in text
+    assert 'about 80 % are wrong' in text and 'about 70 % are flagged' in text
 
 
 def test_small_classes_and_broken_copies_are_warnings(source):
@@ -211,6 +208,6 @@ def test_report_names_what_was_found(source):
 
 
 def test_percent():
-    shares = (0, 0.001, 0.0499, 0.0996, 0.5, 1)
-    expected = ['0 %', '0.1 %', '5.0 %', '10 %', '50 %', '100 %']
+    shares = (0, 0.001, 0.0499, 0.0996, 0.5, 0.998, 1)
+    expected = ['0 %', '0.1 %', '5.0 %', '10 %', '50 %', '>99 %', '100 %']
     assert [percent(share) for share in shares] == expected
