@@ -9,7 +9,7 @@ DESCRIPTION = """\
 Write a page on which a person reviews suspicious labels in a browser.
 
 FOLDER has a sample_scores.csv: it is the work dir of a run, or a folder that
-`mmfer clean` or `mmfer scan` has written. The page, FOLDER/review.html, is one file
+`mmfer scan` or `mmfer clean` has written. The page, FOLDER/review.html, is one file
 that needs no server and no network. It shows the most suspicious images first, each
 with its given and suggested label. Keys keep, relabel or drop an image. Buttons
 download the corrected list, or a table for train_dataloader.dataset.decisions.
@@ -21,7 +21,7 @@ The page contains the images. Only you can read the file; take care whom you giv
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mmfer review``."""
     parser.add_argument(
-        'folder', metavar='FOLDER', help='folder with sample_scores.csv and a config'
+        'folder', metavar='FOLDER', help='folder with sample_scores.csv'
     )
     parser.add_argument(
         '--table', metavar='CSV', help='table (default: FOLDER/sample_scores.csv)'

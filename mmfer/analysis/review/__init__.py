@@ -12,13 +12,6 @@
 """
 
 from .page import write_page
-from .settings import FILE_NAME as SETTINGS_NAME
 from .settings import ReviewSettings, read_settings, write_settings
 
-__all__ = [
-    'ReviewSettings',
-    'SETTINGS_NAME',
-    'read_settings',
-    'write_page',
-    'write_settings',
-]
+__all__ = ['ReviewSettings', 'read_settings', 'write_page', 'write_settings']

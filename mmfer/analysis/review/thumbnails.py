@@ -61,8 +61,8 @@ def read_images(
             yield image
 
 
-def thumbnail(image: np.ndarray, side: int) -> bytes:
-    """Encode an image as a JPEG no larger than ``side`` x ``side``.
+def fit(image: np.ndarray, side: int) -> np.ndarray:
+    """Shrink an image to at most ``side`` x ``side``; unchanged if it fits.
 
     Args:
         image (np.ndarray): BGR (H, W, 3) or grey (H, W), uint8.
@@ -70,10 +70,16 @@ def thumbnail(image: np.ndarray, side: int) -> bytes:
     """
     height, width = image.shape[:2]
     scale = side / max(height, width)
-    if scale < 1:
-        # A long narrow image keeps at least one pixel.
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if scale >= 1:
+        return image
+    # A long narrow image keeps at least one pixel.
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def thumbnail(image: np.ndarray, side: int) -> bytes:
+    """Encode an image as a JPEG no larger than ``side`` x ``side``; see :func:`fit`."""
+    image = fit(image, side)
     return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
@@ -118,6 +124,9 @@ def encode_images(
     progress = progress or (lambda done, total: None)
     progress(0, count)
     for image in images:
+        if image is not None:
+            # To shrink a photo takes long, so both of its pictures start from this one.
+            image = fit(image, LARGE_SIDE)
         made.append(b'' if image is None else thumbnail(image, sides[0]))
         taken += base64_size(made[-1])
         large.add(image, sides[0])

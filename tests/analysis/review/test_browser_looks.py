@@ -410,6 +410,12 @@ def test_what_stands_at_the_top(tmp_path, open_page):
         assert page.text_content('#warned').endswith('2')
         page.click('#warned')
         page.wait_for_function('byId("scroll").scrollTop === 0')
+    # What is longer than the window is shown from its beginning.
+    page = open_page(make_page(tmp_path, warnings=['long ' * 300]), width=390)
+    assert page.evaluate('byId("scroll").scrollTop') == 0
+    page.keyboard.press('ArrowRight')
+    card, view = page.locator('.card.current'), page.locator('#scroll').bounding_box()
+    assert card.bounding_box()['y'] < view['y'] + view['height']
     page = open_page(make_page(tmp_path))
     assert not page.is_visible('#warnings') and not page.is_visible('#warned')
     assert not page.is_visible('#subtitle')

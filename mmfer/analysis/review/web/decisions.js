@@ -29,7 +29,7 @@ function decide(kind, to) {
   // The others of the group need no further look.
   let next = current + 1;
   if (samples.length > 1)
-    while (next < shown.length && samples.includes(shown[next])) next++;
+    while (next < shown.length && groupOf(shown[next]) === groupOf(i)) next++;
   move(next);
 }
 

@@ -18,13 +18,11 @@ function comparePairs(a, b) {
     data.given[a] - data.given[b] || data.suggested[a] - data.suggested[b] || a - b;
 }
 
-function conflicts(i) {
-  return new Set(alike(i).map(k => data.given[k])).size > 1;
-}
+const conflicts = i => conflicting.has(groupOf(i));
+const alone = i => groupOf(i) < 0;
 
 // Groups with different labels first, samples of no group last.
 function compareGroups(a, b) {
-  const alone = k => alike(k).length < 2;
   return alone(a) - alone(b) || conflicts(b) - conflicts(a) ||
     alike(a)[0] - alike(b)[0] || a - b;
 }
@@ -38,7 +36,7 @@ const ORDERS = {
     i => 'Given ' + nameOf(data.given[i])],
   suggested: [(a, b) => data.suggested[a] - data.suggested[b] || a - b,
     i => 'Suggested ' + nameOf(data.suggested[i])],
-  group: [compareGroups, i => alike(i).length < 2 ? 'In no group' :
+  group: [compareGroups, i => alone(i) ? 'In no group' :
     (data.duplicates ? 'Nearly the same picture' : 'Group') +
     (conflicts(i) ? ', different labels' : '')],
   name: [(a, b) => compareTexts(data.names[a], data.names[b]) || a - b, null]
@@ -73,7 +71,7 @@ function filter(fromStart) {
 function findSections(heading) {
   const found = [];
   const same = (a, b) => heading(a) === heading(b) &&
-    (byId('sort').value !== 'group' || alike(a).length < 2 || alike(a).includes(b));
+    (byId('sort').value !== 'group' || groupOf(a) === groupOf(b));
   shown.forEach((i, place) => {
     if (!place || !same(shown[place - 1], i))
       found.push({ place, text: heading(i), count: 0 });

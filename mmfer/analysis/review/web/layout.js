@@ -26,7 +26,7 @@ function makeCard(place) {
       ...scoreElements(i)), name);
   addBadge(card, i);
   const next = shown[place + 1];
-  if (data.group && next !== undefined && alike(i).includes(next) &&
+  if (next !== undefined && groupOf(i) >= 0 && groupOf(i) === groupOf(next) &&
       (place + 1 - layout.rows[rowOf(place)].from) < layout.columns)
     card.classList.add('joined');
   const row = layout.rows[rowOf(place)];
@@ -230,9 +230,10 @@ function move(place) {
   const at = rowOf(current), row = layout.rows[at];
   const top = space.offsetTop + row.top - (row.section ? HEADING : 0);
   const end = space.offsetTop + row.top + layout.height;
-  // The first row shows what stands above it, too.
+  // The first row shows what stands above it, too. Long warnings come before it.
   if (at === 0) {
-    if (end <= view.clientHeight) view.scrollTop = 0;
+    if (current === before && view.scrollTop === 0) { /* Nobody has moved. */ }
+    else if (end <= view.clientHeight) view.scrollTop = 0;
     else if (top < view.scrollTop || end > view.scrollTop + view.clientHeight)
       view.scrollTop = end + GAP - view.clientHeight;
   } else if (top - GAP < view.scrollTop) view.scrollTop = top - GAP;

@@ -56,7 +56,7 @@ function makeLegend() {
 
 function showNotes() {
   for (const id of ['subtitle', 'about']) {
-    byId(id).textContent = data.subtitle;
+    byId(id).textContent = byId(id).title = data.subtitle;
     byId(id).hidden = !data.subtitle;
   }
   byId('meaning').textContent = data.meaning;

@@ -29,12 +29,23 @@ const alikeWord = data.duplicates ? 'alike' : 'in group';
 // Positions of the samples of each group on the page.
 const members = new Map();
 (data.group || []).forEach((group, i) => {
-  if (group >= 0) members.set(group, [...(members.get(group) || []), i]);
+  if (group < 0) return;
+  if (!members.has(group)) members.set(group, []);
+  members.get(group).push(i);
 });
 for (const [group, places] of members) if (places.length < 2) members.delete(group);
+// Groups whose samples have different given labels.
+const conflicting = new Set();
+for (const [group, places] of members)
+  if (places.some(i => data.given[i] !== data.given[places[0]])) conflicting.add(group);
+
+// Number of the group of a sample; -1 if it is alone on the page.
+function groupOf(i) {
+  return data.group && members.has(data.group[i]) ? data.group[i] : -1;
+}
 
 function alike(i) {
-  return data.group && members.get(data.group[i]) || [i];
+  return members.get(groupOf(i)) || [i];
 }
 
 function finalLabel(i) {
