@@ -392,10 +392,14 @@ def _sureness(findings: Findings) -> str:
         )
     if findings.decides and not scores.symmetric:
         lines.append(
-            'The labels do not look as if mistakes were made at random: some pairs of '
-            'classes are confused more than others, or there are few mistakes. So the '
-            'scores only sort the images, and a label is flagged where another class '
-            'is at least twice as probable. The true share of wrong labels may be '
-            'larger.'
+            (
+                'There are too few images to estimate how many labels are wrong. '
+                if scores.weak
+                else 'The labels do not look as if mistakes were made at random: some '
+                'pairs of classes are confused more than others, or there are few '
+                'mistakes. '
+            )
+            + 'So the scores only sort the images, and a label is flagged where '
+            'another class is at least twice as probable.'
         )
     return '\n'.join(map(_wrapped, lines))
