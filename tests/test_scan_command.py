@@ -26,6 +26,10 @@ from mmfer.utils.json_files import read_json
 from mmfer_command.main import main
 
 
+# The encoder without a network.
+FAST = ('--encoder', 'hog')
+
+
 def scan(*args) -> None:
     """Run the command; raises SystemExit with the message of a user error."""
     try:
@@ -168,7 +172,7 @@ def test_groups_and_classes_of_a_list(tmp_path, capsys):
     message = refusal(file, '--out', tmp_path / 'out')
     assert '--data-root' in message
     root = ('--data-root', tmp_path / 'bilder')
-    scan(file, '--out', tmp_path / 'out', *root, '--groups', 'person')
+    scan(file, '--out', tmp_path / 'out', *root, '--groups', 'person', *FAST)
     shown = capsys.readouterr().out
     assert 'Classes found in the list: 1, 2, 3, 4, 5, 6, 7' in shown
     rows = rows_of(tmp_path / 'out')
@@ -183,14 +187,14 @@ def test_a_class_of_three_images_and_few_images(tmp_path, capsys):
     make_folder(tmp_path / 'faces', 60)
     for row in range(3):
         write_image(tmp_path / 'faces/tiny' / f'{row}.png', 30, row)
-    scan(tmp_path / 'faces', '--out', tmp_path / 'out')
+    scan(tmp_path / 'faces', '--out', tmp_path / 'out', *FAST)
     shown = capsys.readouterr().out
     assert 'tiny' in shown and 'too few to decide' in shown
     rows = rows_of(tmp_path / 'out')
     assert {row['decision'] for row in rows} == {'keep'}
     assert all(np.isfinite(float(row['noise_score'])) for row in rows)
     # Nothing was decided, so nothing is applied.
-    scan(tmp_path / 'faces', '--out', tmp_path / 'out', '--apply')
+    scan(tmp_path / 'faces', '--out', tmp_path / 'out', '--apply', *FAST)
     assert 'Nothing was cleaned' in capsys.readouterr().out
     assert not (tmp_path / 'out/cleaned_list.csv').exists()
 
@@ -200,7 +204,7 @@ def test_an_encoder_that_does_not_know_is_a_warning_at_the_top(tmp_path, capsys)
     labels = np.random.default_rng(0).integers(0, 4, 280)
     for row in range(280):
         write_face(tmp_path / 'faces' / 'abcd'[labels[row]] / f'{row}', images[row])
-    scan(tmp_path / 'faces', '--out', tmp_path / 'out')
+    scan(tmp_path / 'faces', '--out', tmp_path / 'out', *FAST)
     shown = capsys.readouterr().out
     assert 'DOES NOT KNOW' in shown
     report = (tmp_path / 'out/report.txt').read_text()
@@ -209,7 +213,7 @@ def test_an_encoder_that_does_not_know_is_a_warning_at_the_top(tmp_path, capsys)
 
 def test_published_layout(tmp_path, capsys):
     make_ferplus(tmp_path / 'f', train=40)
-    scan(tmp_path / 'f', '--out', tmp_path / 'out')
+    scan(tmp_path / 'f', '--out', tmp_path / 'out', *FAST)
     assert '40 images in 8 classes' in capsys.readouterr().out
 
 
@@ -286,7 +290,7 @@ def test_without_the_extra_for_faces(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(module, 'has_detector', lambda: False)
     make_folder(tmp_path / 'faces', 210)
-    scan(tmp_path / 'faces', '--out', tmp_path / 'out')
+    scan(tmp_path / 'faces', '--out', tmp_path / 'out', *FAST)
     assert 'pip install "mmfer[face]"' in capsys.readouterr().out
     assert 'face_score' not in rows_of(tmp_path / 'out')[0]
 
