@@ -36,7 +36,8 @@ class ScoreOptions:
 
     Attributes:
         keep_share (float): Share of each given class that is never flagged, those
-            with the smallest scores. Defaults to 0: a whole class may be flagged.
+            with the smallest scores. Defaults to 0.1; with 0, a whole class may be
+            flagged.
         careful (bool): Flag only labels beside which another label is at least twice
             as probable. Defaults to False.
         head (bool): Train a small network on the features, too. It takes minutes.
@@ -46,7 +47,7 @@ class ScoreOptions:
         seed (int): Seed of landmarks, folds and head. Defaults to 0.
     """
 
-    keep_share: float = 0.0
+    keep_share: float = 0.1
     careful: bool = False
     head: bool = False
     landmarks: int = LANDMARKS

@@ -87,7 +87,8 @@ def fit_stack(
     )
 
     def current() -> Stack:
-        return Stack(*parts[:3], most * torch.sigmoid(parts[3]))
+        scales, weights, bias, logit = parts
+        return Stack(scales, weights, bias, most * torch.sigmoid(logit))
 
     def loss() -> Tensor:
         optimizer.zero_grad()

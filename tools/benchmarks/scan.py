@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--head', action='store_true', help='train the small head, too')
     parser.add_argument('--cleanlab', action='store_true', help='beside each scan')
-    parser.add_argument('--keep-share', type=float, default=0.0)
+    parser.add_argument('--keep-share', nargs='+', type=float, default=[0.0, 0.05, 0.1])
     parser.add_argument('--out', help='CSV file; default: only print')
     return parser.parse_args()
 
@@ -40,9 +40,7 @@ def main() -> None:
     args = parse_args()
     encoder = find_encoder(args.encoder)
     method = f'scan, {encoder.name}' + ', head' * args.head
-    if args.keep_share:
-        method += f', keep_share={args.keep_share}'
-    options = ScoreOptions(head=args.head, keep_share=args.keep_share)
+    options = ScoreOptions(head=args.head, keep_share=0.0)
     for noise in args.noise:
         for seed in args.seeds:
             dataset = figures.noisy_ferplus(args.data_root, noise, seed)
@@ -65,14 +63,12 @@ def main() -> None:
                 seconds = time.process_time() - start
                 count = int(valid.sum())
                 row = dict(noise=noise, seed=seed, images=count, passes=count)
-                rows = [
-                    dict(
-                        row,
-                        method=method,
-                        score_seconds=seconds,
-                        **figures.scan_row(dataset, scores, valid),
-                    )
-                ]
+                rows = []
+                for share in args.keep_share:
+                    name = method + f', keep_share={share}' * (share > 0)
+                    found_row = figures.scan_row(dataset, scores, valid, share)
+                    row_of = dict(row, method=name, score_seconds=seconds)
+                    rows.append(dict(row_of, **found_row))
                 if args.cleanlab:
                     name = f'cleanlab on the probabilities of: {method}'
                     issues = figures.cleanlab_row(dataset, scores, valid)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmfer.datasets import FERPlus
 from mmfer.scan import LabelScores
+from mmfer.scan.decisions import keep_some
 from mmfer.utils.files import write_atomic
 
 # Noise of the given labels, by name.
@@ -98,11 +99,20 @@ def figures(
 
 
 def scan_row(
-    dataset: FERPlus, found: LabelScores, valid: np.ndarray
+    dataset: FERPlus, found: LabelScores, valid: np.ndarray, keep_share: float
 ) -> Dict[str, float]:
-    """Return the figures of a scan of some images of a data set."""
+    """Return the figures of a scan of some images of a data set.
+
+    Args:
+        dataset (FERPlus): The data set, with clean labels.
+        found (LabelScores): Scores with ``keep_share=0``.
+        valid (np.ndarray): Images that were scored, bool (N,).
+        keep_share (float): Share of each class that is not flagged after all.
+    """
     given, clean = _labels(dataset, valid)
-    row = figures(found.noise_score[valid], found.suspicious[valid], given, clean)
+    score = found.noise_score[valid]
+    flags = keep_some(found.suspicious[valid], score, given, keep_share)
+    row = figures(score, flags, given, clean)
     row.update(noise_rate=100 * found.noise_rate)
     if found.quality is not None:
         row.update(expected_auroc=found.quality.auroc)

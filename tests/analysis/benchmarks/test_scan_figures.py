@@ -59,10 +59,11 @@ def test_tool(tmp_path, monkeypatch):
     root = make_ferplus(tmp_path / 'ferplus', train=48)
     out = tmp_path / 'scan.csv'
     arguments = ['--data-root', root, '--encoder', 'hog', '--out', out, '--seeds', 3]
+    arguments += ['--keep-share', 0, 0.1]
     for _ in range(2):
         call_tool(
             'benchmarks/scan.py', *arguments, '--noise', 'symmetric', '--sizes', 30, 40
         )
     rows = scan_figures.read_rows(str(out))
-    assert [row['images'] for row in rows] == ['30', '40']
-    assert {row['method'] for row in rows} == {'scan, hog'}
+    assert [row['images'] for row in rows] == ['30'] * 2 + ['40'] * 2
+    assert {row['method'] for row in rows} == {'scan, hog', 'scan, hog, keep_share=0.1'}
