@@ -25,7 +25,6 @@ from mmfer.evaluation.functional import auroc
 from mmfer.utils.json_files import read_json
 from mmfer_command.main import main
 
-
 # The encoder without a network.
 FAST = ('--encoder', 'hog')
 

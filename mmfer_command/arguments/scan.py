@@ -4,17 +4,11 @@ import argparse
 from argparse import ArgumentParser
 
 DESCRIPTION = """\
-Find labels that are probably wrong, duplicates, and images without a face.
-
-SOURCE is a folder with one folder of images per class; a list of images and labels
-(CSV or txt); the folder of FERPlus or RAF-DB; or a config, whose training set is
-scanned. Images are crops of one face each. No network is trained, and your files are
-only read. The results are written to DIR:
-
-- review.html: the most suspicious images, to decide about in a browser
-- report.txt: what was found, how sure it is, and what to do next
-- sample_scores.csv: every image with its score, suggestion and decision
-- scan.json: settings and counts
+Find labels that are probably wrong, duplicates, and images without a face. SOURCE is a
+folder with one folder of images per class; a list of images and labels (CSV, txt); the
+folder of FERPlus or RAF-DB; or a config. Images are crops of one face each. Nothing is
+trained, and your files are only read. DIR gets review.html (decide in a browser),
+report.txt (what was found, what next), sample_scores.csv and scan.json.
 """
 
 
@@ -25,9 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--out', required=True, metavar='DIR', help='folder for the results'
     )
     parser.add_argument(
-        '--data-root',
-        metavar='DIR',
-        help="folder that the paths in a list start from (default: the list's own)",
+        '--data-root', metavar='DIR', help='folder that the paths in a list start from'
     )
     parser.add_argument(
         '--classes', metavar='FILE', help='names of the classes, one per line'
@@ -36,9 +28,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--groups',
         default='auto',
         metavar='HOW',
-        help='images that belong together, whose labels are scored by others: auto '
-        '(near duplicates, the default), folder (persons or videos), none, or a '
-        'column of the list',
+        help='images that belong together: auto (near duplicates, the default), '
+        'folder (persons, videos), none, or a column of the list',
     )
     parser.add_argument(
         '--encoder',
@@ -46,29 +37,28 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='lite0, hog, a model with weights, a work dir or a config (default: the '
         'best one installed)',
     )
-    parser.add_argument('--checkpoint', help='weights of a config as the encoder')
+    parser.add_argument('--checkpoint', metavar='FILE', help='weights of the encoder')
     parser.add_argument(
         '--head',
         action='store_true',
-        help='train a small network on the features, too: better, but takes minutes',
+        help='train a small head, too: better, takes minutes',
     )
     parser.add_argument(
         '--careful',
         action='store_true',
-        help='flag a label only if another class is at least twice as probable',
+        help='flag only where another class is twice as probable',
     )
     parser.add_argument(
         '--relabel',
         action='store_true',
-        help='replace a flagged label where the suggestion is sure, instead of '
-        'dropping the image',
+        help='give sure suggestions to flagged images, and drop the others',
     )
     parser.add_argument(
         '--keep-share',
         type=_share,
         default=0.1,
         metavar='SHARE',
-        help='share of each class that is never flagged (default: 0.1)',
+        help='share of a class that is never flagged (default: 0.1)',
     )
     parser.add_argument(
         '--apply', action='store_true', help='write a cleaned list, and how to train'
@@ -82,19 +72,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--decisions',
         metavar='CSV',
-        help='with --apply or --copy: a table that you downloaded from the page, '
-        "instead of the scan's own decisions",
+        help='apply this table, downloaded from the page, with --apply or --copy',
     )
     parser.add_argument(
         '--max-images',
         type=_positive,
         default=10000,
         metavar='N',
-        help='images on the page, the most suspicious ones (default: 10000)',
+        help='images on the page (default: 10000)',
     )
-    parser.add_argument(
-        '--device', help='cpu, cuda, cuda:1, ...; default: the best one available'
-    )
+    parser.add_argument('--device', help='cpu, cuda, ... (default: the best one)')
 
 
 def _share(text: str) -> float:
