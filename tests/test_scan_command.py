@@ -284,6 +284,27 @@ def test_sources_that_are_none(tmp_path):
     assert 'y.csv' in refusal(tmp_path / 'y.csv', *out)
 
 
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has no such names')
+def test_names_that_tables_cannot_hold(tmp_path):
+    for row, name in enumerate(('a/1.png', 'b/2.png', 'b/line\nbreak.png')):
+        write_image(tmp_path / 'in' / name, 8, row)
+    message = refusal(tmp_path / 'in', '--out', tmp_path / 'out')
+    assert 'line break' in message and not (tmp_path / 'out').exists()
+
+
+def test_a_terminal_without_umlauts(tmp_path):
+    for row in range(6):
+        write_image(tmp_path / 'in' / 'äß'[row % 2] / f'ü {row}.png', 8, row)
+    command = [sys.executable, '-m', 'mmfer_command', 'scan', str(tmp_path / 'in')]
+    done = subprocess.run(
+        [*command, '--out', str(tmp_path / 'out'), *FAST],
+        env=environment(PYTHONIOENCODING='ascii'),
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b'\\xdf 3, \\xe4 3' in done.stdout
+
+
 def test_without_the_extra_for_faces(tmp_path, capsys, monkeypatch):
     from mmfer.cli import scan as module
 

@@ -1,11 +1,13 @@
 """Find wrong labels without training: ``mmfer scan SOURCE --out DIR``."""
 
 import argparse
+import io
 import logging
 import os.path as osp
+import sys
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Sequence
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -58,6 +60,9 @@ BASE_CONFIG = 'alum_r18_synthfaces'
 
 def run(args: argparse.Namespace) -> None:
     """Scan labels, and show user errors without a traceback."""
+    # A terminal that lacks a letter of a name must not end a scan.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         run_tool(lambda: scan(args))
     except KeyboardInterrupt:
@@ -80,10 +85,11 @@ def scan(args: argparse.Namespace) -> None:
         source = open_source(args)
     if args.decisions is not None and not (args.apply or args.copy):
         raise ValueError('--decisions needs --apply or --copy, which use them.')
+    dataset = source.dataset
+    check_names(dataset.image_names())
     claim_folder(args.out, args.source)
     if args.copy is not None:
         check_target(args.copy, args.source)
-    dataset = source.dataset
     print(f'{args.source}: {describe_source(source, dataset.get_gt_labels())}')
     for note in source.notes:
         print(note)
@@ -126,6 +132,16 @@ def open_source(args: argparse.Namespace) -> Source:
     source = find_source(path, args.data_root, args.classes)
     source.dataset.full_init()
     return source
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise ``ValueError`` for names of images that tables and lists cannot hold."""
+    for name in names:
+        if name != name.strip() or '\n' in name or '\r' in name:
+            raise ValueError(
+                f'The image {name!r} has a line break or white space at an end in its '
+                'name, which tables cannot hold. Rename it.'
+            )
 
 
 @contextmanager
