@@ -297,7 +297,7 @@ def next_steps(args: argparse.Namespace, applied: str) -> str:
     start = f'mmfer scan {source} --out {_quoted(args.out)}{root}'
     steps = [
         f'1. Open {osp.join(args.out, PAGE)} in a browser. Decide about the most '
-        'suspicious images, and download the table.',
+        'suspicious images, and download the table of what you looked at.',
         '2. Apply your decisions:\n'
         f'   {start} --decisions TABLE.csv --apply\n'
         '   (--copy NEW_FOLDER copies what is kept into one folder per class)',
