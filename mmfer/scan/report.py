@@ -69,6 +69,12 @@ def warnings_of(findings: Findings) -> List[str]:
             )
             + '. Look at the page before you delete anything.'
         )
+    if findings.decides and not scores.symmetric and not scores.weak:
+        found.append(
+            'How many labels are wrong cannot be estimated here. If most are right, '
+            'many flagged ones are faces on which people differ. Look at the page '
+            'before you drop them.'
+        )
     flagged = int(findings.suspicious.sum())
     if flagged > MANY_FLAGGED * count:
         found.append(

@@ -145,6 +145,9 @@ def test_noise_that_is_not_symmetric_has_no_probabilities(source):
     text = ' '.join(report_text(findings, '').split())
     assert 'estimated wrong' not in text and 'twice as probable' in text
     assert 'larger is more suspicious' in text and 'nan' not in text
+    scores = dataclasses.replace(findings.scores, weak=False)
+    enough = dataclasses.replace(findings, scores=scores)
+    assert 'cannot be estimated' in ' '.join(warnings_of(enough))
     usual = ' '.join(report_text(findings_of(source), '').split())
     assert 'estimated wrong' in usual and 'probability that the label' in usual
 
