@@ -6,9 +6,6 @@ import os
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-<<<<<<< HEAD
-from .arguments import clean, doctor, predict, review, scan, test, train
-=======
 from .arguments import (
     cache,
     clean,
@@ -17,11 +14,11 @@ from .arguments import (
     models,
     predict,
     review,
+    scan,
     test,
     train,
 )
 from .help_text import HelpFormatter, short_usage
->>>>>>> main
 from .shipped import mmfer_version
 
 

@@ -46,6 +46,7 @@ from mmfer.score_table import (
     read_decisions,
     write_score_table,
 )
+from mmfer.utils.console import quieten
 from mmfer.utils.devices import choose_device
 from mmfer.utils.files import write_atomic
 from mmfer.utils.progress import Progress
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> None:
     # A terminal that lacks a letter of a name must not end a scan.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='backslashreplace')
+    quieten(MMLogger.get_current_instance())
     try:
         run_tool(lambda: scan(args))
     except KeyboardInterrupt:
