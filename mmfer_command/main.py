@@ -14,6 +14,7 @@ from .arguments import (
     models,
     predict,
     review,
+    scan,
     test,
     train,
 )
@@ -49,6 +50,14 @@ GROUPS: Dict[str, str] = {'data': 'look at data sets'}
 # A new sub-command is a row here, a module in `arguments`, and a module in mmfer/cli/
 # with the function `run`.
 COMMANDS = (
+    Command(
+        'scan',
+        'mmfer.cli.scan',
+        'find wrong labels in a folder or list, without training',
+        scan.add_arguments,
+        'mmfer scan my_faces --out scanned',
+        scan.DESCRIPTION,
+    ),
     Command(
         'train',
         'mmfer.cli.train',
