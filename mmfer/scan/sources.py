@@ -8,12 +8,17 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from mmfer.datasets import RAFDB, FERDataset, FERPlus, ImageFolders
+from mmfer.datasets.class_folders import find_class_folders
 from mmfer.datasets.ferplus import TABLE as FERPLUS_TABLE
 from mmfer.datasets.lists import RAFDB_LIST_NAMES
+from mmfer.datasets.lists.list_rows import (
+    Rows,
+    find_repeats,
+    guess_classes,
+    label_indices,
+    read_rows,
+)
 from mmfer.utils.text_tables import is_foreign_path, join_listed, read_class_names
-
-from .folders import find_class_folders
-from .list_rows import Rows, find_repeats, guess_classes, label_indices, read_rows
 
 # Endings of files that are read as lists.
 LIST_ENDINGS = ('.csv', '.txt', '.tsv', '.lst', '.list')

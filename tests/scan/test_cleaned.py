@@ -8,6 +8,7 @@ import pytest
 from made_data import make_ferplus, make_rafdb, write_image
 
 from mmfer.datasets import RAFDB, FERPlus, ImageFolders, ImageList
+from mmfer.datasets.lists.list_rows import read_rows
 from mmfer.scan.cleaned import (
     check_target,
     cleaned_paths,
@@ -18,7 +19,6 @@ from mmfer.scan.cleaned import (
     list_text,
     write_cleaned_list,
 )
-from mmfer.scan.list_rows import read_rows
 
 NAMES = ('a b/=1.png', "a b/#2 'x'.png", 'ü;,/3.png', 'ü;,/-4,5.png', 'c/6"q".png')
 

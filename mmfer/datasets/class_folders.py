@@ -4,7 +4,7 @@ import os
 import os.path as osp
 from typing import Dict, List, NamedTuple, Tuple
 
-from mmfer.datasets.images import IMAGE_EXTENSIONS, find_images
+from .images import IMAGE_EXTENSIONS, find_images
 
 # Names of folders that hold a part of a data set, not a class.
 SPLIT_NAMES = {
@@ -113,8 +113,8 @@ def _refuse_splits(root: str, classes: List[str], images: Dict) -> None:
         f'{root}: the folders {", ".join(splits)} look like parts of a data set with '
         'class folders inside, not like classes'
         + (f' (others are {", ".join(rest[:5])})' if rest else '')
-        + f'. Name one of them, such as {osp.join(root, best)}, and scan each part '
-        'by itself.'
+        + f'. Name one of them, such as {osp.join(root, best)}, and use each part by '
+        'itself.'
     )
 
 
@@ -135,6 +135,6 @@ def _refuse_one_class(root: str, name: str, images: List[str]) -> None:
             f'{inside}.'
         )
     raise ValueError(
-        f'{root}: all images have one class, {name!r}. Wrong labels are found by '
-        'comparing classes, so at least two are needed.'
+        f'{root}: all images have one class, {name!r}. At least two classes are '
+        'needed, because labels are learned and checked by comparing them.'
     )
