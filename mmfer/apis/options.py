@@ -21,7 +21,9 @@ class CallOptions(NamedTuple):
         detect_faces (bool): Whether to look for faces in each image.
         margin (float): Margin around a detected face, as a share of its box.
         return_datasamples (bool): Whether results are data samples.
-        on_error (str): ``'raise'`` or ``'report'``.
+        on_error (str, optional): ``'raise'`` or ``'report'``; None: ``'raise'`` for
+            one image, else ``'report'`` with a warning.
+        warns (bool): Whether a warning counts the images with errors.
     """
 
     batch_size: int
@@ -29,20 +31,22 @@ class CallOptions(NamedTuple):
     detect_faces: bool
     margin: float
     return_datasamples: bool
-    on_error: str
+    on_error: Optional[str]
+    warns: bool = False
 
-    def checked(self, bounded: bool) -> 'CallOptions':
+    def checked(self, bounded: bool, one_image: bool) -> 'CallOptions':
         """Return the options if all of them are valid.
 
         Args:
             bounded (bool): Whether uncertainties of the model are one minus
                 the largest probability, and so below 1.
+            one_image (bool): Whether the call is about a single image.
 
         Raises:
             ValueError: An option is invalid. The message names it, and what is
                 valid.
         """
-        choices(OWNER, 'on_error', self.on_error, ('raise', 'report'))
+        choices(OWNER, 'on_error', self.on_error, ('raise', 'report'), optional=True)
         batch_size = positive_int(OWNER, 'batch_size', self.batch_size)
         # With a margin of -0.5 on each side, the crop would be empty.
         if not is_number(self.margin) or self.margin <= -0.5:
@@ -74,7 +78,12 @@ class CallOptions(NamedTuple):
                     'rejection_threshold(target_error) finds a threshold.',
                     'lie',
                 )
-        return self._replace(batch_size=int(batch_size))
+        options = self._replace(batch_size=int(batch_size))
+        if self.on_error is None and one_image:
+            return options._replace(on_error='raise')
+        if self.on_error is None:
+            return options._replace(on_error='report', warns=True)
+        return options
 
 
 def read_classes(classes: Any) -> Optional[List[str]]:

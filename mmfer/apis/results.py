@@ -14,6 +14,7 @@ from mmfer.utils.checks import is_number
 from mmfer.utils.files import write_image
 
 from .drawing import draw_results
+from .images import Frame
 
 
 def to_numpy(predictions: Dict[str, Tensor]) -> Dict[str, np.ndarray]:
@@ -23,15 +24,17 @@ def to_numpy(predictions: Dict[str, Tensor]) -> Dict[str, np.ndarray]:
 
 def describe_predictions(
     predictions: Dict[str, np.ndarray],
+    names: Sequence[str],
     classes: Optional[Sequence[str]] = None,
     reject_above: Optional[float] = None,
 ) -> List[Dict[str, Any]]:
-    """Return the results of a batch as one dict per image.
+    """Return the results of a batch as one dict per face, of plain types.
 
     Args:
         predictions (dict[str, np.ndarray]): ``pred_score`` (B, C),
             ``uncertainty`` (B, ) and ``pred_va`` (B, 2), if the model predicts
             them.
+        names (Sequence[str]): Keys of ``pred_scores``, one per class.
         classes (Sequence[str], optional): Names of the classes.
         reject_above (float, optional): Threshold of the uncertainty. Each
             result gets ``rejected``: whether its uncertainty is larger.
@@ -64,12 +67,13 @@ def describe_predictions(
     )
     results = []
     for label, score, row, uncertainty in zip(
-        labels, best, scores, uncertainties, strict=True
+        labels, best, scores.tolist(), uncertainties, strict=True
     ):
         result = dict(pred_label=label, pred_score=score)
         if classes is not None:
             result['pred_class'] = classes[label]
-        result.update(pred_scores=row, uncertainty=uncertainty)
+        result['pred_scores'] = dict(zip(names, row, strict=True))
+        result['uncertainty'] = uncertainty
         results.append(result)
     if 'pred_va' in predictions:
         for result, values in zip(
@@ -80,6 +84,20 @@ def describe_predictions(
         for result in results:
             result['rejected'] = result['uncertainty'] > reject_above
     return results
+
+
+def place_result(result: dict, source: dict, found: dict) -> dict:
+    """Return a result that also says where its face is.
+
+    Args:
+        result (dict): See :func:`describe_predictions`.
+        source (dict): See :func:`~mmfer.apis.images.describe_source`.
+        found (dict): What the detector knows of the face: ``box``, ``face_score``.
+    """
+    found = dict(found)
+    if 'box' in found:
+        source = dict(source, box=list(found.pop('box')))
+    return dict(source=source, **result, **found)
 
 
 def find_threshold(table: Optional[dict], target_error: Any) -> float:
@@ -147,12 +165,13 @@ def write_pictures(sources: list, results: list, show_dir: str) -> None:
     """
     make_folder(show_dir)
     for number, (source, result) in enumerate(zip(sources, results, strict=True)):
-        if isinstance(result, dict):
-            if 'error' in result:
-                continue
-            result = [result]
+        faces = result if isinstance(result, list) else [result]
+        if any('error' in face for face in faces):
+            continue
+        if isinstance(source, Frame):
+            source = source.image
         name = Path(source).stem if isinstance(source, (str, os.PathLike)) else 'image'
-        picture = draw_results(read_image(source), result)
+        picture = draw_results(read_image(source), faces)
         path = osp.join(show_dir, f'{number:05d}_{name}.png')
         write_image(path, picture)
 
