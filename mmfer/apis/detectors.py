@@ -9,11 +9,15 @@ import numpy as np
 from mmfer.utils.checks import choices
 
 from .faces import Face, FaceDetector
+from .yunet import YuNetDetector
 
 # A detector: image, uint8 BGR (H, W, 3) or grey (H, W), to faces from left to right.
 Detector = Callable[[np.ndarray], List[Face]]
 OWNER = 'FERInferencer'
-TYPES: Dict[str, Callable[..., Detector]] = {'dlib': FaceDetector}
+TYPES: Dict[str, Callable[..., Detector]] = {
+    'dlib': FaceDetector,
+    'yunet': YuNetDetector,
+}
 
 
 class DetectorPerThread:
@@ -71,7 +75,7 @@ def choose_detector(given: Union[None, str, Mapping, Detector]) -> Detector:
         return given
     if isinstance(given, (str, os.PathLike)):
         name = os.fspath(given)
-        given = dict(type=name) if name in TYPES else dict(type='yunet', model=name)
+        given = dict(type='dlib') if name == 'dlib' else dict(type='yunet', model=name)
     if not isinstance(given, Mapping):
         raise TypeError(
             f"{OWNER}: detector must be 'dlib', the path of a YuNet file, a dict such "

@@ -1,13 +1,9 @@
 """Inferencer: classify faces in three lines of Python."""
 
-from collections import deque
-from contextlib import closing
 from functools import partial
-from itertools import chain
 from typing import (
     Any,
     Callable,
-    Deque,
     Dict,
     Iterable,
     Iterator,
@@ -29,21 +25,16 @@ from mmpretrain.utils import track
 from mmfer.datasets.images import read_image
 from mmfer.utils.checks import whole_number
 
-from .detectors import Detector, DetectorPerThread, choose_detector, rise_of
+from .calls import Call
+from .detectors import Detector, choose_detector, rise_of
 from .faces import MARGIN, crop, squared
 from .hub import list_models
 from .images import Frame, each_source, is_one_image
 from .options import CallOptions
 from .predictors import check_outputs, open_predictor, score_names
-from .reading import IMAGE_ERRORS, FailedImages, PreparedBatch, Reader, count_workers
-from .results import (
-    describe_predictions,
-    find_threshold,
-    make_folder,
-    place_result,
-    to_numpy,
-    write_pictures,
-)
+from .reading import count_workers
+from .results import find_threshold, follow, make_folder, to_numpy, write_pictures
+from .tracking import Tracker
 
 
 class FERInferencer:
@@ -66,6 +57,7 @@ class FERInferencer:
         valence, arousal                     only if the model predicts them
         rejected                             only with ``reject_above``
         face_score                           only with ``detect_faces``
+        track                                only with ``track``, see :meth:`stream`
         error                                why the image cannot be used; then there
                                              is nothing else but source
 
@@ -200,7 +192,7 @@ class FERInferencer:
         if show_dir is not None:
             # The images are read a second time to draw on them.
             sources = list(sources)
-        results: Iterable = self._generate(sources, options)
+        results: Iterable = Call(self, options).results(sources)
         if isinstance(sources, Sized) and len(sources) > options.batch_size:
             results = track(results, 'Inference', total=len(sources))
         results = list(results)
@@ -217,6 +209,8 @@ class FERInferencer:
         margin: float = MARGIN,
         return_datasamples: bool = False,
         on_error: Optional[str] = None,
+        track: bool = False,
+        smooth: Optional[float] = None,
     ) -> Iterator:
         """Yield results one by one, for example for the frames of a video.
 
@@ -229,89 +223,34 @@ class FERInferencer:
             margin (float): See :meth:`__call__`.
             return_datasamples (bool): See :meth:`__call__`.
             on_error (str, optional): See :meth:`__call__`.
+            track (bool): Follow the detected faces over the images, which are frames
+                in order: each result gets ``track``, the number of a face from 1 on,
+                and the boxes are smoothed. See
+                :class:`~mmfer.apis.tracking.Tracker`. Defaults to False.
+            smooth (float, optional): Average scores, uncertainty, valence and arousal
+                over the earlier frames of each track. Frames that are so many seconds
+                old count 1/e. Defaults to None: each frame stands for itself.
         """
         # Check the options here: the code of a generator does not run before
         # its first result is requested.
         options = CallOptions(
-            batch_size, reject_above, detect_faces, margin, return_datasamples, on_error
+            batch_size,
+            reject_above,
+            detect_faces,
+            margin,
+            return_datasamples,
+            on_error,
+            track,
+            smooth,
         ).checked(self.bounded, is_one_image(inputs))
-        return self._generate(each_source(inputs), options)
-
-    def _generate(self, sources: Iterable, options: CallOptions) -> Iterator:
-        """Yield the result of each image."""
-        in_threads = self.preparation.thread_safe
-        if options.detect_faces and isinstance(self.detector, DetectorPerThread):
-            # A missing package is one error, not one for each image.
-            self.detector.ready()
-        elif options.detect_faces:
-            in_threads = False
-        reader = Reader(
-            partial(
-                self.prepare, detect_faces=options.detect_faces, margin=options.margin
-            ),
-            self.preparation,
-            options.batch_size,
-            self.workers if in_threads else 0,
-            keep_errors=options.on_error == 'report',
-            pin_memory=self.device.type == 'cuda',
-            one_face=not options.detect_faces,
-        )
-        # A GPU computes the next batch while the results of the last one become
-        # dicts. Results of single frames must not wait for the next frame.
-        ahead = int(self.device.type != 'cpu' and reader.in_threads(sources))
-        launched: Deque[Tuple[PreparedBatch, list]] = deque()
-        failure: Optional[Exception] = None
-        failed = FailedImages()
-        with closing(reader.batches(sources)) as batches:
-            try:
-                for batch in batches:
-                    failed.add(batch)
-                    launched.append((batch, self._launch(batch, options)))
-                    if len(launched) > ahead:
-                        yield from self._results(*launched.popleft(), options)
-            except IMAGE_ERRORS as error:
-                # The results of earlier batches come before the error.
-                failure = error
-        while launched:
-            yield from self._results(*launched.popleft(), options)
-        if failure is not None:
-            raise failure
-        if options.warns:
-            failed.warn()
-
-    def _launch(self, batch: PreparedBatch, options: CallOptions) -> list:
-        """Return the predictions of a batch, dicts of tensors or data samples."""
-        if options.return_datasamples:
-            return [self.predictor.predict_samples(data) for data in batch.data]
-        return [self.predictor.predict(data) for data in batch.data]
-
-    def _results(
-        self, batch: PreparedBatch, predictions: list, options: CallOptions
-    ) -> Iterator:
-        """Yield the result of each image of a batch."""
-        if not options.return_datasamples:
-            predictions = [
-                describe_predictions(
-                    to_numpy(part), self.score_names, self.classes, options.reject_above
-                )
-                for part in predictions
-            ]
-        faces = chain.from_iterable(predictions)
-        for source, found in batch.entries:
-            if isinstance(found, Exception):
-                failed = dict(source=source, error=str(found))
-                yield [failed] if options.detect_faces else failed
-                continue
-            results = [next(faces) for _ in found]
-            if not options.return_datasamples:
-                results = [
-                    place_result(result, source, more)
-                    for result, more in zip(results, found, strict=True)
-                ]
-            yield results if options.detect_faces else results[0]
+        return Call(self, options).results(each_source(inputs))
 
     def prepare(
-        self, source: Any, detect_faces: bool = False, margin: float = MARGIN
+        self,
+        source: Any,
+        detect_faces: bool = False,
+        margin: float = MARGIN,
+        tracker: Optional[Tracker] = None,
     ) -> Tuple[list, List[dict]]:
         """Prepare the faces of an image of any kind for the model.
 
@@ -320,11 +259,13 @@ class FERInferencer:
                 :class:`~mmfer.apis.images.Frame`.
             detect_faces (bool): See :meth:`__call__`.
             margin (float): See :meth:`__call__`.
+            tracker (Tracker, optional): Follows the detected faces. Its smoothed boxes
+                are cropped.
 
         Returns:
             tuple[list, list[dict]]: For each face, an input of
-            :meth:`FacePreparation.collate`, and a dict with ``box`` and
-            ``face_score`` (empty without ``detect_faces``).
+            :meth:`FacePreparation.collate`, and a dict with ``box``,
+            ``face_score`` and ``track`` (empty without ``detect_faces``).
         """
         image = read_image(
             source.image if isinstance(source, Frame) else source,
@@ -332,12 +273,19 @@ class FERInferencer:
         )
         if not detect_faces:
             return [self.preparation.fit(image)], [{}]
-        faces = self.detector(image)
+        found = [
+            dict(box=tuple(face.box), face_score=face.score)
+            for face in self.detector(image)
+        ]
+        if tracker is not None:
+            found = follow(
+                found, tracker, source.time if isinstance(source, Frame) else None
+            )
         cut = partial(crop, margin=margin, rise=rise_of(self.detector))
         return [
-            self.preparation.fit(np.ascontiguousarray(cut(image, squared(face.box))))
-            for face in faces
-        ], [dict(box=face.box, face_score=face.score) for face in faces]
+            self.preparation.fit(np.ascontiguousarray(cut(image, squared(face['box']))))
+            for face in found
+        ], found
 
     def predict_batch(self, batch: dict) -> Dict[str, np.ndarray]:
         """Predict a batch, and return arrays by name, (B, ...).

@@ -6,7 +6,7 @@ from typing import Any, List, NamedTuple, Optional
 
 import numpy as np
 
-from mmfer.utils.checks import choices, invalid, is_number, positive_int
+from mmfer.utils.checks import choices, in_range, invalid, is_number, positive_int
 from mmfer.utils.text_tables import check_class_names, read_class_names
 
 OWNER = 'FERInferencer'
@@ -23,6 +23,9 @@ class CallOptions(NamedTuple):
         return_datasamples (bool): Whether results are data samples.
         on_error (str, optional): ``'raise'`` or ``'report'``; None: ``'raise'`` for
             one image, else ``'report'`` with a warning.
+        track (bool): Whether to follow faces over the images, which are frames.
+        smooth (float, optional): Time constant of the running mean of predictions over
+            each track, in seconds.
         warns (bool): Whether a warning counts the images with errors.
     """
 
@@ -32,6 +35,8 @@ class CallOptions(NamedTuple):
     margin: float
     return_datasamples: bool
     on_error: Optional[str]
+    track: bool = False
+    smooth: Optional[float] = None
     warns: bool = False
 
     def checked(self, bounded: bool, one_image: bool) -> 'CallOptions':
@@ -78,6 +83,19 @@ class CallOptions(NamedTuple):
                     'rejection_threshold(target_error) finds a threshold.',
                     'lie',
                 )
+        in_range(OWNER, 'smooth', self.smooth, 0, open_low=True, optional=True)
+        if self.track and not self.detect_faces:
+            raise ValueError('track=True follows detected faces: add detect_faces=True')
+        if self.smooth is not None and (not self.track or self.return_datasamples):
+            raise ValueError(
+                'smooth averages the results of each track: add track=True, and leave '
+                'out return_datasamples=True'
+            )
+        if self.smooth is not None and self.reject_above is not None:
+            raise ValueError(
+                'smooth and reject_above exclude each other: the thresholds were found '
+                'on single images, and do not hold for means over several frames'
+            )
         options = self._replace(batch_size=int(batch_size))
         if self.on_error is None and one_image:
             return options._replace(on_error='raise')

@@ -15,6 +15,8 @@ from mmfer.utils.files import write_image
 
 from .drawing import draw_results
 from .images import Frame
+from .reading import Entry
+from .tracking import FRAME_RATE, Tracker, TrackSmoother
 
 
 def to_numpy(predictions: Dict[str, Tensor]) -> Dict[str, np.ndarray]:
@@ -98,6 +100,65 @@ def place_result(result: dict, source: dict, found: dict) -> dict:
     if 'box' in found:
         source = dict(source, box=list(found.pop('box')))
     return dict(source=source, **result, **found)
+
+
+def follow(found: List[dict], tracker: Tracker, time: Optional[float]) -> List[dict]:
+    """Return faces of a frame with the numbers of their tracks and smoothed boxes.
+
+    Args:
+        found (list[dict]): Faces, with ``box``.
+        tracker (Tracker): It has seen the earlier frames.
+        time (float, optional): Time of the frame, in seconds.
+    """
+    tracked = tracker.update(np.array([face['box'] for face in found]), time)
+    return [
+        dict(face, box=tuple(map(round, box)), track=track)
+        for face, box, track in zip(
+            found, tracked.boxes.tolist(), tracked.tracks, strict=True
+        )
+    ]
+
+
+def smooth_predictions(
+    parts: List[Dict[str, np.ndarray]],
+    entries: Sequence[Entry],
+    smoother: TrackSmoother,
+    bounded: bool,
+) -> List[Dict[str, np.ndarray]]:
+    """Return the predictions of a batch, averaged over the tracks of the faces.
+
+    Args:
+        parts (list[dict[str, np.ndarray]]): Predictions of all faces, in order.
+        entries (sequence[Entry]): Frames of the batch.
+        smoother (TrackSmoother): It has seen the earlier frames.
+        bounded (bool): Whether the uncertainty is one minus the largest score. It is
+            then taken from the mean scores, not averaged.
+    """
+    faces = iter(
+        (face['track'], entry.source)
+        for entry in entries
+        if not isinstance(entry.found, Exception)
+        for face in entry.found
+    )
+    smoothed = []
+    for part in parts:
+        shapes = {name: values.shape for name, values in part.items()}
+        table = np.concatenate(
+            [v.reshape(len(v), -1).astype(np.float64) for v in part.values()], axis=1
+        )
+        for row, (track, source) in zip(table, faces):
+            time = source.get('time', source.get('index', 0) / FRAME_RATE)
+            row[:] = smoother(track, time, row)
+        ends = np.cumsum([int(np.prod(shape[1:])) for shape in shapes.values()])
+        columns = np.split(table, ends[:-1], axis=1)
+        part = {
+            name: values.reshape(shapes[name])
+            for name, values in zip(shapes, columns, strict=True)
+        }
+        if bounded:
+            part.pop('uncertainty', None)
+        smoothed.append(part)
+    return smoothed
 
 
 def find_threshold(table: Optional[dict], target_error: Any) -> float:

@@ -446,3 +446,103 @@ def test_a_classifier_of_mmpretrain():
     face = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
     (result,) = fer(face)
     assert result['uncertainty'] == pytest.approx(1 - max(scores(result)), abs=1e-6)
+
+
+class Walk:
+    """A detector of two faces that walk past each other, with jitter."""
+
+    def __init__(self):
+        self.calls = 0
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, image):
+        i, self.calls = self.calls, self.calls + 1
+        found = []
+        for x, y in ((10 + 6 * i, 10), (120 - 6 * i, 40)):
+            x, y = (int(v) for v in (x, y) + self.rng.integers(-2, 3, 2))
+            found.append(Face((x, y, x + 36, y + 36), 1.0))
+        return sorted(found, key=lambda face: face.box)
+
+
+def frames_of(number, rate=5.0):
+    rng = np.random.default_rng(1)
+    for i in range(number):
+        image = rng.integers(0, 256, (100, 200), np.uint8)
+        yield Frame(image, i, i / rate, 'film.mp4')
+
+
+def test_faces_are_followed_over_frames(fer, monkeypatch):
+    options = dict(detect_faces=True, batch_size=4)
+    monkeypatch.setattr(fer, 'detector', Walk())
+    plain = list(fer.stream(frames_of(20), **options))
+    monkeypatch.setattr(fer, 'detector', Walk())
+    found = list(fer.stream(frames_of(20), track=True, **options))
+    assert [len(faces) for faces in found] == [2] * 20
+    assert all({face['track'] for face in faces} == {1, 2} for faces in found)
+    # The faces change sides, and their boxes move more smoothly.
+    assert [f['track'] for f in found[0]] == [1, 2]
+    assert [f['track'] for f in found[-1]] == [2, 1]
+    path, raw = (
+        [
+            next(f['source']['box'] for f in faces if f.get('track', 1) == 1)
+            for faces in results[:9]
+        ]
+        for results in (found, plain)
+    )
+    assert np.diff(path, 2, axis=0).std() < np.diff(raw, 2, axis=0).std()
+    # The box that is reported is the one that is classified.
+    first = next(frames_of(1)).image
+    monkeypatch.setattr(
+        fer, 'detector', Detector(Face(tuple(found[0][0]['source']['box']), 1.0))
+    )
+    ((expected,),) = fer(first, detect_faces=True)
+    assert found[0][0]['pred_scores'] == pytest.approx(
+        expected['pred_scores'], abs=1e-5
+    )
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_expressions_are_averaged_over_a_track(fer, monkeypatch):
+    options = dict(detect_faces=True, track=True)
+    results = []
+    for smooth in (None, 0.5):
+        monkeypatch.setattr(fer, 'detector', Walk())
+        stream = fer.stream(frames_of(20), smooth=smooth, batch_size=3, **options)
+        results.append([face for faces in stream for face in faces])
+    plain, found = results
+    for i, result in enumerate(found):
+        same_track = [r for r in plain[: i + 1] if r['track'] == result['track']]
+        time = result['source']['time']
+        weights = [np.exp((r['source']['time'] - time) / 0.5) for r in same_track]
+        expected = np.average([scores(r) for r in same_track], axis=0, weights=weights)
+        np.testing.assert_allclose(scores(result), expected, atol=1e-6)
+        assert result['uncertainty'] == pytest.approx(
+            np.average([r['uncertainty'] for r in same_track], weights=weights),
+            rel=1e-4,
+        )
+        assert result['pred_label'] == int(np.argmax(expected))
+        assert result['pred_score'] == pytest.approx(expected.max())
+        assert result['pred_class'] == fer.classes[result['pred_label']]
+
+
+def test_a_mean_of_confidences_is_the_confidence_of_the_mean(monkeypatch):
+    """The uncertainty stays one minus the largest score, if the model has it so."""
+    fer = FERInferencer('alum_tiny_ferplus', device='cpu', detector=Walk())
+    for faces in fer.stream(frames_of(6), detect_faces=True, track=True, smooth=1.0):
+        for face in faces:
+            assert face['uncertainty'] == pytest.approx(1 - face['pred_score'])
+            assert list(face['pred_scores']) == list(fer.classes)
+
+
+def test_options_of_tracks(fer, faces):
+    for options, text in (
+        (dict(track=True), 'add detect_faces=True'),
+        (dict(detect_faces=True, smooth=1.0), 'add track=True'),
+        (dict(detect_faces=True, track=True, smooth=0), 'smooth must'),
+        (
+            dict(detect_faces=True, track=True, smooth=1.0, reject_above=0.5),
+            'do not hold for means',
+        ),
+    ):
+        with pytest.raises(ValueError, match=text):
+            fer.stream(faces, **options)
