@@ -16,7 +16,12 @@ from mmfer.evaluation.calibration import (
     set_threshold,
 )
 from mmfer.evaluation.functional import expected_calibration_error, rejection_threshold
-from mmfer.evaluation.selective import as_stored, risk_table
+from mmfer.evaluation.selective import (
+    as_stored,
+    promise_threshold,
+    risk_table,
+    stored_risk_table,
+)
 from mmfer.models.heads import least_confidence
 from mmfer.utils.checks import is_number, is_whole
 
@@ -232,3 +237,41 @@ def measure_held_out(
         rejection=threshold_table(correct, predicted['uncertainty'].numpy()),
         calibration=dict(calibration, quantiles=rows),
     )
+
+
+def describe_calibration(rejection: dict, calibration: dict) -> str:
+    """Describe what was measured on held-out images, for people.
+
+    Args:
+        rejection (dict): See :func:`measure_held_out`.
+        calibration (dict): See :func:`measure_held_out`.
+    """
+    lines = [
+        f'{1 - rejection["error"]:.2%} of {rejection["images"]} held-out images are '
+        'predicted as labelled.'
+    ]
+    if calibration['fitted_images']:
+        lines.append(
+            f'Temperature {calibration["temperature"]:.3f}, fitted to '
+            f'{calibration["fitted_images"]} further images: expected calibration '
+            f'error {calibration["error_after"]:.2%} instead of '
+            f'{calibration["error_before"]:.2%}.'
+        )
+    else:
+        lines.append(
+            f'Temperature 1: fitting it takes {FITTING_STEP * FEWEST_FITTED} held-out '
+            'images. Expected calibration error '
+            f'{calibration["error_before"]:.2%}.'
+        )
+    table = stored_risk_table(rejection)
+    for target in (0.05, 0.1, 0.15, 0.2):
+        found = promise_threshold(table, target)
+        lines.append(
+            f'    at most {target:.0%} errors, with probability 0.95: '
+            + (
+                'no threshold'
+                if found is None
+                else f'reject above {found.threshold:.4g}, {found.share:.0%} are kept'
+            )
+        )
+    return '\n'.join(lines)

@@ -286,9 +286,11 @@ def images_needed(
         if rate >= target_error:
             continue
         size = start
-        while binomial_cdf(
-            math.ceil(rate * size), size - 1, target_error
-        ) > 1 - confidence and size < 10**7:
+        while (
+            binomial_cdf(math.ceil(rate * size), size - 1, target_error)
+            > 1 - confidence
+            and size < 10**7
+        ):
             size = math.ceil(1.02 * size)
         found.append(math.ceil(size * table.images / kept))
     return min(found, default=None)
