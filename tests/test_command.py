@@ -3,6 +3,7 @@
 import argparse
 import csv
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -290,3 +291,41 @@ def test_table_has_no_formulas():
     assert row['image'] == "'=1+1.png"
     assert (row['pred_class'], row['pred_score']) == ('joy', '0.5')
     assert row['uncertainty'] == '-0.25' and row['valence'] == ''
+
+
+# -- your own images ----------------------------------------------------------------
+def test_train_on_a_folder_of_faces(tmp_path, monkeypatch):
+    """One command from class folders with damaged files to a trained model."""
+    rng = np.random.default_rng(0)
+    for name in ('Ärger', 'glad'):
+        (tmp_path / 'Meine Fotos' / name).mkdir(parents=True)
+        for i in range(24):
+            pixels = rng.integers(0, 255, (20 + i, 30, 3), dtype=np.uint8)
+            ending = ('png', 'jpg', 'webp', 'BMP')[i % 4]
+            path = tmp_path / 'Meine Fotos' / name / f'Bild {i} ü.{ending}'
+            Image.fromarray(pixels).save(path)
+    (tmp_path / 'Meine Fotos/glad/leer.png').write_bytes(b'')
+    monkeypatch.chdir(tmp_path)
+    small = ['stem_channels=8', 'base_channels=8']
+    with pytest.raises(SystemExit) as done:
+        main(
+            ['train', 'ce_r18_synthfaces', '--data', 'Meine Fotos', '--cfg-options']
+            + ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=8']
+            + [f'model.backbone.{setting}' for setting in small]
+        )
+    assert done.value.code is None
+    (work_dir,) = Path('work_dirs').iterdir()
+    assert work_dir.name == 'ce_r18_meine-fotos'
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    assert summary['metrics']['accuracy/top1']['last'] is not None
+    rows = list(csv.DictReader((work_dir / 'sample_scores.csv').open()))
+    # A tenth is held out, and the empty file is skipped.
+    assert 43 <= len(rows) <= 44
+    assert {row['given_class'] for row in rows} == {'Ärger', 'glad'}
+
+
+def test_data_that_is_not_there(tmp_path, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(['train', 'ce_r18_synthfaces', '--data', str(tmp_path / 'none')])
+    assert 'there is no such folder or file' in str(error.value)
+    assert '\n' not in str(error.value)

@@ -42,6 +42,8 @@ with collector_paused():
     from ..models.data_preprocessor import augments_batches
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
+# Arguments of mmfer.engine.variants.derive after the config, as flags.
+VARIANT_FLAGS = ('noise', 'clean', 'data', 'val_data', 'classes')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -61,8 +63,8 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(path)
     try:
-        cfg = derive(cfg, getattr(args, 'noise', None), getattr(args, 'clean', None))
-    except ValueError as error:
+        cfg = derive(cfg, *(getattr(args, name, None) for name in VARIANT_FLAGS))
+    except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from None
     cfg.launcher = args.launcher
     if args.launcher != 'none' and get_device() == 'cpu':

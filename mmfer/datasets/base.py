@@ -17,6 +17,7 @@ from mmfer.utils.string_table import StringTable
 
 from . import checks
 from .batched import BatchedDataset
+from .folds import check_fold, fold_numbers
 from .images import UnreadableImageError, hash_array, hash_files
 from .noise import GaussianVANoise, LabelNoise
 from .stored_images import DeviceKeys, Stores
@@ -64,6 +65,12 @@ class FERDataset(BatchedDataset):
             damaged. ``'skip'`` decodes every file once before training, drops
             the bad images and lists them in ``skipped``. Defaults to
             ``'raise'``.
+        fold (Sequence[int], optional): ``(number, folds)``: cut the images at random
+            into equal parts, and hold one out. The training set has all other parts,
+            the evaluation set (``test_mode``) has this one. The parts are the same in
+            every run. So ``fold=(0, 10)`` in both sets holds out a tenth, and
+            ``fold=(0, 5)`` to ``fold=(4, 5)`` are a cross-validation. Images of one
+            person may come into different parts. Defaults to None.
         check_files (bool): Whether to check at the start that every listed
             file exists. Defaults to True.
         decisions (str, optional): A ``sample_scores.csv`` that was made from
@@ -95,6 +102,7 @@ class FERDataset(BatchedDataset):
         va_noise: Union[dict, GaussianVANoise, None] = None,
         image_store: bool = True,
         on_bad_image: str = 'raise',
+        fold: Optional[Sequence[int]] = None,
         check_files: bool = True,
         decisions: Optional[str] = None,
         ann_file: str = '',
@@ -113,6 +121,7 @@ class FERDataset(BatchedDataset):
             self.label_noise = TASK_UTILS.build(label_noise)
         if isinstance(va_noise, dict):
             self.va_noise = TASK_UTILS.build(va_noise)
+        self.fold = check_fold(fold, self.name)
         self.image_store = image_store
         self.on_bad_image = on_bad_image
         self.check_files = check_files
@@ -197,7 +206,9 @@ class FERDataset(BatchedDataset):
         return samples
 
     def filter_data(self) -> List[dict]:
-        """Drop unreadable images if ``on_bad_image='skip'``."""
+        """Drop other folds, and unreadable images if ``on_bad_image='skip'``."""
+        if self.fold is not None:
+            self.data_list = self._samples_of_fold(*self.fold)
         if self.on_bad_image == 'raise' or self._images is not None:
             return self.data_list
         bad = checks.find_unreadable(self.data_list, self.name)
@@ -217,6 +228,22 @@ class FERDataset(BatchedDataset):
             "on_bad_image='skip'",
         )
         return kept
+
+    def _samples_of_fold(self, number: int, folds: int) -> List[dict]:
+        """Return the samples of one fold for an evaluation, else those of the others.
+
+        Args:
+            number (int): Number of the fold that is held out.
+            folds (int): Number of folds.
+        """
+        if len(self.data_list) < folds:
+            raise ValueError(
+                f'{self.name}: fold={self.fold}, but there are only '
+                f'{len(self.data_list)} images for {folds} folds. Use fewer folds.'
+            )
+        held_out = fold_numbers(len(self.data_list), folds) == number
+        chosen = held_out if self.test_mode else ~held_out
+        return [self.data_list[i] for i in np.flatnonzero(chosen)]
 
     def full_init(self) -> None:
         """Load the list, and apply decisions."""

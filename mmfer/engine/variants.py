@@ -20,9 +20,11 @@ from typing import Callable, Iterator, List, Optional, Tuple
 from mmengine.config import Config
 
 from mmfer.datasets.noise import CIFAR10_CONFUSIONS
+from mmfer.datasets.sources import data_name
 from mmfer.registry import MODELS
 
 from .noise_flag import NOISE_TYPES, SUFFIX, NoiseFlag, flag_of, parse_noise
+from .own_data import name_with_data, use_data
 
 # Types of data sets that know the votes of annotators.
 VOTED = ('FERPlus',)
@@ -211,18 +213,38 @@ def _bases(path: str) -> Iterator[str]:
 
 
 # -- noise and cleaning -----------------------------------------------------------
-def derive(cfg: Config, noise: Optional[str], clean: Optional[str]) -> Config:
-    """Return the config that ``--noise`` and ``--clean`` ask for.
+def derive(
+    cfg: Config,
+    noise: Optional[str],
+    clean: Optional[str],
+    data: Optional[str] = None,
+    val_data: Optional[str] = None,
+    classes: Optional[str] = None,
+) -> Config:
+    """Return the config that ``--noise``, ``--clean`` and ``--data`` ask for.
 
     Args:
         cfg (Config): Config read from a file.
         noise (str, optional): See :func:`parse_noise`.
         clean (str, optional): Key of :data:`CLEANING_HOOKS`.
+        data (str, optional): Images in place of those of the config, see
+            :func:`~mmfer.engine.own_data.use_data`.
+        val_data (str, optional): Images for evaluation, see there.
+        classes (str, optional): Names of the classes, see there.
 
     Raises:
         ValueError: A flag is wrong or does not fit the config.
     """
     path = cfg.filename
+    if data is not None:
+        cfg = _renamed(
+            use_data(cfg, data, val_data, classes),
+            lambda stem: name_with_data(stem, data_name(data)),
+        )
+        # The options in configs/_base_/cleaning are those of the config's data.
+        path = None
+    elif val_data is not None or classes is not None:
+        raise ValueError('--val-data and --classes belong to --data, which is missing.')
     if noise is not None:
         cfg = plant_noise(cfg, parse_noise(noise))
     if clean is not None:

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from .common import CONFIG_HELP, add_runner_arguments
+from .common import CONFIG_HELP, add_data_arguments, add_runner_arguments
 
 DESCRIPTION = """\
 Clean the labels of a training set with GAAVE, and write the results to files.
@@ -43,4 +43,5 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='sample_scores.csv of `mmfer scan`: base models learn without the '
         'samples that it relabels or drops',
     )
+    add_data_arguments(parser)
     add_runner_arguments(parser)

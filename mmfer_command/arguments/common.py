@@ -66,6 +66,26 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
+def add_data_arguments(parser: ArgumentParser) -> None:
+    """Add ``--data`` and what belongs to it, see :mod:`mmfer.engine.own_data`."""
+    parser.add_argument(
+        '--data',
+        metavar='PATH',
+        help='your images in place of those of the config: a folder with one folder '
+        'per class (or with train/ and val/ of this form), or a list of images and '
+        'labels; without images for evaluation, a tenth is held out',
+    )
+    parser.add_argument(
+        '--val-data', metavar='PATH', help='your images for evaluation, in this form'
+    )
+    parser.add_argument(
+        '--classes',
+        metavar='NAMES',
+        help='names of your classes, in the order of the labels: a,b,c or a file with '
+        'one name per line (default: the folders)',
+    )
+
+
 def add_variant_arguments(parser: ArgumentParser) -> None:
     """Add ``--noise`` and ``--clean``, see :mod:`mmfer.engine.variants`."""
     parser.add_argument(

@@ -2,7 +2,12 @@
 
 from argparse import ArgumentParser
 
-from .common import CONFIG_HELP, add_runner_arguments, add_variant_arguments
+from .common import (
+    CONFIG_HELP,
+    add_data_arguments,
+    add_runner_arguments,
+    add_variant_arguments,
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -28,5 +33,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         action='store_true',
         help='start new workers of the data loaders in each epoch',
     )
+    add_data_arguments(parser)
     add_variant_arguments(parser)
     add_runner_arguments(parser)
