@@ -5,7 +5,7 @@ import importlib
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from .arguments import clean, doctor, predict, test, train
+from .arguments import clean, doctor, export, predict, test, train
 from .shipped import mmfer_version
 
 
@@ -67,6 +67,14 @@ COMMANDS = (
         predict.add_arguments,
         'mmfer predict photos/ --detect-faces --out results.csv',
         predict.DESCRIPTION,
+    ),
+    Command(
+        'export',
+        'mmfer.cli.export',
+        'write a model as an ONNX file',
+        export.add_arguments,
+        'mmfer export alum_tiny_ferplus --onnx alum_tiny_ferplus.onnx',
+        export.DESCRIPTION,
     ),
     Command(
         'doctor',

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from .model_record import UNKNOWN
 
@@ -143,8 +143,26 @@ def card_tables(record: dict) -> List[CardTable]:
                 ['mean confidence', found['mean_confidence']],
                 ['accuracy', found['accuracy']],
                 ['expected calibration error', found['calibration_error']],
+                *_held_out_calibration(record.get('calibration')),
             ],
         ),
+    ]
+
+
+def _held_out_calibration(calibration: Optional[dict]) -> List[list]:
+    """Return the rows of the calibration on held-out images.
+
+    Args:
+        calibration (dict, optional): See
+            :func:`mmfer.apis.calibrated.measure_held_out`.
+    """
+    if not calibration:
+        return []
+    return [
+        ['temperature', calibration['temperature']],
+        ['held-out images', calibration['images']],
+        ['error on them before', 100 * calibration['error_before']],
+        ['error on them after', 100 * calibration['error_after']],
     ]
 
 

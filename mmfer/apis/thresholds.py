@@ -4,13 +4,14 @@ import sys
 from typing import Any, Optional
 
 from mmfer.evaluation.selective import (
-    error_bound,
     images_needed,
     promise_threshold,
-    smallest_test,
     stored_risk_table,
 )
 from mmfer.utils.checks import is_number
+
+# Error rates among which the lowest that can be promised is looked for.
+TARGETS = [n / 200 for n in range(1, 200)]
 
 
 def find_threshold(
@@ -69,27 +70,18 @@ def _promised(stored: dict, target_error: float, confidence: float) -> float:
     if found is not None:
         return found.threshold
     needed = images_needed(table, target_error, confidence)
-    start = smallest_test(target_error, confidence)
-    message = (
+    lowest = next((t for t in TARGETS if promise_threshold(table, t, confidence)), None)
+    raise ValueError(
         f'no threshold promises an error rate of {target_error:.1%} or below with '
-        f'probability {confidence:g}: '
-    )
-    first = next((row for row in table.rows if row[1] >= start), None)
-    if first is not None:
-        _, kept, wrong = first
-        message += (
-            f'of the {kept} surest of {table.images} held-out images {wrong} are '
-            f'wrong, so up to {error_bound(wrong, kept, confidence):.1%} may be. '
+        f'probability {confidence:g} from {table.images} held-out images'
+        + (f'; the lowest that can be promised is {lowest:.1%}. ' if lowest else '. ')
+        + (
+            'The surest predictions are wrong too often for it, so that more images '
+            'would not help: give a larger target_error.'
+            if needed is None
+            else f'About {max(needed, table.images + 1)} held-out images would do.'
         )
-    else:
-        message += f'{table.images} held-out images are too few. '
-    message += (
-        'More images would not help, so give a larger target_error.'
-        if needed is None
-        else f'About {max(needed, table.images + 1)} held-out images would do; or give '
-        'a larger target_error.'
     )
-    raise ValueError(message)
 
 
 def _on_average(stored: dict, target_error: float) -> float:

@@ -10,6 +10,10 @@ import numpy as np
 MOST_ROWS = 400
 # Probability with which the first test succeeds, if half the target is the error rate.
 FIRST_POWER = 0.9
+# Confidence of the error rates from which the number of needed images is estimated.
+CAUTIOUS = 0.8
+# Larger numbers of images are no advice.
+MOST_TRIALS = 10**6
 
 
 def expected_wrong(correct: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
@@ -279,21 +283,32 @@ def images_needed(
         not below the target, so that more images would not help.
     """
     start = smallest_test(target_error, confidence)
-    found: List[int] = []
-    for _, kept, wrong in table.rows:
-        # One error more, because a few images without an error prove little.
-        rate = (wrong + 1) / (kept + 1)
-        if rate >= target_error:
-            continue
-        size = start
-        while (
-            binomial_cdf(math.ceil(rate * size), size - 1, target_error)
-            > 1 - confidence
-            and size < 10**7
-        ):
-            size = math.ceil(1.02 * size)
-        found.append(math.ceil(size * table.images / kept))
-    return min(found, default=None)
+    for careful in (True, False):
+        found: List[int] = []
+        # An estimate needs no more than some of the rows.
+        for _, kept, wrong in table.rows[:: max(len(table.rows) // 40, 1)]:
+            # Few images without an error prove little, so take a cautious rate first.
+            rate = (
+                error_bound(wrong, kept, CAUTIOUS)
+                if careful
+                else (wrong + 1) / (kept + 1)
+            )
+            if rate < target_error:
+                size = _trials_needed(rate, target_error, confidence, start)
+                found.append(math.ceil(size * table.images / kept))
+        if found:
+            return min(found)
+    return None
+
+
+def _trials_needed(rate: float, target: float, confidence: float, start: int) -> int:
+    """Return how many images prove the target, if a share ``rate`` of them is wrong."""
+    size = start
+    while size < MOST_TRIALS and (
+        binomial_cdf(math.ceil(rate * size), size - 1, target) > 1 - confidence
+    ):
+        size = math.ceil(1.05 * size)
+    return size
 
 
 def as_stored(table: RiskTable) -> List[Sequence[float]]:

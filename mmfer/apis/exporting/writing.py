@@ -131,9 +131,17 @@ def check_target(path: str) -> None:
             'that of a folder.'
         )
     folder = osp.dirname(osp.abspath(path))
-    os.makedirs(folder, exist_ok=True)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f'--onnx {path}: the folder {folder} cannot be made '
+            f'({error.strerror or error}). Name another file.'
+        ) from None
     if not os.access(folder, os.W_OK):
-        raise PermissionError(f'{folder}: no permission to write to this folder.')
+        raise PermissionError(
+            f'--onnx {path}: no permission to write to {folder}. Name another file.'
+        )
 
 
 def compare(
