@@ -90,8 +90,9 @@ def read_calibration(stored: Any, owner: str) -> Calibration:
     if stored is None:
         return Calibration()
     found = stored if isinstance(stored, dict) else {}
-    temperature, images = found.get('temperature'), found.get('images')
-    rows = found.get('quantiles')
+    temperature: Any = found.get('temperature')
+    images: Any = found.get('images')
+    rows: Any = found.get('quantiles')
     if (
         not is_number(temperature)
         or not LOWEST_TEMPERATURE * 0.99 <= temperature <= HIGHEST_TEMPERATURE * 1.01
@@ -152,7 +153,7 @@ def find_set_threshold(
         )
     found = set_threshold(calibration.quantiles, calibration.images, coverage)
     if found is None:
-        needed = int(np.ceil(coverage / (1 - coverage) - 1e-9))
+        needed = int(np.ceil(coverage / (1 - coverage) * (1 - 1e-9)))
         raise ValueError(
             f'coverage={coverage:g} needs at least {needed} held-out images, but this '
             f'model was calibrated on {calibration.images}. Give a lower coverage, or '

@@ -67,7 +67,7 @@ def evaluation_record(
     labels: np.ndarray,
     uncertainty: np.ndarray,
     classes: Sequence[str],
-    thresholds: Sequence[Sequence[float]] = (),
+    thresholds: Sequence[Tuple[float, float]] = (),
 ) -> dict:
     """Return what a model card states about predictions, with all counts.
 

@@ -70,7 +70,8 @@ def _promised(stored: dict, target_error: float, confidence: float) -> float:
     if found is not None:
         return found.threshold
     needed = images_needed(table, target_error, confidence)
-    lowest = next((t for t in TARGETS if promise_threshold(table, t, confidence)), None)
+    higher = (t for t in TARGETS if t > target_error)
+    lowest = next((t for t in higher if promise_threshold(table, t, confidence)), None)
     raise ValueError(
         f'no threshold promises an error rate of {target_error:.1%} or below with '
         f'probability {confidence:g} from {table.images} held-out images'
@@ -79,7 +80,7 @@ def _promised(stored: dict, target_error: float, confidence: float) -> float:
             'The surest predictions are wrong too often for it, so that more images '
             'would not help: give a larger target_error.'
             if needed is None
-            else f'About {max(needed, table.images + 1)} held-out images would do.'
+            else f'About {max(needed, 3 * table.images // 2)} held-out images would do.'
         )
     )
 

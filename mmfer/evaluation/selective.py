@@ -225,6 +225,19 @@ def smallest_test(target_error: float, confidence: float = 0.95) -> int:
         size = max(size + 1, math.ceil(1.03 * size))
 
 
+def first_test(images: int, target_error: float, confidence: float) -> int:
+    """Return the number of images of the first test, which no error decides about.
+
+    Args:
+        images (int): Number of held-out images.
+        target_error (float): In (0, 1).
+        confidence (float): In (0, 1).
+    """
+    # Who rejects seven of eight images has no use for the rest, and a larger first
+    # test is less a matter of luck.
+    return max(smallest_test(target_error, confidence), images // 8)
+
+
 def promise_threshold(
     table: RiskTable, target_error: float, confidence: float = 0.95
 ) -> Optional[PromisedThreshold]:
@@ -235,7 +248,7 @@ def promise_threshold(
 
     The hypotheses 'the error rate among the images that are surer than the k-th
     surest one is above the target' are tested in a fixed order, from the
-    :func:`smallest_test` upwards, each with an exact binomial test of the k - 1 surer
+    :func:`first_test` upwards, each with an exact binomial test of the k - 1 surer
     images, and the tests end with the first that fails. So no correction for many
     tests is needed: it is fixed-sequence testing (Bauer, Statistics in Medicine
     1991), in the form of *learn then test* (Angelopoulos et al., 2021). Given how many
@@ -253,7 +266,7 @@ def promise_threshold(
     Returns:
         PromisedThreshold, optional: None if no threshold can be promised.
     """
-    start = smallest_test(target_error, confidence)
+    start = first_test(table.images, target_error, confidence)
     best, before = None, (0, 0)
     for threshold, kept, wrong in table.rows:
         if kept >= start:

@@ -24,7 +24,6 @@ from mmfer.evaluation.selective import (
     stored_risk_table,
 )
 
-
 DRAWS = 2000
 
 

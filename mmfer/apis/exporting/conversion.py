@@ -5,9 +5,10 @@ import copy
 import io
 import logging
 import warnings
-from typing import Any, Callable, List
+from typing import Any, Callable, Iterator, List
 
 import torch
+from mmpretrain.models.utils import ShiftWindowMSA
 from torch import Tensor, nn
 
 from mmfer.version import __version__
@@ -86,7 +87,12 @@ def to_onnx(network: ExportedNetwork) -> Any:
     for exporter in exporters:
         # Exporters print whole graphs, and raise errors of any type.
         try:
-            with _silence(), torch.inference_mode(False), torch.no_grad():
+            with (
+                _silence(),
+                _open_batch(),
+                torch.inference_mode(False),
+                torch.no_grad(),
+            ):
                 model = exporter(network)
             return _without_traces(model)
         except Exception as error:
@@ -157,8 +163,42 @@ def _without_traces(model: Any) -> Any:
     return model
 
 
+def reverse_windows(
+    windows: Tensor, height: int, width: int, window_size: int
+) -> Tensor:
+    """Join the windows of an image, as ``ShiftWindowMSA.window_reverse`` does.
+
+    Args:
+        windows (Tensor): (B * number of windows, size, size, C).
+        height (int): Height of the map.
+        width (int): Width of the map.
+        window_size (int): Side of a window.
+
+    Returns:
+        Tensor: (B, height, width, C).
+    """
+    rows, columns = height // window_size, width // window_size
+    x = windows.view(-1, rows, columns, window_size, window_size, windows.shape[-1])
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, windows.shape[-1])
+
+
 @contextlib.contextmanager
-def _silence():
+def _open_batch() -> Iterator[None]:
+    """Keep the batch of a Swin Transformer open, which mmpretrain turns into an int.
+
+    Such a graph would fit batches of the size of its example only. To be removed when
+    mmpretrain's ``window_reverse`` has no ``int()`` any more.
+    """
+    before = ShiftWindowMSA.__dict__['window_reverse']
+    ShiftWindowMSA.window_reverse = staticmethod(reverse_windows)
+    try:
+        yield
+    finally:
+        ShiftWindowMSA.window_reverse = before
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
     """Hide what exporters print and log; errors say enough."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -64,9 +64,14 @@ class Metadata(NamedTuple):
         """Return what makes inputs of the file from images of any size."""
         channels, height, width = self.input_shape
         color_type = 'grayscale' if channels == 1 else 'color'
+        # JSON has no tuples, which the steps of mmcv ask for.
+        steps = [
+            {key: tuple(v) if isinstance(v, list) else v for key, v in step.items()}
+            for step in self.steps
+        ]
         pipeline = [
             dict(type='LoadFERImage', color_type=color_type),
-            *self.steps,
+            *steps,
             dict(type='PackFERInputs'),
         ]
         return FacePreparation(

@@ -52,7 +52,7 @@ class ExportedNetwork(nn.Module):
         preparation = predictor.preparation
         self.steps = steps_before(preparation)
         self.window: Tuple[slice, ...] = (slice(None), slice(None))
-        blank = preparation.fit(preparation.blank())
+        blank: Any = preparation.fit(preparation.blank())
         if preparation.window is not None:
             self.window = preparation.window
             height, width = blank.shape[:2]
