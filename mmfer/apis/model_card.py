@@ -135,35 +135,31 @@ def card_tables(record: dict) -> List[CardTable]:
                 )
             ],
         ),
-        table(
-            'Calibration',
-            'calibration',
-            ['measure', 'value'],
-            [
-                ['mean confidence', found['mean_confidence']],
-                ['accuracy', found['accuracy']],
-                ['expected calibration error', found['calibration_error']],
-                *_held_out_calibration(record.get('calibration')),
-            ],
-        ),
+        table('Calibration', 'calibration', ['measure', 'value'], _calibration(record)),
     ]
 
 
-def _held_out_calibration(calibration: Optional[dict]) -> List[list]:
-    """Return the rows of the calibration on held-out images.
+def _calibration(record: dict) -> List[list]:
+    """Return the rows of the calibration on the test set and on held-out images.
 
     Args:
-        calibration (dict, optional): See
-            :func:`mmfer.apis.calibrated.measure_held_out`.
+        record (dict): Complete record.
     """
-    if not calibration:
-        return []
-    return [
-        ['temperature', calibration['temperature']],
-        ['held-out images', calibration['images']],
-        ['error on them before', 100 * calibration['error_before']],
-        ['error on them after', 100 * calibration['error_after']],
+    found = record['evaluation']
+    rows = [
+        ['mean confidence', found['mean_confidence']],
+        ['accuracy', found['accuracy']],
+        ['expected calibration error', found['calibration_error']],
     ]
+    held_out: Optional[dict] = record.get('calibration')
+    if held_out:
+        rows += [
+            ['temperature', held_out['temperature']],
+            ['held-out images', held_out['images']],
+            ['error on them before', 100 * held_out['error_before']],
+            ['error on them after', 100 * held_out['error_after']],
+        ]
+    return rows
 
 
 def csv_files(record: dict, prefix: str) -> Dict[str, bytes]:
