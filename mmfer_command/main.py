@@ -5,7 +5,7 @@ import importlib
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from .arguments import clean, doctor, export, predict, test, train
+from .arguments import clean, doctor, export, predict, review, test, train
 from .shipped import mmfer_version
 
 
@@ -59,6 +59,14 @@ COMMANDS = (
         clean.add_arguments,
         'mmfer clean ce_r18_synthfaces_noise30 --out cleaned',
         clean.DESCRIPTION,
+    ),
+    Command(
+        'review',
+        'mmfer.cli.review',
+        'review suspicious labels on a page for the browser',
+        review.add_arguments,
+        'mmfer review cleaned',
+        review.DESCRIPTION,
     ),
     Command(
         'predict',

@@ -120,7 +120,8 @@ def test_wheel_has_what_it_needs_and_nothing_else(wheel):
     text = zipfile.ZipFile(wheel).read(entry).decode()
     assert 'mmfer = mmfer_command.main:main' in text
     assert {
-        'mmfer/analysis/review.html',
+        'mmfer/analysis/review/web/page.html',
+        'mmfer/analysis/review/web/main.js',
         'mmfer/weights/alum_tiny_ferplus.pth',
         'mmfer/weights/alum_tiny_ferplus.json',
         'mmfer/.mim/model-index.yml',

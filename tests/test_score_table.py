@@ -185,6 +185,31 @@ def test_written_table_is_read_back(tmp_path):
     assert list(again) == [*table, 'given_class', 'suggested_class']
 
 
+def test_further_columns(tmp_path):
+    """They come as text, in the order of the samples, if the table has them."""
+    path = str(tmp_path / 'scores.csv')
+    table = dict(
+        sample_id=np.array([2, 0, 1]),
+        image=np.array(['c', 'a', 'b'], dtype=object),
+        given_label=np.array([0, 1, 0]),
+        duplicate_of=np.array([-1, 2, -1]),
+        group=np.array(['=x', 'y', ''], dtype=object),
+        noise_score=np.array([0.1, 0.2, 0.3]),
+        suggested_label=np.array([1, 1, 1]),
+        decision=np.array(['keep'] * 3),
+    )
+    write_score_table(path, table)
+    given, ids = np.array([1, 0, 0]), np.arange(3)
+
+    def read(**kwargs):
+        return read_decisions(path, list('abc'), given, ids, 2, **kwargs)
+
+    found = read(extra=('duplicate_of', 'other', 'group'))
+    assert found['duplicate_of'].tolist() == ['2', '-1', '-1']
+    assert found['group'].tolist() == ['y', '', '=x']
+    assert set(found) - set(read()) == {'duplicate_of', 'group'}
+
+
 def write_named(tmp_path, change=lambda lines: lines):
     """A table of five samples, of which the third is relabelled to class 2."""
     table = dict(

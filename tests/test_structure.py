@@ -19,8 +19,7 @@ FLOORS = (
     ('evaluation',),
     ('engine',),
     ('methods',),
-    ('scan',),
-    ('analysis', 'apis'),
+    ('scan', 'analysis', 'apis'),
     ('cli',),
 )
 LEVELS = {name: level for level, floor in enumerate(FLOORS) for name in floor}

@@ -132,8 +132,24 @@ def load_training_config(path: str, args: argparse.Namespace) -> Config:
     cfg = load_config(path, args)
     if args.amp:
         cfg.optim_wrapper.pop('loss_scale', None)
-        cfg.optim_wrapper.update(type='AutocastOptimWrapper', dtype='bfloat16')
+        cfg.optim_wrapper.update(
+            type=own_name(cfg, 'AutocastOptimWrapper'), dtype='bfloat16'
+        )
     return cfg
+
+
+def own_name(cfg: Config, name: str, elsewhere: Optional[str] = None) -> str:
+    """Return the name of a class of mmfer for a config, which may have another scope.
+
+    Args:
+        cfg (Config): The config.
+        name (str): Registered name.
+        elsewhere (str, optional): Name after ``mmfer.`` in other scopes. Defaults to
+            ``name``.
+    """
+    if cfg.get('default_scope', 'mmfer') == 'mmfer':
+        return name
+    return f'mmfer.{elsewhere or name}'
 
 
 def finish_config(
@@ -158,7 +174,10 @@ def finish_config(
     # The options may have changed the model.
     model = dict(cfg.model)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    collate_fn = 'fer_collate' if augments_batches(model) else 'default_collate'
+    collate_fn = 'default_collate'
+    if augments_batches(model):
+        # mmengine finds no function of mmfer from another scope, except by its path.
+        collate_fn = own_name(cfg, 'fer_collate', 'datasets.batches.fer_collate')
     for name in DATALOADERS:
         loader = cfg.get(name)
         if loader is not None:
@@ -169,7 +188,7 @@ def finish_config(
         metrics = cfg.get(name)
         if metrics is not None and 'metrics' not in metrics:
             cfg[name] = dict(
-                type='BatchEvaluator',
+                type=own_name(cfg, 'BatchEvaluator'),
                 metrics=metrics if isinstance(metrics, list) else [metrics],
             )
     return cfg

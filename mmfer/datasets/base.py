@@ -198,6 +198,7 @@ class FERDataset(BatchedDataset):
         # Images that were loaded into memory have names, but no files.
         if self.check_files and self._images is None:
             checks.check_files(samples, self.name)
+        checks.check_names(samples, self.name)
         self._prepare_va(samples)
         if self.decisions is not None:
             self._names = StringTable.from_texts(

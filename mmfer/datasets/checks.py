@@ -236,6 +236,41 @@ def check_files(samples: Sequence[dict], owner: str) -> None:
         )
 
 
+def check_names(samples: Sequence[dict], owner: str) -> None:
+    """Raise ``ValueError`` if the name of an image cannot be written to a table.
+
+    Old archives contain names of another encoding. Python reads them, but a run could
+    not write its ``sample_scores.csv`` at the end.
+
+    Args:
+        samples (Sequence[dict]): Dicts with ``img_path``.
+        owner (str): Name of the data set, for the message.
+    """
+    bad = [s['img_path'] for s in samples if not _is_text(s['img_path'])]
+    if bad:
+        folder, name = osp.split(bad[0])
+        raise ValueError(
+            f'{owner}: the names of {len(bad)} of {len(samples)} images are not valid '
+            f'UTF-8, first {os.fsencode(name)!r} in {_shown(folder)}. Tables cannot '
+            'hold them. Rename the files, for example with `convmv -f latin1 -t utf8 '
+            '-r --notest FOLDER`.'
+        )
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a name has characters only, and no bytes of another encoding."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(folder: str) -> str:
+    """Return a folder in a form that can be printed."""
+    return repr(folder if _is_text(folder) else os.fsencode(folder))
+
+
 def find_unreadable(samples: Sequence[dict], owner: str) -> Dict[int, str]:
     """Decode every image once, with a progress bar.
 

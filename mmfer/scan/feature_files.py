@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 ERRORS = 'errors.jsonl'
 # A batch ends with so many images or bytes of pixels, whichever comes first.
-BATCH_IMAGES = 64
+BATCH_IMAGES = 32
 BATCH_BYTES = 1 << 26
 # Number of bytes that are read at once for a checksum.
 _BLOCK = 1 << 24

@@ -14,7 +14,9 @@ The fit without the samples of a group G predicts for them, exactly,
 Features are read in chunks: the memory is that of A and of one chunk, whatever n is.
 """
 
-from typing import Iterator, Optional, Tuple
+import copy
+from functools import cached_property
+from typing import Any, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
@@ -25,21 +27,18 @@ CHUNK = 2048
 
 
 def held_out_predictions(
-    features: np.ndarray,
+    samples: 'Samples',
     targets: np.ndarray,
-    rows: np.ndarray,
     groups: Optional[np.ndarray] = None,
     penalty: float = 1.0,
 ) -> np.ndarray:
     """Return what a ridge predicts for each sample when its group is left out.
 
-    Standardisation uses all rows; it sees no label.
+    Standardisation uses all samples; it sees no label.
 
     Args:
-        features (np.ndarray): (N, D), may be a memory map. Computed in float64 if it
-            is of this type, otherwise in float32.
+        samples (Samples): Features of n samples.
         targets (np.ndarray): (n, C), such as one-hot labels.
-        rows (np.ndarray): Rows of the samples in ``features``, int64 (n,).
         groups (np.ndarray, optional): Group of each sample, int64 (n,). Defaults to
             None: each sample is a group.
         penalty (float): Lambda. Defaults to 1.
@@ -50,24 +49,25 @@ def held_out_predictions(
     Raises:
         ValueError: All samples are in one group.
     """
-    if groups is not None and len(np.unique(groups)) < 2:
+    count = len(samples.rows)
+    order, sizes = np.arange(count), np.ones(count, np.int64)
+    if groups is not None:
+        order = np.argsort(groups, kind='stable')
+        sizes = np.unique(groups, return_counts=True)[1]
+    if len(sizes) < 2:
         raise ValueError(
             'scan: all images are in one group, so nothing is left to compare them '
             'with. Give other groups, or none.'
         )
-    order = (
-        np.arange(len(rows)) if groups is None else np.argsort(groups, kind='stable')
-    )
-    ordered = Samples(features, np.asarray(rows)[order])
+    ordered = samples.in_order(order)
     given = torch.from_numpy(np.ascontiguousarray(targets[order], np.float64))
-    sizes = _group_sizes(None if groups is None else groups[order], len(rows))
-    gram, product = ordered.moments(given)
-    diagonal = torch.full((len(gram),), penalty * len(rows), dtype=torch.float64)
+    product = ordered.product(given)
+    diagonal = torch.full((len(product),), penalty * count, dtype=torch.float64)
     diagonal[-1] = 0
-    gram += diagonal.diag()
+    gram = samples.gram + diagonal.diag()
     factor = torch.linalg.cholesky(gram)
     weights = torch.cholesky_solve(product, factor)
-    result = np.empty((len(rows), targets.shape[1]))
+    result = np.empty(targets.shape)
     for first, last, counts in _spans(sizes):
         if len(counts) == 1 and last - first > len(gram):
             found = ordered.refit(first, last, gram, product, given)
@@ -109,61 +109,79 @@ class Samples:
     """Standardised features of some samples, read chunk by chunk.
 
     Args:
-        features (np.ndarray): (N, D).
-        rows (np.ndarray): Rows of the samples, int64 (n,).
+        features (np.ndarray): (N, D), may be a memory map. Computed in float64 if it
+            is of this type, otherwise in float32.
+        rows (np.ndarray): Rows of the n samples, int64 (n,).
+        equalise (bool): Give each feature the variance 1. Otherwise only their mean
+            variance becomes 1. Defaults to True.
     """
 
-    def __init__(self, features: np.ndarray, rows: np.ndarray):
+    def __init__(self, features: Any, rows: np.ndarray, equalise: bool = True):
         self.features = features
-        self.rows = rows
+        self.equalise = equalise
+        self.rows = np.asarray(rows)
         double = features.dtype == np.float64
         self.dtype = torch.float64 if double else torch.float32
-        self.mean = self.scale = torch.zeros(0)
-        self._standardise()
+        self.mean, self.scale = self._moments()
 
-    def raw(self, first: int, last: int) -> Tensor:
-        """Return the features of a range of samples, (c, D)."""
-        # Sorted rows are read faster from a disk.
-        rows = self.rows[first:last]
-        values = torch.from_numpy(np.asarray(self.features[rows])).to(self.dtype)
-        return values.flatten(1)
+    def in_order(self, order: np.ndarray) -> 'Samples':
+        """Return the same samples in another order."""
+        other = copy.copy(self)
+        other.rows = self.rows[order]
+        return other
+
+    def raw(self, rows: np.ndarray) -> Tensor:
+        """Return features as they are stored, (c, D)."""
+        return torch.from_numpy(np.asarray(self.features[rows])).to(self.dtype)
+
+    def standardised(self, rows: np.ndarray) -> Tensor:
+        """Return features of mean 0 over the samples, (c, D)."""
+        return (self.raw(rows) - self.mean) * self.scale
 
     def chunk(self, first: int, last: int) -> Tensor:
         """Return standardised features with a column of ones, (c, D + 1)."""
-        z = (self.raw(first, last) - self.mean) * self.scale
+        z = self.standardised(self.rows[first:last])
         return torch.cat([z, z.new_ones(len(z), 1)], dim=1)
 
-    def _chunks(self, first: int, last: int) -> Iterator[Tuple[int, int]]:
-        """Yield ranges of at most ``CHUNK`` samples."""
-        for start in range(first, last, CHUNK):
-            yield start, min(start + CHUNK, last)
-
-    def _standardise(self) -> None:
-        """Find mean and scale of each feature; a constant feature becomes 0."""
+    def _moments(self) -> Tuple[Tensor, Tensor]:
+        """Return mean and scale of each feature; the scale of a constant one is 0."""
         count = len(self.rows)
-        total: Tensor = torch.tensor(0.0)
-        square: Tensor = torch.tensor(0.0)
-        shift = self.raw(0, min(CHUNK, count)).double().mean(dim=0)
-        for first, last in self._chunks(0, count):
-            x = self.raw(first, last).double() - shift
-            total, square = total + x.sum(dim=0), square + (x * x).sum(dim=0)
+        shift = self.raw(self.rows[:CHUNK]).double().mean(dim=0)
+        total, square = torch.zeros_like(shift), torch.zeros_like(shift)
+        for first, last in _ranges(0, count):
+            x = self.raw(self.rows[first:last]).double() - shift
+            total += x.sum(dim=0)
+            square += (x * x).sum(dim=0)
         mean = total / count
-        deviation = (square / count - mean**2).clamp(min=0).sqrt()
+        variance = (square / count - mean**2).clamp(min=0)
+        deviation = (variance if self.equalise else variance.mean()).sqrt()
         constant = deviation <= 1e-6 * (shift + mean).abs() + 1e-12
-        self.mean = (shift + mean).to(self.dtype)
-        self.scale = torch.where(constant, 0, 1 / deviation).to(self.dtype)
+        scale = torch.where(constant, 0, 1 / deviation)
+        return (shift + mean).to(self.dtype), scale.to(self.dtype)
 
-    def moments(
-        self, given: Tensor, first: int = 0, last: Optional[int] = None
-    ) -> Tuple[Tensor, Tensor]:
-        """Return Z'Z and Z'Y of a range of samples, in float64."""
-        gram: Tensor = torch.zeros((), dtype=torch.float64)
-        product: Tensor = torch.zeros((), dtype=torch.float64)
-        for start, end in self._chunks(first, len(self.rows) if last is None else last):
-            z = self.chunk(start, end)
-            gram = gram + (z.T @ z).double()
-            product = product + (z.T @ given[start:end].to(z.dtype)).double()
-        return gram, product
+    @cached_property
+    def gram(self) -> Tensor:
+        """Z'Z of all samples, float64 (D + 1, D + 1); it is computed once."""
+        return self.gram_of(0, len(self.rows))
+
+    def gram_of(self, begin: int, end: int) -> Tensor:
+        """Return Z'Z of a range of samples, float64 (D + 1, D + 1)."""
+        size = len(self.mean) + 1
+        result = torch.zeros(size, size, dtype=torch.float64)
+        for first, last in _ranges(begin, end):
+            z = self.chunk(first, last)
+            result += z.T @ z
+        return result
+
+    def product(
+        self, given: Tensor, begin: int = 0, end: Optional[int] = None
+    ) -> Tensor:
+        """Return Z'Y of a range of samples, float64 (D + 1, C)."""
+        result = torch.zeros(len(self.mean) + 1, given.shape[1], dtype=torch.float64)
+        for first, last in _ranges(begin, len(self.rows) if end is None else end):
+            z = self.chunk(first, last)
+            result += z.T @ given[first:last].to(z.dtype)
+        return result
 
     def refit(
         self, first: int, last: int, gram: Tensor, product: Tensor, given: Tensor
@@ -173,18 +191,17 @@ class Samples:
         The matrix of the group's size would be larger than A, so fit anew without
         the group.
         """
-        own_gram, own_product = self.moments(given, first, last)
-        weights = torch.linalg.solve(gram - own_gram, product - own_product)
+        rest = gram - self.gram_of(first, last)
+        weights = torch.linalg.solve(rest, product - self.product(given, first, last))
         weights = weights.to(self.dtype)
-        parts = [self.chunk(a, b) @ weights for a, b in self._chunks(first, last)]
+        parts = [self.chunk(a, b) @ weights for a, b in _ranges(first, last)]
         return torch.cat(parts).double()
 
 
-def _group_sizes(groups: Optional[np.ndarray], count: int) -> np.ndarray:
-    """Return the number of samples of each group, in the order of the groups."""
-    if groups is None:
-        return np.ones(count, np.int64)
-    return np.unique(groups, return_counts=True)[1]
+def _ranges(begin: int, end: int) -> Iterator[Tuple[int, int]]:
+    """Yield ranges of at most ``CHUNK`` samples."""
+    for first in range(begin, end, CHUNK):
+        yield first, min(first + CHUNK, end)
 
 
 def _spans(sizes: np.ndarray) -> Iterator[Tuple[int, int, np.ndarray]]:

@@ -19,6 +19,7 @@ def read_decisions(
     sample_ids: np.ndarray,
     num_classes: int,
     classes: Optional[Sequence[str]] = None,
+    extra: Sequence[str] = (),
 ) -> ScoreTable:
     """Read decisions from a table, and check that it fits the data set.
 
@@ -34,6 +35,8 @@ def read_decisions(
         num_classes (int): Number of classes.
         classes (Sequence[str], optional): Class names. Labels in the table may
             be names, and the columns of class names are compared with them.
+        extra (Sequence[str]): Further columns to return as text, if the table has
+            them and is matched by ``sample_id``.
 
     Returns:
         dict[str, np.ndarray]: Columns by ascending ``sample_id``, see
@@ -46,9 +49,13 @@ def read_decisions(
             dropped; or it lacks ``sample_id``, and an image has different decisions.
     """
     try:
-        text = _read(path)
+        text = _read(path, extra)
         if 'sample_id' in text.columns:
             table = _checked_columns(text, images, given_labels, num_classes, classes)
+            for name in extra:
+                if name in text.columns:
+                    texts = list(map(unguard_cell, text.columns[name]))
+                    table[name] = np.array(texts, dtype=object)
         else:
             table = _columns_by_name(
                 text, images, given_labels, sample_ids, num_classes, classes
@@ -77,14 +84,14 @@ def read_decisions(
     return {name: column[order] for name, column in table.items()}
 
 
-def _read(path: str) -> TextTable:
+def _read(path: str, extra: Sequence[str]) -> TextTable:
     """Read the table; the column ``sample_id`` may be missing.
 
     Raises:
         FileNotFoundError, ValueError: See :func:`read_columns`.
     """
     try:
-        return read_columns(path, optional=tuple(CLASS_COLUMNS))
+        return read_columns(path, optional=(*CLASS_COLUMNS, *extra))
     except ValueError as error:
         others = [name for name in COLUMNS if name != 'sample_id']
         try:

@@ -4,7 +4,7 @@ import io
 import os
 import os.path as osp
 from contextlib import contextmanager
-from typing import Any, Iterator, Set
+from typing import Any, Iterator, Optional, Set
 
 import numpy as np
 from mmengine.logging import print_log
@@ -16,13 +16,19 @@ from .leftovers import HAS_LOCKS, create_temporary, remove_leftovers
 _SWEPT: Set[str] = set()
 
 
-def write_atomic(path: str, data: bytes) -> None:
+def write_atomic(path: str, data: bytes, mode: Optional[int] = None) -> None:
     """Write ``data`` to ``path`` so that no reader sees an unfinished file.
 
     Readers see the old file or the whole new one. The temporary file lies in
     the same folder, because a rename is atomic within one file system only.
     The first write into a folder also removes the temporary files that killed
     processes have left there.
+
+    Args:
+        path (str): The file; replaced if it exists.
+        data (bytes): Its new content.
+        mode (int, optional): Permissions of the file, such as ``0o600``, also if it
+            replaces another one. Defaults to those of any new file.
 
     Raises:
         DiskFullError: The file does not fit on the disk. The old file is unchanged.
@@ -41,7 +47,7 @@ def write_atomic(path: str, data: bytes) -> None:
                 os.fsync(file.fileno())
                 umask = os.umask(0)
                 os.umask(umask)
-                os.chmod(temporary, 0o666 & ~umask)
+                os.chmod(temporary, 0o666 & ~umask if mode is None else mode)
                 # Closing ends the lock, and a clean-up could take the file. Windows
                 # has no such locks, and renames no open file.
                 if not HAS_LOCKS:

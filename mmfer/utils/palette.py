@@ -1,7 +1,7 @@
 """Colours of all figures and web pages.
 
 The colours are those of Okabe and Ito, which colour-blind readers can tell
-apart.
+apart. Text on web pages has darker or lighter tones of them.
 """
 
 BLUE = '#0072B2'
@@ -14,7 +14,6 @@ BLACK = '#000000'
 GREY = '#999999'
 DARK_GREY = '#888888'
 LIGHT_GREY = '#BBBBBB'
-YELLOW = '#F0E442'
 
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK, GREY)
 """Colours of the first, second, ... series in a figure."""
@@ -25,5 +24,8 @@ RIGHT, WRONG = GREEN, VERMILION
 CLEAN, NOISY = BLUE, VERMILION
 """Colours of samples that a method finds clean, and of those that it finds noisy."""
 
-DECISIONS = dict(keep=GREEN, relabel=BLUE, drop=VERMILION)
-"""Colours of the decisions on samples."""
+DECISIONS_ON_LIGHT = dict(keep='#007355', relabel='#0062A3', drop='#A84300')
+"""Darker colours of the decisions, for text: contrast of at least 4.5 on light grey."""
+
+DECISIONS_ON_DARK = dict(keep='#35C99A', relabel='#6CB6F5', drop='#FF9D63')
+"""Lighter colours of the decisions, for text on a dark background."""

@@ -1,3 +1,4 @@
+import os
 import os.path as osp
 
 import pytest
@@ -30,6 +31,20 @@ def paths(dataset):
         dataset.image_name(dataset.get_data_info(i)['img_path'])
         for i in range(len(dataset))
     ]
+
+
+# -- both ----------------------------------------------------------------------
+def test_names_of_another_encoding(tmp_path, write_image):
+    """They would end a run when it writes its table."""
+    for name in ('a', 'b'):
+        write_image(tmp_path / name / 'x.png', size=8)
+    os.rename(tmp_path / 'a/x.png', os.fsencode(tmp_path / 'a') + b'/\xfcber.png')
+    with pytest.raises(ValueError, match=r"1 of 2 images.*b'\\xfcber.png' in .*convmv"):
+        ImageFolders(str(tmp_path)).full_init()
+    os.rename(tmp_path / 'b', os.fsencode(tmp_path) + b'/\xe4')
+    with pytest.raises(ValueError, match='2 of 2 images') as error:
+        ImageFolders(str(tmp_path)).full_init()
+    str(error.value).encode()
 
 
 # -- ImageList ---------------------------------------------------------------

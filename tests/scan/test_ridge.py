@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from mmfer.scan import ridge
-from mmfer.scan.ridge import held_out_predictions
+from mmfer.scan.ridge import Samples
+
+
+def held_out_predictions(features, targets, rows, *args):
+    return ridge.held_out_predictions(Samples(features, rows), targets, *args)
 
 
 def made(count: int, dimension: int, classes: int = 4, seed: int = 0):

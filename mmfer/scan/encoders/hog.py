@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .images import resize
+
 # Side of the image in pixels, side of a cell, cells of a block, orientations.
 SIDE, CELL, BLOCK, BINS = 64, 8, 2, 9
 # Side of the small image whose pixels are features.
@@ -15,7 +17,11 @@ SMALL = 24
 
 
 class HOGEncoder:
-    """Encoder of faces without a network: 1,764 gradients and 576 pixels."""
+    """Encoder of faces without a network: 1,764 gradients and 576 pixels.
+
+    Args:
+        note (str): What a user should know about this choice. Defaults to ''.
+    """
 
     name = 'hog'
     version = f'hog 1 {SIDE} {CELL} {BLOCK} {BINS} {SMALL}'
@@ -23,6 +29,9 @@ class HOGEncoder:
         hog=(((SIDE // CELL - BLOCK + 1) ** 2 * BLOCK**2 * BINS,), 'float16'),
         pixels=((SMALL**2,), 'float16'),
     )
+
+    def __init__(self, note: str = ''):
+        self.note = note
 
     def __call__(self, images: List[np.ndarray]) -> Dict[str, np.ndarray]:
         """Return both features of B images; see :class:`~mmfer.scan.Extractor`."""
@@ -36,13 +45,6 @@ class HOGEncoder:
 def _grey(image: np.ndarray) -> np.ndarray:
     """Return an image as grey uint8 (SIDE, SIDE)."""
     return cv2.cvtColor(resize(image, SIDE), cv2.COLOR_BGR2GRAY)
-
-
-def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """Resize an image to a square; average pixels where it becomes smaller."""
-    smaller = min(image.shape[:2]) > side
-    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return cv2.resize(image, (side, side), interpolation=method)
 
 
 def histograms(grey: Tensor) -> Tensor:
