@@ -94,7 +94,15 @@ class OnnxPredictor:
         images = batch['inputs']
         if not isinstance(images, Tensor):
             images = torch.stack(list(images))
-        values = self.session.run(None, {INPUT: images.cpu().numpy()})
+        # onnxruntime raises errors of several types for a graph that it cannot run.
+        try:
+            values = self.session.run(None, {INPUT: images.cpu().numpy()})
+        except Exception as error:
+            reason = (str(error).splitlines() or [''])[0][:160]
+            raise ForeignFileError(
+                f'{self.name}: onnxruntime cannot run the file ({reason}). Export the '
+                'model again.'
+            ) from None
         found = dict(zip(self.outputs, map(torch.from_numpy, values), strict=True))
         return {key: found[name] for key, name in OUTPUTS.items() if name in found}
 
@@ -131,15 +139,21 @@ def inspect_file(data: bytes, path: str) -> Metadata:
         ForeignFileError: It is not.
     """
     onnx = require('onnx')
-    # The decoder raises errors of any type for damaged bytes.
+    # Decoder and messages raise errors of any type for damaged bytes.
     try:
-        model = onnx.load_from_string(data)
+        return _inspect(onnx.load_from_string(data), path)
+    except ForeignFileError:
+        raise
     except Exception as error:
         reason = (str(error).splitlines() or [''])[0][:80]
         raise ForeignFileError(
             f'{path}: this is no ONNX file, or it is damaged '
             f'({type(error).__name__}: {reason}). Export the model again.'
         ) from None
+
+
+def _inspect(model: Any, path: str) -> Metadata:
+    """Check a decoded file; see :func:`inspect_file`."""
     entries = {entry.key: entry.value for entry in model.metadata_props}
     metadata = read_metadata(entries, path)
     foreign = foreign_parts(model)
@@ -256,7 +270,10 @@ def start_session(data: bytes, path: str, providers: Sequence[str]) -> Any:
     # Its warnings are about graphs, not about users.
     options.log_severity_level = 3
     try:
-        return runtime.InferenceSession(data, options, providers=list(providers))
+        # The fallback of onnxruntime prints errors, and tries the same again.
+        return runtime.InferenceSession(
+            data, options, providers=list(providers), enable_fallback=0
+        )
     except Exception as error:
         reason = (str(error).splitlines() or [''])[0][:160]
         raise ForeignFileError(
