@@ -78,11 +78,23 @@ def _promised(stored: dict, target_error: float, confidence: float) -> float:
         + (f'; the lowest that can be promised is {lowest:.1%}. ' if lowest else '. ')
         + (
             'The surest predictions are wrong too often for it, so that more images '
-            'would not help: give a larger target_error.'
-            if needed is None
-            else f'About {max(needed, 3 * table.images // 2)} held-out images would do.'
+            'would hardly help: give a larger target_error.'
+            if needed is None or needed > 100 * table.images
+            else f'About {_rounded_up(needed, table.images)} held-out images would do.'
         )
     )
+
+
+def _rounded_up(needed: int, images: int) -> int:
+    """Return a number of images with two digits, as an estimate is no better.
+
+    Args:
+        needed (int): Estimate.
+        images (int): Number of images that were too few.
+    """
+    needed = max(needed, 3 * images // 2)
+    unit = 10 ** max(len(str(needed)) - 2, 0)
+    return -(-needed // unit) * unit
 
 
 def _on_average(stored: dict, target_error: float) -> float:

@@ -5,6 +5,7 @@ import argparse
 from mmfer.apis.exporting import export_onnx
 from mmfer.apis.exporting.metadata import ORDERS
 from mmfer.apis.exporting.network import ExportError
+from mmfer.apis.exporting.packages import require
 from mmfer.apis.exporting.writing import check_target
 from mmfer.apis.predictors import TorchPredictor
 from mmfer.utils.checks import positive_int
@@ -32,6 +33,8 @@ def export(args: argparse.Namespace) -> None:
     images = positive_int('mmfer export', '--check-images', args.check_images)
     if args.model.lower().endswith('.onnx'):
         raise ValueError(f'{args.model}: this is an ONNX file already.')
+    for package in ('onnx', 'onnxruntime'):
+        require(package)
     check_target(args.onnx)
     size = None if args.image_size is None else tuple(args.image_size)
     predictor = TorchPredictor(
