@@ -8,10 +8,10 @@ def frame_of(number, size=(120, 160)):
     """A grey frame; its brightness is its number, and a white square moves over it.
 
     Args:
-        number (int): Number of the frame, below 60.
+        number (int): Number of the frame. Brightness starts again after 60.
         size (tuple[int, int]): Height and width of the frame.
     """
-    image = np.full((*size, 3), 4 * number, np.uint8)
+    image = np.full((*size, 3), 4 * number % 240, np.uint8)
     left = 32 * (number // 10 % (size[1] // 32))
     image[32:64, left : left + 32] = 255
     return image

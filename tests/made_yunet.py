@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 def write_yunet(path, without=()):
     """Write a YuNet-like network that finds white squares of 32 pixels.
 
-    At the stride 32, a cell's score is 1 if all its pixels are white, and its box is the
+    At the stride 32, a cell's score is 1 if all its pixels are white. Its box is the
     cell. At the strides 8 and 16, all scores are 0.
 
     Args:

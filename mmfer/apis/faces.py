@@ -49,8 +49,9 @@ class FaceDetector:
             import dlib
         except ImportError as error:
             raise ImportError(
-                'detect_faces=True needs dlib: pip install "mmfer[face]". '
-                'Images that are already cropped to a face need no detector.'
+                'Finding faces needs dlib: pip install "mmfer[face]". Or name a YuNet '
+                'file: detector=FILE, on the command line --detector FILE. Images that '
+                'are already cropped to a face need no detector.'
             ) from error
         self.detector = dlib.get_frontal_face_detector()
         self.enlarge = max(0, int(np.ceil(np.log2(self.WINDOW / min_size))))

@@ -5,7 +5,7 @@ import os
 import os.path as osp
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Optional, Union
+from typing import Any, Iterable, Iterator, Optional, Sequence, Union
 
 import numpy as np
 from mmengine.logging import print_log
@@ -60,21 +60,30 @@ def describe_source(source: Any, index: int) -> dict:
     return dict(index=index)
 
 
-def list_images(folder: Union[str, os.PathLike]) -> list:
+def list_images(
+    folder: Union[str, os.PathLike], extensions: Sequence[str] = IMAGE_EXTENSIONS
+) -> list:
     """Return the image files of a folder and its subfolders, sorted by name.
+
+    Args:
+        folder (str): Folder.
+        extensions (sequence[str]): Endings of the names, lower case. Defaults to those
+            of images.
 
     Raises:
         FileNotFoundError: There is no image.
     """
-    found, others = find_images(str(Path(folder).expanduser()))
+    found, others = find_images(str(Path(folder).expanduser()), extensions)
     if others:
         print_log(
-            describe_ignored(others, 'FERInferencer'), 'current', level=logging.WARNING
+            describe_ignored(others, 'FERInferencer', extensions),
+            'current',
+            level=logging.WARNING,
         )
     if not found:
         raise FileNotFoundError(
             f'{folder}: no image in this folder or its subfolders. Names of '
-            f'images end in {", ".join(IMAGE_EXTENSIONS)}.'
+            f'images end in {", ".join(extensions)}.'
         )
     return found
 

@@ -178,15 +178,20 @@ def write_pictures(sources: list, results: list, show_dir: str) -> None:
     """
     make_folder(show_dir)
     for number, (source, result) in enumerate(zip(sources, results, strict=True)):
-        faces = result if isinstance(result, list) else [result]
-        if any('error' in face for face in faces):
-            continue
-        if isinstance(source, Frame):
-            source = source.image
-        name = Path(source).stem if isinstance(source, (str, os.PathLike)) else 'image'
-        picture = draw_results(read_image(source), faces)
-        path = osp.join(show_dir, f'{number:05d}_{name}.png')
-        write_image(path, picture)
+        write_picture(source, result, show_dir, number)
+
+
+def write_picture(source: Any, result: Any, show_dir: str, number: int) -> None:
+    """Draw the result of one image on it; see :func:`write_pictures`."""
+    faces = result if isinstance(result, list) else [result]
+    if any('error' in face for face in faces):
+        return
+    if isinstance(source, Frame):
+        source = source.image
+    name = Path(source).stem if isinstance(source, (str, os.PathLike)) else 'image'
+    picture = draw_results(read_image(source), faces)
+    path = osp.join(show_dir, f'{number:05d}_{name}.png')
+    write_image(path, picture)
 
 
 def make_folder(path: str) -> None:
