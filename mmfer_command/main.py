@@ -11,6 +11,7 @@ from .arguments import (
     clean,
     data_check,
     doctor,
+    export,
     models,
     predict,
     review,
@@ -95,6 +96,14 @@ COMMANDS = (
         predict.add_arguments,
         'mmfer predict film.mp4 --faces --csv faces.csv',
         predict.DESCRIPTION,
+    ),
+    Command(
+        'export',
+        'mmfer.cli.export',
+        'write a model as an ONNX file',
+        export.add_arguments,
+        'mmfer export alum_tiny_ferplus --onnx alum_tiny_ferplus.onnx',
+        export.DESCRIPTION,
     ),
     Command(
         'models',
