@@ -19,7 +19,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from .probes import FAIL, OK, WARN, Line, check_gpu, check_model
 from .shipped import mmfer_version, package_folder, shipped_configs, shipped_folder
@@ -42,11 +42,9 @@ LISTED = (
     'opencv-contrib-python',
     'opencv-contrib-python-headless',
     'setuptools',
-    'timm',
-    'cleanlab',
-    'dlib-bin',
 )
 MINIMUM_TORCH = (2, 6)
+OTHER_EXTRAS = ('lite', 'tests', 'docs', 'dev')
 OPENCV = tuple(name for name in LISTED if name.startswith('opencv'))
 # A run of the quick start writes 0.3 GB.
 LOW_DISK, NO_DISK = 5 * GIB, GIB // 2
@@ -168,6 +166,51 @@ def check_packages() -> Iterator[Line]:
             f'Keep one: `{pip} uninstall -y {" ".join(opencv)}`, then `{pip} install '
             f'{opencv[0]}`.',
         )
+
+
+def check_extras() -> Iterator[Line]:
+    """Check which extras are there; the metadata of mmfer says what they install."""
+    for extra, wanted in extras().items():
+        missing = [text for text in wanted if version_of(distribution_in(text)) is None]
+        if not missing:
+            found = [distribution_in(text) for text in wanted]
+            versions = ', '.join(f'{name} {version_of(name)}' for name in found)
+            yield Line(OK, f'extra [{extra}]: {versions}')
+            continue
+        names = ', '.join(distribution_in(text) for text in missing)
+        packages = ' '.join(f'"{text}"' for text in missing)
+        yield Line(
+            OK,
+            f'extra [{extra}] is not installed: {names}',
+            f'If you need it: `{sys.executable} -m pip install {packages}`.',
+        )
+
+
+def extras() -> Dict[str, List[str]]:
+    """Return the requirements of each extra that adds a feature.
+
+    Those for developers are left out, and ``lite``, which :func:`check_packages`
+    checks: it is one of several packages.
+    """
+    try:
+        requirements = metadata.requires('mmfer') or []
+    except metadata.PackageNotFoundError:
+        return {}
+    found: Dict[str, List[str]] = {}
+    for text in requirements:
+        requirement, _, marker = text.partition(';')
+        match = re.search(r'extra\s*==\s*[\'"]([\w.-]+)', marker)
+        if match and match[1] not in OTHER_EXTRAS:
+            # Older tools write ``timm (>=1.0)``.
+            plain = re.sub(r'[\s()]', '', requirement)
+            found.setdefault(match[1], []).append(plain)
+    return found
+
+
+def distribution_in(requirement: str) -> str:
+    """Return the name of a distribution in a requirement, such as ``timm>=1.0``."""
+    match = re.match(r'[\w.-]+', requirement)
+    return match[0] if match else requirement
 
 
 def check_torch_pair() -> Iterator[Line]:
@@ -311,6 +354,7 @@ CHECKS = (
     check_python,
     check_mmfer,
     check_packages,
+    check_extras,
     check_torch_pair,
     check_cores,
     check_disk,

@@ -2,10 +2,22 @@
 
 import argparse
 import importlib
+import os
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from .arguments import clean, doctor, predict, review, test, train
+from .arguments import (
+    cache,
+    clean,
+    data_check,
+    doctor,
+    models,
+    predict,
+    review,
+    test,
+    train,
+)
+from .help_text import HelpFormatter, short_usage
 from .shipped import mmfer_version
 
 
@@ -32,7 +44,7 @@ class Command(NamedTuple):
 
 
 # Summaries of groups of commands, such as ``data`` of ``mmfer data check``.
-GROUPS: Dict[str, str] = {}
+GROUPS: Dict[str, str] = {'data': 'look at data sets'}
 
 # A new sub-command is a row here, a module in `arguments`, and a module in mmfer/cli/
 # with the function `run`.
@@ -49,8 +61,7 @@ COMMANDS = (
         'mmfer.cli.test',
         'test a checkpoint',
         test.add_arguments,
-        'mmfer test alum_r18_synthfaces_noise30 '
-        'work_dirs/alum_r18_synthfaces_noise30/epoch_10.pth',
+        'mmfer test ce_r18_rafdb work_dirs/ce_r18_rafdb/epoch_40.pth',
     ),
     Command(
         'clean',
@@ -73,8 +84,31 @@ COMMANDS = (
         'mmfer.cli.predict',
         'recognise the expressions of faces, with an uncertainty',
         predict.add_arguments,
-        'mmfer predict photos/ --detect-faces --out results.csv',
+        'mmfer predict film.mp4 --faces --csv faces.csv',
         predict.DESCRIPTION,
+    ),
+    Command(
+        'models',
+        'mmfer_command.models',
+        'list the models and configs that mmfer ships',
+        models.add_arguments,
+        "mmfer models 'resup*ferplus*' --configs",
+    ),
+    Command(
+        'data check',
+        'mmfer.cli.data_check',
+        'count classes, sizes, broken and repeated images of a data set',
+        data_check.add_arguments,
+        'mmfer data check my_faces',
+        data_check.DESCRIPTION,
+    ),
+    Command(
+        'cache',
+        'mmfer.cli.cache',
+        'list or clear the cache of decoded images',
+        cache.add_arguments,
+        'mmfer cache --clear RAFDB',
+        cache.DESCRIPTION,
     ),
     Command(
         'doctor',
@@ -92,6 +126,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog='mmfer',
         description='Recognise facial expressions, and train on noisy labels.',
         epilog='`mmfer COMMAND --help` describes a command.',
+        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         '--version', action='version', version=f'mmfer {mmfer_version()}'
@@ -105,13 +140,20 @@ def make_parser() -> argparse.ArgumentParser:
         sub = places[group].add_parser(
             word,
             help=command.summary,
-            description=command.description or f'mmfer: {command.summary}.',
+            description=command.description
+            or f'{command.summary[0].upper()}{command.summary[1:]}.',
             epilog=f'example:\n  {command.example}',
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         command.add_arguments(sub)
+        sub.usage = short_usage(sub)
         sub.set_defaults(module=command.module, parser=sub)
     return parser
+
+
+def sentence(summary: str) -> str:
+    """Return a summary as a sentence."""
+    return f'{summary[0].upper()}{summary[1:]}.'
 
 
 def main(argv: Optional[List[str]] = None) -> None:
@@ -140,7 +182,13 @@ def main(argv: Optional[List[str]] = None) -> None:
         raise SystemExit(
             f'{_in_one_line(error)}\n`mmfer doctor` checks the installation.'
         ) from None
-    sys.exit(module.run(args))
+    try:
+        sys.exit(module.run(args))
+    except BrokenPipeError:
+        # Whoever has read the output, such as `head`, has seen enough. Python would
+        # write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def _in_one_line(error: Exception) -> str:

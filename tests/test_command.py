@@ -4,20 +4,21 @@ import argparse
 import csv
 import importlib
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, environment, load_tool, tiny_config, train
+from helpers import ROOT, environment, load_tool
 from mmengine.config import Config, DictAction
 from PIL import Image
 
-from mmfer.cli.predict import format_table
 from mmfer.engine.variants import CLEANING_HOOKS, NOISE_TYPES
 from mmfer.version import __version__
 from mmfer_command.arguments import common
+from mmfer_command.help_text import MOST_LINES
 from mmfer_command.main import COMMANDS, main, make_parser
 from mmfer_command.shipped import find_config, nearest_configs, shipped_configs
 
@@ -26,9 +27,10 @@ FILE = Path(ROOT, 'configs/alum', f'{NAME}.py')
 # Each line is a command; the last line of the output says what was imported.
 NO_TORCH = """
 import sys
+from mmfer_command.help_text import MOST_LINES
 from mmfer_command.main import COMMANDS, main
 lines = [[], ['--help'], ['--version'], ['train'], ['nothing'], ['clean', 'x']]
-for line in [*lines, *([command.name, '--help'] for command in COMMANDS)]:
+for line in [*lines, *([*command.name.split(), '--help'] for command in COMMANDS)]:
     try:
         main(line)
     except SystemExit as error:
@@ -68,6 +70,55 @@ def test_both_ways_to_start_it():
 def test_every_row_of_the_table_runs_a_function(command):
     assert callable(importlib.import_module(command.module).run)
     assert command.summary[0].islower() and command.summary[-1] != '.'
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=lambda command: command.name)
+def test_help_fits_a_screen(command, capsys, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    with pytest.raises(SystemExit):
+        main([*command.name.split(), '--help'])
+    lines = capsys.readouterr().out.rstrip().splitlines()
+    assert len(lines) <= MOST_LINES, f'{len(lines)} lines: move texts to the docs'
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith(f'usage: mmfer {command.name}')
+    assert lines[-2:] == ['example:', f'  {command.example}']
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=lambda command: command.name)
+def test_examples_can_be_parsed(command):
+    program, *words = shlex.split(command.example)
+    assert program == 'mmfer'
+    assert make_parser().parse_args(words).module == command.module
+
+
+def test_messages_name_commands_not_scripts():
+    """Where there is a command, nobody is sent to the script in ``tools/``."""
+    doors = {
+        path.name
+        for path in Path(ROOT, 'tools').glob('*.py')
+        if 'mmfer_command.arguments' in path.read_text()
+    }
+    assert {'train.py', 'test.py', 'clean_labels.py', 'cache.py', 'demo.py'} <= doors
+    named = [
+        f'{path}:{number}: {line.strip()}'
+        for folder in ('mmfer', 'mmfer_command')
+        for path in Path(ROOT, folder).rglob('*.py')
+        # Benchmarks start the scripts.
+        if 'benchmarks' not in path.parts
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        # The first line of a command's module names its door.
+        if number > 1 and any(f'tools/{door}' in line for door in doors)
+    ]
+    assert named == []
+
+
+def test_a_reader_that_has_seen_enough():
+    """``mmfer models --configs | head -1`` ends without a traceback."""
+    line = f'{sys.executable} -m mmfer_command models --configs | head -1'
+    done = subprocess.run(
+        line, shell=True, capture_output=True, text=True, env=environment()
+    )
+    assert done.stdout.startswith('name') and done.stderr == ''
 
 
 def test_an_installation_that_cannot_be_imported(monkeypatch):
@@ -162,7 +213,7 @@ def test_what_a_wrong_name_is_told(tmp_path, monkeypatch):
     said = refused(monkeypatch, tmp_path, 'train', 'gaave_ce_r18_rafdb_pair10')
     assert '\n    mmfer train ce_r18_rafdb --noise pair:0.1 --clean gaave\n' in said
     said = refused(monkeypatch, ROOT, 'train', 'configs/ce/ce_r18_rafdb_pair10.py')
-    assert 'python tools/train.py configs/ce/ce_r18_rafdb.py --noise pair:0.1' in said
+    assert 'mmfer train configs/ce/ce_r18_rafdb.py --noise pair:0.1' in said
     said = refused(monkeypatch, tmp_path, 'test', NAME, 'none.pth')
     assert 'none.pth: this checkpoint does not exist' in said
 
@@ -206,91 +257,6 @@ def test_a_config_of_ones_own_inherits(tmp_path, monkeypatch):
         found[path] = tool.merge_args(tool.parse_args()).custom_hooks
     assert found[str(own)] == found['ce_r18_ferplus']
     assert len(found[str(own)][0]) > 1
-
-
-@pytest.fixture(scope='module')
-def work_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('work_dir')
-    train(tiny_config(folder, image_size=(36, 36), train_cfg__max_epochs=1))
-    return folder
-
-
-@pytest.fixture
-def faces(tmp_path):
-    folder = tmp_path / 'faces'
-    folder.mkdir()
-    for name in ('a b', '0', 'c'):
-        pixels = np.random.default_rng(ord(name[0])).integers(0, 256, (40, 40, 3))
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f'{name}.png')
-    return folder
-
-
-def predicted(capsys, *line):
-    with pytest.raises(SystemExit) as error:
-        main(['predict', *map(str, line)])
-    assert error.value.code is None
-    return [text for text in capsys.readouterr().out.splitlines() if '.png' in text]
-
-
-def test_predict_a_folder_and_lists(work_dir, faces, tmp_path, capsys):
-    model = ['--model', work_dir, '--device', 'cpu']
-    lines = predicted(capsys, faces, *model)
-    assert [line.partition(': ')[0] for line in lines] == [
-        str(faces / f'{name}.png') for name in ('0', 'a b', 'c')
-    ]
-    assert all('uncertainty' in line and '%' in line for line in lines)
-    lists = {
-        'plain.txt': 'a b.png\n\n# c.png\n0.png\n',
-        'table.csv': 'image;label\n"a b.png";3\n0.png;1\n',
-        'bare.csv': 'a b.png,3\n0.png,1\n',
-    }
-    for name, text in lists.items():
-        (faces / name).write_text(text)
-        assert predicted(capsys, faces / name, *model) == [lines[1], lines[0]], name
-
-
-def test_predict_writes_a_table(work_dir, faces, tmp_path, capsys):
-    (faces / 'd.png').write_bytes(b'')
-    out = tmp_path / 'results.csv'
-    lines = predicted(capsys, faces, '--model', work_dir, '--out', out)
-    rows = list(csv.DictReader(out.open(newline='')))
-    assert [row['image'] for row in rows] == [
-        str(faces / f'{name}.png') for name in ('0', 'a b', 'c', 'd')
-    ]
-    for row, line in zip(rows[:3], lines):
-        assert f'{row["pred_class"]} {float(row["pred_score"]):.0%}' in line
-        assert f'uncertainty {float(row["uncertainty"]):.3g}' in line
-        assert row['error'] == '' and 0 < float(row['pred_score']) <= 1
-    assert 'is empty' in rows[3]['error'] and rows[3]['pred_score'] == ''
-
-
-@pytest.mark.parametrize(
-    'line, text',
-    [
-        (['none.png'], 'none.png'),
-        (['none.txt'], 'none.txt'),
-        (['empty.txt'], 'empty.txt: this list has no image'),
-        (['empty.csv'], 'empty.csv: this list has no image'),
-        (['note.txt'], 'note.txt: this is read as a list of images'),
-        (['x.png', '--device', 'gpu'], "device 'gpu' cannot be used"),
-        (['x.png', '--model', 'alum_tiny'], 'alum_tiny_ferplus'),
-    ],
-)
-def test_what_cannot_be_predicted(line, text, tmp_path, monkeypatch):
-    Image.new('L', (40, 40), 90).save(tmp_path / 'x.png')
-    (tmp_path / 'empty.txt').write_text('# nothing\n')
-    (tmp_path / 'note.txt').write_text('Hello!\n')
-    (tmp_path / 'empty.csv').write_text('image,label\n')
-    assert text in refused(monkeypatch, tmp_path, 'predict', *line)
-
-
-def test_table_has_no_formulas():
-    """The name of an image may start like one."""
-    rows = [('=1+1.png', 0, dict(pred_class='joy', pred_score=0.5, uncertainty=-0.25))]
-    (row,) = csv.DictReader(format_table(rows).splitlines())
-    assert row['image'] == "'=1+1.png"
-    assert (row['pred_class'], row['pred_score']) == ('joy', '0.5')
-    assert row['uncertainty'] == '-0.25' and row['valence'] == ''
 
 
 # -- your own images ----------------------------------------------------------------

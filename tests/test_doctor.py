@@ -50,6 +50,32 @@ def test_this_installation_is_whole(capsys):
     assert f'configs in {ROOT}/configs' in said and 'torchvision' in said
 
 
+def test_extras(monkeypatch):
+    """Any extra of the metadata has a line, with what installs it."""
+    requirements = [
+        'numpy>=1.24',
+        'timm>=1.0; extra == "timm"',
+        'no-such-package[x]>=2,<3 ; extra == "onnx"',
+        'timm (>=1.0) ; extra == "onnx"',
+        "pytest; extra == 'tests' and python_version < '4'",
+        'mmcv-lite>=2.0.0; extra == "lite"',
+    ]
+    monkeypatch.setattr(doctor.metadata, 'requires', lambda name: requirements)
+    here, missing = doctor.check_extras()
+    assert here.text == f'extra [timm]: timm {metadata.version("timm")}'
+    assert here.advice == '' and here.level == missing.level == OK
+    assert missing.text == 'extra [onnx] is not installed: no-such-package'
+    assert missing.advice.endswith('-m pip install "no-such-package[x]>=2,<3"`.')
+
+
+def test_extras_without_metadata(monkeypatch):
+    def fail(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, 'requires', fail)
+    assert list(doctor.check_extras()) == []
+
+
 def test_weights_and_a_training_step():
     assert levels(probes.check_model()) == [OK, OK]
 

@@ -69,6 +69,7 @@ def test_first_iteration_of_the_quick_start(tmp_path):
             str(tmp_path),
             '--cfg-options',
             'default_hooks.logger.interval=1',
+            '--verbose',
         ],
         cwd=ROOT,
         env=environment(),

@@ -2,18 +2,21 @@
 
 import argparse
 
-from mmfer.cli import run_training_tool
-from mmfer.cli.clean import clean
+from mmfer.cli.clean import clean, run
 from mmfer_command.arguments.clean import DESCRIPTION, add_arguments
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_arguments(parser)
-    clean(parser.parse_args())
+    return parser.parse_args()
+
+
+def main() -> None:
+    clean(parse_args())
 
 
 if __name__ == '__main__':
-    run_training_tool(main)
+    run(parse_args())

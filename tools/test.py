@@ -2,8 +2,7 @@
 
 import argparse
 
-from mmfer.cli import run_training_tool
-from mmfer.cli.test import test
+from mmfer.cli.test import run, test
 from mmfer_command.arguments.test import add_arguments
 
 
@@ -18,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_training_tool(main)
+    run(parse_args())

@@ -2,8 +2,7 @@
 
 import argparse
 
-from mmfer.cli import run_training_tool
-from mmfer.cli.train import merge_args, train
+from mmfer.cli.train import merge_args, run, train
 from mmfer_command.arguments.train import add_arguments
 
 __all__ = ['main', 'merge_args', 'parse_args']
@@ -20,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_training_tool(main)
+    run(parse_args())

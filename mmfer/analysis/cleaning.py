@@ -284,7 +284,7 @@ def read_label_decisions(path: str) -> LabelDecisions:
     """Read the columns of GAAVE from a score table.
 
     Args:
-        path (str): Table from ``tools/clean_labels.py``, or from a run with a
+        path (str): Table from ``mmfer clean``, or from a run with a
             GAAVEHook.
 
     Raises:
@@ -292,7 +292,7 @@ def read_label_decisions(path: str) -> LabelDecisions:
         ValueError: The table lacks a column, or has no rows.
     """
     table = read_columns(
-        path, LabelDecisions._fields, kind='table of GAAVE, see tools/clean_labels.py'
+        path, LabelDecisions._fields, kind='table of GAAVE, see `mmfer clean`'
     )
     # GAAVEHook writes booleans as numbers, with or without a decimal point.
     return LabelDecisions(
@@ -335,7 +335,7 @@ def write_results(
 
 
 def how_to_train(out: str, settings: Optional[dict]) -> str:
-    """Return instructions to train on the results, with options of tools/train.py.
+    """Return instructions to train on the results, with options of ``mmfer train``.
 
     Each option is on a line of its own. A path with a comma or white space
     cannot be an option and has to be written into a config.

@@ -8,7 +8,7 @@ import numpy as np
 from mmfer.utils.safe_pickle import PickleError, integers, read_arrays
 
 HOW_TO_WRITE = (
-    'To write predictions, run: python tools/test.py CONFIG CHECKPOINT --out FILE.npz'
+    'To write predictions, run: `mmfer test CONFIG CHECKPOINT --out FILE.npz`'
 )
 
 
@@ -48,7 +48,7 @@ class Predictions(NamedTuple):
 
 
 def read_predictions(path: str) -> Predictions:
-    """Read the predictions of ``tools/test.py CONFIG CHECKPOINT --out FILE.npz``.
+    """Read the predictions of ``mmfer test CONFIG CHECKPOINT --out FILE.npz``.
 
     Args:
         path (str): File of :class:`~mmfer.evaluation.DumpPredictions`. It is read

@@ -133,7 +133,7 @@ def open_run(path: str) -> Run:
         )
         raise FileNotFoundError(
             f'{path} has no {PREDICTIONS}{old}. To write it, run: python '
-            f'tools/test.py {config or "CONFIG"} {checkpoint} --out {file}'
+            f'mmfer test {config or "CONFIG"} {checkpoint} --out {file}'
         )
     return Run(
         Path(path).absolute().name,
@@ -218,7 +218,7 @@ def read_json(folder: str, file: str) -> Any:
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'{path} does not exist. Name the work dir of a run: python '
-            'tools/train.py CONFIG writes history.json after each epoch and '
+            '`mmfer train CONFIG` writes history.json after each epoch and '
             'summary.json at the end.'
         )
     return read_history(path) if file == 'history.json' else read_summary(path)

@@ -24,7 +24,7 @@ def find_config(folder: str) -> str:
         found = ', '.join(c.name for c in configs) or 'none'
         raise ValueError(
             f'{folder}: a work dir has one config (*.py), found {found}. '
-            'Name the work dir of a run or of tools/clean_labels.py.'
+            'Name the work dir of a run or of `mmfer clean`.'
         )
     return str(configs[0])
 

@@ -1,6 +1,6 @@
 """Draw results of ``FERInferencer`` on images."""
 
-from typing import Sequence, Tuple, cast
+from typing import Optional, Sequence, Tuple, cast
 
 import cv2
 import numpy as np
@@ -38,6 +38,11 @@ def describe_result(result: dict) -> Tuple[str, str]:
     return first, second
 
 
+def box_of(result: dict) -> Optional[Sequence[int]]:
+    """Return the box of a face, (left, top, right, bottom); None for a whole image."""
+    return result.get('source', {}).get('box')
+
+
 def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
     """Draw the boxes of faces, and text about the results, on an image.
 
@@ -45,9 +50,8 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
 
     Args:
         image (np.ndarray): BGR (H, W, 3), uint8.
-        results (Sequence[dict]): One result without ``box``, for the whole
-            image, or several with ``box``, (left, top, right, bottom) in
-            pixels.
+        results (Sequence[dict]): Results, see :class:`FERInferencer`. Text about
+            one without a box is about the whole image.
 
     Returns:
         np.ndarray: BGR, uint8. Text about the whole image is below it.
@@ -64,7 +68,7 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
 
     font = load_font(size)
     line = round(size * 1.3)
-    whole = [r for r in results if 'box' not in r]
+    whole = [r for r in results if box_of(r) is None]
     height, width = image.shape[:2]
     words = [w for result in whole for w in describe_result(result)]
     picture = Image.new('RGB', (width, height + line * len(words)), 'white')
@@ -77,10 +81,11 @@ def draw_results(image: np.ndarray, results: Sequence[dict]) -> np.ndarray:
         pen.text((2, height + row * line), text, colour, font)
         font = load_font(size)
     for result in results:
-        if 'box' not in result:
+        box = box_of(result)
+        if box is None:
             continue
         colour = UNSURE if result.get('rejected') else SURE
-        left, top, right, bottom = (round(scale * c) for c in result['box'])
+        left, top, right, bottom = (round(scale * c) for c in box)
         words = list(describe_result(result))
         # Keep the text no wider than the face, so that it does not cover the text
         # of other faces.

@@ -16,6 +16,8 @@ from mmfer.registry import MODELS
 from mmfer.utils import safe_pickle
 from mmfer.utils.safe_pickle import ForeignObject, PickleError
 
+from .face_layouts import Layout, find_layout, translate
+
 # Entries of a checkpoint that may contain the state dict.
 CONTAINERS = ('state_dict', 'model_state_dict', 'model')
 # Prefixes that wrappers of a backbone add to its names.
@@ -238,6 +240,73 @@ def extract_state_dict(content: Any) -> Dict[str, Tensor]:
     return tensors
 
 
+def match_layout(
+    state_dict: Mapping[str, Tensor], prefix: Optional[str] = None
+) -> Optional[Tuple[Layout, Report]]:
+    """Match a state dict with the face network whose layout it has.
+
+    Args:
+        state_dict (Mapping[str, Tensor]): Published weights.
+        prefix (str, optional): See :func:`convert`.
+
+    Returns:
+        tuple[Layout, Report], optional: None if the layout is not one of
+        :mod:`mmfer.apis.face_layouts`.
+
+    Raises:
+        ValueError: See :func:`convert` and
+            :func:`~mmfer.apis.face_layouts.find_layout`.
+    """
+
+    def prefix_of(name: str) -> str:
+        if prefix is None:
+            return wrapper_of(name)
+        return prefix if name.startswith(prefix) else ''
+
+    layout = find_layout(
+        {name[len(prefix_of(name)) :]: tuple(v.shape) for name, v in state_dict.items()}
+    )
+    if layout is None:
+        return None
+    renamed, embedding = translate(state_dict, layout, prefix_of)
+    report = convert(renamed, shapes_of_backbone(layout.backbone), prefix)
+    report.classifier += embedding
+    return layout, report
+
+
+def shapes_of_backbone(cfg: dict) -> Shapes:
+    """Return the shapes of the parameters and buffers of a backbone, by key."""
+    backbone = MODELS.build(dict(cfg))
+    return {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
+
+
+def describe_config(dst: str, backbone: dict, prepared: Dict[str, Any]) -> str:
+    """Return the lines of a config that start from converted weights.
+
+    Args:
+        dst (str): The converted file.
+        backbone (dict): Config of the backbone.
+        prepared (dict): Settings of ``data_preprocessor``; empty if unknown.
+    """
+
+    def call(settings: dict) -> str:
+        return f'dict({", ".join(f"{k}={v!r}" for k, v in settings.items())})'
+
+    init_cfg = dict(type='Pretrained', checkpoint=dst, prefix='backbone')
+    options = ',\n        '.join(f'{k}={v!r}' for k, v in backbone.items())
+    lines = [f'data_preprocessor = {call(prepared)}'] if prepared else []
+    lines += [
+        'model = dict(',
+        '    backbone=dict(',
+        '        _delete_=True,',
+        f'        {options},',
+        f'        init_cfg={call(init_cfg)},',
+        '    )',
+        ')',
+    ]
+    return '\n'.join(lines)
+
+
 def reference_shapes(backbone_type: str, depth: int) -> Shapes:
     """Return the shapes of the parameters and buffers of a backbone, by key."""
     if MODELS.get(backbone_type) is None:
@@ -279,14 +348,15 @@ def explain_mismatch(report: Report, names: Iterable[str], depth: int) -> str:
         advice = f'Its blocks are those of a ResNet-{guess}: --depth {guess}.'
     elif not report.state_dict:
         advice = (
-            "No name matches torchvision's. If the names have only another "
+            "No name matches torchvision's, InsightFace's, face.evoLVe's or "
+            "MobileFaceNet's. If the names have only another "
             'prefix, give it with --prefix.'
         )
     else:
         advice = (
-            "Only whole ResNets of torchvision's design can be "
-            'imported: compare the names above with --backbone-type '
-            'and --depth.'
+            "Only whole ResNets of torchvision's design, IResNets and "
+            'MobileFaceNets can be imported: compare the names above with '
+            '--backbone-type and --depth.'
         )
     return (
         'its weights do not match the backbone: '

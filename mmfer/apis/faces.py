@@ -6,10 +6,6 @@ import cv2
 import numpy as np
 
 
-class NoFaceError(ValueError):
-    """Error: no face was found in a photo."""
-
-
 class Face(NamedTuple):
     """Position of a face in a photo.
 
@@ -41,6 +37,8 @@ class FaceDetector:
         ImportError: The extra is not installed.
     """
 
+    # Crops are moved up by this share of the box, see `crop`.
+    rise = 0.07
     # Side of the detector's window, in pixels.
     WINDOW = 80
     # Photos with a longer side are reduced until it has this many pixels.
@@ -51,8 +49,9 @@ class FaceDetector:
             import dlib
         except ImportError as error:
             raise ImportError(
-                'detect_faces=True needs dlib: pip install "mmfer[face]". '
-                'Images that are already cropped to a face need no detector.'
+                'Finding faces needs dlib: pip install "mmfer[face]". Or name a YuNet '
+                'file: detector=FILE, on the command line --detector FILE. Images that '
+                'are already cropped to a face need no detector.'
             ) from error
         self.detector = dlib.get_frontal_face_detector()
         self.enlarge = max(0, int(np.ceil(np.log2(self.WINDOW / min_size))))
@@ -85,24 +84,42 @@ class FaceDetector:
         return sorted(faces, key=lambda face: face.box)
 
 
-# Margin and rise with which a detected box becomes a crop like those of FERPlus.
-# The detector finds the face in 51 of 60 FERPlus validation images. The crop of
-# FERPlus is 5 % larger on each side than the mean box, and 7 % higher in the image.
+# Margin with which a box of dlib becomes a crop like those of FERPlus. The detector
+# finds the face in 51 of 60 FERPlus validation images. The crop of FERPlus is 5 %
+# larger on each side than the mean box, and 7 % higher in the image, see
+# `FaceDetector.rise`.
 MARGIN = 0.05
-RISE = 0.07
+
+
+def squared(box: Tuple[int, ...]) -> Tuple[int, ...]:
+    """Return the square around a box, with its centre and its longer side.
+
+    Crops are resized to a square, and must not be distorted. Boxes whose sides differ
+    by a pixel, from rounding, stay as they are.
+
+    Args:
+        box (tuple[int, int, int, int]): (left, top, right, bottom).
+    """
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    if abs(width - height) <= 1:
+        return tuple(box)
+    side = max(width, height)
+    left, top = left - (side - width) // 2, top - (side - height) // 2
+    return left, top, left + side, top + side
 
 
 def crop(
-    image: np.ndarray, box: Tuple[int, ...], margin: float = MARGIN, rise: float = RISE
+    image: np.ndarray, box: Tuple[int, ...], margin: float = MARGIN, rise: float = 0.0
 ) -> np.ndarray:
     """Crop a box with a margin, and repeat edge pixels outside of the image.
 
     Args:
         image (np.ndarray): (H, W) or (H, W, 3).
         box (tuple[int, int, int, int]): (left, top, right, bottom).
-        margin (float): Margin on each side, as a share of the box.
+        margin (float): Margin on each side, as a share of the box. Defaults to 0.05.
         rise (float): Distance by which the crop is moved up, as a share of
-            the height of the box.
+            the height of the box. Defaults to 0.
 
     Returns:
         np.ndarray: The crop, (h, w) or (h, w, 3).

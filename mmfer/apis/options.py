@@ -6,7 +6,7 @@ from typing import Any, List, NamedTuple, Optional
 
 import numpy as np
 
-from mmfer.utils.checks import choices, invalid, is_number, positive_int
+from mmfer.utils.checks import choices, in_range, invalid, is_number, positive_int
 from mmfer.utils.text_tables import check_class_names, read_class_names
 
 OWNER = 'FERInferencer'
@@ -21,7 +21,12 @@ class CallOptions(NamedTuple):
         detect_faces (bool): Whether to look for faces in each image.
         margin (float): Margin around a detected face, as a share of its box.
         return_datasamples (bool): Whether results are data samples.
-        on_error (str): ``'raise'`` or ``'report'``.
+        on_error (str, optional): ``'raise'`` or ``'report'``; None: ``'raise'`` for
+            one image, else ``'report'`` with a warning.
+        track (bool): Whether to follow faces over the images, which are frames.
+        smooth (float, optional): Time constant of the running mean of predictions over
+            each track, in seconds.
+        warns (bool): Whether a warning counts the images with errors.
     """
 
     batch_size: int
@@ -29,20 +34,24 @@ class CallOptions(NamedTuple):
     detect_faces: bool
     margin: float
     return_datasamples: bool
-    on_error: str
+    on_error: Optional[str]
+    track: bool = False
+    smooth: Optional[float] = None
+    warns: bool = False
 
-    def checked(self, bounded: bool) -> 'CallOptions':
+    def checked(self, bounded: bool, one_image: bool) -> 'CallOptions':
         """Return the options if all of them are valid.
 
         Args:
             bounded (bool): Whether uncertainties of the model are one minus
                 the largest probability, and so below 1.
+            one_image (bool): Whether the call is about a single image.
 
         Raises:
             ValueError: An option is invalid. The message names it, and what is
                 valid.
         """
-        choices(OWNER, 'on_error', self.on_error, ('raise', 'report'))
+        choices(OWNER, 'on_error', self.on_error, ('raise', 'report'), optional=True)
         batch_size = positive_int(OWNER, 'batch_size', self.batch_size)
         # With a margin of -0.5 on each side, the crop would be empty.
         if not is_number(self.margin) or self.margin <= -0.5:
@@ -74,7 +83,25 @@ class CallOptions(NamedTuple):
                     'rejection_threshold(target_error) finds a threshold.',
                     'lie',
                 )
-        return self._replace(batch_size=int(batch_size))
+        in_range(OWNER, 'smooth', self.smooth, 0, open_low=True, optional=True)
+        if self.track and not self.detect_faces:
+            raise ValueError('track=True follows detected faces: add detect_faces=True')
+        if self.smooth is not None and (not self.track or self.return_datasamples):
+            raise ValueError(
+                'smooth averages the results of each track: add track=True, and leave '
+                'out return_datasamples=True'
+            )
+        if self.smooth is not None and self.reject_above is not None:
+            raise ValueError(
+                'smooth and reject_above exclude each other: the thresholds were found '
+                'on single images, and do not hold for means over several frames'
+            )
+        options = self._replace(batch_size=int(batch_size))
+        if self.on_error is None and one_image:
+            return options._replace(on_error='raise')
+        if self.on_error is None:
+            return options._replace(on_error='report', warns=True)
+        return options
 
 
 def read_classes(classes: Any) -> Optional[List[str]]:

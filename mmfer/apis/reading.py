@@ -1,5 +1,6 @@
 """Read and prepare images in threads, in batches for ``FERInferencer``."""
 
+import logging
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,9 +18,11 @@ from typing import (
     Union,
 )
 
+from mmengine.logging import print_log
+
 from mmfer.datasets.images import UnreadableImageError
 
-from .images import in_chunks
+from .images import describe_source, in_chunks
 from .preparation import FacePreparation
 
 # Errors of a single image. All others end the call.
@@ -34,8 +37,21 @@ FEWEST = 4
 # Sources that several threads may read at once.
 THREAD_SAFE = (str, os.PathLike, bytes)
 
-# What is known of the faces of an image, or the error of this image.
-Entry = Union[List[dict], Exception]
+
+class Entry(NamedTuple):
+    """One image of a batch.
+
+    Attributes:
+        source (dict): Where it comes from, see
+            :func:`~mmfer.apis.images.describe_source`.
+        found (list[dict] | Exception): What is known of its faces, or the error with
+            which it could not be prepared.
+    """
+
+    source: dict
+    found: Union[List[dict], Exception]
+
+
 # Faces of an image, inputs of FacePreparation.collate, with its entry.
 Prepared = Tuple[list, Entry]
 
@@ -44,13 +60,40 @@ class PreparedBatch(NamedTuple):
     """Batch of images that is ready for the model.
 
     Attributes:
-        data (dict, optional): Input of the model; None if the batch has no face.
-        entries (list[list[dict] | Exception]): For each image, what is known of
-            its faces, or the error with which it could not be prepared.
+        data (list[dict]): Inputs of the model: none if the batch has no face, and
+            several if photos show more faces than a batch has images.
+        entries (list[Entry]): The images, in order.
     """
 
-    data: Optional[dict]
+    data: List[dict]
     entries: List[Entry]
+
+
+class FailedImages:
+    """Count of the images that could not be prepared."""
+
+    def __init__(self) -> None:
+        self.number = self.total = 0
+        self.first = ''
+
+    def add(self, batch: PreparedBatch) -> None:
+        """Count the images of a batch."""
+        self.total += len(batch.entries)
+        for entry in batch.entries:
+            if isinstance(entry.found, Exception):
+                self.number += 1
+                self.first = self.first or str(entry.found)
+
+    def warn(self) -> None:
+        """Warn if there are any."""
+        if self.number:
+            print_log(
+                f'FERInferencer: {self.number} of {self.total} images cannot be used; '
+                "their results have an 'error' and no prediction. The first: "
+                f"{self.first} (on_error='raise' stops at it.)",
+                'current',
+                level=logging.WARNING,
+            )
 
 
 def count_workers() -> int:
@@ -75,11 +118,13 @@ class Reader:
         preparation (FacePreparation): Makes batches of the faces.
         batch_size (int): Number of images in a batch.
         workers (int): Number of threads. 0: all images are prepared in the
-            calling thread, and an image may have several faces.
+            calling thread.
         keep_errors (bool): Whether the error of an image becomes its entry. False:
             it is raised when its batch is due. Defaults to False.
         pin_memory (bool): Whether batches lie in page-locked memory, from which
             copies to a GPU do not wait. Defaults to False.
+        one_face (bool): Whether each image is one face. False: it may have none or
+            several. Defaults to True.
     """
 
     def __init__(
@@ -90,6 +135,7 @@ class Reader:
         workers: int,
         keep_errors: bool = False,
         pin_memory: bool = False,
+        one_face: bool = True,
     ):
         self.prepare = prepare
         self.preparation = preparation
@@ -97,6 +143,7 @@ class Reader:
         self.workers = workers
         self.errors = IMAGE_ERRORS if keep_errors else ()
         self.pin_memory = pin_memory
+        self.one_face = one_face
 
     def in_threads(self, sources: Iterable) -> bool:
         """Return whether these images are prepared in threads."""
@@ -117,7 +164,7 @@ class Reader:
             sources (Iterable): Images of any kind.
         """
         if not self.in_threads(sources):
-            prepared = map(self._prepare, sources)
+            prepared = (self._prepare(*pair) for pair in enumerate(sources))
             for chunk in in_chunks(prepared, self.batch_size):
                 yield self._collate(chunk)
             return
@@ -127,7 +174,7 @@ class Reader:
         waiting: Deque[_Tasks] = deque()
         pool, stop = ThreadPoolExecutor(self.workers, 'mmfer-read'), Event()
         try:
-            for chunk in in_chunks(sources, self.batch_size):
+            for chunk in in_chunks(enumerate(sources), self.batch_size):
                 waiting.append(_Tasks(self, chunk, size, pool, stop))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
@@ -137,17 +184,20 @@ class Reader:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, source: Any) -> Prepared:
+    def _prepare(self, index: int, source: Any) -> Prepared:
+        """Return the faces of an image, and its entry."""
+        place = describe_source(source, index)
         try:
-            return self.prepare(source)
+            faces, found = self.prepare(source)
         except self.errors as error:
-            return [], error
+            return [], Entry(place, error)
+        return faces, Entry(place, found)
 
     def _collate(self, chunk: List[Prepared]) -> PreparedBatch:
         """Return the batch of several images."""
         faces = [face for found, _ in chunk for face in found]
-        data = self.preparation.collate(faces) if faces else None
-        return PreparedBatch(data, [entry for _, entry in chunk])
+        data = map(self.preparation.collate, in_chunks(faces, self.batch_size))
+        return PreparedBatch(list(data), [entry for _, entry in chunk])
 
 
 class _Tasks:
@@ -159,7 +209,7 @@ class _Tasks:
     def __init__(
         self,
         reader: Reader,
-        chunk: list,
+        chunk: List[Tuple[int, Any]],
         size: int,
         pool: ThreadPoolExecutor,
         stop: Event,
@@ -167,19 +217,21 @@ class _Tasks:
         self.reader = reader
         self.stop = stop
         self.chunk = chunk
-        self.prepared: List[Prepared] = [([], [])] * len(chunk)
-        self.images = reader.preparation.empty(len(chunk), reader.pin_memory)
+        self.prepared: List[Prepared] = [([], Entry({}, []))] * len(chunk)
+        self.images = None
+        if reader.one_face:
+            self.images = reader.preparation.empty(len(chunk), reader.pin_memory)
         self.futures: List[Tuple[range, Optional[Future]]] = []
         for first in range(0, len(chunk), size):
             rows = range(first, min(first + size, len(chunk)))
-            ready = all(isinstance(chunk[i], THREAD_SAFE) for i in rows)
+            ready = all(isinstance(chunk[i][1], THREAD_SAFE) for i in rows)
             self.futures.append((rows, pool.submit(self._run, rows) if ready else None))
 
     def _run(self, rows: Iterable[int]) -> None:
         for i in rows:
             if self.stop.is_set():
                 return
-            faces, entry = self.reader._prepare(self.chunk[i])
+            faces, entry = self.reader._prepare(*self.chunk[i])
             if faces and self.images is not None:
                 self.reader.preparation.write(faces[0], self.images[i].numpy())
                 faces = []
@@ -195,6 +247,6 @@ class _Tasks:
         if self.images is None:
             return self.reader._collate(self.prepared)
         entries = [entry for _, entry in self.prepared]
-        good = [i for i, e in enumerate(entries) if not isinstance(e, Exception)]
+        good = [i for i, e in enumerate(entries) if isinstance(e.found, list)]
         images = self.images if len(good) == len(entries) else self.images[good]
-        return PreparedBatch(dict(inputs=images) if good else None, entries)
+        return PreparedBatch([dict(inputs=images)] if good else [], entries)

@@ -14,6 +14,9 @@ from mmfer.utils.checks import is_number
 from mmfer.utils.files import write_image
 
 from .drawing import draw_results
+from .images import Frame
+from .reading import Entry
+from .tracking import FRAME_RATE, Tracker, TrackSmoother
 
 
 def to_numpy(predictions: Dict[str, Tensor]) -> Dict[str, np.ndarray]:
@@ -23,15 +26,17 @@ def to_numpy(predictions: Dict[str, Tensor]) -> Dict[str, np.ndarray]:
 
 def describe_predictions(
     predictions: Dict[str, np.ndarray],
+    names: Sequence[str],
     classes: Optional[Sequence[str]] = None,
     reject_above: Optional[float] = None,
 ) -> List[Dict[str, Any]]:
-    """Return the results of a batch as one dict per image.
+    """Return the results of a batch as one dict per face, of plain types.
 
     Args:
         predictions (dict[str, np.ndarray]): ``pred_score`` (B, C),
             ``uncertainty`` (B, ) and ``pred_va`` (B, 2), if the model predicts
             them.
+        names (Sequence[str]): Keys of ``pred_scores``, one per class.
         classes (Sequence[str], optional): Names of the classes.
         reject_above (float, optional): Threshold of the uncertainty. Each
             result gets ``rejected``: whether its uncertainty is larger.
@@ -64,12 +69,13 @@ def describe_predictions(
     )
     results = []
     for label, score, row, uncertainty in zip(
-        labels, best, scores, uncertainties, strict=True
+        labels, best, scores.tolist(), uncertainties, strict=True
     ):
         result = dict(pred_label=label, pred_score=score)
         if classes is not None:
             result['pred_class'] = classes[label]
-        result.update(pred_scores=row, uncertainty=uncertainty)
+        result['pred_scores'] = dict(zip(names, row, strict=True))
+        result['uncertainty'] = uncertainty
         results.append(result)
     if 'pred_va' in predictions:
         for result, values in zip(
@@ -80,6 +86,79 @@ def describe_predictions(
         for result in results:
             result['rejected'] = result['uncertainty'] > reject_above
     return results
+
+
+def place_result(result: dict, source: dict, found: dict) -> dict:
+    """Return a result that also says where its face is.
+
+    Args:
+        result (dict): See :func:`describe_predictions`.
+        source (dict): See :func:`~mmfer.apis.images.describe_source`.
+        found (dict): What the detector knows of the face: ``box``, ``face_score``.
+    """
+    found = dict(found)
+    if 'box' in found:
+        source = dict(source, box=list(found.pop('box')))
+    return dict(source=source, **result, **found)
+
+
+def follow(found: List[dict], tracker: Tracker, time: Optional[float]) -> List[dict]:
+    """Return faces of a frame with the numbers of their tracks and smoothed boxes.
+
+    Args:
+        found (list[dict]): Faces, with ``box``.
+        tracker (Tracker): It has seen the earlier frames.
+        time (float, optional): Time of the frame, in seconds.
+    """
+    tracked = tracker.update(np.array([face['box'] for face in found]), time)
+    return [
+        dict(face, box=tuple(map(round, box)), track=track)
+        for face, box, track in zip(
+            found, tracked.boxes.tolist(), tracked.tracks, strict=True
+        )
+    ]
+
+
+def smooth_predictions(
+    parts: List[Dict[str, np.ndarray]],
+    entries: Sequence[Entry],
+    smoother: TrackSmoother,
+    bounded: bool,
+) -> List[Dict[str, np.ndarray]]:
+    """Return the predictions of a batch, averaged over the tracks of the faces.
+
+    Args:
+        parts (list[dict[str, np.ndarray]]): Predictions of all faces, in order.
+        entries (sequence[Entry]): Frames of the batch.
+        smoother (TrackSmoother): It has seen the earlier frames.
+        bounded (bool): Whether the uncertainty is one minus the largest score. It is
+            then taken from the mean scores, not averaged.
+    """
+    faces = iter(
+        (face['track'], entry.source)
+        for entry in entries
+        if not isinstance(entry.found, Exception)
+        for face in entry.found
+    )
+    smoothed = []
+    for part in parts:
+        shapes = {name: values.shape for name, values in part.items()}
+        table = np.concatenate(
+            [v.reshape(len(v), -1).astype(np.float64) for v in part.values()], axis=1
+        )
+        for row, (track, source) in zip(table, faces):
+            time = source.get('time', source.get('index', 0) / FRAME_RATE)
+            row[:] = smoother(track, time, row)
+        ends = np.cumsum([int(np.prod(shape[1:])) for shape in shapes.values()])
+        columns = np.split(table, ends[:-1], axis=1)
+        part = {
+            name: values.reshape(shapes[name])
+            for name, values in zip(shapes, columns, strict=True)
+        }
+        if bounded:
+            part.pop('uncertainty', None)
+        smoothed.append(part)
+    return smoothed
 
 
 def find_threshold(table: Optional[dict], target_error: Any) -> float:
@@ -147,14 +226,20 @@ def write_pictures(sources: list, results: list, show_dir: str) -> None:
     """
     make_folder(show_dir)
     for number, (source, result) in enumerate(zip(sources, results, strict=True)):
-        if isinstance(result, dict):
-            if 'error' in result:
-                continue
-            result = [result]
-        name = Path(source).stem if isinstance(source, (str, os.PathLike)) else 'image'
-        picture = draw_results(read_image(source), result)
-        path = osp.join(show_dir, f'{number:05d}_{name}.png')
-        write_image(path, picture)
+        write_picture(source, result, show_dir, number)
+
+
+def write_picture(source: Any, result: Any, show_dir: str, number: int) -> None:
+    """Draw the result of one image on it; see :func:`write_pictures`."""
+    faces = result if isinstance(result, list) else [result]
+    if any('error' in face for face in faces):
+        return
+    if isinstance(source, Frame):
+        source = source.image
+    name = Path(source).stem if isinstance(source, (str, os.PathLike)) else 'image'
+    picture = draw_results(read_image(source), faces)
+    path = osp.join(show_dir, f'{number:05d}_{name}.png')
+    write_image(path, picture)
 
 
 def make_folder(path: str) -> None:

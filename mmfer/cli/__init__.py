@@ -10,6 +10,7 @@ from mmfer_command.arguments.common import add_runner_arguments, add_variant_arg
 from .common import (
     DATALOADERS,
     EVALUATORS,
+    apply_init,
     build_runner,
     check_checkpoint_file,
     checkpoint_loading,
@@ -31,6 +32,7 @@ __all__ = [
     'EVALUATORS',
     'add_runner_arguments',
     'add_variant_arguments',
+    'apply_init',
     'build_runner',
     'check_checkpoint_file',
     'checkpoint_loading',

@@ -22,10 +22,12 @@ from mmfer.analysis.cleaning import (
 )
 from mmfer.datasets import pipeline_of
 from mmfer.engine.preflight import check_cleaning
+from mmfer.engine.run_header import cleaning_header
 from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.methods.gaave import GAAVE
 
 from .common import (
+    apply_init,
     build_runner,
     checkpoint_loading,
     finish_config,
@@ -34,17 +36,18 @@ from .common import (
     process_group,
     run_training_tool,
 )
+from .config_errors import config_errors
 
 
 def run(args: argparse.Namespace) -> None:
     """Clean labels, and show user errors without a traceback."""
-    run_training_tool(lambda: clean(args))
+    run_training_tool(lambda: clean(args), args.verbose)
 
 
 def clean_config(
-    args: argparse.Namespace, cfg: Config, method: GAAVE, options: dict
+    args: argparse.Namespace, cfg: Config, method: GAAVE, options: dict, said: str
 ) -> None:
-    """Clean the training set of a config and write the results."""
+    """Clean the training set of a config and write the results; log ``said``."""
     dataset = build_training_set(cfg)
     settings = cleaning_settings(args.config, cfg, options, dataset)
     # The process group may not exist yet.
@@ -52,7 +55,9 @@ def clean_config(
         claim_folder(args.out, settings)
         check_list(dataset)
     # The runner provides log file, processes and seeds; it trains nothing.
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, args.verbose)
+    if said:
+        runner.logger.info(said)
     # Reuse the data set instead of reading it a second time.
     runner._train_dataloader = dict(runner._train_dataloader, dataset=dataset)
     preflight = preflight_of(runner)
@@ -60,6 +65,7 @@ def clean_config(
     check_cleaning(runner, dataset, method.base, preflight.strict)
     preflight.check_training(runner)
     pipeline = cast(Callable, pipeline_of(runner.val_dataloader.dataset))
+    runner.logger.info(cleaning_header(runner, dataset, args.out))
     stages = args.stages or osp.join(args.out, STAGES_FOLDER)
     label_decisions, record = method(cfg, dataset, pipeline, stages, runner.logger)
     warn_of_lost_classes(label_decisions, dataset, runner.logger)
@@ -88,9 +94,11 @@ def clean(args: argparse.Namespace) -> None:
     if args.scores is not None:
         options['scores'] = args.scores
     method = GAAVE(**options)
+    said = apply_init(cfg, args)
     with (
         claimed_work_dir(cfg),
         process_group(cfg),
         checkpoint_loading(None, args.trust_checkpoint),
+        config_errors(cfg, args.cfg_options),
     ):
-        clean_config(args, cfg, method, options)
+        clean_config(args, cfg, method, options, said)

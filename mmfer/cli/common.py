@@ -7,13 +7,12 @@ import pickle
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Callable, Iterator, List, Optional
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmfer_command.shipped import (
@@ -31,15 +30,21 @@ from ..compat import (
 )
 from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
 from ..utils.collector import collector_paused, exempt_imports
+from ..utils.console import WARNINGS
 from ..utils.files import write_figure
 from ..utils.full_disk import FULL, DiskFullError
+from ..utils.progress import LINE
 from ..utils.signals import DeferredSignals, Interrupted
 
 with collector_paused():
     from ..engine import PreflightHook, ProvenanceHook, WorkDirHook
-    from ..engine.variants import derive, find_variant
+    from ..engine.initial_weights import check_recorded, init_suffix, start_from
+    from ..engine.variants import derive, find_variant, renamed
     from ..engine.work_dir import config_of_earlier_run_kept
     from ..models.data_preprocessor import augments_batches
+    from .config_errors import raised_by_mmfer
+    from .console import make_runner
+    from .reading import merge_options, read_config
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 # Arguments of mmfer.engine.variants.derive after the config, as flags.
@@ -61,11 +66,14 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
         raise SystemExit(_no_config(path))
     path = found
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     try:
         cfg = derive(cfg, *(getattr(args, name, None) for name in VARIANT_FLAGS))
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from None
+    if getattr(args, 'init', None):
+        suffix = init_suffix(args.init)
+        cfg = renamed(cfg, lambda stem: f'{stem}_{suffix}')
     cfg.launcher = args.launcher
     if args.launcher != 'none' and get_device() == 'cpu':
         if args.launcher != 'pytorch':
@@ -120,11 +128,10 @@ def _no_config(path: str) -> str:
 
 def _command(file: str, flags: List[str]) -> str:
     """Return the command line that trains a config with flags."""
-    start = 'python tools/train.py' if osp.isfile('tools/train.py') else 'mmfer train'
     name = osp.splitext(osp.basename(file))[0]
     if osp.isabs(file) and osp.realpath(file) == str(shipped_path(name)):
         file = name
-    return ' '.join([start, file, *flags])
+    return ' '.join(['mmfer train', file, *flags])
 
 
 def load_training_config(path: str, args: argparse.Namespace) -> Config:
@@ -170,7 +177,7 @@ def finish_config(
                 loader.persistent_workers = False
             cfg[name] = loader
     if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+        merge_options(cfg, args.cfg_options)
     # The options may have changed the model.
     model = dict(cfg.model)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
@@ -194,14 +201,39 @@ def finish_config(
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config, with checks before the first iteration."""
+def apply_init(cfg: Config, args: argparse.Namespace) -> str:
+    """Start the networks of a config from the weights of ``--init``.
+
+    Args:
+        cfg (Config): Finished config, changed in place.
+        args (argparse.Namespace): With ``init`` if the command has this flag.
+
+    Returns:
+        str: A line for the log; empty without ``--init``.
+
+    Raises:
+        SystemExit: The weights contain Python objects and are not trusted.
+        FileNotFoundError, ValueError: See :func:`start_from`.
+    """
+    text = getattr(args, 'init', None)
+    with checkpoint_loading(text, args.trust_checkpoint and text is not None):
+        if text is None:
+            check_recorded(cfg)
+            return ''
+        return start_from(cfg, text, args.cfg_options or ())
+
+
+def build_runner(cfg: Config, verbose: bool = False) -> Runner:
+    """Build the runner of a config, with checks before the first iteration.
+
+    Args:
+        cfg (Config): Config of the run.
+        verbose (bool): Show the whole log on the console. Defaults to False.
+    """
     if get_device() == 'cpu':
         keep_freed_memory()
     with config_of_earlier_run_kept():
-        if 'runner_type' in cfg:
-            return with_preflight(RUNNERS.build(cfg))
-        return with_preflight(Runner.from_cfg(cfg))
+        return with_preflight(make_runner(cfg, verbose))
 
 
 def with_preflight(runner: Runner) -> Runner:
@@ -331,10 +363,35 @@ def describe_error(error: BaseException) -> str:
     ):
         # Some libraries do not say which file it was.
         return str(DiskFullError(str(error.filename or 'A file')))
-    return str(error)
+    if _has_advice(error):
+        if isinstance(error, torch.OutOfMemoryError):
+            return (
+                'the GPU has not enough memory for this batch. Use a smaller one '
+                '(--cfg-options train_dataloader.batch_size=...), or --amp. '
+                + str(error).partition('\n')[0]
+            )
+        assert isinstance(error, OSError)
+        return (
+            f'{error.filename}: {error.strerror}. Check that this path exists and that '
+            'you may read and write there, or give another one.'
+        )
+    # The text of a KeyError is that of its key, in quotes.
+    return str(error.args[0] if isinstance(error, KeyError) else error)
 
 
-def run_training_tool(main: Callable[[], None]) -> None:
+def _has_advice(error: BaseException) -> bool:
+    """Return whether an error of a library has an explanation for users."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    # Python's own messages begin with the number of the error.
+    return (
+        isinstance(error, OSError)
+        and (error.errno in FULL or error.filename is not None)
+        and str(error).startswith('[Errno')
+    )
+
+
+def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
     """Call the main function of a tool that trains or tests.
 
     Errors that mmfer raises say what to do, so they are shown without a
@@ -342,10 +399,11 @@ def run_training_tool(main: Callable[[], None]) -> None:
 
     Args:
         main (Callable): Function without arguments.
+        verbose (bool): Show the traceback of each error. Defaults to False.
     """
     exempt_imports()
     try:
-        with DeferredSignals():
+        with DeferredSignals(), nullcontext() if verbose else WARNINGS.taken():
             main()
     except Interrupted as error:
         if not error.reported:
@@ -356,18 +414,10 @@ def run_training_tool(main: Callable[[], None]) -> None:
             )
         raise
     except Exception as error:
-        full = isinstance(error, OSError) and error.errno in FULL
-        if not full and not raised_by_mmfer(error):
+        if not _has_advice(error) and not raised_by_mmfer(error):
             raise
+        if verbose:
+            traceback.print_exception(error)
         raise SystemExit(describe_error(error)) from None
-
-
-def raised_by_mmfer(error: BaseException) -> bool:
-    """Return whether an error comes from a ``raise`` statement of mmfer."""
-    frames = traceback.extract_tb(error.__traceback__)
-    folder = osp.dirname(osp.dirname(osp.abspath(__file__)))
-    return bool(
-        frames
-        and osp.abspath(frames[-1].filename).startswith(folder + os.sep)
-        and (frames[-1].line or '').startswith('raise ')
-    )
+    finally:
+        LINE.clear()

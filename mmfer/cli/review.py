@@ -83,7 +83,7 @@ def find_table(folder: str, table: Optional[str]) -> str:
     if not osp.isfile(path):
         raise SystemExit(
             f'{path} does not exist. Name the work dir of a run that has ended, or '
-            'the folder from `mmfer clean CONFIG --out DIR` (tools/clean_labels.py). '
+            'the folder from `mmfer clean CONFIG --out DIR`. '
             'Runs write this table at their end (SampleScoresHook).'
         )
     return path

@@ -6,9 +6,8 @@ from copy import deepcopy
 import mmengine
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.hooks.test_time_aug_hook import build_runner_with_tta
+from mmengine.hooks.test_time_aug_hook import PrepareTTAHook
 
-from mmfer.engine.work_dir import config_of_earlier_run_kept
 from mmfer.evaluation import check_results_file, dump_predictions
 
 from .common import (
@@ -19,13 +18,13 @@ from .common import (
     load_config,
     process_group,
     run_training_tool,
-    with_preflight,
 )
+from .config_errors import config_errors
 
 
 def run(args: argparse.Namespace) -> None:
     """Test a model, and show user errors without a traceback."""
-    run_training_tool(lambda: test(args))
+    run_training_tool(lambda: test(args), args.verbose)
 
 
 def test(args: argparse.Namespace) -> None:
@@ -44,7 +43,7 @@ def test(args: argparse.Namespace) -> None:
         check_results_file(args.out, args.out_item == 'metrics')
     check_checkpoint_file(args.checkpoint)
     cfg = merge_args(args)
-    with process_group(cfg):
+    with process_group(cfg), config_errors(cfg, args.cfg_options):
         run_test(cfg, args)
 
 
@@ -84,11 +83,11 @@ def run_test(cfg: Config, args: argparse.Namespace) -> None:
     """Predict, evaluate, and write the requested files."""
     if args.tta:
         add_tta(cfg)
-        # This runner wraps the model after its weights are loaded.
-        with config_of_earlier_run_kept():
-            runner = with_preflight(build_runner_with_tta(cfg))
-    else:
-        runner = build_runner(cfg)
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    runner = build_runner(cfg, args.verbose)
+    if args.tta:
+        # This hook wraps the model after its weights are loaded.
+        runner.register_hook(PrepareTTAHook(tta_cfg=cfg.tta_model))
     if args.out and args.out_item != 'metrics':
         dump_predictions(runner.test_evaluator, args.out)
     with checkpoint_loading(args.checkpoint, args.trust_checkpoint):

@@ -9,6 +9,7 @@ from mmfer.models.pretrained import check_pretrained
 from mmfer.models.utils import unwrap_model
 
 from .common import (
+    apply_init,
     build_runner,
     check_checkpoint_file,
     checkpoint_loading,
@@ -18,11 +19,12 @@ from .common import (
     process_group,
     run_training_tool,
 )
+from .config_errors import config_errors
 
 
 def run(args: argparse.Namespace) -> None:
     """Train a model, and show user errors without a traceback."""
-    run_training_tool(lambda: train(args))
+    run_training_tool(lambda: train(args), args.verbose)
 
 
 def merge_args(args: argparse.Namespace) -> Config:
@@ -52,12 +54,16 @@ def train(args: argparse.Namespace) -> None:
     if args.resume not in (None, 'auto'):
         check_checkpoint_file(args.resume)
     cfg = merge_args(args)
+    said = apply_init(cfg, args)
     with (
         claimed_work_dir(cfg),
         process_group(cfg),
         checkpoint_loading(cfg.get('load_from'), args.trust_checkpoint),
+        config_errors(cfg, args.cfg_options),
     ):
-        runner = build_runner(cfg)
+        runner = build_runner(cfg, args.verbose)
+        if said:
+            runner.logger.info(said)
         check_pretrained(unwrap_model(runner.model))
         # If an epoch has no batch, the schedules fail before any hook is called.
         preflight = preflight_of(runner)

@@ -8,7 +8,6 @@ from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
-from mmengine.utils import track_iter_progress
 from numpy.typing import ArrayLike
 
 from mmfer.registry import DATASETS
@@ -16,6 +15,7 @@ from mmfer.utils import text_tables
 from mmfer.utils.checks import choices
 from mmfer.utils.csv_cells import guard_path
 from mmfer.utils.files import write_atomic
+from mmfer.utils.progress import tracked
 from mmfer.utils.string_table import all_different
 
 from .affectnet_annotations import (
@@ -230,4 +230,4 @@ class AffectNet(FERDataset):
             f'Reading the annotations of {len(names)} images of AffectNet ...',
             'current',
         )
-        return read_annotations(folder, track_iter_progress(names))
+        return read_annotations(folder, tracked(names, 'reading annotations'))

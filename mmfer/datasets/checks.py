@@ -9,8 +9,8 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Union
 
 import numpy as np
 from mmengine.logging import print_log
-from mmengine.utils import track_iter_progress
 
+from mmfer.utils.progress import tracked
 from mmfer.utils.text_tables import check_class_names, read_class_names
 
 from .images import UnreadableImageError, check_image_file, looks_complete
@@ -284,7 +284,7 @@ def find_unreadable(samples: Sequence[dict], owner: str) -> Dict[int, str]:
     """
     print_log(f'Checking {len(samples)} images of {owner} ...', 'current')
     found = {}
-    for sample in track_iter_progress(samples):
+    for sample in tracked(samples, 'checking'):
         try:
             check_image_file(sample['img_path'])
         except UnreadableImageError as error:

@@ -3,6 +3,7 @@
 from .hooks.best_epoch import BestEpochHook
 from .hooks.checkpoint import SafeCheckpointHook
 from .hooks.compile import CompileHook
+from .hooks.console import ConsoleHook
 from .hooks.deferred_info import DeferredInfoHook
 from .hooks.image_store import ImageStoreHook
 from .hooks.noise_model import NoiseModelHook
@@ -23,6 +24,7 @@ __all__ = [
     'AutocastOptimWrapper',
     'BestEpochHook',
     'CompileHook',
+    'ConsoleHook',
     'DeferredInfoHook',
     'ImageStoreHook',
     'LazyVisualizer',

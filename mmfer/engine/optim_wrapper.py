@@ -5,11 +5,12 @@ from contextlib import contextmanager
 import torch
 import torch.nn as nn
 from mmengine.device import get_device
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
 from mmfer.registry import OPTIM_WRAPPERS
 from mmfer.utils.checks import choices
+from mmfer.utils.console import FILE_ONLY
 from mmfer.utils.devices import bf16_is_fast
 
 from .deferred_scalars import update_scalar
@@ -43,11 +44,11 @@ class AutocastOptimWrapper(OptimWrapper):
             dtype == 'auto' and bf16_is_fast(self.device_type)
         )
         if dtype == 'auto':
-            print_log(
+            MMLogger.get_current_instance().info(
                 'Training in '
                 f'{"bfloat16" if self.enabled else "float32"} on '
                 f'{self.device_type} (optim_wrapper.dtype=auto).',
-                logger='current',
+                extra=FILE_ONLY,
             )
 
     @contextmanager

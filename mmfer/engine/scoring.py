@@ -9,7 +9,6 @@ import torch.nn as nn
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from mmengine.utils import ProgressBar
 from torch import Tensor
 
 from mmfer.datasets import (
@@ -23,6 +22,7 @@ from mmfer.datasets import (
 from mmfer.datasets.batches import SampleBatch, stack_field
 from mmfer.models.heads import least_confidence
 from mmfer.models.protocols import Classifier
+from mmfer.utils.progress import tracked
 from mmfer.utils.signals import outlive_signals
 
 # Epoch offset of the second augmentation stream, larger than any run.
@@ -88,13 +88,10 @@ def batches_in_order(
         )
     )
     outlive_signals(loader)
-    bar = ProgressBar(len(loader)) if is_main_process() else None
-    for batch in loader:
-        yield batch
-        if bar is not None:
-            bar.update()
-    if bar is not None:
-        bar.file.write('\n')
+    if is_main_process():
+        yield from tracked(loader, 'predicting the samples', 'batches')
+    else:
+        yield from loader
 
 
 def merge_by_id(

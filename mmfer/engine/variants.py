@@ -1,10 +1,10 @@
-"""Planted noise and a cleaning as flags of ``tools/train.py``.
+"""Planted noise and a cleaning as flags of ``mmfer train``.
 
 Config files exist for the rows of result tables. Flags on the command line ask
 for other combinations::
 
-    python tools/train.py configs/ce/ce_r18_rafdb.py --noise symmetric:0.2
-    python tools/train.py configs/resup/resup_r18_rafdb.py --noise pair:0.3:seed1 \\
+    mmfer train configs/ce/ce_r18_rafdb.py --noise symmetric:0.2
+    mmfer train configs/resup/resup_r18_rafdb.py --noise pair:0.3:seed1 \\
         --clean gaave
 
 The functions take a config and return a new one. Its name is the one that a file
@@ -104,7 +104,7 @@ def plant_noise(cfg: Config, flag: NoiseFlag) -> Config:
                 'write label_noise and noise_rate into a config.'
             )
         cfg.model['noise_rate'] = noise.share(flag.rates, _num_classes(cfg, given))
-    return _renamed(cfg, lambda stem: _with_suffix(stem, flag.suffix))
+    return renamed(cfg, lambda stem: _with_suffix(stem, flag.suffix))
 
 
 def _innermost(cfg: Config) -> dict:
@@ -174,7 +174,7 @@ def clean_first(cfg: Config, method: str, options: Optional[dict] = None) -> Con
     if options is not None:
         cfg.cleaning = copy.deepcopy(options)
     cfg.custom_hooks = [*hooks, copy.deepcopy(options or dict(type=name))]
-    return _renamed(cfg, lambda stem: f'{method}_{stem}')
+    return renamed(cfg, lambda stem: f'{method}_{stem}')
 
 
 def cleaning_options(path: str) -> Optional[dict]:
@@ -237,7 +237,7 @@ def derive(
     """
     path = cfg.filename
     if data is not None:
-        cfg = _renamed(
+        cfg = renamed(
             use_data(cfg, data, val_data, classes),
             lambda stem: name_with_data(stem, data_name(data)),
         )
@@ -259,7 +259,7 @@ def _with_suffix(stem: str, suffix: str) -> str:
     return f'{stem}_{suffix}'
 
 
-def _renamed(cfg: Config, rename: Callable[[str], str]) -> Config:
+def renamed(cfg: Config, rename: Callable[[str], str]) -> Config:
     """Rename a config; a run and its work dir get the name of the config."""
     if cfg.filename:
         folder, name = osp.split(cfg.filename)

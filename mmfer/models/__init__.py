@@ -8,6 +8,7 @@ from .classifier import FERClassifier
 from .data_preprocessor import FERDataPreprocessor
 from .dual_network import DualNetwork
 from .efficientnet_lite import EfficientNetLite0
+from .face_networks import IResNet, MobileFaceNet
 from .heads import GaussianHead
 from .label_noise_model import LabelNoiseModel
 from .latent_compensation import LatentCompensation
@@ -31,8 +32,10 @@ __all__ = [
     'GaussianFeature',
     'GaussianHead',
     'GaussianMixture',
+    'IResNet',
     'LabelNoiseModel',
     'LatentCompensation',
+    'MobileFaceNet',
     'PlainVGG16',
     'ResNetSmallStem',
     'SeparateDataParallel',

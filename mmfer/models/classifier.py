@@ -4,11 +4,12 @@ from typing import Any, Dict, Optional, Union
 
 import torch
 import torch.nn as nn
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
 from mmfer.registry import MODELS
+from mmfer.utils.console import FILE_ONLY
 
 from .backbone_fitting import build_backbone, fit_images, takes_channels
 from .data_preprocessor import blank_images, build_data_preprocessor, check_shape
@@ -27,6 +28,11 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
     it runs the backbone once on blank images of
     ``data_preprocessor.input_shape``. So another backbone needs only
     ``model.backbone=dict(_delete_=True, type=...)``.
+
+    Grey images are repeated three times if the backbone takes colour images only, or
+    if its config says ``in_channels=3``. With one mean and standard deviation for all
+    channels, this is the same as the sum of the first convolution over its input
+    channels. So weights for colour images can be used for grey ones.
 
     Args:
         backbone, neck, head, pretrained, train_cfg, data_preprocessor,
@@ -65,7 +71,10 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         backbone_cfg, grey_to_colour = None, False
         if isinstance(backbone, dict):
             backbone_cfg = backbone
-            grey_to_colour = channels == 1 and not takes_channels(backbone)
+            # A backbone for colour images, by its class or by its own option.
+            grey_to_colour = channels == 1 and (
+                not takes_channels(backbone) or backbone.get('in_channels') == 3
+            )
             backbone = build_backbone(backbone, channels)
         fitting, feats = fit_images(backbone, example, grey_to_colour, backbone_cfg)
         example = fitting(example)
@@ -143,9 +152,9 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
                 logger='current',
             )
         if hasattr(self, 'latent_compensation'):
-            print_log(
+            MMLogger.get_current_instance().info(
                 'Latent compensation acts after: '
                 + ', '.join(self.latent_compensation.layers),
-                logger='current',
+                extra=FILE_ONLY,
             )
         super().init_weights()

@@ -5,9 +5,10 @@ in a file differ, the network keeps its random weights. The functions here load
 the file on trial before the run, and raise an error if it does not fit.
 """
 
+import io
 import os.path as osp
 import pickle
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, Dict, Iterator, List, NamedTuple, Set
 
 import torch
@@ -180,8 +181,8 @@ def explain_missing(part: Pretrained) -> str:
         f'the pretrained weights {part.checkpoint!r} do not exist '
         f'({part.place}). Save the face-recognition weights from which the '
         'paper starts under this path '
-        '(tools/model_converters/import_face_weights.py converts files with '
-        'the names of torchvision), or train from scratch '
+        '(tools/model_converters/import_face_weights.py converts published files), '
+        'start from other weights with --init pretrained, or train from scratch '
         f'with --cfg-options {part.place}=None'
     )
 
@@ -246,6 +247,8 @@ def load(part: Pretrained) -> None:
             f'{where}: there are no pretrained weights of the name {error}; '
             'check the spelling.'
         ) from error
+    except ImportError as error:
+        raise ValueError(f'{where}: {error}') from error
     except Exception as error:
         reason = (str(error).splitlines() or ['no data'])[0]
         raise ValueError(
@@ -284,7 +287,9 @@ def quiet() -> Iterator[None]:
     logger = MMLogger.get_current_instance()
     before, logger.disabled = logger.disabled, True
     try:
-        yield
+        # With a prefix, mmengine prints what it loads.
+        with redirect_stdout(io.StringIO()):
+            yield
     finally:
         logger.disabled = before
 

@@ -63,7 +63,7 @@ def read_decisions(
     except FileNotFoundError:
         raise FileNotFoundError(
             f'decisions: {path} does not exist. Name a {FILE_NAME} from the work '
-            'dir of a run, or one that tools/clean_labels.py wrote.'
+            'dir of a run, or one that `mmfer clean` wrote.'
         ) from None
     except ValueError as error:
         raise ValueError(f'decisions: {error}') from None

@@ -18,10 +18,10 @@ NOISE_TYPES = (
 CLEANING_METHODS = ('gaave',)
 DEFAULT_MODEL = 'alum_tiny_ferplus'
 
-CONFIG_HELP = (
-    'path of a config, or name of one that mmfer ships, such as '
-    'alum_r18_synthfaces_noise30'
-)
+CONFIG_HELP = 'file, or a name in `mmfer models --configs`'
+
+
+RARE = 'rarely needed'
 
 
 class OptionsAction(argparse.Action):
@@ -31,39 +31,62 @@ class OptionsAction(argparse.Action):
         """Read the values ``key=value``; see mmengine's ``DictAction``."""
         from mmengine.config import DictAction
 
-        DictAction(self.option_strings, self.dest, nargs='+')(parser, *args)
+        try:
+            DictAction(self.option_strings, self.dest, nargs='+')(parser, *args)
+            if '' in getattr(args[0], self.dest):
+                raise ValueError('a key is empty')
+        except (ValueError, AssertionError, SyntaxError) as error:
+            values = ' '.join(map(str, args[1]))
+            parser.error(
+                f'--cfg-options {values}: each setting has the form key=value '
+                f'without white space ({error})'
+            )
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
     """Add the flags of training and testing, named as in mmpretrain."""
-    parser.add_argument('--work-dir', help='folder for logs and results')
-    parser.add_argument('--amp', action='store_true', help='use mixed precision')
-    parser.add_argument(
-        '--no-pin-memory',
-        action='store_true',
-        help='switch pin_memory off in all data loaders',
-    )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='load a checkpoint that torch refuses to load safely; this can run '
-        'code that the file contains',
-    )
+    parser.add_argument('--work-dir', metavar='DIR', help='folder for logs and results')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
+        metavar='KEY=VALUE',
         action=OptionsAction,
-        help='settings that override the config, as key=value; write lists as '
-        'key="[a,b]" or key=a,b, without white space',
+        help='override settings of the config; lists as a,b or "[a,b]"',
     )
+    parser.add_argument('--amp', action='store_true', help='use mixed precision')
     parser.add_argument(
+        '-v',
+        '--verbose',
+        action='store_true',
+        help='show the whole log, and tracebacks of errors',
+    )
+    rare = rarely_needed(parser)
+    rare.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='job launcher',
+        help='job launcher of several processes',
+    )
+    rare.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='load a checkpoint even if it may run code',
+    )
+    rare.add_argument(
+        '--no-pin-memory', action='store_true', help='pin_memory=False in all loaders'
     )
     # torch.distributed.launch passes this argument; torchrun sets LOCAL_RANK.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    rare.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+
+
+def rarely_needed(parser: ArgumentParser) -> Any:
+    """Return the group of flags that few people need, at the end of the help."""
+    for group in parser._action_groups:
+        if group.title == RARE:
+            return group
+    return parser.add_argument_group(RARE)
 
 
 def add_data_arguments(parser: ArgumentParser) -> None:
@@ -71,18 +94,17 @@ def add_data_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--data',
         metavar='PATH',
-        help='your images in place of those of the config: a folder with one folder '
-        'per class (or with train/ and val/ of this form), or a list of images and '
-        'labels; without images for evaluation, a tenth is held out',
+        help='your images: a folder per class, or a list with labels',
     )
     parser.add_argument(
-        '--val-data', metavar='PATH', help='your images for evaluation, in this form'
+        '--val-data',
+        metavar='PATH',
+        help='your images for evaluation (default: a tenth)',
     )
     parser.add_argument(
         '--classes',
         metavar='NAMES',
-        help='names of your classes, in the order of the labels: a,b,c or a file with '
-        'one name per line (default: the folders)',
+        help='names of your classes: a,b,c or a file, one per line',
     )
 
 
@@ -91,14 +113,22 @@ def add_variant_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--noise',
         metavar='TYPE:RATE[:seedN]',
-        help='plant noise in the training labels, for example symmetric:0.3, '
-        'pair:0.1:seed1 or vote; it replaces the noise of the config; types are '
-        f'{", ".join(NOISE_TYPES)}',
+        help=f'plant noise in the training labels: {", ".join(NOISE_TYPES)}',
     )
     parser.add_argument(
         '--clean',
         choices=list(CLEANING_METHODS),
-        help='clean the training labels before the run, with this method',
+        help='clean the training labels first',
+    )
+
+
+def add_init_argument(parser: ArgumentParser) -> None:
+    """Add ``--init``, see :mod:`mmfer.engine.initial_weights`."""
+    parser.add_argument(
+        '--init',
+        metavar='NAME|FILE',
+        help='weights to start from: pretrained (ImageNet), alum_tiny_ferplus, a '
+        'checkpoint, a work dir or a face network',
     )
 
 
@@ -112,7 +142,17 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument('--checkpoint', help="weights (default: the model's own)")
     parser.add_argument(
-        '--detect-faces', action='store_true', help='find the faces in the images'
+        '--faces',
+        dest='detect_faces',
+        action='store_true',
+        help='find the faces in photos (needs the extra [face], or --detector)',
+    )
+    # The name of --faces until mmfer 0.2.
+    parser.add_argument('--detect-faces', action='store_true', help=argparse.SUPPRESS)
+    parser.add_argument(
+        '--detector',
+        metavar='FILE.onnx',
+        help='find faces with this YuNet file instead of dlib',
     )
     parser.add_argument(
         '--target-error',

@@ -1,5 +1,6 @@
 """Arguments of ``mmfer predict``."""
 
+import argparse
 from argparse import ArgumentParser
 
 from .common import add_model_arguments
@@ -7,22 +8,44 @@ from .common import add_model_arguments
 DESCRIPTION = """\
 Recognise the expressions of faces, with an uncertainty; works offline.
 
-IMAGE is a file, a folder, or a list: a .txt or .csv file with one path per line. Each
-image must show one face, unless --detect-faces finds the faces in it
-(pip install "mmfer[face]").
+IMAGE is an image, a folder, a video, or a list: a .txt or .csv file with one path per
+line. Each image must show one face, unless --faces finds the faces in it.
+
+exit code: 0 if all was read; 3 if the results are complete but for images that cannot
+be read, or for the end of a video that is cut off; 1 for other errors.
 """
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mmfer predict``."""
-    parser.add_argument('image', help='image, folder of images, or list of images')
+    parser.add_argument(
+        'image', nargs='+', metavar='IMAGE', help='image, folder, video or list'
+    )
     add_model_arguments(parser)
     parser.add_argument(
-        '--out', metavar='FILE.csv', help='write the results to this table, too'
+        '--csv', metavar='FILE', help='write a table with a row for each face'
+    )
+    # The name of --csv in mmfer 0.2.
+    parser.add_argument('--out', dest='csv', help=argparse.SUPPRESS)
+    parser.add_argument(
+        '--json', metavar='FILE', help='write a line of JSON for each face; - prints'
     )
     parser.add_argument(
         '--show-dir', metavar='DIR', help='folder for pictures with the results'
     )
     parser.add_argument(
         '--device', help='cpu, cuda, cuda:1, ...; default: the best one available'
+    )
+    videos = parser.add_argument_group('videos')
+    videos.add_argument(
+        '--every', type=int, metavar='N', help='look at each N-th frame only'
+    )
+    videos.add_argument(
+        '--fps', type=float, metavar='F', help='look at F frames per second only'
+    )
+    videos.add_argument(
+        '--smooth',
+        type=float,
+        metavar='SECONDS',
+        help='average the expression of each face over about this time',
     )

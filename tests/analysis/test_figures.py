@@ -322,7 +322,7 @@ def test_tools(work_dir, tmp_path, tool):
 def test_what_is_missing_is_said(work_dir, tmp_path):
     (tmp_path / 'config.py').write_text('')
     said = call_tool('analysis_tools/confusion_matrix.py', tmp_path, code=1)
-    assert said.startswith(str(tmp_path)) and 'tools/test.py' in said
+    assert said.startswith(str(tmp_path)) and 'mmfer test' in said
     assert 'config.py CHECKPOINT --out' in said
     mmengine.dump([1, 2], tmp_path / 'predictions.pkl')
     with pytest.raises(ValueError, match='can run code when it is read.*--out'):

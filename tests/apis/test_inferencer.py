@@ -1,7 +1,8 @@
 """Three lines of Python return the predictions of a model for any image."""
 
+import io
 import itertools
-from functools import partial
+import json
 
 import cv2
 import numpy as np
@@ -14,13 +15,19 @@ from PIL import Image
 
 import mmfer
 from mmfer import FERInferencer
-from mmfer.apis.faces import Face, NoFaceError, crop
+from mmfer.apis.faces import Face
+from mmfer.apis.images import Frame
 from mmfer.registry import DATASETS, MODELS
+
+
+def scores(result):
+    """Scores of a result in the order of the labels."""
+    return list(result['pred_scores'].values())
 
 
 def same(one, other):
     for a, b in zip(one, other, strict=True):
-        np.testing.assert_allclose(a['pred_scores'], b['pred_scores'], atol=1e-5)
+        assert a['pred_scores'] == pytest.approx(b['pred_scores'], abs=1e-5)
         assert a['uncertainty'] == pytest.approx(b['uncertainty'], rel=1e-4)
         assert a['pred_label'] == b['pred_label']
 
@@ -32,14 +39,16 @@ def test_what_a_test_run_says(fer, faces):
         expected = fer.model.test_step(default_collate([dataset[i] for i in range(10)]))
     found = fer(faces)
     for result, sample in zip(found, expected, strict=True):
-        np.testing.assert_allclose(result['pred_scores'], sample.pred_score, atol=1e-5)
+        np.testing.assert_allclose(scores(result), sample.pred_score, atol=1e-5)
         assert result['uncertainty'] == pytest.approx(
             float(sample.uncertainty), rel=1e-4
         )
         label = int(sample.pred_label)
         assert result['pred_label'] == label
         assert result['pred_class'] == dataset.metainfo['classes'][label]
-        assert result['pred_score'] == result['pred_scores'].max()
+        assert result['pred_score'] == max(scores(result))
+        assert result['pred_scores'][result['pred_class']] == result['pred_score']
+        assert list(result['pred_scores']) == list(dataset.metainfo['classes'])
     samples = fer(faces, return_datasamples=True)
     assert [int(s.pred_label) for s in samples] == [r['pred_label'] for r in found]
 
@@ -57,7 +66,7 @@ def test_files_of_any_size_as_in_a_test_run(fer, faces, tmp_path):
     with torch.no_grad():
         expected = fer.model.test_step(default_collate(prepared))
     for result, sample in zip(fer(tmp_path), expected, strict=True):
-        np.testing.assert_allclose(result['pred_scores'], sample.pred_score, atol=1e-5)
+        np.testing.assert_allclose(scores(result), sample.pred_score, atol=1e-5)
 
 
 def test_neither_batch_size_nor_order_matters(fer, faces):
@@ -102,13 +111,83 @@ def test_broken_images(fer, faces, tmp_path):
     (tmp_path / 'broken.png').write_bytes(b'')
     inputs = [faces[0], tmp_path / 'broken.png', faces[1]]
     with pytest.raises(OSError, match='broken.png.* is empty'):
-        fer(inputs)
+        fer(inputs, on_error='raise')
     found = fer(inputs, on_error='report')
     same([found[0], found[2]], fer(faces[:2]))
-    assert set(found[1]) == {'error'} and 'broken.png' in found[1]['error']
+    assert set(found[1]) == {'source', 'error'} and 'broken.png' in found[1]['error']
+    assert [result['source'] for result in found] == [
+        dict(index=0),
+        dict(path=str(tmp_path / 'broken.png')),
+        dict(index=2),
+    ]
     assert fer([tmp_path / 'broken.png'], on_error='report') == [found[1]]
-    with pytest.raises(ValueError, match="'raise' or 'report'"):
+    with pytest.raises(ValueError, match="'raise', 'report' or None"):
         fer(faces, on_error='ignore')
+
+
+def test_one_broken_file_does_not_stop_the_others(fer, faces, tmp_path, monkeypatch):
+    """Unless it is the only one."""
+    folder = tmp_path / 'für alle'
+    folder.mkdir()
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / 'x.png'), faces[i])
+        (tmp_path / 'x.png').rename(folder / f'{i} ä.png')
+    broken = folder / '1 ä.png'
+    broken.write_bytes(b'no image')
+    said = []
+    monkeypatch.setattr(
+        'mmfer.apis.reading.print_log', lambda text, *_, level: said.append(text)
+    )
+    paths = sorted(folder.iterdir())
+    for inputs in (folder, paths, (path for path in paths)):
+        found = fer(inputs)
+        assert [r['source'] for r in found] == [dict(path=str(p)) for p in paths]
+        assert ['error' in r for r in found] == [False, True, False]
+        assert '1 of 3 images' in said[-1] and '1 ä.png' in said[-1]
+    assert len(said) == 3
+    same([found[0], found[2]], fer([paths[0], paths[2]]))
+    # Frames of which one is no image.
+    assert 'error' in list(fer.stream([faces[0], None]))[1] and len(said) == 4
+    fer(folder, on_error='report')
+    assert len(said) == 4
+    for one in (broken, str(broken), broken.read_bytes(), np.zeros((3, 0), np.uint8)):
+        with pytest.raises((OSError, ValueError)):
+            fer(one)
+        with pytest.raises((OSError, ValueError)):
+            list(fer.stream(one))
+    with pytest.raises(OSError, match='1 ä.png'):
+        fer(folder, on_error='raise')
+
+
+def test_results_are_plain_types(fer, faces, tmp_path, monkeypatch):
+    """What json writes is what it reads again."""
+    monkeypatch.setattr(fer, 'detector', Detector(Face((3, 2, 33, 32), 1.5)))
+    path = tmp_path / 'a b.png'
+    cv2.imwrite(str(path), faces[0])
+    inputs = [
+        path,
+        str(path),
+        path.read_bytes(),
+        io.BytesIO(path.read_bytes()),
+        open(path, 'rb'),
+        Image.open(path),
+        faces[0],
+        Frame(faces[0], np.int64(7).item(), 1.4, 'film.mp4'),
+        tmp_path / 'none.png',
+    ]
+    named = [0, 1, 4, 5]
+    for detect in (False, True):
+        found = fer(inputs, reject_above=0.5, detect_faces=detect)
+        assert json.loads(json.dumps(found)) == found
+        flat = [result[0] if detect else result for result in found]
+        assert [flat[i]['source'].get('path') for i in named] == [str(path)] * 4
+        assert [flat[i]['source'].get('index') for i in (2, 3, 6)] == [2, 3, 6]
+        where = dict(path='film.mp4', frame=7, time=1.4)
+        box = dict(box=[3, 2, 33, 32]) if detect else {}
+        assert flat[7]['source'] == dict(where, **box)
+        assert list(flat[8]) == ['source', 'error']
+        assert type(flat[0]['rejected']) is bool
+    inputs[4].close()
 
 
 def test_rejection(fer, faces):
@@ -147,8 +226,8 @@ def test_valence_and_arousal_alone(tmp_path):
     face = np.zeros((32, 32), np.uint8)
     (result,) = fer(face, show_dir=str(tmp_path))
     (sample,) = fer(face, return_datasamples=True)
-    assert list(result) == ['valence', 'arousal']
-    assert list(result.values()) == pytest.approx(sample.pred_va.tolist())
+    assert list(result) == ['source', 'valence', 'arousal']
+    assert list(result.values())[1:] == pytest.approx(sample.pred_va.tolist())
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(ValueError, match='valence and arousal only'):
         fer(face, reject_above=0.5)
@@ -169,16 +248,15 @@ def test_faces_of_a_photo(fer, faces, monkeypatch, tmp_path):
     side = faces[0].shape[0]
     photo[20 : 20 + side, 10 : 10 + side] = faces[0]
     photo[30 : 30 + side, 120 : 120 + side] = faces[1]
-    boxes = [(10, 20, 10 + side, 20 + side), (120, 30, 120 + side, 30 + side)]
+    boxes = [[10, 20, 10 + side, 20 + side], [120, 30, 120 + side, 30 + side]]
     monkeypatch.setattr(fer, 'detector', Detector(*(Face(b, 1.5) for b in boxes)))
-    monkeypatch.setattr('mmfer.apis.inferencer.crop', partial(crop, rise=0))
     found = fer([photo], detect_faces=True, margin=0)[0]
     same(found, fer(faces[:2]))
-    assert [r['box'] for r in found] == boxes
+    assert [r['source']['box'] for r in found] == boxes
     assert found[0]['face_score'] == 1.5
     wider = fer([photo], detect_faces=True, margin=0.2)[0]
-    assert [r['box'] for r in wider] == boxes
-    assert not np.allclose(wider[0]['pred_scores'], found[0]['pred_scores'])
+    assert [r['source']['box'] for r in wider] == boxes
+    assert not np.allclose(scores(wider[0]), scores(found[0]))
     fer([photo], detect_faces=True, show_dir=str(tmp_path))
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -186,10 +264,11 @@ def test_faces_of_a_photo(fer, faces, monkeypatch, tmp_path):
 def test_no_face(fer, monkeypatch):
     monkeypatch.setattr(fer, 'detector', Detector())
     photo = np.zeros((50, 50), np.uint8)
-    with pytest.raises(NoFaceError, match='leave out detect_faces=True'):
-        fer(photo, detect_faces=True)
-    (found,) = fer([photo], detect_faces=True, on_error='report')
-    assert 'no upright frontal face' in found['error']
+    assert fer(photo, detect_faces=True) == [[]]
+    assert fer([photo] * 3, detect_faces=True) == [[], [], []]
+    # A webcam goes on.
+    frames = (photo for _ in range(4))
+    assert list(fer.stream(frames, detect_faces=True)) == [[]] * 4
 
 
 def test_paths_of_pathlib(work_dir, fer, faces, tmp_path):
@@ -215,7 +294,7 @@ def test_bad_arguments(fer, faces, tmp_path):
         fer(faces, show_dir=str(tmp_path / 'x'), return_datasamples=True)
     with pytest.raises(ValueError, match='leave out return_datasamples'):
         fer(faces, reject_above=0.5, return_datasamples=True)
-    with pytest.raises(ValueError, match="'raise' or 'report'"):
+    with pytest.raises(ValueError, match="'raise', 'report' or None"):
         fer.stream(faces, on_error='ignore')
     for margin in ('5%', -0.5, float('nan'), float('inf')):
         with pytest.raises(ValueError, match='margin must be a share'):
@@ -366,6 +445,104 @@ def test_a_classifier_of_mmpretrain():
     fer = FERInferencer('resnet18_8xb32_in1k', False, device='cpu')
     face = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
     (result,) = fer(face)
-    assert result['uncertainty'] == pytest.approx(
-        1 - result['pred_scores'].max(), abs=1e-6
+    assert result['uncertainty'] == pytest.approx(1 - max(scores(result)), abs=1e-6)
+
+
+class Walk:
+    """A detector of two faces that walk past each other, with jitter."""
+
+    def __init__(self):
+        self.calls = 0
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, image):
+        i, self.calls = self.calls, self.calls + 1
+        found = []
+        for x, y in ((10 + 6 * i, 10), (120 - 6 * i, 40)):
+            x, y = (int(v) for v in (x, y) + self.rng.integers(-2, 3, 2))
+            found.append(Face((x, y, x + 36, y + 36), 1.0))
+        return sorted(found, key=lambda face: face.box)
+
+
+def frames_of(number, rate=5.0):
+    rng = np.random.default_rng(1)
+    for i in range(number):
+        image = rng.integers(0, 256, (100, 200), np.uint8)
+        yield Frame(image, i, i / rate, 'film.mp4')
+
+
+def test_faces_are_followed_over_frames(fer, monkeypatch):
+    options = dict(detect_faces=True, batch_size=4)
+    monkeypatch.setattr(fer, 'detector', Walk())
+    plain = list(fer.stream(frames_of(20), **options))
+    monkeypatch.setattr(fer, 'detector', Walk())
+    found = list(fer.stream(frames_of(20), track=True, **options))
+    assert [len(faces) for faces in found] == [2] * 20
+    assert all({face['track'] for face in faces} == {1, 2} for faces in found)
+    # The faces change sides, and their boxes move more smoothly.
+    assert [f['track'] for f in found[0]] == [1, 2]
+    assert [f['track'] for f in found[-1]] == [2, 1]
+    path, raw = (
+        [
+            next(f['source']['box'] for f in faces if f.get('track', 1) == 1)
+            for faces in results[:9]
+        ]
+        for results in (found, plain)
     )
+    assert np.diff(path, 2, axis=0).std() < np.diff(raw, 2, axis=0).std()
+    # The box that is reported is the one that is classified.
+    first = next(frames_of(1)).image
+    monkeypatch.setattr(
+        fer, 'detector', Detector(Face(tuple(found[0][0]['source']['box']), 1.0))
+    )
+    ((expected,),) = fer(first, detect_faces=True)
+    assert found[0][0]['pred_scores'] == pytest.approx(
+        expected['pred_scores'], abs=1e-5
+    )
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_expressions_are_averaged_over_a_track(fer, monkeypatch):
+    options = dict(detect_faces=True, track=True)
+    results = []
+    for smooth in (None, 0.5):
+        monkeypatch.setattr(fer, 'detector', Walk())
+        stream = fer.stream(frames_of(20), smooth=smooth, batch_size=3, **options)
+        results.append([face for faces in stream for face in faces])
+    plain, found = results
+    for i, result in enumerate(found):
+        same_track = [r for r in plain[: i + 1] if r['track'] == result['track']]
+        time = result['source']['time']
+        weights = [np.exp((r['source']['time'] - time) / 0.5) for r in same_track]
+        expected = np.average([scores(r) for r in same_track], axis=0, weights=weights)
+        np.testing.assert_allclose(scores(result), expected, atol=1e-6)
+        assert result['uncertainty'] == pytest.approx(
+            np.average([r['uncertainty'] for r in same_track], weights=weights),
+            rel=1e-4,
+        )
+        assert result['pred_label'] == int(np.argmax(expected))
+        assert result['pred_score'] == pytest.approx(expected.max())
+        assert result['pred_class'] == fer.classes[result['pred_label']]
+
+
+def test_a_mean_of_confidences_is_the_confidence_of_the_mean(monkeypatch):
+    """The uncertainty stays one minus the largest score, if the model has it so."""
+    fer = FERInferencer('alum_tiny_ferplus', device='cpu', detector=Walk())
+    for faces in fer.stream(frames_of(6), detect_faces=True, track=True, smooth=1.0):
+        for face in faces:
+            assert face['uncertainty'] == pytest.approx(1 - face['pred_score'])
+            assert list(face['pred_scores']) == list(fer.classes)
+
+
+def test_options_of_tracks(fer, faces):
+    for options, text in (
+        (dict(track=True), 'add detect_faces=True'),
+        (dict(detect_faces=True, smooth=1.0), 'add track=True'),
+        (dict(detect_faces=True, track=True, smooth=0), 'smooth must'),
+        (
+            dict(detect_faces=True, track=True, smooth=1.0, reject_above=0.5),
+            'do not hold for means',
+        ),
+    ):
+        with pytest.raises(ValueError, match=text):
+            fer.stream(faces, **options)

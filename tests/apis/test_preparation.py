@@ -15,7 +15,7 @@ def test_crops_are_those_of_the_pipeline(fer, shape):
     assert fer.preparation.window is not None
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     ready = fer.preparation.collate([fer.preparation.fit(image)])['inputs'][0]
-    expected = fer.pipeline(
+    expected = fer.preparation.pipeline(
         dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
     )
     assert torch.equal(ready, expected['inputs'])
@@ -44,7 +44,7 @@ def test_image_size_stands_in_for_a_resize(work_dir, shape):
         )
     else:
         image = cv2.resize(image, fer.preparation.image_size[::-1])
-    expected = fer.pipeline(
+    expected = fer.preparation.pipeline(
         dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
     )
     assert torch.equal(ready, expected['inputs'])
@@ -55,7 +55,11 @@ def test_frames_may_come_in_the_same_memory(fer, faces, shorter, monkeypatch):
     """Cameras write each frame over the last one."""
     if not shorter:
         monkeypatch.setattr(fer.preparation, 'window', None)
-        monkeypatch.setattr(fer.pipeline, 'transforms', fer.pipeline.transforms[-1:])
+        monkeypatch.setattr(
+            fer.preparation.pipeline,
+            'transforms',
+            fer.preparation.pipeline.transforms[-1:],
+        )
     frame = np.empty_like(faces[0])
     ready = []
     for face in faces:

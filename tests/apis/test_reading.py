@@ -99,7 +99,7 @@ def test_errors_end_the_call(both, folder, readers):
     """The first broken image in the order of the files is the one reported."""
     paths = sorted(folder.iterdir())[1:]
     for fer in both:
-        stream = fer.stream(paths, batch_size=4)
+        stream = fer.stream(paths, batch_size=4, on_error='raise')
         results = []
         with pytest.raises(OSError, match='17.bmp'):
             # extend would add nothing if an error came.
@@ -114,18 +114,18 @@ def test_a_gpu_is_one_batch_ahead(both, folder, readers, monkeypatch):
     threads, alone = both
     paths = sorted(folder.iterdir())[1:]
     events = []
-    predict = threads._predict_tensors
+    predict = threads.predictor.predict
 
     def noting(batch):
         events.append('launch')
         return predict(batch)
 
-    monkeypatch.setattr(threads, '_predict_tensors', noting)
+    monkeypatch.setattr(threads.predictor, 'predict', noting)
     # The model stays on the CPU.
-    monkeypatch.setattr(threads, 'device', torch.device('mps'))
+    monkeypatch.setattr(threads.predictor, 'device', torch.device('mps'))
     found = []
     with pytest.raises(OSError, match='17.bmp'):
-        for result in threads.stream(paths, batch_size=4):
+        for result in threads.stream(paths, batch_size=4, on_error='raise'):
             found.append(result)
             events.append('result')
     assert events[:7] == ['launch', 'launch', *4 * ['result'], 'launch']
@@ -154,7 +154,7 @@ class Interrupt:
 def test_interrupt_leaves_no_thread(both, folder, readers, monkeypatch):
     threads, _ = both
     monkeypatch.setattr(
-        threads, '_predict_tensors', Interrupt(threads._predict_tensors)
+        threads.predictor, 'predict', Interrupt(threads.predictor.predict)
     )
     with pytest.raises(KeyboardInterrupt):
         threads(folder, batch_size=4, on_error='report')
@@ -189,7 +189,7 @@ def test_few_batches_are_prepared_in_advance(fer, readers):
     batches = reader.batches(sources)
     for number in range(1, 6):
         prepared = next(batches)
-        assert prepared.data['inputs'].shape[0] == 10
+        assert prepared.data[0]['inputs'].shape[0] == 10
         time.sleep(0.05)
         assert number * 10 <= len(begun) <= (number + AHEAD) * 10
     batches.close()
@@ -304,7 +304,7 @@ def test_batches_of_colour(tmp_path):
     assert fer.preparation.window == (slice(0, 224), slice(0, 224))
     found = fer.preparation.collate([fer.preparation.fit(image) for image in images])
     for image, inputs in zip(images, found['inputs'], strict=True):
-        expected = fer.pipeline(
+        expected = fer.preparation.pipeline(
             dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         )
         assert torch.equal(inputs, expected['inputs'])

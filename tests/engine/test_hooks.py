@@ -350,7 +350,7 @@ def test_slow_batches_are_explained_once(tmp_path, collate, preprocessor, reason
         cfg.data_preprocessor = dict(type=preprocessor, mean=[127.5], std=[63.75])
     runner = Runner.from_cfg(cfg)
     texts = []
-    runner.logger.info = lambda text, *_: texts.append(str(text))
+    runner.logger.info = lambda text, *_, **__: texts.append(str(text))
     runner.train()
     found = [text for text in texts if 'one image after the other' in text]
     assert len(found) == (reason is not None)

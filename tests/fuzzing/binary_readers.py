@@ -17,6 +17,7 @@ from mmfer.apis import face_weights
 from mmfer.apis.checkpoints import read_checkpoint
 from mmfer.datasets.cifar.files import read_batch
 from mmfer.datasets.cifar.human_labels import load_label_sets
+from mmfer.engine.weight_sources import find_source
 from mmfer.utils.checkpoint_content import inspect_checkpoint
 from mmfer.utils.safe_pickle import is_torch_file
 
@@ -87,6 +88,30 @@ def read_weights(data: bytes) -> Any:
     return face_weights.extract_state_dict(content)
 
 
+def face_networks() -> List[bytes]:
+    """Return weights of a face network, as the import tool writes and reads them."""
+    network = dict(type='MobileFaceNet', scale=1, blocks=[1, 1, 1, 1])
+    meta = dict(backbone_cfg=network, mean=[1.0] * 3, std=[2.0] * 3, to_rgb=True)
+    names = ('layer1.0.prelu.weight', 'layer1.0.bn3.weight', 'prelu.weight')
+    weights = {name: torch.ones(4) for name in names}
+    return [saved(dict(state_dict=weights, meta=meta)), saved(weights)]
+
+
+def start(path: str) -> Any:
+    """Read weights to start from; objects of Python are refused by another error."""
+    try:
+        return find_source(path)
+    except pickle.UnpicklingError as error:
+        raise ValueError(str(error)) from None
+
+
+def check_source(found: Any) -> None:
+    """Check that a source has tensors, and numbers where they are expected."""
+    assert found.shapes and len(found.sha256) == 64
+    assert len(found.preparation.mean) == len(found.preparation.std)
+    assert found.backbone is None or found.backbone['type'] == 'MobileFaceNet'
+
+
 def predicted(path: str) -> Any:
     """Read predictions, and their derived columns."""
     target = Path(path).with_suffix('.npz')
@@ -154,6 +179,14 @@ def binary_readers() -> List[Reader]:
             '.pkl',
             text=False,
             check=check_tensors,
+        ),
+        Reader(
+            'weights to start from',
+            start,
+            st.sampled_from(face_networks() + checkpoints()),
+            '.pth',
+            text=False,
+            check=check_source,
         ),
         reader('checkpoint', read_checkpoint, checkpoints(), '.pth'),
         Reader(

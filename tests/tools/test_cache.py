@@ -51,7 +51,7 @@ def test_clear(add, tmp_path):
         add(number, 'RAFDB').close()
     lease = add(3, 'FERPlus')
     said = call_tool('cache.py', '--clear', 'RAFDB', 'x', code=1)
-    assert "has no entry 'x'" in said and 'python tools/cache.py' in said
+    assert "has no entry 'x'" in said and '`mmfer cache`' in said
     assert len(Cache().entries()) == 3
     said = call_tool('cache.py', '--clear', 'RAFDB')
     assert said == f'Removed 2 entries, 6.0 MiB, from {tmp_path}/cache\n'

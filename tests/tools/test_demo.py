@@ -44,7 +44,9 @@ def test_folder_with_a_broken_image(work_dir, tmp_path, monkeypatch, capsys):
     """The others are looked at all the same."""
     Image.new('L', (40, 40), 90).save(tmp_path / 'a.png')
     (tmp_path / 'b.png').write_bytes(b'')
-    demo(monkeypatch, tmp_path, '--model', work_dir, '--out', tmp_path / 'out')
+    with pytest.raises(SystemExit) as error:
+        demo(monkeypatch, tmp_path, '--model', work_dir, '--out', tmp_path / 'out')
+    assert error.value.code == 3
     said = capsys.readouterr().out
     a, b = (line for line in said.splitlines() if '.png' in line)
     assert 'uncertainty' in a and 'b.png' in b and 'uncertainty' not in b

@@ -66,7 +66,7 @@ faces = list(np.random.default_rng(0).integers(0, 256, (4, 48, 48), np.uint8))
 results = FERInferencer('alum_tiny_ferplus', device='cpu')(faces)
 assert len(results) == 4
 for result in results:
-    assert abs(sum(result['pred_scores']) - 1) < 1e-4, result
+    assert abs(sum(result['pred_scores'].values()) - 1) < 1e-4, result
     assert 0 <= result['pred_label'] < 7 and result['uncertainty'] >= 0, result
 print([result['pred_label'] for result in results])
 """

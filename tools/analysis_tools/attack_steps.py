@@ -3,7 +3,7 @@
     python tools/analysis_tools/attack_steps.py sample_scores.csv
 
 The figure has one histogram for each subset, with the threshold that divides it.
-The table comes from ``tools/clean_labels.py``, or from a run with a GAAVEHook.
+The table comes from ``mmfer clean``, or from a run with a GAAVEHook.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 RUN is a work dir with ``predictions.npz``, or the path of such a file. This command
 writes the file:
-``python tools/test.py CONFIG CHECKPOINT --out WORK_DIR/predictions.npz``
+``mmfer test CONFIG CHECKPOINT --out WORK_DIR/predictions.npz``
 """
 
 import argparse

@@ -1,18 +1,19 @@
 """Convert face-recognition weights to the format that the configs load.
 
-    python tools/model_converters/import_face_weights.py SRC DST [--depth 18]
+    python tools/model_converters/import_face_weights.py SRC DST
 
-``SRC`` has the weights of a ResNet under torchvision's names, which mmpretrain also
-uses. It is
+``SRC`` is a torch file with a state dict or with a checkpoint that has a
+``state_dict``, or a pickle of numpy arrays. Prefixes such as ``module.`` before the
+names are removed. The names tell the network:
 
-- a torch file with a state dict, or with a checkpoint that has a ``state_dict``.
-  Prefixes such as ``module.`` before the names are removed. An example is the
-  MS-Celeb ResNet-18 that RUL, SCN, ReSup and ALUM start from.
-- or a pickle of numpy arrays, such as VGGFace2's ``resnet50_ft_weight.pkl``.
+- ResNet of torchvision (give ``--depth``), such as the MS-Celeb ResNet-18 of RUL, SCN,
+  ReSup and ALUM, or VGGFace2's ``resnet50_ft_weight.pkl``
+- IResNet (ArcFace) of InsightFace's ``arcface_torch``
+- IR and IR-SE networks of face.evoLVe and InsightFace_Pytorch
+- MobileFaceNet of InsightFace_Pytorch and of ``arcface_torch``
 
-A config loads ``DST`` by ``init_cfg=dict(type='Pretrained', checkpoint=DST,
-prefix='backbone')``. The file is written only if all weights of the backbone match:
-a loader that skips weights would train from scratch without a warning.
+``mmfer train CONFIG --init DST`` starts from the result. The file is written only if
+all weights of the backbone match: else a run would start from random ones unnoticed.
 """
 
 import argparse
@@ -20,19 +21,28 @@ import hashlib
 import os
 import os.path as osp
 import sys
-from typing import List, Optional
+from typing import Any, Dict, List, Optional
 
+from mmfer.apis.face_layouts import IMAGE_SIZE, preparation
 from mmfer.apis.face_weights import (
     convert,
+    describe_config,
     explain_mismatch,
     extract_state_dict,
     load_arrays,
     load_torch,
+    match_layout,
     reference_shapes,
     weights_file,
 )
 from mmfer.utils.files import write_atomic
 from mmfer.utils.safe_pickle import is_torch_file, read_bytes
+
+CAFFE_NOTE = (
+    "Note: VGGFace2's published ResNet-50 comes from Caffe, with the stride in the "
+    'first 1x1 convolution of a block. Its backbone is '
+    "dict(type='ResNet', depth=50, style='caffe')."
+)
 
 
 def import_weights(args: argparse.Namespace) -> None:
@@ -48,55 +58,48 @@ def import_weights(args: argparse.Namespace) -> None:
     state_dict = extract_state_dict(
         load_torch(data, args.trust_checkpoint) if torch_file else load_arrays(data)
     )
-    reference = reference_shapes(args.backbone_type, args.depth)
-    report = convert(state_dict, reference, args.prefix)
+    backbone: Dict[str, Any] = dict(type=args.backbone_type, depth=args.depth)
+    meta: Dict[str, Any] = dict(backbone=args.backbone_type, depth=args.depth)
+    found = match_layout(state_dict, args.prefix)
+    prepared: Dict[str, Any] = {}
+    notes: List[str] = []
+    if found is not None:
+        layout, report = found
+        print(f'layout:         {layout.name}')
+        order = args.channel_order and args.channel_order == 'rgb'
+        prepared, backbone = preparation(layout, order), layout.backbone
+        meta = dict(backbone_cfg=backbone, image_size=IMAGE_SIZE, **prepared)
+        notes += [layout.note] * bool(layout.note and args.channel_order is None)
+    else:
+        reference = reference_shapes(args.backbone_type, args.depth)
+        report = convert(state_dict, reference, args.prefix)
+        if not torch_file and 'layer1.0.conv3.weight' in reference:
+            # Both kinds of bottleneck have the same names and shapes.
+            notes.append(CAFFE_NOTE)
     print(report)
     if not report.ok:
         raise ValueError(explain_mismatch(report, state_dict, args.depth))
-
-    content = weights_file(
-        report,
-        source=osp.basename(args.src),
-        source_sha256=hashlib.sha256(data).hexdigest(),
-        backbone=args.backbone_type,
-        depth=args.depth,
+    meta.update(
+        source=osp.basename(args.src), source_sha256=hashlib.sha256(data).hexdigest()
     )
-    write_atomic(args.dst, content)
+    write_atomic(args.dst, weights_file(report, **meta))
     print(f'written:        {args.dst}')
-    if not torch_file and 'layer1.0.conv3.weight' in reference:
-        # Both kinds of bottleneck have the same names and shapes.
-        print(
-            "Note: VGGFace2's published ResNet-50 comes from Caffe, with "
-            'the stride in the first 1x1 convolution of a block. Its '
-            "backbone is dict(type='ResNet', depth=50, style='caffe')."
-        )
+    if found is not None:
+        print(f'\n{describe_config(args.dst, backbone, prepared)}\n')
+    print('\n'.join([f'Start from it: mmfer train CONFIG --init {args.dst}', *notes]))
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Import torchvision-keyed ResNet weights'
-    )
-    parser.add_argument('src', metavar='SRC', help='the published file')
-    parser.add_argument(
-        'dst', metavar='DST', help='file to write, as named by the configs'
-    )
-    parser.add_argument('--depth', type=int, default=18, help='depth of the ResNet')
-    parser.add_argument(
-        '--backbone-type',
-        default='ResNet',
-        help='class of the backbone that will load the file',
-    )
-    parser.add_argument(
-        '--prefix',
-        help="prefix of the backbone's names, with its dot; needed only if it "
-        'is not module., backbone. or model.',
-    )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='load a torch file that torch refuses to load safely; loading '
-        'it can run code that it contains',
-    )
+    parser = argparse.ArgumentParser(description='Import face-recognition weights')
+    add = parser.add_argument
+    add('src', metavar='SRC', help='the published file')
+    add('dst', metavar='DST', help='file to write, as named by the configs')
+    add('--depth', type=int, default=18, help="depth of torchvision's ResNet")
+    add('--backbone-type', default='ResNet', help='its class, for such a ResNet')
+    add('--prefix', help="prefix of the backbone's names, with its dot, if unusual")
+    add('--channel-order', choices=['rgb', 'bgr'], help="default: the layout's")
+    help_text = 'load a torch file that torch refuses to load safely; it can run code'
+    add('--trust-checkpoint', action='store_true', help=help_text)
     return parser.parse_args(argv)
 
 

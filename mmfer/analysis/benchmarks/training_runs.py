@@ -33,12 +33,14 @@ class PlannedRun(NamedTuple):
             :func:`~mmfer.engine.variants.find_variant`.
         seed (int): Seed of the run and of planted noise.
         options (list[str]): Overrides, as ``key=value``.
+        flags (Sequence[str]): Other flags of ``tools/train.py``. Defaults to none.
     """
 
     row: str
     config: str
     seed: int
     options: List[str]
+    flags: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -56,7 +58,7 @@ class PlannedRun(NamedTuple):
             # Each annotator keeps its own seed.
             if settings and settings.type != 'Annotators':
                 options.append(f'train_dataloader.dataset.{noise}.seed={self.seed}')
-        return [file, *flags, '--cfg-options', *options]
+        return [file, *flags, *self.flags, '--cfg-options', *options]
 
     @property
     def settings(self) -> Config:

@@ -1,5 +1,7 @@
 """Write checkpoints that load safely and are never incomplete."""
 
+import inspect
+import os.path as osp
 import time
 from typing import Any, Dict, Iterable, List, Optional
 
@@ -15,6 +17,7 @@ from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 from mmfer.utils.checkpoint_names import note_last
 from mmfer.utils.checks import in_range, positive_int
+from mmfer.utils.console import FILE_ONLY
 
 from ..checkpoint_files import (
     checkpoint_folder,
@@ -66,6 +69,14 @@ class SafeCheckpointHook(CheckpointHook):
         save_iters: Optional[int] = None,
         **kwargs,
     ):
+        # mmengine passes unknown options on, and fails after the first epoch.
+        known = inspect.signature(CheckpointHook.__init__).parameters
+        for name in kwargs:
+            if name not in known or name == 'kwargs':
+                raise TypeError(
+                    'SafeCheckpointHook.__init__() got an unexpected keyword argument '
+                    f'{name!r}'
+                )
         kwargs.setdefault('backend_args', dict(backend='atomic_local'))
         super().__init__(**kwargs)
         self.strict_shapes = strict_shapes
@@ -107,11 +118,7 @@ class SafeCheckpointHook(CheckpointHook):
         loop = resumable_loop(runner)
         if loop is None or not self._due(runner.iter + 1):
             return
-        if (
-            self.by_epoch
-            and loop.batches_done == len(runner.train_dataloader)
-            and self.every_n_epochs(runner, self.interval, self.save_begin)
-        ):
+        if self.by_epoch and loop.epoch_ends() and self._epoch_is_due(runner):
             # The checkpoint of the epoch is written next.
             return
         self._wanted = True
@@ -120,11 +127,23 @@ class SafeCheckpointHook(CheckpointHook):
             self.save_inside_epoch(runner, runner.iter + 1)
 
     def after_train(self, runner: Runner) -> None:
-        """Remove checkpoints inside an epoch: the run is complete."""
+        """Remove checkpoints inside an epoch: the run is complete.
+
+        The last one stays if no epoch was saved after it, as in a run that
+        ``EarlyStoppingHook`` has ended.
+        """
         super().after_train(runner)
         if self.by_epoch and self.max_keep_ckpts > 0:
-            self._remove(INNER_NAME.format(step) for step in self._inner)
-            self._inner = []
+            last = osp.basename(self.last_ckpt or '')
+            outdated = [s for s in self._inner if INNER_NAME.format(s) != last]
+            self._remove(map(INNER_NAME.format, outdated))
+            self._inner = [s for s in self._inner if s not in outdated]
+
+    def _epoch_is_due(self, runner: Runner) -> bool:
+        """Return whether this epoch gets a checkpoint at its end."""
+        return self.every_n_epochs(runner, self.interval, self.save_begin) or (
+            self.save_last and self.is_last_train_epoch(runner)
+        )
 
     def _due(self, step: int) -> bool:
         """Return whether a checkpoint is due after an iteration.
@@ -160,7 +179,8 @@ class SafeCheckpointHook(CheckpointHook):
         done = loop.batches_done if loop is not None else 0
         runner.logger.info(
             f'Saving a checkpoint inside epoch {runner.epoch + 1}, after batch {done} '
-            f'of {len(runner.train_dataloader)} (iteration {step})'
+            f'of {len(runner.train_dataloader)} (iteration {step})',
+            extra=FILE_ONLY,
         )
         if not self.by_epoch:
             self._save_checkpoint_with_step(

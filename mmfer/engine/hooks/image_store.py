@@ -30,7 +30,7 @@ def slow_batches(loader: DataLoader, model: nn.Module) -> Optional[str]:
     if isinstance(preprocessor, FERDataPreprocessor):
         return (
             f'its collate function is {getattr(collate_fn, "__name__", collate_fn)}; '
-            "write collate_fn=dict(type='fer_collate') in the loader. tools/train.py "
+            "write collate_fn=dict(type='fer_collate') in the loader. `mmfer train` "
             'does so'
         )
     return (

@@ -22,6 +22,7 @@ from mmfer.score_table import (
     score_columns,
     write_score_table,
 )
+from mmfer.utils.console import FILE_ONLY
 from mmfer.utils.random import random_state_kept
 
 from ..scoring import evaluation_view, predict_training_set, saved_weights, training_set
@@ -134,7 +135,9 @@ class SampleScoresHook(Hook):
             return
         label_decisions = training_set(runner).label_decisions
         dataset = training_set(runner).uncleaned or training_set(runner)
-        runner.logger.info(f'Scoring {len(dataset)} training samples ...')
+        runner.logger.info(
+            f'Scoring {len(dataset)} training samples ...', extra=FILE_ONLY
+        )
         with saved_weights(runner):
             result = predict_training_set(
                 runner, dataset=None if label_decisions is None else dataset

@@ -3,7 +3,7 @@
 import logging
 import time
 from datetime import timedelta
-from typing import Optional
+from typing import Optional, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -26,10 +26,12 @@ class StageProgressHook(Hook):
     def __init__(self, what: str, logger: logging.Logger):
         self.what = what
         self.logger = logger
+        self.pending: Optional[Tuple[str, str]] = None
 
     def before_train(self, runner: Runner) -> None:
         """Log the epoch after which a resumed run continues."""
         self.start, self.first = time.time(), runner.epoch
+        self.pending = None
         if runner.epoch:
             self.logger.info(f'{self.what}: continues after epoch {runner.epoch}')
 
@@ -41,15 +43,21 @@ class StageProgressHook(Hook):
         loss = runner.message_hub.get_scalar('train/loss').mean(
             len(runner.train_dataloader)
         )
-        self.logger.info(
-            f'{self.what}: epoch {done}/{runner.max_epochs}, '
-            f'loss {loss:.4f}, {left} left'
-        )
+        text = f'{self.what}: epoch {done}/{runner.max_epochs}, loss {loss:.4f}'
+        if runner._val_loop is None:
+            self.logger.info(f'{text}, {left} left')
+        else:
+            self.pending = text, f'{left} left'
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
-        """Log the accuracy on the held-out samples."""
+        """Log the epoch with the accuracy on the held-out samples."""
         assert metrics is not None
-        self.logger.info(
-            f'{self.what}: {metrics["accuracy/top1"]:.2f} % of the held-out labels '
-            'predicted'
+        # A resumed run may begin with the validation that it has missed.
+        text, left = self.pending or (f'{self.what}: epoch {runner.epoch}', '')
+        parts = (
+            text,
+            f'{metrics["accuracy/top1"]:.2f} % of the held-out labels predicted',
+            left,
         )
+        self.logger.info(', '.join(filter(None, parts)))
+        self.pending = None

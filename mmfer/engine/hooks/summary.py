@@ -96,6 +96,32 @@ def cleaning_record(dataset: Any) -> Optional[dict]:
     return None
 
 
+def validation_due(runner: Runner) -> bool:
+    """Return whether a validation follows the epoch that was trained last."""
+    loop = runner.train_loop
+    if runner._val_loop is None:
+        return False
+    loop._decide_current_val_interval()
+    return runner.epoch >= loop.val_begin and (
+        runner.epoch % loop.val_interval == 0 or runner.epoch == loop.max_epochs
+    )
+
+
+class ValidateLast(Hook):
+    """Run the validation that a killed run has missed, as the last hook.
+
+    Args:
+        summary (SummaryHook): Hook that knows which epochs were validated.
+    """
+
+    def __init__(self, summary: 'SummaryHook'):
+        self.summary = summary
+
+    def before_train(self, runner: Runner) -> None:
+        """Validate before the first epoch; the run may end with it."""
+        self.summary.validate_last(runner)
+
+
 @HOOKS.register_module()
 class SummaryHook(Hook):
     """Write ``history.json`` during and ``summary.json`` after training.
@@ -121,6 +147,11 @@ class SummaryHook(Hook):
         self.history: Dict[int, dict] = {}
 
     # -- recording ---------------------------------------------------------
+    def before_run(self, runner: Runner) -> None:
+        """Validate a resumed run later than all other hooks begin it."""
+        if not any(isinstance(hook, ValidateLast) for hook in runner.hooks):
+            runner.register_hook(ValidateLast(self), priority='LOWEST')
+
     def before_train(self, runner: Runner) -> None:
         """Read the history of a resumed run."""
         self.path = osp.join(runner.work_dir, 'history.json')
@@ -135,14 +166,17 @@ class SummaryHook(Hook):
         if runner.epoch and osp.isfile(path):
             stored = stored_history(path, runner)
             self.history = {k: v for k, v in stored.items() if k <= runner.epoch}
-        loop = runner.train_loop
+
+    def validate_last(self, runner: Runner) -> None:
+        """Validate the last epoch if the run was killed before it was validated.
+
+        Called when all hooks have begun the run, since a validation calls them.
+        """
         if (
             runner.epoch
             # Inside an epoch, the last one was validated, and its weights are gone.
             and not inside_epoch(runner)
-            and runner._val_loop is not None
-            and runner.epoch >= loop.val_begin
-            and runner.epoch % loop.val_interval == 0
+            and validation_due(runner)
             and 'metrics' not in self.history.get(runner.epoch, {})
         ):
             runner.logger.info(
@@ -312,7 +346,6 @@ class SummaryHook(Hook):
             ]
             if names:
                 lines.append(f'{title}')
-                line('    0 %', 'accuracy/top1')
                 for name in names:
                     line(f'{name.rsplit("_", 1)[1]:>5} %', name)
 

@@ -40,6 +40,10 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
             self._epoch += 1
             self.end_on_signal(last=True)
 
+    def epoch_ends(self) -> bool:
+        """Return whether all batches of the epoch are done."""
+        return self.batches_done >= len(self.dataloader)
+
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Train on a batch.
 

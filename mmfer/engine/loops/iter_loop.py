@@ -74,6 +74,10 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
         self.batches_done += 1
         super().run_iter(data_batch)
 
+    def epoch_ends(self) -> bool:
+        """Return whether this is the last iteration: the run is one epoch."""
+        return self._iter + 1 >= self._max_iters
+
     def _validates(self) -> bool:
         """Return whether a validation follows this iteration."""
         return (
@@ -87,6 +91,11 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
         passes: Optional[Iterable] = None
         while True:
             done = self.begin_epoch()
+            length = self._pass_length()
+            if length is not None and done >= length:
+                # The checkpoint was written at the end of a pass.
+                self.passes += done // length
+                self.batches_done = done = done % length
             for dataset in fer_datasets(self.dataloader.dataset):
                 dataset.set_random_state(self.runner.seed, self.passes)
             self.restore_model()
@@ -110,20 +119,26 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
                 set_epoch(self.passes)
                 return
 
+    def _pass_length(self) -> Optional[int]:
+        """Return the batches of a pass if the sampler never ends; None otherwise."""
+        loader = self.dataloader
+        if not isinstance(getattr(loader, 'sampler', None), InfiniteSampler):
+            return None
+        return max(1, len(loader.dataset) // global_batch(loader))
+
     def _endless_passes(self, done: int) -> Optional[DataLoader]:
         """Return a loader of single passes if the sampler of this one never ends.
 
         Args:
             done (int): Batches of the current pass that are done.
         """
-        loader = self.dataloader
-        sampler = getattr(loader, 'sampler', None)
-        if not isinstance(sampler, InfiniteSampler):
+        length = self._pass_length()
+        if length is None:
             return None
+        loader = self.dataloader
         # It goes on where its last iterator has stopped, even if nobody used what
         # that one has drawn.
-        sampler.indices = sampler._indices_of_rank()
-        length = max(1, len(loader.dataset) // global_batch(loader))
+        loader.sampler.indices = loader.sampler._indices_of_rank()
         return with_batch_sampler(
             loader, Passes(loader.batch_sampler, length, self.passes * length + done)
         )

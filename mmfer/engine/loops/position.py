@@ -83,6 +83,13 @@ class ResumableLoop:
     def load_state(self, state: Dict[str, Any]) -> None:
         """Take the result of :meth:`state`."""
 
+    def epoch_ends(self) -> bool:
+        """Return whether ``after_train_epoch`` of the hooks follows this iteration.
+
+        Hooks may call it in ``after_train_iter``.
+        """
+        raise NotImplementedError
+
     # -- going on ----------------------------------------------------------
     def resume_from(self, position: Dict[str, Any]) -> None:
         """Go on from the position in a checkpoint.

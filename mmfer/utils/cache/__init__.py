@@ -15,7 +15,7 @@ The cache is a folder that all runs of a user share:
 - If the budget or the disk is full, the entries that were not used for the longest
   time are evicted. An entry that a process uses is never evicted.
 - Folders and files can be read by their owner only.
-- `tools/cache.py` lists the entries and clears them.
+- `mmfer cache` lists the entries and clears them.
 
 | module | contents |
 |---|---|

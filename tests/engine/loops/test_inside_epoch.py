@@ -6,49 +6,13 @@ import time
 
 import pytest
 import torch
-from helpers import assert_same_state, optimizer_state, results, tiny_config, train
+from helpers import Stop, assert_same_state, optimizer_state, train
+from loop_helpers import StopAfter, assert_same_runs, config, config_by_iterations
 from mmengine.hooks import Hook
 
 from mmfer.engine.loops import ResumableEpochLoop, ResumableIterLoop
 from mmfer.engine.loops.remaining import Passes, remaining_batches
 from mmfer.utils.signals import DeferredSignals, Interrupted
-
-
-class Stop(Exception):
-    """What :class:`StopAfter` raises."""
-
-
-class StopAfter(Hook):
-    """Stop the training after an iteration, as a kill does."""
-
-    # After the checkpoint is written.
-    priority = 'LOWEST'
-
-    def __init__(self, step):
-        self.step = step
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        if runner.iter + 1 == self.step:
-            raise Stop
-
-
-def config(folder, name='ce', workers=0, every=2, **options):
-    loader = dict(
-        train_dataloader__num_workers=workers,
-        train_dataloader__persistent_workers=workers > 0,
-        train_dataloader__batch_size=16,
-        train_dataloader__collate_fn=dict(type='fer_collate'),
-        default_hooks__checkpoint__save_iters=every,
-    )
-    return tiny_config(
-        folder, f'{name}/{name}_r18_synthfaces_noise30', **{**loader, **options}
-    )
-
-
-def assert_same_runs(whole, resumed, folder):
-    assert_same_state(whole.model.state_dict(), resumed.model.state_dict())
-    assert_same_state(optimizer_state(whole), optimizer_state(resumed))
-    assert results(folder / 'whole') == results(folder / 'parts')
 
 
 # Six batches an epoch: inside the first one, at its last batch, in later ones.
@@ -189,14 +153,15 @@ def test_iterations(tmp_path, sampler, workers):
     """Four passes of six batches; the same bits with workers and when resumed."""
 
     def by_iterations(folder, workers=0, **options):
-        cfg = config(tmp_path / folder, workers=workers, every=None, **options)
-        cfg.train_cfg = dict(by_epoch=False, max_iters=22, val_interval=30)
-        cfg.train_dataloader.sampler = dict(type=sampler, shuffle=True)
-        cfg.param_scheduler = []
-        del cfg.default_hooks.summary
-        cfg.default_hooks.checkpoint.update(by_epoch=False, interval=5)
-        cfg.log_processor = dict(by_epoch=False)
-        return cfg
+        return config_by_iterations(
+            tmp_path / folder,
+            sampler,
+            22,
+            workers,
+            default_hooks__checkpoint__by_epoch=False,
+            default_hooks__checkpoint__interval=5,
+            **options,
+        )
 
     whole = train(by_iterations('whole'))
     assert isinstance(whole.train_loop, ResumableIterLoop)

@@ -1,0 +1,128 @@
+"""What a run shows on the console: a header, and a line for each epoch."""
+
+import numpy as np
+import pytest
+from helpers import tiny_config
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+
+from mmfer.cli import build_runner
+from mmfer.engine.hooks.console import metrics_text
+from mmfer.engine.run_header import class_counts, wrapped
+from mmfer.utils.console import WARNINGS
+
+
+class Talk(Hook):
+    def before_train(self, runner):
+        runner.logger.info('a message of a hook')
+        print_log('and another one', 'current')
+
+
+def shown(cfg, capsys, verbose=False, test=False):
+    capsys.readouterr()
+    with WARNINGS.taken():
+        runner = build_runner(cfg, verbose)
+        runner.register_hook(Talk())
+        if test:
+            runner.test()
+        else:
+            runner.train()
+    with open(runner.logger.log_file, encoding='utf-8') as file:
+        return capsys.readouterr().out, file.read()
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_run(tmp_path, capsys):
+    said, log = shown(tiny_config(tmp_path, train_cfg__max_epochs=2), capsys)
+    lines = said.splitlines()
+    # Two warnings are about the small network of the test.
+    assert len(lines) <= 28, said
+    text = said.partition('Epoch 1/2')[0]
+    for part in (
+        ': 2 epochs on cpu, seed 0',
+        '96 images of SyntheticFaces',
+        'surprise ',
+        'SymmetricNoise (rate=0.3, seed=0): 29 of 96 labels changed',
+        'validation 50 images of SyntheticFaces',
+        'FERClassifier of ResNetSmallStem',
+        f'{tmp_path} (log: ',
+        'a message of a hook\nand another one',
+    ):
+        assert part in text, part
+    first, last = (line for line in lines if line.startswith('Epoch '))
+    assert 'loss ' in first and 'validation accuracy ' in first and 'ETA 0:' in first
+    assert last.startswith('Epoch 2/2  loss ') and 'ETA' not in last
+    # The file has all of it, and what mmengine writes.
+    for part in (
+        'System environment',
+        'Config:',
+        'Hooks will be executed',
+        'FileClient',
+    ):
+        assert part in log and part not in said, part
+    assert 'Epoch(train) [1][3/3]' in log and first in log
+
+
+def test_verbose(tmp_path, capsys):
+    said, log = shown(
+        tiny_config(tmp_path, train_cfg__max_epochs=1), capsys, verbose=True
+    )
+    for part in ('System environment', 'Config:', 'Epoch(train)', 'Epoch 1/1  loss'):
+        assert part in said, part
+    assert said.count('\n') > 300
+
+
+def test_level_of_the_config(tmp_path, capsys):
+    cfg = tiny_config(tmp_path, train_cfg__max_epochs=1, log_level='ERROR')
+    said, _ = shown(cfg, capsys)
+    assert said == ''
+
+
+def test_without_validation(tmp_path, capsys):
+    """Each epoch has its line, also the last one."""
+    cfg = tiny_config(tmp_path, train_cfg__max_epochs=2)
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.custom_hooks = []
+    del cfg.default_hooks.sample_scores
+    said, _ = shown(cfg, capsys)
+    lines = [line for line in said.splitlines() if line.startswith('Epoch ')]
+    assert [line.partition('  ')[0] for line in lines] == ['Epoch 1/2', 'Epoch 2/2']
+    assert 'validation accuracy' not in said
+
+
+def test_a_run_that_is_counted_in_iterations(tmp_path, capsys):
+    cfg = tiny_config(tmp_path)
+    cfg.train_cfg = dict(by_epoch=False, max_iters=40, val_interval=15)
+    cfg.param_scheduler = []
+    del cfg.default_hooks.summary
+    cfg.default_hooks.checkpoint.update(by_epoch=False)
+    cfg.log_processor = dict(by_epoch=False)
+    said, _ = shown(cfg, capsys)
+    assert ': 40 iterations on cpu' in said
+    lines = [line for line in said.splitlines() if line.startswith('Iteration ')]
+    assert len(lines) == 20 and lines[-1].startswith('Iteration 40/40  loss ')
+    assert 'validation accuracy' in lines[-1]
+    assert sum('validation' in line for line in said.splitlines()[8:]) >= 2
+
+
+def test_a_test(tmp_path, capsys):
+    said, _ = shown(tiny_config(tmp_path), capsys, test=True)
+    assert ': test on cpu, seed 0' in said and '50 images of SyntheticFaces' in said
+    assert 'accuracy/top1 ' in said and 'Epoch(test)' not in said
+
+
+def test_parts_of_the_header():
+    counts = np.array([1200, 3])
+    assert class_counts(['a', 'b'], counts) == ['a 1,200', 'b 3']
+    assert class_counts(None, counts) == ['0 1,200', '1 3']
+    assert class_counts(None, np.arange(1, 101)) == ['100 classes of 1 to 100 images']
+    lines = list(wrapped('classes', [f'class{i}' for i in range(30)]))
+    assert all(len(line) <= 80 for line in lines) and len(lines) == 5
+    assert lines[0].startswith('  classes    class0, class1,')
+    assert ', '.join(line.strip().rstrip(',') for line in lines).endswith('class29')
+
+
+def test_metrics_of_a_line():
+    assert metrics_text({'accuracy/top1': 71.204, 'other': 1}) == 'accuracy 71.20 %'
+    assert metrics_text({'mine/score': 0.5}) == 'mine/score 0.50'
+    assert metrics_text({}) == ''
