@@ -4,11 +4,12 @@ With landmarks :math:`m_1, ..., m_M` among the samples and the kernel
 
 .. math:: k(x, m) = \exp(-\lVert x - m\rVert^2 / (2 \sigma^2)),
 
-a sample has the features :math:`k(x, m)^\top K_{mm}^{-1/2}`, whose inner products
-approximate the kernel. Sigma is the median distance between landmarks.
+a sample has the features :math:`k(x, m)^\top L^{-\top}` with
+:math:`K_{mm} = L L^\top`, whose inner products approximate the kernel. Sigma is the
+median distance between landmarks.
 """
 
-from typing import Sequence
+from typing import Dict, Sequence
 
 import numpy as np
 import torch
@@ -18,8 +19,10 @@ from .ridge import Samples
 
 # Number of landmarks, and of principal components in which distances are measured.
 LANDMARKS, COMPONENTS = 2000, 128
-# Smallest eigenvalue that is used, as a share of the largest one.
-_SMALLEST = 1e-6
+# Added to the diagonal of the kernel matrix, so that copies do no harm.
+_JITTER = 1e-3
+# Features are kept in memory up to this size, and computed again beyond.
+_MOST_BYTES = 1 << 28
 # Rounds of subspace iteration.
 _ROUNDS = 4
 
@@ -50,19 +53,30 @@ class NystroemFeatures:
         chosen = rng.choice(len(rows), min(landmarks, len(rows)), replace=False)
         self.landmarks = self._project(np.sort(rows[chosen]))
         distance = torch.cdist(self.landmarks, self.landmarks)
-        self.sigma = float(distance[distance > 0].median())
-        values, vectors = torch.linalg.eigh(self._kernel(self.landmarks).double())
-        kept = values > _SMALLEST * values[-1]
-        root = vectors[:, kept] * values[kept].rsqrt()
-        self.root = root.float()
-        self.shape = (len(blocks[0].features), root.shape[1])
+        apart = distance[distance > 0]
+        # All landmarks may be copies of one image.
+        self.sigma = float(apart.median()) if len(apart) else 1.0
+        kernel = self._kernel(self.landmarks).double()
+        factor = torch.linalg.cholesky(kernel + _JITTER * torch.eye(len(kernel)))
+        self.root = torch.linalg.inv(factor).T.float()
+        self.shape = (len(blocks[0].features), len(kernel))
+        self.stored: Dict[int, np.ndarray] = {}
+        self.storable = _MOST_BYTES // (4 * len(kernel))
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Return the features of some rows, float32 (c, M)."""
-        return (self._kernel(self._project(rows)) @ self.root).numpy()
+        # Each chunk is read several times; keep as many as fit.
+        key = hash(rows.tobytes())
+        if key in self.stored:
+            return self.stored[key]
+        values = (self._kernel(self._project(rows)) @ self.root).numpy()
+        if len(rows) <= self.storable:
+            self.storable -= len(rows)
+            self.stored[key] = values
+        return values
 
     def _project(self, rows: np.ndarray) -> Tensor:
         """Return the principal components of some rows, (c, P)."""

@@ -15,8 +15,7 @@ Features are read in chunks: the memory is that of A and of one chunk, whatever 
 """
 
 import copy
-from functools import cached_property
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
@@ -61,10 +60,10 @@ def held_out_predictions(
         )
     ordered = samples.in_order(order)
     given = torch.from_numpy(np.ascontiguousarray(targets[order], np.float64))
-    product = ordered.product(given)
+    gram, product = ordered.moments(given)
     diagonal = torch.full((len(product),), penalty * count, dtype=torch.float64)
     diagonal[-1] = 0
-    gram = samples.gram + diagonal.diag()
+    gram = gram + diagonal.diag()
     factor = torch.linalg.cholesky(gram)
     weights = torch.cholesky_solve(product, factor)
     result = np.empty(targets.shape)
@@ -122,7 +121,8 @@ class Samples:
         self.rows = np.asarray(rows)
         double = features.dtype == np.float64
         self.dtype = torch.float64 if double else torch.float32
-        self.mean, self.scale = self._moments()
+        self.known: Dict[str, Tensor] = {}
+        self.mean, self.scale = self._mean_and_scale()
 
     def in_order(self, order: np.ndarray) -> 'Samples':
         """Return the same samples in another order."""
@@ -143,7 +143,7 @@ class Samples:
         z = self.standardised(self.rows[first:last])
         return torch.cat([z, z.new_ones(len(z), 1)], dim=1)
 
-    def _moments(self) -> Tuple[Tensor, Tensor]:
+    def _mean_and_scale(self) -> Tuple[Tensor, Tensor]:
         """Return mean and scale of each feature; the scale of a constant one is 0."""
         count = len(self.rows)
         shift = self.raw(self.rows[:CHUNK]).double().mean(dim=0)
@@ -159,29 +159,28 @@ class Samples:
         scale = torch.where(constant, 0, 1 / deviation)
         return (shift + mean).to(self.dtype), scale.to(self.dtype)
 
-    @cached_property
-    def gram(self) -> Tensor:
-        """Z'Z of all samples, float64 (D + 1, D + 1); it is computed once."""
-        return self.gram_of(0, len(self.rows))
-
-    def gram_of(self, begin: int, end: int) -> Tensor:
-        """Return Z'Z of a range of samples, float64 (D + 1, D + 1)."""
-        size = len(self.mean) + 1
-        result = torch.zeros(size, size, dtype=torch.float64)
-        for first, last in _ranges(begin, end):
-            z = self.chunk(first, last)
-            result += z.T @ z
-        return result
-
-    def product(
+    def moments(
         self, given: Tensor, begin: int = 0, end: Optional[int] = None
-    ) -> Tensor:
-        """Return Z'Y of a range of samples, float64 (D + 1, C)."""
-        result = torch.zeros(len(self.mean) + 1, given.shape[1], dtype=torch.float64)
+    ) -> Tuple[Tensor, Tensor]:
+        """Return Z'Z (D + 1, D + 1) and Z'Y (D + 1, C) of a range, in float64."""
+        size = len(self.mean) + 1
+        gram = torch.zeros(size, size, dtype=torch.float64)
+        product = torch.zeros(size, given.shape[1], dtype=torch.float64)
         for first, last in _ranges(begin, len(self.rows) if end is None else end):
             z = self.chunk(first, last)
-            result += z.T @ given[first:last].to(z.dtype)
-        return result
+            gram += z.T @ z
+            product += z.T @ given[first:last].to(z.dtype)
+        if begin == 0 and end is None:
+            # The order of the samples does not matter, so copies share it.
+            self.known['gram'] = gram
+        return gram, product
+
+    @property
+    def gram(self) -> Tensor:
+        """Z'Z of all samples, float64 (D + 1, D + 1); it is computed once."""
+        if 'gram' not in self.known:
+            self.moments(torch.zeros(len(self.rows), 0, dtype=torch.float64))
+        return self.known['gram']
 
     def refit(
         self, first: int, last: int, gram: Tensor, product: Tensor, given: Tensor
@@ -191,8 +190,8 @@ class Samples:
         The matrix of the group's size would be larger than A, so fit anew without
         the group.
         """
-        rest = gram - self.gram_of(first, last)
-        weights = torch.linalg.solve(rest, product - self.product(given, first, last))
+        own_gram, own_product = self.moments(given, first, last)
+        weights = torch.linalg.solve(gram - own_gram, product - own_product)
         weights = weights.to(self.dtype)
         parts = [self.chunk(a, b) @ weights for a, b in _ranges(first, last)]
         return torch.cat(parts).double()

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Lambda, found by the likelihood of held-out given labels of FERPlus.
-DECAY = 100.0
+DECAY = 300.0
 # Noise rate at which a fit starts, as a share of the largest one.
 _START = 0.25
 

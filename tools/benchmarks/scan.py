@@ -62,7 +62,8 @@ def main() -> None:
                 )
                 seconds = time.process_time() - start
                 count = int(valid.sum())
-                row = dict(noise=noise, seed=seed, images=count, passes=count)
+                row = dict(table='size' if size else 'main', noise=noise, seed=seed)
+                row.update(images=count, passes=count)
                 rows = []
                 for share in args.keep_share:
                     name = method + f', keep_share={share}' * (share > 0)

@@ -141,6 +141,7 @@ def _labels(dataset: FERPlus, valid: np.ndarray) -> Tuple[np.ndarray, np.ndarray
 
 
 COLUMNS = (
+    'table',
     'noise',
     'seed',
     'method',
