@@ -10,6 +10,7 @@ from .arguments import (
     cache,
     clean,
     data_check,
+    data_draw,
     doctor,
     export,
     models,
@@ -46,7 +47,7 @@ class Command(NamedTuple):
 
 
 # Summaries of groups of commands, such as ``data`` of ``mmfer data check``.
-GROUPS: Dict[str, str] = {'data': 'look at data sets'}
+GROUPS: Dict[str, str] = {'data': 'check a data set, or draw one to try mmfer'}
 
 # A new sub-command is a row here, a module in `arguments`, and a module in mmfer/cli/
 # with the function `run`.
@@ -119,6 +120,14 @@ COMMANDS = (
         data_check.add_arguments,
         'mmfer data check my_faces',
         data_check.DESCRIPTION,
+    ),
+    Command(
+        'data draw',
+        'mmfer.cli.data_draw',
+        'draw faces with wrong labels, to try mmfer',
+        data_draw.add_arguments,
+        'mmfer data draw my_faces --count 2000',
+        data_draw.DESCRIPTION,
     ),
     Command(
         'cache',

@@ -168,7 +168,11 @@ def _from_list(
     rows = read_rows(path)
     notes, warnings = [], []
     classes = names
-    if classes is None:
+    beside = osp.join(osp.dirname(path), 'classes.txt')
+    if classes is None and osp.isfile(beside):
+        classes = read_class_names(beside)
+        notes.append(f'Classes: {_some(classes, 20)}, from {beside}.')
+    elif classes is None:
         classes = guess_classes(rows, path)
         notes.append(
             'Classes found in the list: '

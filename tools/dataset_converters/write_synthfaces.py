@@ -12,15 +12,13 @@ The tool writes the files from which ``ImageList`` reads your own images:
 """
 
 import argparse
-import os
-import os.path as osp
-
-from mmengine.registry import init_default_scope
 
 from mmfer.cli import run_tool
-from mmfer.datasets.lists import write_label_list
-from mmfer.registry import DATASETS
-from mmfer.utils.files import write_atomic, write_image
+from mmfer.datasets.synthetic_faces.writing import (
+    draw_faces,
+    make_empty_folder,
+    write_lists,
+)
 
 
 def main() -> None:
@@ -36,39 +34,14 @@ def main() -> None:
     )
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
-    if osp.exists(args.out) and os.listdir(args.out):
-        raise ValueError(f'{args.out} is not empty; choose another --out.')
-    init_default_scope('mmfer')
-    for split, count in (('train', args.train), ('test', args.test)):
-        dataset = DATASETS.build(
-            dict(
-                type='SyntheticFaces',
-                split=split,
-                num_samples=count,
-                size=args.size,
-                seed=args.seed,
-                label_noise=dict(type='SymmetricNoise', rate=args.noise, seed=args.seed)
-                if split == 'train'
-                else None,
-            )
-        )
-        dataset.full_init()
-        os.makedirs(osp.join(args.out, split))
-        names = []
-        for i in range(len(dataset)):
-            info = dataset.get_data_info(i)
-            names.append(f'{split}/{osp.basename(info["img_path"])}')
-            write_image(osp.join(args.out, names[-1]), info['img'])
-        lists = {split: dataset.get_gt_labels()}
-        if split == 'train':
-            lists['train_clean'] = dataset.clean_labels
-        for name, labels in lists.items():
-            write_label_list(
-                osp.join(args.out, f'{name}.txt'), names, labels, by_path=True
-            )
+    make_empty_folder(args.out)
+    for split, count, noise in (
+        ('train', args.train, args.noise),
+        ('test', args.test, 0.0),
+    ):
+        dataset = draw_faces(split, count, args.size, noise, args.seed)
+        write_lists(args.out, dataset, split)
         print(f'{args.out}/{split}: {count} images')
-    classes = '\n'.join(dataset.metainfo['classes'])
-    write_atomic(osp.join(args.out, 'classes.txt'), f'{classes}\n'.encode())
 
 
 if __name__ == '__main__':
