@@ -11,9 +11,11 @@ from .arguments import (
     clean,
     data_check,
     doctor,
+    export,
     models,
     predict,
     review,
+    scan,
     test,
     train,
 )
@@ -49,6 +51,14 @@ GROUPS: Dict[str, str] = {'data': 'look at data sets'}
 # A new sub-command is a row here, a module in `arguments`, and a module in mmfer/cli/
 # with the function `run`.
 COMMANDS = (
+    Command(
+        'scan',
+        'mmfer.cli.scan',
+        'find wrong labels in a folder or list, without training',
+        scan.add_arguments,
+        'mmfer scan my_faces --out scanned',
+        scan.DESCRIPTION,
+    ),
     Command(
         'train',
         'mmfer.cli.train',
@@ -86,6 +96,14 @@ COMMANDS = (
         predict.add_arguments,
         'mmfer predict film.mp4 --faces --csv faces.csv',
         predict.DESCRIPTION,
+    ),
+    Command(
+        'export',
+        'mmfer.cli.export',
+        'write a model as an ONNX file',
+        export.add_arguments,
+        'mmfer export alum_tiny_ferplus --onnx alum_tiny_ferplus.onnx',
+        export.DESCRIPTION,
     ),
     Command(
         'models',

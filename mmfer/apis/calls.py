@@ -107,7 +107,11 @@ class Call:
                 )
             predictions = [
                 describe_predictions(
-                    part, fer.score_names, fer.classes, options.reject_above
+                    part,
+                    fer.score_names,
+                    fer.classes,
+                    options.reject_above,
+                    options.set_above,
                 )
                 for part in parts
             ]

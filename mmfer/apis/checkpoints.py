@@ -12,6 +12,8 @@ from mmfer.utils.checkpoint_content import inspect_checkpoint
 from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.safe_pickle import load_checkpoint_file
 
+from .calibrated import read_calibration
+
 
 def find_config(folder: str) -> str:
     """Return the path of the config in a work dir.
@@ -117,7 +119,8 @@ def load_weights(model: BaseModel, path: str) -> None:
     Args:
         model (BaseModel): Model that gets the weights. It also gets
             ``_dataset_meta``, which has the names of the classes, and
-            ``rejection``, the table of thresholds of the checkpoint or None.
+            ``rejection``, the table of thresholds of the checkpoint or None, and
+            ``calibration``, what :func:`~.calibrated.read_calibration` reads or None.
         path (str): See :func:`read_checkpoint`.
 
     Raises:
@@ -165,3 +168,5 @@ def load_weights(model: BaseModel, path: str) -> None:
     if meta.get('dataset_meta'):
         model._dataset_meta = meta['dataset_meta']
     model.rejection = meta.get('rejection')
+    model.calibration = meta.get('calibration')
+    read_calibration(model.calibration, path)

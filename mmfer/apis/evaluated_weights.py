@@ -1,8 +1,9 @@
 """Measure published weights: by class, confusion, rejection and calibration."""
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
@@ -14,7 +15,10 @@ from mmfer.evaluation.functional import (
     mean_class_accuracy,
     rejection_accuracy,
 )
+from mmfer.evaluation.selective import augrc, aurc, promise_threshold, stored_risk_table
 from mmfer.registry import DATASETS
+
+from .calibrated import read_calibration
 
 # Shares of the least sure predictions that are rejected.
 SHARES = (0.1, 0.2, 0.3)
@@ -27,8 +31,8 @@ def evaluate_weights(model: BaseModel, cfg: Config, classes: Sequence[str]) -> d
 
     Args:
         model (BaseModel): Classifier with the weights as they are stored. Its
-            ``rejection`` may have thresholds, see
-            :func:`mmfer.apis.publishing.threshold_table`.
+            ``rejection`` and ``calibration`` may have thresholds and a temperature,
+            see :func:`mmfer.apis.calibrated.measure_held_out`.
         cfg (Config): Config with ``test_dataloader``.
         classes (Sequence[str]): (K,) names.
 
@@ -43,12 +47,17 @@ def evaluate_weights(model: BaseModel, cfg: Config, classes: Sequence[str]) -> d
     dataset.full_init()
     found = predict_samples(model, dataset, cfg.test_dataloader)
     labels = dataset.given_labels[found['sample_id']]
+    # Measure what FERInferencer returns.
+    calibration = read_calibration(getattr(model, 'calibration', None), 'the model')
+    predictions = calibration.apply(
+        {k: torch.from_numpy(found[k]) for k in ('pred_score', 'uncertainty')}
+    )
     record = evaluation_record(
-        found['pred_score'],
+        predictions['pred_score'].numpy(),
         labels,
-        found['uncertainty'],
+        predictions['uncertainty'].numpy(),
         classes,
-        (getattr(model, 'rejection', None) or {}).get('thresholds', []),
+        promised_thresholds(getattr(model, 'rejection', None)),
     )
     return dict(data_set=settings.type, split=settings.get('split', 'test'), **record)
 
@@ -58,7 +67,7 @@ def evaluation_record(
     labels: np.ndarray,
     uncertainty: np.ndarray,
     classes: Sequence[str],
-    thresholds: Sequence[Sequence[float]] = (),
+    thresholds: Sequence[Tuple[float, float]] = (),
 ) -> dict:
     """Return what a model card states about predictions, with all counts.
 
@@ -67,8 +76,8 @@ def evaluation_record(
         labels (np.ndarray): Labels of the test set, int (N, ).
         uncertainty (np.ndarray): Uncertainty of each prediction, (N, ).
         classes (Sequence[str]): (K,) names.
-        thresholds (Sequence): Rows of error rate, threshold and share kept, found
-            on other images. Defaults to none.
+        thresholds (Sequence): Pairs of an error rate and its threshold, which was
+            found on other images. Defaults to none.
 
     Returns:
         dict: ``images``, ``correct``, ``accuracy`` and ``mean_class`` in per cent.
@@ -77,7 +86,8 @@ def evaluation_record(
         it has no image. ``rejection`` has a dict per rejected share. ``thresholds``
         has a dict per promised error rate: share kept, and errors among these.
         ``calibration_error`` and ``mean_confidence`` are in per cent.
-        ``error_auroc`` is the AUROC of the uncertainty against being wrong.
+        ``error_auroc`` is the AUROC of the uncertainty against being wrong, ``aurc``
+        and ``augrc`` are areas under curves of the risk over the coverage.
     """
     predicted = scores.argmax(axis=1)
     correct = predicted == labels
@@ -93,6 +103,8 @@ def evaluation_record(
         calibration_error=_percent(expected_calibration_error(confidence, correct)[0]),
         mean_confidence=_percent(confidence.mean()),
         error_auroc=_rounded(auroc(uncertainty, ~correct)),
+        aurc=_rounded(aurc(correct, uncertainty)),
+        augrc=_rounded(augrc(correct, uncertainty)),
         classes=_by_class(confusion, classes),
         confusion=confusion.tolist(),
         rejection=[
@@ -120,27 +132,40 @@ def _by_class(confusion: np.ndarray, classes: Sequence[str]) -> List[dict]:
     ]
 
 
+def promised_thresholds(stored: Optional[dict]) -> List[Tuple[float, float]]:
+    """Return the thresholds that a model promises, for :data:`PROMISED`.
+
+    Args:
+        stored (dict, optional): ``rejection`` of the model.
+
+    Returns:
+        list[tuple[float, float]]: Promised error rates and their thresholds.
+    """
+    if not stored:
+        return []
+    found = [(p, promise_threshold(stored_risk_table(stored), p)) for p in PROMISED]
+    return [(p, threshold.threshold) for p, threshold in found if threshold]
+
+
 def _tried(
-    thresholds: Sequence[Sequence[float]], correct: np.ndarray, uncertainty: np.ndarray
+    thresholds: Sequence[Tuple[float, float]],
+    correct: np.ndarray,
+    uncertainty: np.ndarray,
 ) -> List[Dict[str, Any]]:
-    """Return how the thresholds of :data:`PROMISED` do on these images."""
+    """Return how thresholds do on these images."""
     rows = []
-    for promised in PROMISED:
-        for target, threshold, share in thresholds:
-            if abs(target - promised) < 1e-9 and share:
-                kept = uncertainty <= threshold
-                rows.append(
-                    dict(
-                        promised=promised,
-                        threshold=threshold,
-                        kept=int(kept.sum()),
-                        wrong=int((kept & ~correct).sum()),
-                        kept_share=_percent(kept.mean()),
-                        error=_percent(1 - correct[kept].mean())
-                        if kept.any()
-                        else None,
-                    )
-                )
+    for promised, threshold in thresholds:
+        kept = uncertainty <= threshold
+        rows.append(
+            dict(
+                promised=promised,
+                threshold=threshold,
+                kept=int(kept.sum()),
+                wrong=int((kept & ~correct).sum()),
+                kept_share=_percent(kept.mean()),
+                error=_percent(1 - correct[kept].mean()) if kept.any() else None,
+            )
+        )
     return rows
 
 

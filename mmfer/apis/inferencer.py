@@ -25,6 +25,7 @@ from mmpretrain.utils import track
 from mmfer.datasets.images import read_image
 from mmfer.utils.checks import whole_number
 
+from .calibrated import find_set_threshold
 from .calls import Call
 from .detectors import Detector, choose_detector, rise_of
 from .faces import MARGIN, crop, squared
@@ -33,7 +34,8 @@ from .images import Frame, each_source, is_one_image
 from .options import CallOptions
 from .predictors import check_outputs, open_predictor, score_names
 from .reading import count_workers
-from .results import find_threshold, follow, make_folder, to_numpy, write_pictures
+from .results import follow, make_folder, to_numpy, write_pictures
+from .thresholds import find_threshold
 from .tracking import Tracker
 
 
@@ -56,6 +58,7 @@ class FERInferencer:
         uncertainty                          larger is less sure
         valence, arousal                     only if the model predicts them
         rejected                             only with ``reject_above``
+        pred_set                             only with ``coverage``
         face_score                           only with ``detect_faces``
         track                                only with ``track``, see :meth:`stream`
         error                                why the image cannot be used; then there
@@ -151,6 +154,7 @@ class FERInferencer:
         return_datasamples: bool = False,
         show_dir: Optional[str] = None,
         on_error: Optional[str] = None,
+        coverage: Optional[float] = None,
     ) -> list:
         """Classify images.
 
@@ -173,6 +177,11 @@ class FERInferencer:
                 raises an error. ``'report'``: its result is ``dict(source=...,
                 error=...)``. Defaults to ``'raise'`` for a single image, and to
                 ``'report'`` with a warning for folders, lists and generators.
+            coverage (float, optional): Each result gets ``pred_set``: the names of
+                so many classes, the most probable first, that this share of the sets
+                contains the given label. It holds for images like the held-out ones
+                of the checkpoint, see
+                :func:`mmfer.evaluation.calibration.set_threshold`. Defaults to None.
 
         Returns:
             list: A dict for each image, in order; see
@@ -184,7 +193,13 @@ class FERInferencer:
         if show_dir is not None and return_datasamples:
             raise ValueError('show_dir needs dicts: leave out return_datasamples=True')
         options = CallOptions(
-            batch_size, reject_above, detect_faces, margin, return_datasamples, on_error
+            batch_size,
+            reject_above,
+            detect_faces,
+            margin,
+            return_datasamples,
+            on_error,
+            set_above=self._set_above(coverage),
         ).checked(self.bounded, is_one_image(inputs))
         if show_dir is not None:
             make_folder(show_dir)
@@ -211,6 +226,7 @@ class FERInferencer:
         on_error: Optional[str] = None,
         track: bool = False,
         smooth: Optional[float] = None,
+        coverage: Optional[float] = None,
     ) -> Iterator:
         """Yield results one by one, for example for the frames of a video.
 
@@ -230,6 +246,7 @@ class FERInferencer:
             smooth (float, optional): Average scores, uncertainty, valence and arousal
                 over the earlier frames of each track. Frames that are so many seconds
                 old count 1/e. Defaults to None: each frame stands for itself.
+            coverage (float, optional): See :meth:`__call__`.
         """
         # Check the options here: the code of a generator does not run before
         # its first result is requested.
@@ -242,6 +259,7 @@ class FERInferencer:
             on_error,
             track,
             smooth,
+            self._set_above(coverage),
         ).checked(self.bounded, is_one_image(inputs))
         return Call(self, options).results(each_source(inputs))
 
@@ -295,25 +313,37 @@ class FERInferencer:
         """
         return to_numpy(self.predictor.predict(batch))
 
-    def rejection_threshold(self, target_error: float) -> float:
+    def rejection_threshold(
+        self, target_error: float, confidence: Optional[float] = 0.95
+    ) -> float:
         """Return the ``reject_above`` that keeps a given error rate.
 
-        The thresholds were found on held-out images when the checkpoint was
-        published, see ``tools/model_converters/publish_model.py``. They are
-        valid for images like those.
+        Errors were counted on held-out images when the checkpoint was published, see
+        ``tools/model_converters/publish_model.py``. A threshold holds for images like
+        those, and an error is a prediction that differs from the given label.
 
         Args:
             target_error (float): Largest share of errors among predictions
                 that are not rejected, in (0, 1).
+            confidence (float, optional): Probability, over the draw of the held-out
+                images, that the threshold keeps its promise. None: no promise; the
+                threshold keeps the error rate on the held-out images. Defaults to
+                0.95.
 
         Returns:
             float: Value for ``reject_above``.
 
         Raises:
-            ValueError: ``target_error`` is not in (0, 1), the checkpoint has
-                no thresholds, or no threshold gives so few errors.
+            ValueError: An argument is not in (0, 1), the checkpoint has no
+                thresholds, or no threshold can be promised. The message says how many
+                held-out images would do.
         """
-        return find_threshold(self.predictor.rejection, target_error)
+        return find_threshold(self.predictor.rejection, target_error, confidence)
+
+    def _set_above(self, coverage: Optional[float]) -> Optional[float]:
+        return find_set_threshold(
+            self.predictor.calibration, coverage, self.outputs.classes
+        )
 
     @staticmethod
     def list_models(pattern: Optional[str] = None) -> List[str]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from .model_record import UNKNOWN
 
@@ -135,17 +135,31 @@ def card_tables(record: dict) -> List[CardTable]:
                 )
             ],
         ),
-        table(
-            'Calibration',
-            'calibration',
-            ['measure', 'value'],
-            [
-                ['mean confidence', found['mean_confidence']],
-                ['accuracy', found['accuracy']],
-                ['expected calibration error', found['calibration_error']],
-            ],
-        ),
+        table('Calibration', 'calibration', ['measure', 'value'], _calibration(record)),
     ]
+
+
+def _calibration(record: dict) -> List[list]:
+    """Return the rows of the calibration on the test set and on held-out images.
+
+    Args:
+        record (dict): Complete record.
+    """
+    found = record['evaluation']
+    rows = [
+        ['mean confidence', found['mean_confidence']],
+        ['accuracy', found['accuracy']],
+        ['expected calibration error', found['calibration_error']],
+    ]
+    held_out: Optional[dict] = record.get('calibration')
+    if held_out:
+        rows += [
+            ['temperature', held_out['temperature']],
+            ['held-out images', held_out['images']],
+            ['error on them before', 100 * held_out['error_before']],
+            ['error on them after', 100 * held_out['error_after']],
+        ]
+    return rows
 
 
 def csv_files(record: dict, prefix: str) -> Dict[str, bytes]:

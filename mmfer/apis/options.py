@@ -26,6 +26,8 @@ class CallOptions(NamedTuple):
         track (bool): Whether to follow faces over the images, which are frames.
         smooth (float, optional): Time constant of the running mean of predictions over
             each track, in seconds.
+        set_above (float, optional): Smallest probability of the classes in
+            ``pred_set``; None: there are no sets.
         warns (bool): Whether a warning counts the images with errors.
     """
 
@@ -37,6 +39,7 @@ class CallOptions(NamedTuple):
     on_error: Optional[str]
     track: bool = False
     smooth: Optional[float] = None
+    set_above: Optional[float] = None
     warns: bool = False
 
     def checked(self, bounded: bool, one_image: bool) -> 'CallOptions':
@@ -95,6 +98,15 @@ class CallOptions(NamedTuple):
             raise ValueError(
                 'smooth and reject_above exclude each other: the thresholds were found '
                 'on single images, and do not hold for means over several frames'
+            )
+        if self.set_above is not None and self.return_datasamples:
+            raise ValueError(
+                'coverage adds an entry to dicts: leave out return_datasamples=True'
+            )
+        if self.set_above is not None and self.smooth is not None:
+            raise ValueError(
+                'smooth and coverage exclude each other: prediction sets were '
+                'calibrated on single images, not on means over several frames'
             )
         options = self._replace(batch_size=int(batch_size))
         if self.on_error is None and one_image:

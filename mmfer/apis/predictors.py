@@ -23,6 +23,7 @@ from torch import Tensor
 from mmfer.models.predictions import predict_batch
 from mmfer.utils.devices import choose_device
 
+from .calibrated import Calibration, read_calibration
 from .checkpoints import load_weights, read_work_dir
 from .hub import get_model
 from .options import read_classes
@@ -42,13 +43,16 @@ class Predictor(Protocol):
         classes (list[str], optional): Names of the classes, in the order of the
             labels.
         rejection (dict, optional): Thresholds, see
-            :func:`~mmfer.apis.results.find_threshold`.
+            :func:`~mmfer.apis.thresholds.find_threshold`.
+        calibration (Calibration): What :meth:`predict` has applied, and what
+            prediction sets are made with.
     """
 
     name: str
     preparation: FacePreparation
     device: torch.device
     classes: Optional[Sequence[str]]
+    calibration: Calibration
 
     @property
     def rejection(self) -> Optional[dict]:
@@ -130,6 +134,9 @@ class TorchPredictor:
         self.name = type(model).__name__
         self.config: Config = config
         self.model = model.to(self.device).eval()
+        self.calibration = read_calibration(
+            getattr(model, 'calibration', None), self.name
+        )
         self.preparation = FacePreparation(config, size)
         self.classes: Optional[Sequence[str]] = names
         if names is None:
@@ -150,7 +157,7 @@ class TorchPredictor:
                 batch, inputs=batch['inputs'].to(self.device, non_blocking=True)
             )
         inputs = self.model.data_preprocessor(batch)['inputs']
-        return predict_batch(self.model, inputs)
+        return self.calibration.apply(predict_batch(self.model, inputs))
 
     @torch.no_grad()
     def predict_samples(self, batch: dict) -> list:
@@ -160,7 +167,7 @@ class TorchPredictor:
 
 def open_predictor(
     model: Any, pretrained: Any = True, *args: Any, **kwargs: Any
-) -> TorchPredictor:
+) -> Any:
     """Return the predictor for what a user gives as a model.
 
     Args:
@@ -168,11 +175,20 @@ def open_predictor(
         pretrained (Any): See :class:`FERInferencer`.
         *args: Further arguments of :class:`TorchPredictor`.
         **kwargs: Further arguments of :class:`TorchPredictor`.
+
+    Returns:
+        Predictor: For a file that ends in ``.onnx``, one that runs without torch's
+        model; else a :class:`TorchPredictor`.
     """
     model, pretrained = (
         os.fspath(given) if isinstance(given, os.PathLike) else given
         for given in (model, pretrained)
     )
+    if isinstance(model, str) and model.lower().endswith('.onnx'):
+        # It imports this module.
+        from .exporting import OnnxPredictor
+
+        return OnnxPredictor(model, pretrained, *args, **kwargs)
     return TorchPredictor(model, pretrained, *args, **kwargs)
 
 

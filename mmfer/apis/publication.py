@@ -137,6 +137,11 @@ class Publication:
         )
         self.record['data'].update(trained)
         self.record['classes'] = self.classes
+        calibration = getattr(self.model, 'calibration', None)
+        if calibration:
+            self.record['calibration'] = {
+                key: value for key, value in calibration.items() if key != 'quantiles'
+            }
 
     def files(self, card: Optional[str]) -> Dict[str, bytes]:
         """Return the contents of all files by path: weights, card, then record.
@@ -152,8 +157,9 @@ class Publication:
             mmfer_version=__version__,
             dataset_meta=dict(classes=self.classes),
         )
-        if getattr(self.model, 'rejection', None):
-            meta['rejection'] = self.model.rejection
+        for key in ('rejection', 'calibration'):
+            if getattr(self.model, key, None):
+                meta[key] = getattr(self.model, key)
         if self.kept is not None:
             data, stem = Path(self.kept).read_bytes(), osp.splitext(self.kept)[0]
             self.record['file'] = file_facts(data, osp.basename(self.kept))

@@ -1,4 +1,4 @@
-"""Make a checkpoint that can be published: thresholds, file, name."""
+"""Make a checkpoint that can be published: calibration, file, name."""
 
 import hashlib
 import io
@@ -8,19 +8,16 @@ import pickle
 from pathlib import Path
 from typing import Dict
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from mmfer.datasets import FERDataset, unaugmented
 from mmfer.engine.scoring import predict_samples
-from mmfer.evaluation.functional import rejection_threshold
 from mmfer.registry import DATASETS
 from mmfer.utils.files import write_atomic
 
-# Error rates for which thresholds are found.
-TARGETS = [n / 200 for n in range(1, 81)]
+from .calibrated import measure_held_out
 
 
 def held_out_part(cfg: Config, number: int) -> FERDataset:
@@ -52,30 +49,8 @@ def held_out_part(cfg: Config, number: int) -> FERDataset:
     )
 
 
-def threshold_table(correct: np.ndarray, uncertainty: np.ndarray) -> dict:
-    """Return the thresholds as they are stored in a checkpoint.
-
-    Args:
-        correct (np.ndarray): Whether each prediction is right, bool (N, ).
-        uncertainty (np.ndarray): Uncertainty of each prediction (N, ).
-
-    Returns:
-        dict: ``images`` is N, and ``error`` is the share of wrong predictions.
-        ``thresholds`` is a list of rows of three numbers: an error rate, the
-        threshold that keeps as many images as possible at this rate, and the
-        share of images that it keeps.
-    """
-    return dict(
-        images=len(correct),
-        error=float(1 - correct.mean()),
-        thresholds=[
-            [t, *rejection_threshold(correct, uncertainty, t)] for t in TARGETS
-        ],
-    )
-
-
-def find_thresholds(cfg: Config, model: BaseModel, number: int) -> dict:
-    """Find thresholds of the uncertainty on held-out training images.
+def calibrate(cfg: Config, model: BaseModel, number: int) -> Dict[str, dict]:
+    """Calibrate a model on held-out training images.
 
     Args:
         cfg (Config): Config of the run.
@@ -83,14 +58,13 @@ def find_thresholds(cfg: Config, model: BaseModel, number: int) -> dict:
         number (int): Number of images, see :func:`held_out_part`.
 
     Returns:
-        dict: See :func:`threshold_table`.
+        dict[str, dict]: ``rejection`` and ``calibration``, see
+        :func:`mmfer.apis.calibrated.measure_held_out`.
     """
     part = held_out_part(cfg, number)
     found = predict_samples(model, part, cfg.val_dataloader)
-    correct = (
-        found['pred_score'].argmax(axis=1) == part.given_labels[found['sample_id']]
-    )
-    return threshold_table(correct, found['uncertainty'])
+    labels = part.given_labels[found['sample_id']]
+    return measure_held_out(found['pred_score'], labels, found['uncertainty'])
 
 
 def stored_weights(model: BaseModel, half: bool) -> Dict[str, torch.Tensor]:

@@ -2,7 +2,6 @@
 
 import os
 import os.path as osp
-import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -10,7 +9,6 @@ import numpy as np
 from torch import Tensor
 
 from mmfer.datasets.images import read_image
-from mmfer.utils.checks import is_number
 from mmfer.utils.files import write_image
 
 from .drawing import draw_results
@@ -29,6 +27,7 @@ def describe_predictions(
     names: Sequence[str],
     classes: Optional[Sequence[str]] = None,
     reject_above: Optional[float] = None,
+    set_above: Optional[float] = None,
 ) -> List[Dict[str, Any]]:
     """Return the results of a batch as one dict per face, of plain types.
 
@@ -40,6 +39,8 @@ def describe_predictions(
         classes (Sequence[str], optional): Names of the classes.
         reject_above (float, optional): Threshold of the uncertainty. Each
             result gets ``rejected``: whether its uncertainty is larger.
+        set_above (float, optional): Smallest probability of the classes in
+            ``pred_set``, the most probable first.
 
     Returns:
         list[dict]: Results; :class:`FERInferencer` lists the keys.
@@ -76,6 +77,9 @@ def describe_predictions(
             result['pred_class'] = classes[label]
         result['pred_scores'] = dict(zip(names, row, strict=True))
         result['uncertainty'] = uncertainty
+        if set_above is not None:
+            ranked = sorted(zip(row, names), key=lambda pair: -pair[0])
+            result['pred_set'] = [name for value, name in ranked if value >= set_above]
         results.append(result)
     if 'pred_va' in predictions:
         for result, values in zip(
@@ -159,58 +163,6 @@ def smooth_predictions(
             part.pop('uncertainty', None)
         smoothed.append(part)
     return smoothed
-
-
-def find_threshold(table: Optional[dict], target_error: Any) -> float:
-    """Find the value of ``reject_above`` that keeps a given error rate.
-
-    Args:
-        table (dict, optional): ``rejection`` of a published checkpoint: the
-            number of held-out ``images``, and ``thresholds``, rows of (error
-            rate, threshold, share of images that are kept).
-        target_error (float): Largest share of errors among predictions that
-            are not rejected, in (0, 1).
-
-    Returns:
-        float: Threshold of the uncertainty, a positive number.
-
-    Raises:
-        ValueError: ``target_error`` is not in (0, 1), there is no table, or
-            no threshold gives so few errors.
-    """
-    if not is_number(target_error) or not 0 < target_error < 1:
-        raise ValueError(
-            'target_error must be a share of errors in (0, 1), such as '
-            f'0.05 for 5 %, got {target_error!r}'
-        )
-    if not table:
-        raise ValueError(
-            'this checkpoint comes without thresholds. Find them on '
-            'held-out training images: python '
-            'tools/model_converters/publish_model.py CONFIG CHECKPOINT '
-            'OUT --held-out NUMBER'
-        )
-    # Keep the rows whose error rate stays below the target.
-    rows = [
-        row
-        for row in table['thresholds']
-        if row[0] <= target_error + 1e-9 and row[2] > 0
-    ]
-    if not rows:
-        lowest = min((r[0] for r in table['thresholds'] if r[2] > 0), default=None)
-        raise ValueError(
-            f'no threshold keeps the error rate at {target_error:.1%} or below: '
-            f'on {table["images"]} held-out images '
-            + (
-                'no threshold keeps any image.'
-                if lowest is None
-                else f'the lowest error rate was {lowest:.1%}. Give a larger '
-                'target_error.'
-            )
-        )
-    # The threshold is 0 if no image is uncertain, but reject_above must be
-    # positive.
-    return max(float(max(rows)[1]), sys.float_info.min)
 
 
 def write_pictures(sources: list, results: list, show_dir: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from mmfer.utils.text_tables import read_class_names
 
-from .images import IMAGE_EXTENSIONS
+from .class_folders import find_class_folders
+from .lists.list_rows import guess_classes, read_rows
 
 TRAIN_FOLDERS = ('train', 'training')
 """Names of folders with training images."""
@@ -49,12 +50,13 @@ def find_data(path: str, val: Optional[str] = None, classes: Classes = None) -> 
         val (str, optional): Folder or list of the images for evaluation.
         classes (str | Sequence[str], optional): Names of the classes in the order of
             the labels, or a file with one name per line. Defaults to None: the
-            folders, sorted; for a list, the file ``classes.txt`` beside it.
+            folders with images, sorted; for a list, the file ``classes.txt`` beside
+            it, or else the labels that its rows have.
 
     Raises:
         FileNotFoundError: There is no such folder or list.
-        ValueError: The folder has no class folders, or the classes of a list are
-            not known.
+        ValueError: The folder has no class folders, or the classes of a list
+            cannot be found.
     """
     path = osp.expanduser(path)
     parts = split_folders(path)
@@ -76,9 +78,12 @@ def settings_of(path: str, classes: Classes = None) -> Dict[str, Any]:
     """
     path = osp.abspath(osp.expanduser(path))
     if osp.isdir(path):
-        check_class_folders(path)
         settings = dict(type='ImageFolders', data_root=path)
-        return settings if classes is None else dict(settings, classes=classes)
+        if classes is not None:
+            return dict(settings, classes=classes)
+        found = find_class_folders(path)
+        # A folder without images is no class.
+        return dict(settings, classes=found.classes) if found.empty else settings
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'{path}: there is no such folder or file. Give a folder that holds one '
@@ -88,11 +93,7 @@ def settings_of(path: str, classes: Classes = None) -> Dict[str, Any]:
     if classes is None:
         classes = osp.join(folder, 'classes.txt')
         if not osp.isfile(classes):
-            raise ValueError(
-                f'{path}: the classes of this list are not known, and it may lack '
-                'some of them. Write their names into the file classes.txt beside '
-                'it, one per line in the order of the labels, or give --classes.'
-            )
+            classes = guess_classes(read_rows(path), path)
     return dict(type='ImageList', data_root=folder, ann_file=name, classes=classes)
 
 
@@ -135,34 +136,6 @@ def split_folders(path: str) -> Optional[Tuple[str, str]]:
     if not train or not val or set(names) - {*TRAIN_FOLDERS, *VAL_FOLDERS}:
         return None
     return osp.join(path, train[0]), osp.join(path, val[0])
-
-
-def check_class_folders(path: str) -> None:
-    """Raise ``ValueError`` unless a folder has a folder for each of two classes.
-
-    Args:
-        path (str): A folder.
-    """
-    names = class_folders(path)
-    if len(names) > 1:
-        return
-    images = [
-        entry.name
-        for entry in os.scandir(path)
-        if entry.name.lower().endswith(IMAGE_EXTENSIONS)
-    ]
-    found = (
-        f'{len(images)} images, but no folders'
-        if images and not names
-        else f'one folder only, {names[0]!r}'
-        if names
-        else 'no folders and no images'
-    )
-    raise ValueError(
-        f'{path}: a folder of labelled images has one folder per class, and at least '
-        f'two. This one has {found}. Name the folder above the class folders, or a '
-        'list of images and labels.'
-    )
 
 
 def data_name(path: str) -> str:

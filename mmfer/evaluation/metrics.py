@@ -10,6 +10,7 @@ from mmfer.registry import METRICS
 from mmfer.utils.checks import in_range
 
 from .functional import auroc, concordance, mean_class_accuracy, rejection_accuracy
+from .selective import augrc, aurc
 
 
 class _PredictionMetric(BaseMetric):
@@ -83,7 +84,9 @@ class RejectionAccuracy(_PredictionMetric):
 
         ``rejection/{uncertainty,confidence}_auroc`` is the area under the ROC
         curve for detecting wrong predictions. It is missing if all
-        predictions are right, or all are wrong.
+        predictions are right, or all are wrong. ``..._aurc`` and ``..._augrc``
+        are areas under the curves of the risk over the coverage, see
+        :func:`~.selective.aurc` and :func:`~.selective.augrc`.
         """
         labels, predictions, uncertainty, confidence = np.array(results).T
         correct = labels == predictions
@@ -96,6 +99,8 @@ class RejectionAccuracy(_PredictionMetric):
             area = auroc(value, ~correct)
             if area is not None:
                 metrics[f'{name}_auroc'] = area
+            metrics[f'{name}_aurc'] = aurc(correct, value)
+            metrics[f'{name}_augrc'] = augrc(correct, value)
         return metrics
 
 

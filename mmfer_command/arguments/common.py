@@ -51,7 +51,7 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
         nargs='+',
         metavar='KEY=VALUE',
         action=OptionsAction,
-        help='override settings of the config; lists as a,b or "[a,b]"',
+        help='override settings of the config; lists as a,b',
     )
     parser.add_argument('--amp', action='store_true', help='use mixed precision')
     parser.add_argument(

@@ -16,4 +16,4 @@ def test_a_threshold_where_nothing_is_uncertain(fer, monkeypatch):
         dict(images=3, thresholds=[[0.1, 0.0, 1.0]]),
         raising=False,
     )
-    assert 0 < fer.rejection_threshold(0.1) < 1e-300
+    assert 0 < fer.rejection_threshold(0.1, confidence=None) < 1e-300

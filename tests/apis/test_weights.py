@@ -18,6 +18,7 @@ from mmfer import FERInferencer
 from mmfer.analysis.runs import open_model
 from mmfer.apis import register_models
 from mmfer.apis.evaluated_weights import evaluate_weights
+from mmfer.evaluation.calibration import apply_temperature
 from mmfer.evaluation.functional import auroc
 from mmfer.registry import DATASETS
 
@@ -78,7 +79,11 @@ def test_mmpretrain_s_inferencer_knows_it(fer, faces):
     for one, other in zip(fer(faces), theirs(colour)):
         assert one['pred_class'] == other['pred_class']
         found = list(one['pred_scores'].values())
-        np.testing.assert_allclose(found, other['pred_scores'], atol=1e-5)
+        # mmpretrain does not know the temperature.
+        scores = apply_temperature(
+            other['pred_scores'][None], fer.predictor.calibration.temperature
+        )
+        np.testing.assert_allclose(found, scores[0], atol=1e-5)
 
 
 PROGRAM = """
@@ -129,9 +134,12 @@ def test_mmpretrain_alone(fer, tmp_path):
     found = np.load(tmp_path / 'scores.npz')
     ours = FERInferencer(name, path, device='cpu', image_size=48)
     expected = [fer(face)[0], ours(face)[0], ours(face)[0]]
-    for key, result in zip(found, expected, strict=True):
+    temperatures = [fer.predictor.calibration.temperature, 1, 1]
+    for key, result, temperature in zip(found, expected, temperatures, strict=True):
         np.testing.assert_allclose(
-            found[key], list(result['pred_scores'].values()), atol=1e-5
+            apply_temperature(found[key][None], temperature)[0],
+            list(result['pred_scores'].values()),
+            atol=1e-5,
         )
     names = str([result['pred_class'] for result in expected])
     assert names in done.stdout
@@ -181,5 +189,4 @@ def test_on_ferplus():
     assert wrong[most].mean() > 3 * wrong.mean()
     for target in (0.05, 0.1, 0.15):
         kept = uncertainty <= fer.rejection_threshold(target)
-        # The thresholds were found on other images, so they are not exact.
-        assert wrong[kept].mean() < target + 0.015
+        assert wrong[kept].mean() < target

@@ -89,6 +89,10 @@ def test_summarize():
     history = [dict(a=float(i)) for i in (3, 9, 1, 2, 3, 4, 5)]
     assert summarize(history, 5) == dict(a=dict(last=5.0, best=9.0, last5_mean=3.0))
     assert summarize([], 5) == {}
+    for name, best in (('va/mse_valence', 1), ('rejection/uncertainty_augrc', 1)):
+        history = [{name: float(i)} for i in (3, 1, 2)]
+        assert summarize(history, 5)[name]['best'] == best
+    assert summarize([{'rejection/uncertainty_auroc': 0.5}], 5)
 
 
 def test_summary_of_a_training(trained):

@@ -11,6 +11,8 @@ from mmfer.evaluation import (
     MeanClassAccuracy,
     RejectionAccuracy,
     ValenceArousal,
+    augrc,
+    aurc,
     auroc,
     concordance,
     mean_class_accuracy,
@@ -90,6 +92,15 @@ def test_metrics_end_to_end():
     assert result['rejection/uncertainty_auroc'] == pytest.approx(
         reference.roc_auc_score(labels != predictions, scores.prod(1))
     )
+    correct = labels == predictions
+    for source, values in (
+        ('uncertainty', scores.prod(1)),
+        ('confidence', 1 - scores.astype(np.float64).max(1)),
+    ):
+        for name, area in (('aurc', aurc), ('augrc', augrc)):
+            assert result[f'rejection/{source}_{name}'] == pytest.approx(
+                area(correct, values)
+            )
 
 
 def test_uncertainty_falls_back_on_confidence():

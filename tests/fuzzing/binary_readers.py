@@ -4,6 +4,8 @@ import io
 import pickle
 import shutil
 from collections import OrderedDict
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, List
 
@@ -12,9 +14,11 @@ import torch
 from fuzzing.harness import Reader
 from hypothesis import strategies as st
 
+from mmfer import FERInferencer
 from mmfer.analysis.predictions import read_predictions
 from mmfer.apis import face_weights
 from mmfer.apis.checkpoints import read_checkpoint
+from mmfer.apis.exporting.metadata import Metadata
 from mmfer.datasets.cifar.files import read_batch
 from mmfer.datasets.cifar.human_labels import load_label_sets
 from mmfer.engine.weight_sources import find_source
@@ -128,6 +132,67 @@ def check_batch(found: Any) -> None:
     assert pixels.dtype == np.uint8 and pixels.shape == (len(labels), 3072)
 
 
+@lru_cache(maxsize=1)
+def exported() -> bytes:
+    """Return a small exported model: the mean of an image decides."""
+    import onnx
+
+    helper, kinds = onnx.helper, onnx.TensorProto
+    weights = np.array([[1, -1, 0]], np.float32)
+    axes = np.array([2, 3])
+    nodes = [
+        helper.make_node('Cast', ['images'], ['x'], to=kinds.FLOAT),
+        helper.make_node('ReduceMean', ['x', 'axes'], ['mean'], keepdims=0),
+        helper.make_node('MatMul', ['mean', 'weights'], ['logits']),
+        helper.make_node('Softmax', ['logits'], ['probabilities'], axis=1),
+        helper.make_node('ReduceMax', ['probabilities', 'one'], ['p'], keepdims=0),
+        helper.make_node('Neg', ['p'], ['uncertainty']),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        'graph',
+        [helper.make_tensor_value_info('images', kinds.UINT8, ['batch', 1, 8, 9])],
+        [
+            helper.make_tensor_value_info('probabilities', kinds.FLOAT, ['batch', 3]),
+            helper.make_tensor_value_info('uncertainty', kinds.FLOAT, ['batch']),
+        ],
+        [
+            onnx.numpy_helper.from_array(array, name)
+            for name, array in (
+                ('axes', axes),
+                ('weights', weights),
+                ('one', np.array([1])),
+            )
+        ],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 18)], ir_version=8
+    )
+    quantiles = [[1, 0.1], [2, 0.5]]
+    metadata = Metadata(
+        (1, 8, 9),
+        [dict(type='CenterCrop', crop_size=[9, 8])],
+        ['a', 'b', 'c'],
+        18,
+        dict(temperature=1.0, images=2, uncertainty='own', quantiles=quantiles),
+        dict(images=2, error=0.5, thresholds=[[0.1, 0.2, 0.5]]),
+    )
+    helper.set_model_props(model, metadata.entries())
+    return model.SerializeToString()
+
+
+def predict_exported(path: str) -> Any:
+    """Predict three images with an exported model."""
+    fer = FERInferencer(path, device='cpu', workers=0)
+    images = np.random.default_rng(0).integers(0, 256, (3, 20, 20), np.uint8)
+    return fer(list(images))
+
+
+def check_predictions(found: Any) -> None:
+    """Check that each image has a result."""
+    assert len(found) == 3 and all('pred_scores' in result for result in found)
+
+
 def check_sets(found: Any) -> None:
     """Check that sets of labels are integers."""
     for labels in found.values():
@@ -161,6 +226,16 @@ def binary_readers() -> List[Reader]:
     def reader(name: str, read: Any, files: List[bytes], *rest: Any) -> Reader:
         return Reader(name, read, st.sampled_from(files), *rest, text=False)
 
+    exported_model = Reader(
+        'exported model',
+        predict_exported,
+        st.builds(exported),
+        '.onnx',
+        text=False,
+        check=check_predictions,
+        # An error of the graph may come when it runs.
+        names_file=False,
+    )
     batch = reader('CIFAR batch', lambda p: read_batch(p, 'labels'), batches(), '.bin')
     return [
         Reader(**{**vars(batch), 'check': check_batch}),
@@ -198,4 +273,5 @@ def binary_readers() -> List[Reader]:
             check=check_whole,
         ),
         reader('predictions', predicted, [predictions], '.npz'),
+        *([exported_model] if find_spec('onnxruntime') else []),
     ]

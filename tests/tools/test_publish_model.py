@@ -160,6 +160,8 @@ def test_thresholds_hold_on_held_out_images(published):
         [r['pred_label'] != info['gt_label'] for r, info in zip(found, infos)]
     )
     uncertainty = np.array([r['uncertainty'] for r in found])
+    # So few images fit no temperature, and all of them are counted.
+    assert fer.model.calibration['temperature'] == 1
     table = fer.model.rejection
     assert table['images'] == HELD_OUT
     assert table['error'] == pytest.approx(wrong.mean())
@@ -169,26 +171,34 @@ def test_thresholds_hold_on_held_out_images(published):
         assert kept == pytest.approx(left.mean())
         if kept:
             assert wrong[left].mean() <= target + 1e-9
-            assert fer.rejection_threshold(target) >= threshold
+            assert fer.rejection_threshold(target, None) >= threshold
             held += 1
     if held:
         lowest = min(t for t, _, kept in table['thresholds'] if kept)
         with pytest.raises(ValueError, match='the lowest error rate was'):
-            fer.rejection_threshold(lowest / 2)
+            fer.rejection_threshold(lowest / 2, None)
     else:
         with pytest.raises(ValueError, match='keeps any image'):
-            fer.rejection_threshold(0.01)
+            fer.rejection_threshold(0.01, None)
+    with pytest.raises(ValueError, match='from 40 held-out images.*would'):
+        fer.rejection_threshold(0.01)
 
 
 def test_a_known_table(fer_with_table):
     """The most that a target allows, not the nearest."""
     fer = fer_with_table
-    assert fer.rejection_threshold(0.05) == 0.2
-    assert fer.rejection_threshold(0.07) == 0.2
-    assert fer.rejection_threshold(0.1) == 0.5
-    assert fer.rejection_threshold(0.9) == 0.5
+    assert fer.rejection_threshold(0.05, None) == 0.2
+    assert fer.rejection_threshold(0.07, None) == 0.2
+    assert fer.rejection_threshold(0.1, None) == 0.5
+    assert fer.rejection_threshold(0.9, None) == 0.5
     with pytest.raises(ValueError, match='error rate was 5.0%'):
-        fer.rejection_threshold(0.01)
+        fer.rejection_threshold(0.01, None)
+    assert fer.rejection_threshold(0.35) == 0.5
+    with pytest.raises(ValueError, match='the lowest that can be promised is'):
+        fer.rejection_threshold(0.1)
+    for confidence in (0, 1, '95', True):
+        with pytest.raises(ValueError, match='confidence must be a probability'):
+            fer.rejection_threshold(0.3, confidence)
 
 
 @pytest.fixture

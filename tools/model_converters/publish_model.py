@@ -13,11 +13,12 @@ set and the test set of CONFIG must be at hand: the weights are evaluated as the
 stored. An incomplete record is refused, with a list of what is missing and where it
 comes from. ``--draft-card`` writes a model card to complete.
 
-``--half`` stores half precision. ``--held-out N`` finds thresholds of the uncertainty
-on the last N training images, which the config must hold out
-(``train_dataloader.dataset.indices``). ``FERInferencer.rejection_threshold`` returns
-these thresholds. ``--record-only`` keeps a file that is published already, and writes
-its record again.
+``--half`` stores half precision. ``--held-out N`` calibrates the model on the last N
+training images, which the config must hold out (``train_dataloader.dataset.indices``):
+it fits a temperature to a quarter of them, and counts errors on the others.
+``FERInferencer`` applies the temperature, ``rejection_threshold`` finds thresholds in
+the counts, and ``coverage=`` makes prediction sets. ``--record-only`` keeps a file that
+is published already, and writes its record again.
 """
 
 import argparse
@@ -25,8 +26,9 @@ import argparse
 from mmengine.config import DictAction
 
 from mmfer.analysis.runs import open_model
+from mmfer.apis.calibrated import describe_calibration
 from mmfer.apis.publication import Publication, read_facts, read_run
-from mmfer.apis.publishing import find_thresholds, write_all
+from mmfer.apis.publishing import calibrate, write_all
 from mmfer.cli import run_tool
 from mmfer.utils.files import write_atomic
 
@@ -45,7 +47,7 @@ def parse_args() -> argparse.Namespace:
         '--held-out',
         type=int,
         metavar='N',
-        help='find thresholds on the last N training images',
+        help='calibrate on the last N training images',
     )
     parser.add_argument('--model-card', metavar='FILE', help='card of the model')
     parser.add_argument('--draft-card', metavar='FILE', help='write a card, no weights')
@@ -79,17 +81,9 @@ def main() -> None:
     else:
         publication = Publication(cfg, model, args.out, half=args.half)
     if args.held_out is not None:
-        model.rejection = find_thresholds(cfg, model, args.held_out)
-        print(
-            f'{100 - 100 * model.rejection["error"]:.2f} % of {args.held_out} held-out '
-            'images are predicted as labelled.'
-        )
-        for target, threshold, kept in model.rejection['thresholds']:
-            if kept and round(target * 200) % 10 == 0:
-                print(
-                    f'    {target:.0%} errors: reject above '
-                    f'{threshold:.4g}, {kept:.0%} are kept'
-                )
+        found = calibrate(cfg, model, args.held_out)
+        model.rejection, model.calibration = found['rejection'], found['calibration']
+        print(describe_calibration(**found))
     publication.collect(run, facts)
     if args.csv is not None:
         write_all(publication.tables(args.csv), replace=True)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import os.path as osp
+import re
 import time
 from typing import Any, Dict, List, Optional
 
@@ -24,6 +25,9 @@ from ..run_record import labels_hash
 from ..work_dir import RESULTS, keep_earlier_results, resumed_folder
 from .provenance import ProvenanceHook, agreed
 
+# Names of metrics that are errors.
+LOWER_IS_BETTER = re.compile('/mse|_aurc$|_augrc$')
+
 
 def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
     """Reduce per-epoch metrics to ``last``, ``best`` and a tail mean.
@@ -43,7 +47,7 @@ def summarize(history: List[dict], last_k: int) -> Dict[str, dict]:
     metrics = {}
     for name in history[-1] if history else ():
         values = [epoch[name] for epoch in history if name in epoch]
-        best = min if name.split('/')[-1].startswith('mse') else max
+        best = min if LOWER_IS_BETTER.search(name) else max
         metrics[name] = {
             'last': values[-1],
             'best': best(values),
@@ -342,26 +346,32 @@ class SummaryHook(Hook):
             names = [
                 n
                 for n in metrics
-                if n.startswith(f'rejection/{source}_') and not n.endswith('auroc')
+                if n.startswith(f'rejection/{source}_') and n[-1].isdigit()
             ]
             if names:
                 lines.append(f'{title}')
                 for name in names:
                     line(f'{name.rsplit("_", 1)[1]:>5} %', name)
 
-        def measures(title, prefix):
-            found = [n for n in metrics if n.startswith(prefix)]
-            if found:
+        def rows(title, named):
+            named = {label: name for label, name in named.items() if name in metrics}
+            if named:
                 lines.append(
                     f'{title:<34}{"last":>8}{f"last-{self.last_k} mean":>13}{"best":>9}'
                 )
-            for name in found:
+            for label, name in named.items():
                 m = metrics[name]
                 lines.append(
-                    f'    {name[len(prefix) :].replace("_", ", "):<30}'
-                    f'{m["last"]:>8.4f}{m[tail]:>13.4f}'
-                    f'{m["best"]:>9.4f}'
+                    f'    {label:<30}{m["last"]:>8.4f}{m[tail]:>13.4f}{m["best"]:>9.4f}'
                 )
+
+        def measures(title, prefix):
+            found = [n for n in metrics if n.startswith(prefix)]
+            rows(title, {n[len(prefix) :].replace('_', ', '): n for n in found})
+
+        def areas(title):
+            kinds = ('auroc', 'aurc', 'augrc')
+            rows(title, {k.upper(): f'rejection/uncertainty_{k}' for k in kinds})
 
         if metrics:
             lines.append(
@@ -372,6 +382,7 @@ class SummaryHook(Hook):
             line('mean-class accuracy', 'accuracy/mean_class')
             block('accuracy after rejecting the most uncertain,', 'uncertainty')
             block('    ... by one minus the largest probability', 'confidence')
+            areas('uncertainty against errors')
             measures('valence and arousal', 'va/')
         if summary['noise_auroc'] is not None:
             lines.append(
