@@ -49,3 +49,16 @@ def test_configs_of_the_page(folder, name):
     else:
         torch.load(checkpoint, weights_only=True)
         run('test', f'{name}.py', checkpoint)
+
+
+def test_operations_and_activation_maps(tmp_path, monkeypatch):
+    """The two scripts of the page that use other libraries."""
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save('face.png')
+    scripts = re.findall(r'```python\n((?:import|from).*?)```', PAGE.read_text(), re.S)
+    assert len(scripts) == 2
+    exec(compile(scripts[0], 'flops', 'exec'), {})
+    pytest.importorskip('pytorch_grad_cam')
+    exec(compile(scripts[1], 'cam', 'exec'), {})
+    assert np.asarray(Image.open('cam.png')).shape == (44, 44, 3)

@@ -21,6 +21,7 @@ from mmfer.analysis.cleaning import (
     write_run_file,
 )
 from mmfer.datasets import pipeline_of
+from mmfer.engine.own_data import take_all
 from mmfer.engine.preflight import check_cleaning
 from mmfer.engine.run_header import cleaning_header
 from mmfer.engine.work_dir import claimed_work_dir
@@ -90,6 +91,8 @@ def clean(args: argparse.Namespace) -> None:
     """
     args.work_dir = args.out
     cfg = finish_config(load_training_config(args.config, args), args)
+    if args.data is not None:
+        take_all(cfg)
     options = take_gaave_options(cfg)
     if args.scores is not None:
         options['scores'] = args.scores

@@ -49,6 +49,17 @@ def use_data(
     return cfg
 
 
+def take_all(cfg: Config) -> None:
+    """Put the held-out images into the training set, too; the config is changed.
+
+    Labels are cleaned in all images, and a cleaning measures nothing on the others.
+    """
+    dataset = cfg.train_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    dataset.pop('fold', None)
+
+
 def name_with_data(stem: str, source_name: str) -> str:
     """Return the name of a config with the name of other data.
 

@@ -7,7 +7,7 @@ from helpers import CONFIGS
 from mmengine.config import Config
 from PIL import Image
 
-from mmfer.engine.own_data import name_with_data
+from mmfer.engine.own_data import name_with_data, take_all
 from mmfer.engine.variants import derive
 
 
@@ -53,6 +53,13 @@ def test_with_noise_and_cleaning(root):
     assert 'label_noise' not in cfg.val_dataloader.dataset
     assert cfg.custom_hooks[-1] == dict(type='GAAVEHook')
     assert Path(cfg.filename).stem == 'gaave_ce_r18_my-faces_noise20'
+
+
+def test_all_images_are_cleaned(root):
+    cfg = derived('ce/ce_r18_synthfaces', None, None, root)
+    take_all(cfg)
+    assert 'fold' not in cfg.train_dataloader.dataset
+    assert list(cfg.val_dataloader.dataset.fold) == [0, 10]
 
 
 def test_flags_without_data():
