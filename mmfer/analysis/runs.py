@@ -1,6 +1,7 @@
 """Open work dirs of training and test runs, for figures and tables."""
 
 import os.path as osp
+import shlex
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -132,8 +133,8 @@ def open_run(path: str) -> Run:
             else ''
         )
         raise FileNotFoundError(
-            f'{path} has no {PREDICTIONS}{old}. To write it, run: python '
-            f'mmfer test {config or "CONFIG"} {checkpoint} --out {file}'
+            f'{path} has no {PREDICTIONS}{old}. To write it, run: mmfer test '
+            f'{shlex.join([str(config or "CONFIG"), checkpoint, "--out", str(file)])}'
         )
     return Run(
         Path(path).absolute().name,

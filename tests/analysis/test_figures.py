@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 
 import mmengine
@@ -324,6 +325,16 @@ def test_what_is_missing_is_said(work_dir, tmp_path):
     said = call_tool('analysis_tools/confusion_matrix.py', tmp_path, code=1)
     assert said.startswith(str(tmp_path)) and 'mmfer test' in said
     assert 'config.py CHECKPOINT --out' in said
+    spaced = tmp_path / 'meine Köpfe'
+    spaced.mkdir()
+    (spaced / 'config.py').write_text('')
+    said = call_tool('analysis_tools/confusion_matrix.py', spaced, code=1)
+    # The command can be pasted into a shell.
+    command = said.partition('To write it, run: ')[2].strip()
+    assert shlex.split(command) == [
+        *('mmfer', 'test', str(spaced / 'config.py'), 'CHECKPOINT'),
+        *('--out', str(spaced / 'predictions.npz')),
+    ]
     mmengine.dump([1, 2], tmp_path / 'predictions.pkl')
     with pytest.raises(ValueError, match='can run code when it is read.*--out'):
         read_predictions(str(tmp_path / 'predictions.pkl'))
