@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> None:
         SystemExit: There is none.
     """
     try:
-        rows = [row for row in list_rows() if all(fits(row.name, p) for p in args.pattern)]
+        rows = [
+            row for row in list_rows() if all(fits(row.name, p) for p in args.pattern)
+        ]
     except FileNotFoundError as error:
         raise SystemExit(str(error)) from None
     if not rows:

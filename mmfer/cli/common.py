@@ -399,6 +399,15 @@ def _has_advice(error: BaseException) -> bool:
     )
 
 
+def _asks_to_install(error: BaseException) -> bool:
+    """Return whether OpenMMLab says which package an option needs, as tensorboard."""
+    return (
+        isinstance(error, ImportError)
+        and not isinstance(error, ModuleNotFoundError)
+        and 'pip install' in str(error)
+    )
+
+
 def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
     """Call the main function of a tool that trains or tests.
 
@@ -422,7 +431,9 @@ def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
             )
         raise
     except Exception as error:
-        if not _has_advice(error) and not raised_by_mmfer(error):
+        if not (_has_advice(error) or _asks_to_install(error)) and (
+            not raised_by_mmfer(error)
+        ):
             raise
         if verbose:
             traceback.print_exception(error)

@@ -9,7 +9,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         'pattern',
         nargs='*',
         metavar='PATTERN',
-        help="part of a name, such as alum, or a name with wildcards, such as "
+        help='part of a name, such as alum, or a name with wildcards, such as '
         "'resup*ferplus*'; of several, all must fit",
     )
     parser.add_argument(

@@ -12,7 +12,7 @@ from helpers import call_tool, tiny_config, train
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
-from mmfer.analysis.runs import open_run, open_runs, read_json
+from mmfer.analysis.runs import open_run, open_runs, read_json, read_named_config
 from mmfer.analysis.tables import summary_table
 from mmfer.evaluation.functional import (
     expected_calibration_error,
@@ -318,6 +318,15 @@ def test_tools(work_dir, tmp_path, tool):
     out = tmp_path / 'new' / f'{tool}.png'
     said = call_tool(f'analysis_tools/{tool}.py', work_dir, '--out', out)
     assert str(out) in said and out.stat().st_size > 5000
+
+
+def test_names_of_configs(tmp_path, monkeypatch):
+    """Tools take the names that `mmfer train` takes, from any folder."""
+    monkeypatch.chdir(tmp_path)
+    cfg = read_named_config('ce_r18_synthfaces_noise30')
+    assert cfg.train_dataloader.dataset.label_noise.rate == 0.3
+    with pytest.raises(FileNotFoundError, match='^ce_r18_synthface: this config does'):
+        read_named_config('ce_r18_synthface')
 
 
 def test_what_is_missing_is_said(work_dir, tmp_path):

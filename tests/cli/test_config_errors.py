@@ -149,6 +149,19 @@ def test_verbose_shows_the_traceback(capsys):
         assert ('Traceback' in capsys.readouterr().err) == verbose
 
 
+def test_a_package_that_a_library_asks_for():
+    """OpenMMLab says how to install tensorboard; a broken import keeps its traceback."""
+
+    def main(error):
+        raise error
+
+    told = 'Please run "pip install future tensorboard"'
+    with pytest.raises(SystemExit, match=told):
+        run_training_tool(lambda: main(ImportError(told)))
+    with pytest.raises(ImportError):
+        run_training_tool(lambda: main(ImportError('undefined symbol')))
+
+
 def test_errors_of_the_machine(tmp_path):
     """A path that cannot be used, and a GPU without memory, are not faults of mmfer."""
 
