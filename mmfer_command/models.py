@@ -51,13 +51,16 @@ def run(args: argparse.Namespace) -> None:
         SystemExit: There is none.
     """
     try:
-        rows = [row for row in list_rows() if fits(row.name, args.pattern)]
+        rows = [
+            row for row in list_rows() if all(fits(row.name, p) for p in args.pattern)
+        ]
     except FileNotFoundError as error:
         raise SystemExit(str(error)) from None
     if not rows:
-        near = nearest_configs(args.pattern)
+        asked = ' '.join(args.pattern)
+        near = nearest_configs('_'.join(args.pattern))
         raise SystemExit(
-            f'{args.pattern}: there is no model or config of this name. '
+            f'{asked}: there is no model or config of this name. '
             + (f'The nearest names are {", ".join(near)}. ' if near else '')
             + '`mmfer models --configs` lists all.'
         )

@@ -216,6 +216,10 @@ def test_what_a_wrong_name_is_told(tmp_path, monkeypatch):
     assert 'mmfer train configs/ce/ce_r18_rafdb.py --noise pair:0.1' in said
     said = refused(monkeypatch, tmp_path, 'test', NAME, 'none.pth')
     assert 'none.pth: this checkpoint does not exist' in said
+    (tmp_path / 'epoch_1.pth').write_bytes(b'')
+    (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
+    said = refused(monkeypatch, tmp_path, 'test', NAME, str(tmp_path))
+    assert 'a folder, not a checkpoint' in said and 'epoch_1.pth' in said
 
 
 @pytest.mark.parametrize('name, options', [('train', True), ('predict', False)])

@@ -1,6 +1,7 @@
 """Open work dirs of training and test runs, for figures and tables."""
 
 import os.path as osp
+import shlex
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -18,6 +19,7 @@ from mmfer.utils.checkpoint_names import read_last
 from mmfer.utils.devices import choose_device
 from mmfer.utils.json_files import read_history, read_summary
 from mmfer.utils.text_tables import read_class_names
+from mmfer_command.shipped import find_config
 
 from .predictions import Predictions, read_predictions
 
@@ -132,8 +134,8 @@ def open_run(path: str) -> Run:
             else ''
         )
         raise FileNotFoundError(
-            f'{path} has no {PREDICTIONS}{old}. To write it, run: python '
-            f'mmfer test {config or "CONFIG"} {checkpoint} --out {file}'
+            f'{path} has no {PREDICTIONS}{old}. To write it, run: mmfer test '
+            f'{shlex.join([str(config or "CONFIG"), checkpoint, "--out", str(file)])}'
         )
     return Run(
         Path(path).absolute().name,
@@ -173,6 +175,22 @@ def distinct(names: Sequence[str]) -> List[str]:
     return found
 
 
+def read_named_config(config: str) -> Config:
+    """Read a config by its path, or by the name of a shipped one.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    path = find_config(config)
+    if path is None:
+        raise FileNotFoundError(
+            f'{config}: this config does not exist. Give the path of a file, such as '
+            'that in the work dir of a run, or a name that `mmfer models --configs` '
+            'lists.'
+        )
+    return Config.fromfile(path)
+
+
 def open_model(
     config: str, checkpoint: str, options: Optional[dict] = None
 ) -> Tuple[Config, BaseModel]:
@@ -181,7 +199,7 @@ def open_model(
     The model is on the best device that is available.
 
     Args:
-        config (str): Path of the config.
+        config (str): Path of the config, or the name of a shipped one.
         checkpoint (str): Path of the weights.
         options (dict, optional): Overrides by dotted key.
 
@@ -189,12 +207,7 @@ def open_model(
         FileNotFoundError: The config does not exist.
         ValueError: The checkpoint belongs to another model.
     """
-    if not osp.isfile(config):
-        raise FileNotFoundError(
-            f'{config}: this config does not exist. Configs are in configs/<method>/, '
-            'and in the work dirs of runs.'
-        )
-    cfg = Config.fromfile(config)
+    cfg = read_named_config(config)
     cfg.merge_from_dict(options or {})
     model = get_model(cfg)
     load_weights(model, checkpoint)
@@ -217,7 +230,7 @@ def read_json(folder: str, file: str) -> Any:
     path = osp.join(folder, file)
     if not osp.isfile(path):
         raise FileNotFoundError(
-            f'{path} does not exist. Name the work dir of a run: python '
+            f'{path} does not exist. Name the work dir of a run: '
             '`mmfer train CONFIG` writes history.json after each epoch and '
             'summary.json at the end.'
         )

@@ -29,6 +29,7 @@ from ..compat import (
     use_cpu_processes,
 )
 from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
+from ..utils.checkpoint_names import read_last
 from ..utils.collector import collector_paused, exempt_imports
 from ..utils.console import WARNINGS
 from ..utils.files import write_figure
@@ -330,13 +331,20 @@ def check_checkpoint_file(path: str) -> None:
         path (str): Path, or an address such as ``https://...``.
 
     Raises:
-        SystemExit: The file does not exist.
+        SystemExit: The file does not exist, or is a folder.
     """
-    if '://' not in path and not osp.isfile(path):
+    if '://' in path or osp.isfile(path):
+        return
+    if osp.isdir(path):
+        last = read_last(path)
         raise SystemExit(
-            f'{path}: this checkpoint does not exist. Runs write checkpoints into '
-            'their work dirs.'
+            f'{path}: this is a folder, not a checkpoint. '
+            + (f'Its latest checkpoint is {last}.' if last else 'It names none.')
         )
+    raise SystemExit(
+        f'{path}: this checkpoint does not exist. Runs write checkpoints into '
+        'their work dirs.'
+    )
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -391,6 +399,15 @@ def _has_advice(error: BaseException) -> bool:
     )
 
 
+def _asks_to_install(error: BaseException) -> bool:
+    """Return whether OpenMMLab says which package an option needs, as tensorboard."""
+    return (
+        isinstance(error, ImportError)
+        and not isinstance(error, ModuleNotFoundError)
+        and 'pip install' in str(error)
+    )
+
+
 def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
     """Call the main function of a tool that trains or tests.
 
@@ -414,7 +431,9 @@ def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
             )
         raise
     except Exception as error:
-        if not _has_advice(error) and not raised_by_mmfer(error):
+        if not (_has_advice(error) or _asks_to_install(error)) and (
+            not raised_by_mmfer(error)
+        ):
             raise
         if verbose:
             traceback.print_exception(error)

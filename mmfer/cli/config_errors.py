@@ -16,7 +16,16 @@ from mmengine.runner import runner
 
 # Types of errors that a wrong setting raises. Others, such as a full memory, have
 # other causes.
-CAUSED = (TypeError, KeyError, ValueError, AttributeError, AssertionError, IndexError)
+CAUSED = (
+    TypeError,
+    KeyError,
+    ValueError,
+    AttributeError,
+    AssertionError,
+    IndexError,
+    # mmpretrain's backbones for packages that are not installed, such as timm.
+    ImportError,
+)
 UNEXPECTED = re.compile(
     r"(?:(\w+)(?:\.__init__)?\(\) got an )?unexpected keyword argument '(\w+)'"
 )

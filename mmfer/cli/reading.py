@@ -1,5 +1,9 @@
 """Read configs and settings that users have written."""
 
+import shlex
+from pathlib import Path
+from typing import Optional
+
 from mmengine.config import Config
 
 from .config_errors import ConfigError
@@ -14,11 +18,41 @@ def read_config(path: str) -> Config:
     try:
         return Config.fromfile(path)
     except Exception as error:
+        cause: Optional[BaseException] = error
+        # mmengine raises errors of its own for that of Python.
+        while isinstance(cause, ImportError):
+            if isinstance(cause, ModuleNotFoundError):
+                raise ConfigError(_no_module(path, str(cause.name))) from error
+            cause = cause.__cause__ or cause.__context__
         text = str(error) if str(error) else 'cannot be read'
         row = getattr(error, 'lineno', None)
         if isinstance(error, SyntaxError):
             text = f'line {row}: {error.msg}'
         raise ConfigError(f'{path}: {type(error).__name__}: {text}') from error
+
+
+def _no_module(path: str, name: str) -> str:
+    """Return the message for a module of ``custom_imports`` that is not found.
+
+    Args:
+        path (str): The config.
+        name (str): Name of the module, or of one that it imports.
+    """
+    top = name.partition('.')[0]
+    folder = Path(path).absolute().parent
+    for place in (folder, *folder.parents):
+        if (place / f'{top}.py').is_file() or (place / top).is_dir():
+            advice = (
+                f'It lies in {place}, where Python does not look. Put '
+                f'PYTHONPATH={shlex.quote(str(place))} before the command.'
+            )
+            break
+    else:
+        advice = (
+            'Install the package that has it, or name its folder in the environment '
+            'variable PYTHONPATH.'
+        )
+    return f'{path}: Python does not find {name!r} of custom_imports. {advice}'
 
 
 def merge_options(cfg: Config, options: dict) -> None:

@@ -7,9 +7,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mmfer models``."""
     parser.add_argument(
         'pattern',
-        nargs='?',
+        nargs='*',
         metavar='PATTERN',
-        help="part of a name, or a name with wildcards, such as 'resup*ferplus*'",
+        help='part of a name, such as alum, or a name with wildcards, such as '
+        "'resup*ferplus*'; of several, all must fit",
     )
     parser.add_argument(
         '--configs',

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 
 import mmengine
@@ -11,7 +12,7 @@ from helpers import call_tool, tiny_config, train
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
-from mmfer.analysis.runs import open_run, open_runs, read_json
+from mmfer.analysis.runs import open_run, open_runs, read_json, read_named_config
 from mmfer.analysis.tables import summary_table
 from mmfer.evaluation.functional import (
     expected_calibration_error,
@@ -319,11 +320,30 @@ def test_tools(work_dir, tmp_path, tool):
     assert str(out) in said and out.stat().st_size > 5000
 
 
+def test_names_of_configs(tmp_path, monkeypatch):
+    """Tools take the names that `mmfer train` takes, from any folder."""
+    monkeypatch.chdir(tmp_path)
+    cfg = read_named_config('ce_r18_synthfaces_noise30')
+    assert cfg.train_dataloader.dataset.label_noise.rate == 0.3
+    with pytest.raises(FileNotFoundError, match='^ce_r18_synthface: this config does'):
+        read_named_config('ce_r18_synthface')
+
+
 def test_what_is_missing_is_said(work_dir, tmp_path):
     (tmp_path / 'config.py').write_text('')
     said = call_tool('analysis_tools/confusion_matrix.py', tmp_path, code=1)
     assert said.startswith(str(tmp_path)) and 'mmfer test' in said
     assert 'config.py CHECKPOINT --out' in said
+    spaced = tmp_path / 'meine Köpfe'
+    spaced.mkdir()
+    (spaced / 'config.py').write_text('')
+    said = call_tool('analysis_tools/confusion_matrix.py', spaced, code=1)
+    # The command can be pasted into a shell.
+    command = said.partition('To write it, run: ')[2].strip()
+    assert shlex.split(command) == [
+        *('mmfer', 'test', str(spaced / 'config.py'), 'CHECKPOINT'),
+        *('--out', str(spaced / 'predictions.npz')),
+    ]
     mmengine.dump([1, 2], tmp_path / 'predictions.pkl')
     with pytest.raises(ValueError, match='can run code when it is read.*--out'):
         read_predictions(str(tmp_path / 'predictions.pkl'))

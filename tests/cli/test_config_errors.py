@@ -9,6 +9,7 @@ from mmfer.cli import build_runner
 from mmfer.cli.common import run_training_tool
 from mmfer.cli.config_errors import ConfigError, config_errors
 from mmfer.cli.reading import merge_options, read_config
+from mmfer.registry import MODELS
 
 EXPECTED = {
     'model.backbone.depht': "has no option 'depht'. Did you mean depth?",
@@ -83,6 +84,39 @@ def test_a_file_that_is_no_config(tmp_path, text, expected):
     assert str(error.value).startswith(f'{path}: ') and expected in str(error.value)
 
 
+def test_a_module_of_the_user_that_is_not_found(tmp_path):
+    folder = tmp_path / 'meine Köpfe'
+    (folder / 'configs').mkdir(parents=True)
+    (folder / 'my_unknown_head.py').write_text('')
+    path = folder / 'configs' / 'own.py'
+    path.write_text("custom_imports = dict(imports=['my_unknown_head'])")
+    with pytest.raises(ConfigError) as error:
+        read_config(str(path))
+    assert str(error.value) == (
+        f"{path}: Python does not find 'my_unknown_head' of custom_imports. It lies in "
+        f"{folder}, where Python does not look. Put PYTHONPATH='{folder}' before the "
+        'command.'
+    )
+    path.write_text("custom_imports = dict(imports='nowhere.my_head')")
+    with pytest.raises(ConfigError, match="find 'nowhere' of .* Install the package"):
+        read_config(str(path))
+
+
+def test_a_backbone_whose_package_is_missing(tmp_path, monkeypatch):
+    """mmpretrain raises an ImportError when it is built, without timm for example."""
+
+    class NeedsAPackage(torch.nn.Module):
+        def __init__(self):
+            raise ImportError('NeedsAPackage requires it, please install it.')
+
+    cfg = tiny_config(tmp_path)
+    cfg.model.backbone = dict(type='NeedsAPackage')
+    monkeypatch.setitem(MODELS.module_dict, 'NeedsAPackage', NeedsAPackage)
+    told = r'model.backbone \(NeedsAPackage\): .*install'
+    with pytest.raises(ConfigError, match=told):
+        built(cfg, {})
+
+
 @pytest.mark.parametrize('key', ['model.backbone.depth.x', 'train_pipeline.0x.y'])
 def test_an_option_that_fits_nowhere(tmp_path, key):
     with pytest.raises(ConfigError, match=f'^--cfg-options {key}: '):
@@ -113,6 +147,19 @@ def test_verbose_shows_the_traceback(capsys):
         with pytest.raises(SystemExit, match="has no setting 'model'"):
             run_training_tool(main, verbose)
         assert ('Traceback' in capsys.readouterr().err) == verbose
+
+
+def test_a_package_that_a_library_asks_for():
+    """OpenMMLab says how to install tensorboard; a broken import keeps its traceback."""
+
+    def main(error):
+        raise error
+
+    told = 'Please run "pip install future tensorboard"'
+    with pytest.raises(SystemExit, match=told):
+        run_training_tool(lambda: main(ImportError(told)))
+    with pytest.raises(ImportError):
+        run_training_tool(lambda: main(ImportError('undefined symbol')))
 
 
 def test_errors_of_the_machine(tmp_path):

@@ -77,6 +77,14 @@ def test_what_a_name_says(tmp_path, name, expected):
     assert (row.method, row.backbone, row.data, row.noise) == expected
 
 
+def test_several_words(capsys):
+    lines = listed(capsys, 'rafdb', 'ALUM', 'noise30', '--configs')
+    assert [line.split()[0] for line in lines[1:]] == ['alum_r18_rafdb_noise30']
+    with pytest.raises(SystemExit, match='^alum rafd30: there is no model') as error:
+        main(['models', 'alum', 'rafd30'])
+    assert 'alum_r18_rafdb' in str(error.value)
+
+
 def test_nothing_fits(capsys):
     with pytest.raises(SystemExit) as error:
         main(['models', 'ce_r18_rafdbb'])

@@ -278,6 +278,26 @@ def test_losses_and_gradients(reading, use):
         torch.testing.assert_close(a, b)
 
 
+def test_a_rule_of_mining_of_a_subclass():
+    """The losses are those of the partners that an overridden ``mine`` returns."""
+    mean, log_var = features()
+    other = build(mining='distance')
+    want = run(other, mean, log_var, anchors=[True] * B)
+    head = build()
+
+    class OwnHead(type(head)):
+        def mine(self, mean, labels):
+            return mine_adversarial(mean, labels, 'distance')
+
+    before = run(head, mean, log_var, anchors=[True] * B)
+    head.__class__ = OwnHead
+    got = run(head, mean, log_var, anchors=[True] * B)
+    assert got.keys() == want.keys()
+    for name in want:
+        torch.testing.assert_close(got[name], want[name])
+    assert before['loss_triplet'] != want['loss_triplet']
+
+
 def test_triplet_hinge():
     mean, positive, negative = (
         torch.tensor([[0.0, 0.0], [1.0, 0.0]]),

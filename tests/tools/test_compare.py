@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, call_tool, environment, load_tool, tiny_config
 
-from mmfer.analysis.benchmarks.training_runs import PlannedRun
+from mmfer.analysis.benchmarks.training_runs import PlannedRun, named_config
+from mmfer.engine.variants import find_variant
 
 tool = load_tool('benchmarks/compare.py')
 
@@ -271,7 +272,7 @@ def test_trains_and_compares(tmp_path):
         cfg.dump(configs[-1])
     command = [
         sys.executable,
-        'tools/benchmarks/compare.py',
+        str(ROOT / 'tools/benchmarks/compare.py'),
         *configs,
         '--seeds',
         '0',
@@ -283,7 +284,7 @@ def test_trains_and_compares(tmp_path):
         str(tmp_path / 'loss.png'),
     ]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / 'runs/fast_seed0/summary.json').read_text())
@@ -313,6 +314,18 @@ def test_another_row_is_no_baseline(tmp_path, monkeypatch, capsys):
         tool.main()
     said = capsys.readouterr().out
     assert 'baseline c is' in said and 'ahead' not in said
+
+
+def test_names_of_shipped_configs(tmp_path, monkeypatch):
+    """A name is found from any folder, also one that stands for flags."""
+    monkeypatch.chdir(tmp_path)
+    assert Path(named_config('ce_r18_rafdb')).is_file()
+    file, flags = find_variant(named_config('gaave_ce_r18_rafdb_pair20.py'))
+    assert Path(file).stem == 'ce_r18_rafdb'
+    assert flags == ['--noise', 'pair:0.2', '--clean', 'gaave']
+    assert named_config('none') == 'none'
+    Path('ce_r18_rafdb.py').write_text('')
+    assert named_config('ce_r18_rafdb.py') == 'ce_r18_rafdb.py'
 
 
 def test_refusals(tmp_path):

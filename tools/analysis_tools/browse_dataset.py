@@ -9,10 +9,11 @@ times. If label noise has changed its label, the clean label is below the given 
 import argparse
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmfer.analysis.figures import browse_figure
+from mmfer.analysis.runs import read_named_config
 from mmfer.cli import run_tool, save_figure
 from mmfer.registry import DATASETS
 
@@ -38,7 +39,7 @@ def main() -> None:
         '--out', default='browse_dataset.png', help='file of the figure'
     )
     args = parser.parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_named_config(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope('mmfer')

@@ -27,6 +27,7 @@ from mmfer.analysis.benchmarks.curves import check_figure, plot, value_of
 from mmfer.analysis.benchmarks.training_runs import (
     PlannedRun,
     execute_all,
+    named_config,
     problems,
     read_runs,
 )
@@ -64,6 +65,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     rows = [Path(config).stem for config in args.configs]
+    args.configs = [named_config(config) for config in args.configs]
     if len(set(rows)) < len(rows):
         sys.exit(
             'compare.py: two configs have the same name '

@@ -19,6 +19,7 @@ from mmfer.analysis.tables import tail_epochs
 from mmfer.engine.hooks.summary import SummaryHook
 from mmfer.engine.variants import find_variant, read_variant
 from mmfer.registry import METRICS
+from mmfer_command.shipped import shipped_path
 
 # Value of each run, by row and seed.
 Results = Dict[str, Dict[int, Any]]
@@ -33,7 +34,7 @@ class PlannedRun(NamedTuple):
             :func:`~mmfer.engine.variants.find_variant`.
         seed (int): Seed of the run and of planted noise.
         options (list[str]): Overrides, as ``key=value``.
-        flags (Sequence[str]): Other flags of ``tools/train.py``. Defaults to none.
+        flags (Sequence[str]): Other flags of ``mmfer train``. Defaults to none.
     """
 
     row: str
@@ -49,7 +50,7 @@ class PlannedRun(NamedTuple):
 
     @property
     def arguments(self) -> List[str]:
-        """list[str]: Config, flags and overrides for ``tools/train.py``."""
+        """list[str]: Config, flags and overrides for ``mmfer train``."""
         options = [f'randomness.seed={self.seed}', *self.options]
         file, flags = find_variant(self.config) or (self.config, [])
         dataset = read_variant(self.config).train_dataloader.dataset
@@ -69,6 +70,19 @@ class PlannedRun(NamedTuple):
         options = parser.parse_known_args(self.arguments)[0].cfg_options
         cfg.merge_from_dict(options)
         return cfg
+
+
+def named_config(config: str) -> str:
+    """Return the path of a config, which may be the name of a shipped one.
+
+    Args:
+        config (str): Path, or the name of a shipped config, also with flags, see
+            :func:`~mmfer.engine.variants.find_variant`. A file of the user comes first.
+    """
+    if find_variant(config) is not None:
+        return config
+    shipped = str(shipped_path(config))
+    return config if find_variant(shipped) is None else shipped
 
 
 def problems(
@@ -240,7 +254,8 @@ def execute(run: PlannedRun, root: Path, threads: int) -> int:
     record.write_text(json.dumps(run.arguments))
     command = [
         sys.executable,
-        'tools/train.py',
+        # Not tools/train.py, which is only in the folder of the repository.
+        *('-m', 'mmfer_command', 'train'),
         *run.arguments,
         '--work-dir',
         str(work_dir),

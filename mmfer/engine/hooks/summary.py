@@ -327,6 +327,8 @@ class SummaryHook(Hook):
     def table(self, summary: dict, work_dir: str) -> str:
         """Return the table that is printed at the end of a run."""
         tail = f'last{self.last_k}_mean'
+        # A shorter run has fewer epochs to average.
+        mean = f'last-{summary["averaged_epochs"]} mean'
         minutes, seconds = divmod(round(summary['seconds']), 60)
         speed = summary['images_per_second'] or 0
         lines = [
@@ -356,9 +358,7 @@ class SummaryHook(Hook):
         def rows(title, named):
             named = {label: name for label, name in named.items() if name in metrics}
             if named:
-                lines.append(
-                    f'{title:<34}{"last":>8}{f"last-{self.last_k} mean":>13}{"best":>9}'
-                )
+                lines.append(f'{title:<34}{"last":>8}{mean:>13}{"best":>9}')
             for label, name in named.items():
                 m = metrics[name]
                 lines.append(
@@ -374,10 +374,7 @@ class SummaryHook(Hook):
             rows(title, {k.upper(): f'rejection/uncertainty_{k}' for k in kinds})
 
         if metrics:
-            lines.append(
-                f'{"validation, %":<34}{"last":>8}'
-                f'{f"last-{self.last_k} mean":>13}{"best":>9}'
-            )
+            lines.append(f'{"validation, %":<34}{"last":>8}{mean:>13}{"best":>9}')
             line('accuracy', 'accuracy/top1')
             line('mean-class accuracy', 'accuracy/mean_class')
             block('accuracy after rejecting the most uncertain,', 'uncertainty')

@@ -130,7 +130,7 @@ class ALUMHead(GaussianHead):
         with full_precision(labels):
             # Mining needs full precision too: cosines in bfloat16 are too coarse
             # to rank close negatives.
-            mined = mine_adversarial(feats.mean, labels, self.mining)
+            mined = self.mine(feats.mean, labels)
             losses = dict(
                 loss_cls=self.classification_loss(
                     feats, labels, self.choose_partners(mined, anchors)
@@ -141,6 +141,21 @@ class ALUMHead(GaussianHead):
                     feats.mean, mined, anchors
                 )
         return losses
+
+    def mine(self, mean: Tensor, labels: Tensor) -> Mined:
+        """Mine the partners of every image, Eq. 10.
+
+        To try another rule, override this method: the mixing, the anchors and the
+        triplets use what it returns.
+
+        Args:
+            mean (Tensor): Means mu of the global batch in full precision, (B, D).
+            labels (Tensor): Given labels, int64 (B, ).
+
+        Returns:
+            Mined: Partners, and whether each image has one.
+        """
+        return mine_adversarial(mean, labels, self.mining)
 
     def choose_partners(self, mined: Mined, anchors: Tensor) -> List[Tensor]:
         """Choose the partners of every image, Sec. 3.3.
