@@ -121,6 +121,10 @@ def check_options(args: argparse.Namespace, inputs: Inputs) -> None:
             raise ValueError(f'--{name} is for videos. Leave it out for images.')
     if args.smooth is not None and not args.detect_faces:
         raise ValueError('--smooth follows faces over the frames: add --faces.')
+    if args.smooth is not None and args.smooth <= 0:
+        raise ValueError(
+            f'--smooth must be a number of seconds above 0, got {args.smooth:g}.'
+        )
     if args.show_dir is not None and inputs.videos:
         raise ValueError(
             '--show-dir draws on images. Leave it out for videos, whose boxes and '

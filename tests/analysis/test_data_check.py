@@ -137,8 +137,8 @@ def test_a_config(capsys):
     [
         ('none', 'there is no such folder, list or config'),
         ('ce_r18_rafd', 'The nearest configs are ce_r18_rafdb'),
-        ('empty', 'This one has no folders and no images.'),
-        ('list.csv', 'the classes of this list are not known'),
+        ('empty', 'there is no image in this folder.'),
+        ('list.csv', 'all rows have the label'),
         ('broken.py', "SyntaxError: line 1: '(' was never closed"),
     ],
 )

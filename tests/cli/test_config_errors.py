@@ -150,7 +150,7 @@ def test_verbose_shows_the_traceback(capsys):
 
 
 def test_a_package_that_a_library_asks_for():
-    """OpenMMLab says how to install tensorboard; a broken import keeps its traceback."""
+    """As OpenMMLab does for tensorboard; a broken import keeps its traceback."""
 
     def main(error):
         raise error

@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers import CONFIGS
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample
 
 from mmfer.models.pretrained import check_pretrained
@@ -272,15 +273,13 @@ def test_compensation_adds_no_key():
 
 def test_trainings_alone_say_where_compensation_sits(monkeypatch):
     said = []
-    monkeypatch.setattr(
-        'mmfer.models.classifier.print_log', lambda text, **kwargs: said.append(text)
-    )
+    monkeypatch.setattr(MMLogger, 'info', lambda self, text, **_: said.append(text))
     model = build()
     assert not said
     model.init_weights()
-    assert said == [
-        'Latent compensation acts after: ' + ', '.join(model.latent_compensation.layers)
-    ]
+    assert said[0] == 'Latent compensation acts after: ' + ', '.join(
+        model.latent_compensation.layers
+    )
 
 
 def test_compensation_acts_in_training_only():

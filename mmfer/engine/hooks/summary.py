@@ -337,18 +337,18 @@ class SummaryHook(Hook):
         ]
         metrics = summary['metrics']
 
-        def line(label, name):
+        def line(label, name, factor=1):
             if name in metrics:
-                m = metrics[name]
-                lines.append(
-                    f'{label:<34}{m["last"]:>8.2f}{m[tail]:>13.2f}{m["best"]:>9.2f}'
+                last, mean_value, best = (
+                    factor * metrics[name][key] for key in ('last', tail, 'best')
                 )
+                lines.append(f'{label:<36}{last:>6.2f}{mean_value:>13.2f}{best:>9.2f}')
 
-        def block(title, source):
+        def block(title):
             names = [
                 n
                 for n in metrics
-                if n.startswith(f'rejection/{source}_') and n[-1].isdigit()
+                if n.startswith('rejection/uncertainty_') and n[-1].isdigit()
             ]
             if names:
                 lines.append(f'{title}')
@@ -369,17 +369,14 @@ class SummaryHook(Hook):
             found = [n for n in metrics if n.startswith(prefix)]
             rows(title, {n[len(prefix) :].replace('_', ', '): n for n in found})
 
-        def areas(title):
-            kinds = ('auroc', 'aurc', 'augrc')
-            rows(title, {k.upper(): f'rejection/uncertainty_{k}' for k in kinds})
-
         if metrics:
             lines.append(f'{"validation, %":<34}{"last":>8}{mean:>13}{"best":>9}')
             line('accuracy', 'accuracy/top1')
             line('mean-class accuracy', 'accuracy/mean_class')
-            block('accuracy after rejecting the most uncertain,', 'uncertainty')
-            block('    ... by one minus the largest probability', 'confidence')
-            areas('uncertainty against errors')
+            block('accuracy after rejecting the most uncertain,')
+            line('   20 % by the largest probability', 'rejection/confidence_20')
+            augrc = 'rejection/uncertainty_augrc'
+            line('AUGRC of the uncertainty (0 is best)', augrc, 100)
             measures('valence and arousal', 'va/')
         if summary['noise_auroc'] is not None:
             lines.append(

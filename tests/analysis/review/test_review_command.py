@@ -186,4 +186,4 @@ def test_tool_and_work_dir(tmp_path):
         rows = sorted(csv.DictReader(file), key=lambda row: -float(row['noise_score']))
     assert data['names'] == [row['image'] for row in rows[:20]]
     (tmp_path / 'sample_scores.csv').unlink()
-    assert 'clean_labels.py' in call_tool(tool, tmp_path, code=1)
+    assert 'mmfer clean CONFIG' in call_tool(tool, tmp_path, code=1)
