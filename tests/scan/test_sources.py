@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from made_data import make_ferplus, make_rafdb, write_image
 
+from mmfer.datasets.lists.list_rows import read_rows
 from mmfer.scan.groups import find_groups
 from mmfer.scan.sources import find_source
 
@@ -30,6 +31,16 @@ def labels_by_name(source):
 
 
 # -- folders -----------------------------------------------------------------
+def test_header_of_another_language(tmp_path):
+    path = tmp_path / 'liste.csv'
+    path.write_text('Bild;Gefühl;Person\na.png;froh;1\n', 'utf-8-sig')
+    with pytest.raises(ValueError, match='line 1: no column .*Bild, Gefühl.*"image"'):
+        read_rows(str(path))
+    # Without a header, the first line is a row.
+    path.write_text('b.png;froh\na.png;traurig\n')
+    assert read_rows(str(path)).labels == ['froh', 'traurig']
+
+
 def test_folder_per_class(tmp_path):
     root = make(tmp_path / 'Ä b', 'sad/ü 1.png', 'glad/2.png', 'glad/deep/3.png')
     (root / 'empty').mkdir()

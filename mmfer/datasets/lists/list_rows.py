@@ -1,10 +1,12 @@
 """Read a list of images and labels whose classes are not known."""
 
+import csv
 import os.path as osp
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmfer.datasets.images import IMAGE_EXTENSIONS
 from mmfer.utils.text_files import filled_lines, iterate_lines, read_text
 from mmfer.utils.text_lists import read_list
 from mmfer.utils.text_tables import (
@@ -64,6 +66,7 @@ def read_rows(path: str) -> Rows:
         FileNotFoundError: There is no such file.
         ValueError: The file is no such list.
     """
+    _refuse_unknown_header(path)
     if _has_header(path):
         table = read_table(path, COLUMNS, 'list of images and labels', others='keep')
         known = set(IMAGE_COLUMNS) | set(LABEL_COLUMNS)
@@ -94,6 +97,38 @@ def read_rows(path: str) -> Rows:
         [row.line.number for row in found.rows],
         {},
     )
+
+
+def _refuse_unknown_header(path: str) -> None:
+    """Refuse a first line with the names of columns, none of which is known.
+
+    Only the first line of such a list has no name of an image.
+
+    Args:
+        path (str): The list.
+
+    Raises:
+        ValueError: The message says how to rename the columns.
+    """
+    lines = [line.text for line in read_text(path, 'list of images and labels').filled]
+    if len(lines) < 2:
+        return
+    separator = next((s for s in '\t;,' if s in lines[0]), None)
+    if separator is None or separator not in lines[1]:
+        return
+    names, row = (next(csv.reader([line], delimiter=separator)) for line in lines[:2])
+    known = {column_key(name) for name in names} & {*IMAGE_COLUMNS, *LABEL_COLUMNS}
+    if known or any(map(_is_image, names)) or not any(map(_is_image, row)):
+        return
+    raise ValueError(
+        f'{path}, line 1: no column of this header ({", ".join(names)}) is known. '
+        'Rename the column of the images to "image" and that of the labels to "label".'
+    )
+
+
+def _is_image(field: str) -> bool:
+    """Return whether a field has the form of the name of an image."""
+    return field.strip().lower().endswith(IMAGE_EXTENSIONS)
 
 
 def _has_header(path: str) -> bool:
