@@ -272,7 +272,7 @@ def test_trains_and_compares(tmp_path):
         cfg.dump(configs[-1])
     command = [
         sys.executable,
-        str(ROOT / 'tools/benchmarks/compare.py'),
+        str(Path(ROOT, 'tools/benchmarks/compare.py')),
         *configs,
         '--seeds',
         '0',
