@@ -1,4 +1,4 @@
-"""What is in a data set: classes, sizes, broken images, and the same image twice.
+"""Facts about a data set: classes, sizes, broken images, and the same image twice.
 
 :func:`read_facts` decodes each image once. The other functions compute with arrays.
 """

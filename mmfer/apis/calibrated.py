@@ -35,7 +35,7 @@ FEWEST_FITTED = 100
 
 
 class Calibration(NamedTuple):
-    """What was fitted and measured on held-out images.
+    """Calibration that was fitted and measured on held-out images.
 
     Attributes:
         temperature (float): Divisor of the logarithms of the probabilities.

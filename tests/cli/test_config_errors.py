@@ -182,8 +182,8 @@ def test_errors_of_the_machine(tmp_path):
     assert str(error.value).startswith(
         f'{tmp_path}/file/folder: Not a directory. Check'
     )
-    error = PermissionError(13, 'Permission denied', '/root/x y')
-    assert fails(error).startswith('/root/x y: Permission denied. Check')
+    error = PermissionError(13, 'Permission denied', '/srv/x y')
+    assert fails(error).startswith('/srv/x y: Permission denied. Check')
     said = fails(torch.OutOfMemoryError('CUDA out of memory. Tried 2 GiB\nMore.'))
     assert 'train_dataloader.batch_size' in said and 'More' not in said
     with pytest.raises(RuntimeError, match='a fault'):

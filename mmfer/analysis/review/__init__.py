@@ -1,4 +1,4 @@
-"""The page on which a person reviews suspicious labels in a browser.
+"""Review page, on which a person judges suspicious labels in a browser.
 
 | module | content |
 |---|---|

@@ -1,4 +1,4 @@
-"""What ``mmfer review FOLDER`` needs to write the page of a folder.
+"""Settings with which ``mmfer review FOLDER`` writes the page of a folder.
 
 A work dir has a config. A folder that another command has written, such as that of
 ``mmfer scan``, has the file ``review.json`` in its place. The folder of a cleaning has

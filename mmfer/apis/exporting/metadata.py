@@ -1,4 +1,4 @@
-"""What an exported file says about its model: written, read and checked."""
+"""Metadata of an exported file: written, read and checked."""
 
 import json
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -21,7 +21,7 @@ LARGEST_SIDE = 4096
 
 
 class Metadata(NamedTuple):
-    """What an exported file says about its model.
+    """Metadata of an exported file, which describe its model.
 
     Attributes:
         input_shape (tuple[int, int, int]): (C, H, W) of an image.
@@ -93,7 +93,7 @@ class Metadata(NamedTuple):
 
 
 class ForeignFileError(ValueError):
-    """An ONNX file is not one of mmfer, or was changed."""
+    """Error: an ONNX file is not one of mmfer, or was changed."""
 
 
 def read_metadata(entries: Dict[str, str], path: str) -> Metadata:

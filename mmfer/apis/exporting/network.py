@@ -23,7 +23,7 @@ INPUT = 'images'
 
 
 class ExportError(ValueError):
-    """A model cannot be exported."""
+    """Error: a model cannot be exported."""
 
 
 class ExportedNetwork(nn.Module):
