@@ -264,7 +264,7 @@ def predict_film(capsys, work_dir, film, *line, more=(), code=0):
 
 def test_video_to_a_row_per_face_and_frame(squares, film, work_dir, capsys):
     rows, lines, said = predict_film(capsys, work_dir, film, '--faces')
-    assert '50 frames until 0:00:09.800, 50 faces in' in said
+    assert '50 frames until 0:00:09.800, 50 faces, ' in said
     assert [row['frame'] for row in rows] == [str(i) for i in range(50)]
     assert [float(row['time']) for row in rows] == [i / 5 for i in range(50)]
     assert {row['path'] for row in rows} == {str(film)}
@@ -355,6 +355,11 @@ def test_lines_of_a_video_without_tables(squares, film, work_dir, capsys):
             ['a.avi', '--faces', '--smooth', '1', '--target-error', '5'],
             '--smooth and --target-error exclude',
         ),
+        (
+            ['a.avi', '--faces', '--smooth', '1', '--coverage', '90'],
+            '--smooth and --coverage exclude',
+        ),
+        (['x.png', '--coverage', '0.9'], 'give per cent of at least 1'),
         (['a.avi', '--show-dir', 'out'], '--show-dir draws on images'),
         (['x.png', '--csv', '-', '--json', '-'], 'both print'),
         (['x.png', '--csv', '.'], 'is a folder'),
@@ -482,3 +487,22 @@ def test_what_a_kill_leaves(stop, tmp_path):
     if stop == 'SIGINT':
         assert program.returncode == 130 and text.endswith('\n')
         assert f'The results until then are in {part}.' in said
+
+
+def test_sets_of_classes(faces, tmp_path, capsys):
+    """The shipped model is calibrated; a larger share needs larger sets."""
+    sizes = []
+    for share in (50, 99):
+        table, lines = tmp_path / f'{share}.csv', tmp_path / f'{share}.jsonl'
+        flags = ['--coverage', share, '--csv', table, '--json', lines]
+        said = predicted(capsys, faces, *flags, '--device', 'cpu')
+        results = [json.loads(line) for line in lines.read_text().splitlines()]
+        with open(table, newline='') as file:
+            sets = [row['pred_set'].split(';') for row in csv.DictReader(file)]
+        assert sets == [result['pred_set'] or [''] for result in results]
+        assert all(
+            result['pred_set'] == [] or 'one of' in text
+            for result, text in zip(results, said, strict=True)
+        )
+        sizes.append(sum(len(result['pred_set']) for result in results))
+    assert sizes[0] < sizes[1]

@@ -33,6 +33,8 @@ def describe_result(result: dict) -> Tuple[str, str]:
         second += (
             f', valence {result["valence"]:+.2f}, arousal {result["arousal"]:+.2f}'
         )
+    if 'pred_set' in result:
+        second += f', one of {", ".join(result["pred_set"]) or "no class"}'
     if result.get('rejected'):
         second += ', rejected'
     return first, second

@@ -201,6 +201,6 @@ def check_name(name: str) -> None:
         )
         + ' Models of mmfer that come with weights: '
         f'{", ".join(list_models(weights=True))}; all of them: '
-        'mmfer.list_models(). The path of a config (*.py) is accepted '
+        '`mmfer models`. The path of a config (*.py) is accepted '
         'as well.'
     )

@@ -114,7 +114,15 @@ def check_options(args: argparse.Namespace, inputs: Inputs) -> None:
         ValueError: The message names the option.
     """
     exclusive('', **{'--every': args.every, '--fps': args.fps})
-    exclusive('', **{'--smooth': args.smooth, '--target-error': args.target_error})
+    # Thresholds and sets are for single images, whose probabilities are not smoothed.
+    for flag in ('target_error', 'coverage'):
+        name = f'--{flag.replace("_", "-")}'
+        exclusive('', **{'--smooth': args.smooth, name: getattr(args, flag)})
+    if args.coverage is not None and not 1 <= args.coverage < 100:
+        raise ValueError(
+            f'--coverage {args.coverage:g}: give per cent of at least 1 and below 100, '
+            'such as 90.'
+        )
     args.detect_faces |= args.detector is not None
     for name in ('every', 'fps', 'smooth'):
         if getattr(args, name) is not None and not inputs.videos:
@@ -239,6 +247,7 @@ class Prediction:
         self.threshold = None
         if args.target_error is not None:
             self.threshold = self.fer.rejection_threshold(args.target_error / 100)
+        self.coverage = None if args.coverage is None else args.coverage / 100
         files.begin(self.fer.score_names)
 
     def say(self, text: str) -> None:
@@ -277,6 +286,7 @@ class Prediction:
             list(paths),
             PHOTOS_AT_ONCE if args.detect_faces else FACES_AT_ONCE,
             reject_above=self.threshold,
+            coverage=self.coverage,
             detect_faces=args.detect_faces,
             on_error=on_error,
         )
@@ -308,6 +318,7 @@ class Prediction:
             iter(video),
             PHOTOS_AT_ONCE,
             reject_above=self.threshold,
+            coverage=self.coverage,
             detect_faces=args.detect_faces,
             track=args.detect_faces,
             smooth=args.smooth,
@@ -328,7 +339,7 @@ class Prediction:
                 show(frames)
         if not video.count:
             raise UnreadableVideoError(video.problem)
-        what = f', {faces} faces in {tracks} tracks' if args.detect_faces else ''
+        what = f', {faces} faces, {tracks} followed' if args.detect_faces else ''
         self.say(f'{path}: {frames} frames until {format_time(video.time)}{what}.')
         if video.problem is not None:
             self.fail(path, video.problem)

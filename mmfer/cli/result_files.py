@@ -33,6 +33,7 @@ COLUMNS = (
     'valence',
     'arousal',
     'rejected',
+    'pred_set',
     'error',
 )
 # Seconds after which rows are given to the operating system. A kill loses later ones.
@@ -197,6 +198,8 @@ def flatten(result: dict, number: Optional[int] = None) -> Dict[str, Any]:
     scores = cells.pop('pred_scores', {})
     cells.update((f'score_{name}', score) for name, score in scores.items())
     cells.update(zip(('left', 'top', 'right', 'bottom'), cells.pop('box', ())))
+    if 'pred_set' in cells:
+        cells['pred_set'] = ';'.join(cells['pred_set'])
     return cells
 
 

@@ -19,6 +19,7 @@ from mmengine.model.weight_init import PretrainedInit, initialize
 from torch import Tensor
 
 from mmfer.utils.checkpoint_content import inspect_checkpoint
+from mmfer.utils.console import prints_logged
 
 # Buffer that may be missing: files of old torch versions do not have it, and
 # no result depends on its value.
@@ -84,7 +85,9 @@ class CheckedPretrained(BaseModule):
         for part in parts:
             part._pretrained_is_checked = True
         try:
-            super().init_weights()
+            # mmengine prints where weights with a prefix come from.
+            with prints_logged():
+                super().init_weights()
         finally:
             for part in parts:
                 del part._pretrained_is_checked

@@ -1,13 +1,14 @@
 """What of a run's log is shown on the console; the log file has all of it."""
 
 import importlib.util
+import io
 import logging
 import os.path as osp
 import re
 import sys
 import sysconfig
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
 from types import FrameType
 from typing import Any, Dict, Iterator, List, Optional, Set, TextIO, Tuple
@@ -72,6 +73,19 @@ def caller() -> str:
     while frame is not None and frame.f_code.co_filename.startswith(PASSING):
         frame = frame.f_back
     return '' if frame is None else frame.f_code.co_filename
+
+
+@contextmanager
+def prints_logged() -> Iterator[None]:
+    """Write what libraries print inside the block to the log file instead."""
+    text = io.StringIO()
+    try:
+        with redirect_stdout(text):
+            yield
+    finally:
+        logger = mmengine.logging.MMLogger.get_current_instance()
+        for line in text.getvalue().splitlines():
+            logger.info(line, extra=FILE_ONLY)
 
 
 class ConsoleFilter(logging.Filter):

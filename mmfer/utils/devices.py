@@ -37,8 +37,7 @@ def choose_device(
         reason = reason.split('. ')[0].rstrip('.')
         raise ValueError(
             f'device {str(device)!r} cannot be used: {reason}. '
-            f'Leave it out to use the best device here, {get_device()!r}, or '
-            "name another one, such as 'cpu' or 'cuda:0'."
+            f'Leave it out to use the best device here, {get_device()!r}.'
         ) from error
 
 

@@ -137,8 +137,7 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--model',
         default=DEFAULT_MODEL,
-        help='name in mmfer.list_models(), work dir, or config '
-        f'(default: {DEFAULT_MODEL})',
+        help=f'name in `mmfer models`, work dir, or config (default: {DEFAULT_MODEL})',
     )
     parser.add_argument('--checkpoint', help="weights (default: the model's own)")
     parser.add_argument(

@@ -11,8 +11,8 @@ Recognise the expressions of faces, with an uncertainty; works offline.
 IMAGE is an image, a folder, a video, or a list: a .txt or .csv file with one path per
 line. Each image must show one face, unless --faces finds the faces in it.
 
-exit code: 0 if all was read; 3 if the results are complete but for images that cannot
-be read, or for the end of a video that is cut off; 1 for other errors.
+exit code: 0 if all was read; 3 if some images or the end of a video could not be
+read; 1 for other errors.
 """
 
 
@@ -22,6 +22,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         'image', nargs='+', metavar='IMAGE', help='image, folder, video or list'
     )
     add_model_arguments(parser)
+    parser.add_argument(
+        '--coverage',
+        type=float,
+        metavar='PERCENT',
+        help='show sets with the right class this often',
+    )
     parser.add_argument(
         '--csv', metavar='FILE', help='write a table with a row for each face'
     )
