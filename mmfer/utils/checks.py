@@ -152,7 +152,7 @@ def instance(
     known = [one.__name__ for one in classes] + ['None'] * optional
     raise TypeError(
         _sentence(
-            f'{_prefix(owner)}{name} must be a {join_words(known)}, got '
+            f'{prefix_of(owner)}{name} must be a {join_words(known)}, got '
             f'{type(value).__name__}',
             hint,
         )
@@ -181,7 +181,7 @@ def exclusive(owner: object, hint: str = '', **given: object) -> None:
     if len(names) > 1:
         raise ValueError(
             _sentence(
-                f'{_prefix(owner)}{join_words(names, "and")} exclude each other',
+                f'{prefix_of(owner)}{join_words(names, "and")} exclude each other',
                 hint or 'Choose one.',
             )
         )
@@ -203,7 +203,7 @@ def invalid(
         verb (str): Verb between ``must`` and ``wanted``. Defaults to ``'be'``.
     """
     return ValueError(
-        _sentence(f'{_prefix(owner)}{name} must {verb} {wanted}, got {value!r}', hint)
+        _sentence(f'{prefix_of(owner)}{name} must {verb} {wanted}, got {value!r}', hint)
     )
 
 
@@ -254,7 +254,8 @@ def _is_bool(value: object) -> bool:
     return isinstance(value, bool) or type(value).__name__ in ('bool', 'bool_')
 
 
-def _prefix(owner: object) -> str:
+def prefix_of(owner: object) -> str:
+    """Return the beginning of a message that names its owner: the class, or nothing."""
     if isinstance(owner, str):
         return f'{owner}: ' if owner else ''
     cls = owner if isinstance(owner, type) else type(owner)

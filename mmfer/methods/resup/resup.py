@@ -8,7 +8,7 @@ from torch import Tensor
 from mmfer.models.dual_network import DualNetwork
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range
-from mmfer.utils.config import merge_options
+from mmfer.utils.presets import with_preset
 
 from .losses import EXCHANGES, consistency, exchange_weights, weighted_cross_entropy
 
@@ -76,16 +76,14 @@ class ReSup(DualNetwork):
         **kwargs: Any,
     ):
         choices(self, 'exchange', exchange, EXCHANGES)
-        choices(self, 'preset', preset, PRESETS)
         in_range(self, 'consistency_weight', consistency_weight, 0)
-        chosen = PRESETS[preset]
-        reduction = reduction or chosen['reduction']
-        choices(self, 'reduction', reduction, ('mean', 'sum'))
-        super().__init__(
-            noise_model=merge_options(chosen['noise_model'], noise_model),
-            score_source=score_source or chosen['score_source'],
-            **kwargs,
+        given = dict(
+            reduction=reduction, noise_model=noise_model, score_source=score_source
         )
+        chosen = with_preset(type(self), PRESETS, preset, given)
+        reduction = chosen.pop('reduction')
+        choices(self, 'reduction', reduction, ('mean', 'sum'))
+        super().__init__(**chosen, **kwargs)
         self.consistency_weight = consistency_weight
         self.exchange = exchange
         self.reduction = reduction
