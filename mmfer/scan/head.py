@@ -15,11 +15,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmfer.models.label_posterior import assign_folds, given_probabilities
 from mmfer.utils.progress import Progress
 
 from .nystroem import principal_axes
 from .ridge import CHUNK, Samples
-from .stacking import assign_folds, given_probabilities
 
 # Principal components of each block, width of the network, dropout, epochs.
 COMPONENTS, WIDTH, DROPOUT, EPOCHS = 384, 512, 0.5, 15

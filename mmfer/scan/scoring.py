@@ -6,18 +6,18 @@ from typing import List, Mapping, Optional
 import numpy as np
 
 from mmfer.evaluation import Strength, measure_strength
-
-from .decisions import (
+from mmfer.evaluation.flagging import (
     Quality,
     clear_flags,
     expected_f1_flags,
     expected_quality,
     keep_some,
 )
+from mmfer.models.label_posterior import cross_fit
+
 from .head import held_out_logits
 from .nystroem import LANDMARKS, NystroemFeatures
 from .ridge import Samples, held_out_predictions
-from .stacking import cross_fit
 
 # Fewer images are sorted, but no label is flagged.
 MIN_IMAGES = 200

@@ -7,8 +7,8 @@ import pytest
 from made_data import write_image
 
 from mmfer.evaluation import Strength
+from mmfer.evaluation.flagging import Quality
 from mmfer.scan import LabelScores
-from mmfer.scan.decisions import Quality
 from mmfer.scan.duplicates import Duplicates
 from mmfer.scan.findings import Findings, class_summaries, confusions, small_classes
 from mmfer.scan.groups import Groups

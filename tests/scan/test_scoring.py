@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from mmfer.datasets.noise import PairNoise, SymmetricNoise
-from mmfer.scan import ScoreOptions, head, score_labels
-from mmfer.scan.ridge import Samples
-from mmfer.scan.stacking import (
+from mmfer.models.label_posterior import (
     Stack,
     assign_folds,
     cross_fit,
     fit_stack,
     given_probabilities,
 )
+from mmfer.scan import ScoreOptions, head, score_labels
+from mmfer.scan.ridge import Samples
 
 FEW = ScoreOptions(landmarks=100)
 

@@ -7,8 +7,8 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from mmfer.datasets import FERPlus
+from mmfer.evaluation.flagging import keep_some
 from mmfer.scan import LabelScores
-from mmfer.scan.decisions import keep_some
 from mmfer.utils.files import write_atomic
 
 # Noise of the given labels, by name.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmfer.scan.decisions import (
+from mmfer.evaluation.flagging import (
     clear_flags,
     expected_f1_flags,
     expected_quality,

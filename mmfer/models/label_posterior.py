@@ -1,6 +1,6 @@
-r"""One classifier over the held-out outputs of several ridges, with a noise rate.
+r"""Class probabilities from held-out outputs of several classifiers, with a noise rate.
 
-With the standardised outputs :math:`z_{ib}` (C numbers) of ridge b for image i,
+With the standardised outputs :math:`z_{ib}` (C numbers) of classifier b for image i,
 
 .. math::
     p_i = \mathrm{softmax}\Big(b + \sum_b (a_b z_{ib} + z_{ib} W_b)\Big), \quad
@@ -32,7 +32,7 @@ class Stack(NamedTuple):
     """Fitted stack.
 
     Attributes:
-        scales (Tensor): a, one number for each of B ridges, (B,).
+        scales (Tensor): a, one number for each of B classifiers, (B,).
         weights (Tensor): W, (B * C, C).
         bias (Tensor): b, (C,).
         noise_rate (Tensor): e, a number in [0, 1 - 1 / C).
@@ -132,7 +132,7 @@ def cross_fit(
     """Fit stacks on all folds but one, and apply each to the fold it has not seen.
 
     Args:
-        outputs (Sequence[np.ndarray]): Held-out outputs (n, C) of each ridge.
+        outputs (Sequence[np.ndarray]): Held-out outputs (n, C) of each classifier.
         labels (np.ndarray): Given labels, int64 (n,).
         groups (np.ndarray, optional): Group of each sample, int64 (n,); a group is in
             one fold. Defaults to None: each sample is a group.
