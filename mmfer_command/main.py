@@ -204,6 +204,9 @@ def main(argv: Optional[List[str]] = None) -> None:
         )
     try:
         module = importlib.import_module(args.module)
+    except KeyboardInterrupt:
+        # Importing torch takes seconds.
+        raise SystemExit('\nStopped, before anything was done.') from None
     except Exception as error:
         # Damaged packages raise errors of any type when they are imported.
         raise SystemExit(

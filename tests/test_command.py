@@ -132,6 +132,16 @@ def test_an_installation_that_cannot_be_imported(monkeypatch):
     assert '`mmfer doctor`' in str(error.value)
 
 
+def test_ctrl_c_while_torch_is_imported(monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('mmfer_command.main.importlib.import_module', interrupted)
+    with pytest.raises(SystemExit, match='Stopped, before anything was done') as error:
+        main(['scan', 'faces', '--out', 'scanned'])
+    assert error.value.__suppress_context__
+
+
 def test_names_are_those_of_mmfer():
     """They are written twice, because the parser must not import torch."""
     assert common.NOISE_TYPES == tuple(NOISE_TYPES)
