@@ -370,3 +370,15 @@ def test_killed_scan_continues(tmp_path):
     assert not read_json(tmp_path / 'out/scan.json', dict)['finished']
     subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
     assert read_json(tmp_path / 'out/scan.json', dict)['finished']
+
+
+def test_the_next_command_has_the_options_of_this_one(tmp_path):
+    root = make_folder(tmp_path / 'Bilder ä', 20) and tmp_path / 'Bilder ä'
+    images = sorted(p.relative_to(root).as_posix() for p in root.rglob('*.*'))
+    rows = [f'{name},{name.split("/")[0]},{i % 7}' for i, name in enumerate(images)]
+    table = tmp_path / 'liste.csv'
+    table.write_text('\n'.join(['image,label,Person', *rows]), 'utf-8')
+    options = ('--data-root', root, '--groups', 'Person')
+    scan(table, '--out', tmp_path / 'out', *options, *FAST)
+    report = (tmp_path / 'out/report.txt').read_text('utf-8')
+    assert f'--data-root "{root}" --encoder hog --groups Person --decisions' in report

@@ -299,8 +299,15 @@ def write_review(args: argparse.Namespace, findings: Findings, title: str) -> No
 def next_steps(args: argparse.Namespace, applied: str) -> str:
     """Return what to do next, with commands, for the report."""
     source = _quoted(args.source)
-    root = f' --data-root {_quoted(args.data_root)}' if args.data_root else ''
-    start = f'mmfer scan {source} --out {_quoted(args.out)}{root}'
+    # Other groups or classes would give other results.
+    flags = {name: getattr(args, name) for name in ('data_root', 'classes', 'encoder')}
+    flags['groups'] = args.groups if args.groups != 'auto' else None
+    options = ''.join(
+        f' --{name.replace("_", "-")} {_quoted(value)}'
+        for name, value in flags.items()
+        if value
+    )
+    start = f'mmfer scan {source} --out {_quoted(args.out)}{options}'
     steps = [
         f'1. Open {osp.join(args.out, PAGE)} in a browser. Decide about the most '
         'suspicious images, and download the table of what you looked at.',
@@ -308,7 +315,7 @@ def next_steps(args: argparse.Namespace, applied: str) -> str:
         f'   {start} --decisions TABLE.csv --apply\n'
         '   (--copy NEW_FOLDER copies what is kept into one folder per class)',
         '3. Without looking, the same command with --apply and without --decisions '
-        'drops all flagged labels.',
+        'drops all flagged labels, also those that are right.',
     ]
     return '\n'.join([*steps, *filter(None, [applied])])
 
