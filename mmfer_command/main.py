@@ -193,6 +193,9 @@ def main(argv: Optional[List[str]] = None) -> None:
     Raises:
         SystemExit: With the exit code, or with the message of a user error.
     """
+    if not (sys.argv[1:] if argv is None else argv):
+        make_parser().print_help()
+        return
     args, unknown = make_parser().parse_known_args(argv)
     parser = vars(args).pop('parser')
     if unknown:

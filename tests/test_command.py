@@ -309,3 +309,9 @@ def test_data_that_is_not_there(tmp_path, capsys):
         main(['train', 'ce_r18_synthfaces', '--data', str(tmp_path / 'none')])
     assert 'there is no such folder or file' in str(error.value)
     assert '\n' not in str(error.value)
+
+
+def test_without_a_command_all_commands_are_listed(capsys):
+    main([])
+    shown = capsys.readouterr().out
+    assert 'mmfer doctor' in shown and 'scan' in shown and 'predict' in shown

@@ -212,8 +212,8 @@ def _from_list(
         )
     if rows.columns:
         notes.append(
-            f'Further columns: {_some(rows.columns)}. --groups COLUMN takes one as '
-            'groups, such as persons.'
+            'Further columns, one of which can be --groups, such as persons: '
+            f'{_some(rows.columns)}.'
         )
     kept = np.ones(len(labels), bool)
     kept[repeats.same + [row for row, _ in repeats.other]] = False
