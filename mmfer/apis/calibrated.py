@@ -157,9 +157,9 @@ def find_set_threshold(
     if found is None:
         needed = int(np.ceil(coverage / (1 - coverage) * (1 - 1e-9)))
         raise ValueError(
-            f'coverage={float(coverage)!r} needs at least {needed} held-out images, but '
-            f'this model was calibrated on {calibration.images}. Give a lower coverage, or '
-            'publish the model again with more images.'
+            f'coverage={float(coverage)!r} needs at least {needed} held-out images, '
+            f'but this model was calibrated on {calibration.images}. Give a lower '
+            'coverage, or publish the model again with more images.'
         )
     return found
 
