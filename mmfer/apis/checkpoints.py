@@ -88,7 +88,7 @@ def read_checkpoint(path: str) -> dict:
             return load_checkpoint_file(path)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f'{path} contains Python objects, which could run code, so it is not loaded '
+            f'{path} contains Python objects, which could run code. Not loaded '
             f'({str(error).partition(": ")[2] or error}). Train with '
             "default_hooks=dict(checkpoint=dict(type='mmfer.SafeCheckpointHook')), or, "
             'if you trust its author, save its state_dict alone with torch.'
