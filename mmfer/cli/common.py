@@ -43,9 +43,9 @@ with collector_paused():
     from ..engine.variants import derive, find_variant, renamed
     from ..engine.work_dir import config_of_earlier_run_kept
     from ..models.data_preprocessor import augments_batches
-    from .config_errors import raised_by_mmfer
+    from .config_errors import missing_in_worker, raised_by_mmfer
     from .console import make_runner
-    from .reading import merge_options, read_config
+    from .reading import merge_options, read_config, refuse_stray_commas
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 # Arguments of mmfer.engine.variants.derive after the config, as flags.
@@ -168,6 +168,7 @@ def finish_config(
     Finally, this switches off settings that torch refuses (persistent workers
     without workers) or warns about (pinned memory without a GPU).
     """
+    refuse_stray_commas(cfg)
     for name in DATALOADERS:
         if cfg.get(name) is not None:
             loader = ConfigDict(pin_memory=True, persistent_workers=persistent_workers)
@@ -383,6 +384,11 @@ def describe_error(error: BaseException) -> str:
             f'{error.filename}: {error.strerror}. Check that this path exists and that '
             'you may read and write there, or give another one.'
         )
+    if missing_in_worker(error):
+        return (
+            f'{str(error).strip().splitlines()[-1]} (in a worker of the dataloader). '
+            'Check the paths of the data set: data_root, data_prefix and its list.'
+        )
     # The text of a KeyError is that of its key, in quotes.
     return str(error.args[0] if isinstance(error, KeyError) else error)
 
@@ -431,9 +437,10 @@ def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
             )
         raise
     except Exception as error:
-        if not (_has_advice(error) or _asks_to_install(error)) and (
-            not raised_by_mmfer(error)
-        ):
+        known = (
+            _has_advice(error) or missing_in_worker(error) or _asks_to_install(error)
+        )
+        if not known and not raised_by_mmfer(error):
             raise
         if verbose:
             traceback.print_exception(error)
