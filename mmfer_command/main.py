@@ -195,7 +195,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     """
     if not (sys.argv[1:] if argv is None else argv):
         make_parser().print_help()
-        return
+        sys.exit(2)
     args, unknown = make_parser().parse_known_args(argv)
     parser = vars(args).pop('parser')
     if unknown:

@@ -312,6 +312,8 @@ def test_data_that_is_not_there(tmp_path, capsys):
 
 
 def test_without_a_command_all_commands_are_listed(capsys):
-    main([])
+    with pytest.raises(SystemExit) as error:
+        main([])
     shown = capsys.readouterr().out
-    assert 'mmfer doctor' in shown and 'scan' in shown and 'predict' in shown
+    assert error.value.code == 2
+    assert all(f'\n    {command.name.split()[0]} ' in shown for command in COMMANDS)

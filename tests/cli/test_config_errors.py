@@ -2,14 +2,15 @@
 
 import pytest
 import torch
-from helpers import load_tool, tiny_config
+from helpers import CONFIGS, load_tool, tiny_config
 from mmengine.config import Config
 
 from mmfer.cli import build_runner
-from mmfer.cli.common import run_training_tool
+from mmfer.cli.common import finish_config, load_training_config, run_training_tool
 from mmfer.cli.config_errors import ConfigError, config_errors
 from mmfer.cli.reading import merge_options, read_config, refuse_stray_commas
 from mmfer.registry import MODELS
+from mmfer_command.main import make_parser
 
 EXPECTED = {
     'model.backbone.depht': "has no option 'depht'. Did you mean depth?",
@@ -243,3 +244,13 @@ def test_a_file_that_a_worker_does_not_find():
     text = str(raised.value)
     assert text.startswith('FileNotFoundError: ') and '\n' not in text
     assert 'kein Bild ä.png' in text and 'data_root' in text
+
+
+def test_any_default_hook_can_be_switched_off(tmp_path):
+    config = f'{CONFIGS}/ce/ce_r18_synthfaces.py'
+    options = ['default_hooks.sample_scores=None', 'default_hooks.logger=None']
+    args = make_parser().parse_args(['train', config, '--cfg-options', *options])
+    cfg = finish_config(load_training_config(config, args), args)
+    # mmengine adds its own hooks again, unless it finds None.
+    assert 'sample_scores' not in cfg.default_hooks
+    assert cfg.default_hooks['logger'] is None and cfg.default_hooks['summary']
