@@ -331,8 +331,9 @@ class SummaryHook(Hook):
         mean = f'last-{summary["averaged_epochs"]} mean'
         minutes, seconds = divmod(round(summary['seconds']), 60)
         speed = summary['images_per_second'] or 0
+        epochs = 'epoch' if summary['epochs'] == 1 else 'epochs'
         lines = [
-            f'{summary["config"]}: {summary["epochs"]} epochs in {minutes} '
+            f'{summary["config"]}: {summary["epochs"]} {epochs} in {minutes} '
             f'min {seconds} s, {speed:.0f} images/s'
         ]
         metrics = summary['metrics']

@@ -125,7 +125,7 @@ class ALUMHead(GaussianHead):
             ``loss_triplet``, which includes the weight.
         """
         labels = gather_batch(stack_labels(data_samples))
-        feats = GaussianFeature(*map(gather_batch, feats))
+        feats = GaussianFeature(*map(gather_batch, self.check_feature(feats)))
         anchors = choose_anchors(len(labels), self.mine_ratio, labels.device)
         with full_precision(labels):
             # Mining needs full precision too: cosines in bfloat16 are too coarse

@@ -135,7 +135,7 @@ class RULHead(GaussianHead):
             dict[str, Tensor]: ``loss``.
         """
         labels = gather_batch(stack_labels(data_samples))
-        feats = GaussianFeature(*map(gather_batch, feats))
+        feats = GaussianFeature(*map(gather_batch, self.check_feature(feats)))
         own = torch.arange(len(labels), device=labels.device)
         images = [own] + random_partners(
             len(labels), self.num_images - 1, labels.device
