@@ -159,8 +159,8 @@ def compared_figure(
     names = list(runs)
     shares = {name: share_below(run.uncertainty) for name, run in runs.items()}
     figure.suptitle(
-        f"in the order of {names[0]}'s uncertainty; % of all images of which a model "
-        'is surer',
+        f'largest uncertainty of {names[0]} first; 87 %: more uncertain than 87 % of '
+        'all images',
         fontsize=11,
     )
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
