@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/schedules/rafdb.py',
     '../_base_/default_runtime.py',
 ]
-# RUL has no results with this backbone. These are the settings of EAC with it.
+# RUL has no results with this backbone. These are the settings of EAC for it.
 train_dataloader = dict(batch_size=32)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 auto_scale_lr = dict(base_batch_size=32)
