@@ -6,8 +6,18 @@ import re
 from pathlib import Path
 
 import torch
-from made_data import make_affectnet, make_cifar10, make_ferplus, make_rafdb
+from made_data import (
+    make_affectnet,
+    make_cifar10,
+    make_cifar100,
+    make_ferplus,
+    make_office_home,
+    make_pacs,
+    make_rafdb,
+)
 from mmengine.runner import Runner
+
+from mmfer.datasets.domains import OFFICE_HOME_CLASSES
 
 NAME = re.compile(
     r'(?P<method>[a-z]+)_((?P<host>(?<=gaave_)[a-z]+)_)?'
@@ -28,13 +38,17 @@ def make_roots(root):
         affectnet8=make_affectnet(root / 'affectnet8', release='npy'),
         cifar10=make_cifar10(root / 'cifar10'),
         cifar10lt50=root / 'cifar10',
+        cifar10n=root / 'cifar10',
+        cifar100n=make_cifar100(root / 'cifar100'),
+        officehome=make_office_home(root / 'officehome', OFFICE_HOME_CLASSES),
+        pacs=make_pacs(root / 'pacs'),
         ferplus=make_ferplus(root / 'ferplus'),
         rafdb=rafdb,
     )
 
 
 def use_made_lists(dataset, folder):
-    """What a model said of the made images, instead of the lists named."""
+    """What a model or people said of the made images, instead of the lists named."""
     if 'va_list' in dataset:
         rows = [(f'train_{i + 1:05d}.jpg', i % 7 + 1) for i in range(14)]
         dataset.noisy_list = str(folder / 'labels.txt')
@@ -44,6 +58,13 @@ def use_made_lists(dataset, folder):
         )
         (folder / 'va.txt').write_text(
             ''.join(f'{name} {label / 10} {label / 6 - 1}\n' for name, label in rows)
+        )
+    elif dataset.get('noisy_list'):
+        # CIFAR-N: a label of every image, in the order of the batches.
+        count = dict(NoisyCIFAR10=50, NoisyCIFAR100=200)[dataset.type]
+        dataset.noisy_list = str(folder / 'labels.txt')
+        (folder / 'labels.txt').write_text(
+            ''.join(f'{i} {i // 5 % 10}\n' for i in range(count))
         )
     if 'table' in dataset:
         dataset.table = str(

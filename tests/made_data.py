@@ -102,6 +102,42 @@ def write_annotation(folder: Path, name, expression, valence, arousal) -> None:
         np.save(folder / f'{name}_{kind}.npy', np.array(str(value)))
 
 
+PACS_DOMAINS = ('art_painting', 'cartoon', 'photo', 'sketch')
+PACS_CLASSES = ('dog', 'elephant', 'giraffe', 'guitar', 'horse', 'house', 'person')
+
+
+def make_pacs(root: Path, images: str = 'kfold', lists: str = 'splits') -> Path:
+    """PACS as published: two images of each class and domain, one in a training list.
+
+    The lists of the sketches name a file that is damaged, and that is missing here.
+    """
+    (root / lists).mkdir(parents=True, exist_ok=True)
+    for number, domain in enumerate(PACS_DOMAINS):
+        rows = dict(train=[], test=[])
+        for label, name in enumerate(PACS_CLASSES):
+            for i in range(2):
+                image = f'{domain}/{name}/pic_{i + 1:03d}.jpg'
+                write_image(root / images / image, 20, 100 * number + 10 * label + i)
+                for split in ('train', 'test')[i:]:
+                    rows[split].append(f'{image} {label + 1}')
+        if domain == 'sketch':
+            for split in rows:
+                rows[split].append('sketch/dog/n02103406_4068-1.png 1')
+        for split, lines in rows.items():
+            path = root / lists / f'{domain}_{split}_kfold.txt'
+            path.write_text('\n'.join(lines) + '\n')
+    return root
+
+
+def make_office_home(root: Path, classes, real: str = 'Real World') -> Path:
+    """Office-Home as published: an image of each class and domain."""
+    for number, domain in enumerate(('Art', 'Clipart', 'Product', real)):
+        for label, name in enumerate(classes):
+            path = root / domain / name / '00001.jpg'
+            write_image(path, 12, 100 * number + label)
+    return root
+
+
 def cifar_planes(count: int, seed: int) -> np.ndarray:
     """Pixels as CIFAR's batches have them: uint8 (N, 3072), R, G, B."""
     shape = (count, 3 * 32 * 32)

@@ -41,7 +41,7 @@ SOURCES = (
     # ReSup Sec. 4.2: one network starts from faces, one from ImageNet.
     (r'two_networks_\w+_r18_(rafdb|affectnet)(?!base)', [FACES, IMAGENET]),
     # ReSup Table 4: all start from ImageNet.
-    (r'ce_r18imagenet', [IMAGENET]),
+    (r'(ce|alum)_r18imagenet', [IMAGENET]),
     (r'two_networks_resup_r18imagenet', [IMAGENET, IMAGENET]),
     (r'ce_r50imagenet', [IMAGENET50]),
     (r'two_networks_resup_r50_', [IMAGENET50, IMAGENET50]),

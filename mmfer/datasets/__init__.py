@@ -2,6 +2,7 @@
 
 - `base`, `labels`, `storage`: base classes of all data sets.
 - `affectnet`, `cifar`, `ferplus`, `rafdb`: published data sets.
+- `domains`: published data sets of several domains.
 - `custom`: your own images, from a list or from one folder per class.
 - `synthetic_faces`: drawn faces, which need no files.
 - `noise`: label noise that is planted on purpose.
@@ -19,6 +20,7 @@ from .affectnet import AffectNet
 from .base import FERDataset
 from .cifar import NoisyCIFAR10, NoisyCIFAR100
 from .custom import ImageFolders, ImageList
+from .domains import PACS, OfficeHome
 from .ferplus import FERPlus
 from .rafdb import RAFDB
 from .samplers import BalancedSampler
@@ -39,6 +41,8 @@ __all__ = [
     'LoadFERImage',
     'NoisyCIFAR10',
     'NoisyCIFAR100',
+    'OfficeHome',
+    'PACS',
     'PackFERInputs',
     'RAFDB',
     'SyntheticFaces',

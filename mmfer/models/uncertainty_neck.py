@@ -151,7 +151,8 @@ class UncertaintyNeck(BaseModule):
                 are several scales, the last one is used.
 
         Returns:
-            GaussianFeature: ``mean`` and ``log_var``, float32, (B, D).
+            GaussianFeature: ``mean`` and ``log_var``, (B, D), in the type of the
+            weights.
 
         Raises:
             ValueError: The feature map has another height or width than
@@ -165,7 +166,8 @@ class UncertaintyNeck(BaseModule):
                 'data_preprocessor.input_shape. Make both sizes equal.'
             )
         with full_precision(x):
-            x = x.float()
+            # Autocast may have made the map bfloat16.
+            x = x.to(cast(nn.Linear, self.mean[3]).weight.dtype)
             flat = self.mean.normalise(x)
             return GaussianFeature(
                 self.mean.project(flat), self.log_var.project(self._share(flat, x))
