@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 
 import torch
-from made_data import make_affectnet, make_cifar10, make_ferplus, make_rafdb
+from made_data import (
+    make_affectnet,
+    make_cifar10,
+    make_cifar100,
+    make_fer2013,
+    make_ferplus,
+    make_mnist,
+    make_rafdb,
+)
 from mmengine.runner import Runner
 
 NAME = re.compile(
@@ -28,7 +36,10 @@ def make_roots(root):
         affectnet8=make_affectnet(root / 'affectnet8', release='npy'),
         cifar10=make_cifar10(root / 'cifar10'),
         cifar10lt50=root / 'cifar10',
+        cifar100=make_cifar100(root / 'cifar100'),
+        fer2013=make_fer2013(root / 'fer2013'),
         ferplus=make_ferplus(root / 'ferplus'),
+        mnist=make_mnist(root / 'mnist'),
         rafdb=rafdb,
     )
 
