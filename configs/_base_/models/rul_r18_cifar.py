@@ -1,5 +1,3 @@
-_base_ = './ce_r18_cifar.py'
-model = dict(
-    neck=dict(_delete_=True, type='UncertaintyNeck'),
-    head=dict(_delete_=True, type='RULHead'),
-)
+_base_ = './rul_r18.py'
+# ResNet-18 for 32 px: a 3x3 stem without stride, no max-pool, random weights.
+model = dict(backbone=dict(_delete_=True, type='ResNet_CIFAR', depth=18))
