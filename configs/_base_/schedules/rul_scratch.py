@@ -1,8 +1,7 @@
 # Schedule of RUL's supplement, Sec. E, for networks without pretraining: SGD, a
 # learning rate x 0.9 after every 5 epochs from epoch 80 on, 250 epochs.
 optim_wrapper = dict(
-    type='AutocastOptimWrapper',
-    dtype='auto',
+    type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4),
 )
 param_scheduler = dict(
