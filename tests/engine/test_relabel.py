@@ -1,17 +1,20 @@
 """Relabelling during a run: which labels change, what is recorded, what is refused."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 import torch
 from helpers import Stop, StopAt, poison_clean_labels, tiny_config, train
 from loop_helpers import StopAfter, assert_same_runs, config
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmpretrain import get_model
 
 from mmfer.engine.hooks.relabel import relabel, relabel_figures
-from mmfer.registry import HOOKS
+from mmfer.registry import DATASETS, HOOKS
 from mmfer.score_table import read_columns
 
 
@@ -201,3 +204,35 @@ def test_relabelled_labels_stay_in_their_run(tmp_path):
     )
     dataset = runner.train_dataloader.dataset
     assert (dataset.all_labels.numpy() == dataset.given_labels).all()
+
+
+def test_labels_follow_from_the_predictions_of_single_images(tmp_path):
+    """Supplement B, in a loop: eval mode, no augmentation, the mean's logits."""
+    hook = dict(RELABEL, fraction=0.5, threshold=0.01)
+    options = dict(custom_hooks=[hook], train_cfg__max_epochs=2)
+    dataset = train(config(tmp_path, 'rul', **options)).train_dataloader.dataset
+    (path,) = tmp_path.glob('*.py')
+    model = get_model(str(path), pretrained=str(tmp_path / 'epoch_1.pth')).eval()
+    cfg = Config.fromfile(path)
+    plain = DATASETS.build(
+        dict(cfg.train_dataloader.dataset, pipeline=cfg.val_dataloader.dataset.pipeline)
+    )
+    found = []
+    for i in range(96):
+        data = model.data_preprocessor(dict(inputs=plain[i]['inputs'][None]))
+        with torch.no_grad():
+            feature = model.extract_feat(data['inputs'])
+            scores = model.head.fc(feature.mean)[0].softmax(dim=0).tolist()
+        uncertainty = sum(math.exp(v) for v in feature.log_var[0].tolist()) / 64
+        found.append((uncertainty, scores))
+    middle = sorted(u for u, _ in found)[48]
+    used = dataset.all_labels.tolist()
+    moved = 0
+    for (uncertainty, scores), given, label in zip(found, dataset.given_labels, used):
+        gain = max(scores) - scores[given]
+        if abs(gain - 0.01) < 1e-5 or abs(uncertainty / middle - 1) < 1e-5:
+            continue
+        change = uncertainty > middle and gain > 0.01
+        assert label == (scores.index(max(scores)) if change else given)
+        moved += change
+    assert 10 < moved < 48
