@@ -200,8 +200,8 @@ class PixelTable(NamedTuple):
 def read_pixel_table(path: str) -> PixelTable:
     """Read the whole table.
 
-    This takes ten seconds or more. All splits are read at once, and the last table is kept in
-    memory, because a run reads it for training and for validation.
+    This takes ten seconds or more. All splits are read at once, and the last table is
+    kept in memory, because a run reads it for training and for validation.
 
     Args:
         path (str): ``fer2013.csv``.
