@@ -1,5 +1,6 @@
 """Small made trees in the layouts of the published data sets."""
 
+import gzip
 import struct
 from pathlib import Path
 
@@ -250,4 +251,51 @@ def make_cifar100(root: Path, train: int = 200, test: int = 100) -> Path:
             np.arange(count) % 100,
             'fine_labels',
         )
+    return root
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """An array of bytes as an IDX file has it."""
+    sizes = struct.pack(f'>{array.ndim}I', *array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+def mnist_arrays(count: int, seed: int):
+    """Images uint8 (N, 28, 28) with labels 0 to 9 in turn."""
+    images = np.random.default_rng(seed).integers(0, 256, (count, 28, 28), np.uint8)
+    return images, (np.arange(count) % 10).astype(np.uint8)
+
+
+def make_mnist(
+    root: Path, train: int = 30, test: int = 20, zipped: bool = True
+) -> Path:
+    """MNIST as published; seed 0 has the training and 1 the test images."""
+    root.mkdir(parents=True, exist_ok=True)
+    for prefix, count, seed in (('train', train, 0), ('t10k', test, 1)):
+        images, labels = mnist_arrays(count, seed)
+        for kind, array in (('images-idx3', images), ('labels-idx1', labels)):
+            data, name = idx_bytes(array), f'{prefix}-{kind}-ubyte'
+            if zipped:
+                (root / f'{name}.gz').write_bytes(gzip.compress(data))
+            else:
+                (root / name).write_bytes(data)
+    return root
+
+
+FER2013_USAGES = ('Training', 'PublicTest', 'PrivateTest')
+
+
+def fer2013_images(count: int) -> np.ndarray:
+    """Pixels of the rows of a made table, uint8 (N, 48, 48)."""
+    return np.random.default_rng(0).integers(0, 256, (count, 48, 48), np.uint8)
+
+
+def make_fer2013(root: Path, train: int = 21, valid: int = 14, test: int = 14) -> Path:
+    """FER2013 as published; row i has the emotion i % 7."""
+    usages = sum(([u] * n for u, n in zip(FER2013_USAGES, (train, valid, test))), [])
+    lines = ['emotion,pixels,Usage']
+    for i, image in enumerate(fer2013_images(len(usages))):
+        lines.append(f'{i % 7},{" ".join(map(str, image.ravel()))},{usages[i]}')
+    root.mkdir(parents=True, exist_ok=True)
+    (root / 'fer2013.csv').write_text('\n'.join(lines) + '\n')
     return root

@@ -53,7 +53,7 @@ SOURCES = (
     (r'\w+_r18_(rafdb|affectnet)(?!base)', [FACES]),
     (r'\w+_r50_rafdb', [FACES50]),
     # Small images and the joint GAN start from scratch.
-    (r'\w+_(ferplus|synthfaces|cifar10\w*|rafbase|affectnetbase)', []),
+    (r'\w+_(ferplus|fer2013|mnist|synthfaces|cifar10\w*|rafbase|affectnetbase)', []),
 )
 
 

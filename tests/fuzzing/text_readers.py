@@ -5,12 +5,13 @@ import io
 import shutil
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Sequence
+from unittest import mock
 
 import numpy as np
 from fuzzing.harness import Fact, Reader
 from hypothesis import strategies as st
 
-from mmfer.datasets import affectnet_annotations, ferplus
+from mmfer.datasets import affectnet_annotations, fer2013, ferplus
 from mmfer.datasets.cifar.files import read_numbered_list
 from mmfer.datasets.lists import read_indexed_labels, read_label_list, read_va_list
 from mmfer.datasets.noisy_list import NoisyList
@@ -154,6 +155,25 @@ def read_votes(path: str) -> Any:
     for _, counts in found:
         ferplus.argmax_labels(counts)
         ferplus.majority_labels(counts)
+    return found
+
+
+@st.composite
+def pixel_tables(draw: Callable) -> bytes:
+    """Draw a table like ``fer2013.csv``, with images of 2 x 2 pixels."""
+    rows = [('emotion', 'pixels', 'Usage')]
+    for _ in range(draw(st.integers(1, 4))):
+        pixels = ' '.join(str(draw(st.integers(0, 255))) for _ in range(4))
+        usage = ('Training', 'PublicTest', 'PrivateTest')[draw(st.integers(0, 2))]
+        rows.append((str(draw(st.integers(0, 6))), pixels, usage))
+    return formatted(rows, draw(st.sampled_from((',', ';', '\t'))))
+
+
+def read_pixels(path: str) -> Any:
+    """Read a table whose images have 2 x 2 pixels."""
+    with mock.patch.object(fer2013, 'SIZE', 2):
+        found = fer2013.read_pixel_table(path)
+    assert found.pixels.shape == (len(found.labels), 2, 2)
     return found
 
 
@@ -301,6 +321,7 @@ def text_readers(folder: Path) -> List[Reader]:
             facts=numbered_facts,
         ),
         Reader('votes of FERPlus', read_votes, votes(), '.csv', vote_facts),
+        Reader('pixels of FER2013', read_pixels, pixel_tables(), '.csv'),
         Reader(
             'table of AffectNet', read_affectnet, affectnet(), '.csv', affectnet_facts
         ),

@@ -1,7 +1,7 @@
-"""Steps of a pipeline: load an image, add noise to it, pack the sample."""
+"""Steps of a pipeline: load an image, add noise, crop a corner, pack the sample."""
 
-from .augmentation import GaussianNoise
+from .augmentation import CornerCrop, GaussianNoise
 from .formatting import PackFERInputs
 from .loading import LoadFERImage
 
-__all__ = ['GaussianNoise', 'LoadFERImage', 'PackFERInputs']
+__all__ = ['CornerCrop', 'GaussianNoise', 'LoadFERImage', 'PackFERInputs']
