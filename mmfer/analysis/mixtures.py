@@ -20,12 +20,15 @@ from .figures import finish
 
 AGREEMENTS = dict(
     similarity='cosine of prediction and label',
-    loss='1 - loss, scaled by its 5 % and 95 % quantiles',
+    loss='1 - loss, scaled between its 5 % and 95 % quantiles',
 )
 """Kinds of agreement scores, with their names on the axes of figures."""
 
 Panel = Tuple[np.ndarray, Any]
-"""Scores in [0, 1], (N,), and a fitted ``TwoComponentMixture`` or None."""
+"""Scores in [0, 1], (N,), and a fitted ``TwoComponentMixture`` or None.
+
+Scores that were discarded before the fit are NaN.
+"""
 
 
 class Agreements(NamedTuple):
@@ -33,7 +36,8 @@ class Agreements(NamedTuple):
 
     Attributes:
         panels (dict[str, tuple]): By the name of the network, scores in [0, 1]
-            (N,) and the mixture that is fitted to them.
+            (N,) and the mixture that is fitted to them; NaN for those that were
+            discarded before the fit.
         wrong (np.ndarray, optional): Which labels are wrong, bool (N,); None
             if clean labels are not known or equal the given ones.
         label (str): Name of the scores, for an axis.
@@ -88,7 +92,9 @@ def measure_agreements(
         values = noise_model.measure(log_prob, torch.from_numpy(given))
         if not noise_model.fitted:
             noise_model.fit(values)
-        panels[title] = (noise_model.scale(values).numpy(), noise_model.mixture)
+        scaled = noise_model.scale(values)
+        scaled[noise_model.is_outlier(values)] = torch.nan
+        panels[title] = (scaled.numpy(), noise_model.mixture)
     return Agreements(panels, wrong, AGREEMENTS[kind])
 
 
@@ -101,8 +107,8 @@ def mixture_figure(
     """Draw histograms of scores, and the mixtures fitted to them.
 
     Args:
-        panels (dict[str, tuple]): By title, scores in [0, 1] (N,) and a
-            fitted :class:`TwoComponentMixture` or None.
+        panels (dict[str, tuple]): By title, scores in [0, 1] or NaN (N,), and
+            a fitted :class:`TwoComponentMixture` or None.
         wrong (np.ndarray, optional): Which labels are wrong, bool (N,), if
             that is known.
         label (str): Name of the scores.
@@ -112,9 +118,10 @@ def mixture_figure(
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     edges = np.linspace(0, 1, bins + 1)
     for axes, (title, (scores, mixture)) in zip(grid, panels.items()):
-        groups = [scores] if wrong is None else [scores[~wrong], scores[wrong]]
+        kept = np.isfinite(scores)
+        groups = [kept] if wrong is None else [kept & ~wrong, kept & wrong]
         heights = axes.hist(
-            groups,
+            [scores[group] for group in groups],
             edges,
             stacked=True,
             label=['samples'] if wrong is None else ['right labels', 'wrong labels'],
@@ -123,7 +130,7 @@ def mixture_figure(
             else [palette.SKY_BLUE, palette.ORANGE],
         )[0]
         if mixture is not None:
-            _draw_mixture(axes, mixture, len(scores) / bins)
+            _draw_mixture(axes, mixture, kept.sum() / bins)
         axes.set(xlabel=label, ylabel='samples', title=title, xlim=(0, 1))
         _cut_high_bars(axes, edges, np.atleast_2d(heights)[-1])
         finish(axes)
