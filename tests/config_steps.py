@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import torch
-from made_data import make_affectnet, make_cifar10, make_ferplus, make_rafdb
+from made_data import make_affectnet, make_cifar10, make_expw, make_ferplus, make_rafdb
 from mmengine.runner import Runner
 
 NAME = re.compile(
@@ -28,7 +28,9 @@ def make_roots(root):
         affectnet8=make_affectnet(root / 'affectnet8', release='npy'),
         cifar10=make_cifar10(root / 'cifar10'),
         cifar10lt50=root / 'cifar10',
+        expw=make_expw(root / 'expw'),
         ferplus=make_ferplus(root / 'ferplus'),
+        ferplus224=root / 'ferplus',
         rafdb=rafdb,
     )
 

@@ -31,6 +31,29 @@ Scores that were discarded before the fit are NaN.
 """
 
 
+class TrainingPredictions(NamedTuple):
+    """Predictions of the unaugmented training images.
+
+    Attributes:
+        networks (dict[str, np.ndarray]): Probabilities by each network (N, C), by
+            its name; '' if there is only one.
+        given (np.ndarray): Given labels, int64 (N,).
+        wrong (np.ndarray, optional): Which given labels are wrong, bool (N,);
+            None if clean labels are not known or equal the given ones.
+        classes (tuple[str]): Names of the classes, (C,).
+    """
+
+    networks: Dict[str, np.ndarray]
+    given: np.ndarray
+    wrong: Optional[np.ndarray]
+    classes: Tuple[str, ...]
+
+    def log_prob(self, network: str) -> torch.Tensor:
+        """Return the log-probabilities of a network, all finite, (N, C)."""
+        probabilities = torch.from_numpy(self.networks[network])
+        return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+
+
 class Agreements(NamedTuple):
     """Agreement of predictions and labels, for each network.
 
@@ -48,19 +71,12 @@ class Agreements(NamedTuple):
     label: str
 
 
-def measure_agreements(
-    cfg: Config, model: BaseModel, agreement: Optional[str] = None
-) -> Agreements:
-    """Measure how well the predictions of each network agree with the labels.
-
-    The scores are those of unaugmented training images. If a network has a
-    noise model, its mixture is used. Otherwise a mixture is fitted here.
+def predict_training_images(cfg: Config, model: BaseModel) -> TrainingPredictions:
+    """Predict the unaugmented training images.
 
     Args:
         cfg (Config): Training config.
         model (BaseModel): Model with weights.
-        agreement (str, optional): See :class:`LabelNoiseModel`. Defaults to
-            None, the agreement of the model.
     """
     dataset = unaugmented(
         DATASETS.build(cfg.train_dataloader.dataset),
@@ -77,9 +93,27 @@ def measure_agreements(
         if 'network_scores' in result
         else {'': result['pred_score']}
     )
+    return TrainingPredictions(networks, given, wrong, tuple(dataset.CLASSES))
+
+
+def measure_agreements(
+    cfg: Config, model: BaseModel, agreement: Optional[str] = None
+) -> Agreements:
+    """Measure how well the predictions of each network agree with the labels.
+
+    The scores are those of unaugmented training images. If a network has a
+    noise model, its mixture is used. Otherwise a mixture is fitted here.
+
+    Args:
+        cfg (Config): Training config.
+        model (BaseModel): Model with weights.
+        agreement (str, optional): See :class:`LabelNoiseModel`. Defaults to
+            None, the agreement of the model.
+    """
+    predicted = predict_training_images(cfg, model)
     panels: Dict[str, Panel] = {}
     kind = agreement or 'similarity'
-    for k, (title, scores) in enumerate(networks.items()):
+    for k, title in enumerate(predicted.networks):
         noise_model = LabelNoiseModel(agreement=kind, min_separation=None)
         if isinstance(model, DualNetwork) and agreement is None:
             own = model.noise_models[k]
@@ -87,15 +121,15 @@ def measure_agreements(
             if own.fitted:
                 noise_model = own.cpu()
                 kind = noise_model.agreement
-        probabilities = torch.from_numpy(scores)
-        log_prob = probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
-        values = noise_model.measure(log_prob, torch.from_numpy(given))
+        values = noise_model.measure(
+            predicted.log_prob(title), torch.from_numpy(predicted.given)
+        )
         if not noise_model.fitted:
             noise_model.fit(values)
         scaled = noise_model.scale(values)
         scaled[noise_model.is_outlier(values)] = torch.nan
         panels[title] = (scaled.numpy(), noise_model.mixture)
-    return Agreements(panels, wrong, AGREEMENTS[kind])
+    return Agreements(panels, predicted.wrong, AGREEMENTS[kind])
 
 
 def mixture_figure(

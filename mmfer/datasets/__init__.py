@@ -1,7 +1,7 @@
 """Data sets of mmfer, and their parts.
 
 - `base`, `labels`, `storage`: base classes of all data sets.
-- `affectnet`, `cifar`, `ferplus`, `rafdb`: published data sets.
+- `affectnet`, `cifar`, `expw`, `ferplus`, `rafdb`: published data sets.
 - `custom`: your own images, from a list or from one folder per class.
 - `synthetic_faces`: drawn faces, which need no files.
 - `noise`: label noise that is planted on purpose.
@@ -19,17 +19,20 @@ from .affectnet import AffectNet
 from .base import FERDataset
 from .cifar import NoisyCIFAR10, NoisyCIFAR100
 from .custom import ImageFolders, ImageList
+from .expw import ExpW
 from .ferplus import FERPlus
 from .rafdb import RAFDB
 from .samplers import BalancedSampler
 from .synthetic_faces import SyntheticFaces
-from .transforms import GaussianNoise, LoadFERImage, PackFERInputs
+from .transforms import CropFace, GaussianNoise, LoadFERImage, PackFERInputs
 from .views import LabelView, unaugmented, view_of, with_pipeline
 from .wrappers import fer_datasets, pipeline_of, prepare_images
 
 __all__ = [
     'AffectNet',
     'BalancedSampler',
+    'CropFace',
+    'ExpW',
     'FERDataset',
     'FERPlus',
     'GaussianNoise',

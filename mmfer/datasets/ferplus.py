@@ -190,14 +190,27 @@ class FERPlus(FERDataset):
                 f'FERPlus: table={self.table!r} does not exist. A relative '
                 f'path starts from {self.data_root!r}.'
             )
+        found = {path: osp.exists(path) for path in (table, images)}
         if not (osp.isfile(table) and osp.isdir(images)):
             raise missing_root(
                 self.name,
-                [table, images],
+                [
+                    f'{path} ({"found" if there else "missing"})'
+                    for path, there in found.items()
+                ],
                 "the FERPlus page (labels) and Kaggle's FER2013 page (images)",
             )
         rows = read_vote_table(table)
         names, votes = _votes_of(rows, usage)
+        if not names:
+            others = ', '.join(
+                split for split, (other, _) in SPLITS.items() if other in rows.usages
+            )
+            raise ValueError(
+                f'FERPlus: {table} has no row with an image for split={self.split!r} '
+                f'(Usage {usage}), only rows of {others or "no split"}. Get the '
+                'complete table from the FERPlus page, or choose another split.'
+            )
         _log_special_rows(rows, usage)
         labels = PROTOCOLS[self.protocol](votes)
         kept = np.flatnonzero(labels >= 0)

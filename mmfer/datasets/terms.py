@@ -63,6 +63,13 @@ TERMS: Dict[str, DataTerms] = {
         'http://mohammadmahoor.com/pages/databases/affectnet/, '
         'https://arxiv.org/abs/1708.03985',
     ),
+    'ExpW': DataTerms(
+        'ExpW',
+        'from a web image search; the terms of its owners are unknown',
+        'unknown',
+        'unknown',
+        'https://arxiv.org/abs/1609.06426',
+    ),
     'NoisyCIFAR10': _CIFAR,
     'NoisyCIFAR100': _CIFAR,
     'CIFAR-N': DataTerms(

@@ -118,6 +118,17 @@ def test_splits(make):
     assert FERPlus(root, test_mode=True).test_mode
 
 
+def test_missing_split(make, tmp_path):
+    root = make([('Training', 'a.png', VOTES[0]), ('PublicTest', 'b.png', VOTES[1])])
+    with pytest.raises(ValueError, match=r"split='test' .*only rows of train, valid\."):
+        FERPlus(root, split='test')
+    (tmp_path / 'FER2013Test').rmdir()
+    with pytest.raises(FileNotFoundError) as error:
+        FERPlus(root, split='test')
+    assert 'FER2013Test (missing)' in str(error.value)
+    assert 'fer2013new.csv (found)' in str(error.value)
+
+
 def test_row_without_image_name_is_left_out(make):
     root = make([('Training', '', VOTES[0]), ('Training', 'a.png', VOTES[1])])
     dataset = FERPlus(root)
@@ -338,12 +349,6 @@ def test_file_without_header_does_not_lose_its_first_row(make, tmp_path):
     path.write_text('')
     with pytest.raises(ValueError, match='header'):
         FERPlus(root)
-
-
-def test_split_without_rows(make):
-    root = make([('Training', 'a.png', VOTES[0])])
-    with pytest.raises(ValueError, match='split is empty'):
-        FERPlus(root, split='test')
 
 
 @pytest.mark.skipif(not osp.isdir(DATA), reason='FERPlus is not here')
