@@ -135,6 +135,6 @@ def _draw(
             'wrong labels': (group & wrong, palette.ORANGE),
         }
     for name, (chosen, colour) in parts.items():
-        axes.hist(values[chosen], edges, label=name, color=colour, alpha=0.65)
+        axes.hist(values[chosen], edges.tolist(), label=name, color=colour, alpha=0.65)
     axes.set_xlim(edges[0], edges[-1])
     axes.grid(alpha=0.3)

@@ -169,8 +169,8 @@ def read_faces(path: PathLike) -> Faces:
     names, boxes, labels = [], [], []
     seen: Dict[Tuple[str, int], int] = {}
     for position, row in enumerate(rows.rows):
-        name, *written, confidence, label = row.fields
-        numbers = [parse_whole_number(x, rows.decimal_comma) for x in (*written, label)]
+        name, *written, confidence, last = row.fields
+        numbers = [parse_whole_number(x, rows.decimal_comma) for x in (*written, last)]
         known = [number for number in numbers if number is not None]
         if (
             len(known) < len(numbers)
