@@ -120,13 +120,24 @@ def test_splits(make):
 
 def test_missing_split(make, tmp_path):
     root = make([('Training', 'a.png', VOTES[0]), ('PublicTest', 'b.png', VOTES[1])])
-    with pytest.raises(ValueError, match=r"split='test' .*only rows of train, valid\."):
+    way_out = (
+        r'Here are train, valid\. .*or choose another split, as with --cfg-options '
+        r'val_dataloader\.dataset\.split=valid\.'
+    )
+    no_row = r"split='test' is missing: \S*fer2013new\.csv has no row .*PrivateTest\)"
+    with pytest.raises(FileNotFoundError, match=rf'{no_row}\. {way_out}'):
         FERPlus(root, split='test')
     (tmp_path / 'FER2013Test').rmdir()
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(FileNotFoundError, match=f'{no_row} and there is no folder'):
         FERPlus(root, split='test')
-    assert 'FER2013Test (missing)' in str(error.value)
-    assert 'fer2013new.csv (found)' in str(error.value)
+    make([('Training', 'a.png', VOTES[0]), ('PrivateTest', '', VOTES[1])])
+    with pytest.raises(FileNotFoundError, match='names its images. Here are train,'):
+        FERPlus(root, split='test')
+    make([('Training', 'a.png', VOTES[0]), ('PrivateTest', 'c.png', VOTES[1])])
+    (tmp_path / 'FER2013Test/c.png').unlink()
+    (tmp_path / 'FER2013Test').rmdir()
+    with pytest.raises(FileNotFoundError, match='missing: there is no folder'):
+        FERPlus(root, split='test')
 
 
 def test_row_without_image_name_is_left_out(make):
