@@ -17,7 +17,7 @@ from .mixtures import TwoComponentMixture
 # component on. For ReSup's similarities this is the clean one, for the losses of
 # Arazo et al. the noisy one. A large loss is a small score.
 PUBLISHED = dict(similarity='right', loss='left')
-MONOTONE = ('none', 'left', 'right', 'both', 'published')
+MONOTONE = ('none', 'left', 'right', 'both')
 # Losses outside of these quantiles are discarded before a fit, and the others are
 # scaled to [0, 1] (Arazo et al.).
 LOSS_QUANTILES = (0.05, 0.95)
@@ -145,7 +145,7 @@ class LabelNoiseModel(nn.Module):
         threshold: Optional[float] = None,
     ):
         super().__init__()
-        choices(self, 'monotone', monotone, MONOTONE)
+        choices(self, 'monotone', monotone, (*MONOTONE, 'published'))
         if table_size is None and monotone != 'none':
             raise ValueError(
                 'LabelNoiseModel: a monotone posterior needs a table: give '
