@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from made_data import make_expw
 
+from mmfer.analysis.data_check import read_facts
+from mmfer.analysis.review.thumbnails import read_images
 from mmfer.datasets import RAFDB, CropFace, ExpW
 from mmfer.datasets.batches import fer_collate
 from mmfer.datasets.expw import read_faces
@@ -89,6 +91,16 @@ def test_faces_in_batches(root):
     batch = fer_collate(dataset.__getitems__([0, 1]))
     for i, image in enumerate(batch['inputs']):
         np.testing.assert_array_equal(image, dataset[i]['inputs'])
+
+
+def test_reviews_and_checks_see_the_face(root):
+    dataset = ExpW(str(root), pipeline=PIPELINE)
+    (face,) = read_images(dataset, [1])
+    np.testing.assert_array_equal(face.transpose(2, 0, 1), dataset[1]['inputs'])
+    # Two faces of one photo are no copies of one image.
+    facts = read_facts('train', dataset, lambda done, total: None)
+    assert len(set(facts.hashes)) == len(dataset)
+    assert facts.sizes == {(30, 30): len(dataset)}
 
 
 def test_missing_files(root):
