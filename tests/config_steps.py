@@ -10,6 +10,7 @@ from made_data import (
     make_affectnet,
     make_cifar10,
     make_cifar100,
+    make_expw,
     make_fer2013,
     make_ferplus,
     make_mnist,
@@ -46,8 +47,10 @@ def make_roots(root):
         pacs=make_pacs(root / 'pacs'),
         cifar100=make_cifar100(root / 'cifar100'),
         fer2013=make_fer2013(root / 'fer2013'),
-        ferplus=make_ferplus(root / 'ferplus'),
         mnist=make_mnist(root / 'mnist'),
+        expw=make_expw(root / 'expw'),
+        ferplus=make_ferplus(root / 'ferplus'),
+        ferplus224=root / 'ferplus',
         rafdb=rafdb,
     )
 

@@ -28,7 +28,20 @@ def make_rafdb(root: Path, train: int = 14, test: int = 7) -> Path:
     return root
 
 
-def make_ferplus(root: Path, train: int = 16, valid: int = 8) -> Path:
+def make_expw(root: Path, count: int = 40) -> Path:
+    """ExpW as published: the photo of face i is i // 2, its label i % 7."""
+    rows = []
+    for i in range(count):
+        photo, face = divmod(i, 2)
+        write_image(root / f'image/happy_man_{photo}.jpg', 60, photo)
+        box = (5, 10 + face, 40 + face, 35)  # top, left, right, bottom
+        values = ' '.join(map(str, box))
+        rows.append(f'happy_man_{photo}.jpg {face} {values} 22.9362 {i % 7}\n')
+    (root / 'label.lst').write_text(''.join(rows))
+    return root
+
+
+def make_ferplus(root: Path, train: int = 16, valid: int = 8, test: int = 8) -> Path:
     """FERPlus as published, one clear label per image."""
     lines = [
         'Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,'
@@ -38,6 +51,7 @@ def make_ferplus(root: Path, train: int = 16, valid: int = 8) -> Path:
     for usage, folder, count in (
         ('Training', 'FER2013Train', train),
         ('PublicTest', 'FER2013Valid', valid),
+        ('PrivateTest', 'FER2013Test', test),
     ):
         for i in range(count):
             votes = [0] * 10

@@ -36,10 +36,14 @@ ZOO = 'https://download.openmmlab.com/mmclassification/v0/'
 MOBILENET = f'{ZOO}mobilenet_v2/mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth'
 VGG16 = f'{ZOO}vgg/vgg16_batch256_imagenet_20210208-db26f1a5.pth'
 IMAGENET, IMAGENET50 = 'torchvision://resnet18', 'torchvision://resnet50'
+FACES_AT_224 = '(rafdb|affectnet|ferplus224|expw)(?!base)'
 # Weights from which the networks of each paper start; the first match counts.
 SOURCES = (
     # ReSup Sec. 4.2: one network starts from faces, one from ImageNet.
-    (r'two_networks_\w+_r18_(rafdb|affectnet)(?!base)', [FACES, IMAGENET]),
+    (
+        r'two_networks_\w+_r18_(rafdb|affectnet|ferplus224|expw)(?!base)',
+        [FACES, IMAGENET],
+    ),
     # ReSup Table 4: all start from ImageNet.
     (r'(ce|alum)_r18imagenet', [IMAGENET]),
     (r'two_networks_resup_r18imagenet', [IMAGENET, IMAGENET]),
@@ -50,7 +54,7 @@ SOURCES = (
     (r'ce_vgg16_rafdb', [VGG16]),
     (r'two_networks_resup_vgg16_rafdb', [VGG16, VGG16]),
     # All methods of one network.
-    (r'\w+_r18_(rafdb|affectnet)(?!base)', [FACES]),
+    (rf'\w+_r18_{FACES_AT_224}', [FACES]),
     (r'\w+_r50_rafdb', [FACES50]),
     # Small images and the joint GAN start from scratch.
     (r'\w+_(ferplus|fer2013|mnist|synthfaces|cifar10\w*|rafbase|affectnetbase)', []),

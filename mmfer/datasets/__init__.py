@@ -1,7 +1,8 @@
 """Data sets of mmfer, and their parts.
 
 - `base`, `labels`, `storage`: base classes of all data sets.
-- `affectnet`, `cifar`, `fer2013`, `ferplus`, `mnist`, `rafdb`: published data sets.
+- `affectnet`, `cifar`, `expw`, `fer2013`, `ferplus`, `mnist`, `rafdb`: published data
+  sets.
 - `domains`: published data sets of several domains.
 - `custom`: your own images, from a list or from one folder per class.
 - `synthetic_faces`: drawn faces, which need no files.
@@ -22,13 +23,14 @@ from .base import FERDataset
 from .cifar import NoisyCIFAR10, NoisyCIFAR100
 from .custom import ImageFolders, ImageList
 from .domains import PACS, OfficeHome
+from .expw import ExpW
 from .fer2013 import FER2013
 from .ferplus import FERPlus
 from .mnist import NoisyMNIST
 from .rafdb import RAFDB
 from .samplers import BalancedSampler
 from .synthetic_faces import SyntheticFaces
-from .transforms import CornerCrop, GaussianNoise, LoadFERImage, PackFERInputs
+from .transforms import CornerCrop, CropFace, GaussianNoise, LoadFERImage, PackFERInputs
 from .views import LabelView, unaugmented, view_of, with_pipeline
 from .wrappers import fer_datasets, pipeline_of, prepare_images
 
@@ -37,6 +39,8 @@ __all__ = [
     'BalancedSampler',
     'CornerCrop',
     'FER2013',
+    'CropFace',
+    'ExpW',
     'FERDataset',
     'FERPlus',
     'GaussianNoise',

@@ -79,6 +79,13 @@ TERMS: Dict[str, DataTerms] = {
         'http://yann.lecun.com/exdb/mnist, '
         'https://www.tensorflow.org/api_docs/python/tf/keras/datasets/mnist/load_data',
     ),
+    'ExpW': DataTerms(
+        'ExpW',
+        'from a web image search; the terms of its owners are unknown',
+        'unknown',
+        'unknown',
+        'https://arxiv.org/abs/1609.06426',
+    ),
     'NoisyCIFAR10': _CIFAR,
     'NoisyCIFAR100': _CIFAR,
     'CIFAR-N': DataTerms(

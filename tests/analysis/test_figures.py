@@ -148,7 +148,7 @@ def test_predictions_are_read_back(work_dir):
     assert alone.config is None and alone.classes == run.classes
 
 
-@pytest.mark.parametrize('tool', ['tsne', 'noise_mixture'])
+@pytest.mark.parametrize('tool', ['tsne', 'noise_mixture', 'epoch_agreements'])
 def test_tools_on_checkpoints(work_dir, tmp_path, tool):
     (config,) = work_dir.glob('*.py')
     *_, checkpoint = sorted(work_dir.glob('*.pth'))

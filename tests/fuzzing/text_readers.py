@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mmfer.datasets import affectnet_annotations, fer2013, ferplus
 from mmfer.datasets.cifar.files import read_numbered_list
+from mmfer.datasets.expw import LISTED, read_faces
 from mmfer.datasets.lists import read_indexed_labels, read_label_list, read_va_list
 from mmfer.datasets.noisy_list import NoisyList
 from mmfer.score_table import read_decisions, read_score_table
@@ -219,6 +220,22 @@ def classes(draw: Callable) -> bytes:
     return ''.join(f'{name}\n' for name in names).encode()
 
 
+@st.composite
+def faces(draw: Callable) -> bytes:
+    """Draw a list of ExpW."""
+    rows = draw(labelled(PLAIN, '0123456'))
+    return ''.join(
+        f'{name} {i} 2 3 {i + 20} 30 22.5 {label}\n'
+        for i, (name, label) in enumerate(rows)
+    ).encode()
+
+
+def face_facts(found: Any) -> Iterator[Fact]:
+    """Yield the label of each face as the file must have it."""
+    for name, label in zip(found.names, found.labels.tolist()):
+        yield name, (str(LISTED.index(CLASSES[label])),)
+
+
 IMAGES = [f'train/{i}.jpg' for i in range(5)]
 GIVEN = np.array([0, 3, 6, 2, 1])
 
@@ -320,6 +337,7 @@ def text_readers(folder: Path) -> List[Reader]:
             numbered(),
             facts=numbered_facts,
         ),
+        Reader('faces of ExpW', read_faces, faces(), '.lst', face_facts),
         Reader('votes of FERPlus', read_votes, votes(), '.csv', vote_facts),
         Reader('pixels of FER2013', read_pixels, pixel_tables(), '.csv'),
         Reader(
