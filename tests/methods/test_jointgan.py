@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
-from mmfer.methods.jointgan import JointGANDecoder, JointGANDiscriminator, joint_gan
+from mmfer.methods.jointgan import JointGANDecoder, JointGANDiscriminator, options
 from mmfer.methods.jointgan.discriminator import MLPBlock, ResidualBlock, SelfAttention
 from mmfer.methods.jointgan.game import frozen
 from mmfer.methods.jointgan.generation import (
@@ -559,7 +559,7 @@ def test_weights_of_scores_keep_their_number():
     with pytest.raises(ValueError, match='marginal'):
         make_model(score_weights=dict(marginal=0))
     with pytest.raises(ValueError, match='all score_weights are 0'):
-        make_model(score_weights=dict.fromkeys(joint_gan.SCORE_KINDS, 0))
+        make_model(score_weights=dict.fromkeys(options.SCORE_KINDS, 0))
 
 
 def test_mismatched_labels():
@@ -590,7 +590,7 @@ def test_mismatched_labels():
     assert log['d_mismatch'].item() == pytest.approx(want, rel=1e-5)
     rest = sum(
         log[f'd_{kind}'] * count
-        for kind, count in zip(joint_gan.SCORE_KINDS, (1, 1, 2, 1), strict=True)
+        for kind, count in zip(options.SCORE_KINDS, (1, 1, 2, 1), strict=True)
     )
     assert log['d_loss'].item() == pytest.approx(
         (rest.item() + 0.5 * want) / 5, rel=1e-5

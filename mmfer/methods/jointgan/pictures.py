@@ -20,7 +20,8 @@ from mmfer.utils.json_files import read_history
 from mmfer.utils.palette import SERIES
 
 from .generation import sample_grids
-from .joint_gan import SCORE_KINDS, JointGAN
+from .joint_gan import JointGAN
+from .options import SCORE_KINDS
 
 # Matplotlib takes half a second to import, and most runs draw nothing. Functions
 # import it.
