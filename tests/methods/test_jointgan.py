@@ -201,6 +201,10 @@ def test_blocks_equal_their_formulas():
     """In eval mode, where power iterations stand still; float64."""
     torch.manual_seed(0)
     x = torch.randn(3, 16, 8, 8, dtype=torch.float64)
+    plain_block = ResidualBlock(16, 24, pre_activation=False).double().eval()
+    want = plain(plain_block.conv1, x).clamp(min=0)
+    want = plain(plain_block.conv2, want).clamp(min=0) + plain(plain_block.skip, x)
+    assert torch.allclose(plain_block(x), F.avg_pool2d(want, 2))
     for first in (True, False):
         block = ResidualBlock(16, 24, first=first).double().eval()
         inner = x if first else x.clamp(min=0)
@@ -229,14 +233,15 @@ def test_blocks_equal_their_formulas():
     want = x + 0.7 * plain(attention.output, want)
     assert torch.allclose(attention(x), want)
 
-    mlp = MLPBlock(5, 6).double().eval()
     vectors = torch.randn(3, 5, dtype=torch.float64)
-    hidden = plain(mlp.linear, vectors)
-    want = hidden.clone()
-    for branch in mlp.branches:
-        want += plain(branch[2], plain(branch[0], hidden.clamp(min=0)).clamp(min=0))
-    assert len(mlp.branches) == 4
-    assert torch.allclose(mlp(vectors), want)
+    for shortcut in (True, False):
+        mlp = MLPBlock(5, 6, shortcut).double().eval()
+        hidden = plain(mlp.linear, vectors)
+        want = shortcut * hidden
+        for branch in mlp.branches:
+            want += plain(branch[2], plain(branch[0], hidden.clamp(min=0)).clamp(min=0))
+        assert len(mlp.branches) == 4
+        assert torch.allclose(mlp(vectors), want)
 
 
 # -- losses -------------------------------------------------------------------
@@ -470,8 +475,8 @@ def test_updates_and_gradients(order, steps):
         if order == 'official'
         else [generator, *discriminator]
     )
-    # One forward of the encoder, not three.
-    assert len(encoders) == 1
+    # One forward of the encoder for all updates, or another one after its update.
+    assert len(encoders) == (1 if order == 'official' else 2)
     assert all(p.requires_grad for p in model.parameters())
     assert set(result) == {
         'loss',
