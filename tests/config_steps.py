@@ -141,8 +141,8 @@ def take_step(cfg):
     moved = {k for k, v in model.named_parameters() if not torch.equal(v, before[k])}
     # From end to end; zero-initialised residual branches start a step later.
     networks = ('network1.', 'network2.') if pair else ('encoder.',) if game else ('',)
-    head = cfg.model.get('encoder', cfg.model).get('head', {}).get('type')
-    last = 'labels' if head == 'MultiTaskHead' else 'fc'
+    head = networks_of(cfg.model)[0].head.type
+    last = 'labels' if head in ('MultiTaskHead', 'SingleTaskHead') else 'fc'
     for network in networks:
         first = next(k for k in before if k.startswith(f'{network}backbone'))
         assert {first, f'{network}head.{last}.weight'} <= moved

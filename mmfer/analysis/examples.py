@@ -70,6 +70,8 @@ def examples_figure(
 ) -> Figure:
     """Draw images with their label and the prediction of each run.
 
+    The title has the numbers of the runs. Wrong predictions have a cross.
+
     Args:
         runs (dict[str, Predictions]): Predictions by name.
         images (dict[int, np.ndarray]): Images by position, grey (H, W) or RGB
@@ -80,8 +82,11 @@ def examples_figure(
     rows, columns = grid.shape
     lines = 1 + len(runs)
     figure = Figure(
-        figsize=(1.7 * columns, (1.5 + 0.16 * lines) * rows), layout='constrained'
+        figsize=(1.3 * columns, (1.3 + 0.16 * lines) * rows + 0.2 * lines),
+        layout='constrained',
     )
+    names = ['L: label', *(f'{number}: {name}' for number, name in enumerate(runs, 1))]
+    figure.suptitle('\n'.join(names), fontsize=8, ha='left', x=0.02)
     places = figure.subplots(rows, columns, squeeze=False)
     labels = next(iter(runs.values())).labels
     for axes, i in zip(places.ravel(), grid.ravel()):
@@ -89,11 +94,11 @@ def examples_figure(
         if i < 0:
             continue
         axes.imshow(images[int(i)], cmap='gray', vmin=0, vmax=255)
-        texts = [(f'label: {classes[labels[i]]}', palette.DARK_GREY)]
-        for name, run in runs.items():
+        texts = [(f'L: {classes[labels[i]]}', palette.DARK_GREY)]
+        for number, run in enumerate(runs.values(), 1):
             colour = palette.RIGHT if run.correct[i] else palette.WRONG
-            mark = '' if run.correct[i] else ' (wrong)'
-            texts.append((f'{name}: {classes[run.predicted[i]]}{mark}', colour))
+            mark = '' if run.correct[i] else ' \N{BALLOT X}'
+            texts.append((f'{number}: {classes[run.predicted[i]]}{mark}', colour))
         for line, (text, colour) in enumerate(texts):
             axes.annotate(
                 text,
@@ -101,7 +106,7 @@ def examples_figure(
                 xytext=(0, -9 - 9 * line),
                 xycoords='axes fraction',
                 textcoords='offset points',
-                fontsize=6,
+                fontsize=7,
                 color=colour,
                 va='bottom',
             )

@@ -244,9 +244,8 @@ def test_collapse_is_told(weights, d_loss, d_joint):
     assert warnings == [0, 0, 0, int(all_low)]
     assert notes == [0, 0, 0, int(joint_low and not all_low)]
     for call in logger.info.call_args_list:
-        assert '(d_loss) was 0.162' in call.args[0] and '(d_joint) was 0.01' in str(
-            call
-        )
+        assert '(d_loss) was 0.162' in call.args[0]
+        assert '(d_joint) was 0.01' in call.args[0]
 
 
 class NoValues(Hook):
