@@ -11,6 +11,12 @@ from mmfer.utils import palette
 
 from .predictions import Predictions
 
+HISTORY_PARTS = ('metrics', 'training', 'losses', 'figures')
+"""Parts of an entry of ``history.json`` with values that are drawn over the epochs.
+
+``training`` is written by :class:`~mmfer.engine.hooks.SampleScoresHook`, and
+``figures`` by methods, such as the losses of a game."""
+
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 """Markers of the series in a figure, in this order."""
 
@@ -192,10 +198,9 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
     Args:
         histories (dict[str, list[dict]]): ``history.json`` of each run, by
             name.
-        metrics (Sequence[str]): Names in ``metrics`` or in ``training``, see
-            :class:`SampleScoresHook`. The lines of the first metric are solid,
-            those of the others are dashed or dotted. If a run lacks a metric,
-            its line is omitted.
+        metrics (Sequence[str]): Names in :data:`HISTORY_PARTS` of the entries.
+            The lines of the first metric are solid, those of the others are
+            dashed or dotted. If a run lacks a metric, its line is omitted.
 
     Raises:
         ValueError: No run has any of the metrics.
@@ -214,8 +219,7 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
                 metric
                 for history in histories.values()
                 for entry in history
-                for part in ('metrics', 'training')
-                for metric in entry.get(part, {})
+                for metric in _numbers(entry)
             }
         )
         raise ValueError(
@@ -246,9 +250,18 @@ def _metric_points(history: List[dict], metric: str) -> List[Tuple[int, float]]:
     return [
         (entry['epoch'], values[metric])
         for entry in history
-        for values in (entry.get('metrics', {}), entry.get('training', {}))
-        if metric in values
+        if metric in (values := _numbers(entry))
     ]
+
+
+def _numbers(entry: dict) -> Dict[str, float]:
+    """Return the numbers in an entry of a history, by name."""
+    return {
+        name: value
+        for part in HISTORY_PARTS
+        for name, value in (entry.get(part) or {}).items()
+        if isinstance(value, (int, float))
+    }
 
 
 def finish(axes: Axes) -> None:

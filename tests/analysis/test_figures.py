@@ -317,6 +317,11 @@ def test_learning_curves_of_the_training_images(tmp_path):
         match='no run has accuracy/top2. history.json has accuracy/mean_class',
     ):
         figures.learning_figure(dict(run=[first]), ['accuracy/top2'])
+    game = dict(epoch=3, losses=dict(loss_ce=1.5), figures=dict(g_loss=2, mixture=[1]))
+    curves = figures.learning_figure(
+        dict(run=[dict(game, figures=None), game]), ['g_loss', 'loss_ce', 'mixture']
+    )
+    assert [list(line.get_ydata()) for line in curves.axes[0].lines] == [[2], [1.5] * 2]
     validated, trained = figure.axes[0].lines
     assert list(trained.get_ydata()) == [noted['training/given_accuracy']]
     assert len(validated.get_ydata()) == 2
