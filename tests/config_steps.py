@@ -29,6 +29,7 @@ def make_roots(root):
         cifar10=make_cifar10(root / 'cifar10'),
         cifar10lt50=root / 'cifar10',
         ferplus=make_ferplus(root / 'ferplus'),
+        ferplus224=root / 'ferplus',
         rafdb=rafdb,
     )
 

@@ -27,7 +27,7 @@ def make_rafdb(root: Path, train: int = 14, test: int = 7) -> Path:
     return root
 
 
-def make_ferplus(root: Path, train: int = 16, valid: int = 8) -> Path:
+def make_ferplus(root: Path, train: int = 16, valid: int = 8, test: int = 8) -> Path:
     """FERPlus as published, one clear label per image."""
     lines = [
         'Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,'
@@ -37,6 +37,7 @@ def make_ferplus(root: Path, train: int = 16, valid: int = 8) -> Path:
     for usage, folder, count in (
         ('Training', 'FER2013Train', train),
         ('PublicTest', 'FER2013Valid', valid),
+        ('PrivateTest', 'FER2013Test', test),
     ):
         for i in range(count):
             votes = [0] * 10

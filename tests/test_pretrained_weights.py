@@ -39,7 +39,7 @@ IMAGENET, IMAGENET50 = 'torchvision://resnet18', 'torchvision://resnet50'
 # Weights from which the networks of each paper start; the first match counts.
 SOURCES = (
     # ReSup Sec. 4.2: one network starts from faces, one from ImageNet.
-    (r'two_networks_\w+_r18_(rafdb|affectnet)(?!base)', [FACES, IMAGENET]),
+    (r'two_networks_\w+_r18_(rafdb|affectnet|ferplus224)(?!base)', [FACES, IMAGENET]),
     # ReSup Table 4: all start from ImageNet.
     (r'ce_r18imagenet', [IMAGENET]),
     (r'two_networks_resup_r18imagenet', [IMAGENET, IMAGENET]),
@@ -50,7 +50,7 @@ SOURCES = (
     (r'ce_vgg16_rafdb', [VGG16]),
     (r'two_networks_resup_vgg16_rafdb', [VGG16, VGG16]),
     # All methods of one network.
-    (r'\w+_r18_(rafdb|affectnet)(?!base)', [FACES]),
+    (r'\w+_r18_(rafdb|affectnet|ferplus224)(?!base)', [FACES]),
     (r'\w+_r50_rafdb', [FACES50]),
     # Small images and the joint GAN start from scratch.
     (r'\w+_(ferplus|synthfaces|cifar10\w*|rafbase|affectnetbase)', []),
