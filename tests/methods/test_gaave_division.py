@@ -1,13 +1,18 @@
 """GAAVE: presets, and the union of what both subsets say."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
+from helpers import tiny_config, train
 from mmengine.logging import MMLogger
 
-from mmfer.methods.gaave import GAAVE, GAAVEHook
+from mmfer.methods.gaave import GAAVE, GAAVEHook, LabelDecisions
 from mmfer.methods.gaave.division import Part, attacked_rows, unite, without
 from mmfer.methods.gaave.options import GAAVEOptions
 from mmfer.methods.gaave.presets import PRESETS
+from mmfer.methods.gaave.report import plot_steps
 from mmfer.methods.gaave.splitting import HeadTail, plain_subset, refactor
 
 LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2, 0, 1, 2, 0])
@@ -84,6 +89,47 @@ def test_clean_parts_keep_their_classes():
         np.testing.assert_array_equal(after.native, before.native[stays])
     whole = plain_subset(IDS, LABELS, np.arange(4))
     assert attacked_rows(whole, 'all').all() and attacked_rows(whole, 'native').all()
+
+
+def test_bars_of_the_figure_are_stacked():
+    """With the union, candidates and others can have the same k."""
+    rng = np.random.default_rng(0)
+    found = [np.zeros(80)] * len(LabelDecisions._fields)
+    decisions = LabelDecisions(*found)._replace(
+        subset=np.zeros(80, dtype=int),
+        attack_steps=rng.integers(0, 4, 80).astype(float),
+        candidate=rng.random(80) < 0.5,
+    )
+    (axes,) = plot_steps(decisions).axes
+    tops = {}
+    for bar in axes.patches:
+        place = round(bar.get_x() + bar.get_width() / 2)
+        assert bar.get_y() == tops.get(place, 0)
+        tops[place] = bar.get_y() + bar.get_height()
+    assert tops == {k: (decisions.attack_steps == k).sum() for k in range(4)}
+
+
+@pytest.mark.slow
+def test_hook_with_the_preset(tmp_path):
+    """A whole run: the set is cleaned with the preset, and the record names it."""
+    cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
+    options = dict(preset='paper', updates=2, tau=3, head=[2, 4, 6])
+    base = dict(train_cfg=dict(max_epochs=2))
+    cfg.custom_hooks = [dict(type='GAAVEHook', base=base, **options)]
+    train(cfg)
+    record = json.loads((tmp_path / 'cleaning/record.json').read_text())
+    assert record['preset'] == 'paper'
+    with open(tmp_path / 'sample_scores.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    tail = sum(row['given_label'] not in ('2', '4', '6') for row in rows)
+    head, other = record['subsets']
+    # All samples are attacked in the head-set, and some twice.
+    assert sum(head['histogram']) == len(rows) == 96
+    assert sum(other['histogram']) == tail + other['extra_class'] > tail
+    for row in rows:
+        doubted = float(row['attack_steps']) <= 3
+        assert row['candidate'] == '1' or not doubted
+        assert (float(row['noise_score']) > 0.5) == (row['candidate'] == '1')
 
 
 # -- presets -------------------------------------------------------------------
