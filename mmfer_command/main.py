@@ -193,6 +193,9 @@ def main(argv: Optional[List[str]] = None) -> None:
     Raises:
         SystemExit: With the exit code, or with the message of a user error.
     """
+    if not (sys.argv[1:] if argv is None else argv):
+        make_parser().print_help()
+        sys.exit(2)
     args, unknown = make_parser().parse_known_args(argv)
     parser = vars(args).pop('parser')
     if unknown:
@@ -204,6 +207,9 @@ def main(argv: Optional[List[str]] = None) -> None:
         )
     try:
         module = importlib.import_module(args.module)
+    except KeyboardInterrupt:
+        # Importing torch takes seconds.
+        raise SystemExit('\nStopped, before anything was done.') from None
     except Exception as error:
         # Damaged packages raise errors of any type when they are imported.
         raise SystemExit(

@@ -6,6 +6,7 @@ checkout they are beside the package.
 
 import difflib
 import importlib.util
+import shlex
 from pathlib import Path
 from typing import List, Optional
 
@@ -43,6 +44,20 @@ def shipped_folder() -> Path:
         f'mmfer: no {INDEX} in {package}/.mim or beside {package}; the configs are '
         'missing. Install mmfer again (pip install .).'
     )
+
+
+def shipped_tool(name: str) -> str:
+    """Return the path of a tool for a command line, as short as it works from here.
+
+    Args:
+        name (str): Path in the folder ``tools``.
+    """
+    short = Path('tools') / name
+    try:
+        path = short if short.is_file() else shipped_folder() / short
+    except FileNotFoundError:
+        path = short
+    return shlex.quote(str(path))
 
 
 def mmfer_version() -> str:

@@ -85,8 +85,8 @@ def call_tool(path: str, *arguments, code: int = 0) -> str:
         with mock.patch.object(sys, 'argv', line), redirect_stdout(said):
             run_tool(tool.main)
     except SystemExit as error:
-        assert code == (0 if error.code is None else 1), error.code
-        return str(error.code)
+        assert code == (1 if error.code else 0), error.code
+        return str(error.code) if error.code else said.getvalue()
     assert code == 0, said.getvalue()
     return said.getvalue()
 

@@ -1,5 +1,6 @@
 """Small made trees in the layouts of the published data sets."""
 
+import gzip
 import struct
 from pathlib import Path
 
@@ -27,7 +28,20 @@ def make_rafdb(root: Path, train: int = 14, test: int = 7) -> Path:
     return root
 
 
-def make_ferplus(root: Path, train: int = 16, valid: int = 8) -> Path:
+def make_expw(root: Path, count: int = 40) -> Path:
+    """ExpW as published: the photo of face i is i // 2, its label i % 7."""
+    rows = []
+    for i in range(count):
+        photo, face = divmod(i, 2)
+        write_image(root / f'image/happy_man_{photo}.jpg', 60, photo)
+        box = (5, 10 + face, 40 + face, 35)  # top, left, right, bottom
+        values = ' '.join(map(str, box))
+        rows.append(f'happy_man_{photo}.jpg {face} {values} 22.9362 {i % 7}\n')
+    (root / 'label.lst').write_text(''.join(rows))
+    return root
+
+
+def make_ferplus(root: Path, train: int = 16, valid: int = 8, test: int = 8) -> Path:
     """FERPlus as published, one clear label per image."""
     lines = [
         'Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,'
@@ -37,6 +51,7 @@ def make_ferplus(root: Path, train: int = 16, valid: int = 8) -> Path:
     for usage, folder, count in (
         ('Training', 'FER2013Train', train),
         ('PublicTest', 'FER2013Valid', valid),
+        ('PrivateTest', 'FER2013Test', test),
     ):
         for i in range(count):
             votes = [0] * 10
@@ -100,6 +115,42 @@ def write_annotation(folder: Path, name, expression, valence, arousal) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for kind, value in (('exp', expression), ('val', valence), ('aro', arousal)):
         np.save(folder / f'{name}_{kind}.npy', np.array(str(value)))
+
+
+PACS_DOMAINS = ('art_painting', 'cartoon', 'photo', 'sketch')
+PACS_CLASSES = ('dog', 'elephant', 'giraffe', 'guitar', 'horse', 'house', 'person')
+
+
+def make_pacs(root: Path, images: str = 'kfold', lists: str = 'splits') -> Path:
+    """PACS as published: two images of each class and domain, one in a training list.
+
+    The lists of the sketches name a file that is damaged, and that is missing here.
+    """
+    (root / lists).mkdir(parents=True, exist_ok=True)
+    for number, domain in enumerate(PACS_DOMAINS):
+        rows = dict(train=[], test=[])
+        for label, name in enumerate(PACS_CLASSES):
+            for i in range(2):
+                image = f'{domain}/{name}/pic_{i + 1:03d}.jpg'
+                write_image(root / images / image, 20, 100 * number + 10 * label + i)
+                for split in ('train', 'test')[i:]:
+                    rows[split].append(f'{image} {label + 1}')
+        if domain == 'sketch':
+            for split in rows:
+                rows[split].append('sketch/dog/n02103406_4068-1.png 1')
+        for split, lines in rows.items():
+            path = root / lists / f'{domain}_{split}_kfold.txt'
+            path.write_text('\n'.join(lines) + '\n')
+    return root
+
+
+def make_office_home(root: Path, classes, real: str = 'Real World') -> Path:
+    """Office-Home as published: an image of each class and domain."""
+    for number, domain in enumerate(('Art', 'Clipart', 'Product', real)):
+        for label, name in enumerate(classes):
+            path = root / domain / name / '00001.jpg'
+            write_image(path, 12, 100 * number + label)
+    return root
 
 
 def cifar_planes(count: int, seed: int) -> np.ndarray:
@@ -214,4 +265,51 @@ def make_cifar100(root: Path, train: int = 200, test: int = 100) -> Path:
             np.arange(count) % 100,
             'fine_labels',
         )
+    return root
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """An array of bytes as an IDX file has it."""
+    sizes = struct.pack(f'>{array.ndim}I', *array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+def mnist_arrays(count: int, seed: int):
+    """Images uint8 (N, 28, 28) with labels 0 to 9 in turn."""
+    images = np.random.default_rng(seed).integers(0, 256, (count, 28, 28), np.uint8)
+    return images, (np.arange(count) % 10).astype(np.uint8)
+
+
+def make_mnist(
+    root: Path, train: int = 30, test: int = 20, zipped: bool = True
+) -> Path:
+    """MNIST as published; seed 0 has the training and 1 the test images."""
+    root.mkdir(parents=True, exist_ok=True)
+    for prefix, count, seed in (('train', train, 0), ('t10k', test, 1)):
+        images, labels = mnist_arrays(count, seed)
+        for kind, array in (('images-idx3', images), ('labels-idx1', labels)):
+            data, name = idx_bytes(array), f'{prefix}-{kind}-ubyte'
+            if zipped:
+                (root / f'{name}.gz').write_bytes(gzip.compress(data))
+            else:
+                (root / name).write_bytes(data)
+    return root
+
+
+FER2013_USAGES = ('Training', 'PublicTest', 'PrivateTest')
+
+
+def fer2013_images(count: int) -> np.ndarray:
+    """Pixels of the rows of a made table, uint8 (N, 48, 48)."""
+    return np.random.default_rng(0).integers(0, 256, (count, 48, 48), np.uint8)
+
+
+def make_fer2013(root: Path, train: int = 21, valid: int = 14, test: int = 14) -> Path:
+    """FER2013 as published; row i has the emotion i % 7."""
+    usages = sum(([u] * n for u, n in zip(FER2013_USAGES, (train, valid, test))), [])
+    lines = ['emotion,pixels,Usage']
+    for i, image in enumerate(fer2013_images(len(usages))):
+        lines.append(f'{i % 7},{" ".join(map(str, image.ravel()))},{usages[i]}')
+    root.mkdir(parents=True, exist_ok=True)
+    (root / 'fer2013.csv').write_text('\n'.join(lines) + '\n')
     return root

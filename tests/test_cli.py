@@ -260,7 +260,7 @@ def test_run_with_planted_noise(tmp_path):
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['config'] == 'ce_r18_synthfaces_pair25seed3'
     assert (tmp_path / 'ce_r18_synthfaces_pair25seed3.py').is_file()
-    assert 'ce_r18_synthfaces_pair25seed3: 1 epochs' in result.stdout + result.stderr
+    assert 'ce_r18_synthfaces_pair25seed3: 1 epoch' in result.stdout + result.stderr
     manifest = json.loads((tmp_path / 'label_noise.json').read_text())
     assert (manifest['generator'], manifest['seed']) == ('PairNoise', 3)
     assert manifest['requested_rate'] == 0.25

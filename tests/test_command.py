@@ -132,6 +132,16 @@ def test_an_installation_that_cannot_be_imported(monkeypatch):
     assert '`mmfer doctor`' in str(error.value)
 
 
+def test_ctrl_c_while_torch_is_imported(monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('mmfer_command.main.importlib.import_module', interrupted)
+    with pytest.raises(SystemExit, match='Stopped, before anything was done') as error:
+        main(['scan', 'faces', '--out', 'scanned'])
+    assert error.value.__suppress_context__
+
+
 def test_names_are_those_of_mmfer():
     """They are written twice, because the parser must not import torch."""
     assert common.NOISE_TYPES == tuple(NOISE_TYPES)
@@ -299,3 +309,11 @@ def test_data_that_is_not_there(tmp_path, capsys):
         main(['train', 'ce_r18_synthfaces', '--data', str(tmp_path / 'none')])
     assert 'there is no such folder or file' in str(error.value)
     assert '\n' not in str(error.value)
+
+
+def test_without_a_command_all_commands_are_listed(capsys):
+    with pytest.raises(SystemExit) as error:
+        main([])
+    shown = capsys.readouterr().out
+    assert error.value.code == 2
+    assert all(f'\n    {command.name.split()[0]} ' in shown for command in COMMANDS)

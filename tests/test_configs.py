@@ -138,6 +138,17 @@ def test_papers_settings():
     assert resup.optim_wrapper.optimizer == dict(type='Adam', lr=2e-4)
     assert resup.param_scheduler.milestones == [10, 20]
     assert resup.train_cfg.max_epochs == 30
+    assert not resup.train_dataloader.drop_last
+    ferplus = Config.fromfile(f'{CONFIGS}/resup/resup_r18_ferplus224.py')
+    assert ferplus.data_preprocessor.input_shape == (3, 224, 224)
+    assert ferplus.data_preprocessor.num_classes == 8
+    assert ferplus.train_dataloader.dataset.split == 'train'
+    assert ferplus.test_dataloader.dataset.split == 'test'
+    for key in ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg'):
+        assert ferplus[key] == resup[key], key
+    # JoCoR's code, whose set-up ReSup has on CIFAR-10, drops the last batch.
+    cifar = Config.fromfile(f'{CONFIGS}/resup/resup_cnn7_cifar10.py')
+    assert cifar.train_dataloader.drop_last
     rul = Config.fromfile(f'{CONFIGS}/rul/rul_r18_rafdb.py')
     assert rul.train_dataloader.batch_size == 64
     assert rul.optim_wrapper.optimizer.lr == 2e-4

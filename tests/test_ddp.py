@@ -107,6 +107,9 @@ def same_weights_config(folder, name, processes):
         cfg = joint_gan_config(folder)
         cfg.model.encoder.head.dropout = 0.0
         cfg.model.mismatch_weight = 1.0
+        # The networks run again, without gradients, after their update.
+        cfg.model.order = 'paper'
+        cfg.model.label_form = 'probabilities'
         cfg.custom_hooks = []
         cfg.train_dataloader.dataset.num_samples = 64
         cfg.experiment_name = f'same_{processes}'

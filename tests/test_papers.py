@@ -98,10 +98,8 @@ def test_rows_of_a_part_differ():
         }
     ),
 )
-def test_flags_of_tools_exist(tool, capsys):
-    with pytest.raises(SystemExit):
-        call_tool(tool, '--help')
-    known = capsys.readouterr().out
+def test_flags_of_tools_exist(tool):
+    known = call_tool(tool, '--help')
     for row in ROWS:
         if row.kind == 'command' and f'tools/{tool}' in row.text:
             flags = re.findall(r'(?<=\s)--[\w-]+', row.text)

@@ -360,6 +360,8 @@ def test_lines_of_a_video_without_tables(squares, film, work_dir, capsys):
             '--smooth and --coverage exclude',
         ),
         (['x.png', '--coverage', '0.9'], 'give per cent of at least 1'),
+        (['x.png', '--target-error', '0'], '--target-error 0: give per cent above 0'),
+        (['x.png', '--csv', 'x.XLSX'], 'Let it end in .csv'),
         (['a.avi', '--show-dir', 'out'], '--show-dir draws on images'),
         (['x.png', '--csv', '-', '--json', '-'], 'both print'),
         (['x.png', '--csv', '.'], 'is a folder'),
@@ -501,7 +503,7 @@ def test_sets_of_classes(faces, tmp_path, capsys):
             sets = [row['pred_set'].split(';') for row in csv.DictReader(file)]
         assert sets == [result['pred_set'] or [''] for result in results]
         assert all(
-            result['pred_set'] == [] or 'one of' in text
+            ('only ' if len(result['pred_set']) == 1 else 'one of ') in text
             for result, text in zip(results, said, strict=True)
         )
         sizes.append(sum(len(result['pred_set']) for result in results))

@@ -220,12 +220,12 @@ def test_attack(name, monkeypatch):
 def test_tails_are_flattened_without_overlap(mode, table):
     """As a loop does it, and by nothing that CUDA would refuse."""
     want = list(table)
-    if mode == 'both' and want[-1] > min(want):
+    if mode == 'left' or (mode == 'both' and want[-1] > min(want)):
         lowest = want.index(min(want))
         want[:lowest] = [want[lowest]] * lowest
     else:
         lowest = 0
-    if mode != 'none':
+    if mode in ('right', 'both'):
         peak = lowest + want[lowest:].index(max(want[lowest:]))
         want[peak:] = [want[peak]] * (len(want) - peak)
     given = torch.tensor(table)

@@ -153,6 +153,44 @@ def test_decisions_of_the_page_are_applied(folder, scanned, tmp_path, capsys):
     assert '--apply' in refusal(folder[0], '--out', scanned, '--decisions', table)
 
 
+def test_an_edited_table_outlives_a_second_scan(tmp_path, capsys):
+    make_folder(tmp_path / 'in', 40)
+    command = (tmp_path / 'in', '--out', tmp_path / 'out', *FAST)
+    scan(*command)
+    scan(*command)
+    table = tmp_path / 'out/sample_scores.csv'
+    assert not list(table.parent.glob('edited*'))
+    assert 'Your edited' not in capsys.readouterr().out
+    text = table.read_text('utf-8')
+    for number in (1, 2):
+        table.write_text(f'{text}\n{number}', 'utf-8')
+        scan(*command)
+        kept = table.with_name(f'edited-{number}_sample_scores.csv')
+        assert kept.read_text('utf-8') == f'{text}\n{number}'
+        assert str(kept) in capsys.readouterr().out
+        assert table.read_text('utf-8') == text
+
+
+def test_link_without_copy_is_refused(tmp_path):
+    make_folder(tmp_path / 'in', 20)
+    assert '--link needs --copy' in refusal(
+        tmp_path / 'in', '--out', tmp_path / 'out', '--link'
+    )
+
+
+def test_a_refused_scan_does_not_occupy_its_folder(tmp_path):
+    make_folder(tmp_path / 'in', 20)
+    make_folder(tmp_path / 'in 2', 20)
+    message = refusal(
+        tmp_path / 'in', '--out', tmp_path / 'out', *FAST, '--groups', 'x'
+    )
+    assert '--groups' in message
+    scan(tmp_path / 'in 2', '--out', tmp_path / 'out', *FAST)
+    assert 'has the scan of' in refusal(
+        tmp_path / 'in', '--out', tmp_path / 'out', *FAST
+    )
+
+
 def test_second_run_reads_nothing_anew(folder, scanned, tmp_path):
     before = rows_of(scanned)
     scan(folder[0], '--out', scanned)
@@ -332,3 +370,15 @@ def test_killed_scan_continues(tmp_path):
     assert not read_json(tmp_path / 'out/scan.json', dict)['finished']
     subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
     assert read_json(tmp_path / 'out/scan.json', dict)['finished']
+
+
+def test_the_next_command_has_the_options_of_this_one(tmp_path):
+    root = make_folder(tmp_path / 'Bilder ä', 20) and tmp_path / 'Bilder ä'
+    images = sorted(p.relative_to(root).as_posix() for p in root.rglob('*.*'))
+    rows = [f'{name},{name.split("/")[0]},{i % 7}' for i, name in enumerate(images)]
+    table = tmp_path / 'liste.csv'
+    table.write_text('\n'.join(['image,label,Person', *rows]), 'utf-8')
+    options = ('--data-root', root, '--groups', 'Person')
+    scan(table, '--out', tmp_path / 'out', *options, *FAST)
+    report = (tmp_path / 'out/report.txt').read_text('utf-8')
+    assert f'--data-root "{root}" --encoder hog --groups Person --decisions' in report

@@ -516,3 +516,26 @@ def test_table_by_name_that_does_not_fit(tmp_path, rows, message):
     with pytest.raises(ValueError, match=message) as error:
         by_name(tmp_path / 't.csv', rows)
     assert str(tmp_path / 't.csv') in str(error.value)
+
+
+@pytest.mark.parametrize('columns', ['sample_id,', ''])
+def test_a_table_that_was_not_opened_as_utf8_says_so(tmp_path, columns):
+    image = 'Freude ä/ü 1.png'
+    broken = image.encode().decode('cp1252')
+    path = tmp_path / 'table.csv'
+    number = '0,' if columns else ''
+
+    def read(name):
+        path.write_text(
+            f'{columns}image,given_label,noise_score,suggested_label,decision\n'
+            f'{number}{name},0,0.5,1,keep\n',
+            'utf-8-sig',
+        )
+        args = [image], np.array([0]), np.array([0]), 2
+        return read_decisions(str(path), *args)
+
+    assert read(image)['decision'].tolist() == ['keep']
+    with pytest.raises(ValueError, match='It may mean .Freude ä/ü 1.png.: .*UTF-8'):
+        read(broken)
+    with pytest.raises(ValueError, match='was made from another data set'):
+        read('Freude ä/ü 2.png')

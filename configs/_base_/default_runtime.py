@@ -16,6 +16,7 @@ default_hooks = dict(
     stop_on_nan=dict(type='StopOnNaNHook'),
     image_store=dict(type='ImageStoreHook'),
     sample_scores=dict(type='SampleScoresHook'),
+    predictions=dict(type='PredictionsHook'),
     summary=dict(type='SummaryHook'),
 )
 

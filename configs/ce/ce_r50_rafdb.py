@@ -4,8 +4,7 @@ _base_ = [
     '../_base_/schedules/rafdb.py',
     '../_base_/default_runtime.py',
 ]
-# Table 2 of ALUM does not state the settings for ResNet-50. These are the settings of
-# EAC, which the same table compares with ALUM.
+# The settings of EAC with this backbone.
 train_dataloader = dict(batch_size=32)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 auto_scale_lr = dict(base_batch_size=32)

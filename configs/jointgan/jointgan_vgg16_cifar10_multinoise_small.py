@@ -14,7 +14,6 @@ model = dict(
     ),
     decoder=dict(base_channels=16),
     discriminator=dict(base_channels=16),
-    adversarial_weight=0.4,
     channels_last=True,
 )
 custom_hooks = [dict(type='JointGANPicturesHook')]

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tu
 
 import numpy as np
 
-from mmfer.datasets import FERDataset
+from mmfer.datasets import CropFace, FERDataset
 from mmfer.datasets.images import UnreadableImageError, read_image
 from mmfer.engine.preflight.compare_classes import compare_classes
 
@@ -85,6 +85,8 @@ def read_facts(
             broken[image] = str(error)
             hashes.append('')
             continue
+        # Two faces in one photo are two images.
+        pixels = CropFace()(dict(info, img=pixels))['img']
         sizes[pixels.shape[1], pixels.shape[0]] += 1
         hashes.append(pixel_hash(pixels))
     progress(total, total)

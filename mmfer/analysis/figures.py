@@ -11,6 +11,12 @@ from mmfer.utils import palette
 
 from .predictions import Predictions
 
+HISTORY_PARTS = ('metrics', 'training', 'losses', 'figures')
+"""Parts of an entry of ``history.json`` with values that are drawn over the epochs.
+
+``training`` is written by :class:`~mmfer.engine.hooks.SampleScoresHook`, and
+``figures`` by methods, such as the losses of a game."""
+
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 """Markers of the series in a figure, in this order."""
 
@@ -159,113 +165,6 @@ def reliability_figure(runs: Dict[str, Predictions], bins: int = 15) -> Figure:
     return figure
 
 
-def tsne_figure(
-    features: np.ndarray, labels: np.ndarray, classes: Sequence[str], seed: int = 0
-) -> Figure:
-    """Draw features in two dimensions by t-SNE, initialised by PCA.
-
-    Args:
-        features (np.ndarray): (N, D).
-        labels (np.ndarray): int (N,).
-        classes (Sequence[str]): Class names.
-        seed (int): Seed of t-SNE. Defaults to 0.
-    """
-    from sklearn.manifold import TSNE
-
-    points = TSNE(
-        init='pca', random_state=seed, perplexity=min(30, (len(features) - 1) / 3)
-    ).fit_transform(features)
-    figure = Figure(figsize=(6.6, 5.2), layout='constrained')
-    axes = figure.subplots()
-    for k, name in enumerate(classes):
-        chosen = points[labels == k]
-        style = style_of(k)
-        axes.scatter(
-            chosen[:, 0],
-            chosen[:, 1],
-            s=12,
-            alpha=0.7,
-            linewidths=0,
-            label=name,
-            c=style['color'],
-            marker=style['marker'],
-        )
-    axes.set(xticks=[], yticks=[])
-    axes.legend(
-        frameon=False, loc='center left', bbox_to_anchor=(1, 0.5), markerscale=1.6
-    )
-    return figure
-
-
-def uncertain_figure(
-    run: Predictions,
-    images: Dict[int, np.ndarray],
-    shown: Tuple[np.ndarray, np.ndarray],
-    classes: Sequence[str],
-    columns: int = 8,
-) -> Figure:
-    """Draw the most and the least uncertain images.
-
-    Args:
-        run (Predictions): Predictions of one model.
-        images (dict[int, np.ndarray]): Images by position in ``run``, grey
-            (H, W) or RGB (H, W, 3).
-        shown (tuple[np.ndarray, np.ndarray]): Positions of the most and the
-            least uncertain images, see :func:`extremes`.
-        classes (Sequence[str]): Class names.
-        columns (int): Images side by side. Defaults to 8.
-    """
-    rows = [-(-len(part) // columns) for part in shown]
-    figure = Figure(
-        figsize=(1.25 * columns, 1.75 * sum(rows) + 0.9), layout='constrained'
-    )
-    parts = figure.subfigures(2, 1, height_ratios=rows)
-    assert isinstance(parts, np.ndarray)
-    titles = ('most uncertain', 'least uncertain')
-    for part, positions, title, count in zip(parts, shown, titles, rows):
-        wrong = (~run.correct[positions]).mean()
-        part.suptitle(f'{title}: {100 * wrong:.0f} % wrong', fontsize=11)
-        grid = part.subplots(count, columns, squeeze=False).ravel()
-        for axes in grid:
-            axes.axis('off')
-        for axes, i in zip(grid, positions):
-            axes.axis('on')
-            axes.imshow(images[int(i)], cmap='gray', vmin=0, vmax=255)
-            _frame(axes, bool(run.correct[i]))
-            name = classes[run.predicted[i]]
-            below = name if run.correct[i] else f'{name}\n(is {classes[run.labels[i]]})'
-            axes.set_xlabel(f'{below}\n{run.uncertainty[i]:.3g}', fontsize=7)
-    return figure
-
-
-def _frame(axes: Axes, right: bool) -> None:
-    """Frame an image by whether its prediction is right."""
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        # Longer caps would fill the gaps between the dashes.
-        spine.set(
-            color=palette.RIGHT if right else palette.WRONG,
-            linewidth=3,
-            linestyle='-' if right else (0, (2, 1)),
-            capstyle='butt',
-        )
-
-
-def extremes(uncertainty: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Return the positions of the most and of the least uncertain samples.
-
-    Args:
-        uncertainty (np.ndarray): Larger is less sure, (N,).
-        count (int): Number of samples of each kind.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: int64 (count,) each, or (N,) if there
-        are fewer samples.
-    """
-    order = np.argsort(uncertainty, kind='stable')
-    return order[::-1][:count], order[:count]
-
-
 def browse_figure(
     images: Sequence[Sequence[np.ndarray]], labels: Sequence[str]
 ) -> Figure:
@@ -299,10 +198,9 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
     Args:
         histories (dict[str, list[dict]]): ``history.json`` of each run, by
             name.
-        metrics (Sequence[str]): Names in ``metrics`` or in ``training``, see
-            :class:`SampleScoresHook`. The lines of the first metric are solid,
-            those of the others are dashed or dotted. If a run lacks a metric,
-            its line is omitted.
+        metrics (Sequence[str]): Names in :data:`HISTORY_PARTS` of the entries.
+            The lines of the first metric are solid, those of the others are
+            dashed or dotted. If a run lacks a metric, its line is omitted.
 
     Raises:
         ValueError: No run has any of the metrics.
@@ -321,8 +219,7 @@ def learning_figure(histories: Dict[str, List[dict]], metrics: Sequence[str]) ->
                 metric
                 for history in histories.values()
                 for entry in history
-                for part in ('metrics', 'training')
-                for metric in entry.get(part, {})
+                for metric in _numbers(entry)
             }
         )
         raise ValueError(
@@ -353,9 +250,18 @@ def _metric_points(history: List[dict], metric: str) -> List[Tuple[int, float]]:
     return [
         (entry['epoch'], values[metric])
         for entry in history
-        for values in (entry.get('metrics', {}), entry.get('training', {}))
-        if metric in values
+        if metric in (values := _numbers(entry))
     ]
+
+
+def _numbers(entry: dict) -> Dict[str, float]:
+    """Return the numbers in an entry of a history, by name."""
+    return {
+        name: value
+        for part in HISTORY_PARTS
+        for name, value in (entry.get(part) or {}).items()
+        if isinstance(value, (int, float))
+    }
 
 
 def finish(axes: Axes) -> None:

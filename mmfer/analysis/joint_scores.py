@@ -54,7 +54,7 @@ def exchanged_scores(
     latent = torch.randn(count, model.latent_dim, generator=generator).to(images.device)
     encoding = model.encoder(images)
     inferred = sample_latent(encoding.mean, encoding.log_variance)
-    predicted = list(encoding.labels)
+    predicted = model.label_sets.predicted(encoding.labels, model.label_form)
     generated = decoder(torch.cat([latent, *given], dim=1))
 
     def joint(image: Tensor, y0: Tensor, sets: List[Tensor]) -> Tensor:

@@ -20,12 +20,38 @@ from .figures import finish
 
 AGREEMENTS = dict(
     similarity='cosine of prediction and label',
-    loss='1 - loss, scaled by its 5 % and 95 % quantiles',
+    loss='1 - loss, scaled between its 5 % and 95 % quantiles',
 )
 """Kinds of agreement scores, with their names on the axes of figures."""
 
 Panel = Tuple[np.ndarray, Any]
-"""Scores in [0, 1], (N,), and a fitted ``TwoComponentMixture`` or None."""
+"""Scores in [0, 1], (N,), and a fitted ``TwoComponentMixture`` or None.
+
+Scores that were discarded before the fit are NaN.
+"""
+
+
+class TrainingPredictions(NamedTuple):
+    """Predictions of the unaugmented training images.
+
+    Attributes:
+        networks (dict[str, np.ndarray]): Probabilities by each network (N, C), by
+            its name; '' if there is only one.
+        given (np.ndarray): Given labels, int64 (N,).
+        wrong (np.ndarray, optional): Which given labels are wrong, bool (N,);
+            None if clean labels are not known or equal the given ones.
+        classes (tuple[str]): Names of the classes, (C,).
+    """
+
+    networks: Dict[str, np.ndarray]
+    given: np.ndarray
+    wrong: Optional[np.ndarray]
+    classes: Tuple[str, ...]
+
+    def log_prob(self, network: str) -> torch.Tensor:
+        """Return the log-probabilities of a network, all finite, (N, C)."""
+        probabilities = torch.from_numpy(self.networks[network])
+        return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 
 class Agreements(NamedTuple):
@@ -33,7 +59,8 @@ class Agreements(NamedTuple):
 
     Attributes:
         panels (dict[str, tuple]): By the name of the network, scores in [0, 1]
-            (N,) and the mixture that is fitted to them.
+            (N,) and the mixture that is fitted to them; NaN for those that were
+            discarded before the fit.
         wrong (np.ndarray, optional): Which labels are wrong, bool (N,); None
             if clean labels are not known or equal the given ones.
         label (str): Name of the scores, for an axis.
@@ -44,19 +71,12 @@ class Agreements(NamedTuple):
     label: str
 
 
-def measure_agreements(
-    cfg: Config, model: BaseModel, agreement: Optional[str] = None
-) -> Agreements:
-    """Measure how well the predictions of each network agree with the labels.
-
-    The scores are those of unaugmented training images. If a network has a
-    noise model, its mixture is used. Otherwise a mixture is fitted here.
+def predict_training_images(cfg: Config, model: BaseModel) -> TrainingPredictions:
+    """Predict the unaugmented training images.
 
     Args:
         cfg (Config): Training config.
         model (BaseModel): Model with weights.
-        agreement (str, optional): See :class:`LabelNoiseModel`. Defaults to
-            None, the agreement of the model.
     """
     dataset = unaugmented(
         DATASETS.build(cfg.train_dataloader.dataset),
@@ -73,9 +93,27 @@ def measure_agreements(
         if 'network_scores' in result
         else {'': result['pred_score']}
     )
+    return TrainingPredictions(networks, given, wrong, tuple(dataset.CLASSES))
+
+
+def measure_agreements(
+    cfg: Config, model: BaseModel, agreement: Optional[str] = None
+) -> Agreements:
+    """Measure how well the predictions of each network agree with the labels.
+
+    The scores are those of unaugmented training images. If a network has a
+    noise model, its mixture is used. Otherwise a mixture is fitted here.
+
+    Args:
+        cfg (Config): Training config.
+        model (BaseModel): Model with weights.
+        agreement (str, optional): See :class:`LabelNoiseModel`. Defaults to
+            None, the agreement of the model.
+    """
+    predicted = predict_training_images(cfg, model)
     panels: Dict[str, Panel] = {}
     kind = agreement or 'similarity'
-    for k, (title, scores) in enumerate(networks.items()):
+    for k, title in enumerate(predicted.networks):
         noise_model = LabelNoiseModel(agreement=kind, min_separation=None)
         if isinstance(model, DualNetwork) and agreement is None:
             own = model.noise_models[k]
@@ -83,13 +121,15 @@ def measure_agreements(
             if own.fitted:
                 noise_model = own.cpu()
                 kind = noise_model.agreement
-        probabilities = torch.from_numpy(scores)
-        log_prob = probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
-        values = noise_model.measure(log_prob, torch.from_numpy(given))
+        values = noise_model.measure(
+            predicted.log_prob(title), torch.from_numpy(predicted.given)
+        )
         if not noise_model.fitted:
             noise_model.fit(values)
-        panels[title] = (noise_model.scale(values).numpy(), noise_model.mixture)
-    return Agreements(panels, wrong, AGREEMENTS[kind])
+        scaled = noise_model.scale(values)
+        scaled[noise_model.is_outlier(values)] = torch.nan
+        panels[title] = (scaled.numpy(), noise_model.mixture)
+    return Agreements(panels, predicted.wrong, AGREEMENTS[kind])
 
 
 def mixture_figure(
@@ -101,8 +141,8 @@ def mixture_figure(
     """Draw histograms of scores, and the mixtures fitted to them.
 
     Args:
-        panels (dict[str, tuple]): By title, scores in [0, 1] (N,) and a
-            fitted :class:`TwoComponentMixture` or None.
+        panels (dict[str, tuple]): By title, scores in [0, 1] or NaN (N,), and
+            a fitted :class:`TwoComponentMixture` or None.
         wrong (np.ndarray, optional): Which labels are wrong, bool (N,), if
             that is known.
         label (str): Name of the scores.
@@ -112,9 +152,10 @@ def mixture_figure(
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     edges = np.linspace(0, 1, bins + 1)
     for axes, (title, (scores, mixture)) in zip(grid, panels.items()):
-        groups = [scores] if wrong is None else [scores[~wrong], scores[wrong]]
+        kept = np.isfinite(scores)
+        groups = [kept] if wrong is None else [kept & ~wrong, kept & wrong]
         heights = axes.hist(
-            groups,
+            [scores[group] for group in groups],
             edges,
             stacked=True,
             label=['samples'] if wrong is None else ['right labels', 'wrong labels'],
@@ -123,7 +164,7 @@ def mixture_figure(
             else [palette.SKY_BLUE, palette.ORANGE],
         )[0]
         if mixture is not None:
-            _draw_mixture(axes, mixture, len(scores) / bins)
+            _draw_mixture(axes, mixture, kept.sum() / bins)
         axes.set(xlabel=label, ylabel='samples', title=title, xlim=(0, 1))
         _cut_high_bars(axes, edges, np.atleast_2d(heights)[-1])
         finish(axes)

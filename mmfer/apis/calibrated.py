@@ -24,6 +24,9 @@ from mmfer.evaluation.selective import (
 )
 from mmfer.models.heads import least_confidence
 from mmfer.utils.checks import is_number, is_whole
+from mmfer_command.shipped import shipped_tool
+
+from .thresholds import PUBLISH
 
 # Error rates for which the thresholds are found that keep them on average.
 TARGETS = [n / 200 for n in range(1, 81)]
@@ -147,17 +150,16 @@ def find_set_threshold(
     if not calibration.quantiles:
         raise ValueError(
             'coverage: this model comes without a calibration for prediction sets. '
-            'Publish it with held-out images: python '
-            'tools/model_converters/publish_model.py CONFIG CHECKPOINT OUT '
-            '--held-out NUMBER'
+            f'Publish it with held-out images: python {shipped_tool(PUBLISH)} CONFIG '
+            'CHECKPOINT OUT --held-out NUMBER'
         )
     found = set_threshold(calibration.quantiles, calibration.images, coverage)
     if found is None:
         needed = int(np.ceil(coverage / (1 - coverage) * (1 - 1e-9)))
         raise ValueError(
-            f'coverage={coverage:g} needs at least {needed} held-out images, but this '
-            f'model was calibrated on {calibration.images}. Give a lower coverage, or '
-            'publish the model again with more images.'
+            f'coverage={float(coverage)!r} needs at least {needed} held-out images, '
+            f'but this model was calibrated on {calibration.images}. Give a lower '
+            'coverage, or publish the model again with more images.'
         )
     return found
 

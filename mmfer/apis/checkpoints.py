@@ -1,6 +1,7 @@
 """Read work dirs and checkpoints that users name."""
 
 import os.path as osp
+import pickle
 from pathlib import Path
 from typing import Any, Tuple, Union
 
@@ -85,6 +86,13 @@ def read_checkpoint(path: str) -> dict:
         if problem.kind == 'objects':
             # This names the first of the objects.
             return load_checkpoint_file(path)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f'{path} contains Python objects, which could run code. Not loaded '
+            f'({str(error).partition(": ")[2] or error}). Train with '
+            "default_hooks=dict(checkpoint=dict(type='mmfer.SafeCheckpointHook')), or, "
+            'if you trust its author, save its state_dict alone with torch.'
+        ) from error
     except Exception as error:
         reason = (str(error).splitlines() or ['empty file'])[0]
         raise ValueError(

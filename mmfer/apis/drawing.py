@@ -34,7 +34,9 @@ def describe_result(result: dict) -> Tuple[str, str]:
             f', valence {result["valence"]:+.2f}, arousal {result["arousal"]:+.2f}'
         )
     if 'pred_set' in result:
-        second += f', one of {", ".join(result["pred_set"]) or "no class"}'
+        names = result['pred_set']
+        second += f', {"only" if len(names) == 1 else "one of"} '
+        second += ', '.join(names) or 'no class'
     if result.get('rejected'):
         second += ', rejected'
     return first, second

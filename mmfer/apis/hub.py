@@ -189,6 +189,11 @@ def check_name(name: str) -> None:
             'its run as the model, and the checkpoint as pretrained=... (on the '
             'command line: --model and --checkpoint)'
         )
+    if osp.isdir(name):
+        raise ValueError(
+            f'{name} is a folder; give the config (*.py) in it as the model, and its '
+            'checkpoint as pretrained=... FERInferencer takes the folder itself.'
+        )
     near = difflib.get_close_matches(name.lower(), ModelHub._models_dict, n=3)
     raise ValueError(
         f'there is no model {name!r}'

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, Optional, Sequence, Union
 
 import numpy as np
+import torch
 from mmengine.logging import print_log
 
 from mmfer.datasets.images import (
@@ -138,6 +139,12 @@ def each_source(inputs: Any) -> Iterable:
         return list(inputs) if _has_several(inputs) else [inputs]
     if is_one_image(inputs):
         return [inputs]
+    if isinstance(inputs, torch.Tensor):
+        # Its rows would be taken for images.
+        raise TypeError(
+            'images must not be tensors of torch: give arrays of uint8, such as '
+            'image.numpy(), of the shape (H, W, 3) with blue first'
+        )
     if not isinstance(inputs, Iterable):
         raise TypeError(
             'images must be paths, bytes, open files, arrays, PIL images, '

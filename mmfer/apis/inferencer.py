@@ -24,6 +24,7 @@ from mmpretrain.utils import track
 
 from mmfer.datasets.images import read_image
 from mmfer.utils.checks import whole_number
+from mmfer.utils.forks import one_thread_in_forks
 
 from .calibrated import find_set_threshold
 from .calls import Call
@@ -37,6 +38,7 @@ from .reading import count_workers
 from .results import follow, make_folder, to_numpy, write_pictures
 from .thresholds import find_threshold
 from .tracking import Tracker
+from .videos import refuse_video
 
 
 class FERInferencer:
@@ -115,6 +117,7 @@ class FERInferencer:
     ):
         whole_number('FERInferencer', 'workers', workers, 0, optional=True)
         self.workers = count_workers() if workers is None else workers
+        one_thread_in_forks()
         self.detector: Callable = choose_detector(detector)
         self.predictor = open_predictor(
             model, pretrained, device, classes, image_size, **kwargs
@@ -203,6 +206,7 @@ class FERInferencer:
         ).checked(self.bounded, is_one_image(inputs))
         if show_dir is not None:
             make_folder(show_dir)
+        refuse_video(inputs)
         sources = each_source(inputs)
         if show_dir is not None:
             # The images are read a second time to draw on them.
@@ -261,6 +265,7 @@ class FERInferencer:
             smooth,
             self._set_above(coverage),
         ).checked(self.bounded, is_one_image(inputs))
+        refuse_video(inputs)
         return Call(self, options).results(each_source(inputs))
 
     def prepare(

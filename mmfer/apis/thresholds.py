@@ -9,7 +9,10 @@ from mmfer.evaluation.selective import (
     stored_risk_table,
 )
 from mmfer.utils.checks import is_number
+from mmfer_command.shipped import shipped_tool
 
+# Tool that finds the thresholds of a checkpoint.
+PUBLISH = 'model_converters/publish_model.py'
 # Error rates among which the lowest that can be promised is looked for.
 TARGETS = [n / 200 for n in range(1, 200)]
 
@@ -48,10 +51,9 @@ def find_threshold(
         )
     if not stored:
         raise ValueError(
-            'this checkpoint comes without thresholds. Find them on '
-            'held-out training images: python '
-            'tools/model_converters/publish_model.py CONFIG CHECKPOINT '
-            'OUT --held-out NUMBER'
+            'this checkpoint comes without thresholds. Find them on held-out training '
+            f'images: python {shipped_tool(PUBLISH)} CONFIG CHECKPOINT OUT '
+            '--held-out NUMBER'
         )
     found = (
         _on_average(stored, target_error)

@@ -3,11 +3,12 @@
 import math
 import os
 import os.path as osp
-from typing import Iterator, Optional, Union
+from typing import Any, Iterator, Optional, Union
 
 import cv2
 import numpy as np
 
+from mmfer.datasets.images import UnreadableImageError
 from mmfer.utils.checks import exclusive, in_range, positive_int
 
 from .images import Frame
@@ -176,6 +177,24 @@ class Video:
 def is_video(path: Union[str, os.PathLike]) -> bool:
     """Return whether the name of a file is one of a video."""
     return osp.splitext(os.fspath(path))[1].lower() in VIDEO_EXTENSIONS
+
+
+def refuse_video(inputs: Any) -> None:
+    """Say how the frames of a video are given, where a path would be an image.
+
+    Args:
+        inputs (Any): Inputs of ``FERInferencer``.
+
+    Raises:
+        UnreadableImageError: The inputs are the path of a video.
+    """
+    if isinstance(inputs, (str, os.PathLike)) and is_video(os.fsdecode(inputs)):
+        if osp.isfile(osp.expanduser(os.fspath(inputs))):
+            raise UnreadableImageError(
+                f'{os.fsdecode(inputs)}: this is a video, not an image. Give its '
+                'frames: fer.stream(Video(path), detect_faces=True, track=True), with '
+                'Video of mmfer.apis. On the command line, it is mmfer predict PATH.'
+            )
 
 
 def format_time(seconds: float) -> str:

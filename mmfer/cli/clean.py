@@ -27,10 +27,10 @@ from mmfer.engine.run_header import cleaning_header
 from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.methods.gaave import GAAVE
 
+from .checkpoints import checkpoint_loading
 from .common import (
     apply_init,
     build_runner,
-    checkpoint_loading,
     finish_config,
     load_training_config,
     preflight_of,

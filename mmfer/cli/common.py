@@ -3,10 +3,8 @@
 import argparse
 import os
 import os.path as osp
-import pickle
 import sys
 import traceback
-import warnings
 from contextlib import contextmanager, nullcontext
 from typing import Any, Callable, Iterator, List, Optional
 
@@ -22,14 +20,7 @@ from mmfer_command.shipped import (
     shipped_path,
 )
 
-from ..compat import (
-    cpu_process_group,
-    keep_freed_memory,
-    unsafe_loading,
-    use_cpu_processes,
-)
-from ..utils.checkpoint_content import DamagedCheckpointError, require_whole
-from ..utils.checkpoint_names import read_last
+from ..compat import cpu_process_group, keep_freed_memory, use_cpu_processes
 from ..utils.collector import collector_paused, exempt_imports
 from ..utils.console import WARNINGS
 from ..utils.files import write_figure
@@ -43,14 +34,25 @@ with collector_paused():
     from ..engine.variants import derive, find_variant, renamed
     from ..engine.work_dir import config_of_earlier_run_kept
     from ..models.data_preprocessor import augments_batches
-    from .config_errors import raised_by_mmfer
+    from .checkpoints import checkpoint_loading
+    from .config_errors import missing_in_worker, raised_by_mmfer
     from .console import make_runner
-    from .reading import merge_options, read_config
+    from .reading import merge_options, read_config, refuse_stray_commas
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 # Arguments of mmfer.engine.variants.derive after the config, as flags.
 VARIANT_FLAGS = ('noise', 'clean', 'data', 'val_data', 'classes')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+# Default hooks of mmengine's runner, which a config switches off with None.
+MMENGINE_HOOKS = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+)
 
 
 def load_config(path: str, args: argparse.Namespace) -> Config:
@@ -168,6 +170,7 @@ def finish_config(
     Finally, this switches off settings that torch refuses (persistent workers
     without workers) or warns about (pinned memory without a GPU).
     """
+    refuse_stray_commas(cfg)
     for name in DATALOADERS:
         if cfg.get(name) is not None:
             loader = ConfigDict(pin_memory=True, persistent_workers=persistent_workers)
@@ -179,6 +182,12 @@ def finish_config(
             cfg[name] = loader
     if args.cfg_options is not None:
         merge_options(cfg, args.cfg_options)
+    # mmengine accepts None only for its own hooks.
+    cfg.default_hooks = {
+        name: hook
+        for name, hook in (cfg.get('default_hooks') or {}).items()
+        if hook is not None or name in MMENGINE_HOOKS
+    }
     # The options may have changed the model.
     model = dict(cfg.model)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
@@ -264,87 +273,10 @@ def process_group(cfg: Config) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def checkpoint_loading(path: Optional[str], trust: bool) -> Iterator[None]:
-    """Load checkpoints safely inside the block, unless they are trusted.
-
-    Args:
-        path (str, optional): Path of the checkpoint, for the message.
-        trust (bool): Load the checkpoint even if torch refuses to load it
-            safely.
-
-    Raises:
-        SystemExit: The checkpoint cannot be loaded safely.
-    """
-    if trust:
-        warnings.warn(
-            'loading without safety checks (--trust-checkpoint): the '
-            'checkpoint can run code',
-            stacklevel=2,
-        )
-        with unsafe_loading():
-            yield
-        return
-    try:
-        yield
-    except Exception as error:
-        refuse_damaged(path, error)
-        if not isinstance(error, pickle.UnpicklingError):
-            raise
-        raise SystemExit(
-            f'{path or "the checkpoint"} contains Python objects and cannot be '
-            'loaded safely. If you trust its author, pass '
-            f'--trust-checkpoint.\n{error}'
-        ) from None
-
-
-def refuse_damaged(path: Optional[str], error: Exception) -> None:
-    """Exit if a local checkpoint is damaged, which explains an error of loading it.
-
-    Args:
-        path (str, optional): Path of the checkpoint.
-        error (Exception): The error.
-
-    Raises:
-        SystemExit: The file is missing, empty, truncated or damaged.
-    """
-    if isinstance(error, DamagedCheckpointError):
-        raise SystemExit(str(error)) from None
-    if path is None or not osp.isfile(path) or raised_by_mmfer(error):
-        return
-    try:
-        require_whole(path, 'Copy it again, or name another checkpoint.')
-    except DamagedCheckpointError as damage:
-        raise SystemExit(str(damage)) from None
-
-
 def save_figure(figure: Any, path: str) -> None:
     """Write a matplotlib figure, and print its path."""
     write_figure(figure, path)
     print(f'{path} is written.')
-
-
-def check_checkpoint_file(path: str) -> None:
-    """Check that a checkpoint exists, if its path is local.
-
-    Args:
-        path (str): Path, or an address such as ``https://...``.
-
-    Raises:
-        SystemExit: The file does not exist, or is a folder.
-    """
-    if '://' in path or osp.isfile(path):
-        return
-    if osp.isdir(path):
-        last = read_last(path)
-        raise SystemExit(
-            f'{path}: this is a folder, not a checkpoint. '
-            + (f'Its latest checkpoint is {last}.' if last else 'It names none.')
-        )
-    raise SystemExit(
-        f'{path}: this checkpoint does not exist. Runs write checkpoints into '
-        'their work dirs.'
-    )
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -382,6 +314,11 @@ def describe_error(error: BaseException) -> str:
         return (
             f'{error.filename}: {error.strerror}. Check that this path exists and that '
             'you may read and write there, or give another one.'
+        )
+    if missing_in_worker(error):
+        return (
+            f'{str(error).strip().splitlines()[-1]} (in a worker of the dataloader). '
+            'Check the paths of the data set: data_root, data_prefix and its list.'
         )
     # The text of a KeyError is that of its key, in quotes.
     return str(error.args[0] if isinstance(error, KeyError) else error)
@@ -431,9 +368,10 @@ def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
             )
         raise
     except Exception as error:
-        if not (_has_advice(error) or _asks_to_install(error)) and (
-            not raised_by_mmfer(error)
-        ):
+        known = (
+            _has_advice(error) or missing_in_worker(error) or _asks_to_install(error)
+        )
+        if not known and not raised_by_mmfer(error):
             raise
         if verbose:
             traceback.print_exception(error)

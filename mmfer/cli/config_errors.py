@@ -26,6 +26,8 @@ CAUSED = (
     # mmpretrain's backbones for packages that are not installed, such as timm.
     ImportError,
 )
+# timm raises a RuntimeError for a name that it does not know.
+UNKNOWN_MODEL = re.compile(r'^Unknown model \((\S+)\)$')
 UNEXPECTED = re.compile(
     r"(?:(\w+)(?:\.__init__)?\(\) got an )?unexpected keyword argument '(\w+)'"
 )
@@ -69,7 +71,9 @@ def config_errors(cfg: Config, options: Optional[dict] = None) -> Iterator[None]
     """
     try:
         yield
-    except CAUSED as error:
+    except (*CAUSED, RuntimeError) as error:
+        if not isinstance(error, CAUSED) and not UNKNOWN_MODEL.match(str(error)):
+            raise
         text = explain(error, cfg, options or {})
         if text is None:
             raise
@@ -300,3 +304,9 @@ def raised_by_mmfer(error: BaseException) -> bool:
         and osp.abspath(frames[-1].filename).startswith(folder + os.sep)
         and (frames[-1].line or '').startswith('raise ')
     )
+
+
+def missing_in_worker(error: BaseException) -> bool:
+    """Return whether a worker of a dataloader did not find a file."""
+    # torch raises the error again, without its attributes and with its traceback.
+    return isinstance(error, FileNotFoundError) and str(error).startswith('Caught ')

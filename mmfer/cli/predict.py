@@ -32,6 +32,8 @@ from .common import run_tool
 from .result_files import ResultFiles
 
 LISTS = ('.txt', '.csv')
+# Names of tables that are not text.
+WORKBOOKS = ('.xlsx', '.xls', '.ods')
 # Exit code if some images, or the end of a video, could not be read.
 INCOMPLETE = 3
 # Images in a batch: of faces, and of photos and frames, which are large.
@@ -122,6 +124,16 @@ def check_options(args: argparse.Namespace, inputs: Inputs) -> None:
         raise ValueError(
             f'--coverage {args.coverage:g}: give per cent of at least 1 and below 100, '
             'such as 90.'
+        )
+    if args.target_error is not None and not 0 < args.target_error < 100:
+        raise ValueError(
+            f'--target-error {args.target_error:g}: give per cent above 0 and below '
+            '100, such as 10.'
+        )
+    if osp.splitext(args.csv or '')[1].lower() in WORKBOOKS:
+        raise ValueError(
+            f'--csv {args.csv}: a table of text is written, which programs refuse '
+            'under this name. Let it end in .csv; Excel opens it.'
         )
     args.detect_faces |= args.detector is not None
     for name in ('every', 'fps', 'smooth'):

@@ -55,6 +55,20 @@ def _no_module(path: str, name: str) -> str:
     return f'{path}: Python does not find {name!r} of custom_imports. {advice}'
 
 
+def refuse_stray_commas(cfg: Config) -> None:
+    """Refuse a part of a config that a comma behind it has made a tuple.
+
+    Raises:
+        ConfigError: With the name of the part.
+    """
+    for name, value in cfg.items():
+        if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], dict):
+            raise ConfigError(
+                f'{cfg.filename or "the config"}, {name}: this is a tuple with one '
+                f'dict in it. Remove the comma behind {name} = dict(...).'
+            )
+
+
 def merge_options(cfg: Config, options: dict) -> None:
     """Merge the settings of ``--cfg-options`` into a config.
 

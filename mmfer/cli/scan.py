@@ -21,6 +21,9 @@ from mmfer.scan.cleaned import (
     check_target,
     cleaned_paths,
     copy_images,
+    count_decisions,
+    decided_table,
+    open_conflicts,
     write_cleaned_list,
     write_given_list,
 )
@@ -36,16 +39,12 @@ from mmfer.scan.workspace import (
     REPORT,
     RUN_FILE,
     claim_folder,
+    file_hash,
+    set_edited_aside,
     source_key,
     write_run_file,
 )
-from mmfer.score_table import (
-    FILE_NAME,
-    ScoreTable,
-    read_columns,
-    read_decisions,
-    write_score_table,
-)
+from mmfer.score_table import FILE_NAME, ScoreTable, write_score_table
 from mmfer.utils.console import quieten
 from mmfer.utils.devices import choose_device
 from mmfer.utils.files import write_atomic
@@ -87,6 +86,8 @@ def scan(args: argparse.Namespace) -> None:
         source = open_source(args)
     if args.decisions is not None and not (args.apply or args.copy):
         raise ValueError('--decisions needs --apply or --copy, which use them.')
+    if args.link and not args.copy:
+        raise ValueError('--link needs --copy, and says how it copies.')
     dataset = source.dataset
     check_names(dataset.image_names())
     claim_folder(args.out, args.source)
@@ -97,7 +98,9 @@ def scan(args: argparse.Namespace) -> None:
         print(note)
     if args.decisions is not None:
         with quiet_datasets():
-            table = decided_table(source, args.decisions, args.out)
+            table = decided_table(
+                dataset, args.decisions, osp.join(args.out, FILE_NAME)
+            )
         print(apply_decisions(args, source, table))
         return
     findings = find(args, source)
@@ -238,6 +241,7 @@ def write_results(
         seconds (float): Time that the scan took.
     """
     files = {n: osp.join(args.out, n) for n in (FILE_NAME, REPORT, PAGE, RUN_FILE)}
+    aside = set_edited_aside(args.out)
     write_score_table(files[FILE_NAME], table, findings.classes)
     title = osp.splitext(osp.basename(osp.abspath(args.source)))[0]
     write_review(args, findings, title)
@@ -260,8 +264,8 @@ def write_results(
         f'Report    {files[REPORT]}\n'
         f'Table     {files[FILE_NAME]}'
     )
-    if applied:
-        print(applied)
+    for text in filter(None, [aside, applied]):
+        print(text)
 
 
 def write_review(args: argparse.Namespace, findings: Findings, title: str) -> None:
@@ -295,8 +299,15 @@ def write_review(args: argparse.Namespace, findings: Findings, title: str) -> No
 def next_steps(args: argparse.Namespace, applied: str) -> str:
     """Return what to do next, with commands, for the report."""
     source = _quoted(args.source)
-    root = f' --data-root {_quoted(args.data_root)}' if args.data_root else ''
-    start = f'mmfer scan {source} --out {_quoted(args.out)}{root}'
+    # Other groups or classes would give other results.
+    flags = {name: getattr(args, name) for name in ('data_root', 'classes', 'encoder')}
+    flags['groups'] = args.groups if args.groups != 'auto' else None
+    options = ''.join(
+        f' --{name.replace("_", "-")} {_quoted(value)}'
+        for name, value in flags.items()
+        if value
+    )
+    start = f'mmfer scan {source} --out {_quoted(args.out)}{options}'
     steps = [
         f'1. Open {osp.join(args.out, PAGE)} in a browser. Decide about the most '
         'suspicious images, and download the table of what you looked at.',
@@ -304,7 +315,7 @@ def next_steps(args: argparse.Namespace, applied: str) -> str:
         f'   {start} --decisions TABLE.csv --apply\n'
         '   (--copy NEW_FOLDER copies what is kept into one folder per class)',
         '3. Without looking, the same command with --apply and without --decisions '
-        'drops all flagged labels.',
+        'drops all flagged labels, also those that are right.',
     ]
     return '\n'.join([*steps, *filter(None, [applied])])
 
@@ -324,6 +335,7 @@ def run_record(
     return dict(
         source=source_key(args.source),
         finished=True,
+        table=file_hash(osp.join(args.out, FILE_NAME)),
         kind=findings.source.kind,
         mmfer=__version__,
         settings=dict(
@@ -358,34 +370,6 @@ def run_record(
 
 
 # -- after the decisions -----------------------------------------------------
-def decided_table(source: Source, path: str, out: str) -> ScoreTable:
-    """Return the table that a person downloaded from the page, as a score table.
-
-    Args:
-        source (Source): The images.
-        path (str): The table.
-        out (str): Folder of the scan, whose own table says what cannot be read.
-    """
-    dataset = source.dataset
-    names = dataset.names_by_id()
-    table = read_decisions(
-        path,
-        names,
-        dataset.given_labels,
-        dataset.sample_ids,
-        dataset.num_classes,
-        dataset.CLASSES,
-    )
-    scanned = osp.join(out, FILE_NAME)
-    if osp.isfile(scanned):
-        own = read_columns(scanned, ['sample_id', 'readable'])
-        ids, readable = own.whole_numbers('sample_id'), own.whole_numbers('readable')
-        broken = [i for i, whole in zip(ids, readable) if not whole]
-        table['decision'][np.isin(table['sample_id'], broken)] = 'drop'
-    images = [names[i] for i in table['sample_id'].tolist()]
-    return dict(table, image=np.array(images, dtype=object))
-
-
 def apply_decisions(args: argparse.Namespace, source: Source, table: ScoreTable) -> str:
     """Write the cleaned list and the cleaned folder; return what was written.
 
@@ -395,16 +379,7 @@ def apply_decisions(args: argparse.Namespace, source: Source, table: ScoreTable)
         table (dict[str, np.ndarray]): Their score table.
     """
     dataset, texts = source.dataset, []
-    decision = table['decision']
-    counts = ', '.join(
-        f'{int((decision == name).sum()):,} {text}'
-        for name, text in (
-            ('keep', 'kept'),
-            ('relabel', 'with a new label'),
-            ('drop', 'dropped'),
-        )
-        if (decision == name).any()
-    )
+    counts = count_decisions(table)
     if args.apply:
         own = not isinstance(dataset, (ImageFolders, ImageList, ListedImages))
         path, settings = write_cleaned_list(args.out, dataset, table, own)
@@ -421,7 +396,7 @@ def apply_decisions(args: argparse.Namespace, source: Source, table: ScoreTable)
             f'Cleaned folder: {args.copy} ({counts}).'
             + (f' {renamed} got a number, as their name was taken.' if renamed else '')
         )
-    return '\n'.join(texts)
+    return '\n'.join([*texts, *open_conflicts(table)])
 
 
 def _train_text(

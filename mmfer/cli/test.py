@@ -10,10 +10,9 @@ from mmengine.hooks.test_time_aug_hook import PrepareTTAHook
 
 from mmfer.evaluation import check_results_file, dump_predictions
 
+from .checkpoints import check_checkpoint_file, checkpoint_loading
 from .common import (
     build_runner,
-    check_checkpoint_file,
-    checkpoint_loading,
     finish_config,
     load_config,
     process_group,

@@ -1,23 +1,28 @@
 """Train a model: ``mmfer train CONFIG`` and ``tools/train.py``."""
 
 import argparse
+import os.path as osp
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
 
+from mmfer.analysis.predictions import read_predictions
+from mmfer.engine.hooks.predictions import FILE_NAME as PREDICTIONS
 from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.models.pretrained import check_pretrained
 from mmfer.models.utils import unwrap_model
 
+from .checkpoints import check_checkpoint_file, checkpoint_loading
 from .common import (
     apply_init,
     build_runner,
-    check_checkpoint_file,
-    checkpoint_loading,
     finish_config,
     load_training_config,
     preflight_of,
     process_group,
     run_training_tool,
+    save_figure,
 )
 from .config_errors import config_errors
 
@@ -70,3 +75,26 @@ def train(args: argparse.Namespace) -> None:
         assert preflight is not None, 'build_runner adds a PreflightHook'
         preflight.check_training(runner)
         runner.train()
+        draw_rejection_curve(runner)
+
+
+def draw_rejection_curve(runner: Runner) -> None:
+    """Draw ``rejection_curve.png`` from the predictions of the last validation.
+
+    Args:
+        runner (Runner): Runner after its training.
+    """
+    predictions = osp.join(runner.work_dir, PREDICTIONS)
+    if not is_main_process() or not osp.isfile(predictions):
+        return
+    try:
+        found = read_predictions(predictions)
+    except ValueError:
+        # A model without classes has no such curve.
+        return
+    # Matplotlib takes half a second to import.
+    from mmfer.analysis.figures import rejection_figure
+
+    name = osp.basename(osp.normpath(runner.work_dir))
+    path = osp.join(runner.work_dir, 'rejection_curve.png')
+    save_figure(rejection_figure({name: found}), path)

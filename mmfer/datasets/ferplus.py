@@ -190,7 +190,8 @@ class FERPlus(FERDataset):
                 f'FERPlus: table={self.table!r} does not exist. A relative '
                 f'path starts from {self.data_root!r}.'
             )
-        if not (osp.isfile(table) and osp.isdir(images)):
+        folders = [osp.join(self.data_root, folder) for _, folder in SPLITS.values()]
+        if not (osp.isfile(table) and any(map(osp.isdir, folders))):
             raise missing_root(
                 self.name,
                 [table, images],
@@ -198,6 +199,8 @@ class FERPlus(FERDataset):
             )
         rows = read_vote_table(table)
         names, votes = _votes_of(rows, usage)
+        if not (names and osp.isdir(images)):
+            raise self._missing_split(table, rows.usages, images)
         _log_special_rows(rows, usage)
         labels = PROTOCOLS[self.protocol](votes)
         kept = np.flatnonzero(labels >= 0)
@@ -222,6 +225,34 @@ class FERPlus(FERDataset):
                 sample['gt_score'] = emotions / emotions.sum()
             samples.append(sample)
         return samples
+
+    def _missing_split(
+        self, table: str, usages: List[str], images: str
+    ) -> FileNotFoundError:
+        """Make the error for a copy of FERPlus without the rows or images of a split.
+
+        Args:
+            table (str): The vote table.
+            usages (list[str]): Usages of its rows.
+            images (str): Folder of the images of the split.
+        """
+        usage, _ = SPLITS[self.split]
+        whole = [
+            split
+            for split, (other, folder) in SPLITS.items()
+            if other in usages and osp.isdir(osp.join(self.data_root, folder))
+        ]
+        lacks = [f'{table} has no row with an image for it (Usage {usage})'] * (
+            usage not in usages
+        ) + [f'there is no folder {images}'] * (not osp.isdir(images))
+        return FileNotFoundError(
+            f'FERPlus: split={self.split!r} is missing: '
+            f'{" and ".join(lacks) or f"no row of {table} names its images"}. Here '
+            f'are {", ".join(whole) or "no other splits"}. Get the missing part from '
+            "the FERPlus page (labels) or Kaggle's FER2013 page (images), or choose "
+            f'another split, as with --cfg-options {self._loader}.dataset.split='
+            f'{whole[-1] if whole else "SPLIT"}.'
+        )
 
     def list_writer(self, sample_ids: ArrayLike) -> Callable[[str, ArrayLike], dict]:
         """Return a function that writes vote tables; see the base class."""

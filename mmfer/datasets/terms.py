@@ -63,6 +63,29 @@ TERMS: Dict[str, DataTerms] = {
         'http://mohammadmahoor.com/pages/databases/affectnet/, '
         'https://arxiv.org/abs/1708.03985',
     ),
+    'FER2013': DataTerms(
+        'FER2013',
+        'from a web image search, given for a Kaggle contest of 2013 under its rules; '
+        'the licence of the single pictures is unknown',
+        'unknown',
+        'the words of the image search; people rejected wrong images',
+        'https://arxiv.org/abs/1307.0414',
+    ),
+    'NoisyMNIST': DataTerms(
+        'MNIST',
+        'made from data of NIST; the documentation of TensorFlow states CC BY-SA 3.0',
+        'under CC BY-SA 3.0, if that holds',
+        'unknown',
+        'http://yann.lecun.com/exdb/mnist, '
+        'https://www.tensorflow.org/api_docs/python/tf/keras/datasets/mnist/load_data',
+    ),
+    'ExpW': DataTerms(
+        'ExpW',
+        'from a web image search; the terms of its owners are unknown',
+        'unknown',
+        'unknown',
+        'https://arxiv.org/abs/1609.06426',
+    ),
     'NoisyCIFAR10': _CIFAR,
     'NoisyCIFAR100': _CIFAR,
     'CIFAR-N': DataTerms(

@@ -7,6 +7,7 @@ from .hooks.console import ConsoleHook
 from .hooks.deferred_info import DeferredInfoHook
 from .hooks.image_store import ImageStoreHook
 from .hooks.noise_model import NoiseModelHook
+from .hooks.predictions import PredictionsHook
 from .hooks.preflight import PreflightHook
 from .hooks.provenance import ProvenanceHook
 from .hooks.ramp import LinearRampHook
@@ -30,6 +31,7 @@ __all__ = [
     'LazyVisualizer',
     'LinearRampHook',
     'NoiseModelHook',
+    'PredictionsHook',
     'PreflightHook',
     'ProvenanceHook',
     'RelabelHook',

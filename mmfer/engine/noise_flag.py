@@ -29,7 +29,7 @@ def _rate(rates: Sequence[float], num_classes: int) -> float:
 
 
 def _half(rates: Sequence[float], num_classes: int) -> float:
-    """Return half of the rate, as the code of Co-teaching and JoCoR does."""
+    """Return half of the rate, as JoCoR's code does: half of the classes change."""
     return rates[0] / 2
 
 
@@ -46,7 +46,7 @@ def _mean(rates: Sequence[float], num_classes: int) -> float:
 NOISE_TYPES = {
     'symmetric': NoiseType('SymmetricNoise', 'noise', _rate),
     'uniform': NoiseType('UniformNoise', 'uniform', _other_classes),
-    'pair': NoiseType('PairNoise', 'pair', _half),
+    'pair': NoiseType('PairNoise', 'pair', _rate),
     'asymmetric': NoiseType('AsymmetricNoise', 'asym', _half),
     'classdep': NoiseType('ClassDependentNoise', 'classdep', _mean),
     'bernoulli_symmetric': NoiseType(

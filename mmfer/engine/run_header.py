@@ -128,6 +128,8 @@ def noise_text(dataset: Any) -> Optional[str]:
             + (f' ({", ".join(options)})' if options else '')
             + f': {manifest["num_changed"]:,} of {manifest["num_samples"]:,} labels '
             'changed'
+            # The noise is planted in all labels, whatever images a run uses.
+             + (f', {len(dataset):,} used' * (len(dataset) < manifest['num_samples']))
         )
     elif manifest:
         parts.append(str(manifest.get('generator', 'planted noise')))

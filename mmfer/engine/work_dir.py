@@ -25,7 +25,14 @@ from mmfer.utils.leftovers import is_at, try_lock
 
 from .checkpoint_files import checkpoint_folder, name_intact
 
-RESULTS = ('summary.json', 'sample_scores.csv', 'label_noise.json', 'history.json')
+RESULTS = (
+    'summary.json',
+    'sample_scores.csv',
+    'predictions.npz',
+    'rejection_curve.png',
+    'label_noise.json',
+    'history.json',
+)
 """Files in the work dir that belong to one run."""
 
 PREVIOUS = 'previous'

@@ -3,6 +3,7 @@
 The protocols that a method follows are in :mod:`mmfer.models.protocols`.
 """
 
+from .amend import AmendRepresentation
 from .backbones import CNN7, ResNetSmallStem
 from .classifier import FERClassifier
 from .data_preprocessor import FERDataPreprocessor
@@ -12,6 +13,7 @@ from .face_networks import IResNet, MobileFaceNet
 from .heads import GaussianHead
 from .label_noise_model import LabelNoiseModel
 from .latent_compensation import LatentCompensation
+from .manet import MANet, MANetHead
 from .mixtures import BetaMixture, GaussianMixture
 from .plain_vgg import PlainVGG16
 from .pooling import FeaturePooling
@@ -21,6 +23,7 @@ from .tta import AverageUncertaintyTTA
 from .uncertainty_neck import GaussianFeature, UncertaintyNeck
 
 __all__ = [
+    'AmendRepresentation',
     'AverageUncertaintyTTA',
     'BetaMixture',
     'CNN7',
@@ -35,6 +38,8 @@ __all__ = [
     'IResNet',
     'LabelNoiseModel',
     'LatentCompensation',
+    'MANet',
+    'MANetHead',
     'MobileFaceNet',
     'PlainVGG16',
     'ResNetSmallStem',

@@ -85,8 +85,20 @@ def fill_num_classes(cfg: dict, data_preprocessor: nn.Module) -> dict:
 
 
 def accepts(cfg: dict, argument: str) -> bool:
-    """Return whether the class that ``cfg`` names takes ``argument`` by name."""
-    return argument in inspect.signature(get_class(cfg)).parameters
+    """Return whether the class that ``cfg`` names takes ``argument`` by name.
+
+    A class that takes ``**kwargs`` passes them on to its base class, whose arguments
+    then count, too.
+    """
+    for base in inspect.getmro(get_class(cfg)):
+        if '__init__' not in vars(base):
+            continue
+        parameters = inspect.signature(base).parameters
+        if argument in parameters:
+            return True
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return False
 
 
 def constructor_parameters(cls: type) -> Set[str]:

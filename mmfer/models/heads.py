@@ -1,6 +1,6 @@
 """Base classes and helpers of the heads of all methods."""
 
-from typing import Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import torch.nn as nn
 import torch.nn.functional as F
@@ -77,9 +77,23 @@ class GaussianHead(BatchPrediction, ClsHead):
         self.in_channels = in_channels
         self.fc = nn.Linear(in_channels, num_classes)
 
+    def check_feature(self, feats: Any) -> GaussianFeature:
+        """Return the feature if it has a mean and a log-variance.
+
+        Raises:
+            ValueError: The neck gives another kind of feature.
+        """
+        if isinstance(feats, GaussianFeature):
+            return feats
+        name = type(self).__name__
+        raise ValueError(
+            f'{name} needs a mean and a variance of each image, which the neck of this '
+            "model does not give: set model.neck=dict(type='mmfer.UncertaintyNeck')."
+        )
+
     def pre_logits(self, feats: GaussianFeature) -> Tensor:
         """Return the mean of the feature, (B, D)."""
-        return feats.mean
+        return self.check_feature(feats).mean
 
     def forward(self, feats: GaussianFeature) -> Tensor:
         """Compute the logits of the mean, (B, C)."""

@@ -13,9 +13,13 @@ from mmfer.utils.checks import choices, in_range, whole_number
 
 from .mixtures import TwoComponentMixture
 
-MONOTONE = ('none', 'right', 'both')
-# Losses are scaled between these quantiles, which outliers cannot move
-# (Arazo et al.).
+# Repair of both published codes: constant from the largest posterior of the second
+# component on. For ReSup's similarities this is the clean one, for the losses of
+# Arazo et al. the noisy one. A large loss is a small score.
+PUBLISHED = dict(similarity='right', loss='left')
+MONOTONE = ('none', 'left', 'right', 'both')
+# Losses outside of these quantiles are discarded before a fit, and the others are
+# scaled to [0, 1] (Arazo et al.).
 LOSS_QUANTILES = (0.05, 0.95)
 
 
@@ -63,8 +67,10 @@ def flatten_tails(table: Tensor, mode: str) -> Tensor:
         table (Tensor): Posterior over equally spaced scores, (T, ).
         mode (str): ``'right'``: constant from the maximum on (ReSup's code);
             a valley whose left end is its maximum becomes constant as a
-            whole. ``'both'``: a valley is constant up to its minimum, a hill
-            from its maximum on. ``'none'``: no change.
+            whole. ``'left'``: constant up to the minimum (Arazo et al.); a hill
+            whose right end is its minimum becomes constant as a whole.
+            ``'both'``: a valley is constant up to its minimum, a hill from its
+            maximum on. ``'none'``: no change.
 
     Returns:
         Tensor: A new tensor, (T, ).
@@ -73,12 +79,13 @@ def flatten_tails(table: Tensor, mode: str) -> Tensor:
     # parts of one tensor, although the CPU allows it.
     positions = torch.arange(len(table), device=table.device)
     start = positions.new_zeros(())
-    if mode == 'both':
-        # A curve with its minimum at the right end is not a valley.
-        valley = table[-1] > table.min()
-        start = torch.where(valley, table.argmin(), 0)
+    if mode in ('left', 'both'):
+        start = table.argmin()
+        if mode == 'both':
+            # A curve with its minimum at the right end is not a valley.
+            start = torch.where(table[-1] > table.min(), start, 0)
         table = torch.where(positions < start, table[start], table)
-    if mode != 'none':
+    if mode in ('right', 'both'):
         peak = table.where(positions >= start, -torch.inf).argmax()
         table = torch.where(positions > peak, table[peak], table)
     return table
@@ -94,15 +101,18 @@ class LabelNoiseModel(nn.Module):
 
     Args:
         agreement (str): ``'similarity'`` (ReSup, Eq. 2) or ``'loss'`` (Arazo
-            et al.; losses are scaled to [0, 1] by their 5 % and 95 %
-            quantiles). Defaults to ``'similarity'``.
+            et al.). Losses below their 5 % quantile or above their 95 % quantile
+            are discarded before a fit. The score is one minus the loss, after
+            these quantiles are scaled to 0 and 1. Defaults to ``'similarity'``.
         mixture (dict, optional): Config of a ``BetaMixture`` (default) or a
             ``GaussianMixture``.
         table_size (int, optional): Posteriors are looked up in a table of
             that many equally spaced scores, as in ReSup's code. None: they
             are computed by Eq. 5, which requires ``monotone='none'``.
             Defaults to 100.
-        monotone (str): See :func:`flatten_tails`. Defaults to ``'both'``.
+        monotone (str): See :func:`flatten_tails`. ``'published'`` is
+            ``'right'`` for similarities and ``'left'`` for losses, as in the
+            codes of ReSup and of Arazo et al. Defaults to ``'both'``.
         edge (float): Scores of exactly 0 and 1, which occur in float32, become
             edge and 1 - edge; with 0 they stay. Defaults to 1e-3 (ReSup's
             code).
@@ -114,6 +124,9 @@ class LabelNoiseModel(nn.Module):
             equally well with all labels, and weights from such a fit would
             only stop the learning. None: use every fit (ReSup's code).
             Defaults to 0.05.
+        threshold (float, optional): Select samples instead of weighting them:
+            the weight is 1 for scores of at least the threshold, and 0 for
+            others (threshold on ReSup's scheme, Sec. 4.6). Defaults to None.
     """
 
     mixture: TwoComponentMixture
@@ -129,9 +142,10 @@ class LabelNoiseModel(nn.Module):
         edge: float = 1e-3,
         margin: float = 1e-4,
         min_separation: Optional[float] = 0.05,
+        threshold: Optional[float] = None,
     ):
         super().__init__()
-        choices(self, 'monotone', monotone, MONOTONE)
+        choices(self, 'monotone', monotone, (*MONOTONE, 'published'))
         if table_size is None and monotone != 'none':
             raise ValueError(
                 'LabelNoiseModel: a monotone posterior needs a table: give '
@@ -140,12 +154,14 @@ class LabelNoiseModel(nn.Module):
         self.agreement = choices(self, 'agreement', agreement, AGREEMENTS)
         self.mixture = MODELS.build(dict(dict(type='BetaMixture'), **(mixture or {})))
         self.table_size = whole_number(self, 'table_size', table_size, 2, optional=True)
-        self.monotone = monotone
+        self.monotone = PUBLISHED[agreement] if monotone == 'published' else monotone
         self.edge = in_range(self, 'edge', edge, 0, 0.5, open_high=True)
         self.margin = in_range(self, 'margin', margin, 0, 0.5, open_high=True)
         self.min_separation = min_separation
+        self.threshold = in_range(self, 'threshold', threshold, 0, 1, optional=True)
         self.register_buffer('table', torch.ones(table_size or 0))
-        self.register_buffer('bounds', torch.tensor([0.0, 1.0]))
+        # As precise as any agreements: a rounded bound would discard its own loss.
+        self.register_buffer('bounds', torch.tensor([0.0, 1.0], dtype=torch.float64))
 
     @property
     def fitted(self) -> bool:
@@ -184,7 +200,10 @@ class LabelNoiseModel(nn.Module):
             self.bounds.copy_(
                 torch.stack([quantile(agreements, q) for q in LOSS_QUANTILES])
             )
-        self.mixture.fit(self.scale(agreements))
+        outlier = self.is_outlier(agreements)
+        # Of two losses, both are outside of the quantiles.
+        kept = agreements if outlier.all() else agreements[~outlier]
+        self.mixture.fit(self.scale(kept))
         separation = self.mixture.separation
         if self.min_separation is not None and separation < self.min_separation:
             self.load_state_dict(before)
@@ -204,6 +223,21 @@ class LabelNoiseModel(nn.Module):
             table = flatten_tails(self.mixture.posterior(grid), self.monotone)
             self.table.copy_(table)
         return True
+
+    def is_outlier(self, agreements: Tensor) -> Tensor:
+        """Return which agreements are discarded before a fit, bool (N, ).
+
+        Args:
+            agreements (Tensor): Shape (N, ).
+
+        Returns:
+            Tensor: Losses outside of the quantiles of the last fit. No
+            similarity, and no NaN, is an outlier.
+        """
+        if self.agreement != 'loss':
+            return torch.zeros_like(agreements, dtype=torch.bool)
+        low, high = self.bounds.to(agreements.device)
+        return (agreements < low) | (agreements > high)
 
     def scale(self, agreements: Tensor) -> Tensor:
         """Scale agreements to scores in [0, 1], (N, ).
@@ -230,7 +264,9 @@ class LabelNoiseModel(nn.Module):
             agreements (Tensor): Shape (B, ).
         """
         scores = self.scale(agreements)
-        if self.table_size is None:
+        if self.threshold is not None:
+            weights = (scores >= self.threshold).float()
+        elif self.table_size is None:
             weights = self.mixture.posterior(scores).float()
         else:
             # If a prediction is NaN, the loss is NaN too, and a hook reports it
@@ -244,7 +280,7 @@ class LabelNoiseModel(nn.Module):
 
 
 def quantile(values: Tensor, q: float) -> Tensor:
-    """Return the lower empirical quantile.
+    """Return an empirical quantile, interpolated linearly between two values.
 
     ``torch.quantile`` takes at most 2^24 values. ``kthvalue`` is not allowed
     on CUDA in deterministic runs. So the values are sorted.
@@ -253,4 +289,8 @@ def quantile(values: Tensor, q: float) -> Tensor:
         values (Tensor): Shape (N, ).
         q (float): In [0, 1].
     """
-    return values.sort().values[int(q * (values.numel() - 1))]
+    ordered = values.sort().values
+    position = q * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return torch.lerp(ordered[below], ordered[above], position - below)

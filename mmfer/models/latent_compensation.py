@@ -20,11 +20,20 @@ from torch import Tensor
 
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range
+from mmfer.utils.presets import with_preset
 from mmfer.utils.random import step_key
 
 from .backbone_layers import choose_layers, find_layers, map_elements
 from .gathering import own_normal
 from .latent_statistics import compensate
+
+# The published code of DSU, and ALUM's equations to the letter: Algorithm 1 has no
+# gates, Eqs. 5 to 7 centre on means over the batch, all divisors are n, and Eq. 7 has
+# a single epsilon.
+PRESETS: Dict[str, Dict[str, Any]] = dict(
+    default=dict(prob=0.5, stats='instance', shared_noise=False, unbiased=True),
+    paper=dict(prob=1.0, stats='batch', shared_noise=True, unbiased=False),
+)
 
 
 class Draw(NamedTuple):
@@ -59,16 +68,24 @@ class LatentCompensation(nn.Module):
             ``None`` chooses them: in ResNets the six positions of DSU's code,
             else the last layer at each resolution, see
             :func:`~mmfer.models.backbone_layers.choose_layers`.
-        prob (float): Probability that the gate of a layer is open in a
-            forward pass, for the whole batch together. Defaults to 0.5, as
-            in DSU's scripts; 1 is the literal Algorithm 1 of ALUM.
-        stats (str): ``'instance'`` or ``'batch'``, see :func:`compensate`.
-            Defaults to ``'instance'``.
-        shared_noise (bool): Use one draw for both mean and std, because Eq. 7
-            has a single epsilon. False: one draw for each (DSU). Defaults to
-            False.
-        eps (float): Added to variances. Defaults to 1e-6.
-        unbiased (bool): See :func:`compensate`. Defaults to True.
+        prob (float, optional): Probability that the gate of a layer is open in
+            a forward pass, for the whole batch together. 0.5 in DSU's
+            scripts; 1 is the literal Algorithm 1 of ALUM. Defaults to that of
+            the preset.
+        stats (str, optional): ``'instance'`` or ``'batch'``, see
+            :func:`compensate`. Defaults to that of the preset.
+        shared_noise (bool, optional): Use one draw for both mean and std,
+            because Eq. 7 has a single epsilon. False: one draw for each (DSU).
+            Every channel of every image has draws of its own. Defaults to that
+            of the preset.
+        eps (float): Added to variances. The equations of ALUM have none, but
+            without it a channel that is dead in the whole batch would divide
+            by 0. Defaults to 1e-6 (DSU) for all presets.
+        unbiased (bool, optional): See :func:`compensate`. Defaults to that of
+            the preset.
+        preset (str): ``'default'`` (the published code of DSU) or ``'paper'``
+            (Eqs. 2 to 8 of ALUM to the letter). It sets the options of
+            ``PRESETS`` where these are not given. Defaults to ``'default'``.
 
     Raises:
         ValueError: An option is out of range. :meth:`attach` raises further
@@ -78,19 +95,24 @@ class LatentCompensation(nn.Module):
     def __init__(
         self,
         layers: Optional[Sequence[str]] = None,
-        prob: float = 0.5,
-        stats: str = 'instance',
-        shared_noise: bool = False,
+        prob: Optional[float] = None,
+        stats: Optional[str] = None,
+        shared_noise: Optional[bool] = None,
         eps: float = 1e-6,
-        unbiased: bool = True,
+        unbiased: Optional[bool] = None,
+        preset: str = 'default',
     ):
+        given = dict(
+            prob=prob, stats=stats, shared_noise=shared_noise, unbiased=unbiased
+        )
+        chosen = with_preset(type(self), PRESETS, preset, given)
         super().__init__()
         self.layers = None if layers is None else list(layers)
-        self.prob = in_range(self, 'prob', prob, 0, 1)
-        self.stats = choices(self, 'stats', stats, ('instance', 'batch'))
-        self.shared_noise = shared_noise
-        self.eps = eps
-        self.unbiased = unbiased
+        self.prob = in_range(self, 'prob', chosen['prob'], 0, 1)
+        self.stats = choices(self, 'stats', chosen['stats'], ('instance', 'batch'))
+        self.shared_noise: bool = chosen['shared_noise']
+        self.unbiased: bool = chosen['unbiased']
+        self.eps = in_range(self, 'eps', eps, 0)
         # Draws of the latest forward pass, by the name of the layer and the
         # index of the map.
         self._draws: Dict[tuple, Draw] = {}
@@ -218,5 +240,6 @@ class LatentCompensation(nn.Module):
         """Return the options as text, for ``print``."""
         return (
             f'layers={self.layers}, prob={self.prob}, '
-            f'stats={self.stats!r}, shared_noise={self.shared_noise}'
+            f'stats={self.stats!r}, shared_noise={self.shared_noise}, '
+            f'unbiased={self.unbiased}'
         )

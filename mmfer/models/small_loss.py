@@ -1,8 +1,10 @@
 """Selection of samples with a small loss, for Co-teaching and JoCoR."""
 
+import logging
 from typing import Any, Optional
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmfer.utils.checks import in_range, positive_int
@@ -50,11 +52,12 @@ class SmallLossNetwork(DualNetwork):
     epochs, up to the noise rate.
 
     Args:
-        noise_rate (float, optional): Share of wrong labels, in [0, 1). Both
-            papers assume that it is known. For pair and asymmetric noise
-            their authors set half of the true rate. None: the rate is
-            estimated after each epoch, as the weight of the noisy component,
-            averaged over the two noise models. Defaults to None.
+        noise_rate (float, optional): Share of wrong labels, in [0, 1). In all
+            tables of papers it is known. For asymmetric noise JoCoR's code sets
+            half of the rate, because half of the classes keep their labels.
+            None: our addition; the rate is estimated after each epoch, as the
+            weight of the noisy component, averaged over the two noise models.
+            Defaults to None.
         ramp_epochs (int): Epochs over which the discarded share rises.
             Defaults to 10.
         **kwargs: See :class:`DualNetwork`.
@@ -69,6 +72,19 @@ class SmallLossNetwork(DualNetwork):
         self.noise_rate = noise_rate
         self.ramp_epochs = ramp_epochs
         self._forget_rate = 0.0
+
+    def check_schedule(self, max_epochs: int) -> None:
+        """Also warn if the noise rate is estimated, see the base class."""
+        super().check_schedule(max_epochs)
+        if self.noise_rate is None:
+            print_log(
+                f'{type(self).__name__}: model.noise_rate is not given, so this run '
+                'estimates the noise rate after each epoch. In the tables of papers '
+                f'{type(self).__name__} knows it, so these results are not comparable '
+                'to them. If you know the rate, set model.noise_rate.',
+                'current',
+                level=logging.WARNING,
+            )
 
     @property
     def forget_rate(self) -> float:

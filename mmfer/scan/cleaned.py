@@ -6,12 +6,18 @@ import os
 import os.path as osp
 import re
 import shutil
+from collections import Counter
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from mmfer.datasets import FERDataset
-from mmfer.score_table import ScoreTable, labels_after_decisions
+from mmfer.score_table import (
+    ScoreTable,
+    labels_after_decisions,
+    read_columns,
+    read_decisions,
+)
 from mmfer.utils.csv_cells import guard_path
 from mmfer.utils.files import write_atomic
 
@@ -53,6 +59,79 @@ def kept_images(table: ScoreTable, classes: Sequence[str]) -> Kept:
             'nothing was written. Keep more with --keep-share, or decide on the page.'
         )
     return Kept(rows, labels[rows])
+
+
+def decided_table(dataset: FERDataset, path: str, scanned: str) -> ScoreTable:
+    """Return the table that a person downloaded from the page, as a score table.
+
+    Args:
+        dataset (FERDataset): The images.
+        path (str): The table.
+        scanned (str): Table of the scan, which says what cannot be read, and which
+            images are copies.
+    """
+    names = dataset.names_by_id()
+    table = read_decisions(
+        path,
+        names,
+        dataset.given_labels,
+        dataset.sample_ids,
+        dataset.num_classes,
+        dataset.CLASSES,
+    )
+    if osp.isfile(scanned):
+        own = read_columns(scanned, ['sample_id', 'readable', 'duplicate_of'])
+        numbers = {name: own.whole_numbers(name) for name in own.columns}
+        order = np.argsort(numbers['sample_id'])
+        # A scan of an earlier state of the images says nothing about them.
+        if np.array_equal(np.array(numbers['sample_id'])[order], table['sample_id']):
+            for name in ('readable', 'duplicate_of'):
+                table[name] = np.array(numbers[name])[order]
+            table['decision'][table['readable'] == 0] = 'drop'
+    images = [names[i] for i in table['sample_id'].tolist()]
+    return dict(table, image=np.array(images, dtype=object))
+
+
+def count_decisions(table: ScoreTable) -> str:
+    """Return how many labels are kept, changed and dropped, in words.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns (N,).
+    """
+    decision = table['decision']
+    broken = table.get('readable', np.ones(len(decision), int)) == 0
+    counts = {
+        'kept': (decision == 'keep').sum(),
+        'with a new label': (decision == 'relabel').sum(),
+        'dropped': ((decision == 'drop') & ~broken).sum(),
+        'unreadable': broken.sum(),
+    }
+    return ', '.join(f'{count:,} {name}' for name, count in counts.items() if count)
+
+
+def open_conflicts(table: ScoreTable) -> List[str]:
+    """Return a warning if copies of one image are kept with different labels.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns (N,); without ``duplicate_of`` nothing
+            is known about copies.
+    """
+    if 'duplicate_of' not in table:
+        return []
+    kept, labels = labels_after_decisions(table)
+    first = np.where(
+        table['duplicate_of'] < 0, table['sample_id'], table['duplicate_of']
+    )
+    pairs = set(zip(first[kept].tolist(), labels[kept].tolist()))
+    groups = [group for group, _ in pairs]
+    count = sum(number > 1 for number in Counter(groups).values())
+    if not count:
+        return []
+    return [
+        f'WARNING: {count:,} {"group" if count == 1 else "groups"} of duplicates still '
+        'with different labels, so some of them are wrong: see report.txt, or sort '
+        'the page by duplicates.'
+    ]
 
 
 def list_text(images: Sequence[str], labels: Sequence[str]) -> bytes:
@@ -145,10 +224,16 @@ def check_target(target: str, source: str) -> None:
     Raises:
         ValueError: The folder cannot be used.
     """
+    # Nobody may be told to delete a folder that has the images.
+    if osp.exists(source) and is_inside(source, target):
+        raise ValueError(
+            f'--copy {target}: this folder has your own images ({source}), and they '
+            'stay as they are. Name a new folder beside it.'
+        )
     if osp.exists(target) and (not osp.isdir(target) or os.listdir(target)):
         raise ValueError(
-            f'--copy {target}: this folder is not empty. Name a new one; if an earlier '
-            'run was stopped while it copied, delete the folder first.'
+            f'--copy {target}: this folder is not empty. Name a new one. If an earlier '
+            'run was stopped while it copied, that folder is incomplete.'
         )
     if osp.isdir(source) and is_inside(target, source):
         raise ValueError(

@@ -1,5 +1,6 @@
 """Turn a folder or a list into a data set that can be scanned."""
 
+import difflib
 import os
 import os.path as osp
 from dataclasses import dataclass, field
@@ -106,11 +107,22 @@ def find_source(
         raise FileNotFoundError(
             f'{path}: there is no such folder, list or config. Name a folder that has '
             'one folder of images for each class, or a list of images and labels '
-            f'(relative to {os.getcwd()!r}).'
+            f'(relative to {os.getcwd()!r}).' + _nearest(path)
         )
     if osp.getsize(path) == 0:
         raise ValueError(f'{path}: this file is empty.')
     return _from_list(path, data_root, names)
+
+
+def _nearest(path: str) -> str:
+    """Return a question that names the nearest file beside a path, or nothing."""
+    folder, name = osp.split(osp.normpath(path))
+    try:
+        beside = os.listdir(folder or os.curdir)
+    except OSError:
+        return ''
+    near = difflib.get_close_matches(name, beside, 1)
+    return f' Did you mean {osp.join(folder, near[0])}?' if near else ''
 
 
 def _known_layout(path: str) -> Optional[Source]:
@@ -146,13 +158,14 @@ def _from_folders(path: str, names: Optional[List[str]]) -> Source:
         notes.append(f'Folders without images: {_some(found.empty)}.')
     if found.stray:
         notes.append(
-            f'{len(found.stray)} images lie beside the class folders, have no class, '
-            f'and are left out: {_some(map(osp.basename, found.stray))}.'
+            'Images beside the class folders have no class, and are left out '
+            f'({len(found.stray)}): {_some(map(osp.basename, found.stray))}.'
         )
     if found.others:
+        names_of = (osp.relpath(name, path) for name in found.others)
         notes.append(
-            f'{len(found.others)} files do not have the ending of an image, and are '
-            f'left out: {_some(osp.relpath(name, path) for name in found.others)}.'
+            'Files without the ending of an image are left out '
+            f'({len(found.others)}): {_some(names_of)}.'
         )
     classes = names or found.classes
     dataset = ImageFolders(path, classes=classes, image_store=False, lazy_init=True)
@@ -199,8 +212,8 @@ def _from_list(
         )
     if rows.columns:
         notes.append(
-            f'Further columns: {_some(rows.columns)}. --groups COLUMN takes one as '
-            'groups, such as persons.'
+            'Further columns, one of which can be --groups, such as persons: '
+            f'{_some(rows.columns)}.'
         )
     kept = np.ones(len(labels), bool)
     kept[repeats.same + [row for row, _ in repeats.other]] = False

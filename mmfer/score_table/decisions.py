@@ -62,8 +62,9 @@ def read_decisions(
             )
     except FileNotFoundError:
         raise FileNotFoundError(
-            f'decisions: {path} does not exist. Name a {FILE_NAME} from the work '
-            'dir of a run, or one that `mmfer clean` wrote.'
+            f'decisions: {path} does not exist. Name a table that you downloaded '
+            'from a review page (it is where your browser puts downloads), or the '
+            f'{FILE_NAME} of a run, a scan or a cleaning.'
         ) from None
     except ValueError as error:
         raise ValueError(f'decisions: {error}') from None
@@ -130,7 +131,7 @@ def _columns_by_name(
             raise table.error(
                 row,
                 f'no sample of the data set has the image {written!r}',
-                'The table was made from another data set.',
+                _why_unknown(written),
             )
         before = first.setdefault(key, row)
         same = decisions[row] == decisions[before] and (
@@ -235,6 +236,21 @@ def _same_image(written: str, name: str) -> bool:
     return key in (path_key(written), path_key(unguard_cell(written)))
 
 
+def _why_unknown(image: str) -> str:
+    """Return why a table has an image that no sample has, and the way out."""
+    try:
+        meant = image.encode('cp1252').decode('utf-8')
+    except UnicodeError:
+        meant = image
+    if meant == image:
+        return 'The table was made from another data set.'
+    return (
+        f'It may mean {meant!r}: a program, such as Excel, opened the table as if it '
+        'were not UTF-8. Download the table again, and open it in Excel with Data > '
+        'From Text/CSV and the encoding UTF-8.'
+    )
+
+
 def _row_error(
     table: TextTable,
     row: int,
@@ -253,7 +269,7 @@ def _row_error(
             row,
             f'sample {i}: the table calls its image {image!r}, and no '
             'sample of the data set has this number and this image',
-            'The table was made from another data set.',
+            _why_unknown(image),
         )
     first = ids.index(i)
     if first != row:

@@ -35,6 +35,10 @@ def choose_device(
         # advice for people who build torch.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         reason = reason.split('. ')[0].rstrip('.')
+        if reason.startswith('Expected one of'):
+            reason = (
+                'torch has no device of this name; names are cpu, cuda, cuda:1 and mps'
+            )
         raise ValueError(
             f'device {str(device)!r} cannot be used: {reason}. '
             f'Leave it out to use the best device here, {get_device()!r}.'

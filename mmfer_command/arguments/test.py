@@ -32,6 +32,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='time that each window stays',
     )
     parser.add_argument(
-        '--tta', action='store_true', help='average over an image and its mirror image'
+        '--tta',
+        action='store_true',
+        help='average over several crops or mirror images of each image',
     )
     add_runner_arguments(parser)

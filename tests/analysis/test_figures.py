@@ -4,11 +4,13 @@ import csv
 import json
 import shlex
 import shutil
+from unittest import mock
 
 import mmengine
 import numpy as np
 import pytest
 from helpers import call_tool, tiny_config, train
+from matplotlib.figure import Figure
 
 from mmfer.analysis import figures
 from mmfer.analysis.predictions import Predictions, read_predictions
@@ -108,28 +110,6 @@ def test_nothing_can_be_kept():
     assert rejection_threshold([False, True], [0.1, 0.2], 0.1) == (-np.inf, 0)
 
 
-def test_most_and_least_uncertain():
-    run = make_predictions(30)
-    most, least = figures.extremes(run.uncertainty, 5)
-    order = np.sort(run.uncertainty)
-    assert run.uncertainty[most].tolist() == order[::-1][:5].tolist()
-    assert run.uncertainty[least].tolist() == order[:5].tolist()
-    images = {
-        int(i): np.full((9, 9), 100, np.uint8) for i in np.concatenate([most, least])
-    }
-    figure = figures.uncertain_figure(
-        run, images, (most, least), ['a', 'b', 'c', 'd'], columns=4
-    )
-    drawn = [axes for axes in figure.get_axes() if axes.images]
-    assert len(drawn) == 10
-    colours = [axes.spines['top'].get_edgecolor() for axes in drawn]
-    right = run.correct[np.concatenate([most, least])]
-    assert len({colour for colour, yes in zip(colours, right) if yes}) == 1
-    assert [
-        colour == colours[int(right.argmax())] for colour in colours
-    ] == right.tolist()
-
-
 @pytest.fixture(scope='module')
 def work_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp('run')
@@ -168,13 +148,51 @@ def test_predictions_are_read_back(work_dir):
     assert alone.config is None and alone.classes == run.classes
 
 
-@pytest.mark.parametrize('tool', ['tsne', 'noise_mixture'])
+@pytest.mark.parametrize('tool', ['tsne', 'noise_mixture', 'epoch_agreements'])
 def test_tools_on_checkpoints(work_dir, tmp_path, tool):
     (config,) = work_dir.glob('*.py')
     *_, checkpoint = sorted(work_dir.glob('*.pth'))
     out = tmp_path / f'{tool}.png'
     said = call_tool(f'analysis_tools/{tool}.py', config, checkpoint, '--out', out)
     assert str(out) in said and out.stat().st_size > 5000
+
+
+def test_features_of_several_models(work_dir, tmp_path):
+    (config,) = work_dir.glob('*.py')
+    first, *_, last = sorted(work_dir.glob('*.pth'))
+    out = tmp_path / 'tsne.png'
+    models = (config, first, config, last)
+    call = ('analysis_tools/tsne.py', *models, '--count', 30, '--out', out)
+    with mock.patch('mmfer.analysis.features.Figure', wraps=Figure) as drawn:
+        call_tool(*call, '--names', 'early', 'late')
+        assert drawn.call_args.kwargs['figsize'][0] > 8
+    assert out.stat().st_size > 5000
+    for wrong in (models[:3], (*models, '--names', 'one')):
+        with pytest.raises(AssertionError, match='^2'):
+            call_tool('analysis_tools/tsne.py', *wrong)
+    other = tmp_path / 'other.py'
+    text = f'_base_ = {str(config)!r}\ntest_dataloader = dict(dataset=dict(seed=7))\n'
+    other.write_text(text)
+    said = call_tool('analysis_tools/tsne.py', *models[:2], other, last, code=1)
+    assert 'other test images' in said
+
+
+def test_two_runs_side_by_side(work_dir, tmp_path):
+    path = work_dir / 'predictions.npz'
+    out = tmp_path / 'compared.png'
+    call_tool(
+        'analysis_tools/uncertain_images.py',
+        work_dir,
+        path,
+        '--out',
+        out,
+        '--names',
+        'ALUM',
+        'RUL',
+        '--count',
+        10,
+    )
+    assert out.stat().st_size > 5000
 
 
 def test_browse_dataset(work_dir, tmp_path):
@@ -299,6 +317,11 @@ def test_learning_curves_of_the_training_images(tmp_path):
         match='no run has accuracy/top2. history.json has accuracy/mean_class',
     ):
         figures.learning_figure(dict(run=[first]), ['accuracy/top2'])
+    game = dict(epoch=3, losses=dict(loss_ce=1.5), figures=dict(g_loss=2, mixture=[1]))
+    curves = figures.learning_figure(
+        dict(run=[dict(game, figures=None), game]), ['g_loss', 'loss_ce', 'mixture']
+    )
+    assert [list(line.get_ydata()) for line in curves.axes[0].lines] == [[2], [1.5] * 2]
     validated, trained = figure.axes[0].lines
     assert list(trained.get_ydata()) == [noted['training/given_accuracy']]
     assert len(validated.get_ydata()) == 2

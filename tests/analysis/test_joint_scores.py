@@ -79,6 +79,24 @@ def test_only_what_is_exchanged_changes(model, parts, moved):
             assert (change > 1e-13) == (name in moved), (source, row)
 
 
+def test_discriminator_gets_what_it_gets_in_training(model, monkeypatch):
+    """Probabilities of the encoder's classes, if it is trained with them."""
+    images, labels = torch.randn(8, 1, 32, 32), (torch.arange(8) % 7, torch.rand(8, 2))
+    sums = {}
+    for form in ('logits', 'probabilities'):
+        seen = []
+        monkeypatch.setattr(model, 'label_form', form)
+        hook = model.discriminator.register_forward_pre_hook(
+            lambda _, args, seen=seen: seen.append(args[1][1])
+        )
+        joint_scores.exchanged_scores(model, images, labels)
+        hook.remove()
+        sums[form] = seen[0].sum(dim=1)
+    ones = torch.ones(8)
+    torch.testing.assert_close(sums['probabilities'], ones)
+    assert not torch.allclose(sums['logits'], ones)
+
+
 def test_scores_as_text():
     rows = [
         joint_scores.TupleScores('encoder', '', torch.tensor([1.0, 2.0])),

@@ -7,6 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 
 import mmfer
 from mmfer import FERInferencer
@@ -72,12 +73,12 @@ def test_checkpoints_run_no_code(work_dir, tmp_path, monkeypatch):
     address = f'http://127.0.0.1:{server.server_port}/evil.pth'
     (config,) = work_dir.glob('*.py')
     try:
-        with pytest.raises(ValueError, match='ForeignObject'):
+        with pytest.raises(ValueError, match='contains Python objects'):
             mmfer.get_model('resnet18_8xb32_in1k', pretrained=address)
         for path in ('evil.pth', address):
-            with pytest.raises(ValueError, match='ForeignObject'):
+            with pytest.raises(ValueError, match='contains Python objects'):
                 FERInferencer(str(work_dir), path)
-            with pytest.raises(ValueError, match='ForeignObject'):
+            with pytest.raises(ValueError, match='contains Python objects'):
                 mmfer.get_model(str(config), pretrained=path)
     finally:
         server.shutdown()
@@ -104,3 +105,18 @@ def test_bad_work_dirs(work_dir, tmp_path):
     (tmp_path / config.name).write_text(config.read_text())
     with pytest.raises(ValueError, match='no last_checkpoint'):
         FERInferencer(str(tmp_path))
+
+
+def test_checkpoint_of_another_project(work_dir, tmp_path):
+    """mmengine's own hook stores objects of mmengine."""
+    path = tmp_path / 'mm.pth'
+    *_, good = sorted(work_dir.glob('*.pth'))
+    state = torch.load(good, weights_only=True)['state_dict']
+    torch.save(dict(state_dict=state, message_hub=HistoryBuffer([1.0], [1])), path)
+    with pytest.raises(ValueError) as error:
+        FERInferencer(str(work_dir), str(path))
+    text = str(error.value)
+    assert (
+        text.startswith(f'{path} contains Python objects') and text.count('.pth') == 1
+    )
+    assert 'SafeCheckpointHook' in text and '\n' not in text

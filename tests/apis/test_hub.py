@@ -42,3 +42,10 @@ def test_lists():
     assert 'alum_r18_ferplus_noise30' in mmpretrain.list_models('alum*')
     model = mmpretrain.get_model('alum_r18_ferplus_noise30')
     assert type(model).__name__ == 'FERClassifier'
+
+
+def test_folder_of_a_run(tmp_path):
+    folder = tmp_path / 'mein Lauf'
+    folder.mkdir()
+    with pytest.raises(ValueError, match='is a folder; give the config .* in it'):
+        mmfer.get_model(str(folder), pretrained=True)

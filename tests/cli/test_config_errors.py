@@ -2,14 +2,15 @@
 
 import pytest
 import torch
-from helpers import load_tool, tiny_config
+from helpers import CONFIGS, load_tool, tiny_config
 from mmengine.config import Config
 
 from mmfer.cli import build_runner
-from mmfer.cli.common import run_training_tool
+from mmfer.cli.common import finish_config, load_training_config, run_training_tool
 from mmfer.cli.config_errors import ConfigError, config_errors
-from mmfer.cli.reading import merge_options, read_config
+from mmfer.cli.reading import merge_options, read_config, refuse_stray_commas
 from mmfer.registry import MODELS
+from mmfer_command.main import make_parser
 
 EXPECTED = {
     'model.backbone.depht': "has no option 'depht'. Did you mean depth?",
@@ -201,3 +202,55 @@ def test_settings_that_are_none(monkeypatch, capsys, text):
     said = capsys.readouterr().err
     assert error.value.code == 2
     assert 'has the form key=value' in said and 'Traceback' not in said
+
+
+def test_a_model_that_timm_does_not_know(tmp_path, monkeypatch):
+    """timm raises a RuntimeError, as torch does for other reasons."""
+
+    class Named(torch.nn.Module):
+        def __init__(self, model_name):
+            raise RuntimeError(f'Unknown model ({model_name})')
+
+    monkeypatch.setitem(MODELS.module_dict, 'Named', Named)
+    cfg = tiny_config(tmp_path)
+    cfg.model.backbone = dict(type='Named', model_name='resnet10x')
+    told = r'model.backbone \(Named\): Unknown model \(resnet10x\)'
+    with pytest.raises(ConfigError, match=told):
+        built(cfg, {})
+
+
+def test_a_comma_behind_a_part():
+    cfg = Config(dict(model=(dict(type='FERClassifier'),), names=('calm',)))
+    with pytest.raises(ConfigError, match='model: .*Remove the comma'):
+        refuse_stray_commas(cfg)
+    cfg.model = cfg.model[0]
+    refuse_stray_commas(cfg)
+
+
+class NoFiles(torch.utils.data.Dataset):
+    """Names a file that is not there."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return open('kein Bild ä.png')
+
+
+def test_a_file_that_a_worker_does_not_find():
+    loader = torch.utils.data.DataLoader(NoFiles(), num_workers=1)
+    with pytest.raises(SystemExit) as raised:
+        run_training_tool(lambda: next(iter(loader)))
+    text = str(raised.value)
+    assert text.startswith('FileNotFoundError: ') and '\n' not in text
+    assert 'kein Bild ä.png' in text and 'data_root' in text
+
+
+def test_any_default_hook_can_be_switched_off(tmp_path):
+    config = f'{CONFIGS}/ce/ce_r18_synthfaces.py'
+    options = ['default_hooks.sample_scores=None', 'default_hooks.logger=None']
+    args = make_parser().parse_args(['train', config, '--cfg-options', *options])
+    cfg = finish_config(load_training_config(config, args), args)
+    # mmengine adds its own hooks again, unless it finds None.
+    assert 'sample_scores' not in cfg.default_hooks
+    assert cfg.default_hooks['logger'] is None and cfg.default_hooks['summary']

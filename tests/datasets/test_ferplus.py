@@ -118,6 +118,28 @@ def test_splits(make):
     assert FERPlus(root, test_mode=True).test_mode
 
 
+def test_missing_split(make, tmp_path):
+    root = make([('Training', 'a.png', VOTES[0]), ('PublicTest', 'b.png', VOTES[1])])
+    way_out = (
+        r'Here are train, valid\. .*or choose another split, as with --cfg-options '
+        r'val_dataloader\.dataset\.split=valid\.'
+    )
+    no_row = r"split='test' is missing: \S*fer2013new\.csv has no row .*PrivateTest\)"
+    with pytest.raises(FileNotFoundError, match=rf'{no_row}\. {way_out}'):
+        FERPlus(root, split='test')
+    (tmp_path / 'FER2013Test').rmdir()
+    with pytest.raises(FileNotFoundError, match=f'{no_row} and there is no folder'):
+        FERPlus(root, split='test')
+    make([('Training', 'a.png', VOTES[0]), ('PrivateTest', '', VOTES[1])])
+    with pytest.raises(FileNotFoundError, match='names its images. Here are train,'):
+        FERPlus(root, split='test')
+    make([('Training', 'a.png', VOTES[0]), ('PrivateTest', 'c.png', VOTES[1])])
+    (tmp_path / 'FER2013Test/c.png').unlink()
+    (tmp_path / 'FER2013Test').rmdir()
+    with pytest.raises(FileNotFoundError, match='missing: there is no folder'):
+        FERPlus(root, split='test')
+
+
 def test_row_without_image_name_is_left_out(make):
     root = make([('Training', '', VOTES[0]), ('Training', 'a.png', VOTES[1])])
     dataset = FERPlus(root)
@@ -338,12 +360,6 @@ def test_file_without_header_does_not_lose_its_first_row(make, tmp_path):
     path.write_text('')
     with pytest.raises(ValueError, match='header'):
         FERPlus(root)
-
-
-def test_split_without_rows(make):
-    root = make([('Training', 'a.png', VOTES[0])])
-    with pytest.raises(ValueError, match='split is empty'):
-        FERPlus(root, split='test')
 
 
 @pytest.mark.skipif(not osp.isdir(DATA), reason='FERPlus is not here')

@@ -13,7 +13,6 @@ from mmengine.runner import Runner
 
 from mmfer.compat import AtomicLocalBackend
 from mmfer.datasets.synthetic_faces import EXPRESSIONS
-from mmfer.engine.hooks.relabel import relabel
 from mmfer.engine.hooks.reproducibility import ReproducibilityHook
 from mmfer.engine.hooks.summary import summarize
 from mmfer.evaluation import auroc
@@ -225,49 +224,6 @@ def test_old_checkpoints_are_removed(trained):
     assert names == ['epoch_2.pth', 'epoch_3.pth']
 
 
-# -- relabelling --------------------------------------------------------------
-def test_relabel():
-    scores = np.array(
-        [[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.0, 0.3, 0.7]]
-    )
-    uncertainty = np.array([0.9, 0.8, 0.7, 0.1])
-    labels = np.array([1, 0, 0, 0])
-    # Rows 0 and 1 are the most uncertain; they gain 0.1 and 0.7.
-    rows, new = relabel(scores, uncertainty, labels, 0.5, 0.2)
-    assert rows.tolist() == [1] and new.tolist() == [1]
-    rows, new = relabel(scores, uncertainty, labels, 1.0, 0.2)
-    assert rows.tolist() == [1, 2, 3] and new.tolist() == [1, 2, 2]
-    # The threshold is exclusive.
-    rows, _ = relabel(np.array([[0.4, 0.6]]), np.ones(1), np.zeros(1, int), 1.0, 0.2)
-    assert rows.tolist() in ([], [0]) and (0.6 - 0.4 > 0.2) == bool(len(rows))
-
-
-def test_relabel_reaches_persistent_workers(tmp_path):
-    seen = []
-
-    class Record(Hook):
-        def before_train_iter(self, runner, batch_idx, data_batch=None):
-            if runner.epoch == 2:
-                seen.extend(
-                    (s.sample_id, int(s.gt_label)) for s in data_batch['data_samples']
-                )
-
-    hook = dict(type='RelabelHook', start_epoch=2, fraction=1.0, threshold=-1e-9)
-    runner = train(
-        tiny_config(
-            tmp_path,
-            custom_hooks=[hook],
-            train_dataloader__num_workers=1,
-            train_dataloader__persistent_workers=True,
-        ),
-        Record(),
-    )
-    dataset = runner.train_dataloader.dataset
-    labels = dataset.all_labels.numpy()
-    assert seen and all(labels[i] == label for i, label in seen)
-    assert any(dataset.given_labels[i] != label for i, label in seen)
-
-
 def test_ramp(tmp_path):
     values = []
 
@@ -279,22 +235,6 @@ def test_ramp(tmp_path):
     train(tiny_config(tmp_path, custom_hooks=[ramp]), Record())
     expected = [min(i / 6, 1) * 0.2 for i in range(9)]
     assert values == pytest.approx(expected)
-
-
-def test_relabelled_labels_stay_in_their_run(tmp_path):
-    """Fine-tuning from a relabelled run starts with the given labels."""
-    hooks = [dict(type='RelabelHook', start_epoch=1, fraction=1.0, threshold=-1e-9)]
-    train(tiny_config(tmp_path / 'a', custom_hooks=hooks))
-    runner = train(
-        tiny_config(
-            tmp_path / 'b',
-            custom_hooks=hooks,
-            train_cfg__max_epochs=1,
-            load_from=str(tmp_path / 'a/epoch_3.pth'),
-        )
-    )
-    dataset = runner.train_dataloader.dataset
-    assert (dataset.all_labels.numpy() == dataset.given_labels).all()
 
 
 def test_stale_results_are_removed(tmp_path):

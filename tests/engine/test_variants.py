@@ -236,7 +236,7 @@ def test_noise_of_the_config_is_replaced():
     'noise, told',
     [
         ('symmetric:0.4', 0.4),
-        ('pair:0.4', 0.2),
+        ('pair:0.4', 0.4),
         ('asymmetric:0.4', 0.2),
         ('uniform:0.4', 0.36),
         ('bernoulli_symmetric:0.4', 0.4),

@@ -199,6 +199,7 @@ def test_results_are_moved_aside(again):
         'summary.json',
         'history.json',
         'sample_scores.csv',
+        'predictions.npz',
         'label_noise.json',
         'epoch_1.pth',
         'last_checkpoint',

@@ -1,5 +1,6 @@
 """Readers of binary files: pickles, checkpoints, stored results and images."""
 
+import gzip
 import io
 import pickle
 import shutil
@@ -21,6 +22,7 @@ from mmfer.apis.checkpoints import read_checkpoint
 from mmfer.apis.exporting.metadata import Metadata
 from mmfer.datasets.cifar.files import read_batch
 from mmfer.datasets.cifar.human_labels import load_label_sets
+from mmfer.datasets.idx import read_idx
 from mmfer.engine.weight_sources import find_source
 from mmfer.utils.checkpoint_content import inspect_checkpoint
 from mmfer.utils.safe_pickle import is_torch_file
@@ -40,6 +42,18 @@ def batches() -> List[bytes]:
     pixels = np.arange(3 * 3072, dtype=np.uint8).reshape(3, 3072)
     content = dict(data=pixels, labels=LABELS, batch_label='a', filenames=['x'] * 3)
     return [pickle.dumps(content, protocol=n) for n in (0, 2, 4, 5)]
+
+
+def idx_files() -> List[bytes]:
+    """Return the images and labels of MNIST, compressed and not."""
+    files = [bytes([0, 0, 8, 1, 0, 0, 0, 3, *LABELS])]
+    files.append(bytes([0, 0, 8, 3, *[0, 0, 0, 2] * 3, *range(8)]))
+    return files + [gzip.compress(data) for data in files]
+
+
+def check_array(found: Any) -> None:
+    """Check an array of bytes."""
+    assert found.dtype == np.uint8 and found.ndim
 
 
 def human_labels() -> List[bytes]:
@@ -239,6 +253,14 @@ def binary_readers() -> List[Reader]:
     batch = reader('CIFAR batch', lambda p: read_batch(p, 'labels'), batches(), '.bin')
     return [
         Reader(**{**vars(batch), 'check': check_batch}),
+        Reader(
+            'IDX file of MNIST',
+            read_idx,
+            st.sampled_from(idx_files()),
+            '.gz',
+            text=False,
+            check=check_array,
+        ),
         Reader(
             'label sets of CIFAR-N',
             from_bytes(load_label_sets),

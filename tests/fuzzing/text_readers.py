@@ -5,13 +5,15 @@ import io
 import shutil
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Sequence
+from unittest import mock
 
 import numpy as np
 from fuzzing.harness import Fact, Reader
 from hypothesis import strategies as st
 
-from mmfer.datasets import affectnet_annotations, ferplus
+from mmfer.datasets import affectnet_annotations, fer2013, ferplus
 from mmfer.datasets.cifar.files import read_numbered_list
+from mmfer.datasets.expw import LISTED, read_faces
 from mmfer.datasets.lists import read_indexed_labels, read_label_list, read_va_list
 from mmfer.datasets.noisy_list import NoisyList
 from mmfer.score_table import read_decisions, read_score_table
@@ -157,6 +159,25 @@ def read_votes(path: str) -> Any:
     return found
 
 
+@st.composite
+def pixel_tables(draw: Callable) -> bytes:
+    """Draw a table like ``fer2013.csv``, with images of 2 x 2 pixels."""
+    rows = [('emotion', 'pixels', 'Usage')]
+    for _ in range(draw(st.integers(1, 4))):
+        pixels = ' '.join(str(draw(st.integers(0, 255))) for _ in range(4))
+        usage = ('Training', 'PublicTest', 'PrivateTest')[draw(st.integers(0, 2))]
+        rows.append((str(draw(st.integers(0, 6))), pixels, usage))
+    return formatted(rows, draw(st.sampled_from((',', ';', '\t'))))
+
+
+def read_pixels(path: str) -> Any:
+    """Read a table whose images have 2 x 2 pixels."""
+    with mock.patch.object(fer2013, 'SIZE', 2):
+        found = fer2013.read_pixel_table(path)
+    assert found.pixels.shape == (len(found.labels), 2, 2)
+    return found
+
+
 def vote_facts(found: Any) -> Iterator[Fact]:
     """Yield the votes of each image; the columns keep their order in most files."""
     for names, counts in found:
@@ -197,6 +218,22 @@ def classes(draw: Callable) -> bytes:
     if draw(st.booleans()):
         names = [f'{i},{name}' for i, name in enumerate(names)]
     return ''.join(f'{name}\n' for name in names).encode()
+
+
+@st.composite
+def faces(draw: Callable) -> bytes:
+    """Draw a list of ExpW."""
+    rows = draw(labelled(PLAIN, '0123456'))
+    return ''.join(
+        f'{name} {i} 2 3 {i + 20} 30 22.5 {label}\n'
+        for i, (name, label) in enumerate(rows)
+    ).encode()
+
+
+def face_facts(found: Any) -> Iterator[Fact]:
+    """Yield the label of each face as the file must have it."""
+    for name, label in zip(found.names, found.labels.tolist()):
+        yield name, (str(LISTED.index(CLASSES[label])),)
 
 
 IMAGES = [f'train/{i}.jpg' for i in range(5)]
@@ -300,7 +337,9 @@ def text_readers(folder: Path) -> List[Reader]:
             numbered(),
             facts=numbered_facts,
         ),
+        Reader('faces of ExpW', read_faces, faces(), '.lst', face_facts),
         Reader('votes of FERPlus', read_votes, votes(), '.csv', vote_facts),
+        Reader('pixels of FER2013', read_pixels, pixel_tables(), '.csv'),
         Reader(
             'table of AffectNet', read_affectnet, affectnet(), '.csv', affectnet_facts
         ),

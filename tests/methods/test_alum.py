@@ -5,6 +5,8 @@ from unittest import mock
 
 import pytest
 import torch
+from helpers import CONFIGS, tiny_config, train
+from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
 from mmfer.methods.alum.losses import reduce_triplets, triplet_hinge
@@ -243,6 +245,34 @@ def test_partners(use, anchors):
     assert torch.stack(partners, 1).tolist() == want
 
 
+@pytest.mark.parametrize('dataset', ['rafdb', 'synthfaces'])
+def test_ramp_of_the_configs(dataset):
+    cfg = Config.fromfile(f'{CONFIGS}/alum/alum_r18_{dataset}_ramp.py')
+    (ramp,) = cfg.custom_hooks
+    assert (ramp.attribute, ramp.end) == ('head.mine_ratio', 0.2)
+    assert ramp.epochs == cfg.train_cfg.max_epochs
+
+
+def test_share_of_mined_partners_grows_over_epochs(tmp_path):
+    """From none in the first step, by a step's share of the ramp in each step."""
+    cfg = tiny_config(tmp_path, 'alum/alum_r18_synthfaces_ramp')
+    cfg.custom_hooks[0].update(end=0.6, epochs=2)
+    seen = []
+
+    def spy(size, ratio, device):
+        anchors = choose_anchors(size, ratio, device)
+        seen.append((size, int(anchors.sum())))
+        return anchors
+
+    with mock.patch(f'{HEAD}.choose_anchors', side_effect=spy):
+        runner = train(cfg)
+    # Three epochs of three batches of 32; the ramp ends after six of them.
+    want = [round(32 * 0.6 * min(step / 6, 1)) for step in range(9)]
+    assert seen == [(32, count) for count in want]
+    assert want[0] == 0 < want[1] < want[-1] == 19
+    assert runner.model.head.mine_ratio == pytest.approx(0.6)
+
+
 # -- Eqs. 11 to 14 -----------------------------------------------------------
 @pytest.mark.parametrize(
     'use', [(True, True), (True, False), (False, True), (False, False)]
@@ -385,6 +415,7 @@ EDGES = {
     [
         dict(),
         dict(triplet_scope='all', triplet_reduction='sum'),
+        dict(preset='paper'),
         dict(positive=False),
         dict(negative=False),
         dict(positive=False, negative=False),
@@ -400,7 +431,11 @@ def test_edges_are_finite(edge, ratio, options):
     assert all(loss.isfinite() for loss in losses.values())
     mined = loop_mine(mean, labels, 'prose')
     counted = [p for p in mined if None not in p]
-    if not counted or (ratio == 0 and head.triplet_scope == 'mined'):
+    if head.triplet_scope == 'used':
+        # The triplet of an image with itself has the margin.
+        if len(labels) == 1:
+            assert losses['loss_triplet'] == head.triplet_weight * head.margin
+    elif not counted or (ratio == 0 and head.triplet_scope == 'mined'):
         assert losses['loss_triplet'] == 0
     sum(losses.values()).backward()
     for x in (mean, log_var, head.fc.weight):
@@ -457,7 +492,10 @@ def test_float32_within_autocast(shuffle):
         (dict(mine_ratio=1.2), r'mine_ratio must lie in \[0, 1\], got 1.2'),
         (dict(mine_ratio=-0.1), r'mine_ratio must lie in \[0, 1\], got -0.1'),
         (dict(mining='hard'), "mining must be 'prose', 'similarity' or 'dist"),
-        (dict(triplet_scope='batch'), "ALUMHead: triplet_scope must be 'mined'"),
+        (
+            dict(triplet_scope='batch'),
+            "ALUMHead: triplet_scope must be 'mined', 'used' or 'all'",
+        ),
         (
             dict(triplet_reduction='max'),
             "triplet_reduction must be 'mean' or 'sum', got",

@@ -1,6 +1,7 @@
 """The joint-distribution GAN: networks, losses, and the game."""
 
 import math
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
-from mmfer.methods.jointgan import JointGANDecoder, JointGANDiscriminator, joint_gan
+from mmfer.methods.jointgan import JointGANDecoder, JointGANDiscriminator, options
 from mmfer.methods.jointgan.discriminator import MLPBlock, ResidualBlock, SelfAttention
 from mmfer.methods.jointgan.game import frozen
 from mmfer.methods.jointgan.generation import (
@@ -33,6 +34,9 @@ from mmfer.methods.jointgan.losses import (
 )
 from mmfer.methods.jointgan.pictures import as_file, frame
 from mmfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmfer.utils import presets
+
+FORMS = ('logits', 'probabilities')
 
 
 def millions(module):
@@ -201,6 +205,10 @@ def test_blocks_equal_their_formulas():
     """In eval mode, where power iterations stand still; float64."""
     torch.manual_seed(0)
     x = torch.randn(3, 16, 8, 8, dtype=torch.float64)
+    plain_block = ResidualBlock(16, 24, pre_activation=False).double().eval()
+    want = plain(plain_block.conv1, x).clamp(min=0)
+    want = plain(plain_block.conv2, want).clamp(min=0) + plain(plain_block.skip, x)
+    assert torch.allclose(plain_block(x), F.avg_pool2d(want, 2))
     for first in (True, False):
         block = ResidualBlock(16, 24, first=first).double().eval()
         inner = x if first else x.clamp(min=0)
@@ -229,14 +237,15 @@ def test_blocks_equal_their_formulas():
     want = x + 0.7 * plain(attention.output, want)
     assert torch.allclose(attention(x), want)
 
-    mlp = MLPBlock(5, 6).double().eval()
     vectors = torch.randn(3, 5, dtype=torch.float64)
-    hidden = plain(mlp.linear, vectors)
-    want = hidden.clone()
-    for branch in mlp.branches:
-        want += plain(branch[2], plain(branch[0], hidden.clamp(min=0)).clamp(min=0))
-    assert len(mlp.branches) == 4
-    assert torch.allclose(mlp(vectors), want)
+    for shortcut in (True, False):
+        mlp = MLPBlock(5, 6, shortcut).double().eval()
+        hidden = plain(mlp.linear, vectors)
+        want = shortcut * hidden
+        for branch in mlp.branches:
+            want += plain(branch[2], plain(branch[0], hidden.clamp(min=0)).clamp(min=0))
+        assert len(mlp.branches) == 4
+        assert torch.allclose(mlp(vectors), want)
 
 
 # -- losses -------------------------------------------------------------------
@@ -470,8 +479,8 @@ def test_updates_and_gradients(order, steps):
         if order == 'official'
         else [generator, *discriminator]
     )
-    # One forward of the encoder, not three.
-    assert len(encoders) == 1
+    # One forward of the encoder for all updates, or another one after its update.
+    assert len(encoders) == (1 if order == 'official' else 2)
     assert all(p.requires_grad for p in model.parameters())
     assert set(result) == {
         'loss',
@@ -559,7 +568,7 @@ def test_weights_of_scores_keep_their_number():
     with pytest.raises(ValueError, match='marginal'):
         make_model(score_weights=dict(marginal=0))
     with pytest.raises(ValueError, match='all score_weights are 0'):
-        make_model(score_weights=dict.fromkeys(joint_gan.SCORE_KINDS, 0))
+        make_model(score_weights=dict.fromkeys(options.SCORE_KINDS, 0))
 
 
 def test_mismatched_labels():
@@ -590,7 +599,7 @@ def test_mismatched_labels():
     assert log['d_mismatch'].item() == pytest.approx(want, rel=1e-5)
     rest = sum(
         log[f'd_{kind}'] * count
-        for kind, count in zip(joint_gan.SCORE_KINDS, (1, 1, 2, 1), strict=True)
+        for kind, count in zip(options.SCORE_KINDS, (1, 1, 2, 1), strict=True)
     )
     assert log['d_loss'].item() == pytest.approx(
         (rest.item() + 0.5 * want) / 5, rel=1e-5
@@ -634,8 +643,76 @@ def test_prediction_is_the_encoder_s():
 
 
 @pytest.mark.parametrize(
+    'preset, weight, order, corrected, plain',
+    [
+        ('default', 0.4, 'official', False, False),
+        ('paper', 0.4, 'paper', False, True),
+        ('official', 0.8, 'official', True, False),
+    ],
+)
+def test_presets(preset, weight, order, corrected, plain, monkeypatch):
+    logger = mock.Mock()
+    for module in (options, presets):
+        monkeypatch.setattr(module, 'MMLogger', mock.Mock())
+        module.MMLogger.get_current_instance.return_value = logger
+    model = make_model(preset=preset)
+    assert (model.adversarial_weight, model.order) == (weight, order)
+    assert model.encoder.head.official_ccc == corrected
+    blocks = [m for m in model.modules() if isinstance(m, ResidualBlock)]
+    assert [not m.pre_activation for m in blocks] == [plain] * 6
+    mlps = [m for m in model.modules() if isinstance(m, MLPBlock)]
+    assert [not m.shortcut for m in mlps] == [plain] * 4
+    assert model.label_form == 'logits'
+    assert not logger.warning.called and not logger.info.called
+    # Given options win.
+    model = make_model(
+        preset=preset,
+        adversarial_weight=1.0,
+        order='paper',
+        discriminator=dict(base_channels=4, mlp_shortcut=True),
+    )
+    assert (model.adversarial_weight, model.order) == (1.0, 'paper')
+    assert model.discriminator.joint_stream.shortcut
+    told = ' '.join(call.args[0] for call in logger.warning.call_args_list)
+    assert ("order='paper' instead of" in told) == (preset == 'official')
+    assert ('discriminator.mlp_shortcut=True' in told) == (preset == 'paper')
+    # Other data sets have other values of lambda, so this is no contradiction.
+    assert 'adversarial_weight' not in told
+    assert logger.info.called == (preset != 'default')
+
+
+def test_probabilities_for_the_discriminator():
+    """Classes only, in both kinds of game."""
+    for sets, kind in (((7, 'va'), {}), ((7, 'va'), dict(use_decoder=False))):
+        models = [make_model(sets, label_form=form, **kind) for form in FORMS]
+        seen = []
+        for model in models:
+            score = model.score
+            model.score = lambda d, *tuples, s=score, seen=seen: (
+                seen.append(tuples[:2]) or s(d, *tuples)
+            )
+            torch.manual_seed(1)
+            model.train_step(make_batch(), make_optimizers(model))
+        logits, shares = seen[0], seen[3]
+        torch.testing.assert_close(logits[0][-2].softmax(1), shares[0][-2])
+        for i in (0, 1):
+            for j in range(len(logits[0])):
+                if (i, j) != (0, len(logits[0]) - 2):
+                    assert torch.equal(logits[i][j], shares[i][j])
+    # Gradients of the game reach the encoder through the probabilities.
+    encoding = models[1].encoder(torch.randn(4, 1, 32, 32))
+    predicted = models[1].label_sets.predicted(encoding.labels, 'probabilities')
+    predicted[0][:, 0].sum().backward()
+    assert models[1].encoder.head.labels.weight.grad[:7].abs().sum() > 0
+
+
+@pytest.mark.parametrize(
     'options, message',
     [
+        (dict(preset='code'), 'preset'),
+        (dict(label_form='softmax'), 'label_form'),
+        (dict(adversarial_weight=-0.2), 'adversarial_weight'),
+        (dict(discriminator=dict(residual_block='wide')), 'residual_block'),
         (dict(size=48), '48 x 48 .* 32, 64, 128'),
         (dict(size=48, use_decoder=False), '48 x 48 .* at least 64'),
         (dict(order='both'), 'order'),

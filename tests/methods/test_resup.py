@@ -88,8 +88,11 @@ def test_published_warm_up():
 
 
 # -- loops ---------------------------------------------------
-def loss_by_loops(logits, labels, weight_of, exchange, factor, reduction):
-    """Compute Eqs. 2, 6, 7 and 8, one sample after another."""
+def loss_by_loops(logits, labels, weight_of, exchange, term, reduction):
+    """Compute Eqs. 2, 6, 7 and 8, one sample after another.
+
+    ``term`` gives the consistency term of two predictions, with its factor.
+    """
     total = 0.0
     for b, y in enumerate(labels.tolist()):
         probs, weights = [], []
@@ -103,7 +106,7 @@ def loss_by_loops(logits, labels, weight_of, exchange, factor, reduction):
                 swap=weights[1 - k], own=weights[k], mean=(weights[0] + weights[1]) / 2
             )[exchange]
             total -= weight * math.log(probs[k][y])
-        total += factor / len(probs[0]) * sum((p - q) ** 2 for p, q in zip(*probs))
+        total += term(*probs)
     return total / len(labels) if reduction == 'mean' else total
 
 
@@ -123,13 +126,41 @@ def test_loss_against_loops(exchange, reduction, factor):
             .item()
         )
 
+    def term(first, second):
+        squares = [(p - q) ** 2 for p, q in zip(first, second)]
+        return factor * sum(squares) / len(squares)
+
     for seed in range(100):
         logits, labels = random_batch(seed)
         losses = joint(model, logits, labels)
         assert ('loss_consistency' in losses) == (factor > 0)
         assert sum(losses.values()).item() == pytest.approx(
-            loss_by_loops(logits, labels, weight_of, exchange, factor, reduction),
+            loss_by_loops(logits, labels, weight_of, exchange, term, reduction),
             abs=1e-6,
+        )
+
+
+def test_jocor_like_row_against_loops():
+    """Sec. 4.5: the mean of both weights, and JoCoR's symmetric KL divergence."""
+    model = build(exchange='mean', consistency='symmetric_kl', consistency_weight=0.5)
+    fit_published(model)
+    model.start_epoch(3)
+
+    def weight_of(k, score):
+        score = torch.tensor([score], dtype=torch.float64)
+        return model.noise_models[k].weigh(score).item()
+
+    def term(first, second):
+        both = (
+            sum(p * math.log(p / q) for p, q in zip(*pair))
+            for pair in ((first, second), (second, first))
+        )
+        return 0.5 * sum(both)
+
+    for seed in range(20):
+        logits, labels = random_batch(seed)
+        assert sum(joint(model, logits, labels).values()).item() == pytest.approx(
+            loss_by_loops(logits, labels, weight_of, 'mean', term, 'mean'), abs=1e-6
         )
 
 
@@ -227,6 +258,7 @@ def test_without_its_hook_it_does_not_train():
         (dict(exchange='none'), "exchange must be 'swap', 'own' or 'mean', got 'none'"),
         (dict(preset='code'), "preset must be 'default', .* got 'code'"),
         (dict(reduction='max'), 'reduction'),
+        (dict(consistency='kl'), "consistency must be 'squared' or 'symmetric_kl'"),
         (dict(consistency_weight=-1.0), 'consistency_weight'),
     ],
 )
@@ -249,3 +281,6 @@ def test_presets_yield_to_what_is_given():
     assert not model.noise_models[0].mixture.fix_order
     assert build(preset='paper').noise_models[0].table_size is None
     assert build(preset='official').score_source == 'augmented_pass'
+    # The repair of the other end, for losses.
+    model = build(preset='official', noise_model=dict(agreement='loss'))
+    assert model.noise_models[0].monotone == 'left'

@@ -122,6 +122,17 @@ def test_unknown_rate_is_that_of_the_mixtures():
     assert model.forget_rate == pytest.approx(3 / 4)
 
 
+def test_estimated_rate_is_named(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmfer.models.small_loss.print_log', lambda text, *_, **__: said.append(text)
+    )
+    build('JoCoR', noise_rate=0.3).check_schedule(10)
+    assert not said
+    build('JoCoR').check_schedule(10)
+    assert 'model.noise_rate is not given' in said[0]
+
+
 def test_edges():
     assert [ramp(e, 1) for e in (0, 1, 5)] == [0, 1, 1]
     assert num_kept(10, 0.0) == 10 and num_kept(10, 0.999) == 1

@@ -102,3 +102,23 @@ def test_accepts():
     assert not accepts(dict(type='GlobalAveragePooling'), 'in_channels')
     with pytest.raises(KeyError, match='NoSuchClass.*spelling'):
         accepts(dict(type='NoSuchClass'), 'in_channels')
+
+
+def test_a_head_that_passes_its_arguments_on(monkeypatch):
+    """Sizes that only the base class names are found, too."""
+
+    class PassesOn(MODELS.get('ALUMHead')):
+        def __init__(self, *args, gap=0.1, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.gap = gap
+
+    class Fixed(MODELS.get('ALUMHead')):
+        def __init__(self, num_classes):
+            super().__init__(num_classes, in_channels=64)
+
+    for cls in (PassesOn, Fixed):
+        monkeypatch.setitem(MODELS.module_dict, cls.__name__, cls)
+    assert not accepts(dict(type='Fixed'), 'in_channels')
+    assert not accepts(dict(type='PassesOn'), 'map_size')
+    head = build(method=dict(ALUM, head=dict(type='PassesOn', gap=0.2))).head
+    assert (head.num_classes, head.in_channels, head.gap) == (7, 64, 0.2)

@@ -13,6 +13,7 @@ from mmfer.models.heads import (
     stack_labels,
 )
 from mmfer.models.uncertainty_neck import GaussianFeature
+from mmfer.registry import MODELS
 
 
 def test_stack_labels():
@@ -88,3 +89,14 @@ def test_confidence_instead_of_what_was_learned():
         top = max(logits)
         expected = 1 - 1 / sum(math.exp(v - top) for v in logits)
         assert sample.uncertainty.item() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize('name', ['ALUMHead', 'RULHead'])
+def test_feature_of_another_neck(name):
+    """Pooling gives a tuple with one tensor, and no variance."""
+    head = MODELS.build(dict(type=name, num_classes=4, in_channels=6))
+    feats = (torch.randn(2, 6),)
+    samples = [DataSample().set_gt_label(label) for label in (0, 1)]
+    for call in (lambda: head.loss(feats, samples), lambda: head.predict(feats)):
+        with pytest.raises(ValueError, match=f'{name} needs .*UncertaintyNeck'):
+            call()

@@ -62,7 +62,9 @@ def test_loss_agreement_scales_by_quantiles():
     values[0] = -1e6  # an outlier
     model.fit(values)
     assert model.mixture.fitted
-    assert model.bounds.tolist() == pytest.approx([-9.5, -0.5], abs=0.11)
+    assert model.bounds.tolist() == pytest.approx([-9.5, -0.5])
+    outlier = model.is_outlier(torch.tensor([-20.0, -9.4, -0.6, -0.4, torch.nan]))
+    assert outlier.tolist() == [True, False, False, True, False]
     assert model.scale(torch.tensor([-20.0, -5.0, 0.0])).tolist() == pytest.approx(
         [0, 0.5, 1], abs=0.01
     )
@@ -71,7 +73,97 @@ def test_loss_agreement_scales_by_quantiles():
 def test_quantile_against_numpy():
     values = torch.randn(501, generator=torch.Generator().manual_seed(0))
     for q in (0.0, 0.05, 0.5, 0.95, 1.0):
-        assert quantile(values, q) == np.quantile(values.numpy(), q, method='lower')
+        assert quantile(values, q).item() == pytest.approx(
+            np.quantile(values.numpy(), q), rel=1e-6
+        )
+
+
+def beta_losses(right, wrong, count=20000, share=0.3):
+    """Losses of predictions of given labels, and which labels are wrong."""
+    rng = np.random.default_rng(0)
+    bad = np.arange(count) < share * count
+    predicted = np.where(bad, rng.beta(*wrong, count), rng.beta(*right, count))
+    return -np.log(predicted), bad
+
+
+def weights_of_arazo(losses, clamp=False):
+    """Clean probabilities by Arazo et al., in float64 and in terms of losses.
+
+    With ``clamp``, losses outside of the quantiles are moved to them instead.
+    """
+    low, high = np.percentile(losses, 5), np.percentile(losses, 95)
+
+    def scaled(values):
+        values = (values - low) / (high - low + 1e-6)
+        values = np.where(values >= 1, 1 - 1e-3, values)
+        return np.where(values <= 0, 1e-3, values)
+
+    fitted = losses if clamp else losses[(losses >= low) & (losses <= high)]
+    x = np.clip(scaled(fitted), 1e-4, 1 - 1e-4)
+    alpha, beta, weight = [1.0, 2.0], [2.0, 1.0], [0.5, 0.5]  # clean, noisy
+    for _ in range(10):
+        joint = [weight[k] * stats.beta.pdf(x, alpha[k], beta[k]) for k in range(2)]
+        joint = np.maximum(joint, 1e-12)
+        shares = joint / joint.sum(axis=0)
+        for k, share in enumerate(shares):
+            mean = (share * x).sum() / share.sum()
+            variance = (share * (x - mean) ** 2).sum() / share.sum()
+            alpha[k] = mean * (mean * (1 - mean) / variance - 1)
+            beta[k] = alpha[k] * (1 - mean) / mean
+            weight[k] = share.mean()
+    grid = np.clip(np.arange(100) / 99, 1e-12, 1 - 1e-12)
+    clean, noisy = (
+        weight[k] * stats.beta.pdf(grid, alpha[k], beta[k]) for k in range(2)
+    )
+    posterior = noisy / (clean + noisy)
+    # Not smaller for losses that are larger.
+    posterior[posterior.argmax() :] = posterior.max()
+    index = np.minimum((100 * scaled(losses)).astype(int), 99)
+    return np.clip(1 - posterior[index], 1e-4, 1 - 1e-4)
+
+
+PUBLISHED = dict(
+    agreement='loss',
+    monotone='published',
+    min_separation=None,
+    mixture=dict(fix_order=False),
+)
+
+
+@pytest.mark.parametrize('right, wrong', [((6, 1.2), (1, 7)), ((1.5, 1), (0.6, 3))])
+def test_loss_rows_against_arazo(right, wrong):
+    losses, bad = beta_losses(right, wrong)
+    expected = weights_of_arazo(losses)
+    values = -torch.from_numpy(losses)
+    model = LabelNoiseModel(**PUBLISHED)
+    assert model.fit(values)
+    weights = model.weigh(values).numpy()
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-5)
+    # The repair is at the large losses: no larger loss has a larger weight.
+    assert (np.diff(weights[np.argsort(losses)[-5000:]]) <= 0).all()
+    # Point masses at both ends would give wrong labels larger weights.
+    assert weights[bad].mean() < weights_of_arazo(losses, clamp=True)[bad].mean()
+
+
+def test_repair_by_agreement():
+    assert LabelNoiseModel(monotone='published').monotone == 'right'
+    assert LabelNoiseModel(agreement='loss', monotone='published').monotone == 'left'
+
+
+def test_losses_of_few_samples():
+    """With two losses, both are outside of the quantiles."""
+    for losses in ([0.3], [0.3, 2.0], [0.3, 0.3, 0.3], [0.1, 0.2, 2.0]):
+        model = LabelNoiseModel(agreement='loss', min_separation=None)
+        assert model.fit(-torch.tensor(losses))
+        assert model.weigh(-torch.tensor(losses)).isfinite().all()
+
+
+def test_threshold_selects():
+    model = LabelNoiseModel(threshold=0.6)
+    scores = torch.tensor([0.1, 0.59, 0.6, 0.99])
+    assert model.weigh(scores).tolist() == [1] * 4  # before the first fit
+    model.fit(agreements())
+    assert model.weigh(scores).tolist() == pytest.approx([0, 0, 1, 1], abs=2e-4)
 
 
 def test_published_table():
@@ -97,6 +189,9 @@ def test_published_table():
         ('both', [0.2, 0.5, 0.9, 0.4, 0.1], [0.2, 0.5, 0.9, 0.9, 0.9]),
         ('both', [0.2, 0.5, 0.9, 0.0, 0.0], [0.2, 0.5, 0.9, 0.9, 0.9]),
         ('right', [0.2, 0.5, 0.9, 0.4, 0.1], [0.2, 0.5, 0.9, 0.9, 0.9]),
+        ('left', [0.9, 0.2, 0.1, 0.5, 0.8], [0.1, 0.1, 0.1, 0.5, 0.8]),
+        ('left', [0.2, 0.5, 0.9, 0.4, 0.3], [0.2, 0.5, 0.9, 0.4, 0.3]),
+        ('left', [0.2, 0.5, 0.9, 0.4, 0.1], [0.1] * 5),
         # Monotone curves.
         ('both', [0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]),
         ('both', [0.0, 0.0, 0.3, 1.0, 1.0], [0.0, 0.0, 0.3, 1.0, 1.0]),
@@ -240,9 +335,10 @@ def test_state_holds_everything(options):
     'options, message',
     [
         (dict(agreement='margin'), "agreement must be .* got 'margin'"),
-        (dict(monotone='left'), 'monotone must be'),
+        (dict(monotone='up'), 'monotone must be'),
         (dict(table_size=None), 'needs a table'),
         (dict(table_size=1), 'at least 2'),
+        (dict(threshold=2.0), r'threshold must lie in \[0, 1\]'),
         (dict(margin=0.5), r'margin must lie in \[0, 0.5\), got 0.5'),
     ],
 )

@@ -13,10 +13,12 @@ from mmfer.scan.cleaned import (
     check_target,
     cleaned_paths,
     copy_images,
+    count_decisions,
     folder_names,
     free_name,
     is_inside,
     list_text,
+    open_conflicts,
     write_cleaned_list,
 )
 
@@ -161,8 +163,13 @@ def test_targets_that_are_refused(tmp_path):
     (tmp_path / 'empty').mkdir()
     check_target(str(tmp_path / 'empty'), str(source))
     for target in (source, tmp_path):
-        with pytest.raises(ValueError, match='not empty'):
+        # No message may say that this folder can be deleted.
+        with pytest.raises(ValueError, match='has your own images') as error:
             check_target(str(target), str(source))
+        assert 'delete' not in str(error.value)
+    write_image(tmp_path / 'used/1.png', 4, 0)
+    with pytest.raises(ValueError, match='not empty'):
+        check_target(str(tmp_path / 'used'), str(source))
     with pytest.raises(ValueError, match='inside of'):
         check_target(str(source / 'clean'), str(source))
     file = tmp_path / 'file'
@@ -186,3 +193,38 @@ def test_images_in_memory_cannot_be_copied():
     dataset.full_init()
     with pytest.raises(ValueError, match='are no files'):
         cleaned_paths(dataset, table_of(dataset))
+
+
+def test_counts_tell_unreadable_images_from_dropped_ones():
+    decision = np.array(['keep', 'drop', 'drop', 'relabel'])
+    table = dict(decision=decision, readable=np.array([1, 1, 0, 1]))
+    assert count_decisions(table) == (
+        '1 kept, 1 with a new label, 1 dropped, 1 unreadable'
+    )
+    assert count_decisions(dict(decision=decision)) == (
+        '1 kept, 1 with a new label, 2 dropped'
+    )
+
+
+@pytest.mark.parametrize(
+    'decision, warned',
+    [
+        (['keep', 'keep', 'keep'], True),
+        (['keep', 'keep', 'drop'], False),
+        (['drop', 'keep', 'keep'], True),
+        (['keep', 'relabel', 'relabel'], False),
+    ],
+)
+def test_copies_that_keep_different_labels(decision, warned):
+    # Samples 4 and 9 are copies of 7.
+    table = dict(
+        sample_id=np.array([7, 4, 9]),
+        duplicate_of=np.array([-1, 7, 7]),
+        given_label=np.array([0, 0, 1]),
+        suggested_label=np.array([0, 0, 0]),
+        decision=np.array(decision),
+    )
+    found = open_conflicts(table)
+    assert bool(found) == warned
+    if warned:
+        assert found[0].startswith('WARNING: 1 group of duplicates')

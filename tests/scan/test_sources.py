@@ -36,6 +36,13 @@ def test_header_of_another_language(tmp_path):
     path.write_text('Bild;Gefühl;Person\na.png;froh;1\n', 'utf-8-sig')
     with pytest.raises(ValueError, match='line 1: no column .*Bild, Gefühl.*"image"'):
         read_rows(str(path))
+    # One of the two is known; the column of the persons is not to be removed.
+    path.write_text('Dateiname;Emotion;Person\na.png;froh;1\n', 'utf-8-sig')
+    with pytest.raises(ValueError, match='of the images. Rename .*to "image". Other'):
+        read_rows(str(path))
+    path.write_text('image;Gefühl;Person\na.png;froh;1\n', 'utf-8-sig')
+    with pytest.raises(ValueError, match='of the labels. Rename .*to "label". Other'):
+        read_rows(str(path))
     # Without a header, the first line is a row.
     path.write_text('b.png;froh\na.png;traurig\n')
     assert read_rows(str(path)).labels == ['froh', 'traurig']
@@ -112,6 +119,28 @@ def test_unreadable_folder(tmp_path):
             opened(root)
     finally:
         os.chmod(root, 0o700)
+
+
+def test_a_closed_class_folder_is_no_empty_one(tmp_path, monkeypatch):
+    root = make(tmp_path / 'x', 'a/1.png', 'b/2.png', 'c/3.png')
+    scandir = os.scandir
+
+    def closed(path):
+        if os.path.basename(path) == 'b':
+            raise PermissionError(13, 'Permission denied', path)
+        return scandir(path)
+
+    # Root may read everything, so permissions of files would not test this.
+    monkeypatch.setattr(os, 'scandir', closed)
+    with pytest.raises(PermissionError, match=r'x.b: this folder cannot be read'):
+        opened(root)
+
+
+def test_a_typing_error_names_the_nearest_folder(tmp_path):
+    make(tmp_path / 'Gesichter ä', 'a/1.png', 'b/2.png')
+    for wrong in ('Gesichter', 'Gesichter a', 'Gesichter ä2'):
+        with pytest.raises(FileNotFoundError, match='Did you mean .*Gesichter ä.$'):
+            find_source(str(tmp_path / wrong))
 
 
 def test_missing_source(tmp_path):

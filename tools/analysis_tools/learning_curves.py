@@ -25,8 +25,9 @@ def main() -> None:
         '--metrics',
         nargs='+',
         default=DEFAULT,
-        help='names in history.json (default: accuracy on validation images, '
-        'and on training images if default_hooks.sample_scores.interval is set)',
+        help='names in history.json, of metrics or losses (default: accuracy on '
+        'validation images, and on training images if '
+        'default_hooks.sample_scores.interval is set)',
     )
     parser.add_argument(
         '--out', default='learning_curves.png', help='file of the figure'

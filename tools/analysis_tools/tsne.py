@@ -1,23 +1,23 @@
 """Plot the features of evaluation images in two dimensions, by t-SNE.
 
     python tools/analysis_tools/tsne.py CONFIG CHECKPOINT
+    python tools/analysis_tools/tsne.py CONFIG1 CHECKPOINT1 CONFIG2 CHECKPOINT2
 
-A feature is the last feature map of the backbone, averaged over its positions.
-The tool needs scikit-learn.
+A feature is what the last layer classifies: the mean vector of RUL and ALUM, and the
+pooled map of the backbone in other models. Several models, such as two methods or the
+noise levels of one, are drawn side by side, with the same images. The tool needs
+scikit-learn.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import DictAction
-from mmengine.dataset import default_collate
 
-from mmfer.analysis.figures import tsne_figure
-from mmfer.analysis.runs import open_model
-from mmfer.apis.images import in_chunks
+from mmfer.analysis.features import classified_features, embed, tsne_figure
+from mmfer.analysis.runs import distinct, open_model
 from mmfer.cli import run_tool, save_figure
-from mmfer.models.utils import as_map, last_feature
 from mmfer.registry import DATASETS
 
 
@@ -25,8 +25,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='path of the training config')
-    parser.add_argument('checkpoint', help='path of the weights')
+    parser.add_argument(
+        'models',
+        nargs='+',
+        metavar='CONFIG CHECKPOINT',
+        help='path of the training config and of the weights, for each model',
+    )
     parser.add_argument(
         '--count',
         type=int,
@@ -34,32 +38,38 @@ def main() -> None:
         help='largest number of images, drawn at random (default: 2000)',
     )
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--names', nargs='+', help='titles (default: of the configs)')
+    parser.add_argument('--columns', type=int, help='panels side by side')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='overrides of the config'
+        '--cfg-options', nargs='+', action=DictAction, help='overrides of all configs'
     )
     parser.add_argument('--out', default='tsne.png', help='file of the figure')
     args = parser.parse_args()
-    cfg, model = open_model(args.config, args.checkpoint, args.cfg_options)
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    configs, checkpoints = args.models[::2], args.models[1::2]
+    if len(configs) != len(checkpoints):
+        parser.error('give a checkpoint after each config: CONFIG CHECKPOINT ...')
+    names = args.names or [Path(config).stem for config in configs]
+    if len(names) != len(configs):
+        parser.error(f'{len(names)} --names for {len(configs)} models: give one each.')
+    points, first = {}, None
     rng = np.random.default_rng(args.seed)
-    chosen = np.sort(rng.permutation(len(dataset))[: args.count])
-    features = []
-    for chunk in in_chunks(chosen.tolist(), 128):
-        data = model.data_preprocessor(default_collate([dataset[i] for i in chunk]))
-        with torch.no_grad():
-            maps = as_map(
-                last_feature(model.extract_feat(data['inputs'], stage='backbone'))
+    for name, config, checkpoint in zip(distinct(names), configs, checkpoints):
+        cfg, model = open_model(config, checkpoint, args.cfg_options)
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        labels, classes = dataset.get_gt_labels(), dataset.metainfo['classes']
+        if first is None:
+            first = labels, classes
+            chosen = np.sort(rng.permutation(len(dataset))[: args.count])
+        elif not np.array_equal(labels, first[0]) or classes != first[1]:
+            raise ValueError(
+                f'{config} has other test images or classes than {configs[0]}, so '
+                'their features cannot be compared. Name configs with one test set.'
             )
-        features.append(maps.mean(dim=(2, 3)).cpu().numpy())
-    save_figure(
-        tsne_figure(
-            np.concatenate(features),
-            dataset.get_gt_labels()[chosen],
-            dataset.metainfo['classes'],
-            args.seed,
-        ),
-        args.out,
-    )
+        features = classified_features(model, dataset, chosen.tolist())
+        points[name] = embed(features, args.seed)
+    assert first is not None
+    figure = tsne_figure(points, first[0][chosen], first[1], args.columns)
+    save_figure(figure, args.out)
 
 
 if __name__ == '__main__':

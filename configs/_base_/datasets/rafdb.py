@@ -1,5 +1,6 @@
 # 224 px with the augmentation of RUL's code, which ALUM also uses: half of the
-# images are flipped or get white noise, then a random rectangle is erased.
+# images are flipped or get white noise, then a random rectangle is erased. As in the
+# code of RUL and ReSup, the last batch of an epoch may be smaller than the others.
 data_root = 'data/rafdb'
 data_preprocessor = dict(
     type='FERDataPreprocessor',
@@ -48,7 +49,7 @@ train_dataloader = dict(
         type='RAFDB', data_root=data_root, split='train', pipeline=train_pipeline
     ),
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True,
+    drop_last=False,
 )
 val_dataloader = dict(
     batch_size=64,

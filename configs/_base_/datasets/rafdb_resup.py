@@ -20,4 +20,7 @@ train_pipeline = [
     ),
     dict(type='PackFERInputs'),
 ]
-train_dataloader = dict(batch_size=96, dataset=dict(pipeline=train_pipeline))
+# ReSup's code keeps the last incomplete batch.
+train_dataloader = dict(
+    batch_size=96, drop_last=False, dataset=dict(pipeline=train_pipeline)
+)

@@ -1,5 +1,5 @@
 _base_ = './rul_r18.py'
 model = dict(
     head=dict(_delete_=True, type='ALUMHead'),
-    latent_compensation=dict(type='LatentCompensation', prob=0.5),
+    latent_compensation=dict(type='LatentCompensation'),
 )

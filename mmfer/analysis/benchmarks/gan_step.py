@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
 from mmfer.compat import keep_freed_memory
-from mmfer.methods.jointgan.game import frozen
+from mmfer.methods.jointgan.game import draw_latents, frozen
 from mmfer.methods.jointgan.losses import generator_loss
 from mmfer.registry import MODELS
 from mmfer.utils.devices import synchronize
@@ -56,7 +56,10 @@ class Parts:
         )
         with torch.no_grad():
             self.tuples = self.model.make_tuples(
-                self.images, self.model.encoder(self.images), self.labels
+                self.images,
+                self.model.encoder(self.images),
+                self.labels,
+                draw_latents(self.images, self.model.latent_dim),
             )
 
     def step(self) -> None:
@@ -69,7 +72,8 @@ class Parts:
         with wrapper.optim_context(model), frozen(model.discriminator):
             encoding = model.encoder(self.images)
             losses = model.encoder.head.task_losses(encoding, self.labels)
-            tuples = model.make_tuples(self.images, encoding, self.labels)
+            draws = draw_latents(self.images, model.latent_dim)
+            tuples = model.make_tuples(self.images, encoding, self.labels, draws)
             scores = model.score(model.discriminator, *tuples)
         total = (
             sum(losses.values())

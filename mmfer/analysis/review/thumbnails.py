@@ -6,7 +6,7 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Seq
 import cv2
 import numpy as np
 
-from mmfer.datasets import FERDataset
+from mmfer.datasets import CropFace, FERDataset
 from mmfer.datasets.images import UnreadableImageError, read_image
 
 SIDES = (128, 96, 72, 56, 48, 40, 32)
@@ -58,7 +58,8 @@ def read_images(
         except UnreadableImageError:
             yield None
         else:
-            yield image
+            # Of a photo, the person who reviews a label must see its face.
+            yield CropFace()(dict(info, img=image))['img']
 
 
 def fit(image: np.ndarray, side: int) -> np.ndarray:

@@ -52,7 +52,8 @@ class OnnxPredictor:
         **kwargs: Any,
     ):
         if pretrained is not True or kwargs:
-            given = ', '.join(['pretrained'] * (pretrained is not True) + list(kwargs))
+            named = ['pretrained (on the command line: --checkpoint)']
+            given = ', '.join(named * (pretrained is not True) + list(kwargs))
             raise ValueError(
                 f'{path}: weights and options are fixed in an ONNX file, so leave out '
                 f'{given}.'

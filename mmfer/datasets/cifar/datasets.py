@@ -1,18 +1,15 @@
 """CIFAR-10 and CIFAR-100 with noisy labels and long tails."""
 
-import logging
 import os.path as osp
 from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from mmengine.dataset import force_full_init
-from mmengine.logging import print_log
 from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORIES
 
-from mmfer.datasets.checks import check_label_range, missing_root
-from mmfer.datasets.noisy_list import NoisyList, NoisyListDataset
+from mmfer.datasets.checks import missing_root
+from mmfer.datasets.numbered_images import NumberedImages
 from mmfer.registry import DATASETS
-from mmfer.utils.files import write_atomic
 
 from .files import PAGE, read_batch, read_numbered_list
 from .long_tail import check_long_tail, long_tail_rows
@@ -37,7 +34,7 @@ class Layout(NamedTuple):
 
 
 @DATASETS.register_module()
-class NoisyCIFAR10(NoisyListDataset):
+class NoisyCIFAR10(NumberedImages):
     """CIFAR-10, 50,000 training and 10,000 test images, with noise or a long tail.
 
     It is not called ``CIFAR10``, because that is the name of mmpretrain's data
@@ -144,31 +141,21 @@ class NoisyCIFAR10(NoisyListDataset):
                 'long_tail', 'The test split stays balanced in all papers.'
             )
 
-    def load_samples(self) -> List[dict]:
-        """Read the data, select the long-tailed subset, apply the noisy list."""
-        paths, labels, images = self._read_layout()
-        rows = np.arange(len(labels))
-        if self.long_tail is not None:
-            rows = long_tail_rows(
-                labels, self.num_classes, self.long_tail, self.long_tail_seed
-            )
-        if self.noisy_list is not None:
-            self._noisy = self._read_noisy_list(self.noisy_list, labels)
-            rows = rows[self._noisy.labels[rows] >= 0]
-        if images is not None:
-            # Turn RGB planes into BGR pixels, as decoded image files have them.
-            planes = images[rows].reshape(-1, 3, 32, 32)[:, ::-1]
-            self._images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-        samples = [
-            dict(img_path=paths[row], gt_label=int(labels[row]), original_index=row)
-            for row in rows.tolist()
-        ]
-        if self._noisy is not None:
-            samples = self._noisy.apply(samples, rows)
-        return samples
+    def chosen_rows(self, labels: np.ndarray) -> np.ndarray:
+        """Return the numbers of the images of the long tail, or of all images."""
+        if self.long_tail is None:
+            return super().chosen_rows(labels)
+        return long_tail_rows(
+            labels, self.num_classes, self.long_tail, self.long_tail_seed
+        )
 
-    def _read_layout(self) -> Tuple[List[str], np.ndarray, Optional[np.ndarray]]:
-        """Return names or paths, labels (N,), and pixels.
+    def pixels_of(self, images: np.ndarray) -> np.ndarray:
+        """Turn RGB planes, (n, 3072), into BGR pixels, as image files have them."""
+        planes = images.reshape(-1, 3, 32, 32)[:, ::-1]
+        return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+
+    def read_split(self) -> Tuple[List[str], np.ndarray, Optional[np.ndarray]]:
+        """Read batch files or image files; see the base class.
 
         Pixels are uint8 (N, 3072) for batch files, and None for image files.
         """
@@ -209,37 +196,13 @@ class NoisyCIFAR10(NoisyListDataset):
             read_batch(osp.join(folder, name), self.LAYOUT.label_key) for name in names
         ]
         labels = np.concatenate([batch_labels for batch_labels, _ in batches])
-        # Selecting the long tail counts the labels of each class, so check them
-        # here already. The base class checks them later.
-        check_label_range(labels, self.num_classes, self.name)
         return labels, np.concatenate([pixels for _, pixels in batches])
-
-    def _read_noisy_list(self, path: str, labels: np.ndarray) -> NoisyList:
-        """Read ``noisy_list``; warn if it agrees with ``labels`` only by chance."""
-        noisy = NoisyList.by_index(
-            path, len(labels), self.num_classes, self.partial_list, self.CLASSES
-        )
-        correct = (noisy.labels == labels)[noisy.labels >= 0].mean()
-        if correct <= 1.5 / self.num_classes:
-            print_log(
-                f'{self.name}: only {correct:.1%} of the labels in '
-                f'{path} are correct, no more than by chance. Is the '
-                'list in the order of the original batches?',
-                'current',
-                level=logging.WARNING,
-            )
-        return noisy
 
     def _write_list(
         self, path: str, sample_ids: np.ndarray, labels: np.ndarray
     ) -> dict:
-        """Write rows ``index label`` in the original order, for ``noisy_list``."""
-        rows = [
-            f'{info["original_index"]} {label}\n'
-            for info, label in zip(self.infos_of(sample_ids), labels, strict=True)
-        ]
-        write_atomic(path, ''.join(rows).encode())
-        return dict(noisy_list=osp.abspath(path), partial_list=True, long_tail=None)
+        """Write a list for ``noisy_list``, which has only the samples that are used."""
+        return dict(super()._write_list(path, sample_ids, labels), long_tail=None)
 
     @force_full_init
     def noise_manifest(self) -> Optional[dict]:

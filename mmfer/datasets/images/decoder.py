@@ -18,7 +18,14 @@ from .formats import PILLOW_FORMATS, format_of
 from .jpeg_damage import find_damage
 from .jpeg_structure import TRUNCATED, read_structure
 from .limits import UnreadableImageError, check_pixels
-from .pixels import from_array, from_pil, has_alpha, is_pil_image, pil_pixels
+from .pixels import (
+    from_array,
+    from_pil,
+    has_alpha,
+    is_pil_image,
+    pil_pixels,
+    refuse_lost_bits,
+)
 
 # Values per pixel, by the type of colour in the header of a PNG.
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -61,6 +68,7 @@ def read_image(source: Any, color_type: str = 'color') -> np.ndarray:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return decode_image(bytes(source), f'{len(source)} bytes', color_type)
     if isinstance(source, np.ndarray):
+        refuse_lost_bits(source)
         return from_array(source, color_type)
     if is_pil_image(source):
         return from_pil(source, 'the PIL image', color_type)

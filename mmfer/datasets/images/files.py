@@ -126,6 +126,15 @@ def _has_end(data: bytes, kind: Format) -> bool:
 
 
 # -- folders -----------------------------------------------------------------
+def _refuse_closed(error: OSError) -> None:
+    """Raise an error for a folder that may not be read."""
+    if isinstance(error, PermissionError):
+        raise PermissionError(
+            f'{error.filename}: this folder cannot be read ({error.strerror}). Change '
+            'its permissions, or copy the images.'
+        ) from None
+
+
 def find_images(
     folder: str, extensions: Iterable[str] = IMAGE_EXTENSIONS
 ) -> Tuple[List[str], List[str]]:
@@ -141,11 +150,14 @@ def find_images(
     Returns:
         tuple[list[str], list[str]]: Sorted paths that start with ``folder``:
         those of the images, and those of files with other endings.
+
+    Raises:
+        PermissionError: A folder cannot be read; its images would be missed.
     """
     endings = tuple(extensions)
     images: List[str] = []
     others: List[str] = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, True, _refuse_closed, True):
         folders[:] = [
             name for name in folders if not name.startswith('.') and name != '__MACOSX'
         ]

@@ -122,6 +122,21 @@ def refuse_channels_first(pixels: np.ndarray) -> None:
         )
 
 
+def refuse_lost_bits(image: np.ndarray) -> None:
+    """Refuse an array of 16 bits with values of 8 bits, which would become black.
+
+    Files may be so dark; an array usually has the wrong type.
+
+    Raises:
+        ValueError: The message has the largest value.
+    """
+    if image.dtype == np.uint16 and image.size and 0 < image.max() < 256:
+        raise ValueError(
+            'an image of uint16 must use 16 bits, where white is 65535, but its '
+            f'largest value is {image.max()}. Give uint8: image.astype(np.uint8).'
+        )
+
+
 def _to_uint8(image: np.ndarray) -> np.ndarray:
     """Convert to uint8: uint16 by the upper byte, floats in [0, 1] times 255."""
     if image.dtype == np.uint8:

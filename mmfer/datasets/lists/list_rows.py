@@ -100,7 +100,7 @@ def read_rows(path: str) -> Rows:
 
 
 def _refuse_unknown_header(path: str) -> None:
-    """Refuse a first line with the names of columns, none of which is known.
+    """Refuse a first line with the names of columns that lacks the needed ones.
 
     Only the first line of such a list has no name of an image.
 
@@ -117,12 +117,23 @@ def _refuse_unknown_header(path: str) -> None:
     if separator is None or separator not in lines[1]:
         return
     names, row = (next(csv.reader([line], delimiter=separator)) for line in lines[:2])
-    known = {column_key(name) for name in names} & {*IMAGE_COLUMNS, *LABEL_COLUMNS}
-    if known or any(map(_is_image, names)) or not any(map(_is_image, row)):
+    keys = {column_key(name) for name in names}
+    lacking = {
+        kind: known
+        for kind, known in (('image', IMAGE_COLUMNS), ('label', LABEL_COLUMNS))
+        if keys.isdisjoint(known)
+    }
+    if not lacking or any(map(_is_image, names)) or not any(map(_is_image, row)):
         return
+    header = ', '.join(names)
+    if len(lacking) == 2:
+        found = f'no column of this header ({header}) is known'
+    else:
+        found = f'this header ({header}) has no known column of the {min(lacking)}s'
+    renames = ' and '.join(f'that of the {kind}s to "{kind}"' for kind in lacking)
     raise ValueError(
-        f'{path}, line 1: no column of this header ({", ".join(names)}) is known. '
-        'Rename the column of the images to "image" and that of the labels to "label".'
+        f'{path}, line 1: {found}. Rename {renames}. Other columns, such as '
+        'persons, may stay.'
     )
 
 

@@ -14,6 +14,7 @@ from mmfer.models.label_noise_model import LabelNoiseModel
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 
+from ..epoch_figures import report_figures
 from ..scoring import merge_by_id, predict_training_set, training_set
 
 
@@ -124,7 +125,7 @@ class NoiseModelHook(Hook):
             # A hook may have changed labels, so compare the current ones.
             wrong = dataset.all_labels.numpy() != dataset.clean_labels
             figures.update(weight_figures(weights, wrong[ids]))
-        runner.message_hub.update_info('epoch_figures', figures)
+        report_figures(runner, figures)
 
     def _agreements(self, runner: Runner) -> Tuple[np.ndarray, np.ndarray]:
         """Return ids (N, ) and agreements (2, N) of all scored samples."""

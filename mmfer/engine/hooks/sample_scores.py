@@ -59,6 +59,9 @@ class SampleScoresHook(Hook):
     - a method that cleaned the set before the run. The table then has its
       decisions, too.
 
+    If a hook has changed labels during the run, as ``RelabelHook`` does,
+    ``used_label`` is the label in the last epoch.
+
     Clean labels, if the data set has them, are added last, so that no other
     column can depend on them.
 
@@ -147,6 +150,9 @@ class SampleScoresHook(Hook):
         table = self._make_table(runner, dataset, result)
         if label_decisions is not None:
             table = merge_decisions(table, label_decisions)
+        used = dataset.all_labels.numpy()[table['sample_id']]
+        if label_decisions is None and (used != table['given_label']).any():
+            table['used_label'] = used
         clean = dataset.clean_labels
         if clean is not None:
             table['clean_label'] = clean[table['sample_id']]

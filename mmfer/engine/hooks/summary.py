@@ -19,6 +19,7 @@ from mmfer.utils.checks import positive_int
 from mmfer.utils.files import write_atomic
 from mmfer.utils.json_files import read_history
 
+from ..epoch_figures import FIGURES_KEY
 from ..loops import inside_epoch, resumable_loop
 from ..provenance import config_hash, package_versions
 from ..run_record import labels_hash
@@ -191,7 +192,7 @@ class SummaryHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Start the clock, and remove the figures of the last epoch."""
         self._start = time.time()
-        runner.message_hub.update_info('epoch_figures', None)
+        runner.message_hub.update_info(FIGURES_KEY, None)
         runner.message_hub.update_info('training_accuracy', None)
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -219,7 +220,7 @@ class SummaryHook(Hook):
         if accuracy:
             entry['training'] = {k: float(v) for k, v in accuracy.items()}
         # Methods report their figures of the epoch here.
-        figures = runner.message_hub.get_info('epoch_figures')
+        figures = runner.message_hub.get_info(FIGURES_KEY)
         if figures:
             entry['figures'] = figures
         self._save(runner)
@@ -331,8 +332,9 @@ class SummaryHook(Hook):
         mean = f'last-{summary["averaged_epochs"]} mean'
         minutes, seconds = divmod(round(summary['seconds']), 60)
         speed = summary['images_per_second'] or 0
+        epochs = 'epoch' if summary['epochs'] == 1 else 'epochs'
         lines = [
-            f'{summary["config"]}: {summary["epochs"]} epochs in {minutes} '
+            f'{summary["config"]}: {summary["epochs"]} {epochs} in {minutes} '
             f'min {seconds} s, {speed:.0f} images/s'
         ]
         metrics = summary['metrics']

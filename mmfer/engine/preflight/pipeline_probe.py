@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmfer.datasets import LoadFERImage
+from mmfer.datasets import CropFace, LoadFERImage
 from mmfer.datasets.images import MAX_PIXELS, upright_size
 
 # A random crop is drawn several times, and the largest draw counts. The reason:
@@ -46,7 +46,8 @@ class PreparedImage(NamedTuple):
 
     Attributes:
         name (str): Name of the image, for messages.
-        size (tuple[int, int]): Height and width of the file in pixels.
+        size (tuple[int, int]): Height and width of the file in pixels, or of
+            the face that ``CropFace`` takes from it.
         shape (tuple[int, ...], optional): Shape (C, H, W) of the model input;
             None if the pipeline does not pack one image.
         visible (float): Share of the image's area that the model sees, in
@@ -104,6 +105,10 @@ def prepare_image(
             break
         new_size = image_size(results.get('img'))
         if size is None or new_size is None or size == new_size:
+            continue
+        if type(transform) is CropFace:
+            # The photo around the face is meant to be lost.
+            first = new_size
             continue
         key = share_key(transform, given)
         if key in shares:

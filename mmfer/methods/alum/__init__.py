@@ -21,8 +21,9 @@ Eq. 14, summand    ``triplet_hinge``                 ``losses.py``
 Eq. 14, L_T        ``ALUMHead.triplet_loss``         ``alum_head.py``
 =================  ================================  =================================
 
-Where the paper leaves a choice open, the code here follows the published code
-of RUL and of DSU.
+Where the paper leaves a choice open, the defaults follow the published code of
+RUL and of DSU. ``preset='paper'`` of the head and of the compensation follows the
+printed equations.
 """
 
 from .alum_head import ALUMHead

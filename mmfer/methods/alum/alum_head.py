@@ -7,7 +7,7 @@ the backbone. Where the paper leaves a choice open, this head follows the
 published code of RUL.
 """
 
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +21,19 @@ from mmfer.models.uncertainty_neck import GaussianFeature
 from mmfer.models.utils import full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range
+from mmfer.utils.presets import with_preset
 
 from .losses import reduce_triplets, triplet_hinge
 from .mining import READINGS, Mined, choose_anchors, mine_adversarial
+
+# The paper sums Eq. 14 over all images, with the partners that were mixed. It rejects
+# images by their variances, and does not say which mean of them it takes.
+PRESETS: Dict[str, Dict[str, Any]] = dict(
+    default=dict(
+        triplet_scope='mined', triplet_reduction='mean', uncertainty='geometric'
+    ),
+    paper=dict(triplet_scope='used', triplet_reduction='sum', uncertainty='arithmetic'),
+)
 
 
 @MODELS.register_module()
@@ -62,17 +72,32 @@ class ALUMHead(GaussianHead):
             length 1, where Eq. 10 computes its cosine. Raw distances also fall
             when all means shrink, see ``configs/alum/README.md``. Defaults to
             ``'raw'``.
-        triplet_scope (str): Images whose triplets count in Eq. 14.
-            ``'mined'``: only the images whose partners are mined, because
-            random partners do not respect the labels. ``'all'``: all images.
-            Defaults to ``'mined'``.
-        triplet_reduction (str): ``'mean'``, or ``'sum'`` as in the paper, see
-            :func:`reduce_triplets`. Defaults to ``'mean'``.
+        triplet_scope (str, optional): Triplets that count in Eq. 14. Defaults
+            to that of the preset.
+
+            - ``'mined'``: the mined partners of the images that use them,
+              because random partners do not respect the labels.
+            - ``'used'``: all images, with the partners that they are mixed
+              with, the random ones included. This is Eq. 14 as printed.
+            - ``'all'``: all images with their mined partners, whether they are
+              mixed with them or not.
+        triplet_reduction (str, optional): ``'mean'``, or ``'sum'`` as in the
+            paper, see :func:`reduce_triplets`. Defaults to that of the preset.
         triplet_count (float): Number of triplets in the sum for which lambda
             was chosen, used with ``'mean'``. Defaults to
             25.6 = 0.2 * 128.
-        uncertainty (str): Uncertainty of a prediction, see
-            :class:`GaussianHead`. Defaults to ``'geometric'``.
+        uncertainty (str, optional): Uncertainty of a prediction, see
+            :class:`GaussianHead`. Defaults to that of the preset.
+        preset (str): ``'default'`` or ``'paper'`` (Eq. 14 to the letter). It
+            sets ``triplet_scope``, ``triplet_reduction`` and ``uncertainty``
+            where these are not given, see ``PRESETS``. The equations of the
+            backbone have a preset of their own, see
+            :class:`~mmfer.models.LatentCompensation`. Defaults to
+            ``'default'``.
+
+    Raises:
+        ValueError: An option is out of range. Or ``triplet_scope='used'`` lacks
+            the positive or the negative of its triplets.
     """
 
     def __init__(
@@ -86,13 +111,20 @@ class ALUMHead(GaussianHead):
         margin: float = 1.0,
         triplet_weight: float = 0.003,
         triplet_space: str = 'raw',
-        triplet_scope: str = 'mined',
-        triplet_reduction: str = 'mean',
+        triplet_scope: Optional[str] = None,
+        triplet_reduction: Optional[str] = None,
         triplet_count: float = 25.6,
-        uncertainty: str = 'geometric',
+        uncertainty: Optional[str] = None,
+        preset: str = 'default',
         init_cfg: Optional[dict] = None,
     ):
-        super().__init__(num_classes, in_channels, uncertainty, init_cfg)
+        given = dict(
+            triplet_scope=triplet_scope,
+            triplet_reduction=triplet_reduction,
+            uncertainty=uncertainty,
+        )
+        chosen = with_preset(type(self), PRESETS, preset, given)
+        super().__init__(num_classes, in_channels, chosen['uncertainty'], init_cfg)
         self.positive = positive
         self.negative = negative
         self.mine_ratio = in_range(self, 'mine_ratio', mine_ratio, 0, 1)
@@ -103,12 +135,20 @@ class ALUMHead(GaussianHead):
             self, 'triplet_space', triplet_space, ('raw', 'unit')
         )
         self.triplet_scope = choices(
-            self, 'triplet_scope', triplet_scope, ('mined', 'all')
+            self, 'triplet_scope', chosen['triplet_scope'], ('mined', 'used', 'all')
         )
         self.triplet_reduction = choices(
-            self, 'triplet_reduction', triplet_reduction, ('mean', 'sum')
+            self, 'triplet_reduction', chosen['triplet_reduction'], ('mean', 'sum')
         )
         self.triplet_count = triplet_count
+        if self.triplet_scope == 'used' and triplet_weight:
+            if not (positive and negative):
+                raise ValueError(
+                    f"ALUMHead: triplet_scope='used' takes the triplets from the "
+                    f'partners that are mixed, but positive={positive} and '
+                    f'negative={negative}. Set triplet_weight=0 to train without '
+                    "triplets, or triplet_scope='mined'."
+                )
 
     def loss(
         self, feats: GaussianFeature, data_samples: List[DataSample], **kwargs: Any
@@ -125,20 +165,17 @@ class ALUMHead(GaussianHead):
             ``loss_triplet``, which includes the weight.
         """
         labels = gather_batch(stack_labels(data_samples))
-        feats = GaussianFeature(*map(gather_batch, feats))
+        feats = GaussianFeature(*map(gather_batch, self.check_feature(feats)))
         anchors = choose_anchors(len(labels), self.mine_ratio, labels.device)
         with full_precision(labels):
             # Mining needs full precision too: cosines in bfloat16 are too coarse
             # to rank close negatives.
             mined = self.mine(feats.mean, labels)
-            losses = dict(
-                loss_cls=self.classification_loss(
-                    feats, labels, self.choose_partners(mined, anchors)
-                )
-            )
+            partners = self.choose_partners(mined, anchors)
+            losses = dict(loss_cls=self.classification_loss(feats, labels, partners))
             if self.triplet_weight:
                 losses['loss_triplet'] = self.triplet_weight * self.triplet_loss(
-                    feats.mean, mined, anchors
+                    feats.mean, mined, anchors, partners
                 )
         return losses
 
@@ -204,25 +241,32 @@ class ALUMHead(GaussianHead):
         mixed = mix(feats.mean[index], dimension_weights(feats.log_var[index]))
         return label_cross_entropy(self.fc(mixed), tuple(labels[index]))
 
-    def triplet_loss(self, mean: Tensor, mined: Mined, anchors: Tensor) -> Tensor:
+    def triplet_loss(
+        self, mean: Tensor, mined: Mined, anchors: Tensor, partners: List[Tensor]
+    ) -> Tensor:
         """Compute L_T of Eq. 14 over the triplets in ``triplet_scope``.
 
         Args:
             mean (Tensor): Means mu, (B, D).
             mined (Mined): Mined partners of the batch.
             anchors (Tensor): Whether an image is an anchor, bool (B, ).
+            partners (list[Tensor]): Indices of the partners that are mixed, each
+                (B, ).
 
         Returns:
             Tensor: Scalar.
         """
         if self.triplet_space == 'unit':
             mean = F.normalize(mean, dim=1)
-        hinges = triplet_hinge(
-            mean, mean[mined.positive], mean[mined.negative], self.margin
-        )
-        valid = mined.has_positive & mined.has_negative
+        if self.triplet_scope == 'used':
+            positive, negative = partners
+            valid = torch.ones_like(anchors)
+        else:
+            positive, negative = mined.positive, mined.negative
+            valid = mined.has_positive & mined.has_negative
         if self.triplet_scope == 'mined':
             valid = valid & anchors
+        hinges = triplet_hinge(mean, mean[positive], mean[negative], self.margin)
         return reduce_triplets(
             hinges, valid, self.triplet_reduction, self.triplet_count
         )

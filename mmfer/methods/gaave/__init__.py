@@ -11,6 +11,7 @@ Subset Refactoring      ``refactor``                     ``splitting.py``
 Eqs. 1 and 2, attack    ``PGD.step``                     ``attack.py``
 Eq. 3, k                ``attack_steps``                 ``attack.py``
 Criterion 1, threshold  ``find_threshold``               ``thresholds.py``
+Clean and noisy sets    ``unite``                        ``division.py``
 Eq. 4, annotators       ``SubsetModels.predict_labels``  ``models.py``
 Eq. 5, pseudo-labels    ``combine_annotators``           ``annotation.py``
 Algorithm 1             ``decide_labels``                ``algorithm.py``

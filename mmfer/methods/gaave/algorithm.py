@@ -5,12 +5,13 @@ This file shows the whole method on one page. Models and their training are in
 """
 
 from dataclasses import asdict
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from .annotation import NO_LABEL, combine_annotators, decide
-from .label_decisions import LabelDecisions, noise_score
+from .division import Part, unite, without
+from .label_decisions import LabelDecisions
 from .messages import CleaningLog
 from .models import SubsetModels, Vulnerability
 from .options import GAAVEOptions
@@ -32,7 +33,7 @@ def decide_labels(
         tuple[LabelDecisions, dict]: See :meth:`GAAVE.__call__`.
     """
     ids, labels = models.sample_ids, models.labels
-    steps, probability, taus = (np.full(len(ids), np.nan) for _ in range(3))
+    parts: List[Part] = []
     entries: List[Dict[str, Any]] = []
 
     # Dataset Splitting and Subset Refactoring.
@@ -46,12 +47,18 @@ def decide_labels(
         # Algorithm 1, #3: the threshold of Criterion 1.
         threshold = choose_threshold(subset, found, options, log)
         tau = mean_tau(threshold, options)
-        rows = np.searchsorted(ids, found.sample_ids)
-        steps[rows] = found.steps / options.passes
-        probability[rows] = found.probability
-        taus[rows] = tau
+        parts.append(
+            Part(
+                found.sample_ids,
+                subset.native[np.isin(subset.sample_ids, found.sample_ids)],
+                found.steps / options.passes,
+                found.probability,
+                tau,
+            )
+        )
         entries.append(record_entry(subset, found, threshold, tau, models))
-    candidate = steps <= taus
+    divided = unite(ids, parts, options.max_steps, options.passes)
+    candidate = divided.candidate
     if candidate.all():
         raise ValueError(
             'GAAVE: all samples are candidates, so no sample is left on which '
@@ -61,21 +68,20 @@ def decide_labels(
     # Self-Annotator: Eqs. 4 and 5.
     pseudo_labels = np.full(len(ids), NO_LABEL)
     if candidate.any() and options.annotate:
-        pseudo_labels[candidate] = annotate(models, split, candidate, log)
+        clean = clean_subsets(subsets, models, split, candidate, options.divide)
+        pseudo_labels[candidate] = annotate(models, split, clean, candidate, log)
     decision = decide(labels, candidate, pseudo_labels, options.relabel)
 
     decisions = LabelDecisions(
         sample_id=ids,
         given_label=labels,
         subset=np.isin(labels, split.tail).astype(np.int64),
-        attack_steps=steps,
-        given_probability=probability,
+        attack_steps=divided.steps,
+        given_probability=divided.probability,
         candidate=candidate,
         suggested_label=np.where(decision == 'keep', labels, pseudo_labels),
         decision=decision,
-        noise_score=noise_score(
-            steps, probability, taus, options.max_steps, options.passes
-        ),
+        noise_score=divided.noise_score,
     )
     log.decisions(decisions)
     counts = {
@@ -150,7 +156,8 @@ def choose_threshold(
     fixed = options.taus['tail' if subset.name == 'tail-set' else 'head']
     # Low accuracy does not show that nothing was learned, because most labels of
     # a subset may be wrong. Count instead the classes predicted correctly.
-    known = np.unique(subset.labels[subset.native][found.steps > 0])
+    labels = subset.labels[np.isin(subset.sample_ids, found.sample_ids)]
+    known = np.unique(labels[found.steps > 0])
     if len(known) < min(2, len(subset.classes)) and fixed is None:
         log.learned_nothing(subset.name)
         return Threshold(-1, 0.0)
@@ -184,17 +191,45 @@ def mean_tau(threshold: Threshold, options: GAAVEOptions) -> float:
     return threshold.tau / options.passes if threshold.tau >= 0 else -1.0
 
 
+def clean_subsets(
+    subsets: Sequence[Subset],
+    models: SubsetModels,
+    split: HeadTail,
+    candidate: np.ndarray,
+    divide: str,
+) -> List[Subset]:
+    """Return the clean subsets, on which annotators are trained.
+
+    With ``divide='all'`` these are the clean parts of the refactored subsets.
+    Otherwise only native samples were divided, and the clean ones are refactored
+    again, because annotators need the extra class (Eq. 5).
+
+    Args:
+        subsets (Sequence[Subset]): Refactored subsets, or the whole set.
+        models (SubsetModels): Has samples, labels and the seed.
+        split (HeadTail): Classes of the subsets.
+        candidate (np.ndarray): Whether a sample is a candidate, bool (N, ).
+        divide (str): See :class:`GAAVEOptions`.
+    """
+    if divide == 'all':
+        return without(subsets, models.sample_ids[candidate])
+    ids, labels = models.sample_ids[~candidate], models.labels[~candidate]
+    return refactor_subsets(ids, labels, split, models.seed)
+
+
 def annotate(
-    models: SubsetModels, split: HeadTail, candidate: np.ndarray, log: CleaningLog
+    models: SubsetModels,
+    split: HeadTail,
+    clean: Sequence[Subset],
+    candidate: np.ndarray,
+    log: CleaningLog,
 ) -> np.ndarray:
     """Return pseudo-labels of all candidates, Eqs. 4 and 5.
-
-    Annotators are trained on the samples that are not candidates. These are
-    refactored again into clean subsets.
 
     Args:
         models (SubsetModels): Models of the training set; trains the annotators.
         split (HeadTail): Classes of the subsets.
+        clean (Sequence[Subset]): Clean subsets, on which annotators are trained.
         candidate (np.ndarray): Whether a sample is a candidate, bool (N, ).
         log (CleaningLog): Log that warns of classes without a clean sample.
 
@@ -202,12 +237,14 @@ def annotate(
         np.ndarray: Classes of the data set, or -1 if the annotators do not
         agree, int64 (number of candidates, ).
     """
-    labels = models.labels[~candidate]
-    lost = sorted(set(models.labels.tolist()) - set(labels.tolist()))
+    left = models.labels[~candidate]
+    lost = sorted(set(models.labels.tolist()) - set(left.tolist()))
     if lost:
         log.lost_classes(lost)
+    for subset in clean:
+        if subset.has_extra and not (subset.labels == len(subset.classes)).any():
+            log.lost_extra_class(subset.name)
     asked = models.sample_ids[candidate]
-    clean = refactor_subsets(models.sample_ids[~candidate], labels, split, models.seed)
     predictions = [models.predict_labels(subset, asked) for subset in clean]
     if len(predictions) == 1:
         return split.head[predictions[0]]

@@ -9,6 +9,7 @@ from mmfer.datasets import FERDataset
 from mmfer.engine.stages import Stages
 from mmfer.registry import TASK_UTILS
 from mmfer.utils.config import merge_options
+from mmfer.utils.presets import with_preset
 from mmfer.utils.signals import DeferredSignals, Interrupted
 
 from .algorithm import decide_labels
@@ -16,6 +17,7 @@ from .label_decisions import LabelDecisions
 from .messages import CleaningLog
 from .models import SubsetModels
 from .options import GAAVEOptions
+from .presets import PRESETS
 from .suspects import read_suspects
 
 
@@ -33,11 +35,15 @@ class GAAVE:
     GAAVE needs no noise rate and no clean label.
 
     Args:
+        preset (str): ``'default'`` or ``'paper'``, the letter of the paper. It
+            sets those of the options that are not given, see ``PRESETS``.
+            Defaults to ``'default'``.
         **options: See :class:`GAAVEOptions`.
     """
 
-    def __init__(self, **options: Any):
-        self.options = GAAVEOptions(**options)
+    def __init__(self, preset: str = 'default', **options: Any):
+        self.options = GAAVEOptions(**with_preset(type(self), PRESETS, preset, options))
+        self.preset = preset
 
     @property
     def base(self) -> Optional[Dict[str, Any]]:
@@ -64,8 +70,8 @@ class GAAVE:
 
         Returns:
             tuple[LabelDecisions, dict]: The decisions, and a record that can
-            be written as JSON. It has the classes, the histogram of k, the
-            threshold and the base model of each subset.
+            be written as JSON. It has the preset, and the classes, the histogram
+            of k, the threshold and the base model of each subset.
         """
         cfg = Config(merge_options(cfg.to_dict(), self.base))
         self._check(cfg, dataset)
@@ -78,7 +84,8 @@ class GAAVE:
                 models = SubsetModels(
                     self.options, cfg, dataset, pipeline, Stages(root), log, suspects
                 )
-                return decide_labels(models, self.options, log)
+                decisions, record = decide_labels(models, self.options, log)
+                return decisions, dict(preset=self.preset, **record)
             except Interrupted as error:
                 logger.warning(
                     f'{error.name}: the cleaning ends. Start it again with the same '

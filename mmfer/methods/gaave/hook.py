@@ -39,7 +39,8 @@ class GAAVEHook(Hook):
     ``sample_scores.csv`` has all samples, including those that were dropped.
 
     Args:
-        **options: See :class:`~.options.GAAVEOptions`.
+        **options: ``preset``, see :class:`GAAVE`, and the options in
+            :class:`~.options.GAAVEOptions`.
     """
 
     # Run after the seeds are set, but before another hook counts samples.

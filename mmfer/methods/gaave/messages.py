@@ -181,6 +181,14 @@ class CleaningLog:
             'a smaller tau.'
         )
 
+    def lost_extra_class(self, name: str) -> None:
+        """Warn of a clean subset that has no sample of its extra class."""
+        self._warn(
+            f'all samples in the extra class of the {name} are candidates: its '
+            'annotator always predicts a class of its own, so the other annotator '
+            'cannot give a label (Eq. 5). Choose a smaller tau for it.'
+        )
+
     def decisions(self, decisions: LabelDecisions) -> None:
         """Report the number of decisions, for the whole set and for each class."""
         self.logger.info(describe(decisions, self.classes))

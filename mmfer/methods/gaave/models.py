@@ -26,6 +26,7 @@ from mmfer.engine.training import Trained, train_classifier
 from mmfer.evaluation import measure_strength
 
 from .attack import Batch, attack_steps
+from .division import attacked_rows
 from .messages import CleaningLog
 from .options import UPDATE_RATE, GAAVEOptions
 from .pixels import exact_float32, pixel_classifier, to_unit_range
@@ -108,8 +109,8 @@ class SubsetModels:
     def measure_vulnerability(self, subset: Subset) -> Vulnerability:
         """Train the base model of a subset and attack its samples.
 
-        These are #1 and #2 of Algorithm 1. Samples of the extra class are not
-        attacked, because they belong to the other subset.
+        These are #1 and #2 of Algorithm 1. Samples of the extra class are only
+        attacked with ``divide='all'``.
 
         Args:
             subset (Subset): A refactored subset, or the whole set.
@@ -127,6 +128,8 @@ class SubsetModels:
             recross=options.recross,
             updates=options.updates,
         )
+        if options.divide == 'all':
+            settings['divide'] = 'all'
         if self.suspects is not None:
             settings['learned'] = subset.sample_ids[self._rows_to_learn(subset)]
         result = self._run_stage(
@@ -288,9 +291,10 @@ class SubsetModels:
 
         No attack can change a prediction, because there is no other class.
         """
-        count = int(subset.native.sum())
+        attacked = attacked_rows(subset, self.options.divide)
+        count = int(attacked.sum())
         return dict(
-            sample_id=subset.sample_ids[subset.native],
+            sample_id=subset.sample_ids[attacked],
             attack_steps=np.full(count, self.options.max_steps * self.options.passes),
             probability=np.ones(count),
             accuracy=np.float64(1),
@@ -306,7 +310,8 @@ class SubsetModels:
         base, held_out = self._train(
             f'base model of the {subset.name}', subset, folder, learned
         )
-        view = self._view(self.unaugmented, subset, subset.native)
+        attacked = attacked_rows(subset, self.options.divide)
+        view = self._view(self.unaugmented, subset, attacked)
         self.log.attack(subset.name, len(view))
         weights = base.weights
         total: Any = 0

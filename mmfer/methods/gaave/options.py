@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Sequence, Union
 from mmfer.registry import TASK_UTILS
 from mmfer.utils.checks import choices, in_range, whole_number
 
+from .division import DIVISIONS
 from .splitting import CUTS
 
 # Learning rate of the updates of base models between scoring passes, as a share
@@ -52,6 +53,12 @@ class GAAVEOptions:
             trained, at a hundredth of the initial learning rate. A scoring
             pass follows each of them, and k is the mean over these passes. 0:
             one scoring pass, without further training. Defaults to 0.
+        divide (str): Samples of each refactored subset that are attacked and
+            divided into clean ones and candidates. ``'native'``: those that belong
+            to it. ``'all'``: also those of its extra class, as in Algorithm 1. A
+            sample that one subset calls clean and the other one noisy is a
+            candidate. Annotators are then trained on the clean parts as they are;
+            otherwise these are refactored again. Defaults to ``'native'``.
         scores (str, optional): ``sample_scores.csv`` of the training set, as
             ``mmfer scan`` writes it. Base models then learn without the samples that
             this table relabels or drops; they are attacked all the same, and decided
@@ -83,6 +90,7 @@ class GAAVEOptions:
     annotate: bool = True
     relabel: bool = True
     updates: int = 0
+    divide: str = 'native'
     scores: Optional[str] = None
     base: Optional[Dict[str, Any]] = None
     seed: Optional[int] = None
@@ -90,6 +98,7 @@ class GAAVEOptions:
     def __post_init__(self) -> None:
         choices('GAAVE', 'fit', self.fit, ('peak', 'full'))
         choices('GAAVE', 'cut', self.cut, CUTS)
+        choices('GAAVE', 'divide', self.divide, DIVISIONS)
         for name in ('held_out', 'min_separation'):
             value = getattr(self, name)
             in_range('GAAVE', name, value, 0, 1, open_low=True, open_high=True)

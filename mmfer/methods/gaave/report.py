@@ -3,7 +3,7 @@
 import json
 import os
 import os.path as osp
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Dict, Sequence
 
 import numpy as np
 
@@ -93,6 +93,8 @@ def plot_steps(label_decisions: LabelDecisions) -> 'Figure':
     width = 0.8 * min([1, *np.diff(values)])
     for axes, subset, name in zip(panels[0], subsets, subset_names(len(subsets))):
         mine = label_decisions.subset == subset
+        # With divide='all', both colours can have the same k: stack them.
+        below: Dict[float, int] = {}
         for candidate, colour, label in (
             (True, NOISY, 'candidates'),
             (False, CLEAN, 'others'),
@@ -102,8 +104,14 @@ def plot_steps(label_decisions: LabelDecisions) -> 'Figure':
                 label_decisions.attack_steps[chosen], return_counts=True
             )
             axes.bar(
-                steps, counts, width, color=colour, label=f'{label} ({chosen.sum()})'
+                steps,
+                counts,
+                width,
+                bottom=[below.get(step, 0) for step in steps],
+                color=colour,
+                label=f'{label} ({chosen.sum()})',
             )
+            below.update(zip(steps, counts))
         axes.set(
             title=name,
             xlabel='steps that the prediction survives, k',

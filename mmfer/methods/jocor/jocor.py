@@ -5,23 +5,10 @@ from typing import Any, Dict, List
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmfer.models.divergences import symmetric_kl
 from mmfer.models.small_loss import SmallLossNetwork, num_kept, smallest
 from mmfer.registry import MODELS
 from mmfer.utils.checks import in_range
-
-
-def symmetric_kl(log_prob1: Tensor, log_prob2: Tensor) -> Tensor:
-    """Return KL(p1 | p2) + KL(p2 | p1) of each sample, JoCoR Eq. 4.
-
-    Args:
-        log_prob1 (Tensor): Log-probabilities of the first network, (B, C).
-        log_prob2 (Tensor): Log-probabilities of the second network, (B, C).
-
-    Returns:
-        Tensor: Shape (B, ).
-    """
-    difference = log_prob1 - log_prob2
-    return ((log_prob1.exp() - log_prob2.exp()) * difference).sum(dim=1)
 
 
 @MODELS.register_module()

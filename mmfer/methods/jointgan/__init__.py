@@ -24,6 +24,7 @@ Fig. 4, appendix Fig. 6  ``JointGANPicturesHook``       ``pictures.py``
 The *game* is the adversarial training of encoder, decoder and discriminator,
 which are its *players*. :class:`JointGAN` is the whole model.
 
+- ``options.py`` has the presets: what paper and published code do differently.
 - ``players.py`` builds the three networks.
 - ``game.py`` has helpers for one step of the game.
 - ``generation.py`` generates images from labels.
@@ -32,7 +33,7 @@ which are its *players*. :class:`JointGAN` is the whole model.
 
 from .decoder import JointGANDecoder
 from .discriminator import JointGANDiscriminator
-from .head import MultiTaskHead
+from .head import MultiTaskHead, SingleTaskHead
 from .joint_gan import JointGAN
 from .optimizers import JointGANOptimWrapperConstructor
 from .pictures import JointGANPicturesHook
@@ -46,4 +47,5 @@ __all__ = [
     'JointGANPicturesHook',
     'JointGANTrainLoop',
     'MultiTaskHead',
+    'SingleTaskHead',
 ]

@@ -1,5 +1,6 @@
 """Discriminator D: a score for each variable, and a joint score."""
 
+from functools import partial
 from typing import List, Optional, Sequence
 
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor
 from torch.nn.utils.parametrizations import spectral_norm
 
 from mmfer.registry import MODELS
+from mmfer.utils.checks import choices
 
 MLP_BRANCHES = 4
+RESIDUAL_BLOCKS = ('pre_activation', 'plain')
 
 
 def spectrally_normed(layer: nn.Module) -> nn.Module:
@@ -21,6 +24,9 @@ def spectrally_normed(layer: nn.Module) -> nn.Module:
 
 class ResidualBlock(nn.Module):
     """Residual block of two convolutions (appendix, Fig. 2a).
+
+    The paper describes two times a convolution and a ReLU, and one pooling. In the
+    published code a ReLU comes before each convolution, so none comes before the sum.
 
     The skip connection is a 1 x 1 convolution. It is the identity if the number
     of channels is equal and nothing is downsampled.
@@ -32,6 +38,9 @@ class ResidualBlock(nn.Module):
         downsample (bool): Halve height and width. Defaults to True.
         first (bool): Omit the ReLU at the start, because the input is an
             image. Defaults to False.
+        pre_activation (bool): Put the ReLU before each convolution, as the
+            published code does. False: put it after each, as the paper says.
+            Defaults to True.
     """
 
     def __init__(
@@ -40,6 +49,7 @@ class ResidualBlock(nn.Module):
         out_channels: int,
         downsample: bool = True,
         first: bool = False,
+        pre_activation: bool = True,
     ):
         super().__init__()
         self.conv1 = spectrally_normed(
@@ -55,11 +65,15 @@ class ResidualBlock(nn.Module):
         )
         self.downsample = downsample
         self.first = first
+        self.pre_activation = pre_activation
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, out_channels, H, W), or to half of H and W."""
-        residual = self.conv1(x if self.first else F.relu(x))
-        residual = self.conv2(F.relu(residual))
+        if self.pre_activation:
+            residual = self.conv1(x if self.first else F.relu(x))
+            residual = self.conv2(F.relu(residual))
+        else:
+            residual = F.relu(self.conv2(F.relu(self.conv1(x))))
         if self.downsample:
             # Pooling before a 1 x 1 convolution gives the same result as pooling
             # after it, and costs less.
@@ -97,15 +111,19 @@ class SelfAttention(nn.Module):
 
 
 class MLPBlock(nn.Module):
-    """Linear layer plus four small networks on its output (appendix, Fig. 2c).
+    """Linear layer, and four small networks on its output (appendix, Fig. 2c).
 
     Args:
         in_features (int): Size of the input vectors.
         out_features (int): Size of the output vectors.
+        shortcut (bool): Add the output of the linear layer to those of the four
+            networks, as the published code does. False: sum only these four, as
+            the paper says. Defaults to True.
     """
 
-    def __init__(self, in_features: int, out_features: int):
+    def __init__(self, in_features: int, out_features: int, shortcut: bool = True):
         super().__init__()
+        self.shortcut = shortcut
         self.linear = spectrally_normed(nn.Linear(in_features, out_features))
         self.branches = nn.ModuleList(
             nn.Sequential(
@@ -120,8 +138,8 @@ class MLPBlock(nn.Module):
         """Map (B, in_features) to (B, out_features)."""
         hidden = self.linear(x)
         active = F.relu(hidden)
-        # The published code also adds ``hidden``, unlike the figure.
-        return hidden + sum(branch(active) for branch in self.branches)
+        total = sum(branch(active) for branch in self.branches)
+        return hidden + total if self.shortcut else total
 
 
 class ImageStream(nn.Module):
@@ -132,12 +150,19 @@ class ImageStream(nn.Module):
         image_size (int): Side of the images. Images above 32 are first halved.
         base_channels (int): Unit for the number of channels. There are 8 times
             as many features.
+        residual_block (str): See :class:`JointGANDiscriminator`.
 
     Raises:
         ValueError: The images are too small.
     """
 
-    def __init__(self, in_channels: int, image_size: int, base_channels: int):
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: int,
+        base_channels: int,
+        residual_block: str = 'pre_activation',
+    ):
         super().__init__()
         if image_size < 32 or 32 < image_size < 64:
             raise ValueError(
@@ -147,14 +172,17 @@ class ImageStream(nn.Module):
             )
         self.halve = image_size > 32
         c = base_channels
+        block = partial(
+            ResidualBlock, pre_activation=residual_block == 'pre_activation'
+        )
         self.blocks = nn.Sequential(
-            ResidualBlock(in_channels, c, first=True),
+            block(in_channels, c, first=True),
             SelfAttention(c),
-            ResidualBlock(c, 2 * c),
-            ResidualBlock(2 * c, 4 * c),
-            ResidualBlock(4 * c, 8 * c),
-            ResidualBlock(8 * c, 8 * c),
-            ResidualBlock(8 * c, 8 * c, downsample=False),
+            block(c, 2 * c),
+            block(2 * c, 4 * c),
+            block(4 * c, 8 * c),
+            block(8 * c, 8 * c),
+            block(8 * c, 8 * c, downsample=False),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -182,6 +210,12 @@ class JointGANDiscriminator(BaseModule):
         base_channels (int): Unit for the number of channels of the image
             stream. All streams end in vectors of 8 times this length.
             Defaults to 64.
+        residual_block (str): Order in the blocks of the image stream:
+            ``'pre_activation'`` as in the published code, or ``'plain'`` as in
+            the paper, see :class:`ResidualBlock`. Defaults to
+            ``'pre_activation'``.
+        mlp_shortcut (bool): ``shortcut`` of each :class:`MLPBlock`. Defaults to
+            True.
         init_cfg (dict, optional): See mmengine's ``BaseModule``.
     """
 
@@ -193,19 +227,26 @@ class JointGANDiscriminator(BaseModule):
         image_size: int = 32,
         in_channels: int = 3,
         base_channels: int = 64,
+        residual_block: str = 'pre_activation',
+        mlp_shortcut: bool = True,
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg)
+        choices(self, 'residual_block', residual_block, RESIDUAL_BLOCKS)
         width = 8 * base_channels
-        self.image_stream = ImageStream(in_channels, image_size, base_channels)
+        self.image_stream = ImageStream(
+            in_channels, image_size, base_channels, residual_block
+        )
         dims = ([latent_dim] if latent_dim else []) + list(label_dims)
-        self.vector_streams = nn.ModuleList(MLPBlock(dim, width) for dim in dims)
+        self.vector_streams = nn.ModuleList(
+            MLPBlock(dim, width, mlp_shortcut) for dim in dims
+        )
         self.image_score = image_score
         self.marginal_scores = nn.ModuleList(
             spectrally_normed(nn.Linear(width, 1))
             for _ in range(image_score + len(dims))
         )
-        self.joint_stream = MLPBlock((1 + len(dims)) * width, 2 * width)
+        self.joint_stream = MLPBlock((1 + len(dims)) * width, 2 * width, mlp_shortcut)
         self.joint_score = spectrally_normed(nn.Linear(2 * width, 1))
 
     @property
@@ -220,7 +261,7 @@ class JointGANDiscriminator(BaseModule):
             images (Tensor): Images, (B, C, H, W).
             vectors (list[Tensor]): Latent vector (B, L) if there is one, then
                 each label set in the order of ``label_dims``. A label set has
-                logits, one-hot vectors, or valence and arousal.
+                logits, probabilities, one-hot vectors, or valence and arousal.
         """
         features = [self.image_stream(images)] + [
             stream(vector)

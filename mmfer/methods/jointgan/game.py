@@ -1,7 +1,7 @@
 """Tuples of encoder and decoder, and helpers for a step of the game."""
 
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -9,7 +9,10 @@ import torch.nn as nn
 from mmengine.dist import get_dist_info
 from torch import Tensor
 
-from mmfer.models.gathering import gather_batch, interleave, own_images
+from mmfer.models.gathering import gather_batch, interleave, own_images, step_normal
+
+# BatchNorm statistics need at least so many tuples.
+MIN_TUPLES = 2
 
 
 class Tuples(NamedTuple):
@@ -20,7 +23,7 @@ class Tuples(NamedTuple):
 
     Attributes:
         real (list[Tensor]): Tuples of the encoder: real images with the
-            predicted latent vectors, logits, and valence and arousal.
+            predicted latent vectors, classes, and valence and arousal.
         generated (list[Tensor]): Tuples of the decoder: generated images with
             the latent vectors and labels from which they were made.
     """
@@ -94,6 +97,23 @@ class Complete(NamedTuple):
         gathered = gather_batch(padded.index_copy(0, own, values))
         moved = gathered[everywhere].roll(1, 0)
         return own_images(gathered.index_copy(0, everywhere, moved))[own]
+
+
+def draw_latents(images: Tensor, width: int) -> Optional[Tuple[Tensor, Tensor]]:
+    """Draw the random numbers of the tuples of one batch.
+
+    Args:
+        images (Tensor): Prepared images, (B, C, H, W).
+        width (int): Length L of a latent vector.
+
+    Returns:
+        tuple[Tensor, Tensor], optional: Latent vectors for the decoder, and noise
+        for those of the encoder, standard normal (B, L). None if there are too few
+        images for a game.
+    """
+    if len(images) < MIN_TUPLES:
+        return None
+    return step_normal('latent', len(images), width, images)
 
 
 def exchange_labels(

@@ -104,7 +104,11 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         """Whether predictions have ``pred_score`` and ``pred_label``."""
         return bool(self.label_sets.discrete)
 
-    def forward(self, feats: Any) -> Encoding:
+    def forward(self, feats: Any) -> Any:
+        """Return the result of :meth:`encode`."""
+        return self.encode(feats)
+
+    def encode(self, feats: Any) -> Encoding:
         """Predict label sets and the latent vector from the deepest feature."""
         feats = as_map(last_feature(feats))
         if self.pool:
@@ -119,7 +123,7 @@ class MultiTaskHead(BatchPrediction, ClsHead):
         self, feats: Any, data_samples: List[DataSample], **kwargs: Any
     ) -> Dict[str, Tensor]:
         """Compute the losses of :meth:`task_losses`."""
-        encoding = self(feats)
+        encoding = self.encode(feats)
         labels = self.label_sets.read(data_samples, encoding.labels[0].device)
         return self.task_losses(encoding, labels)
 
@@ -158,7 +162,7 @@ class MultiTaskHead(BatchPrediction, ClsHead):
 
     def predict_batch(self, feats: Any) -> Dict[str, Tensor]:
         """Return the predictions for a batch, see :class:`MultiTaskHead`."""
-        encoding = self(feats)
+        encoding = self.encode(feats)
         predictions: Dict[str, Tensor] = {}
         if self.label_sets.discrete:
             logits = encoding.labels[self.label_sets.discrete[0]].float()
@@ -168,3 +172,42 @@ class MultiTaskHead(BatchPrediction, ClsHead):
             values = encoding.labels[self.label_sets.entries.index(VA)]
             predictions['pred_va'] = values.float()
         return predictions
+
+
+@MODELS.register_module()
+class SingleTaskHead(MultiTaskHead):
+    """Head with the layers of :class:`MultiTaskHead` that returns logits.
+
+    It is for methods whose networks must return logits, such as Co-teaching. It
+    predicts one set of classes.
+
+    Args:
+        num_classes (int): Number of classes of the data set.
+        in_channels (int): See :class:`MultiTaskHead`.
+        map_size (tuple[int, int]): See :class:`MultiTaskHead`.
+        hidden_dim (int): See :class:`MultiTaskHead`. Defaults to 512.
+        dropout (float): See :class:`MultiTaskHead`. Defaults to 0.5.
+        init_cfg (dict, optional): See mmengine's ``BaseModule``.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        map_size: Tuple[int, int],
+        hidden_dim: int = 512,
+        dropout: float = 0.5,
+        init_cfg: Optional[dict] = None,
+    ):
+        super().__init__(
+            num_classes,
+            in_channels,
+            map_size,
+            hidden_dim=hidden_dim,
+            dropout=dropout,
+            init_cfg=init_cfg,
+        )
+
+    def forward(self, feats: Any) -> Tensor:
+        """Return logits (B, C)."""
+        return self.encode(feats).labels[0]

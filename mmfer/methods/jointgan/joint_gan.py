@@ -10,7 +10,6 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmfer.models.data_preprocessor import build_data_preprocessor
-from mmfer.models.gathering import step_normal
 from mmfer.models.predictions import BatchPrediction, predict_batch
 from mmfer.models.pretrained import CheckedPretrained
 from mmfer.models.utils import (
@@ -20,12 +19,21 @@ from mmfer.models.utils import (
     unwrap_model,
 )
 from mmfer.registry import MODELS
-from mmfer.utils.checks import choices, in_range, positive_int
 
-from .game import Complete, Tuples, detach, exchange_labels, frozen, mean_by_kind
+from .game import (
+    MIN_TUPLES,
+    Complete,
+    Tuples,
+    detach,
+    draw_latents,
+    exchange_labels,
+    frozen,
+    mean_by_kind,
+)
 from .label_sets import LabelSets
 from .latent import Encoding, sample_latent
 from .losses import discriminator_loss, generator_loss
+from .options import check_options, choose_options, score_factors
 from .players import (
     build_decoder,
     build_discriminator,
@@ -33,11 +41,6 @@ from .players import (
     check_image_range,
     square_image_shape,
 )
-
-ORDERS = ('official', 'paper')
-SCORE_KINDS = ('image', 'latent', 'labels', 'joint')
-# BatchNorm statistics need at least so many tuples.
-MIN_TUPLES = 2
 
 
 @MODELS.register_module()
@@ -76,12 +79,25 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         data_preprocessor (dict, optional): Config. It must scale images to
             [-1, 1], the range of the decoder.
         latent_dim (int): Length L of the latent vector. Defaults to 100.
-        adversarial_weight (float): lambda of Eq. 9. Defaults to 0.4.
+        preset (str): ``'default'``, ``'paper'`` or ``'official'`` (the published
+            code). It sets ``order``, the estimator of the concordance loss and the
+            blocks of the discriminator where these are not given, see ``PRESETS``
+            in ``options.py``. Defaults to ``'default'``.
+        adversarial_weight (float, optional): lambda of Eq. 9. Paper and code have
+            1.0 for RAF-base and 0.4 for AffectNet-base. Defaults to that of the
+            preset for CIFAR-10: 0.8 for ``'official'``, otherwise 0.4.
         discriminator_steps (int): Updates of the discriminator for each
             update of the generator, on the same tuples. Defaults to 2.
-        order (str): ``'official'``: update the discriminator first, as the
-            published code does; ``'paper'``: update the generator first, as
-            Algorithm 1 does. Defaults to ``'official'``.
+        order (str, optional): ``'official'``: update the discriminator first, as
+            the published code does. All updates then use the same tuples.
+            ``'paper'``: update encoder and decoder first, as Algorithm 1 does.
+            The updated networks then make the tuples for the discriminator, from
+            the same random latent vectors. Defaults to that of the preset.
+        label_form (str): What the discriminator gets as the classes that the
+            encoder predicts: ``'logits'`` as in the published code, or
+            ``'probabilities'``. The classes of the decoder's tuples are always
+            one-hot vectors; logits can be told from these by their form.
+            Valence and arousal stay as they are. Defaults to ``'logits'``.
         score_weights (dict, optional): Factors of the scores ``image``,
             ``latent``, ``labels`` and ``joint``. ``joint=0`` is "w/o joint" of
             Table 3; 0 for the three others is "w/o marginal". K does not
@@ -109,15 +125,26 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         discriminator: Optional[dict] = None,
         data_preprocessor: Optional[dict] = None,
         latent_dim: int = 100,
-        adversarial_weight: float = 0.4,
+        preset: str = 'default',
+        adversarial_weight: Optional[float] = None,
         discriminator_steps: int = 2,
-        order: str = 'official',
+        order: Optional[str] = None,
+        label_form: str = 'logits',
         score_weights: Optional[dict] = None,
         mismatch_weight: float = 0.0,
         channels_last: bool = False,
         init_cfg: Optional[dict] = None,
     ):
-        self._check_options(order, discriminator_steps, score_weights, mismatch_weight)
+        chosen = choose_options(
+            preset,
+            dict(
+                order=order,
+                adversarial_weight=adversarial_weight,
+                encoder=encoder,
+                discriminator=discriminator,
+            ),
+        )
+        check_options(discriminator_steps, mismatch_weight, label_form)
         super().__init__(
             init_cfg=init_cfg,
             data_preprocessor=build_data_preprocessor(data_preprocessor),
@@ -126,62 +153,42 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         image_shape = square_image_shape(self.data_preprocessor)
         self.latent_dim = latent_dim if use_decoder else 0
         # Keep this order: each network draws random initial weights.
-        self.encoder = build_encoder(encoder, self.latent_dim, self.data_preprocessor)
+        self.encoder = build_encoder(
+            chosen['encoder'], self.latent_dim, self.data_preprocessor
+        )
         self.label_sets: LabelSets = self.encoder.head.label_sets
         dims = self.label_sets.dims
         self.decoder: Optional[nn.Module] = None
         if use_decoder:
             self.decoder = build_decoder(decoder, latent_dim, dims, image_shape)
         self.discriminator = build_discriminator(
-            discriminator, self.latent_dim, dims, image_shape, use_decoder
+            chosen['discriminator'], self.latent_dim, dims, image_shape, use_decoder
         )
         if channels_last and self.decoder is not None:
             to_channels_last(self.decoder, 'JointGAN.decoder')
         self.channels_last = channels_last and to_channels_last(
             self.discriminator, 'JointGAN.discriminator'
         )
-        self.adversarial_weight = adversarial_weight
+        self.adversarial_weight = chosen['adversarial_weight']
         self.discriminator_steps = discriminator_steps
-        self.order = order
+        self.order = chosen['order']
+        self.label_form = label_form
         self.mismatch_weight = mismatch_weight
-        # Kinds of the K scores, and the factors of these scores.
+        # Kinds of the K scores.
         self.score_names = [
             *(['image', 'latent'] if use_decoder else []),
             *['labels'] * len(dims),
             'joint',
         ]
-        weights = dict(dict.fromkeys(SCORE_KINDS, 1.0), **(score_weights or {}))
         self.register_buffer(
             'score_weights',
-            torch.tensor([float(weights[n]) for n in self.score_names]),
+            score_factors(self.score_names, score_weights),
             persistent=False,
         )
-        if not self.score_weights.any():
-            raise ValueError(
-                'JointGAN: all score_weights are 0, so there is no game; to '
-                'train the encoder alone, use a FERClassifier.'
-            )
         # The train loop sets this. False: the encoder is trained alone.
         self.in_game = True
         # Number of steps with a game in this epoch, which the train loop reads.
         self.game_steps = 0
-
-    @staticmethod
-    def _check_options(
-        order: str,
-        discriminator_steps: int,
-        score_weights: Optional[dict],
-        mismatch_weight: float,
-    ) -> None:
-        choices('JointGAN', 'order', order, ORDERS)
-        positive_int('JointGAN', 'discriminator_steps', discriminator_steps)
-        in_range('JointGAN', 'mismatch_weight', mismatch_weight, 0)
-        unknown = set(score_weights or ()) - set(SCORE_KINDS)
-        if unknown:
-            raise ValueError(
-                f'JointGAN: score_weights has {", ".join(sorted(unknown))}, but '
-                f'the scores are {", ".join(SCORE_KINDS)}. Check the spelling.'
-            )
 
     # -- the classifier ----------------------------------------------------
     @property
@@ -241,7 +248,8 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
     ) -> Dict[str, Tensor]:
         """Update encoder and decoder once, D ``discriminator_steps`` times.
 
-        Encoder and decoder run once, and all updates use these tuples.
+        With the order ``'official'``, encoder and decoder run once, and all updates
+        use these tuples. With ``'paper'``, they run again after their update.
 
         Returns:
             dict[str, Tensor]: Losses for the log:
@@ -261,11 +269,8 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         with generator.optim_context(self):
             encoding = self.encoder(images)
             losses = self.classifier.head.task_losses(encoding, labels)
-            tuples = (
-                self.make_tuples(images, encoding, labels, complete)
-                if self.in_game
-                else None
-            )
+            draws = draw_latents(images, self.latent_dim) if self.in_game else None
+            tuples = self.make_tuples(images, encoding, labels, draws, complete)
         log = {name: value.detach() for name, value in losses.items()}
         self.game_steps += tuples is not None
         if tuples is not None and self.order == 'official':
@@ -288,6 +293,11 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             )
         generator.update_params(total)
         if tuples is not None and self.order == 'paper':
+            # D must distinguish the tuples of the updated networks (Algorithm 1).
+            with torch.no_grad(), generator.optim_context(self):
+                encoding = self.encoder(images)
+                tuples = self.make_tuples(images, encoding, labels, draws, complete)
+            assert tuples is not None
             log.update(self.step_discriminator(*tuples, optim_wrapper, complete))
         return dict(loss=total.detach(), **log)
 
@@ -307,6 +317,7 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
         images: Tensor,
         encoding: Encoding,
         labels: Tuple[Tensor, ...],
+        draws: Optional[Tuple[Tensor, Tensor]],
         complete: Optional[Complete] = None,
     ) -> Optional[Tuples]:
         """Make the tuples of the encoder and of the decoder (Eq. 5).
@@ -315,15 +326,16 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             images (Tensor): Prepared images, (B, C, H, W).
             encoding (Encoding): Predictions for these images.
             labels (tuple[Tensor]): See :meth:`LabelSets.read`.
+            draws (tuple[Tensor, Tensor], optional): See :func:`draw_latents`.
             complete (Complete, optional): Images to use. Defaults to all.
 
         Returns:
-            Tuples, optional: None if a process has fewer than two images with
-            complete labels.
+            Tuples, optional: None if there are no draws, or if a process has fewer
+            than two images with complete labels.
         """
-        if len(images) < MIN_TUPLES:
+        if draws is None:
             return None
-        latent, noise = step_normal('latent', len(images), self.latent_dim, images)
+        latent, noise = draws
         if complete is not None:
             # All processes must decide the same, or they would wait for each other.
             if complete.fewest < MIN_TUPLES:
@@ -333,8 +345,9 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             encoding = encoding.choose(known)
             labels = tuple(x[known] for x in labels)
         vectors = self.label_sets.vectors(labels)
+        predicted = self.label_sets.predicted(encoding.labels, self.label_form)
         if self.decoder is None:
-            return Tuples([images, *encoding.labels], [images, *vectors])
+            return Tuples([images, *predicted], [images, *vectors])
         generated = self.decoder(torch.cat([latent, *vectors], dim=1))
         # With a decoder, the head always predicts both.
         assert encoding.mean is not None and encoding.log_variance is not None
@@ -342,9 +355,7 @@ class JointGAN(CheckedPretrained, BatchPrediction, BaseClassifier):
             inferred = sample_latent(
                 encoding.mean.float(), encoding.log_variance.float(), noise
             )
-        return Tuples(
-            [images, inferred, *encoding.labels], [generated, latent, *vectors]
-        )
+        return Tuples([images, inferred, *predicted], [generated, latent, *vectors])
 
     def score(
         self, discriminator: nn.Module, *tuples: List[Tensor]

@@ -144,6 +144,25 @@ class LabelSets(NamedTuple):
             for entry, values in zip(self.entries, labels, strict=True)
         ]
 
+    def predicted(self, outputs: Sequence[Tensor], label_form: str) -> List[Tensor]:
+        """Convert the outputs of a model to input vectors of the discriminator.
+
+        Args:
+            outputs (Sequence[Tensor]): One tensor per set: logits (B, C), or
+                valence and arousal (B, 2).
+            label_form (str): ``'logits'`` or ``'probabilities'`` of the classes.
+                Valence and arousal stay as they are.
+
+        Returns:
+            list[Tensor]: Tensors of the same shapes.
+        """
+        return [
+            values
+            if label_form == 'logits' or isinstance(entry, str)
+            else values.float().softmax(dim=1)
+            for entry, values in zip(self.entries, outputs, strict=True)
+        ]
+
 
 def stack_va(data_samples: Samples) -> np.ndarray:
     """Stack valence and arousal of a batch, NaN where missing, float32 (B, 2)."""

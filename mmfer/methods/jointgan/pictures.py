@@ -17,10 +17,11 @@ from mmfer.registry import HOOKS
 from mmfer.utils.checks import positive_int, whole_number
 from mmfer.utils.files import write_atomic
 from mmfer.utils.json_files import read_history
-from mmfer.utils.palette import SERIES
+from mmfer.utils.palette import DARK_GREY, SERIES
 
 from .generation import sample_grids
-from .joint_gan import SCORE_KINDS, JointGAN
+from .joint_gan import JointGAN
+from .options import SCORE_KINDS
 
 # Matplotlib takes half a second to import, and most runs draw nothing. Functions
 # import it.
@@ -132,7 +133,7 @@ class JointGANPicturesHook(Hook):
     - ``va_epoch_{n}.png``: valence increases to the right, arousal upwards;
       only for models that predict both;
     - ``scores.png``: losses of each kind of score and of the label sets over
-      the epochs (appendix, Fig. 6).
+      the epochs. The means over all K scores are those of the appendix, Fig. 6.
 
     The hook has its own random generators, so it does not change the run.
 
@@ -247,11 +248,13 @@ def draw_scores(history: str, path: str) -> None:
             points = [
                 (epoch, entry[name]) for epoch, entry in losses.items() if name in entry
             ]
-            label = name.removeprefix(f'{prefix}_')
+            # The paper's figure has only the mean over all scores.
+            mean = name in ('d_loss', 'g_loss')
             panel.plot(
                 *zip(*points),
-                color=colour,
-                label='mean' if name in ('d_loss', 'g_loss') else label,
+                color=DARK_GREY if mean else colour,
+                linewidth=2.5 if mean else 1.2,
+                label='mean of all' if mean else name.removeprefix(f'{prefix}_'),
             )
         panel.set_title(title)
         panel.set_xlabel('epoch')

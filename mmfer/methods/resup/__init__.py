@@ -13,7 +13,8 @@ Eq. 5, by a table  ``LabelNoiseModel.weigh``          ``models/label_noise_model
 Sec. 3.3           ``exchange_weights``               ``losses.py``
 Eq. 6              ``ReSup.joint_loss``               ``resup.py``
 Eq. 7              ``weighted_cross_entropy``         ``losses.py``
-Eq. 8              ``consistency``                    ``losses.py``
+Eq. 8              ``squared_difference``             ``models/divergences.py``
+Sec. 4.5, JoCoWe   ``symmetric_kl``                   ``models/divergences.py``
 =================  =================================  ===============================
 
 The paper and its published code differ. ``PRESETS`` in ``resup.py`` has the

@@ -3,7 +3,11 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmfer.models.divergences import squared_difference, symmetric_kl
+
 EXCHANGES = ('swap', 'own', 'mean')
+# Terms that make both networks predict alike.
+CONSISTENCIES = dict(squared=squared_difference, symmetric_kl=symmetric_kl)
 
 
 def exchange_weights(weights: Tensor, exchange: str) -> Tensor:
@@ -38,16 +42,3 @@ def weighted_cross_entropy(log_prob: Tensor, labels: Tensor, weights: Tensor) ->
         Tensor: Shape (B, ).
     """
     return weights * F.nll_loss(log_prob, labels, reduction='none')
-
-
-def consistency(log_prob1: Tensor, log_prob2: Tensor) -> Tensor:
-    """Return the squared difference of the predictions, Eq. 8.
-
-    Args:
-        log_prob1 (Tensor): Log-probabilities of the first network, (B, C).
-        log_prob2 (Tensor): Log-probabilities of the second network, (B, C).
-
-    Returns:
-        Tensor: Mean over the classes of (p_1 - p_2)^2, (B, ).
-    """
-    return (log_prob1.exp() - log_prob2.exp()).square().mean(dim=1)

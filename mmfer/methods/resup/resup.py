@@ -10,19 +10,20 @@ from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range
 from mmfer.utils.presets import with_preset
 
-from .losses import EXCHANGES, consistency, exchange_weights, weighted_cross_entropy
+from .losses import CONSISTENCIES, EXCHANGES, exchange_weights, weighted_cross_entropy
 
 # The paper and its published code differ. The paper has no table of posteriors,
 # does not clip the posterior or make it monotone, and sums over a batch. The
-# code makes only the right end monotone, and fits to scores of a second pass
-# with augmentation.
+# code makes only one end monotone, and fits to scores of a second pass with
+# augmentation. It also keeps the last incomplete batch, as the configs do
+# (train_dataloader.drop_last).
 PRESETS: Dict[str, Dict[str, Any]] = dict(
     default=dict(score_source='epoch', reduction='mean', noise_model=dict()),
     official=dict(
         score_source='augmented_pass',
         reduction='mean',
         noise_model=dict(
-            monotone='right', min_separation=None, mixture=dict(fix_order=False)
+            monotone='published', min_separation=None, mixture=dict(fix_order=False)
         ),
     ),
     paper=dict(
@@ -47,6 +48,10 @@ class ReSup(DualNetwork):
 
     Args:
         consistency_weight (float): lambda of Eq. 6. Defaults to 5.
+        consistency (str): Term that makes both networks predict alike:
+            ``'squared'`` (Eq. 8), or ``'symmetric_kl'`` (the JoCoR-like rows of
+            Sec. 4.5, with 0.1 lambda in place of lambda). Defaults to
+            ``'squared'``.
         exchange (str): See
             :func:`~mmfer.methods.resup.losses.exchange_weights`. Defaults to
             ``'swap'``.
@@ -68,6 +73,7 @@ class ReSup(DualNetwork):
     def __init__(
         self,
         consistency_weight: float = 5.0,
+        consistency: str = 'squared',
         exchange: str = 'swap',
         preset: str = 'default',
         reduction: Optional[str] = None,
@@ -76,6 +82,7 @@ class ReSup(DualNetwork):
         **kwargs: Any,
     ):
         choices(self, 'exchange', exchange, EXCHANGES)
+        choices(self, 'consistency', consistency, CONSISTENCIES)
         in_range(self, 'consistency_weight', consistency_weight, 0)
         given = dict(
             reduction=reduction, noise_model=noise_model, score_source=score_source
@@ -85,6 +92,7 @@ class ReSup(DualNetwork):
         choices(self, 'reduction', reduction, ('mean', 'sum'))
         super().__init__(**chosen, **kwargs)
         self.consistency_weight = consistency_weight
+        self.consistency = consistency
         self.exchange = exchange
         self.reduction = reduction
 
@@ -114,7 +122,6 @@ class ReSup(DualNetwork):
             for k in range(2)
         }
         if not self.warming_up and self.consistency_weight:
-            losses['loss_consistency'] = self.consistency_weight * reduce(
-                consistency(log_prob[0], log_prob[1])
-            )
+            difference = CONSISTENCIES[self.consistency](*log_prob)
+            losses['loss_consistency'] = self.consistency_weight * reduce(difference)
         return losses

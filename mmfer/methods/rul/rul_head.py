@@ -11,6 +11,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -71,6 +72,11 @@ def loss_attention_loss(
 
     Neither features nor logits are mixed. For the arguments see
     :func:`mixed_feature_loss`.
+
+    The learned uncertainty is *inverted*. With u the uncertainties of two images, and
+    l their losses, the loss L of the pair has the derivative
+    ``dL/du_1 = u_2 (l_1 - l_2) / (u_1 + u_2)**2``. So a step lowers the uncertainty of
+    the image with the larger loss. :func:`mixed_feature_loss` does the opposite.
     """
     losses = torch.stack(
         [
@@ -80,6 +86,14 @@ def loss_attention_loss(
     )
     return mix(losses, scalar_weights(log_var).squeeze(-1)).mean()
 
+
+# What a user of loss_attention must know, since its scores look like those of RUL.
+INVERTED = (
+    "RULHead: variant='loss_attention' learns an inverted uncertainty: to lower the "
+    'weighted loss, the network gives hard images a small one. Rejection and '
+    'RelabelHook would then choose the easy images. Set model.head.uncertainty='
+    "'confidence' to measure uncertainty by the largest probability instead."
+)
 
 VARIANTS = dict(
     mix_feature=mixed_feature_loss,
@@ -103,8 +117,11 @@ class RULHead(GaussianHead):
             average the losses (C(3, 2) in the supplement). False: mix all
             images at once. Defaults to False.
         variant (str): ``'mix_feature'`` (RUL), ``'mix_output'`` or
-            ``'loss_attention'`` (supplement G). Defaults to
-            ``'mix_feature'``.
+            ``'loss_attention'`` (supplement G). The learned uncertainty of
+            ``'loss_attention'`` is inverted, see :func:`loss_attention_loss`.
+            Defaults to ``'mix_feature'``.
+        uncertainty (str): Uncertainty of a prediction, see
+            :class:`GaussianHead`. Defaults to ``'arithmetic'``.
     """
 
     def __init__(
@@ -114,12 +131,15 @@ class RULHead(GaussianHead):
         num_images: int = 2,
         pairwise: bool = False,
         variant: str = 'mix_feature',
+        uncertainty: str = 'arithmetic',
         init_cfg: Optional[dict] = None,
     ):
-        super().__init__(num_classes, in_channels, init_cfg=init_cfg)
+        super().__init__(num_classes, in_channels, uncertainty, init_cfg=init_cfg)
         self.num_images = whole_number(self, 'num_images', num_images, 2)
         self.pairwise = pairwise
         self.variant = choices(self, 'variant', variant, VARIANTS)
+        if variant == 'loss_attention' and uncertainty != 'confidence':
+            MMLogger.get_current_instance().warning(INVERTED)
 
     def loss(
         self, feats: GaussianFeature, data_samples: List[DataSample], **kwargs: Any
@@ -135,7 +155,7 @@ class RULHead(GaussianHead):
             dict[str, Tensor]: ``loss``.
         """
         labels = gather_batch(stack_labels(data_samples))
-        feats = GaussianFeature(*map(gather_batch, feats))
+        feats = GaussianFeature(*map(gather_batch, self.check_feature(feats)))
         own = torch.arange(len(labels), device=labels.device)
         images = [own] + random_partners(
             len(labels), self.num_images - 1, labels.device

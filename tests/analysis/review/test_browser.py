@@ -456,11 +456,22 @@ def test_decisions_stay_with_their_sample(tmp_path, browser):
     page = open_page(tmp_path / 'other.html', context)
     looked_at(page, 0)
     says(page, '5 decisions that this browser stored for another table of twins are')
-    # By hand they are, because they are on the same samples.
+    # A button takes them, because they are on the same samples. What was decided on
+    # this page counts.
+    page.keyboard.press('d')
+    own = json.loads(save(page, '#save', tmp_path / 'p0.json').read_text())['decisions']
+    assert [*own.values()] == [['drop']]
+    page.click('#takeStored')
+    says(page, 'decisions restored from another table of these images.')
+    merged = json.loads(save(page, '#save', tmp_path / 'p1.json').read_text())
+    expected = dict(json.loads(progress.read_text())['decisions'])
+    assert merged['decisions'] == {**expected, **own}
+    assert not page.is_visible('#takeStored')
+    # The saved file does it, too.
     page.set_input_files('#file', str(progress))
     says(page, '5 decisions restored from progress.json.')
     saved = json.loads(save(page, '#save', tmp_path / 'p2.json').read_text())
-    assert saved['decisions'] == json.loads(progress.read_text())['decisions']
+    assert saved['decisions'] == {**own, **expected}
 
     # The set has changed: one row fewer, so the numbers are those of other samples.
     lines = (tmp_path / 'data/fer2013new.csv').read_text().splitlines()
@@ -470,6 +481,7 @@ def test_decisions_stay_with_their_sample(tmp_path, browser):
     review.write_page(str(tmp_path / 'third.html'), dataset3, table, 'twins')
     page = open_page(tmp_path / 'third.html', context)
     says(page, 'are not used here.')
+    assert not page.is_visible('#takeStored')
     page.set_input_files('#file', str(progress))
     page.wait_for_timeout(200)
     assert 'other samples' in messages.pop() and not messages

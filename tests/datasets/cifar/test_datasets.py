@@ -349,7 +349,7 @@ def test_noisy_list_with_a_long_tail(root, noisy_list):
 def test_list_in_another_order_is_noticed(root, write_list, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'mmfer.datasets.cifar.datasets.print_log',
+        'mmfer.datasets.numbered_images.print_log',
         lambda text, *_, **__: said.append(text),
     )
     NoisyCIFAR10(root, noisy_list=write_list(''.join(f'{label}\n' for label in NOISY)))

@@ -23,6 +23,20 @@ def look(size, *steps, channels=()):
     return found
 
 
+def test_faces_in_photos():
+    """The photo around a face is meant to be lost, but not a part of the face."""
+    photo = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    steps = [TRANSFORMS.build(step) for step in (dict(type='CropFace'), CROP, PACK)]
+    info = dict(img=photo, gt_label=0, face_box=(100, 50, 148, 98))
+    found = prepare_image(steps, info, 'x.png')
+    assert found.size == (48, 48) and found.visible_before_resize > 0.8
+    info = dict(info, face_box=(100, 50, 300, 250))
+    found = prepare_image(steps, info, 'x.png')
+    assert '5% is left of x.png (200 x 200 pixels)' in check_crops(
+        'train_dataloader', [found], (48, 48)
+    )
+
+
 CROP = dict(type='CenterCrop', crop_size=44)
 RESIZE = dict(type='Resize', scale=(48, 48), interpolation='area')
 PACK = dict(type='PackFERInputs', meta_keys=())

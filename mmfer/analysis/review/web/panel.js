@@ -23,7 +23,7 @@ function showCurrent() {
   showLarge(byId('picture'), i);
   byId('verdict').className = looked[i] ? 'decided' : '';
   byId('verdict').replaceChildren(chipElement(i),
-    looked[i] ? ' your decision' : ' decision of the table');
+    looked[i] ? ' your decision' : ' suggested, not looked at');
   byId('labels').replaceChildren(...pairElements(i));
   byId('certainty').replaceChildren(...scoreElements(i));
   byId('certainty').title = data.meaning;

@@ -111,21 +111,45 @@ function restoreStored() {
 }
 
 // Say that decisions for another table of this title are not used. Their samples, labels
-// or suggestions may be others.
+// or suggestions may be others. If only the suggestions are, a button takes the largest
+// part of them, because a new scan must not cost the work of a person.
 function noticeOthers() {
-  let count = 0;
+  let count = 0, most = 0;
   try {
     for (let k = 0; k < localStorage.length; k++) {
       const key = localStorage.key(k);
       if (!key.startsWith(PREFIX)) continue;
       try {
         const other = JSON.parse(localStorage.getItem(key));
-        if (other.title === data.title) count += Object.keys(other.decisions).length;
+        if (other.title !== data.title) continue;
+        const made = Object.keys(other.decisions).length;
+        count += made;
+        if (other.samples === data.samples && made > most) {
+          most = made;
+          offerStored(key, made);
+        }
       } catch (error) { /* No progress of such a page. */ }
     }
   } catch (error) { return; }
   if (count) notice = `${plural(count, 'decision', 'decisions')} that this browser ` +
     `stored for another table of ${data.title} are not used here.`;
+}
+
+function offerStored(key, made) {
+  const button = byId('takeStored');
+  button.textContent = `Use ${plural(made, 'stored decision', 'stored decisions')}`;
+  button.hidden = false;
+  button.onclick = () => {
+    const own = progress();
+    const found = restore(localStorage.getItem(key));
+    // What was decided on this page counts.
+    restore(own);
+    history.length = 0;
+    button.hidden = true;
+    notice = describeRestored(found, 'another table of these images');
+    storeSoon();
+    filter();
+  };
 }
 
 function startOver() {

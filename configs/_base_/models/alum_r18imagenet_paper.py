@@ -1,0 +1,8 @@
+_base_ = './alum_r18_paper.py'
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet18'
+        )
+    )
+)

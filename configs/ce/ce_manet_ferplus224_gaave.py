@@ -1,0 +1,7 @@
+# Host of GAAVE's Table 1.
+_base_ = [
+    '../_base_/models/ce_manet.py',
+    '../_base_/datasets/ferplus224_gaave.py',
+    '../_base_/schedules/rafdb_gaave.py',
+    '../_base_/default_runtime.py',
+]

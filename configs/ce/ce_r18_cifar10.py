@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/ce_r18_cifar.py',
+    '../_base_/datasets/cifar10_rul.py',
+    '../_base_/schedules/rul_scratch.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,2 @@
+_base_ = ['../ce/ce_r18arm_affectnet7_gaave.py', '../_base_/cleaning/paper.py']
+custom_hooks = [_base_.cleaning]

@@ -1,0 +1,7 @@
+# RUL in ReSup's Table 1, with the settings of RUL.
+_base_ = [
+    '../_base_/models/rul_r18.py',
+    '../_base_/datasets/affectnet7_rul.py',
+    '../_base_/schedules/rafdb.py',
+    '../_base_/default_runtime.py',
+]
