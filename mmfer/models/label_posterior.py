@@ -15,7 +15,7 @@ the labels. The probability that a given label is wrong is then
 .. math:: s_i = 1 - \frac{(1 - e)\, p_{i, y_i}}{(p_i T)_{y_i}}.
 """
 
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -121,6 +121,22 @@ class Posterior(NamedTuple):
     noise_rate: float
 
 
+def apply_stack(stack: Stack, z: Tensor, labels: Tensor) -> Posterior:
+    """Return the posterior of n samples.
+
+    Args:
+        stack (Stack): Fitted to other samples.
+        z (Tensor): Standardised outputs (n, B, C), float64.
+        labels (Tensor): Given labels, int64 (n,).
+    """
+    p = stack.log_probabilities(z).exp()
+    q = given_probabilities(p, stack.noise_rate)
+    own = labels[:, None]
+    right = (1 - stack.noise_rate) * p.gather(1, own) / q.gather(1, own)
+    wrong = 1 - right[:, 0].clamp(0, 1)
+    return Posterior(p.numpy(), q.numpy(), wrong.numpy(), float(stack.noise_rate))
+
+
 def cross_fit(
     outputs: Sequence[np.ndarray],
     labels: np.ndarray,
@@ -140,33 +156,38 @@ def cross_fit(
         seed (int): Seed of the folds. Defaults to 0.
         decay (float): See :func:`fit_stack`.
     """
-    z = _standardised(np.stack(outputs, axis=1))
+    values = np.stack(outputs, axis=1)
+    mean, scale = moments(values)
+    z = torch.from_numpy((values - mean) / scale)
     y = torch.from_numpy(np.asarray(labels, np.int64))
     fold = assign_folds(len(y), groups, folds, seed)
     # Stacks of the folds differ little from that of all samples: start there.
     start = fit_stack(z, y, decay)
-    p = torch.zeros(len(y), z.shape[2], dtype=z.dtype)
-    q, s = torch.zeros_like(p), torch.zeros(len(y), dtype=z.dtype)
+    p = np.zeros((len(y), z.shape[2]))
+    q, s = np.zeros_like(p), np.zeros(len(y))
     rates = []
     for number in range(folds):
-        out = torch.from_numpy(fold == number)
+        out = fold == number
         if not out.any():
             continue
         stack = fit_stack(z[~out], y[~out], decay, start)
-        p[out] = stack.log_probabilities(z[out]).exp()
-        q[out] = given_probabilities(p[out], stack.noise_rate)
-        own = y[out][:, None]
-        right = (1 - stack.noise_rate) * p[out].gather(1, own) / q[out].gather(1, own)
-        s[out] = 1 - right[:, 0].clamp(0, 1)
-        rates.append(float(stack.noise_rate))
-    return Posterior(p.numpy(), q.numpy(), s.numpy(), float(np.mean(rates)))
+        p[out], q[out], s[out], rate = apply_stack(stack, z[out], y[out])
+        rates.append(rate)
+    return Posterior(p, q, s, float(np.mean(rates)))
 
 
-def _standardised(outputs: np.ndarray) -> Tensor:
-    """Return outputs of mean 0 and variance 1; constant columns become 0."""
+def moments(outputs: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return mean and scale of outputs, by which they are standardised.
+
+    Args:
+        outputs (np.ndarray): (n, B, C).
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: (B, C) each. The scale of constant columns is
+        infinite, so that they become 0.
+    """
     scale = outputs.std(axis=0)
-    scale[scale < 1e-12] = np.inf
-    return torch.from_numpy((outputs - outputs.mean(axis=0)) / scale)
+    return outputs.mean(axis=0), np.where(scale < 1e-12, np.inf, scale)
 
 
 def assign_folds(

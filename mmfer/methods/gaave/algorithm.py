@@ -5,11 +5,12 @@ This file shows the whole method on one page. Models and their training are in
 """
 
 from dataclasses import asdict
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from .annotation import NO_LABEL, combine_annotators, decide
+from .by_posterior import Judgement, judge_by_posterior, reason_against
 from .division import Part, unite, without
 from .label_decisions import LabelDecisions
 from .messages import CleaningLog
@@ -33,30 +34,96 @@ def decide_labels(
         tuple[LabelDecisions, dict]: See :meth:`GAAVE.__call__`.
     """
     ids, labels = models.sample_ids, models.labels
-    parts: List[Part] = []
-    entries: List[Dict[str, Any]] = []
-
     # Dataset Splitting and Subset Refactoring.
     split = split_classes(labels, models.num_classes, options, log)
     subsets = refactor_subsets(ids, labels, split, models.seed)
     # The stages of a subset are base model, attack and, with annotate, annotator.
     log.num_stages = len(subsets) * (2 + options.annotate)
-    for subset in subsets:
-        # Algorithm 1, #1 and #2: train the base model, attack its samples.
-        found = models.measure_vulnerability(subset)
+    if len(subsets) == 1 and options.criterion == 'posterior':
+        log.num_stages += options.evidence is not None
+    # Algorithm 1, #1 and #2: train the base models, attack their samples.
+    found = [models.measure_vulnerability(subset) for subset in subsets]
+    learned = [
+        learns_something(subset, measured, options, log)
+        for subset, measured in zip(subsets, found, strict=True)
+    ]
+    reason = reason_against(subsets, found[0], options)
+    if reason:
+        log.no_posterior(reason)
+    if reason is None and learned[0]:
+        judged = judge_by_posterior(models, subsets[0], found[0], options, log)
+    else:
+        judged = judge_by_steps(models, split, subsets, found, learned, options, log)
+    divided, decision, suggested, records = judged
+
+    decisions = LabelDecisions(
+        sample_id=ids,
+        given_label=labels,
+        subset=np.isin(labels, split.tail).astype(np.int64),
+        attack_steps=divided.steps,
+        given_probability=divided.probability,
+        candidate=divided.candidate,
+        suggested_label=suggested,
+        decision=decision,
+        noise_score=divided.noise_score,
+    )
+    log.decisions(decisions)
+    counts = {
+        name: int((decision == name).sum()) for name in ('keep', 'relabel', 'drop')
+    }
+    entries = [
+        dict(record_entry(subset, measured, models), **record)
+        for subset, measured, record in zip(subsets, found, records, strict=True)
+    ]
+    return decisions, dict(
+        samples=len(ids), warnings=log.warnings, subsets=entries, decisions=counts
+    )
+
+
+def judge_by_steps(
+    models: SubsetModels,
+    split: HeadTail,
+    subsets: Sequence[Subset],
+    found: Sequence[Vulnerability],
+    learned: Sequence[bool],
+    options: GAAVEOptions,
+    log: CleaningLog,
+) -> Judgement:
+    """Decide on all labels as the paper does: by thresholds on k, and annotators.
+
+    Args:
+        models (SubsetModels): Base models and annotators of the training set.
+        split (HeadTail): Classes of the subsets.
+        subsets (Sequence[Subset]): The refactored subsets, or the whole set.
+        found (Sequence[Vulnerability]): Result of the attack on each of them.
+        learned (Sequence[bool]): Whether its base model has learned anything.
+        options (GAAVEOptions): Options of the run.
+        log (CleaningLog): Log that reports the progress.
+    """
+    ids, labels = models.sample_ids, models.labels
+    parts: List[Part] = []
+    records: List[Dict[str, Any]] = []
+    for subset, measured, known in zip(subsets, found, learned, strict=True):
         # Algorithm 1, #3: the threshold of Criterion 1.
-        threshold = choose_threshold(subset, found, options, log)
+        threshold = choose_threshold(subset, measured, known, options, log)
         tau = mean_tau(threshold, options)
+        native = subset.native[np.isin(subset.sample_ids, measured.sample_ids)]
         parts.append(
             Part(
-                found.sample_ids,
-                subset.native[np.isin(subset.sample_ids, found.sample_ids)],
-                found.steps / options.passes,
-                found.probability,
+                measured.sample_ids,
+                native,
+                measured.steps / options.passes,
+                measured.probability,
                 tau,
             )
         )
-        entries.append(record_entry(subset, found, threshold, tau, models))
+        records.append(
+            dict(
+                tau=tau,
+                separation=threshold.separation,
+                candidates=int((measured.steps <= threshold.tau).sum()),
+            )
+        )
     divided = unite(ids, parts, options.max_steps, options.passes)
     candidate = divided.candidate
     if candidate.all():
@@ -71,25 +138,8 @@ def decide_labels(
         clean = clean_subsets(subsets, models, split, candidate, options.divide)
         pseudo_labels[candidate] = annotate(models, split, clean, candidate, log)
     decision = decide(labels, candidate, pseudo_labels, options.relabel)
-
-    decisions = LabelDecisions(
-        sample_id=ids,
-        given_label=labels,
-        subset=np.isin(labels, split.tail).astype(np.int64),
-        attack_steps=divided.steps,
-        given_probability=divided.probability,
-        candidate=candidate,
-        suggested_label=np.where(decision == 'keep', labels, pseudo_labels),
-        decision=decision,
-        noise_score=divided.noise_score,
-    )
-    log.decisions(decisions)
-    counts = {
-        name: int((decision == name).sum()) for name in ('keep', 'relabel', 'drop')
-    }
-    return decisions, dict(
-        samples=len(ids), warnings=log.warnings, subsets=entries, decisions=counts
-    )
+    suggested = np.where(decision == 'keep', labels, pseudo_labels)
+    return Judgement(divided, decision, suggested, records)
 
 
 def split_classes(
@@ -138,33 +188,59 @@ def refactor_subsets(
     return list(refactor(ids, labels, split, seed))
 
 
-def choose_threshold(
+def learns_something(
     subset: Subset, found: Vulnerability, options: GAAVEOptions, log: CleaningLog
-) -> Threshold:
-    """Find the threshold of a subset, and warn if its base model fits badly.
+) -> bool:
+    """Return whether a base model has learned its subset; warn if it fits badly.
 
     Args:
         subset (Subset): The subset.
         found (Vulnerability): Result of the attack on its samples.
         options (GAAVEOptions): Options of the run.
-        log (CleaningLog): Log that gets warnings and the threshold.
+        log (CleaningLog): Log that gets warnings.
+    """
+    # Low accuracy does not show that nothing was learned, because most labels of
+    # a subset may be wrong. Count instead the classes predicted correctly.
+    labels = subset.labels[np.isin(subset.sample_ids, found.sample_ids)]
+    known = np.unique(labels[found.steps > 0])
+    learned = len(known) >= min(2, len(subset.classes))
+    if not learned and fixed_tau(subset, options) is None:
+        log.learned_nothing(subset.name)
+    elif found.strength is not None and found.strength.is_weak:
+        log.hardly_better(subset.name, found.strength)
+    elif found.accuracy < (0.9 if options.fit == 'full' else 0.5):
+        log.low_accuracy(subset.name, found.accuracy, options.fit)
+    return learned
+
+
+def fixed_tau(subset: Subset, options: GAAVEOptions) -> Optional[float]:
+    """Return the threshold that the options fix for a subset."""
+    return options.taus['tail' if subset.name == 'tail-set' else 'head']
+
+
+def choose_threshold(
+    subset: Subset,
+    found: Vulnerability,
+    learned: bool,
+    options: GAAVEOptions,
+    log: CleaningLog,
+) -> Threshold:
+    """Find the threshold of a subset.
+
+    Args:
+        subset (Subset): The subset.
+        found (Vulnerability): Result of the attack on its samples.
+        learned (bool): Whether its base model has learned anything.
+        options (GAAVEOptions): Options of the run.
+        log (CleaningLog): Log that reports the threshold.
 
     Returns:
         Threshold: Threshold for the sum of k over the scoring passes. Its
         tau is -1 if there are no candidates.
     """
-    fixed = options.taus['tail' if subset.name == 'tail-set' else 'head']
-    # Low accuracy does not show that nothing was learned, because most labels of
-    # a subset may be wrong. Count instead the classes predicted correctly.
-    labels = subset.labels[np.isin(subset.sample_ids, found.sample_ids)]
-    known = np.unique(labels[found.steps > 0])
-    if len(known) < min(2, len(subset.classes)) and fixed is None:
-        log.learned_nothing(subset.name)
+    fixed = fixed_tau(subset, options)
+    if not learned and fixed is None:
         return Threshold(-1, 0.0)
-    if found.strength is not None and found.strength.is_weak:
-        log.hardly_better(subset.name, found.strength)
-    elif found.accuracy < (0.9 if options.fit == 'full' else 0.5):
-        log.low_accuracy(subset.name, found.accuracy, options.fit)
     tau = None
     if fixed is not None:
         # The sum is at most floor(tau * passes) if the mean is at most tau.
@@ -253,13 +329,9 @@ def annotate(
 
 
 def record_entry(
-    subset: Subset,
-    found: Vulnerability,
-    threshold: Threshold,
-    tau: float,
-    models: SubsetModels,
+    subset: Subset, found: Vulnerability, models: SubsetModels
 ) -> Dict[str, Any]:
-    """Describe a subset for ``record.json``."""
+    """Describe a subset and its base model for ``record.json``."""
     sizes = np.bincount(subset.labels, minlength=subset.num_classes)
     return dict(
         name=subset.name,
@@ -272,8 +344,5 @@ def record_entry(
         epoch=found.epoch,
         epochs=found.epochs,
         histogram=found.histogram,
-        tau=tau,
-        separation=threshold.separation,
-        candidates=int((found.steps <= threshold.tau).sum()),
         image_passes=found.image_passes,
     )

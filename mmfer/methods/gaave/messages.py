@@ -162,6 +162,48 @@ class CleaningLog:
             f'{separation:.2f}, {candidates} candidates.'
         )
 
+    def no_posterior(self, reason: str) -> None:
+        """Report that candidates are found by a threshold on k instead."""
+        self.logger.info(
+            f'GAAVE: {reason}, so candidates are found by a threshold on k '
+            "(criterion='steps')."
+        )
+
+    def posterior(self, record: dict, held_out: int, candidates: int) -> None:
+        """Report the candidates that the posterior gives.
+
+        Args:
+            record (dict): Noise rate and expected shares.
+            held_out (int): Number of held-out samples.
+            candidates (int): Number of candidates.
+        """
+        expected = record['expected']
+        if expected is None:
+            self.logger.info(
+                f'By {held_out} held-out labels, one noise rate does not explain the '
+                f'labels: {candidates} candidates, beside whose label another one is '
+                'at least twice as probable.'
+            )
+            return
+        self.logger.info(
+            f'By {held_out} held-out labels, {expected["wrong"]:.1%} of all labels are '
+            f'wrong: {candidates} candidates. Expected: {expected["wrong_left"]:.1%} '
+            f'of the other labels are wrong, and {expected["right_kept"]:.1%} of the '
+            'right ones are among them.'
+        )
+
+    def annotators(self, chosen: np.ndarray, accuracy: float) -> None:
+        """Report for how many candidates annotators are sure enough.
+
+        Args:
+            chosen (np.ndarray): Candidates that get a label, bool (n, ).
+            accuracy (float): Share of cases in which they expect to be right.
+        """
+        self.logger.info(
+            f'Annotators give a label to {chosen.sum()} of {len(chosen)} candidates, '
+            f'and expect {accuracy:.0%} of them to be right; the others are dropped.'
+        )
+
     def no_two_groups(
         self, name: str, separation: float, min_separation: float
     ) -> None:

@@ -1,109 +1,31 @@
 """Train and use GAAVE's base models and annotators, classifiers of a subset."""
 
-import os
 from dataclasses import astuple
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
 import torch.nn as nn
-from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 
-from mmfer.datasets import FERDataset, LabelView, unaugmented, with_pipeline
+from mmfer.datasets import LabelView
 from mmfer.datasets.batches import PlannedImages, stack_field
-from mmfer.datasets.images import hash_files
-from mmfer.engine.classifier_config import (
-    backbone_config,
-    check_classifier,
-    classifier_config,
-    with_constant_lr,
-)
-from mmfer.engine.provenance import deciding
+from mmfer.engine.classifier_config import with_constant_lr
 from mmfer.engine.scoring import batches_in_order, merge_by_id, predict_view
-from mmfer.engine.stages import Stages
 from mmfer.engine.training import Trained, train_classifier
 from mmfer.evaluation import measure_strength
+from mmfer.registry import TASK_UTILS
 
 from .attack import Batch, attack_steps
 from .division import attacked_rows
-from .messages import CleaningLog
-from .options import UPDATE_RATE, GAAVEOptions
+from .options import UPDATE_RATE
 from .pixels import exact_float32, pixel_classifier, to_unit_range
-from .splitting import Subset, draw_of_each_class
-from .suspects import rows_to_learn
+from .splitting import Subset
+from .subset_training import SubsetTraining
 from .vulnerability import Vulnerability, read_vulnerability
 
-# Raise it with every change of the code that gives another result for the same
-# settings. Stages of earlier versions are then computed again.
-VERSION = 1
 
-
-class SubsetModels:
-    """Base models and annotators of one training set.
-
-    Results are stored as stages. If an earlier run has computed a stage with
-    the same settings, its result is read from files.
-
-    Args:
-        options (GAAVEOptions): Options of the run.
-        cfg, dataset, pipeline: See :meth:`GAAVE.__call__`.
-        stages (Stages): Stored results of earlier runs and of this run.
-        log (CleaningLog): Log that reports the progress.
-        suspects (np.ndarray, optional): Samples on which base models are not trained,
-            see :func:`~.suspects.read_suspects`. Defaults to None: there are none.
-
-    Attributes:
-        sample_ids (np.ndarray): All samples, int64 (N, ), ascending.
-        labels (np.ndarray): Given labels of these samples, int64 (N, ).
-        num_classes (int): Number of classes of the data set.
-        class_names (Sequence[str]): Names of the classes.
-        seed (int): Seed of models and draws.
-    """
-
-    def __init__(
-        self,
-        options: GAAVEOptions,
-        cfg: Config,
-        dataset: FERDataset,
-        pipeline: Callable,
-        stages: Stages,
-        log: CleaningLog,
-        suspects: Optional[np.ndarray] = None,
-    ):
-        self.options = options
-        self.suspects = suspects
-        self.cfg = cfg
-        self.unaugmented = unaugmented(dataset, pipeline)
-        self.augmented = dataset
-        if 'train_dataloader' in (options.base or {}):
-            self.augmented = with_pipeline(
-                dataset, cfg.train_dataloader.dataset.pipeline
-            )
-        self.stages = stages
-        self.log = log
-        self.seed: int = (
-            cfg.get('randomness', {}).get('seed') or 0
-            if options.seed is None
-            else options.seed
-        )
-        order = np.argsort(dataset.sample_ids, kind='stable')
-        self.sample_ids = dataset.sample_ids[order]
-        self.labels = dataset.get_gt_labels()[order]
-        self.num_classes = dataset.num_classes
-        self.class_names = dataset.CLASSES
-        # Raise errors now, not after hours of training.
-        check_classifier(cfg)
-        to_unit_range(self.unaugmented[0]['inputs'][None])
-        self.images = self._from_first_process(dataset.images_hash)
-        self.pretrained = self._from_first_process(lambda: initial_weights_hash(cfg))
-
-    @staticmethod
-    def _from_first_process(function: Callable[[], Any]) -> Any:
-        """Call a function in the first process; all processes get its result."""
-        found = [function() if is_main_process() else None]
-        broadcast_object_list(found)
-        return found[0]
+class SubsetModels(SubsetTraining):
+    """Base models and annotators of one training set, see :class:`SubsetTraining`."""
 
     # -- the two kinds of stages -------------------------------------------
     def measure_vulnerability(self, subset: Subset) -> Vulnerability:
@@ -130,6 +52,9 @@ class SubsetModels:
         )
         if options.divide == 'all':
             settings['divide'] = 'all'
+        if options.criterion == 'posterior':
+            # Stages without them are not enough.
+            settings['scores'] = True
         if self.suspects is not None:
             settings['learned'] = subset.sample_ids[self._rows_to_learn(subset)]
         result = self._run_stage(
@@ -177,93 +102,70 @@ class SubsetModels:
         )
         return result['prediction']
 
-    def _run_stage(
-        self,
-        name: str,
-        count: int,
-        settings: Dict[str, Any],
-        compute: Callable[[str], Dict[str, np.ndarray]],
-    ) -> Dict[str, np.ndarray]:
-        """Compute a result, or read it; the log counts ``count`` stages."""
-        last = self.log.expected_stage(count)
-        result = self.stages.run(
-            name.replace(' of the', '').replace(' ', '-'), settings, compute
-        )
-        self.log.catch_up(last, name)
-        return result
+    def predict_scores(
+        self, subset: Subset, asked: np.ndarray, held_out: np.ndarray
+    ) -> np.ndarray:
+        """Train the annotator of a clean subset, and return class probabilities.
 
-    def _training_settings(self, subset: Subset) -> Dict[str, Any]:
-        """Return all settings on which a model of a subset depends.
-
-        The folder of a stage is named after their hash. If an entry is added,
-        removed or renamed here, stages of earlier runs are no longer found.
-        """
-        cfg = self.cfg
-        # Stages of version 0.1 have no such number.
-        version = {} if VERSION == 1 else dict(version=VERSION)
-        return dict(
-            **version,
-            model=deciding(classifier_config(cfg, subset.num_classes)),
-            data=deciding(cfg.train_dataloader.to_dict()),
-            evaluation=deciding(cfg.val_dataloader.dataset.to_dict()),
-            optim_wrapper=deciding(cfg.optim_wrapper.to_dict()),
-            param_scheduler=deciding(cfg.get('param_scheduler')),
-            auto_scale_lr=deciding(cfg.get('auto_scale_lr')),
-            train_cfg=deciding(cfg.train_cfg.to_dict()),
-            randomness=dict(cfg.get('randomness', {}), seed=self.seed),
-            processes=get_world_size(),
-            pretrained=self.pretrained,
-            images=self.images,
-            fit=self.options.fit,
-            held_out=self.options.held_out,
-            patience=self.options.patience,
-            sample_ids=subset.sample_ids,
-            labels=subset.labels,
-        )
-
-    # -- training ----------------------------------------------------------
-    def _view(self, dataset: FERDataset, subset: Subset, rows: Any) -> LabelView:
-        """Return a view of some samples of a subset, with their local labels."""
-        return LabelView(
-            dataset, subset.sample_ids[rows], subset.labels[rows], subset.num_classes
-        )
-
-    def _rows_to_learn(self, subset: Subset) -> np.ndarray:
-        """Return the rows of a subset on which its base model is trained."""
-        return rows_to_learn(subset.sample_ids, subset.labels, self.suspects)
-
-    def _train(
-        self, what: str, subset: Subset, folder: str, rows: np.ndarray
-    ) -> Tuple[Trained, Optional[LabelView]]:
-        """Train a classifier on some rows of a subset, including its extra class.
+        Args:
+            subset (Subset): Clean subset: samples that are not candidates.
+            asked (np.ndarray): Sample ids to predict, int64 (N, ), ascending.
+            held_out (np.ndarray): Sample ids that the annotator must not learn, int64.
+                Those in the subset choose its best epoch.
 
         Returns:
-            tuple[Trained, LabelView | None]: The classifier, and the samples that
-            were held out.
+            np.ndarray: Float (N, number of classes of the subset).
         """
-        self.log.training(what, len(rows), subset.num_classes)
-        held_out = None
-        if self.options.fit == 'peak':
-            drawn = draw_of_each_class(
-                subset.labels[rows], self.options.held_out, self.seed
+
+        def compute(folder: str) -> Dict[str, np.ndarray]:
+            annotator, _ = self._train(
+                f'annotator of the {subset.name}',
+                subset,
+                folder,
+                np.arange(len(subset.labels)),
+                np.flatnonzero(np.isin(subset.sample_ids, held_out)),
             )
-            if len(drawn):
-                held_out = self._view(self.unaugmented, subset, rows[drawn])
-                rows = np.delete(rows, drawn)
-            else:
-                self.log.nothing_held_out()
-        trained = train_classifier(
-            self.cfg,
-            self._view(self.augmented, subset, rows),
-            subset.num_classes,
-            f'{folder}/model',
-            self.seed,
-            what[0].upper() + what[1:],
-            self.log.logger,
-            held_out,
-            self.options.patience,
+            view = LabelView(
+                self.unaugmented, asked, np.zeros_like(asked), subset.num_classes
+            )
+            found, scores = predict_view(annotator.model, view, self.cfg.val_dataloader)
+            return dict(sample_id=found, scores=scores)
+
+        settings = dict(
+            self._training_settings(subset), asked=asked, not_learned=held_out
         )
-        return trained, held_out
+        result = self._run_stage(
+            f'annotator of the {subset.name}', 1, settings, compute
+        )
+        return result['scores']
+
+    def evidence(self) -> Optional[np.ndarray]:
+        """Return class probabilities of all samples by a further classifier.
+
+        Returns:
+            np.ndarray, optional: Float64 (N, C), in the order of ``sample_ids``; None
+            without ``evidence`` in the options.
+        """
+        if self.options.evidence is None:
+            return None
+        source = TASK_UTILS.build(self.options.evidence)
+
+        def compute(folder: str) -> Dict[str, np.ndarray]:
+            self.log.stage('class probabilities of the scan, without training')
+            order = np.argsort(self.augmented.sample_ids, kind='stable')
+            # One process reads the images.
+            found = self._from_first_process(lambda: source(self.augmented))
+            return dict(scores=found[order])
+
+        settings = dict(
+            evidence=source.settings,
+            images=self.images,
+            sample_ids=self.sample_ids,
+            labels=self.labels,
+        )
+        return self._run_stage('evidence of the whole set', 1, settings, compute)[
+            'scores'
+        ]
 
     def _strength(self, model: nn.Module, held_out: Optional[LabelView]) -> np.ndarray:
         """Return the strength of a base model as an array; empty without samples."""
@@ -335,10 +237,20 @@ class SubsetModels:
             probability=probability,
             accuracy=np.float64(accuracy),
             strength=self._strength(base.model, held_out),
+            **self._scores_of(base.model, view, held_out),
             epoch=np.int64(base.epoch),
             epochs=np.int64(base.epochs),
             image_passes=np.int64(image_passes),
         )
+
+    def _scores_of(
+        self, model: nn.Module, view: LabelView, held_out: Optional[LabelView]
+    ) -> Dict[str, np.ndarray]:
+        """Return class probabilities, and which samples were held out."""
+        if self.options.criterion != 'posterior' or held_out is None:
+            return {}
+        ids, scores = predict_view(model, view, self.cfg.val_dataloader)
+        return dict(scores=scores, held_out=np.isin(ids, held_out.sample_ids))
 
     def _share_predicted(
         self, model: nn.Module, view: LabelView, steps: np.ndarray
@@ -401,18 +313,3 @@ class SubsetModels:
             ids = stack_field(samples, 'sample_id').to(device)
             labels = stack_field(samples, 'gt_label').to(device)
             yield ids, to_unit_range(inputs, device), labels
-
-
-def initial_weights_hash(cfg: Config) -> List[str]:
-    """Return hashes of the files with the initial weights of the backbone.
-
-    A copied or touched file has the same hash. Weights that mmengine downloads are
-    known by their address, which is part of the config.
-
-    Args:
-        cfg (Config): Training config of any method.
-    """
-    init_cfg = backbone_config(cfg).get('init_cfg')
-    entries = [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []
-    paths = [os.path.expanduser(entry.get('checkpoint') or '') for entry in entries]
-    return [hash_files([path])[0] for path in paths if os.path.isfile(path)]

@@ -8,7 +8,10 @@ from mmfer.registry import TASK_UTILS
 from mmfer.utils.checks import choices, in_range, whole_number
 
 from .division import DIVISIONS
+from .operating_points import POINTS, OperatingPoint
 from .splitting import CUTS
+
+CRITERIA = ('posterior', 'steps')
 
 # Learning rate of the updates of base models between scoring passes, as a share
 # of the initial rate. The paper gives none, and at the end of a schedule the
@@ -22,7 +25,19 @@ class GAAVEOptions:
 
     Args:
         split (bool): Use Dataset Splitting and Subset Refactoring. False: one
-            subset with all classes (Table 3). Defaults to True.
+            subset with all classes (Table 3). Defaults to False.
+        criterion (str): How candidates are found. ``'posterior'``: by the
+            probability that a label is wrong, see :mod:`~.posterior`; for one subset
+            with held-out samples. ``'steps'``: by a threshold on k, Criterion 1 of the
+            paper; also if ``tau`` is given, or where a posterior cannot be found.
+            Defaults to ``'posterior'``.
+        operating_point (str | dict): What ``criterion='posterior'`` aims at:
+            ``'balanced'``, ``'strict'``, or a dict with values of
+            :class:`~.operating_points.OperatingPoint`, which are those of
+            ``'balanced'`` otherwise. Defaults to ``'balanced'``.
+        evidence (dict, optional): Config of a further classifier for the posterior,
+            such as ``dict(type='ScanEvidence')``. None: base models alone. Defaults
+            to None.
         cut, head, min_imbalance: See :func:`split_head_tail`.
         attack (dict, optional): Config of the attack. Defaults to :class:`PGD`
             with epsilon 1/255 in eight steps.
@@ -44,11 +59,14 @@ class GAAVEOptions:
             and training does not stop before the learning rate has fallen, see
             :class:`~mmfer.engine.hooks.best_epoch.BestEpochHook`. Defaults to
             None.
-        annotate (bool): Relabel candidates. False: drop them (Table 3
+        annotate (bool): Train annotators for candidates. False: drop them (Table 3
             without SA). Defaults to True.
         relabel (bool): Give candidates the label of the annotators. False:
             drop candidates whose given label the annotators do not confirm;
-            the suggested label stays in the table. Defaults to True.
+            the suggested label stays in the table. With
+            ``criterion='posterior'``, annotators give or confirm labels only where
+            they expect to be right in the share of cases that the operating point
+            asks for; other candidates are dropped. Defaults to True.
         updates (int): T', number of further epochs for which base models are
             trained, at a hundredth of the initial learning rate. A scoring
             pass follows each of them, and k is the mean over these passes. 0:
@@ -76,7 +94,10 @@ class GAAVEOptions:
         ValueError: An option is out of range.
     """
 
-    split: bool = True
+    split: bool = False
+    criterion: str = 'posterior'
+    operating_point: Union[str, Dict[str, Any]] = 'balanced'
+    evidence: Optional[Dict[str, Any]] = None
     cut: str = 'balanced'
     head: Optional[Sequence[int]] = None
     min_imbalance: float = 1.5
@@ -99,6 +120,9 @@ class GAAVEOptions:
         choices('GAAVE', 'fit', self.fit, ('peak', 'full'))
         choices('GAAVE', 'cut', self.cut, CUTS)
         choices('GAAVE', 'divide', self.divide, DIVISIONS)
+        choices('GAAVE', 'criterion', self.criterion, CRITERIA)
+        # Checks its values.
+        _ = self.point
         for name in ('held_out', 'min_separation'):
             value = getattr(self, name)
             in_range('GAAVE', name, value, 0, 1, open_low=True, open_high=True)
@@ -138,6 +162,25 @@ class GAAVEOptions:
     def pgd(self) -> Any:
         """The attack: :class:`PGD`, or another class with its interface."""
         return TASK_UTILS.build(self.attack_cfg)
+
+    @cached_property
+    def point(self) -> OperatingPoint:
+        """What a cleaning by the posterior aims at."""
+        if isinstance(self.operating_point, str):
+            choices('GAAVE', 'operating_point', self.operating_point, POINTS)
+            return POINTS[self.operating_point]
+        known = POINTS['balanced']._asdict()
+        unknown = set(self.operating_point) - set(known)
+        if unknown:
+            raise ValueError(
+                f'GAAVE: operating_point has no {", ".join(sorted(unknown))}. It may '
+                f'have {", ".join(known)}.'
+            )
+        point = OperatingPoint(**dict(known, **self.operating_point))
+        for name, value in point._asdict().items():
+            if name != 'wrong_left' or value is not None:
+                in_range('GAAVE', f'operating_point.{name}', value, 0, 1)
+        return point
 
     @property
     def max_steps(self) -> int:

@@ -1,0 +1,93 @@
+"""From probabilities of wrong labels to candidates: GAAVE's operating points."""
+
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from mmfer.evaluation.flagging import expected_f1_flags
+
+
+class OperatingPoint(NamedTuple):
+    """What a cleaning aims at. All shares are expected ones, by the posterior.
+
+    Attributes:
+        kept_right (float): Share of the right labels of each class that is kept at
+            least, so that no rare class is lost.
+        wrong_left (float, optional): Share of wrong labels among those that are kept.
+            None: candidates have the largest expected F1.
+        relabel_accuracy (float): Share of relabelled samples whose new label is right.
+    """
+
+    kept_right: float
+    wrong_left: Optional[float]
+    relabel_accuracy: float
+
+
+POINTS = dict(
+    balanced=OperatingPoint(0.5, None, 0.9), strict=OperatingPoint(0.55, 0.033, 0.967)
+)
+"""Named operating points."""
+
+
+def choose_candidates(
+    wrong: np.ndarray, labels: np.ndarray, point: OperatingPoint
+) -> np.ndarray:
+    """Choose the samples whose labels are in doubt.
+
+    Args:
+        wrong (np.ndarray): Probability that the given label is wrong, (N, ).
+        labels (np.ndarray): Given labels, int64 (N, ).
+        point (OperatingPoint): What the cleaning aims at.
+
+    Returns:
+        np.ndarray: bool (N, ).
+    """
+    kept = least_suspicious(wrong, labels, point.kept_right)
+    if point.wrong_left is None:
+        return expected_f1_flags(wrong) & ~kept
+    order = np.argsort(wrong, kind='stable')
+    rest = order[~kept[order]]
+    expected = np.cumsum(np.append(wrong[kept].sum(), wrong[rest]))
+    share = expected / np.maximum(kept.sum() + np.arange(len(expected)), 1)
+    # The share grows with every further sample, unless the rare classes exceed it.
+    allowed = np.flatnonzero(share <= point.wrong_left)
+    kept[rest[: allowed[-1] if len(allowed) else 0]] = True
+    return ~kept
+
+
+def least_suspicious(wrong: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
+    """Choose in each class the samples that hold a share of its right labels.
+
+    Args:
+        wrong (np.ndarray): Probability that the given label is wrong, (N, ).
+        labels (np.ndarray): Given labels, int64 (N, ).
+        share (float): Share of the expected right labels of each class, in [0, 1].
+
+    Returns:
+        np.ndarray: bool (N, ); at least one sample of each class, unless ``share`` is
+        0.
+    """
+    chosen = np.zeros(len(wrong), bool)
+    for label in np.unique(labels) if share else ():
+        members = np.flatnonzero(labels == label)
+        order = members[np.argsort(wrong[members], kind='stable')]
+        right = np.cumsum(1 - wrong[order])
+        chosen[order[: np.searchsorted(right, share * right[-1]) + 1]] = True
+    return chosen
+
+
+def choose_relabelled(probability: np.ndarray, accuracy: float) -> np.ndarray:
+    """Choose the samples whose new labels are right in a share of the cases.
+
+    Args:
+        probability (np.ndarray): Probability that the new label is right, (N, ).
+        accuracy (float): Expected share of right ones among the chosen samples.
+
+    Returns:
+        np.ndarray: The most probable samples, as many as possible, bool (N, ).
+    """
+    order = np.argsort(-probability, kind='stable')
+    mean = np.cumsum(probability[order]) / np.arange(1, len(order) + 1)
+    chosen = np.zeros(len(order), bool)
+    chosen[order[: int((mean >= accuracy).sum())]] = True
+    return chosen

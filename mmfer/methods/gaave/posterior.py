@@ -1,0 +1,183 @@
+r"""Probability that a label is wrong, from a base model and its held-out samples.
+
+GAAVE finds wrong labels by thresholds on k. Here the threshold comes from probabilities
+instead, so nobody has to choose it. The paper does not have this.
+
+1. On held-out samples, which the base model has not learned, log-probabilities of the
+   base model (and of further classifiers) are combined with one noise rate e, by the
+   likelihood of the given labels, see :mod:`mmfer.models.label_posterior`.
+2. A base model has memorised some of the labels that it learned, so the same formula
+   finds too few of them wrong. Held-out samples are a random part of all samples, so
+   the posterior has the same distribution on both: learned samples keep their order,
+   and get the values of the held-out ones (:func:`match_quantiles`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from mmfer.models.label_posterior import Posterior as StackPosterior
+from mmfer.models.label_posterior import (
+    Stack,
+    apply_stack,
+    cross_fit,
+    fit_stack,
+    moments,
+)
+
+# Fewer held-out samples do not tell a noise rate.
+MIN_HELD_OUT = 200
+# Below this share of wrong labels, one noise rate does not explain the labels, or there
+# are hardly any wrong ones.
+MIN_WRONG = 0.05
+
+
+class Posterior(NamedTuple):
+    """What is known about N labels.
+
+    Attributes:
+        wrong (np.ndarray): Probability that the given label is wrong, (N, ).
+        probabilities (np.ndarray): Probabilities of the true class, given image and
+            label, (N, C).
+        given (np.ndarray): Probabilities of the given label, from the image alone,
+            (N, C).
+        noise_rate (float): e.
+        symmetric (bool): Whether one noise rate explains the labels. Otherwise only
+            the order of ``wrong`` means something.
+    """
+
+    wrong: np.ndarray
+    probabilities: np.ndarray
+    given: np.ndarray
+    noise_rate: float
+    symmetric: bool
+
+
+class PosteriorModel(NamedTuple):
+    """Noise rate and combination of B classifiers, fitted to held-out samples.
+
+    Attributes:
+        mean, scale (np.ndarray): Of the log-probabilities of these samples, (B, C).
+        stack (Stack): The fit.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    stack: Stack
+
+    def __call__(self, log_probabilities: np.ndarray, labels: np.ndarray) -> Posterior:
+        """Return the posterior of samples that no classifier has learned.
+
+        Args:
+            log_probabilities (np.ndarray): Of the classifiers, (N, B, C).
+            labels (np.ndarray): Given labels, int64 (N, ).
+        """
+        return _posterior(self.apply(log_probabilities, labels), labels)
+
+    def apply(
+        self, log_probabilities: np.ndarray, labels: np.ndarray
+    ) -> StackPosterior:
+        """Return what the stack says, see :meth:`__call__`."""
+        z = torch.from_numpy((log_probabilities - self.mean) / self.scale)
+        return apply_stack(self.stack, z, torch.from_numpy(labels))
+
+
+def fit_posterior(log_probabilities: np.ndarray, labels: np.ndarray) -> PosteriorModel:
+    """Fit the noise rate and the combination to held-out samples.
+
+    Args:
+        log_probabilities (np.ndarray): Of B classifiers, out of sample, (N, B, C).
+        labels (np.ndarray): Given labels, int64 (N, ); at least :data:`MIN_HELD_OUT`.
+
+    Raises:
+        ValueError: There are too few samples.
+    """
+    if len(labels) < MIN_HELD_OUT:
+        raise ValueError(
+            f'{len(labels)} held-out samples are too few: {MIN_HELD_OUT} are needed.'
+        )
+    mean, scale = moments(log_probabilities)
+    z = torch.from_numpy((log_probabilities - mean) / scale)
+    return PosteriorModel(mean, scale, fit_stack(z, torch.from_numpy(labels)))
+
+
+def label_posterior(
+    log_probabilities: np.ndarray, labels: np.ndarray, held_out: np.ndarray
+) -> Posterior:
+    """Return the posterior of all samples of a training set.
+
+    Args:
+        log_probabilities (np.ndarray): Of B classifiers, (N, B, C). Some may have
+            learned the labels of samples that are not held out.
+        labels (np.ndarray): Given labels, int64 (N, ).
+        held_out (np.ndarray): Random samples that no classifier has learned, bool
+            (N, ); at least :data:`MIN_HELD_OUT`.
+
+    Raises:
+        ValueError: Too few samples are held out.
+    """
+    model = fit_posterior(log_probabilities[held_out], labels[held_out])
+    found = model.apply(log_probabilities, labels)
+    # Held-out samples are not judged by a fit to their own labels.
+    honest = _posterior(
+        cross_fit(list(log_probabilities[held_out].swapaxes(0, 1)), labels[held_out]),
+        labels[held_out],
+    )
+    wrong = found.wrong.copy()
+    if not honest.symmetric:
+        wrong = 1 - found.given[np.arange(len(labels)), labels]
+    wrong[held_out] = honest.wrong
+    wrong[~held_out] = match_quantiles(wrong[~held_out], honest.wrong)
+    given = found.given.copy()
+    given[held_out] = honest.given
+    probabilities = found.probabilities.copy()
+    probabilities[held_out] = honest.probabilities
+    return Posterior(
+        wrong,
+        _with_wrong(probabilities, labels, wrong),
+        given,
+        found.noise_rate,
+        honest.symmetric,
+    )
+
+
+def _posterior(found: StackPosterior, labels: np.ndarray) -> Posterior:
+    """Return what a stack says of labels, with Bayes' rule for the true class."""
+    rows = np.arange(len(labels))
+    wrong = found.wrong
+    symmetric = bool(wrong.mean() >= MIN_WRONG)
+    if not symmetric:
+        wrong = 1 - found.given[rows, labels]
+    probabilities = _with_wrong(found.probabilities, labels, wrong)
+    return Posterior(wrong, probabilities, found.given, found.noise_rate, symmetric)
+
+
+def _with_wrong(
+    probabilities: np.ndarray, labels: np.ndarray, wrong: np.ndarray
+) -> np.ndarray:
+    """Return class probabilities that agree with the probability of a wrong label.
+
+    All other classes make the same given label equally probable, so their shares stay.
+    """
+    rows = np.arange(len(labels))
+    shares = probabilities.copy()
+    shares[rows, labels] = 0
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
+    shares *= wrong[:, None]
+    shares[rows, labels] = 1 - wrong
+    return shares
+
+
+def match_quantiles(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Give values the distribution of a reference, in their own order.
+
+    Args:
+        values (np.ndarray): (N, ). Equal values get their mean.
+        reference (np.ndarray): (M, ), M > 0.
+    """
+    kinds, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    middle = (last - counts / 2) / max(len(values), 1)
+    levels = (np.arange(len(reference)) + 0.5) / len(reference)
+    return np.interp(middle, levels, np.sort(reference))[place]
