@@ -29,6 +29,7 @@ from mmengine.registry import MODELS, VISUALIZERS, DefaultScope
 with DefaultScope.overwrite_default_scope('mmfer'):
     MODELS.build(dict(type='CEHead', in_channels=8, num_classes=7))
     VISUALIZERS.build(dict(type='LazyVisualizer', name='x'))
+assert 'mmfer.methods' in sys.modules and 'mmfer.scan' not in sys.modules
 import mmfer.cli
 new = {name for name in sys.modules if name not in known}
 assert 'mmfer.methods.jointgan.pictures' in new

@@ -16,7 +16,7 @@ from mmfer.analysis.cleaning import build_training_set
 from mmfer.analysis.review import ReviewSettings, write_page, write_settings
 from mmfer.datasets import ImageFolders, ImageList
 from mmfer.datasets.images import IMAGE_EXTENSIONS
-from mmfer.scan import ScoreOptions, extract, find_encoder, score_labels
+from mmfer.scan import ScoreOptions, find_encoder
 from mmfer.scan.cleaned import (
     check_target,
     cleaned_paths,
@@ -27,10 +27,10 @@ from mmfer.scan.cleaned import (
     write_cleaned_list,
     write_given_list,
 )
-from mmfer.scan.duplicates import Thumbnails, find_duplicates
 from mmfer.scan.encoders import HOGEncoder
 from mmfer.scan.faces import FaceCheck, has_detector, unlike_others, without_face
 from mmfer.scan.findings import Findings
+from mmfer.scan.frozen_pass import run_frozen_pass
 from mmfer.scan.groups import find_groups
 from mmfer.scan.report import console_lines, describe_source, report_text, warnings_of
 from mmfer.scan.sources import ListedImages, Source, find_source
@@ -174,36 +174,27 @@ def find(args: argparse.Namespace, source: Source) -> Findings:
     device = choose_device(args.device)
     encoder = find_encoder(args.encoder, device, args.checkpoint)
     notes = [note for note in [getattr(encoder, 'note', '')] if note]
-    extractors: List[Any] = [encoder, Thumbnails()]
+    others: List[Any] = []
     if has_detector():
-        extractors.append(FaceCheck())
+        others.append(FaceCheck())
     else:
         notes.append(
             'dlib is not installed, so no face detector looks at the images: '
             'pip install "mmfer[face]".'
         )
         if 'hog' not in encoder.outputs:
-            extractors.append(HOGEncoder())
+            others.append(HOGEncoder())
     for note in notes:
         print(note)
     # The results of a cut-off pass are kept, so a second start continues.
     name = osp.basename(osp.abspath(args.source))
-    found = extract(dataset, extractors, name, Progress(f'{name}: features'))
-    if not found.valid.any():
-        first = found.errors[min(found.errors)]
-        raise ValueError(
-            f'{args.source}: not one of {len(labels)} images can be read. {first}'
-        )
-    duplicates = find_duplicates(
-        found.arrays['thumbnail'], found.arrays['pixel_hash'], found.valid
-    )
+    frozen = run_frozen_pass(dataset, encoder, name, others)
+    found, duplicates = frozen.found, frozen.duplicates
     groups = find_groups(source, args.groups, duplicates.group)
-    scores = score_labels(
-        {name: found.arrays[name] for name in encoder.outputs},
+    scores = frozen.score(
         labels,
         dataset.num_classes,
         groups.index,
-        found.valid,
         ScoreOptions(keep_share=args.keep_share, careful=args.careful, head=args.head),
     )
     face_scores = None

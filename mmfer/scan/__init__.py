@@ -9,9 +9,9 @@ No network is trained, unless the small head is wanted. The parts:
 | `ridge` | predictions that leave a sample's group out |
 | `nystroem` | kernel features, for one more ridge |
 | `head` | small network on the features |
-| `stacking` | one classifier over all of them, with a noise rate |
-| `decisions` | which labels to flag, and how good the flags are |
-| `scoring` | all of it: :func:`score_labels` |
+| `scoring` | all of it, with a stack and its flags: :func:`score_labels` |
+| `frozen_pass` | features and duplicates of a data set, ready to be scored |
+| `evidence` | class probabilities for other methods: :class:`ScanEvidence` |
 
 Memory and time for N images, D features and chunks of c = 2,048: a ridge takes
 :math:`O(D^2 + c D + N C)` numbers and :math:`O(N D^2)` operations. With 280,000 images
@@ -23,6 +23,7 @@ the scores, and 2.6 GB of features on disk. Nothing has N x N numbers. The head 
 from mmfer.evaluation import Strength
 
 from .encoders import find_encoder
+from .evidence import ScanEvidence
 from .features import Extracted, Extractor, extract
 from .scoring import LabelScores, ScoreOptions, score_labels
 
@@ -30,6 +31,7 @@ __all__ = [
     'Extracted',
     'Extractor',
     'LabelScores',
+    'ScanEvidence',
     'ScoreOptions',
     'Strength',
     'extract',

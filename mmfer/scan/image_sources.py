@@ -53,7 +53,7 @@ class ImageSource:
         What cannot be read counts by its path.
         """
         if self.pixels is not None:
-            return hash_array(self.pixels[self.rows])
+            return hash_array(self.pixels, self.rows)
         total = hashlib.sha256(b'%d images ' % len(self))
         paths = [self.paths[row] for row in range(len(self))]
         tasks = [paths[i : i + _TASK] for i in range(0, len(paths), _TASK)]

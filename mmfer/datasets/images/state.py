@@ -13,7 +13,7 @@ import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -108,13 +108,19 @@ def _file_hash(path: str) -> Optional[bytes]:
         os.close(handle)
 
 
-def hash_array(images: np.ndarray) -> str:
+def hash_array(images: np.ndarray, rows: Optional[np.ndarray] = None) -> str:
     """Return a hash of images in memory, 64 hex digits.
 
     Args:
         images (np.ndarray): uint8, (N, ...).
+        rows (np.ndarray, optional): Images that count, in this order, int64 (n,).
+            Defaults to None: all images. The result is that of ``images[rows]``,
+            which is never copied as a whole.
     """
-    digest = hashlib.sha256(f'{images.dtype} {images.shape} '.encode())
-    for first in range(0, len(images), _BLOCK):
-        digest.update(np.ascontiguousarray(images[first : first + _BLOCK]).data)
+    count = len(images) if rows is None else len(rows)
+    digest = hashlib.sha256(f'{images.dtype} {(count, *images.shape[1:])} '.encode())
+    for first in range(0, count, _BLOCK):
+        part: Any = slice(first, first + _BLOCK)
+        block = images[part if rows is None else rows[part]]
+        digest.update(np.ascontiguousarray(block).data)
     return digest.hexdigest()

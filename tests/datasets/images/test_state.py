@@ -91,6 +91,14 @@ def test_arrays():
         assert hash_array(array) != found
 
 
+def test_rows_of_arrays(monkeypatch):
+    monkeypatch.setattr('mmfer.datasets.images.state._BLOCK', 2)
+    images = np.arange(60, dtype=np.uint8).reshape(5, 2, 2, 3)
+    for rows in ([4, 0, 3], [1, 1], [0, 1, 2, 3, 4], []):
+        rows = np.array(rows, np.int64)
+        assert hash_array(images, rows) == hash_array(images[rows])
+
+
 def test_stamp_of_a_file_with_forged_time(tmp_path):
     """Archives may give all versions of a file the same time and size."""
     path = make(tmp_path / 'one', [b'abc'])[0]
