@@ -84,7 +84,7 @@ def judge_by_posterior(
         log_probabilities(found.scores, evidence), labels, found.held_out
     )
     candidate = find_candidates(posterior, labels, options)
-    record = describe_posterior(posterior, labels, candidate, options)
+    record = describe_posterior(posterior, candidate, options)
     log.posterior(record, int(found.held_out.sum()), int(candidate.sum()))
     probabilities = posterior.probabilities.copy()
     pseudo_labels = np.full(len(labels), NO_LABEL)
@@ -168,10 +168,7 @@ def annotated(
 
 
 def describe_posterior(
-    posterior: Posterior,
-    labels: np.ndarray,
-    candidate: np.ndarray,
-    options: GAAVEOptions,
+    posterior: Posterior, candidate: np.ndarray, options: GAAVEOptions
 ) -> Dict[str, Any]:
     """Describe posterior and candidates for ``record.json``.
 
