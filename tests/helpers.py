@@ -27,6 +27,9 @@ CONFIGS = osp.join(ROOT, 'configs')
 _COUNTER = itertools.count()
 # Bits repeat on a GPU only if they are asked for; see docs/reproducibility.md.
 DETERMINISTIC = torch.cuda.is_available()
+# GAAVE as in the paper: head and tail, and candidates by thresholds on k. Its defaults
+# are others.
+STEPS = dict(split=True, criterion='steps', evidence=None)
 # For models of several networks.
 TINY_CLASSIFIER = dict(
     type='FERClassifier',
@@ -166,6 +169,12 @@ def poison_clean_labels(monkeypatch) -> None:
         return samples
 
     monkeypatch.setattr(FERDataset, 'load_data_list', poisoned)
+
+
+def patch_training(monkeypatch, train) -> None:
+    """From here on, GAAVE trains all its models with another function."""
+    for name in ('models', 'subset_training'):
+        monkeypatch.setattr(f'mmfer.methods.gaave.{name}.train_classifier', train)
 
 
 class Stop(Exception):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from ddp_worker import check_gathering, double_precision, fit, run_in_two, scores
-from helpers import CONFIGS, Stop, StopAt, assert_same_state, tiny_config, train
+from helpers import CONFIGS, STEPS, Stop, StopAt, assert_same_state, tiny_config, train
 from mmengine.config import Config
 from mmengine.dist import init_dist
 
 from mmfer.cli import load_config
 from mmfer.engine.stages import CHECK
-from mmfer.methods.gaave import models
+from mmfer.methods.gaave import subset_training
 from mmfer.registry import MODELS
 
 
@@ -33,9 +33,14 @@ def gaave_config(folder):
         default_hooks__checkpoint__max_keep_ckpts=-1,
     )
     cfg.custom_hooks = [
-        dict(
-            type='GAAVEHook', split=False, fit='full', tau=2, attack=dict(epsilon=0.05)
-        )
+        {
+            **STEPS,
+            'type': 'GAAVEHook',
+            'split': False,
+            'fit': 'full',
+            'tau': 2,
+            'attack': dict(epsilon=0.05),
+        }
     ]
     return cfg
 
@@ -289,7 +294,7 @@ def test_two_processes_clean_as_one(folder, tmp_path, monkeypatch):
         result.unlink()
     cfg = gaave_config(tmp_path / 'one')
     # Models of two processes are others than those of one; take them over.
-    monkeypatch.setattr(models, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(subset_training, 'get_world_size', lambda: 2)
     # The two ran on CPUs.
     monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
     with pytest.raises(Stop):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import call_tool, tiny_config
+from helpers import STEPS, call_tool, tiny_config
 from mmengine.config import Config
 
 from mmfer.registry import MODELS
@@ -80,7 +80,13 @@ def test_train(source, config, tmp_path, monkeypatch):
 def test_clean_starts_from_it(source, config, tmp_path, monkeypatch):
     path, backbone = source
     monkeypatch.chdir(tmp_path)
-    hook = "dict(type='GAAVEHook', split=False, fit='full', attack=dict(steps=1))"
+    hook = {
+        **STEPS,
+        'type': 'GAAVEHook',
+        'split': False,
+        'fit': 'full',
+        'attack': dict(steps=1),
+    }
     config.write_text(f'{config.read_text()}\ncustom_hooks = [{hook}]\n')
     call_tool('clean_labels.py', config, '--out', 'cleaned', '--init', path)
     log = next(Path('cleaned').glob('*/*.log')).read_text()

@@ -18,7 +18,7 @@ from mmfer.engine.classifier_config import classifier_config
 from mmfer.engine.initial_weights import RECORD, check_recorded, init_suffix, start_from
 from mmfer.engine.provenance import config_hash
 from mmfer.engine.weight_sources import find_source
-from mmfer.methods.gaave.models import initial_weights_hash
+from mmfer.methods.gaave.subset_training import initial_weights_hash
 from mmfer.models.efficientnet_lite import has_pretrained, load_pretrained_lite0
 from mmfer.models.pretrained import check_pretrained
 from mmfer.models.weight_matching import find_backbone

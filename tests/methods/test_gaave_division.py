@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,9 +135,12 @@ def test_hook_with_the_preset(tmp_path):
 
 # -- presets -------------------------------------------------------------------
 def test_default_preset_is_the_default():
-    options = GAAVEOptions()
-    assert PRESETS['default'] == {k: getattr(options, k) for k in PRESETS['default']}
-    assert GAAVE().options == options
+    """But for the evidence, which the bare options lack."""
+    options, evidence = GAAVEOptions(), dict(type='ScanEvidence')
+    default = {k: getattr(options, k) for k in PRESETS['default']}
+    assert default['evidence'] is None
+    assert PRESETS['default'] == dict(default, evidence=evidence)
+    assert GAAVE().options == replace(options, evidence=evidence)
     assert {frozenset(values) for values in PRESETS.values()} == {
         frozenset(PRESETS['paper'])
     }

@@ -12,9 +12,11 @@ import pytest
 import torch
 from helpers import (
     CONFIGS,
+    STEPS,
     CopyAt,
     assert_same_state,
     copy_work_dir,
+    patch_training,
     poison_clean_labels,
     tiny_config,
     train,
@@ -24,11 +26,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 
 from mmfer.engine import BestEpochHook, StageProgressHook
-from mmfer.engine.training import Trained
+from mmfer.engine.classifier_config import classifier_config
+from mmfer.engine.training import Trained, train_classifier
 from mmfer.evaluation import Strength
 from mmfer.methods.gaave import GAAVE, LabelDecisions
 from mmfer.methods.gaave import models as module
-from mmfer.methods.gaave.algorithm import choose_threshold
+from mmfer.methods.gaave.algorithm import learns_something
 from mmfer.methods.gaave.messages import CleaningLog
 from mmfer.methods.gaave.options import GAAVEOptions
 from mmfer.methods.gaave.pixels import to_unit_range
@@ -58,9 +61,8 @@ def config(work_dir, name='ce/ce_r18_synthfaces_noise30', **gaave):
         train_dataloader__batch_size=8,
         optim_wrapper__optimizer__lr=5e-3,
     )
-    gaave.setdefault('tau', 4)
-    gaave.setdefault('head', [2, 4, 6])
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='GAAVEHook', **gaave)]
+    hook = dict(STEPS, type='GAAVEHook', tau=4, head=[2, 4, 6])
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), {**hook, **gaave}]
     return cfg
 
 
@@ -141,7 +143,6 @@ KILLED = [(0, 'after_train_epoch'), (2, 'after_val_epoch'), (1, 'trained')]
 def copy_at_kill_points(patch, work_dir, folder):
     """Have the cleaning copied where a kill would leave it, once per point."""
     trainings = []
-    original = module.train_classifier
 
     def copy(point):
         target = folder / f'{len(trainings) - 1}-{point}'
@@ -151,7 +152,7 @@ def copy_at_kill_points(patch, work_dir, folder):
 
     def counted(*args, **kwargs):
         trainings.append(args[3])
-        result = original(*args, **kwargs)
+        result = train_classifier(*args, **kwargs)
         copy('trained')
         return result
 
@@ -165,7 +166,7 @@ def copy_at_kill_points(patch, work_dir, folder):
 
         patch.setattr(hook, point, wrapped)
 
-    patch.setattr(module, 'train_classifier', counted)
+    patch_training(patch, counted)
     copied_before(StageProgressHook, 'after_train_epoch')
     copied_before(BestEpochHook, 'after_val_epoch')
 
@@ -252,7 +253,7 @@ def test_stages_are_found_again(cleaned, any_steps, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError('a stage is done again')
 
-    monkeypatch.setattr(module, 'train_classifier', refuse)
+    patch_training(monkeypatch, refuse)
     second = train(config(tmp_path))
     assert read_table(tmp_path) == read_table(work_dir)
     summaries = [
@@ -283,13 +284,12 @@ def test_killed_in_a_stage(
     assert not (folder / 'result.npz').exists()
     assert len(list(tmp_path.glob('*/result.npz'))) == stage
     folders = []
-    original = module.train_classifier
 
     def counted(*args, **kwargs):
         folders.append(args[3])
-        return original(*args, **kwargs)
+        return train_classifier(*args, **kwargs)
 
-    monkeypatch.setattr(module, 'train_classifier', counted)
+    patch_training(monkeypatch, counted)
     found, record = clean_alone(config(tmp_path), tmp_path)
     # Stages before it are done, this one goes on.
     assert folders[0] == f'{folder}/model' and len(folders) == 4 - stage
@@ -402,7 +402,7 @@ def clean(tmp_path, labels=None, **options):
     if labels is not None:
         dataset.set_labels(range(len(dataset)), labels)
     logger = MMLogger.get_instance('test_gaave')
-    method = GAAVE(**dict(dict(attack=dict(epsilon=0.1)), **options))
+    method = GAAVE(**{**STEPS, 'attack': dict(epsilon=0.1), **options})
     return method(cfg, dataset, other.pipeline, str(tmp_path), logger)
 
 
@@ -416,10 +416,10 @@ def untrained(monkeypatch):
 
         calls.append((cfg, view, num_classes, *args))
         torch.manual_seed(len(calls))
-        model = MODELS.build(module.classifier_config(cfg, num_classes))
+        model = MODELS.build(classifier_config(cfg, num_classes))
         return Trained(model.eval(), '', 1, 1)
 
-    monkeypatch.setattr(module, 'train_classifier', build)
+    patch_training(monkeypatch, build)
     return calls
 
 
@@ -447,11 +447,11 @@ def test_models_that_learned_nothing(tmp_path, said, monkeypatch):
     def untrained(cfg, view, num_classes, *args, **kwargs):
         from mmfer.registry import MODELS
 
-        model = MODELS.build(module.classifier_config(cfg, num_classes))
+        model = MODELS.build(classifier_config(cfg, num_classes))
         torch.nn.init.zeros_(model.head.fc.weight)
         return Trained(model.eval(), '', 1, 1)
 
-    monkeypatch.setattr(module, 'train_classifier', untrained)
+    patch_training(monkeypatch, untrained)
     found, _ = clean(tmp_path)
     assert (found.decision == 'keep').all()
     assert any('learned nothing' in text for text in said)
@@ -481,14 +481,16 @@ def test_model_that_knows_the_images_but_few_labels(said):
         np.arange(100), steps, steps / 9, 0.4, None, 1, 1, 1, np.bincount(steps)
     )
     log = CleaningLog(MMLogger.get_instance('test_gaave'), ['a', 'b'])
-    known = Strength(0.45, 0.3, 0.25, 0.05, 60)
-    for strength, text in ((known, 'most of them are wrong, or'), (None, 'or the')):
+    better = Strength(0.45, 0.3, 0.25, 0.05, 60)
+    for strength, text in ((better, 'most of them are wrong, or'), (None, 'or the')):
         said.clear()
-        choose_threshold(subset, found._replace(strength=strength), GAAVEOptions(), log)
+        known = found._replace(strength=strength)
+        assert learns_something(subset, known, GAAVEOptions(**STEPS), log)
         assert text in said[0]
     assert log.warnings == ['T' + text[1:] for text in 2 * said[:1]]
     guess = Strength(0.35, 0.3, 0.25, 0.05, 60)
-    choose_threshold(subset, found._replace(strength=guess), GAAVEOptions(), log)
+    found = found._replace(strength=guess)
+    assert learns_something(subset, found, GAAVEOptions(**STEPS), log)
     assert '35.0% of 60 held-out labels' in log.warnings[-1]
 
 
@@ -712,12 +714,12 @@ def test_one_class(tmp_path):
 
 def test_class_with_one_sample(tmp_path, said, monkeypatch):
     trained = []
-    original = module.train_classifier
-    monkeypatch.setattr(
-        module,
-        'train_classifier',
-        lambda *args, **kwargs: (trained.append(args), original(*args, **kwargs))[1],
-    )
+
+    def noted(*args, **kwargs):
+        trained.append(args)
+        return train_classifier(*args, **kwargs)
+
+    patch_training(monkeypatch, noted)
     labels = np.arange(96) % 3
     labels[5] = 6
     found, _ = clean(tmp_path, labels=labels, tau=1)
@@ -739,10 +741,10 @@ def test_models_learn_from_the_right_samples(tmp_path, monkeypatch):
 
         trained.append((what, view, held_out))
         torch.manual_seed(0)
-        model = MODELS.build(module.classifier_config(cfg, num_classes))
+        model = MODELS.build(classifier_config(cfg, num_classes))
         return Trained(model.eval(), '', 1, 1)
 
-    monkeypatch.setattr(module, 'train_classifier', untrained)
+    patch_training(monkeypatch, untrained)
     labels = np.repeat(np.arange(3), [60, 25, 11])
     monkeypatch.setattr(
         module.SubsetModels,
@@ -787,10 +789,10 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
         from mmfer.registry import MODELS
 
         trained.append((cfg, view[0]['inputs'], view.dataset))
-        model = MODELS.build(module.classifier_config(cfg, num_classes))
+        model = MODELS.build(classifier_config(cfg, num_classes))
         return Trained(model.eval(), '', 1, 1)
 
-    monkeypatch.setattr(module, 'train_classifier', untrained)
+    patch_training(monkeypatch, untrained)
     monkeypatch.setattr(
         module.SubsetModels,
         'attack_view',
@@ -814,7 +816,7 @@ def test_models_with_settings_of_their_own(tmp_path, monkeypatch):
     cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
     dataset, other = made_sets(cfg)
     before = cfg.pretty_text
-    options = dict(split=False, tau=1)
+    options = dict(STEPS, split=False, tau=1)
     logger = MMLogger.get_instance('test_gaave')
     for root, kwargs in (('a', {}), ('b', dict(base=base))):
         method = GAAVE(**options, **kwargs)
@@ -861,7 +863,7 @@ def test_a_set_is_cleaned_once(tmp_path):
     cfg = tiny_config(tmp_path, 'ce/ce_r18_synthfaces_noise30')
     dataset, _ = made_sets(cfg)
     dataset.apply_decisions(first._asdict())
-    method = GAAVE(attack=dict(epsilon=0.1))
+    method = GAAVE(**STEPS, attack=dict(epsilon=0.1))
     with pytest.raises(ValueError, match='cleaned already'):
         method(
             cfg,

@@ -9,21 +9,27 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import call_tool
+from helpers import STEPS, call_tool, patch_training
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mmfer.engine import stages, training
 from mmfer.engine.stages import DamagedResultError, Stages, fingerprint, load_result
+from mmfer.engine.training import train_classifier
 from mmfer.methods.gaave import GAAVE
-from mmfer.methods.gaave import models as module
+from mmfer.methods.gaave import subset_training as module
 from mmfer.registry import DATASETS, MODELS
 
 COUNT = 30
-OPTIONS = dict(
-    tau=0, split=False, attack=dict(epsilon=0.02), held_out=0.2, annotate=False
-)
+OPTIONS = {
+    **STEPS,
+    'split': False,
+    'tau': 0,
+    'attack': dict(epsilon=0.02),
+    'held_out': 0.2,
+    'annotate': False,
+}
 
 
 def write_images(root, seed=0):
@@ -106,13 +112,12 @@ class Cleaning:
     def __init__(self, root, monkeypatch):
         self.root = root
         self.folders = []
-        original = module.train_classifier
 
         def counted(*args, **kwargs):
             self.folders.append(args[3])
-            return original(*args, **kwargs)
+            return train_classifier(*args, **kwargs)
 
-        monkeypatch.setattr(module, 'train_classifier', counted)
+        patch_training(monkeypatch, counted)
 
     def __call__(self, root=None, weights=None, **options):
         """Clean; return the decisions and the number of models trained for them."""

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
+from helpers import patch_training
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mmfer.datasets.batches import stack_field
+from mmfer.engine.training import train_classifier
 from mmfer.methods.gaave import PGD
-from mmfer.methods.gaave import models as module
 from mmfer.models import FERClassifier
 from mmfer.registry import DATASETS, MODELS, TASK_UTILS
 
@@ -108,11 +109,11 @@ class Recorder:
 
     def __init__(self, monkeypatch):
         self.trainings = []
-        train, step = module.train_classifier, FERClassifier.train_step
+        step = FERClassifier.train_step
 
         def recorded(*args, **kwargs):
             self.trainings.append(dict(start=None, batches=[]))
-            trained = train(*args, **kwargs)
+            trained = train_classifier(*args, **kwargs)
             self.trainings[-1]['end'] = weights_of(trained.model)
             return trained
 
@@ -125,7 +126,7 @@ class Recorder:
             mine['batches'].append([field.tolist() for field in fields])
             return step(model, data, optim_wrapper)
 
-        monkeypatch.setattr(module, 'train_classifier', recorded)
+        patch_training(monkeypatch, recorded)
         monkeypatch.setattr(FERClassifier, 'train_step', stepped)
 
     def next(self):

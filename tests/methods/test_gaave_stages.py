@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import STEPS, patch_training
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -71,7 +72,9 @@ CONFIG = dict(
     param_scheduler=dict(type='MultiStepLR', by_epoch=True, milestones=[6], gamma=0.1),
     randomness=dict(seed=0),
 )
-OPTIONS = dict(tau=0, head=[2, 4, 6], attack=dict(epsilon=0.02), fit='full', seed=3)
+OPTIONS = dict(
+    STEPS, tau=0, head=[2, 4, 6], attack=dict(epsilon=0.02), fit='full', seed=3
+)
 
 
 def clean_faces(root):
@@ -89,7 +92,7 @@ def test_stages_of_version_0_1_are_found(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError('a stage of version 0.1 is not found')
 
-    monkeypatch.setattr('mmfer.methods.gaave.models.train_classifier', refuse)
+    patch_training(monkeypatch, refuse)
     shutil.copytree(FILES, tmp_path, dirs_exist_ok=True)
     found = clean_faces(tmp_path)
     with np.load(FILES / 'decisions.npz') as expected:
@@ -110,7 +113,7 @@ def test_other_stages_are_not_taken(tmp_path, monkeypatch):
     def note(*args, **kwargs):
         raise Trained
 
-    monkeypatch.setattr('mmfer.methods.gaave.models.train_classifier', note)
+    patch_training(monkeypatch, note)
     monkeypatch.setitem(
         CONFIG, 'optim_wrapper', dict(optimizer=dict(type='Adam', lr=4e-3))
     )

@@ -12,6 +12,7 @@ import torch
 from helpers import (
     CONFIGS,
     DETERMINISTIC,
+    STEPS,
     CopyAt,
     assert_same_state,
     call_tool,
@@ -308,7 +309,14 @@ def test_cleaned_before(tmp_path, monkeypatch):
     monkeypatch.setattr(SubsetModels, 'attack_view', attack)
     cfg = short(tmp_path)
     cfg.custom_hooks = [
-        dict(type='GAAVEHook', tau=0, fit='full', split=False, annotate=False)
+        {
+            **STEPS,
+            'type': 'GAAVEHook',
+            'tau': 0,
+            'fit': 'full',
+            'split': False,
+            'annotate': False,
+        }
     ]
     runner = train(cfg)
     assert [type(backbone).__name__ for backbone in seen] == ['PlainVGG16']

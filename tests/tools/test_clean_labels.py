@@ -6,13 +6,13 @@ import shutil
 import sys
 
 import pytest
-from helpers import Stop, load_tool, tiny_config, train
+from helpers import STEPS, Stop, load_tool, patch_training, tiny_config, train
 
 from mmfer.analysis.cleaning import claim_folder
 from mmfer.engine.preflight import PreflightError
-from mmfer.methods.gaave import models as module
 
 tool = load_tool('clean_labels.py')
+HOOK = dict(STEPS, type='GAAVEHook', tau=2, attack=dict(epsilon=0.05), head=[2, 4, 6])
 
 
 def run(monkeypatch, tmp_path, *options, hook=True):
@@ -26,9 +26,7 @@ def run(monkeypatch, tmp_path, *options, hook=True):
     )
     cfg.pop('work_dir')
     if hook:
-        cfg.custom_hooks = [
-            dict(type='GAAVEHook', tau=2, attack=dict(epsilon=0.05), head=[2, 4, 6])
-        ]
+        cfg.custom_hooks = [HOOK]
     path = tmp_path / 'tiny.py'
     cfg.dump(path)
     monkeypatch.setattr(
@@ -102,9 +100,7 @@ def test_training_on_its_decisions_is_that_of_the_hook(cleaned, tmp_path):
         train_dataloader__dataset__decisions=str(table),
     )
     with_hook = tiny_config(tmp_path / 'b', 'ce/ce_r18_synthfaces_noise30', **options)
-    with_hook.custom_hooks = [
-        dict(type='GAAVEHook', tau=2, attack=dict(epsilon=0.05), head=[2, 4, 6])
-    ]
+    with_hook.custom_hooks = [HOOK]
     models = [train(cfg).model.state_dict() for cfg in (with_table, with_hook)]
     for name, value in models[0].items():
         assert (value == models[1][name]).all(), name
@@ -120,7 +116,7 @@ def test_started_again(cleaned, monkeypatch, tmp_path):
     def refuse(*args, **kwargs):
         raise Stop
 
-    monkeypatch.setattr(module, 'train_classifier', refuse)
+    patch_training(monkeypatch, refuse)
     run(monkeypatch, tmp_path)
     assert (tmp_path / 'out/sample_scores.csv').read_bytes() == before
     with pytest.raises(PreflightError, match='tiny with other settings'):

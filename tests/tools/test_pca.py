@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from helpers import call_tool, tiny_config, train
+from helpers import STEPS, call_tool, tiny_config, train
 
 from mmfer.analysis.attackable import (
     attackable_figure,
@@ -62,13 +62,14 @@ def test_counts_in_the_figure():
 def test_tool(tmp_path):
     cfg = tiny_config(tmp_path / 'run', 'ce/ce_r18_synthfaces_noise30')
     cfg.custom_hooks = [
-        dict(
-            type='GAAVEHook',
-            tau=0,
-            split=False,
-            annotate=False,
-            base=dict(train_cfg=dict(max_epochs=1)),
-        )
+        {
+            **STEPS,
+            'type': 'GAAVEHook',
+            'tau': 0,
+            'split': False,
+            'annotate': False,
+            'base': dict(train_cfg=dict(max_epochs=1)),
+        }
     ]
     train(cfg)
     config = tmp_path / 'config.py'
