@@ -1,5 +1,6 @@
 """Presets: named sets of options, such as those of a paper or of its published code."""
 
+import copy
 from typing import Any, Dict, Mapping
 
 from mmengine.logging import MMLogger
@@ -13,6 +14,7 @@ def with_preset(
     presets: Mapping[str, Mapping[str, Any]],
     preset: str,
     given: Mapping[str, Any],
+    none_is_given: bool = False,
 ) -> Dict[str, Any]:
     """Return the options of a preset, with the given ones in their place.
 
@@ -24,8 +26,10 @@ def with_preset(
         presets (Mapping): Options by name of the preset. All presets have the same
             options, and one is named ``'default'``.
         preset (str): Name of the chosen preset.
-        given (Mapping): Options as given; None stands for options that are not.
-            Dicts are merged into those of the preset.
+        given (Mapping): Options as given. Dicts are merged into those of the preset;
+            options that the preset does not have stay as they are.
+        none_is_given (bool): Whether None is a value. Otherwise it stands for an
+            option that is not given. Defaults to False.
 
     Returns:
         dict: A value for each option of the preset, and for each given option.
@@ -35,15 +39,20 @@ def with_preset(
     """
     choices(owner, 'preset', preset, presets)
     chosen = dict(presets[preset])
-    given = {name: value for name, value in given.items() if value is not None}
-    merged = merge_options(chosen, given)
-    changed = _differences(chosen, merged)
+    used = copy.deepcopy(chosen)
+    for name, value in given.items():
+        if value is None and not none_is_given:
+            continue
+        if isinstance(value, dict) and isinstance(chosen.get(name), dict):
+            value = merge_options(chosen[name], value)
+        used[name] = value
+    changed = _differences(chosen, used)
     if changed and preset != 'default':
         MMLogger.get_current_instance().warning(
             f'{prefix_of(owner)}preset={preset!r} is changed by given options: '
             f'{"; ".join(changed)}.'
         )
-    return merged
+    return used
 
 
 def _differences(preset: Mapping[str, Any], used: Mapping[str, Any]) -> list:

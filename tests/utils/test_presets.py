@@ -41,6 +41,22 @@ def test_a_given_option_wins_and_is_named(logged):
     )
 
 
+def test_other_options_stay_as_they_are(logged):
+    """Also marks for a later merge, as in configs."""
+    base = dict(optimizer=dict(_delete_=True, lr=1))
+    assert with_preset('A', PRESETS, 'paper', dict(base=base))['base'] is base
+    assert not logged
+
+
+def test_none_may_be_a_value(logged):
+    given = dict(model=None)
+    assert with_preset('A', PRESETS, 'paper', given)['model'] is not None
+    assert (
+        with_preset('A', PRESETS, 'paper', given, none_is_given=True)['model'] is None
+    )
+    assert 'model=None instead of' in logged[0]
+
+
 def test_the_value_of_the_preset_may_be_given(logged):
     with_preset('A', PRESETS, 'paper', dict(reduction='sum'))
     with_preset('A', PRESETS, 'default', dict(reduction='sum'))

@@ -42,7 +42,8 @@ class GAAVE:
     """
 
     def __init__(self, preset: str = 'default', **options: Any):
-        self.options = GAAVEOptions(**with_preset(type(self), PRESETS, preset, options))
+        chosen = with_preset(type(self), PRESETS, preset, options, none_is_given=True)
+        self.options = GAAVEOptions(**chosen)
         self.preset = preset
 
     @property
