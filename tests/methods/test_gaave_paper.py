@@ -256,7 +256,7 @@ def test_algorithm_1(updates, tmp_path, monkeypatch):
             head=HEAD,
             tau=TAU,
             attack=dict(epsilon=EPSILON),
-            updates=updates,
+            **({} if updates is None else dict(updates=updates)),
         )
     )
     passes = updates or 5

@@ -114,6 +114,18 @@ def test_quantiles():
     np.testing.assert_allclose(match_quantiles(reference, reference), reference)
 
 
+@pytest.mark.parametrize('share', [0.2, 0.6, 1.0])
+def test_equal_values_get_their_mean(share):
+    """Many may be equal: a network that has memorised a label is certain of it."""
+    reference = np.random.default_rng(0).beta(0.3, 1, 400)
+    values = np.arange(4000.0)
+    values[: int(share * 4000)] = 0
+    found = match_quantiles(values, reference)
+    lowest = np.sort(reference)[: int(share * 400)]
+    assert found[0] == pytest.approx(lowest.mean(), abs=0.005)
+    assert found.mean() == pytest.approx(reference.mean(), abs=0.005)
+
+
 def some_labels(seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.choice(3, 400, p=[0.7, 0.25, 0.05])
