@@ -10,7 +10,12 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from .annotation import NO_LABEL, combine_annotators, decide
-from .by_posterior import Judgement, judge_by_posterior, reason_against
+from .by_posterior import (
+    Judgement,
+    expects_posterior,
+    judge_by_posterior,
+    reason_against,
+)
 from .division import Part, unite, without
 from .label_decisions import LabelDecisions
 from .messages import CleaningLog
@@ -39,8 +44,8 @@ def decide_labels(
     subsets = refactor_subsets(ids, labels, split, models.seed)
     # The stages of a subset are base model, attack and, with annotate, annotator.
     log.num_stages = len(subsets) * (2 + options.annotate)
-    if len(subsets) == 1 and options.criterion == 'posterior':
-        log.num_stages += options.evidence is not None
+    if options.evidence is not None:
+        log.num_stages += expects_posterior(subsets, options)
     # Algorithm 1, #1 and #2: train the base models, attack their samples.
     found = [models.measure_vulnerability(subset) for subset in subsets]
     learned = [

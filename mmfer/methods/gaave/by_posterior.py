@@ -16,9 +16,19 @@ from .messages import CleaningLog
 from .models import SubsetModels
 from .operating_points import choose_candidates, choose_relabelled, least_suspicious
 from .options import GAAVEOptions
-from .posterior import MIN_HELD_OUT, Posterior, fit_posterior, label_posterior
+from .posterior import (
+    HELD_OUT_PER_CLASS,
+    Posterior,
+    fit_posterior,
+    held_out_posterior,
+    label_posterior,
+)
 from .splitting import Subset, plain_subset
 from .vulnerability import Vulnerability
+
+# Without a noise rate, how much more probable another label must be. With a smaller
+# number, a weak base model would drop many right labels of a set without noise.
+CLEAR = 9
 
 
 class Judgement(NamedTuple):
@@ -54,9 +64,24 @@ def reason_against(
     if found.scores is None or found.held_out is None:
         return 'no samples are held out'
     count = int(found.held_out.sum())
-    if count < MIN_HELD_OUT:
-        return f'only {count} samples are held out, and {MIN_HELD_OUT} are needed'
+    needed = HELD_OUT_PER_CLASS * len(subsets[0].classes)
+    if count < needed:
+        return f'only {count} samples are held out, and {needed} are needed'
     return None
+
+
+def expects_posterior(subsets: Sequence[Subset], options: GAAVEOptions) -> bool:
+    """Return whether a posterior is wanted, and the training set is large enough.
+
+    Args:
+        subsets (Sequence[Subset]): The subsets.
+        options (GAAVEOptions): Options of the run.
+    """
+    if not options.wants_posterior or len(subsets) > 1:
+        return False
+    sizes = np.bincount(subsets[0].labels)
+    count = (options.held_out * sizes).astype(int).sum()
+    return count >= HELD_OUT_PER_CLASS * len(subsets[0].classes)
 
 
 def judge_by_posterior(
@@ -86,17 +111,25 @@ def judge_by_posterior(
     candidate = find_candidates(posterior, labels, options)
     record = describe_posterior(posterior, candidate, options)
     log.posterior(record, int(found.held_out.sum()), int(candidate.sum()))
+    if candidate.all():
+        raise ValueError(
+            'GAAVE: all samples are candidates, so no sample is left. Choose another '
+            'operating_point, with a larger kept_right.'
+        )
     probabilities = posterior.probabilities.copy()
     pseudo_labels = np.full(len(labels), NO_LABEL)
-    if candidate.any() and not candidate.all() and options.annotate:
+    if candidate.any() and options.annotate:
         probabilities[candidate] = annotated(
             models, subset, candidate, found.held_out, labels, evidence
         )
         # Without probabilities nobody knows how often annotators are right.
         if posterior.symmetric:
             best = probabilities[candidate].argmax(axis=1)
+            accuracy = options.point.relabel_accuracy
+            # The estimate has an error itself, of this size with few held-out samples.
+            error = np.sqrt(accuracy * (1 - accuracy) / found.held_out.sum())
             chosen = choose_relabelled(
-                probabilities[candidate].max(axis=1), options.point.relabel_accuracy
+                probabilities[candidate].max(axis=1), min(accuracy + 2 * error, 1)
             )
             pseudo_labels[candidate] = np.where(chosen, best, NO_LABEL)
         log.annotators(pseudo_labels[candidate] >= 0, options.point.relabel_accuracy)
@@ -130,7 +163,7 @@ def find_candidates(
     if posterior.symmetric:
         return choose_candidates(posterior.wrong, labels, options.point)
     kept = least_suspicious(posterior.wrong, labels, options.point.kept_right)
-    return clear_flags(posterior.given, labels) & ~kept
+    return clear_flags(posterior.given, labels, CLEAR) & ~kept
 
 
 def annotated(
@@ -164,7 +197,11 @@ def annotated(
     known = None if evidence is None else evidence[asked]
     logs = log_probabilities(scores, known)
     fitted = fit_posterior(logs[held_out[asked]], labels[held_out])
-    return fitted(logs[candidate[asked]], labels[candidate]).probabilities
+    found = np.zeros((len(ids), len(subset.classes)))
+    found[asked] = fitted(logs, labels[asked]).probabilities
+    honest = held_out_posterior(logs[held_out[asked]], labels[held_out])
+    found[held_out] = honest.probabilities
+    return found[candidate]
 
 
 def describe_posterior(

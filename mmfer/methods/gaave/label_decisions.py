@@ -16,13 +16,14 @@ class LabelDecisions(NamedTuple):
             it is a mean over several scoring passes.
         given_probability (np.ndarray): Probability of the given label by the
             base model of the sample's subset, float64 in [0, 1].
-        candidate (np.ndarray): Whether k is at most the threshold of the
-            sample's subset, bool.
-        suggested_label (np.ndarray): Label after the decision, int64. It is
-            the given label for ``'keep'``, and -1 if annotators give none.
+        candidate (np.ndarray): Whether the label is in doubt, bool.
+        suggested_label (np.ndarray): Label after the decision, int64. It is the
+            given label for ``'keep'``. For ``'drop'`` it is -1 if annotators give
+            none; with ``criterion='posterior'`` it is their most probable class.
         decision (np.ndarray): ``'keep'``, ``'relabel'`` or ``'drop'``.
-        noise_score (np.ndarray): How suspicious the label is, see
-            :func:`noise_score`, float64.
+        noise_score (np.ndarray): How suspicious the label is, float64: the
+            probability that it is wrong, or with ``criterion='steps'`` see
+            :func:`noise_score`.
     """
 
     sample_id: np.ndarray

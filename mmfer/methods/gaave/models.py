@@ -13,13 +13,12 @@ from mmfer.engine.classifier_config import with_constant_lr
 from mmfer.engine.scoring import batches_in_order, merge_by_id, predict_view
 from mmfer.engine.training import Trained, train_classifier
 from mmfer.evaluation import measure_strength
-from mmfer.registry import TASK_UTILS
 
 from .attack import Batch, attack_steps
 from .division import attacked_rows
 from .options import UPDATE_RATE
 from .pixels import exact_float32, pixel_classifier, to_unit_range
-from .splitting import Subset
+from .splitting import Subset, draw_of_each_class
 from .subset_training import SubsetTraining
 from .vulnerability import Vulnerability, read_vulnerability
 
@@ -146,9 +145,9 @@ class SubsetModels(SubsetTraining):
             np.ndarray, optional: Float64 (N, C), in the order of ``sample_ids``; None
             without ``evidence`` in the options.
         """
-        if self.options.evidence is None:
+        source = self.source
+        if source is None:
             return None
-        source = TASK_UTILS.build(self.options.evidence)
 
         def compute(folder: str) -> Dict[str, np.ndarray]:
             self.log.stage('class probabilities of the scan, without training')
@@ -158,7 +157,7 @@ class SubsetModels(SubsetTraining):
             return dict(scores=found[order])
 
         settings = dict(
-            evidence=source.settings,
+            evidence=self.evidence_settings,
             images=self.images,
             sample_ids=self.sample_ids,
             labels=self.labels,
@@ -209,8 +208,14 @@ class SubsetModels(SubsetTraining):
         """Train the base model of a subset, and attack it in every scoring pass."""
         passes = self.options.passes
         learned = self._rows_to_learn(subset)
+        rows, drawn = learned, None
+        if self.suspects is not None and self.options.wants_posterior:
+            # Held-out samples must be a random part of all samples, suspects included.
+            held = draw_of_each_class(subset.labels, self.options.held_out, self.seed)
+            rows = np.union1d(learned, held)
+            drawn = np.searchsorted(rows, held)
         base, held_out = self._train(
-            f'base model of the {subset.name}', subset, folder, learned
+            f'base model of the {subset.name}', subset, folder, rows, drawn
         )
         attacked = attacked_rows(subset, self.options.divide)
         view = self._view(self.unaugmented, subset, attacked)

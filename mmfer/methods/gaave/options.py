@@ -183,6 +183,16 @@ class GAAVEOptions:
         return point
 
     @property
+    def wants_posterior(self) -> bool:
+        """Whether candidates are found by a posterior, if there are enough samples."""
+        return (
+            self.criterion == 'posterior'
+            and self.tau is None
+            and not self.split
+            and self.fit == 'peak'
+        )
+
+    @property
     def max_steps(self) -> int:
         """Largest k of one scoring pass."""
         return self.pgd.steps + 1

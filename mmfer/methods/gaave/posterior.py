@@ -26,8 +26,8 @@ from mmfer.models.label_posterior import (
     moments,
 )
 
-# Fewer held-out samples do not tell a noise rate.
-MIN_HELD_OUT = 200
+# With fewer held-out samples for each class, the posterior is too sure of itself.
+HELD_OUT_PER_CLASS = 40
 # Below this share of wrong labels, one noise rate does not explain the labels, or there
 # are hardly any wrong ones.
 MIN_WRONG = 0.05
@@ -88,14 +88,16 @@ def fit_posterior(log_probabilities: np.ndarray, labels: np.ndarray) -> Posterio
 
     Args:
         log_probabilities (np.ndarray): Of B classifiers, out of sample, (N, B, C).
-        labels (np.ndarray): Given labels, int64 (N, ); at least :data:`MIN_HELD_OUT`.
+        labels (np.ndarray): Given labels, int64 (N, ); at least
+            :data:`HELD_OUT_PER_CLASS` for each of the C classes on average.
 
     Raises:
         ValueError: There are too few samples.
     """
-    if len(labels) < MIN_HELD_OUT:
+    needed = HELD_OUT_PER_CLASS * log_probabilities.shape[2]
+    if len(labels) < needed:
         raise ValueError(
-            f'{len(labels)} held-out samples are too few: {MIN_HELD_OUT} are needed.'
+            f'{len(labels)} held-out samples are too few: {needed} are needed.'
         )
     mean, scale = moments(log_probabilities)
     z = torch.from_numpy((log_probabilities - mean) / scale)
@@ -112,18 +114,14 @@ def label_posterior(
             learned the labels of samples that are not held out.
         labels (np.ndarray): Given labels, int64 (N, ).
         held_out (np.ndarray): Random samples that no classifier has learned, bool
-            (N, ); at least :data:`MIN_HELD_OUT`.
+            (N, ); see :func:`fit_posterior`.
 
     Raises:
         ValueError: Too few samples are held out.
     """
     model = fit_posterior(log_probabilities[held_out], labels[held_out])
     found = model.apply(log_probabilities, labels)
-    # Held-out samples are not judged by a fit to their own labels.
-    honest = _posterior(
-        cross_fit(list(log_probabilities[held_out].swapaxes(0, 1)), labels[held_out]),
-        labels[held_out],
-    )
+    honest = held_out_posterior(log_probabilities[held_out], labels[held_out])
     wrong = found.wrong.copy()
     if not honest.symmetric:
         wrong = 1 - found.given[np.arange(len(labels)), labels]
@@ -140,6 +138,16 @@ def label_posterior(
         found.noise_rate,
         honest.symmetric,
     )
+
+
+def held_out_posterior(log_probabilities: np.ndarray, labels: np.ndarray) -> Posterior:
+    """Return the posterior of held-out samples, none judged by a fit to its own label.
+
+    Args:
+        log_probabilities (np.ndarray): Of B classifiers, out of sample, (N, B, C).
+        labels (np.ndarray): Given labels, int64 (N, ).
+    """
+    return _posterior(cross_fit(list(log_probabilities.swapaxes(0, 1)), labels), labels)
 
 
 def _posterior(found: StackPosterior, labels: np.ndarray) -> Posterior:
@@ -173,11 +181,20 @@ def match_quantiles(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Give values the distribution of a reference, in their own order.
 
     Args:
-        values (np.ndarray): (N, ). Equal values get their mean.
+        values (np.ndarray): (N, ). Equal values get the mean of their part of the
+            distribution.
         reference (np.ndarray): (M, ), M > 0.
     """
-    kinds, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    middle = (last - counts / 2) / max(len(values), 1)
-    levels = (np.arange(len(reference)) + 0.5) / len(reference)
-    return np.interp(middle, levels, np.sort(reference))[place]
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.append(0.0, np.cumsum(counts)) / max(len(values), 1)
+    # The quantile function is linear between the levels, so its integral is quadratic.
+    ordered = np.sort(reference)
+    levels = np.concatenate([[0], (np.arange(len(ordered)) + 0.5) / len(ordered), [1]])
+    heights = np.concatenate([ordered[:1], ordered, ordered[-1:]])
+    widths = np.diff(levels)
+    areas = np.append(0.0, np.cumsum(widths * (heights[:-1] + heights[1:]) / 2))
+    part = np.clip(np.searchsorted(levels, ends, side='right') - 1, 0, len(widths) - 1)
+    beyond = ends - levels[part]
+    slopes = np.diff(heights) / widths
+    area = areas[part] + beyond * heights[part] + slopes[part] * beyond**2 / 2
+    return (np.diff(area) / np.diff(ends))[place]

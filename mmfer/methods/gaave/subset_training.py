@@ -17,6 +17,7 @@ from mmfer.engine.classifier_config import (
 from mmfer.engine.provenance import deciding
 from mmfer.engine.stages import Stages
 from mmfer.engine.training import Trained, train_classifier
+from mmfer.registry import TASK_UTILS
 
 from .messages import CleaningLog
 from .options import GAAVEOptions
@@ -83,6 +84,10 @@ class SubsetTraining:
         self.num_classes = dataset.num_classes
         self.class_names = dataset.CLASSES
         # Raise errors now, not after hours of training.
+        self.source = None
+        if options.evidence is not None and options.wants_posterior:
+            self.source = TASK_UTILS.build(options.evidence)
+            self.evidence_settings = self.source.settings
         check_classifier(cfg)
         to_unit_range(self.unaugmented[0]['inputs'][None])
         self.images = self._from_first_process(dataset.images_hash)

@@ -17,7 +17,7 @@ from unittest import mock
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.engine import scoring
-from mmfer.methods.gaave import algorithm, models
+from mmfer.methods.gaave import algorithm, subset_training
 from mmfer.methods.gaave.attack import PGD
 from mmfer.utils import files
 
@@ -151,7 +151,7 @@ def _watch_cleaning(watcher: Watch) -> None:
         mock.patch.object(owner, name, watched).start()
 
     before(PGD, 'step', 'attack', 'step')
-    before(models, 'draw_of_each_class', 'splitting', 'held-out')
+    before(subset_training, 'draw_of_each_class', 'splitting', 'held-out')
     for name in ('split_classes', 'refactor_subsets', 'choose_threshold', 'decide'):
         before(algorithm, name, 'splitting', name)
 

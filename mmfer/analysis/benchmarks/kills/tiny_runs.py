@@ -65,6 +65,7 @@ VARIANTS['gaave'] = dict(
             'custom_hooks': [
                 dict(
                     type='GAAVEHook',
+                    split=True,
                     tau=4,
                     head=[2, 4, 6],
                     attack=dict(epsilon=4 / 255),
