@@ -304,7 +304,7 @@ def test_table_of_other_labels(faces, tmp_path):
 
 
 def test_decisions_belong_to_training(tmp_path):
-    with pytest.raises(FileNotFoundError, match='sample_scores.csv from'):
+    with pytest.raises(FileNotFoundError, match='sample_scores.csv of a run'):
         SyntheticFaces(
             num_samples=30, size=20, pipeline=[], decisions=str(tmp_path / 'none.csv')
         )

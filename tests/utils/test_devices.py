@@ -15,7 +15,6 @@ TOOLS = [
     'benchmarks/train_speed.py',
     'benchmarks/attack_speed.py',
     'benchmarks/inference_speed.py',
-    'demo.py',
 ]
 
 
