@@ -183,11 +183,9 @@ def finish_config(
     if args.cfg_options is not None:
         merge_options(cfg, args.cfg_options)
     # mmengine accepts None only for its own hooks.
-    cfg.default_hooks = {
-        name: hook
-        for name, hook in (cfg.get('default_hooks') or {}).items()
-        if hook is not None or name in MMENGINE_HOOKS
-    }
+    for name, hook in list((cfg.get('default_hooks') or {}).items()):
+        if hook is None and name not in MMENGINE_HOOKS:
+            del cfg.default_hooks[name]
     # The options may have changed the model.
     model = dict(cfg.model)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))

@@ -1,5 +1,6 @@
 """Read configs and settings that users have written."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Optional
@@ -55,6 +56,13 @@ def _no_module(path: str, name: str) -> str:
     return f'{path}: Python does not find {name!r} of custom_imports. {advice}'
 
 
+# Parts of a config that are always dicts.
+MUST_BE_DICT = re.compile(
+    r'^(model|data_preprocessor|optim_wrapper|default_hooks|randomness|visualizer)$'
+    r'|_(dataloader|cfg)$'
+)
+
+
 def refuse_stray_commas(cfg: Config) -> None:
     """Refuse a part of a config that a comma behind it has made a tuple.
 
@@ -62,6 +70,9 @@ def refuse_stray_commas(cfg: Config) -> None:
         ConfigError: With the name of the part.
     """
     for name, value in cfg.items():
+        # Tuples are fine for hooks, schedules, metrics and pipelines.
+        if not MUST_BE_DICT.search(name):
+            continue
         if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], dict):
             raise ConfigError(
                 f'{cfg.filename or "the config"}, {name}: this is a tuple with one '

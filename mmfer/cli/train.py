@@ -8,6 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmfer.analysis.predictions import read_predictions
+from mmfer.engine.hooks.predictions import CURVE
 from mmfer.engine.hooks.predictions import FILE_NAME as PREDICTIONS
 from mmfer.engine.work_dir import claimed_work_dir
 from mmfer.models.pretrained import check_pretrained
@@ -96,5 +97,5 @@ def draw_rejection_curve(runner: Runner) -> None:
     from mmfer.analysis.figures import rejection_figure
 
     name = osp.basename(osp.normpath(runner.work_dir))
-    path = osp.join(runner.work_dir, 'rejection_curve.png')
+    path = osp.join(runner.work_dir, CURVE)
     save_figure(rejection_figure({name: found}), path)

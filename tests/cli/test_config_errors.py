@@ -224,6 +224,10 @@ def test_a_comma_behind_a_part():
     with pytest.raises(ConfigError, match='model: .*Remove the comma'):
         refuse_stray_commas(cfg)
     cfg.model = cfg.model[0]
+    # A tuple is as good as a list where several may stand.
+    cfg.custom_hooks = (dict(type='EMAHook'),)
+    cfg.train_pipeline = (dict(type='LoadFERImage'),)
+    cfg.val_evaluator = (dict(type='Accuracy'),)
     refuse_stray_commas(cfg)
 
 

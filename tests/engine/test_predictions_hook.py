@@ -32,6 +32,24 @@ def test_a_training_by_iterations(tmp_path):
     assert len(read_predictions(str(tmp_path / 'predictions.npz')).labels) == 50
 
 
+def test_a_run_that_goes_on_keeps_no_older_predictions(tmp_path):
+    train(tiny_config(tmp_path, train_cfg__max_epochs=1))
+    old = (tmp_path / 'predictions.npz').read_bytes()
+    # It is finished: nothing is validated again.
+    train(tiny_config(tmp_path, train_cfg__max_epochs=1, resume=True))
+    assert (tmp_path / 'predictions.npz').read_bytes() == old
+    (tmp_path / 'rejection_curve.png').write_bytes(b'old')
+    cfg = tiny_config(tmp_path, train_cfg__max_epochs=4, resume=True)
+    cfg.custom_hooks = [
+        dict(
+            type='EarlyStoppingHook', monitor='accuracy/top1', patience=1, min_delta=99
+        )
+    ]
+    train(cfg)
+    assert not (tmp_path / 'predictions.npz').exists()
+    assert not (tmp_path / 'rejection_curve.png').exists()
+
+
 def test_a_training_that_ends_early_leaves_none(tmp_path):
     cfg = tiny_config(tmp_path)
     cfg.custom_hooks = [

@@ -1,8 +1,10 @@
 """Keep the predictions of the last validation."""
 
+import os
 import os.path as osp
 from typing import Optional
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
@@ -11,6 +13,8 @@ from mmfer.registry import HOOKS
 
 FILE_NAME = 'predictions.npz'
 """File in the work dir with the predictions of the last validation."""
+CURVE = 'rejection_curve.png'
+"""File in the work dir with the curve that ``mmfer train`` draws of them."""
 
 
 @HOOKS.register_module()
@@ -24,6 +28,14 @@ class PredictionsHook(Hook):
 
     def __init__(self) -> None:
         self.metric: Optional[DumpPredictions] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Remove the files of an earlier end of this run, which now goes on."""
+        goes_on = 0 < runner.iter < runner.max_iters
+        for name in (FILE_NAME, CURVE) if goes_on and is_main_process() else ():
+            path = osp.join(runner.work_dir, name)
+            if osp.isfile(path):
+                os.remove(path)
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Let the evaluator collect predictions if no training follows."""
