@@ -15,10 +15,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmfer.cli import train
 from mmfer.compat import cpu_process_group
 from mmfer.engine.scoring import merge_by_id
+from mmfer.methods.gaave import GAAVE
 from mmfer.methods.jointgan.game import Complete
 from mmfer.models import LabelNoiseModel
 from mmfer.models.gathering import gather_batch, own_images, step_normal
 from mmfer.models.latent_statistics import compensate
+from mmfer.scan import ScanEvidence
 from mmfer.utils.random import clear_step, set_step, step_permutation
 
 
@@ -139,6 +141,28 @@ def check_gathering(path) -> None:
     )
 
 
+@contextmanager
+def saved_decisions():
+    """Save what GAAVE decides in each process, and how often it looks at images."""
+    clean, scan = GAAVE.__call__, ScanEvidence.__call__
+    passes = []
+
+    def save(self, cfg, dataset, pipeline, root, logger):
+        passes.clear()
+        found = clean(self, cfg, dataset, pipeline, root, logger)
+        arrays = dict(found[0]._asdict(), passes=len(passes))
+        np.savez(f'{root}/decisions_{get_rank()}.npz', **arrays)
+        return found
+
+    def count(self, *args, **kwargs):
+        passes.append(args)
+        return scan(self, *args, **kwargs)
+
+    with mock.patch.object(GAAVE, '__call__', save):
+        with mock.patch.object(ScanEvidence, '__call__', count):
+            yield
+
+
 def run_in_two(folder, lines, exact) -> None:
     """Call :func:`main` in one pair of processes.
 
@@ -165,7 +189,7 @@ def main() -> None:
     tool = load_tool('train.py')
     train.process_group = lambda cfg: nullcontext()
     folder, lines = sys.argv[1:]
-    with cpu_process_group():
+    with cpu_process_group(), saved_decisions():
         fit_a_part(folder)
         check_gathering(f'{folder}/gathering_{get_rank()}.pth')
         for group, precision in zip(

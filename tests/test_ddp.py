@@ -45,6 +45,28 @@ def gaave_config(folder):
     return cfg
 
 
+def gaave_default_config(folder):
+    """GAAVE's default: probabilities of wrong labels, and the scan as evidence."""
+    cfg = tiny_config(
+        folder,
+        'ce/ce_r18_synthfaces_noise30',
+        train_cfg__max_epochs=1,
+        train_dataloader__dataset__num_samples=600,
+        train_dataloader__batch_size=16,
+        optim_wrapper__optimizer__lr=5e-3,
+    )
+    cfg.custom_hooks = [
+        dict(
+            type='GAAVEHook',
+            held_out=0.5,
+            attack=dict(steps=2),
+            evidence=dict(encoder='hog'),
+            base=dict(train_cfg=dict(max_epochs=2)),
+        )
+    ]
+    return cfg
+
+
 def plain_config(folder, name):
     """A method of one or two networks; each batch has two uneven shares."""
     cfg = tiny_config(
@@ -158,6 +180,8 @@ def folder(tmp_path_factory):
     )
     gaave_config(folder).dump(str(folder / 'gaave.py'))
     lines.append([str(folder / 'gaave.py'), f'--work-dir={folder}/gaave'])
+    gaave_default_config(folder).dump(str(folder / 'gaave_default.py'))
+    lines.append([str(folder / 'gaave_default.py'), f'--work-dir={folder}/default'])
     exact = []
     for name in (*METHODS, 'jointgan'):
         config = str(folder / f'same_{name}.py')
@@ -313,3 +337,19 @@ def test_two_processes_clean_as_one(folder, tmp_path, monkeypatch):
                 np.testing.assert_array_equal(first, second)
     steps = np.load(results[-1])['attack_steps']
     assert len(steps) == 191 and len(set(steps.tolist())) > 4
+
+
+def test_two_processes_decide_the_same_by_probabilities(folder):
+    """One of them looks at the images, and both get what the stage has stored."""
+    root = folder / 'default/cleaning'
+    first, second = (np.load(root / f'decisions_{rank}.npz') for rank in range(2))
+    assert (first['passes'], second['passes']) == (1, 0)
+    for name in set(first.files) - {'passes'}:
+        np.testing.assert_array_equal(first[name], second[name])
+    # The case is worth a test.
+    (entry,) = json.loads((root / 'record.json').read_text())['subsets']
+    assert entry['candidates'] > 100 and entry['expected']['wrong'] > 0.1
+    assert len(list(root.glob('*/result.npz'))) == 3
+    table = (folder / 'default/sample_scores.csv').read_text().splitlines()
+    decisions = [row['decision'] for row in csv.DictReader(table)]
+    assert decisions == first['decision'].tolist()

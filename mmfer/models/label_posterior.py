@@ -6,11 +6,13 @@ With the standardised outputs :math:`z_{ib}` (C numbers) of classifier b for ima
     p_i = \mathrm{softmax}\Big(b + \sum_b (a_b z_{ib} + z_{ib} W_b)\Big), \quad
     T = (1 - e) I + \frac{e}{C - 1} (1 1^\top - I), \quad
     \max_{a, W, b, e} \sum_i \log\, (p_i T)_{y_i}
-    - \frac{\lambda}{2} \lVert W \rVert^2,
+    - \frac{\lambda}{2} \lVert W \rVert^2 - \frac{\rho}{2} \lVert a \rVert^2,
 
-where y are the given labels and e is the noise rate. Only W, the differences between
+where y are the given labels and e is the noise rate. W, the differences between
 classes, is held small. If a was, too, p would be too even, and e too small to explain
-the labels. The probability that a given label is wrong is then
+the labels. But with a few hundred samples and much noise, the likelihood can be largest
+for an infinite a: then p is certain of one class, and e explains all errors. A small
+:math:`\rho` prevents this. The probability that a given label is wrong is then
 
 .. math:: s_i = 1 - \frac{(1 - e)\, p_{i, y_i}}{(p_i T)_{y_i}}.
 """
@@ -56,7 +58,11 @@ def given_probabilities(p: Tensor, noise_rate: Tensor) -> Tensor:
 
 
 def fit_stack(
-    z: Tensor, labels: Tensor, decay: float = DECAY, start: Optional[Stack] = None
+    z: Tensor,
+    labels: Tensor,
+    decay: float = DECAY,
+    start: Optional[Stack] = None,
+    ridge: float = 0.0,
 ) -> Stack:
     """Fit a stack by the likelihood of the given labels.
 
@@ -65,6 +71,7 @@ def fit_stack(
         labels (Tensor): Given labels, int64 (n,).
         decay (float): Lambda. Defaults to :data:`DECAY`.
         start (Stack, optional): Where to start. Defaults to equal scales.
+        ridge (float): Rho. Defaults to 0.
     """
     count, blocks, classes = z.shape
     most = 1 - 1 / classes
@@ -95,7 +102,9 @@ def fit_stack(
         stack = current()
         p = given_probabilities(stack.log_probabilities(z).exp(), stack.noise_rate)
         own = p.gather(1, labels[:, None]).clamp(min=1e-12).log().mean()
-        value = decay / 2 * stack.weights.square().sum() / count - own
+        squares = decay * stack.weights.square().sum()
+        squares = squares + ridge * stack.scales.square().sum()
+        value = squares / 2 / count - own
         value.backward()
         return value
 
@@ -144,6 +153,7 @@ def cross_fit(
     folds: int = 5,
     seed: int = 0,
     decay: float = DECAY,
+    ridge: float = 0.0,
 ) -> Posterior:
     """Fit stacks on all folds but one, and apply each to the fold it has not seen.
 
@@ -155,6 +165,7 @@ def cross_fit(
         folds (int): Number of folds. Defaults to 5.
         seed (int): Seed of the folds. Defaults to 0.
         decay (float): See :func:`fit_stack`.
+        ridge (float): See :func:`fit_stack`.
     """
     values = np.stack(outputs, axis=1)
     mean, scale = moments(values)
@@ -162,7 +173,7 @@ def cross_fit(
     y = torch.from_numpy(np.asarray(labels, np.int64))
     fold = assign_folds(len(y), groups, folds, seed)
     # Stacks of the folds differ little from that of all samples: start there.
-    start = fit_stack(z, y, decay)
+    start = fit_stack(z, y, decay, ridge=ridge)
     p = np.zeros((len(y), z.shape[2]))
     q, s = np.zeros_like(p), np.zeros(len(y))
     rates = []
@@ -170,7 +181,7 @@ def cross_fit(
         out = fold == number
         if not out.any():
             continue
-        stack = fit_stack(z[~out], y[~out], decay, start)
+        stack = fit_stack(z[~out], y[~out], decay, start, ridge)
         p[out], q[out], s[out], rate = apply_stack(stack, z[out], y[out])
         rates.append(rate)
     return Posterior(p, q, s, float(np.mean(rates)))

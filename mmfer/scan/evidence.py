@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 from mmfer.datasets import FERDataset
 from mmfer.registry import TASK_UTILS
-from mmfer.utils.checks import whole_number
+from mmfer.utils.checks import instance, whole_number
 from mmfer.utils.random import random_state_kept
 
 from .duplicates import Thumbnails
@@ -46,7 +46,7 @@ class ScanEvidence:
     """
 
     def __init__(self, encoder: Optional[str] = None, seed: int = 0):
-        self.encoder = encoder
+        self.encoder = instance(self, 'encoder', encoder, str, optional=True)
         self.options = ScoreOptions(seed=int(whole_number(self, 'seed', seed, 0)))
 
     @property

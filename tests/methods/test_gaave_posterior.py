@@ -195,11 +195,24 @@ def test_relabelled_are_right_in_the_share_of_cases():
         (dict(operating_point='strikt'), "must be 'balanced' or 'strict'"),
         (dict(operating_point=dict(kept=0.5)), 'operating_point has no kept'),
         (dict(operating_point=dict(kept_right=2)), 'kept_right must lie in'),
+        (dict(operating_point={1: 2}), 'operating_point has no 1'),
+        (dict(operating_point=dict(wrong_left=float('nan'))), 'wrong_left must lie in'),
+        (dict(operating_point=dict(kept_right=None)), 'kept_right must lie in'),
+        (dict(operating_point=dict(kept_right='0.5')), 'kept_right must lie in'),
+        (dict(operating_point=None), "Write one of 'balanced', 'strict', or a dict"),
+        (
+            dict(operating_point=0.05),
+            'operating_point must be a str or dict, got float',
+        ),
+        (dict(operating_point=['strict']), 'must be a str or dict, got list'),
+        (dict(evidence='ScanEvidence'), r'got str. Write evidence=dict\(type='),
+        (dict(evidence=False), 'evidence must be a dict or None, got bool'),
+        (dict(evidence=[]), 'evidence must be a dict or None, got list'),
         (dict(criterion='otsu'), "criterion must be 'posterior' or 'steps'"),
     ],
 )
 def test_wrong_options(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=f'GAAVE: .*{message}'):
         GAAVEOptions(**options)
 
 

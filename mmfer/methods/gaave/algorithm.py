@@ -4,7 +4,7 @@ This file shows the whole method on one page. Models and their training are in
 ``models.py``, and messages for the log are in ``messages.py``.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -54,7 +54,10 @@ def decide_labels(
     ]
     reason = reason_against(subsets, found[0], options)
     if reason:
-        log.no_posterior(reason)
+        log.no_posterior(reason, options.wants_posterior)
+        if options.wants_posterior:
+            # Too few held-out samples to tell how often annotators are right.
+            options = replace(options, relabel=False)
     if reason is None and learned[0]:
         judged = judge_by_posterior(models, subsets[0], found[0], options, log)
     else:

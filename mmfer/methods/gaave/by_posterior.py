@@ -14,21 +14,24 @@ from .annotation import NO_LABEL, decide
 from .division import Division
 from .messages import CleaningLog
 from .models import SubsetModels
-from .operating_points import choose_candidates, choose_relabelled, least_suspicious
+from .operating_points import (
+    CLEAR,
+    choose_candidates,
+    choose_relabelled,
+    least_suspicious,
+    safe_accuracy,
+)
 from .options import GAAVEOptions
 from .posterior import (
     HELD_OUT_PER_CLASS,
     Posterior,
     fit_posterior,
+    has_held_out,
     held_out_posterior,
     label_posterior,
 )
 from .splitting import Subset, plain_subset
 from .vulnerability import Vulnerability
-
-# Without a noise rate, how much more probable another label must be. With a smaller
-# number, a weak base model would drop many right labels of a set without noise.
-CLEAR = 9
 
 
 class Judgement(NamedTuple):
@@ -50,7 +53,9 @@ class Judgement(NamedTuple):
 def reason_against(
     subsets: Sequence[Subset], found: Vulnerability, options: GAAVEOptions
 ) -> Optional[str]:
-    """Return why there is no posterior; '' if none is wanted, None if there is one.
+    """Return why there is no posterior, and what to do about it.
+
+    The text is empty if none is wanted, and None if there is one.
 
     Args:
         subsets (Sequence[Subset]): The subsets.
@@ -60,14 +65,26 @@ def reason_against(
     if options.criterion != 'posterior' or options.tau is not None:
         return ''
     if len(subsets) > 1:
-        return 'the classes are split into head and tail'
+        return 'the classes are split into head and tail (without: split=False)'
     if found.scores is None or found.held_out is None:
-        return 'no samples are held out'
+        return "no samples are held out (fit='peak' holds out a share of each class)"
     count = int(found.held_out.sum())
     needed = HELD_OUT_PER_CLASS * len(subsets[0].classes)
     if count < needed:
-        return f'only {count} samples are held out, and {needed} are needed'
+        return (
+            f'only {count} samples are held out, and {needed} are needed '
+            f'({_enough_held_out(subsets[0].labels, needed)})'
+        )
     return None
+
+
+def _enough_held_out(labels: np.ndarray, needed: int) -> str:
+    """Say which option would hold out enough samples."""
+    sizes = np.bincount(labels)
+    for share in np.arange(0.1, 0.51, 0.05).round(2):
+        if (share * sizes).astype(int).sum() >= needed:
+            return f'with held_out={share} there are enough'
+    return f'too many for these {len(labels)} samples'
 
 
 def expects_posterior(subsets: Sequence[Subset], options: GAAVEOptions) -> bool:
@@ -105,12 +122,18 @@ def judge_by_posterior(
     evidence = models.evidence()
     if evidence is not None:
         evidence = evidence[:, subset.classes]
-    posterior = label_posterior(
-        log_probabilities(found.scores, evidence), labels, found.held_out
+    logs = log_probabilities(found.scores, evidence)
+    held_out = found.held_out
+    # Machines may round a fit differently, and all processes need the same candidates.
+    posterior = models.from_first_process(
+        lambda: label_posterior(logs, labels, held_out)
     )
-    candidate = find_candidates(posterior, labels, options)
+    known = has_held_out(labels, held_out)
+    if not known.all():
+        log.not_judged(np.bincount(models.labels[~known]))
+    candidate = find_candidates(posterior, labels, options) & known
     record = describe_posterior(posterior, candidate, options)
-    log.posterior(record, int(found.held_out.sum()), int(candidate.sum()))
+    log.posterior(record, int(held_out.sum()), int(candidate.sum()))
     if candidate.all():
         raise ValueError(
             'GAAVE: all samples are candidates, so no sample is left. Choose another '
@@ -120,19 +143,25 @@ def judge_by_posterior(
     pseudo_labels = np.full(len(labels), NO_LABEL)
     if candidate.any() and options.annotate:
         probabilities[candidate] = annotated(
-            models, subset, candidate, found.held_out, labels, evidence
+            models, subset, candidate, held_out, labels, evidence
         )
         # Without probabilities nobody knows how often annotators are right.
         if posterior.symmetric:
-            best = probabilities[candidate].argmax(axis=1)
-            accuracy = options.point.relabel_accuracy
-            # The estimate has an error itself, of this size with few held-out samples.
-            error = np.sqrt(accuracy * (1 - accuracy) / found.held_out.sum())
-            chosen = choose_relabelled(
-                probabilities[candidate].max(axis=1), min(accuracy + 2 * error, 1)
+            wanted = safe_accuracy(
+                options.point.relabel_accuracy,
+                posterior.noise_rate,
+                len(subset.classes),
+                int(held_out.sum()),
             )
-            pseudo_labels[candidate] = np.where(chosen, best, NO_LABEL)
-        log.annotators(pseudo_labels[candidate] >= 0, options.point.relabel_accuracy)
+            pseudo_labels[candidate] = sure_labels(
+                probabilities[candidate],
+                labels[candidate],
+                posterior.wrong[candidate],
+                wanted,
+            )
+            log.annotators(pseudo_labels[candidate] >= 0, options)
+        else:
+            log.unsure_annotators(int(candidate.sum()))
     decision = decide(labels, candidate, pseudo_labels, options.relabel)
     suggested = np.where(decision == 'keep', labels, probabilities.argmax(axis=1))
     divided = Division(
@@ -166,6 +195,30 @@ def find_candidates(
     return clear_flags(posterior.given, labels, CLEAR) & ~kept
 
 
+def sure_labels(
+    probabilities: np.ndarray, labels: np.ndarray, wrong: np.ndarray, accuracy: float
+) -> np.ndarray:
+    """Return the labels of which annotators are sure enough.
+
+    Args:
+        probabilities (np.ndarray): Probabilities of the classes for n candidates by
+            annotators, (n, C).
+        labels (np.ndarray): Their given labels, int64 (n, ).
+        wrong (np.ndarray): Probabilities that these are wrong by the base model, (n, ).
+        accuracy (float): Expected share of right labels.
+
+    Returns:
+        np.ndarray: Most probable classes, or -1 where annotators are not sure,
+        int64 (n, ).
+    """
+    best, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    # The base model doubts the labels of all candidates. Annotators that confirm one
+    # would be too sure of it without the base model.
+    same = best == labels
+    sure[same] = np.minimum(sure, 1 - wrong)[same]
+    return np.where(choose_relabelled(sure, accuracy), best, NO_LABEL)
+
+
 def annotated(
     models: SubsetModels,
     subset: Subset,
@@ -196,12 +249,15 @@ def annotated(
     scores = models.predict_scores(clean, ids[asked], ids[held_out])
     known = None if evidence is None else evidence[asked]
     logs = log_probabilities(scores, known)
-    fitted = fit_posterior(logs[held_out[asked]], labels[held_out])
-    found = np.zeros((len(ids), len(subset.classes)))
-    found[asked] = fitted(logs, labels[asked]).probabilities
-    honest = held_out_posterior(logs[held_out[asked]], labels[held_out])
-    found[held_out] = honest.probabilities
-    return found[candidate]
+
+    def fit() -> np.ndarray:
+        own = logs[held_out[asked]], labels[held_out]
+        found = np.zeros((len(ids), len(subset.classes)))
+        found[asked] = fit_posterior(*own)(logs, labels[asked]).probabilities
+        found[held_out] = held_out_posterior(*own).probabilities
+        return found[candidate]
+
+    return models.from_first_process(fit)
 
 
 def describe_posterior(

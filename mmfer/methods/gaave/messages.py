@@ -8,6 +8,8 @@ from mmengine.logging import MMLogger
 from mmfer.evaluation import Strength
 
 from .label_decisions import LabelDecisions
+from .operating_points import CLEAR
+from .options import GAAVEOptions
 from .report import describe
 from .splitting import HeadTail, subset_names
 
@@ -162,11 +164,37 @@ class CleaningLog:
             f'{separation:.2f}, {candidates} candidates.'
         )
 
-    def no_posterior(self, reason: str) -> None:
-        """Report that candidates are found by a threshold on k instead."""
-        self.logger.info(
+    def no_posterior(self, reason: str, too_few: bool) -> None:
+        """Warn that candidates are found by a threshold on k instead.
+
+        Args:
+            reason (str): Why.
+            too_few (bool): Whether too few samples are held out for a posterior.
+        """
+        text = (
             f'GAAVE: {reason}, so candidates are found by a threshold on k '
-            "(criterion='steps')."
+            "(criterion='steps'), which leaves more wrong labels where noise is heavy."
+        )
+        if too_few:
+            text += (
+                ' No label is changed, because nobody knows how often annotators are '
+                'right: they only confirm labels.'
+            )
+        self._warn(text)
+
+    def not_judged(self, counts: np.ndarray) -> None:
+        """Warn of classes of which no sample is held out.
+
+        Args:
+            counts (np.ndarray): Number of such samples of each class.
+        """
+        names = ', '.join(
+            f'{self.classes[c]} ({counts[c]})' for c in counts.nonzero()[0]
+        )
+        self._warn(
+            f'no samples of {names} are held out, because there are too few: nothing '
+            'is known about these labels, and they stay as they are. A larger held_out '
+            'helps.'
         )
 
     def posterior(self, record: dict, held_out: int, candidates: int) -> None:
@@ -182,7 +210,7 @@ class CleaningLog:
             self.logger.info(
                 f'By {held_out} held-out labels, one noise rate does not explain the '
                 f'labels: {candidates} candidates, beside whose label another one is '
-                'at least twice as probable.'
+                f'at least {CLEAR} times as probable.'
             )
             return
         self.logger.info(
@@ -192,16 +220,37 @@ class CleaningLog:
             'right ones are among them.'
         )
 
-    def annotators(self, chosen: np.ndarray, accuracy: float) -> None:
+    def annotators(self, chosen: np.ndarray, options: GAAVEOptions) -> None:
         """Report for how many candidates annotators are sure enough.
 
         Args:
-            chosen (np.ndarray): Candidates that get a label, bool (n, ).
-            accuracy (float): Share of cases in which they expect to be right.
+            chosen (np.ndarray): Candidates of whose label they are, bool (n, ).
+            options (GAAVEOptions): Options of the run.
         """
+        accuracy = options.point.relabel_accuracy
+        if not chosen.any():
+            text = (
+                f'By held-out labels, annotators cannot give labels of which '
+                f'{accuracy:.1%} are right: all candidates are dropped.'
+            )
+        else:
+            text = (
+                f'Annotators are sure of the labels of {chosen.sum()} of {len(chosen)} '
+                f'candidates, and expect {accuracy:.1%} of them to be right; '
+            )
+            if options.relabel:
+                text += 'the others are dropped.'
+            else:
+                text += (
+                    'relabel=False: where these are others, samples are dropped, too.'
+                )
+        self.logger.info(text)
+
+    def unsure_annotators(self, candidates: int) -> None:
+        """Report that nothing is relabelled, because there is no noise rate."""
         self.logger.info(
-            f'Annotators give a label to {chosen.sum()} of {len(chosen)} candidates, '
-            f'and expect {accuracy:.0%} of them to be right; the others are dropped.'
+            'Without a noise rate, nobody knows how often annotators are right: all '
+            f'{candidates} candidates are dropped.'
         )
 
     def no_two_groups(

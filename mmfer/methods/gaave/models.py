@@ -153,7 +153,14 @@ class SubsetModels(SubsetTraining):
             self.log.stage('class probabilities of the scan, without training')
             order = np.argsort(self.augmented.sample_ids, kind='stable')
             # One process reads the images.
-            found = self._from_first_process(lambda: source(self.augmented))
+            found = self.from_first_process(lambda: source(self.augmented))
+            shape = len(order), self.num_classes
+            if found.shape != shape or not (np.isfinite(found) & (found >= 0)).all():
+                raise ValueError(
+                    f'GAAVE: evidence={self.options.evidence} must give probabilities '
+                    f'of shape {shape}, but has given {found.shape}, or numbers that '
+                    'are no probabilities. Correct it, or set evidence=None.'
+                )
             return dict(scores=found[order])
 
         settings = dict(

@@ -28,6 +28,10 @@ POINTS = dict(
 )
 """Named operating points."""
 
+# Without a noise rate, how much more probable another label must be. With a smaller
+# number, a weak base model would drop many right labels of a set without noise.
+CLEAR = 9
+
 
 def choose_candidates(
     wrong: np.ndarray, labels: np.ndarray, point: OperatingPoint
@@ -74,6 +78,29 @@ def least_suspicious(wrong: np.ndarray, labels: np.ndarray, share: float) -> np.
         right = np.cumsum(1 - wrong[order])
         chosen[order[: np.searchsorted(right, share * right[-1]) + 1]] = True
     return chosen
+
+
+def safe_accuracy(
+    accuracy: float, noise_rate: float, classes: int, held_out: int
+) -> float:
+    r"""Return the accuracy to ask of an estimate, so that the true one is as wanted.
+
+    An accuracy that n held-out labels show has the standard error
+    :math:`\sqrt{a (1 - a) / n}`. If a share of the labels is wrong, they show less: the
+    error grows by :math:`1 / (1 - e\, C / (C - 1))`. Two standard errors are added.
+
+    Args:
+        accuracy (float): Accuracy a that is wanted, in [0, 1].
+        noise_rate (float): e, in [0, 1 - 1 / C).
+        classes (int): C.
+        held_out (int): n.
+
+    Returns:
+        float: Accuracy, at most 1.
+    """
+    seen = 1 - noise_rate * classes / (classes - 1)
+    error = np.sqrt(accuracy * (1 - accuracy) / held_out) / max(seen, 1e-12)
+    return float(min(accuracy + 2 * error, 1))
 
 
 def choose_relabelled(probability: np.ndarray, accuracy: float) -> np.ndarray:

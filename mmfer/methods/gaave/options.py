@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, Dict, Optional, Sequence, Union
 
 from mmfer.registry import TASK_UTILS
-from mmfer.utils.checks import choices, in_range, whole_number
+from mmfer.utils.checks import choices, in_range, instance, whole_number
 
 from .division import DIVISIONS
 from .operating_points import POINTS, OperatingPoint
@@ -121,6 +121,14 @@ class GAAVEOptions:
         choices('GAAVE', 'cut', self.cut, CUTS)
         choices('GAAVE', 'divide', self.divide, DIVISIONS)
         choices('GAAVE', 'criterion', self.criterion, CRITERIA)
+        instance(
+            'GAAVE',
+            'evidence',
+            self.evidence,
+            dict,
+            optional=True,
+            hint="Write evidence=dict(type='ScanEvidence'), or None for none.",
+        )
         # Checks its values.
         _ = self.point
         for name in ('held_out', 'min_separation'):
@@ -166,15 +174,23 @@ class GAAVEOptions:
     @cached_property
     def point(self) -> OperatingPoint:
         """What a cleaning by the posterior aims at."""
+        instance(
+            'GAAVE',
+            'operating_point',
+            self.operating_point,
+            (str, dict),
+            hint=f'Write one of {", ".join(map(repr, POINTS))}, or a dict such as '
+            'dict(wrong_left=0.05).',
+        )
         if isinstance(self.operating_point, str):
             choices('GAAVE', 'operating_point', self.operating_point, POINTS)
             return POINTS[self.operating_point]
         known = POINTS['balanced']._asdict()
-        unknown = set(self.operating_point) - set(known)
+        unknown = sorted(map(str, set(self.operating_point) - set(known)))
         if unknown:
             raise ValueError(
-                f'GAAVE: operating_point has no {", ".join(sorted(unknown))}. It may '
-                f'have {", ".join(known)}.'
+                f'GAAVE: operating_point has no {", ".join(unknown)}. '
+                f'It may have {", ".join(known)}.'
             )
         point = OperatingPoint(**dict(known, **self.operating_point))
         for name, value in point._asdict().items():

@@ -86,15 +86,14 @@ class SubsetTraining:
         # Raise errors now, not after hours of training.
         self.source = None
         if options.evidence is not None and options.wants_posterior:
-            self.source = TASK_UTILS.build(options.evidence)
-            self.evidence_settings = self.source.settings
+            self.source, self.evidence_settings = build_evidence(options.evidence)
         check_classifier(cfg)
         to_unit_range(self.unaugmented[0]['inputs'][None])
-        self.images = self._from_first_process(dataset.images_hash)
-        self.pretrained = self._from_first_process(lambda: initial_weights_hash(cfg))
+        self.images = self.from_first_process(dataset.images_hash)
+        self.pretrained = self.from_first_process(lambda: initial_weights_hash(cfg))
 
     @staticmethod
-    def _from_first_process(function: Callable[[], Any]) -> Any:
+    def from_first_process(function: Callable[[], Any]) -> Any:
         """Call a function in the first process; all processes get its result."""
         found = [function() if is_main_process() else None]
         broadcast_object_list(found)
@@ -201,6 +200,30 @@ class SubsetTraining:
             self.options.patience,
         )
         return trained, held_out
+
+
+def build_evidence(cfg: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]]:
+    """Build what gives further class probabilities, such as ``ScanEvidence``.
+
+    Args:
+        cfg (dict): Its config.
+
+    Returns:
+        tuple[Callable, dict]: The object, and all settings that decide its results.
+
+    Raises:
+        ValueError: It cannot be built, or lacks what it needs.
+    """
+    try:
+        source = TASK_UTILS.build(cfg)
+        return source, source.settings
+    except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+        # The text of a KeyError is that of its argument.
+        reason = str(error.args[0]) if error.args else type(error).__name__
+        raise ValueError(
+            f'GAAVE: evidence={dict(cfg)} cannot be used: {reason.rstrip(".")}. '
+            'Correct it, or set evidence=None: base models alone.'
+        ) from error
 
 
 def initial_weights_hash(cfg: Config) -> List[str]:
