@@ -533,6 +533,17 @@ def test_thresholds_where_there_is_no_posterior(drawn, tmp_path, said, name):
         assert not {'noise_rate', 'operating_point', 'expected'} & set(entry)
 
 
+def test_weak_base_model_with_few_held_out_samples(drawn, tmp_path, said):
+    """A threshold would drop samples by chance; who asks for one gets it."""
+    drawn.scores = np.random.default_rng(0).dirichlet(np.ones(7), (3, COUNT))
+    options = dict(labels=drawn.given, held_out=0.1)
+    decisions, record = clean(tmp_path, **options)
+    assert (decisions.decision == 'keep').all() and not decisions.candidate.any()
+    assert any('all labels stay as they are' in text for text in record['warnings'])
+    decisions, _ = clean(tmp_path, criterion='steps', **options)
+    assert decisions.candidate.any()
+
+
 def test_base_model_that_learned_nothing(drawn, tmp_path, said, monkeypatch):
     """All labels stay, by any criterion."""
 

@@ -58,6 +58,10 @@ def decide_labels(
         if options.wants_posterior:
             # Too few held-out samples to tell how often annotators are right.
             options = replace(options, relabel=False)
+            # A threshold would drop samples by chance.
+            if found[0].strength is not None and found[0].strength.is_weak:
+                log.nothing_decided()
+                learned = [False]
     if reason is None and learned[0]:
         judged = judge_by_posterior(models, subsets[0], found[0], options, log)
     else:

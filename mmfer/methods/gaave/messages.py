@@ -197,6 +197,14 @@ class CleaningLog:
             'helps.'
         )
 
+    def nothing_decided(self) -> None:
+        """Warn that all labels stay, because the base model knows too little."""
+        self._warn(
+            'GAAVE: a threshold on k of a base model that is hardly better than chance '
+            'finds nothing but chance: all labels stay as they are. Train longer, or '
+            "start from pretrained weights; criterion='steps' uses it anyway."
+        )
+
     def posterior(self, record: dict, held_out: int, candidates: int) -> None:
         """Report the candidates that the posterior gives.
 
@@ -209,8 +217,9 @@ class CleaningLog:
         if expected is None:
             self.logger.info(
                 f'By {held_out} held-out labels, one noise rate does not explain the '
-                f'labels: {candidates} candidates, beside whose label another one is '
-                f'at least {CLEAR} times as probable.'
+                'labels, there are hardly wrong ones, or the models know too little to '
+                f'see it: {candidates} candidates, beside whose label another one '
+                f'is at least {CLEAR} times as probable.'
             )
             return
         self.logger.info(
