@@ -189,7 +189,7 @@ class CleaningLog:
             counts (np.ndarray): Number of such samples of each class.
         """
         names = ', '.join(
-            f'{self.classes[c]} ({counts[c]})' for c in counts.nonzero()[0]
+            f'{name} ({count})' for name, count in zip(self.classes, counts) if count
         )
         self._warn(
             f'no samples of {names} are held out, because there are too few: nothing '
