@@ -77,6 +77,48 @@ def test_row_takes_a_step(row, roots, tmp_path):
     take_step(cfg)
 
 
+def test_rows_do_not_overwrite_one_another():
+    """Rows with one work dir are the same run."""
+    seen = {}
+    for row in TRAINED:
+        cfg = row_config(row)
+        settings = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+        first, other = seen.setdefault(cfg.work_dir, (settings, row))
+        assert first == settings, f'{label(row)} and {label(other)}: {cfg.work_dir}'
+
+
+def test_commands_read_work_dirs_of_rows():
+    known = {row_config(row).work_dir for row in TRAINED}
+    for row in ROWS:
+        if row.kind != 'command':
+            continue
+        # Options such as --root and --work-dir name new folders.
+        text = re.sub(r'--(root|work-dir) \S+', '', row.text)
+        for path in re.findall(r'work_dirs/\S+', text):
+            folder, name = Path(path), Path(path).name
+            is_file = folder.suffix in ('.pth', '.csv', '.npz')
+            assert str(folder.parent if is_file else folder) in known, f'{row}: {name}'
+
+
+def test_checkpoints_of_commands_are_those_of_the_last_epoch():
+    epochs = {c.work_dir: c.train_cfg.max_epochs for c in map(row_config, TRAINED)}
+    for row in ROWS:
+        # Figure 7 of ReSup compares the first epoch with a later one.
+        if row.kind != 'command' or 'epoch_agreements' in row.text:
+            continue
+        for folder, epoch in re.findall(r'(work_dirs/\S+)/epoch_(\d+)', row.text):
+            assert int(epoch) == epochs[folder], row
+
+
+def test_options_of_rows_are_read():
+    """A part of a config that does not exist would be added, and change nothing."""
+    for row in TRAINED:
+        args = make_parser().parse_args(['train', *shlex.split(row.text)])
+        base = load_training_config(args.config, args)
+        parts = {key.partition('.')[0] for key in args.cfg_options or ()}
+        assert parts <= set(base), row
+
+
 def test_rows_of_a_part_differ():
     """Two rows with the same command would be one."""
     seen = {}
