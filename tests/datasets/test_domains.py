@@ -1,5 +1,6 @@
 """PACS and Office-Home in their published layouts."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_layouts_of_pacs(images, lists, tmp_path):
 def test_what_is_wrong_with_pacs(tmp_path):
     with pytest.raises(ValueError, match="test_domain must be 'art_painting'"):
         PACS(str(tmp_path), 'art')
-    with pytest.raises(FileNotFoundError, match="'art_painting' in .*kfold"):
+    with pytest.raises(FileNotFoundError, match=r"domain 'art_painting'[\s\S]*kfold"):
         PACS(str(tmp_path))
     root = make_pacs(tmp_path)
     path = root / 'splits/photo_train_kfold.txt'
@@ -110,9 +111,32 @@ def test_copies_of_office_home(tmp_path):
 
 
 def test_what_is_wrong_with_office_home(tmp_path):
-    with pytest.raises(FileNotFoundError, match='data not found.*'):
+    with pytest.raises(FileNotFoundError, match="train split, domain 'art': data not"):
         OfficeHome(str(tmp_path))
     root = make_office_home(tmp_path, OFFICE_HOME_CLASSES)
     (root / 'Art/TV/00001.jpg').unlink()
     with pytest.raises(FileNotFoundError, match='no images in .*Art/TV'):
         OfficeHome(str(root))
+
+
+@pytest.mark.parametrize(
+    'removed, missing, found',
+    [
+        ('splits/sketch_test_kfold.txt', 'sketch_test_kfold.txt', 'kfold/sketch'),
+        ('kfold/sketch', '/sketch', 'sketch_test_kfold.txt'),
+    ],
+)
+def test_what_a_split_of_pacs_lacks(removed, missing, found, tmp_path):
+    """The message names the split, and says what is there and what is not."""
+    path = make_pacs(tmp_path) / removed
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert len(PACS(str(tmp_path))) == 21
+    with pytest.raises(FileNotFoundError, match='PACS, test split') as error:
+        PACS(str(tmp_path), split='test')
+    lines = {
+        state: next(
+            x for x in str(error.value).splitlines() if x.endswith(f'({state})')
+        )
+        for state in ('missing', 'found')
+    }
+    assert missing in lines['missing'] and found in lines['found']
