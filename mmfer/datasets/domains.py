@@ -13,7 +13,7 @@ from .lists import read_label_list
 
 PACS_CLASSES = ('dog', 'elephant', 'giraffe', 'guitar', 'horse', 'house', 'person')
 # The published lists name this sketch, but its file is damaged. Common protocols
-# leave it out.
+# omit it.
 PACS_DAMAGED = 'sketch/dog/n02103406_4068-1.png'
 OFFICE_HOME_CLASSES = tuple(
     'Alarm_Clock Backpack Batteries Bed Bike Bottle Bucket Calculator Calendar Candles '

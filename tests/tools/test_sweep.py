@@ -48,11 +48,7 @@ def test_sweep(tmp_path):
     'option, value, message',
     [
         ('model.head.mine_ratio', '1.5', 'ALUMHead: mine_ratio must lie in'),
-        (
-            'model.head.mine_rate',
-            '0.5',
-            'Did you mean mine_ratio',
-        ),
+        ('model.head.mine_rate', '0.5', 'Did you mean mine_ratio'),
         ('model.head.mining', 'prosa', "mining must be 'prose'"),
         ('model.head.triplet_weight', '-1', 'triplet_weight must'),
         ('optim_wrapper.optimizer.lr', '-1', 'Invalid learning rate: -1'),

@@ -43,9 +43,9 @@ class ALUMHead(GaussianHead):
     In several processes, partners and anchors are chosen from the global batch,
     and each process computes its whole loss, see :mod:`mmfer.models.gathering`.
 
-    These options give the rows of the paper's Table 6:
+    These options give rows of the paper's Table 6. Its first two rows have
+    :class:`RULHead` instead, without and with latent compensation (LC).
 
-    - LC: ``positive=negative=False, triplet_weight=0``
     - AP: ``negative=False, triplet_weight=0``
     - AN: ``positive=False, triplet_weight=0``
     - AP and AN: ``triplet_weight=0``
