@@ -1,9 +1,12 @@
 """PACS and Office-Home in their published layouts."""
 
+import copy
 import shutil
 from pathlib import Path
 
 import pytest
+from config_steps import shrink, use_made_data
+from helpers import ROOT
 from made_data import (
     PACS_CLASSES,
     PACS_DOMAINS,
@@ -11,9 +14,12 @@ from made_data import (
     make_pacs,
     write_image,
 )
+from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmfer.datasets import PACS, OfficeHome
 from mmfer.datasets.domains import OFFICE_HOME_CLASSES
+from mmfer.engine.preflight import PreflightError
 from mmfer.registry import DATASETS
 
 
@@ -140,3 +146,16 @@ def test_what_a_split_of_pacs_lacks(removed, missing, found, tmp_path):
         for state in ('missing', 'found')
     }
     assert missing in lines['missing'] and found in lines['found']
+
+
+@pytest.mark.parametrize('changed', ['train', 'test'])
+def test_all_loaders_leave_out_the_same_domain(changed, tmp_path):
+    """Otherwise a run would be tested on images that it was trained on."""
+    cfg = Config.fromfile(f'{ROOT}/configs/ce/ce_r18imagenet_pacs.py')
+    use_made_data(cfg, tmp_path, make_pacs(tmp_path / 'pacs'))
+    cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+    shrink(cfg)
+    cfg[f'{changed}_dataloader'].dataset.test_domain = 'photo'
+    said = f'photo in {changed}_dataloader.*{changed}_dataloader.dataset.test_domain='
+    with pytest.raises(PreflightError, match=said):
+        Runner.from_cfg(cfg).train()
