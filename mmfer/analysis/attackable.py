@@ -8,27 +8,6 @@ from matplotlib.figure import Figure
 from mmfer.utils import palette
 
 
-def class_number(text: str, classes: Sequence[str]) -> int:
-    """Return the number of a class that is given by name or number.
-
-    Args:
-        text (str): Name or number of a class.
-        classes (Sequence[str]): Class names.
-
-    Raises:
-        ValueError: There is no such class.
-    """
-    if text in classes:
-        return list(classes).index(text)
-    if text.isdecimal() and int(text) < len(classes):
-        return int(text)
-    raise ValueError(
-        f'{text!r} is no class. Give a name or a number: '
-        + ', '.join(f'{i} {name}' for i, name in enumerate(classes))
-        + '.'
-    )
-
-
 def draw_two_classes(
     labels: np.ndarray, classes: Sequence[int], count: int, seed: int
 ) -> np.ndarray:
@@ -65,7 +44,7 @@ def principal_components(features: np.ndarray, count: int = 2) -> np.ndarray:
 
     Returns:
         np.ndarray: float64 (N, count). The largest entry of each direction is
-        positive, so that the picture does not turn over.
+        positive, so that the figure always has the same orientation.
     """
     centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)

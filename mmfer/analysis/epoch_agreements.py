@@ -1,6 +1,6 @@
 """Losses and similarities of training images, by class and epoch (ReSup, Fig. 7)."""
 
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -58,24 +58,6 @@ def measure_epoch(predicted: TrainingPredictions, network: int = 1) -> EpochAgre
         predicted.given,
         predicted.wrong,
     )
-
-
-def class_numbers(wanted: Sequence[str], classes: Sequence[str]) -> List[int]:
-    """Return the numbers of classes, which are given by name.
-
-    Args:
-        wanted (Sequence[str]): Names of some classes.
-        classes (Sequence[str]): Names of all classes.
-
-    Raises:
-        ValueError: There is no such class.
-    """
-    unknown = [name for name in wanted if name not in classes]
-    if unknown:
-        raise ValueError(
-            f'there is no class {unknown[0]!r}. Choose from {", ".join(classes)}.'
-        )
-    return [list(classes).index(name) for name in wanted]
 
 
 def epoch_figure(

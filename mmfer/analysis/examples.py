@@ -22,7 +22,7 @@ def check_same_images(runs: Dict[str, Predictions]) -> None:
     names = list(runs)
     first = runs[names[0]]
     for name in names[1:]:
-        for what in ('sample_id', 'labels'):
+        for what in ('sample_id', 'labels', 'images'):
             if not np.array_equal(getattr(first, what), getattr(runs[name], what)):
                 raise ValueError(
                     f'{names[0]} and {name} have predictions for different images '

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from mmfer.utils import palette
 
+from .examples import check_same_images
 from .predictions import Predictions
 
 
@@ -83,8 +84,8 @@ def extremes(uncertainty: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarra
 def hard_examples(runs: Dict[str, Predictions], count: int) -> np.ndarray:
     """Choose images that one of several models predicts wrong.
 
-    They are taken at equal steps of the first model's order. So there are sure and
-    unsure ones among them, and nobody picks them.
+    They are taken at equal steps of the first model's order, so the first model is sure
+    of some of them and unsure of others.
 
     Args:
         runs (dict[str, Predictions]): Predictions of the same images, by name.
@@ -97,17 +98,8 @@ def hard_examples(runs: Dict[str, Predictions], count: int) -> np.ndarray:
     Raises:
         ValueError: The runs have different images, or none is predicted wrong.
     """
-    (name, first), *others = runs.items()
-    for other, run in others:
-        if not (
-            list(run.images) == list(first.images)
-            and np.array_equal(run.sample_id, first.sample_id)
-            and np.array_equal(run.labels, first.labels)
-        ):
-            raise ValueError(
-                f'{other} has predictions of other images, or of other labels, than '
-                f'{name}. Test both on the same images in the same order: `mmfer test`.'
-            )
+    check_same_images(runs)
+    first = next(iter(runs.values()))
     hard = ~np.all([run.correct for run in runs.values()], axis=0)
     order = np.argsort(-first.uncertainty, kind='stable')
     order = order[hard[order]]

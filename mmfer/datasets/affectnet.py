@@ -28,7 +28,7 @@ from .affectnet_annotations import (
     read_release_table,
 )
 from .base import FERDataset
-from .checks import missing_root
+from .checks import missing_root, tried
 
 # For each split, the names of its CSV file and of its folder in the release
 # with one file per image.
@@ -210,14 +210,15 @@ class AffectNet(FERDataset):
             return table_images, read_release_table(table)
         elif osp.isdir(images) and osp.isdir(annotations):
             return images, self._read_annotations(annotations)
-        states = {True: 'found', False: 'missing'}
+
+        def folder_state(path: str) -> str:
+            return tried([path], path if osp.isdir(path) else None)
+
         raise missing_root(
             self.name,
             [
-                f'{" or ".join(tables)} ({states[table is not None]}) with '
-                f'{table_images} ({states[osp.isdir(table_images)]})',
-                f'or {images} ({states[osp.isdir(images)]}) with '
-                f'{annotations} ({states[osp.isdir(annotations)]})',
+                f'{tried(tables, table)} with {folder_state(table_images)}',
+                f'or {folder_state(images)} with {folder_state(annotations)}',
             ],
             'the AffectNet page of its authors (mohammadmahoor.com, free for '
             'research on request)',

@@ -192,6 +192,16 @@ def warn_of_empty_classes(
 
 
 # -- files -------------------------------------------------------------------
+def tried(paths: Sequence[str], found: Optional[object]) -> str:
+    """Return paths of one thing for a message, and whether it was found.
+
+    Args:
+        paths (Sequence[str]): Paths at which it may lie.
+        found (object, optional): What was found at one of them; None if nothing was.
+    """
+    return f'{" or ".join(paths)} ({"missing" if found is None else "found"})'
+
+
 def missing_root(owner: str, looked_for: Sequence[str], page: str) -> FileNotFoundError:
     """Make the error for a data root that does not exist.
 

@@ -7,13 +7,13 @@ from mmfer.registry import DATASETS
 from mmfer.utils.checks import choices
 
 from .base import FERDataset
-from .checks import missing_root
+from .checks import missing_root, tried
 from .images import find_images
 from .lists import read_label_list
 
 PACS_CLASSES = ('dog', 'elephant', 'giraffe', 'guitar', 'horse', 'house', 'person')
 # The published lists name this sketch, but its file is damaged. Common protocols
-# leave it out.
+# omit it.
 PACS_DAMAGED = 'sketch/dog/n02103406_4068-1.png'
 OFFICE_HOME_CLASSES = tuple(
     'Alarm_Clock Backpack Batteries Bed Bike Bottle Bucket Calculator Calendar Candles '
@@ -122,10 +122,10 @@ class PACS(LeaveOneDomainOut):
         path = next((p for p in lists if osp.isfile(p)), None)
         if images is None or path is None:
             raise missing_root(
-                'PACS',
+                f'PACS, {self.split} split, domain {domain!r}',
                 [
-                    f'the folder {domain!r} in {" or ".join(folders)}',
-                    f'and the list {" or ".join(lists)}',
+                    tried([osp.join(f, domain) for f in folders], images),
+                    tried(lists, path),
                 ],
                 'the authors of "Deeper, Broader and Artier Domain Generalization"',
             )
@@ -195,14 +195,18 @@ class OfficeHome(LeaveOneDomainOut):
 
     def samples_of(self, domain: str) -> List[Tuple[str, int]]:
         """List the class folders of a domain."""
-        tried = [
+        places = [
             osp.join(self.data_root, folder, name)
             for folder in ('', 'OfficeHomeDataset_10072016')
             for name in self.FOLDERS[domain]
         ]
-        root = next(filter(osp.isdir, tried), None)
+        root = next(filter(osp.isdir, places), None)
         if root is None:
-            raise missing_root('OfficeHome', tried, 'the authors of Office-Home')
+            raise missing_root(
+                f'OfficeHome, {self.split} split, domain {domain!r}',
+                [tried(places, None)],
+                'the authors of Office-Home',
+            )
         found = []
         for label, name in enumerate(OFFICE_HOME_CLASSES):
             images, _ = find_images(osp.join(root, name))

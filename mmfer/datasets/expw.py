@@ -18,7 +18,7 @@ from mmfer.utils.text_tables import (
 )
 
 from .base import FERDataset
-from .checks import missing_root
+from .checks import missing_root, tried
 from .folds import fold_numbers
 from .rafdb import EMOTIONS
 
@@ -109,11 +109,7 @@ class ExpW(FERDataset):
         if table is None or images is None:
             raise missing_root(
                 self.name,
-                [
-                    f'{" or ".join(lists)} ({"missing" if table is None else "found"})',
-                    f'{" or ".join(folders)} '
-                    f'({"missing" if images is None else "found"})',
-                ],
+                [tried(lists, table), tried(folders, images)],
                 'the page of its authors (mmlab.ie.cuhk.edu.hk, social relations)',
             )
         faces = read_faces(table)

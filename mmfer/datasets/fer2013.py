@@ -126,7 +126,8 @@ class FER2013(NumberedImages):
                 f'{path} has no row with the usage {USAGES[self.split]}, the split '
                 f'{self.split!r}. It has '
                 + ', '.join(f'{n} of {usage}' for usage, n in zip(known, counts))
-                + f'. Choose another split, or get the whole table from {PAGE}.'
+                + f'. Get the whole table from {PAGE}, or choose another split with '
+                f'--cfg-options {self._loader}.dataset.split=SPLIT.'
             )
         names = [f'fer{row:07d}.png' for row in rows]
         return names, found.labels[rows], found.pixels[rows]

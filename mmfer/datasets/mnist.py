@@ -8,7 +8,7 @@ from mmpretrain.datasets.categories import MNIST_CATEGORITES
 
 from mmfer.registry import DATASETS
 
-from .checks import missing_root
+from .checks import missing_root, tried
 from .idx import read_idx
 from .numbered_images import NumberedImages
 
@@ -96,4 +96,13 @@ class NoisyMNIST(NumberedImages):
                 path = osp.join(self.data_root, folder, name)
                 if osp.isfile(path):
                     return path
-        raise missing_root(self.name, [osp.join(self.data_root, names[1])], PAGE)
+        raise missing_root(
+            f'{self.name}, {self.split} split',
+            [
+                tried(
+                    [osp.join(self.data_root, folder, names[1]) for folder in FOLDERS],
+                    None,
+                )
+            ],
+            PAGE,
+        )

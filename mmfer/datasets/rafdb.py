@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
 
-from .checks import missing_root
+from .checks import missing_root, tried
 from .lists import (
     RAFDB_LIST_NAMES,
     rafdb_key,
@@ -113,12 +113,7 @@ class RAFDB(NoisyListDataset):
         if table is None or images is None:
             raise missing_root(
                 self.name,
-                [
-                    f'{" or ".join(tables)} '
-                    f'({"missing" if table is None else "found"})',
-                    f'{" or ".join(folders)} '
-                    f'({"missing" if images is None else "found"})',
-                ],
+                [tried(tables, table), tried(folders, images)],
                 'the RAF-DB page of its authors (whdeng.cn, free for '
                 'research on request)',
             )

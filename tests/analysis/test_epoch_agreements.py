@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mmfer.analysis.epoch_agreements import class_numbers, epoch_figure, measure_epoch
+from mmfer.analysis.class_names import class_numbers
+from mmfer.analysis.epoch_agreements import epoch_figure, measure_epoch
 from mmfer.analysis.mixtures import TrainingPredictions
 
 CLASSES = ('anger', 'disgust', 'fear')
@@ -54,7 +55,7 @@ def test_every_image_is_in_its_panels():
         assert counts == [*expected, expected[-1]]
     limits = {panel.get_xlim() for panel in axes if panel.get_xlabel() == 'loss'}
     assert len(limits) == 1
-    with pytest.raises(ValueError, match="no class 'joy'. Choose from anger"):
+    with pytest.raises(ValueError, match="no class 'joy'. Give a name"):
         class_numbers(['joy'], CLASSES)
 
 

@@ -1,8 +1,12 @@
 """PACS and Office-Home in their published layouts."""
 
+import copy
+import shutil
 from pathlib import Path
 
 import pytest
+from config_steps import shrink, use_made_data
+from helpers import ROOT
 from made_data import (
     PACS_CLASSES,
     PACS_DOMAINS,
@@ -10,9 +14,12 @@ from made_data import (
     make_pacs,
     write_image,
 )
+from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmfer.datasets import PACS, OfficeHome
 from mmfer.datasets.domains import OFFICE_HOME_CLASSES
+from mmfer.engine.preflight import PreflightError
 from mmfer.registry import DATASETS
 
 
@@ -64,7 +71,7 @@ def test_layouts_of_pacs(images, lists, tmp_path):
 def test_what_is_wrong_with_pacs(tmp_path):
     with pytest.raises(ValueError, match="test_domain must be 'art_painting'"):
         PACS(str(tmp_path), 'art')
-    with pytest.raises(FileNotFoundError, match="'art_painting' in .*kfold"):
+    with pytest.raises(FileNotFoundError, match=r"domain 'art_painting'[\s\S]*kfold"):
         PACS(str(tmp_path))
     root = make_pacs(tmp_path)
     path = root / 'splits/photo_train_kfold.txt'
@@ -110,9 +117,45 @@ def test_copies_of_office_home(tmp_path):
 
 
 def test_what_is_wrong_with_office_home(tmp_path):
-    with pytest.raises(FileNotFoundError, match='data not found.*'):
+    with pytest.raises(FileNotFoundError, match="train split, domain 'art': data not"):
         OfficeHome(str(tmp_path))
     root = make_office_home(tmp_path, OFFICE_HOME_CLASSES)
     (root / 'Art/TV/00001.jpg').unlink()
     with pytest.raises(FileNotFoundError, match='no images in .*Art/TV'):
         OfficeHome(str(root))
+
+
+@pytest.mark.parametrize(
+    'removed, missing, found',
+    [
+        ('splits/sketch_test_kfold.txt', 'sketch_test_kfold.txt', 'kfold/sketch'),
+        ('kfold/sketch', '/sketch', 'sketch_test_kfold.txt'),
+    ],
+)
+def test_what_a_split_of_pacs_lacks(removed, missing, found, tmp_path):
+    """The message names the split, and says what is there and what is not."""
+    path = make_pacs(tmp_path) / removed
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert len(PACS(str(tmp_path))) == 21
+    with pytest.raises(FileNotFoundError, match='PACS, test split') as error:
+        PACS(str(tmp_path), split='test')
+    lines = {
+        state: next(
+            x for x in str(error.value).splitlines() if x.endswith(f'({state})')
+        )
+        for state in ('missing', 'found')
+    }
+    assert missing in lines['missing'] and found in lines['found']
+
+
+@pytest.mark.parametrize('changed', ['train', 'test'])
+def test_all_loaders_leave_out_the_same_domain(changed, tmp_path):
+    """Otherwise a run would be tested on images that it was trained on."""
+    cfg = Config.fromfile(f'{ROOT}/configs/ce/ce_r18imagenet_pacs.py')
+    use_made_data(cfg, tmp_path, make_pacs(tmp_path / 'pacs'))
+    cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+    shrink(cfg)
+    cfg[f'{changed}_dataloader'].dataset.test_domain = 'photo'
+    said = f'photo in {changed}_dataloader.*{changed}_dataloader.dataset.test_domain='
+    with pytest.raises(PreflightError, match=said):
+        Runner.from_cfg(cfg).train()

@@ -126,7 +126,9 @@ def test_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match='fer2013.csv'):
         build(tmp_path)
     make_fer2013(tmp_path, valid=0, test=3)
-    with pytest.raises(ValueError, match='3 of PrivateTest, 21 of Training'):
+    with pytest.raises(
+        ValueError, match='3 of PrivateTest, 21 of Training.*split=SPLIT'
+    ):
         build(tmp_path, 'valid')
 
 

@@ -70,7 +70,7 @@ def test_missing_files(tmp_path):
         build(tmp_path)
     make_mnist(tmp_path)
     (tmp_path / 'train-labels-idx1-ubyte.gz').unlink()
-    with pytest.raises(FileNotFoundError, match='train-labels'):
+    with pytest.raises(FileNotFoundError, match='train split: .*\n.*/raw/train-labels'):
         build(tmp_path)
     assert len(build(tmp_path, 'test')) == 20
 

@@ -7,10 +7,10 @@ from helpers import STEPS, call_tool, tiny_config, train
 
 from mmfer.analysis.attackable import (
     attackable_figure,
-    class_number,
     draw_two_classes,
     principal_components,
 )
+from mmfer.analysis.class_names import class_numbers
 
 CLASSES = ('surprise', 'fear', 'disgust')
 
@@ -36,10 +36,11 @@ def test_draw():
 
 
 def test_class_by_name_or_number():
-    assert class_number('fear', CLASSES) == class_number('1', CLASSES) == 1
+    assert class_numbers(['fear', '1', '0'], CLASSES) == [1, 1, 0]
+    assert class_numbers(['1', '0'], ['0', '1']) == [1, 0]
     for text in ('3', 'joy', '-1'):
         with pytest.raises(ValueError, match='0 surprise, 1 fear'):
-            class_number(text, CLASSES)
+            class_numbers(['fear', text], CLASSES)
 
 
 def test_counts_in_the_figure():
@@ -85,4 +86,4 @@ def test_tool(tmp_path):
     call_tool('analysis_tools/pca.py', *arguments, '--out', tmp_path / 'pca.png')
     assert cv2.imread(str(tmp_path / 'pca.png')).std() > 10
     said = call_tool('analysis_tools/pca.py', *arguments[:-1], 'joy', code=1)
-    assert "'joy' is no class" in said
+    assert "no class 'joy'" in said

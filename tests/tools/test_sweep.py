@@ -7,6 +7,7 @@ from helpers import ROOT, call_tool
 from PIL import Image
 
 from mmfer.analysis.benchmarks.sweep import curve, plan, plot, row_name
+from mmfer.cli.planned_runs import refused
 
 CONFIG = 'configs/alum/alum_r18_synthfaces_noise30.py'
 SMALL = [
@@ -47,15 +48,48 @@ def test_sweep(tmp_path):
     'option, value, message',
     [
         ('model.head.mine_ratio', '1.5', 'ALUMHead: mine_ratio must lie in'),
-        ('model.head.mine_rate', '0.5', 'mine_rate'),
+        ('model.head.mine_rate', '0.5', 'Did you mean mine_ratio'),
         ('model.head.mining', 'prosa', "mining must be 'prose'"),
+        ('model.head.triplet_weight', '-1', 'triplet_weight must'),
+        ('optim_wrapper.optimizer.lr', '-1', 'Invalid learning rate: -1'),
+        ('optim_wrapper.optimizer.lrr', '1', "no option 'lrr'. Did you mean lr?"),
+        ('train_cfg.max_epoch', '1', "no option 'max_epoch'. Did you mean max_epochs"),
+        ('train_dataloader.dataset.label_noise.rate', '1.2', 'rate must lie in [0, 1)'),
+        ('val_dataloader.dataset.ambiguty', '0', 'Did you mean ambiguity?'),
     ],
 )
-def test_values_are_checked_before_any_run(option, value, message, tmp_path):
-    line = ['--option', option, '--values', '0', value, '--root', tmp_path]
-    said = call_tool('benchmarks/sweep.py', CONFIG, *line, code=1)
-    assert message in said and f'{option}={value}' in said
+def test_values_are_checked_before_any_run(option, value, message):
+    runs = plan(CONFIG, option, [value], [0])
+    (said,) = refused(runs, option)
+    assert message in said and said.startswith(f'{option}={value}: ')
+
+
+def test_nothing_is_trained_if_a_value_is_refused(tmp_path):
+    said = call_tool(
+        'benchmarks/sweep.py', CONFIG, '--option', 'model.head.mine_ratio',
+        '--values', '0', '1.5', '--root', tmp_path, code=1,
+    )  # fmt: skip
+    assert 'mine_ratio=1.5: ' in said and 'mine_ratio=0: ' not in said
     assert 'Nothing was trained' in said and not list(tmp_path.iterdir())
+
+
+def test_an_option_that_nothing_reads_is_refused():
+    """Otherwise all values would have the same result."""
+    (said,) = refused(plan(CONFIG, 'modle.head.margin', ['1', '2'], [0]), 'modle.head')
+    assert "nothing reads 'modle'" in said and 'Did you mean model?' in said
+    # Runner has such arguments, although the config does not state them.
+    assert not refused(plan(CONFIG, 'load_from', ['None'], [0]), 'load_from')
+
+
+def test_a_table_of_other_runs_is_refused(tmp_path):
+    folder = tmp_path / 'mine_ratio=0_seed0'
+    folder.mkdir()
+    (folder / 'arguments.json').write_text('["a run with other options"]')
+    said = call_tool(
+        'benchmarks/sweep.py', CONFIG, '--option', 'model.head.mine_ratio',
+        '--values', '0', '--root', tmp_path, '--table-only', code=1,
+    )  # fmt: skip
+    assert 'a run with other options' in said and 'another --root' in said
 
 
 def test_values_of_one_name():

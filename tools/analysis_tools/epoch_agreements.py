@@ -14,7 +14,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from mmfer.analysis.epoch_agreements import class_numbers, epoch_figure, measure_epoch
+from mmfer.analysis.class_names import class_numbers
+from mmfer.analysis.epoch_agreements import epoch_figure, measure_epoch
 from mmfer.analysis.mixtures import predict_training_images
 from mmfer.analysis.runs import open_model
 from mmfer.cli import run_tool, save_figure

@@ -17,10 +17,10 @@ from mmengine.dataset import default_collate
 
 from mmfer.analysis.attackable import (
     attackable_figure,
-    class_number,
     draw_two_classes,
     principal_components,
 )
+from mmfer.analysis.class_names import class_numbers
 from mmfer.analysis.cleaning import build_training_set, read_label_decisions
 from mmfer.analysis.runs import open_model
 from mmfer.apis.images import in_chunks
@@ -62,10 +62,7 @@ def main() -> None:
     decisions = read_label_decisions(args.table)
     names = train_set.CLASSES
     rows = draw_two_classes(
-        decisions.given_label,
-        [class_number(text, names) for text in args.classes],
-        args.count,
-        args.seed,
+        decisions.given_label, class_numbers(args.classes, names), args.count, args.seed
     )
     ids, labels = decisions.sample_id[rows], decisions.given_label[rows]
     images = unaugmented(train_set, pipeline)

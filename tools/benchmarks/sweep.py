@@ -16,13 +16,14 @@ from typing import List, Optional
 
 from mmfer.analysis.benchmarks.comparison import markdown
 from mmfer.analysis.benchmarks.curves import check_figure
-from mmfer.analysis.benchmarks.sweep import curve, plan, plot, refused, row_name
+from mmfer.analysis.benchmarks.sweep import curve, plan, plot, row_name
 from mmfer.analysis.benchmarks.training_runs import (
     execute_all,
     named_config,
     problems,
     read_runs,
 )
+from mmfer.cli.planned_runs import refused
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
@@ -52,15 +53,15 @@ def main() -> None:
     args = parse_args()
     root = args.root or Path('work_dirs') / f'sweep_{Path(args.config).stem}'
     config = named_config(args.config)
-    failed = 0
-    if not args.table_only:
-        runs = plan(config, args.option, args.values, args.seeds, args.cfg_options)
-        found = problems(runs, root, [args.metric])
-        if args.figure is not None:
-            found += check_figure(args.figure, 'metrics')
-        if found := found or refused(runs):
-            sys.exit('sweep.py: ' + '\n'.join(found) + '\nNothing was trained.')
-        failed = execute_all(runs, root, args.jobs)
+    runs = plan(config, args.option, args.values, args.seeds, args.cfg_options)
+    found = problems(runs, root, [args.metric])
+    if args.figure is not None:
+        found += check_figure(args.figure, 'metrics')
+    if not (found or args.table_only):
+        found = refused(runs, args.option)
+    if found:
+        sys.exit('sweep.py: ' + '\n'.join(found) + '\nNothing was trained.')
+    failed = 0 if args.table_only else execute_all(runs, root, args.jobs)
     summaries = read_runs(root, 'summary.json')
     names = [row_name(args.option, value) for value in args.values]
     rows = {name: summaries[name] for name in names if name in summaries}

@@ -23,9 +23,13 @@ Each table and figure of the five papers, with the command of each row. Below a 
 stand the rows that mmfer does not have, with the reason. The data sets must be
 [on your disk](tasks/data_sets.md).
 
-A command trains once, with the seed of the config; `--cfg-options randomness.seed=1`
-sets another one. What was measured, and on which data, stands on the page of each
-[method](methods/index.md).
+A command trains once, with the seed of the config; add `randomness.seed=1` to its
+`--cfg-options` to set another one. What was measured, and on which data, stands on the
+page of each [method](methods/index.md).
+
+The rows of ALUM, GAAVE and the joint GAN have the preset `paper`, the printed
+equations. Those of RUL and ReSup have `official`, the published code that computed the
+tables. Each row has a work dir of its own, which the commands of the figures read.
 """
 
 

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Dict, List, Sequence
 
 import numpy as np
-from mmengine.registry import init_default_scope
 
 from mmfer.analysis.benchmarks.training_runs import PlannedRun, Results
 from mmfer.analysis.tables import run_value
-from mmfer.registry import HOOKS, MODELS
 from mmfer.utils import palette
 from mmfer.utils.files import write_figure
 
@@ -40,34 +38,6 @@ def plan(
 def row_name(option: str, value: str) -> str:
     """Return the name of a value's row, which is also that of its work dir."""
     return re.sub(r'[^\w.=+-]', '_', f'{option.rpartition(".")[2]}={value}')
-
-
-def refused(runs: Sequence[PlannedRun]) -> List[str]:
-    """Return a message for each value that the model or a hook refuses.
-
-    Models are built without their pretrained weights, and no data set is read.
-
-    Args:
-        runs (Sequence[PlannedRun]): Runs of :func:`plan`.
-    """
-    init_default_scope('mmfer')
-    found = {}
-    for run in runs:
-        if run.row in found:
-            continue
-        found[run.row] = ''
-        try:
-            cfg = run.settings
-            model = dict(cfg.model)
-            model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-            MODELS.build(model)
-            for hook in cfg.get('custom_hooks') or []:
-                HOOKS.build(hook)
-        # Any error of a constructor refuses the value.
-        except Exception as error:
-            text = str(error).split('` because ')[-1]
-            found[run.row] = f'{run.options[-1]}: {text}'
-    return [message for message in found.values() if message]
 
 
 def curve(

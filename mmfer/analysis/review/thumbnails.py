@@ -58,7 +58,7 @@ def read_images(
         except UnreadableImageError:
             yield None
         else:
-            # Of a photo, the person who reviews a label must see its face.
+            # The label of a photo with several faces belongs to one of them.
             yield CropFace()(dict(info, img=image))['img']
 
 

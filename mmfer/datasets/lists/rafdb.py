@@ -60,12 +60,12 @@ def rafdb_split_rows(label_list: LabelList, split: str) -> np.ndarray:
         )
     keys = _keys(label_list, label_list.names)
     rows = np.flatnonzero([key.startswith(split) for key in keys])
-    own = "Take test labels from RAF-DB's own list, EmoLabel/list_patition_label.txt."
+    own = "RAF-DB's own list, EmoLabel/list_patition_label.txt"
     if not rows.size:
         raise ValueError(
             f'{label_list.path}: this {label_list.format!r} list of '
-            f'{len(label_list)} rows has no {split} rows. '
-            + (own if split == 'test' else 'Give a list that has them.')
+            f'{len(label_list)} rows has no {split} rows. {own}, has both. If this '
+            'is that list, unpack the data set again.'
         )
     if split == 'test' and label_list.format != 'rafdb':
         raise ValueError(
@@ -73,8 +73,8 @@ def rafdb_split_rows(label_list: LabelList, split: str) -> np.ndarray:
             f'{label_list.format!r} list cannot be evaluated on. Published '
             'noisy lists have wrong labels there too (ReSup flips test rows '
             "at the rate of the train rows, the joint GAN's are a model's "
-            f"predictions), so only RAF-DB's own labels are used. {own} It "
-            'is recognised by its file name and by its class counts.'
+            "predictions), so only RAF-DB's own labels are used. Take them from "
+            f'{own}. It is recognised by its file name and by its class counts.'
         )
     return rows
 

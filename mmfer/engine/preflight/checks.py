@@ -21,6 +21,7 @@ from .compare_classes import (
     compare_one_hot,
     compare_outputs,
 )
+from .compare_domains import compare_domains
 from .compare_images import (
     check_crops,
     check_image_size,
@@ -226,6 +227,7 @@ def check_loaders(
     (first, classes), *others = stated
     for where, found in others:
         findings.error(compare_classes(where, found, first, classes))
+    findings.error(compare_domains(test_domains(runner, loaders)))
     for where, loader in loaders.items():
         findings.error(batch_problem(loader, (), where))
     examples = [
@@ -233,6 +235,20 @@ def check_loaders(
         for where, loader in loaders.items()
     ]
     return examples[0]
+
+
+def test_domains(runner: Runner, loaders: Dict[str, DataLoader]) -> Dict[str, str]:
+    """Return ``test_domain`` of all data sets that have one, by their loaders."""
+    found = {
+        where: dataset.test_domain
+        for where, loader in loaders.items()
+        for dataset in fer_datasets(loader.dataset)
+        if hasattr(dataset, 'test_domain')
+    }
+    test = (runner.cfg.get('test_dataloader') or {}).get('dataset') or {}
+    if 'train_dataloader' in found and 'test_domain' in test:
+        found.setdefault('test_dataloader', test['test_domain'])
+    return found
 
 
 def check_images(

@@ -43,9 +43,9 @@ class ALUMHead(GaussianHead):
     In several processes, partners and anchors are chosen from the global batch,
     and each process computes its whole loss, see :mod:`mmfer.models.gathering`.
 
-    These options give the rows of the paper's Table 6:
+    These options give rows of the paper's Table 6. Its first two rows have
+    :class:`RULHead` instead, without and with latent compensation (LC).
 
-    - LC: ``positive=negative=False, triplet_weight=0``
     - AP: ``negative=False, triplet_weight=0``
     - AN: ``positive=False, triplet_weight=0``
     - AP and AN: ``triplet_weight=0``
@@ -129,8 +129,8 @@ class ALUMHead(GaussianHead):
         self.negative = negative
         self.mine_ratio = in_range(self, 'mine_ratio', mine_ratio, 0, 1)
         self.mining = choices(self, 'mining', mining, READINGS)
-        self.margin = margin
-        self.triplet_weight = triplet_weight
+        self.margin = in_range(self, 'margin', margin, 0)
+        self.triplet_weight = in_range(self, 'triplet_weight', triplet_weight, 0)
         self.triplet_space = choices(
             self, 'triplet_space', triplet_space, ('raw', 'unit')
         )
@@ -140,7 +140,9 @@ class ALUMHead(GaussianHead):
         self.triplet_reduction = choices(
             self, 'triplet_reduction', chosen['triplet_reduction'], ('mean', 'sum')
         )
-        self.triplet_count = triplet_count
+        self.triplet_count = in_range(
+            self, 'triplet_count', triplet_count, 0, open_low=True
+        )
         if self.triplet_scope == 'used' and triplet_weight:
             if not (positive and negative):
                 raise ValueError(
