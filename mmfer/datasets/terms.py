@@ -86,6 +86,22 @@ TERMS: Dict[str, DataTerms] = {
         'unknown',
         'https://arxiv.org/abs/1609.06426',
     ),
+    'PACS': DataTerms(
+        'PACS',
+        'chosen from Caltech256, Sketchy, TU-Berlin and a web image search; the terms '
+        'of its owners are unknown',
+        'unknown',
+        'unknown',
+        'http://www.eecs.qmul.ac.uk/~dl307/project_iccv2017, '
+        'https://arxiv.org/abs/1710.03077',
+    ),
+    'OfficeHome': DataTerms(
+        'Office-Home',
+        'from web pages and a web image search; the terms of its owners are unknown',
+        'unknown',
+        'unknown',
+        'http://hemanthdv.org/OfficeHome-Dataset/, https://arxiv.org/abs/1706.07522',
+    ),
     'NoisyCIFAR10': _CIFAR,
     'NoisyCIFAR100': _CIFAR,
     'CIFAR-N': DataTerms(

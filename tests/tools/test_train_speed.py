@@ -10,6 +10,7 @@ from helpers import environment, load_tool
 from mmengine.registry import DefaultScope, init_default_scope
 
 from mmfer.analysis.benchmarks import timing, train_speed
+from mmfer.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/benchmarks/train_speed.py'
@@ -194,9 +195,11 @@ def scope():
 def test_configs(scope):
     setting = train_speed.Setting('r18_ferplus', 16, 4)
     probs = {
-        method: train_speed.load_config(
-            tool.ROWS[method], setting, 'config'
-        ).model.latent_compensation.prob
+        method: MODELS.build(
+            train_speed.load_config(
+                tool.ROWS[method], setting, 'config'
+            ).model.latent_compensation
+        ).prob
         for method in ('alum', 'alum_gate1')
     }
     assert probs == dict(alum=0.5, alum_gate1=1.0)

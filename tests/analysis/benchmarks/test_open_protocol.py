@@ -75,7 +75,7 @@ def test_other_noise_is_planted_by_flags(monkeypatch):
     assert run.settings.train_dataloader.dataset.label_noise == dict(
         type='PairNoise', rate=0.2, seed=4
     )
-    assert run.settings.model.noise_rate == 0.1
+    assert run.settings.model.noise_rate == 0.2
     (clean,) = tool.Protocol(Path(CONFIGS), '').plan(['ce'], [4], [], [])
     assert clean.arguments == [
         'configs/ce/ce_r18_ferplus.py',

@@ -82,5 +82,9 @@ def test_every_pipeline_of_the_configs_has_whole_batches(path, loader):
     if not dataset.get('pipeline'):
         pytest.skip('this file leaves the pipeline to its base')
     parts = split(*dataset.pipeline)
+    if dict(type='CropFace') in dataset.pipeline:
+        # Several samples have one file, by which pixels would be kept.
+        assert parts.reason == 'CropFace() has no form for whole batches'
+        return
     assert parts.reason is None
     assert parts.head
