@@ -71,11 +71,13 @@ def curve_figure(tables: Dict[str, ScoreTable]) -> Figure:
     """
     figure = Figure(figsize=(6.4, 4.2), layout='constrained')
     axes = figure.subplots()
+    lowest = 50.0
     for number, (name, table) in enumerate(tables.items()):
         style = style_of(number)
         left, kept = left_and_kept(*_columns(table))
         axes.plot(100 * kept, 100 * left, color=style['color'])
         became = outcome(table)
+        lowest = min(lowest, 100 * became['right_kept'] - 5)
         axes.plot(
             100 * became['right_kept'],
             100 * became['wrong_after'],
@@ -85,6 +87,8 @@ def curve_figure(tables: Dict[str, ScoreTable]) -> Figure:
             **style,
         )
     axes.set(xlabel='right labels kept, %', ylabel='wrong labels among those left, %')
+    # Thresholds that would keep fewer right labels are of no use.
+    axes.set_xlim(max(lowest, 0), 101)
     axes.set_ylim(bottom=0)
     finish(axes)
     return figure
