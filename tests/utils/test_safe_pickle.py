@@ -1,5 +1,6 @@
 """Pickles and torch files: what is read, and what is refused."""
 
+import functools
 import io
 import os
 import pickle
@@ -164,11 +165,16 @@ def test_a_flipped_bit_in_a_tensor_is_found(tmp_path):
             read()
 
 
+@functools.lru_cache(maxsize=None)
+def hostile_files() -> dict:
+    # Making them takes seconds.
+    return made_hostile.hostile_files('/nonexistent/ran')
+
+
 def hostile(kind: str) -> list:
-    files = made_hostile.hostile_files('/nonexistent/ran')
     return [
         pytest.param(data, id=name)
-        for name, data in files.items()
+        for name, data in hostile_files().items()
         if name.startswith(kind) and not name.endswith(SLOW)
     ]
 
