@@ -288,6 +288,12 @@ def run_tool(main: Callable[[], None]) -> None:
     """
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever has read the output, such as `head`, has seen enough. Python would
+        # write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
     except (OSError, ImportError, ValueError) as error:
         raise SystemExit(describe_error(error)) from None
 

@@ -3,7 +3,6 @@
 import argparse
 import csv
 import logging
-import os
 import os.path as osp
 import sys
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -91,11 +90,6 @@ def predict(args: argparse.Namespace) -> int:
             prediction = Prediction(args, files)
             prediction.run(inputs)
         files.finish()
-    except BrokenPipeError:
-        # The reader of the standard output, such as `head`, has seen enough. Python
-        # must not complain when it closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
     except KeyboardInterrupt:
         files.close()
         where = f' The results until then are in {", ".join(files.parts)}.'

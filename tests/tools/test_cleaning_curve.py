@@ -1,9 +1,12 @@
 """Wrong labels left against right ones kept."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
-from helpers import call_tool
+from helpers import ROOT, call_tool, environment
 
 from mmfer.analysis.benchmarks.cleaning_curve import curve_rows, left_and_kept
 from mmfer.score_table import write_score_table
@@ -83,3 +86,17 @@ def test_tool_refuses(tmp_path, capsys):
         call_tool(tool, *arguments, *end, code=1)
         assert reason in capsys.readouterr().err
     assert not (tmp_path / 'f.png').exists()
+
+
+@pytest.mark.parametrize('buffered', ['', '-u'])
+def test_a_reader_that_has_seen_enough(tmp_path, buffered):
+    """A tool that prints to ``head`` ends without a message."""
+    write_score_table(str(tmp_path / 'a.csv'), made_table())
+    line = (
+        f'{sys.executable} {buffered} {ROOT}/tools/benchmarks/cleaning_curve.py '
+        f'a={tmp_path}/a.csv --figure {tmp_path}/f.png | true'
+    )
+    done = subprocess.run(
+        line, shell=True, capture_output=True, text=True, env=environment()
+    )
+    assert done.stderr == ''
