@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import os
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
@@ -20,6 +19,7 @@ from .arguments import (
     test,
     train,
 )
+from .closed_output import quiet_without_reader
 from .help_text import HelpFormatter, short_usage
 from .shipped import mmfer_version
 
@@ -215,13 +215,9 @@ def main(argv: Optional[List[str]] = None) -> None:
         raise SystemExit(
             f'{_in_one_line(error)}\n`mmfer doctor` checks the installation.'
         ) from None
-    try:
-        sys.exit(module.run(args))
-    except BrokenPipeError:
-        # Whoever has read the output, such as `head`, has seen enough. Python would
-        # write the rest when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    with quiet_without_reader():
+        code = module.run(args)
+    sys.exit(code)
 
 
 def _in_one_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from mmfer_command.closed_output import quiet_without_reader
 from mmfer_command.shipped import (
     find_config,
     nearest_configs,
@@ -287,13 +288,8 @@ def run_tool(main: Callable[[], None]) -> None:
         main (Callable): Function without arguments.
     """
     try:
-        main()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever has read the output, such as `head`, has seen enough. Python would
-        # write the rest when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
+        with quiet_without_reader():
+            main()
     except (OSError, ImportError, ValueError) as error:
         raise SystemExit(describe_error(error)) from None
 

@@ -66,17 +66,6 @@ def assert_same(first, second):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.fixture
-def said(monkeypatch):
-    """What is logged."""
-    texts = []
-    for level in ('info', 'warning'):
-        monkeypatch.setattr(
-            MMLogger, level, lambda self, text, *_, **__: texts.append(text)
-        )
-    return texts
-
-
 # -- by hand ----------------------------------------------------------------------
 def stored(root, name):
     """Arrays of the only stage of a kind."""

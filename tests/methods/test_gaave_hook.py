@@ -372,17 +372,6 @@ def test_in_front_of_other_methods(tmp_path, name):
 
 
 # -- parts and bad input ------------------------------------------------------
-@pytest.fixture
-def said(monkeypatch):
-    """What is logged."""
-    texts = []
-    for level in ('info', 'warning'):
-        monkeypatch.setattr(
-            MMLogger, level, lambda self, text, *_, **__: texts.append(text)
-        )
-    return texts
-
-
 def made_sets(cfg):
     from mmengine.registry import init_default_scope
 

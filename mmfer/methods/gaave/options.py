@@ -200,7 +200,7 @@ class GAAVEOptions:
 
     @property
     def wants_posterior(self) -> bool:
-        """Whether candidates are found by a posterior, if there are enough samples."""
+        """Candidates are found by a posterior, if enough samples are held out."""
         return (
             self.criterion == 'posterior'
             and self.tau is None

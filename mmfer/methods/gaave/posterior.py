@@ -28,8 +28,8 @@ from mmfer.models.label_posterior import (
 
 # With fewer held-out samples for each class, the posterior is too sure of itself.
 HELD_OUT_PER_CLASS = 40
-# Rho of :mod:`mmfer.models.label_posterior`. Without it, 300 held-out samples with 50 %
-# noise make most fits certain of all classes, where they are right in 80 of 100 cases.
+# Rho of :mod:`mmfer.models.label_posterior`. Without it, a few hundred held-out samples
+# with 50 % noise make most fits certain of all classes, also where they are wrong.
 RIDGE = 0.3
 # Below this share of wrong labels, one noise rate does not explain the labels, or there
 # are hardly any wrong ones.
