@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import torch
+from helpers import LATE, begin_training
 from made_data import (
     make_affectnet,
     make_cifar10,
@@ -160,8 +161,7 @@ def take_step(cfg):
         runner.build_param_scheduler(cfg.param_scheduler)
     model = runner.model
     model.init_weights()
-    if pair:
-        model.start_epoch(model.warmup_epochs)
+    begin_training(model, LATE, len(runner.train_dataloader.dataset))
     before = {k: v.clone() for k, v in model.named_parameters()}
     model.train()
     log = model.train_step(next(iter(runner.train_dataloader)), wrapper)

@@ -21,6 +21,8 @@ from mmengine.runner import Runner
 
 from mmfer.cli import run_tool
 from mmfer.datasets.base import FERDataset
+from mmfer.models import DualNetwork
+from mmfer.models.sample_state import TrainingFacts, followers
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 CONFIGS = osp.join(ROOT, 'configs')
@@ -138,6 +140,25 @@ def tiny_config(
     )
     cfg.test_dataloader = cfg.val_dataloader
     return cfg
+
+
+# An epoch after the warm-up of any method.
+LATE = 9_999
+
+
+def begin_training(model, epoch: int = 0, num_samples: int = 800) -> None:
+    """Tell a model what the hooks of a run would tell it.
+
+    Args:
+        model: Any model.
+        epoch (int): Epoch that begins, 0-based.
+        num_samples (int): Samples of the training set.
+    """
+    for _, part in followers(model):
+        part.start_training(TrainingFacts(num_samples, LATE + 1))
+        part.start_epoch(epoch)
+    if isinstance(model, DualNetwork):
+        model.start_epoch(min(epoch, model.warmup_epochs))
 
 
 def train(cfg: Config, *hooks) -> Runner:

@@ -40,6 +40,10 @@ def move(module: nn.Module, mode: FakeTensorMode) -> nn.Module:
         # mmengine keeps the device to which it moves batches.
         if hasattr(part, '_device'):
             part._device = CUDA
+        # Tables of the samples move with the first batch.
+        tables = getattr(part, '_tables', None)
+        if tables is not None:
+            part._tables = {k: mode.from_tensor(v) for k, v in tables.items()}
     return module
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import CONFIGS
+from helpers import CONFIGS, LATE, begin_training
 from mmengine.config import Config
 from mmengine.hooks import IterTimerHook
 from mmengine.optim import OptimWrapper
@@ -26,6 +26,7 @@ from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
 from mmfer.methods.jointgan import label_sets
 from mmfer.models.dual_network import DualNetwork
 from mmfer.models.label_noise_model import MONOTONE, flatten_tails
+from mmfer.models.sample_state import followers
 from mmfer.registry import MODELS
 
 # Of configs that differ in their data alone, one; those of GAAVE train what
@@ -84,7 +85,7 @@ def pretend_batch(batch, model, mode):
     head = getattr(getattr(model, 'encoder', model), 'head', None)
     if hasattr(head, 'label_sets'):
         parts[1] = samples._arrays
-    if isinstance(model, DualNetwork):
+    if isinstance(model, DualNetwork) or any(followers(model)):
         parts[2] = dict(sample_id=samples.sample_id)
     pretend = mode.from_tensor
     return dict(
@@ -148,11 +149,10 @@ def test_train_step_and_prediction(name, tmp_path, monkeypatch):
     for epoch in (0, 1):
         cfg, runner = build_runner(name, tmp_path / str(epoch), **options)
         model = runner.model.train()
-        if isinstance(model, DualNetwork):
-            # Between epochs values may be read.
-            model.start_epoch(epoch)
-        elif epoch:
-            # Only dual networks have a warm-up in which they do something else.
+        # Between epochs values may be read.
+        begin_training(model, LATE if epoch else 0)
+        if epoch and not isinstance(model, DualNetwork) and not any(followers(model)):
+            # Other models do the same in every epoch.
             break
         batch = make_batch(cfg)
         batch['data_samples'] = SampleBatch.from_samples(batch['data_samples'])

@@ -15,6 +15,7 @@ default_hooks = dict(
     reproducibility=dict(type='ReproducibilityHook'),
     stop_on_nan=dict(type='StopOnNaNHook'),
     image_store=dict(type='ImageStoreHook'),
+    sample_state=dict(type='SampleStateHook'),
     sample_scores=dict(type='SampleScoresHook'),
     predictions=dict(type='PredictionsHook'),
     summary=dict(type='SummaryHook'),

@@ -14,6 +14,7 @@ from .hooks.ramp import LinearRampHook
 from .hooks.relabel import RelabelHook
 from .hooks.reproducibility import ReproducibilityHook
 from .hooks.sample_scores import SampleScoresHook
+from .hooks.sample_state import SampleStateHook
 from .hooks.stage_progress import StageProgressHook
 from .hooks.stop_on_nan import StopOnNaNHook
 from .hooks.summary import SummaryHook
@@ -38,6 +39,7 @@ __all__ = [
     'ReproducibilityHook',
     'SafeCheckpointHook',
     'SampleScoresHook',
+    'SampleStateHook',
     'StageProgressHook',
     'StopOnNaNHook',
     'SummaryHook',

@@ -17,6 +17,7 @@ from .manet import MANet, MANetHead
 from .mixtures import BetaMixture, GaussianMixture
 from .plain_vgg import PlainVGG16
 from .pooling import FeaturePooling
+from .sample_state import SampleTables, TrainingFacts
 from .separate_parallel import SeparateDataParallel
 from .small_loss import SmallLossNetwork
 from .tta import AverageUncertaintyTTA
@@ -43,7 +44,9 @@ __all__ = [
     'MobileFaceNet',
     'PlainVGG16',
     'ResNetSmallStem',
+    'SampleTables',
     'SeparateDataParallel',
     'SmallLossNetwork',
+    'TrainingFacts',
     'UncertaintyNeck',
 ]

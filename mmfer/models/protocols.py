@@ -76,7 +76,9 @@ class ScoresLabels(Protocol):
         Args:
             predictions (Mapping[str, Tensor]): Everything that
                 ``predict_batch`` returned, for the whole training set: the
-                same names, with N rows, on the CPU, in float32.
+                same names, with N rows, on the CPU, in float32. Also
+                ``sample_id``, int64 (N, ), for methods that keep values for
+                each sample.
             labels (Tensor): Given labels, int64 (N, ).
 
         Returns:
@@ -162,6 +164,61 @@ class FollowsEpochs(Protocol):
 
     def start_epoch(self, epoch: int) -> None:
         """Store the number (0-based) of the epoch that begins."""
+
+
+@runtime_checkable
+class FollowsTraining(Protocol):
+    """Optional: a model, head or other part that wants to know of the training.
+
+    ``SampleStateHook``, one of the default hooks, calls it.
+    :class:`~mmfer.models.sample_state.SampleTables` implements it.
+    """
+
+    def start_training(self, facts: Any) -> None:
+        """Prepare for a training, before weights of a checkpoint are loaded.
+
+        Args:
+            facts (TrainingFacts): See
+                :class:`~mmfer.models.sample_state.TrainingFacts`.
+
+        Raises:
+            ValueError: The training is too short for the method.
+        """
+
+    def start_epoch(self, epoch: int) -> None:
+        """Store the number (0-based) of the epoch that begins."""
+
+
+@runtime_checkable
+class KeepsSampleState(Protocol):
+    """Optional: a part that :class:`FollowsTraining`, with state for a checkpoint."""
+
+    def sample_state(self) -> Dict[str, Tensor]:
+        """Return the state, the same in all processes: tensors on the CPU."""
+
+    def load_sample_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the state of a checkpoint, after ``start_training``."""
+
+
+@runtime_checkable
+class RefreshesSamples(Protocol):
+    """Optional: a part that :class:`FollowsTraining`, and looks at all samples.
+
+    Before some epochs, ``SampleStateHook`` predicts all training samples with the
+    current weights, in eval mode and without augmentation.
+    """
+
+    def refresh_due(self, epoch: int) -> bool:
+        """Return whether the part wants predictions before an epoch (0-based)."""
+
+    def refresh(self, ids: Tensor, scores: Tensor, labels: Tensor) -> None:
+        """Take predictions of n training samples, on the CPU.
+
+        Args:
+            ids (Tensor): Sample ids, int64 (n, ).
+            scores (Tensor): Probabilities, float32 (n, C).
+            labels (Tensor): Current labels, int64 (n, ).
+        """
 
 
 @runtime_checkable

@@ -24,6 +24,7 @@ from mmfer.analysis.benchmarks.timing import (
 )
 from mmfer.engine.scoring import merge_by_id
 from mmfer.models import DualNetwork
+from mmfer.models.sample_state import TrainingFacts, followers
 from mmfer.registry import MODELS
 from mmfer.utils.devices import synchronize
 
@@ -108,6 +109,10 @@ def networks_of(model: ConfigDict) -> List[ConfigDict]:
     return pair or [model]
 
 
+# Later than the warm-up of any method.
+LATE = 9_999
+
+
 class Trainer:
     """Model with its optimizer and a batch, ready for training steps."""
 
@@ -128,6 +133,10 @@ class Trainer:
             # Measure steps after the warm-up, when noise models weigh the samples.
             self.model.start_epoch(self.model.warmup_epochs)
             self.model.fit_noise_models(random_agreements(1000))
+        for _, part in followers(self.model):
+            # A late epoch, when every term of the loss is at work.
+            part.start_training(TrainingFacts(setting.batch_size, LATE + 1))
+            part.start_epoch(LATE)
         self.batch = random_batch(cfg.data_preprocessor, setting.batch_size, device)
 
     def step(self) -> None:

@@ -275,8 +275,13 @@ def execute(run: PlannedRun, root: Path, threads: int) -> int:
 
 
 def execute_all(runs: List[PlannedRun], root: Path, jobs: int) -> int:
-    """Execute the runs, ``jobs`` at a time, and return how many failed."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    """Execute the runs, ``jobs`` at a time, and return how many failed.
+
+    Each run has its share of the cores. ``OMP_NUM_THREADS`` wins if it is set: on a
+    machine that others use, waiting threads can make a run five times slower.
+    """
+    share = max(1, (os.cpu_count() or 1) // jobs)
+    threads = int(os.environ.get('OMP_NUM_THREADS') or share)
     with ThreadPoolExecutor(jobs) as pool:
         return sum(map(bool, pool.map(lambda run: execute(run, root, threads), runs)))
 

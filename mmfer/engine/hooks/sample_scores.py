@@ -184,11 +184,7 @@ class SampleScoresHook(Hook):
         )
         measured = score_labels(
             unwrap_model(runner.model),
-            {
-                name: torch.from_numpy(values)
-                for name, values in result.items()
-                if name != 'sample_id'
-            },
+            {name: torch.from_numpy(values) for name, values in result.items()},
             torch.from_numpy(labels),
         )
         if measured:

@@ -1,0 +1,131 @@
+"""Tell the parts of a model about the training, and keep their state per sample."""
+
+import hashlib
+from typing import Any, Dict, Optional
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
+
+from mmfer.datasets import fer_datasets
+from mmfer.models.protocols import KeepsSampleState, RefreshesSamples
+from mmfer.models.sample_state import TrainingFacts, followers
+from mmfer.models.utils import unwrap_model
+from mmfer.registry import HOOKS
+
+from ..loops import inside_epoch
+from ..scoring import predict_training_set, training_set
+
+KEY = 'sample_state'
+"""Entry of a checkpoint."""
+
+
+def labels_hash(runner: Runner) -> str:
+    """Return a hash of the given labels of the training set, 16 hex digits."""
+    given = training_set(runner).given_labels
+    return hashlib.sha256(given.astype('<i8').tobytes()).hexdigest()[:16]
+
+
+@HOOKS.register_module()
+class SampleStateHook(Hook):
+    """Keep what methods know of each training sample, also when a run resumes.
+
+    It does nothing for models without such a part, see
+    :class:`~mmfer.models.protocols.FollowsTraining`.
+
+    Raises:
+        ValueError: The checkpoint of a resumed run has the state of another training
+            set, or the schedule of a method is longer than the training.
+    """
+
+    # Before hooks that use the state or the epoch.
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(self) -> None:
+        self._resumed: Optional[Dict[str, Any]] = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Tell the parts about the training set, before a checkpoint is loaded."""
+        parts = dict(followers(unwrap_model(runner.model)))
+        if not parts or runner._train_loop is None:
+            return
+        if isinstance(runner._train_loop, dict) or not list(
+            fer_datasets(runner.train_dataloader.dataset)
+        ):
+            # A test builds no train loop. Other data sets have no sample_id, which
+            # the part will ask for.
+            return
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        facts = TrainingFacts(
+            len(training_set(runner).all_labels),
+            runner.max_epochs if by_epoch else None,
+            int(runner.seed or 0),
+        )
+        for part in parts.values():
+            part.start_training(facts)
+
+    def before_train(self, runner: Runner) -> None:
+        """Load the state of a resumed run; tell the epoch of a run by iterations."""
+        parts = dict(followers(unwrap_model(runner.model)))
+        if not parts:
+            return
+        if self._resumed is not None and runner._resume:
+            self._load(runner, parts, self._resumed)
+        self._resumed = None
+        for path, part in parts.items():
+            if isinstance(part, RefreshesSamples) and runner._val_loop is None:
+                raise ValueError(
+                    f'{type(part).__name__} (model.{path}) looks at all training '
+                    'samples with the validation pipeline, and validation is switched '
+                    'off. Switch it on (omit --no-validate).'
+                )
+
+    def _load(
+        self, runner: Runner, parts: Dict[str, nn.Module], state: Dict[str, Any]
+    ) -> None:
+        """Load the state of a checkpoint into the parts of the model."""
+        own = labels_hash(runner)
+        if state.get('labels') != own:
+            raise ValueError(
+                'SampleStateHook: the checkpoint has what the run learned of each '
+                f'training sample, for other given labels (hash {state.get("labels")}, '
+                f'here {own}). Resume with the training set and the label noise of '
+                'that run, or start anew with load_from.'
+            )
+        for path, part in parts.items():
+            if isinstance(part, KeepsSampleState):
+                part.load_sample_state(state['parts'].get(path, {}))
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Tell the epoch, and predict all samples for parts that want it."""
+        parts = [part for _, part in followers(unwrap_model(runner.model))]
+        for part in parts:
+            part.start_epoch(runner.epoch)
+        waiting = [
+            part
+            for part in parts
+            if isinstance(part, RefreshesSamples) and part.refresh_due(runner.epoch)
+        ]
+        if not waiting or inside_epoch(runner):
+            return
+        found = predict_training_set(runner)
+        ids = torch.from_numpy(found['sample_id'])
+        labels = training_set(runner).all_labels[ids]
+        for part in waiting:
+            part.refresh(ids, torch.from_numpy(found['pred_score']), labels)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Store the state of all parts."""
+        parts = {
+            path: part.sample_state()
+            for path, part in followers(unwrap_model(runner.model))
+            if isinstance(part, KeepsSampleState)
+        }
+        if any(parts.values()):
+            checkpoint[KEY] = dict(labels=labels_hash(runner), parts=parts)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember the state until the run begins."""
+        state = checkpoint.get(KEY)
+        self._resumed = state if isinstance(state, dict) else None
