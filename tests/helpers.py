@@ -214,6 +214,19 @@ class StopAt(Hook):
             raise Stop
 
 
+class StopAfter(Hook):
+    """Stop the training after an iteration, before anything is saved for it."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, iterations):
+        self.iterations = iterations
+
+    def after_train_iter(self, runner, batch_idx, **kwargs):
+        if runner.iter + 1 == self.iterations:
+            raise Stop
+
+
 def copy_work_dir(source, target) -> None:
     """Copy a work dir as a killed run would have left it there.
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import Stop, StopAt, assert_same_state, tiny_config, train
-from mmengine.hooks import Hook
+from helpers import Stop, StopAfter, StopAt, assert_same_state, tiny_config, train
 
 from mmfer.methods.ce import CEHead
 from mmfer.models.sample_state import SampleTables, require_sample_ids
@@ -93,19 +92,6 @@ def test_resume_is_identical(tmp_path, point, epoch):
     for name, table in tables(whole).items():
         assert torch.equal(table, tables(resumed)[name]), name
     assert_same_state(whole.model.state_dict(), resumed.model.state_dict())
-
-
-class StopAfter(Hook):
-    """A killed process: nothing is saved after this iteration."""
-
-    priority = 'LOWEST'
-
-    def __init__(self, iterations):
-        self.iterations = iterations
-
-    def after_train_iter(self, runner, batch_idx, **kwargs):
-        if runner.iter + 1 == self.iterations:
-            raise Stop
 
 
 def test_samples_of_other_labels_are_refused(tmp_path):
