@@ -97,7 +97,7 @@ def test_value_for_each_sample(page, tmp_path):
     assert average.sum(dim=1).numpy() == pytest.approx(1 - 0.7**2, abs=1e-5)
     with open(tmp_path / 'sample_scores.csv') as file:
         for row in csv.DictReader(file):
-            given = average[int(row['sample_id']), int(row['given_label'])]
+            given = float(average[int(row['sample_id']), int(row['given_label'])])
             assert float(row['noise_score']) == pytest.approx(1 - given, abs=1e-5)
 
 
