@@ -37,6 +37,7 @@ PRESETS: Dict[str, Dict[str, Any]] = dict(
     paper=dict(relabel_group='low'),
 )
 UNCERTAINTIES = ('importance', 'confidence')
+NOISE_SCORES = ('importance', 'probability')
 # Row of a label that was never changed.
 UNCHANGED = -1
 
@@ -76,6 +77,11 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
         uncertainty (str): Uncertainty of a prediction: ``'importance'``, one minus the
             importance weight, or ``'confidence'``, one minus the largest
             probability. Defaults to ``'importance'``.
+        noise_score (str): Noise score of a label: ``'importance'``, one minus the
+            importance weight, as the paper has it, or ``'probability'``, one minus
+            the predicted probability of the label. The weight follows from the image
+            alone, so it says little about the label; see the page of the method.
+            Defaults to ``'importance'``.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
         preset: str = 'default',
         relabel_group: Optional[str] = None,
         uncertainty: str = 'importance',
+        noise_score: str = 'importance',
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg=init_cfg)
@@ -116,6 +123,7 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
             self, 'relabel_threshold', relabel_threshold, 0, 1
         )
         self.uncertainty = choices(self, 'uncertainty', uncertainty, UNCERTAINTIES)
+        self.noise_score = choices(self, 'noise_score', noise_score, NOISE_SCORES)
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.fc = nn.Linear(in_channels, num_classes)
@@ -144,6 +152,10 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
         if self.relabel_epoch is None:
             return {}
         return dict(label=torch.full((facts.num_samples,), UNCHANGED))
+
+    def changed_labels(self) -> Optional[Tensor]:
+        """See :class:`~mmfer.models.protocols.ChangesLabels`."""
+        return None if self.relabel_epoch is None else self.table('label')
 
     def weigh(self, feature: Tensor) -> Tuple[Tensor, Tensor]:
         """Return importance weights, (B, ), and weighted logits, (B, C); Eqs. 1 and 2.
@@ -210,9 +222,8 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
     def score_labels(
         self, predictions: Mapping[str, Tensor], labels: Tensor
     ) -> Dict[str, Tensor]:
-        """Return the importance weight as the probability that a label is clean.
-
-        The weight follows from the image alone; the label does not enter it.
-        """
+        """Return ``clean_probability``, the importance weight, and ``noise_score``."""
         importance = predictions['importance']
-        return dict(clean_probability=importance, noise_score=1 - importance)
+        own = predictions['pred_score'].gather(1, labels[:, None]).squeeze(1)
+        clean = importance if self.noise_score == 'importance' else own
+        return dict(clean_probability=importance, noise_score=1 - clean)
