@@ -126,6 +126,11 @@ OPTIONS = dict(
     resup=dict(model__noise_model=dict(min_separation=None), model__reduction='sum'),
     coteaching=dict(model__noise_rate=0.3, model__ramp_epochs=2),
     jocor=dict(model__noise_rate=0.3, model__ramp_epochs=2),
+    scn=dict(
+        model__head__relabel_epoch=1,
+        model__head__relabel_threshold=0.0,
+        model__head__relabel_group='low',
+    ),
 )
 SAME = [
     name

@@ -4,4 +4,6 @@ _base_ = [
     '../_base_/schedules/synthfaces.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(relabel_epoch=1))
+# The learning rate drops after 10 of 16 epochs. As in the paper, labels change when two
+# thirds of this time are over.
+model = dict(head=dict(relabel_epoch=6))

@@ -80,6 +80,8 @@ def fingerprint(config: Path) -> dict:
     options = list(OPTIONS)
     if 'jointgan' in config.name:
         options.append('train_cfg.warmup_epochs=1')
+    if 'scn' in config.name:
+        options.append('model.head.relabel_epoch=1')
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, 'tools/train.py', str(config), '--work-dir', folder]
         done = subprocess.run(

@@ -200,10 +200,9 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
             )
             if self.relabel_epoch is not None and self.epoch >= self.relabel_epoch:
                 low = own_images(~high)
-                may_change = low if self.relabel_group == 'low' else low | True
-                new = corrected_labels(
-                    logits, labels, self.relabel_threshold, may_change
-                )
+                if self.relabel_group == 'all':
+                    low = torch.ones_like(low)
+                new = corrected_labels(logits, labels, self.relabel_threshold, low)
                 self.write('label', ids, torch.where(new == labels, known, new))
         return losses
 
