@@ -17,11 +17,7 @@ from torch import Tensor
 from mmfer.models.gathering import gather_batch, own_images
 from mmfer.models.heads import least_confidence, stack_labels
 from mmfer.models.predictions import BatchPrediction
-from mmfer.models.sample_state import (
-    SampleTables,
-    TrainingFacts,
-    require_sample_ids,
-)
+from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
 from mmfer.models.utils import full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, whole_number
@@ -66,8 +62,8 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
         rank_weight (float): Weight of the rank regularisation, at least 0. Defaults
             to 1.
         relabel_epoch (int, optional): First epoch (0-based) in which labels change,
-            at least 1. The paper and the published code count epochs from 1, and
-            begin with the tenth. None: no label changes. Defaults to 9.
+            at least 1. None: no label changes. Defaults to 9, the tenth epoch, as in
+            the published code, which counts from 1.
         relabel_threshold (float): delta_2 of Eq. 5, in [0, 1]. Defaults to 0.2.
         preset (str): ``'default'``, ``'official'`` (the published code) or
             ``'paper'``. It sets ``relabel_group`` if this is not given. Defaults to
