@@ -36,7 +36,9 @@ class SampleStateHook(Hook):
     """Keep what methods know of each training sample, also when a run resumes.
 
     It does nothing for models without such a part, see
-    :class:`~mmfer.models.protocols.FollowsTraining`.
+    :class:`~mmfer.models.protocols.FollowsTraining`. If a part keeps labels of its own,
+    ``history.json`` says for each epoch how many were changed, see
+    :func:`~mmfer.engine.hooks.relabel.relabel_figures`.
 
     Raises:
         ValueError: The checkpoint of a resumed run has the state of another training
