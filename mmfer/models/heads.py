@@ -4,7 +4,7 @@ from typing import Any, Dict, Optional, Sequence
 
 import torch.nn as nn
 import torch.nn.functional as F
-from mmpretrain.models.heads import ClsHead
+from mmpretrain.models.heads import ClsHead, LinearClsHead
 from torch import Tensor
 
 from mmfer.datasets.batches import Samples, has_field, stack_field
@@ -46,6 +46,19 @@ def least_confidence(scores: Tensor) -> Tensor:
         Tensor: Shape (B, ); larger is less sure.
     """
     return 1 - scores.amax(dim=1)
+
+
+class LinearHead(BatchPrediction, LinearClsHead):
+    """Linear classifier of pooled features whose predictions have an uncertainty."""
+
+    def predict_batch(self, feats: Any) -> Dict[str, Tensor]:
+        """Return ``pred_score``, (B, C), and ``uncertainty``, (B, ).
+
+        Args:
+            feats (tuple[Tensor]): Pooled features; the last one is classified.
+        """
+        scores = self(feats).float().softmax(dim=1)
+        return dict(pred_score=scores, uncertainty=least_confidence(scores))
 
 
 class GaussianHead(BatchPrediction, ClsHead):
