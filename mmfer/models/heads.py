@@ -13,7 +13,7 @@ from mmfer.utils.checks import choices
 from .predictions import BatchPrediction
 from .uncertainty_neck import GaussianFeature
 
-UNCERTAINTIES = ('arithmetic', 'geometric', 'confidence')
+UNCERTAINTIES = ('arithmetic', 'geometric', 'harmonic', 'confidence')
 
 
 def stack_labels(data_samples: Samples) -> Tensor:
@@ -62,17 +62,17 @@ class LinearHead(BatchPrediction, LinearClsHead):
 
 
 class GaussianHead(BatchPrediction, ClsHead):
-    """Base of heads after a :class:`GaussianFeature` (RUL, ALUM).
+    """Base of heads after a :class:`GaussianFeature` (RUL, DUL, ALUM).
 
     For a prediction the head classifies the mean of the feature. Features are
-    mixed only in the loss.
+    mixed or drawn only in the loss.
 
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D.
-        uncertainty (str): Uncertainty of a prediction. ``'arithmetic'`` and
-            ``'geometric'`` are means of the learned variances over the
-            dimensions, see :meth:`GaussianFeature.uncertainty`.
+        uncertainty (str): Uncertainty of a prediction. ``'arithmetic'``,
+            ``'geometric'`` and ``'harmonic'`` are means of the learned variances
+            over the dimensions, see :meth:`GaussianFeature.uncertainty`.
             ``'confidence'`` is one minus the largest probability. Defaults to
             ``'arithmetic'``.
     """
