@@ -16,7 +16,7 @@ from .latent_compensation import LatentCompensation
 from .manet import MANet, MANetHead
 from .mixtures import BetaMixture, GaussianMixture
 from .plain_vgg import PlainVGG16
-from .pooling import FeaturePooling
+from .pooling import FeaturePooling, LastMap
 from .sample_state import SampleTables, TrainingFacts
 from .separate_parallel import SeparateDataParallel
 from .small_loss import SmallLossNetwork
@@ -38,6 +38,7 @@ __all__ = [
     'GaussianMixture',
     'IResNet',
     'LabelNoiseModel',
+    'LastMap',
     'LatentCompensation',
     'MANet',
     'MANetHead',
