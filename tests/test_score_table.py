@@ -18,6 +18,7 @@ from mmfer.score_table import (
     read_score_table,
     replace_decisions,
     score_columns,
+    suggest_labels,
     write_score_table,
     writing,
 )
@@ -85,6 +86,16 @@ def test_measurements_take_the_place_of_the_score():
     assert [row['steps'] for row in rows_of(after)] == ['1', '2.5', '3']
     assert [row['candidate'] for row in rows_of(after)] == ['1', '0', '1']
     assert 'steps' not in table and table['noise_score'][0] == pytest.approx(0.3)
+
+
+def test_suggestions_of_a_method_replace_those_of_the_prediction():
+    table = insert_measurements(scored(), dict(noise_score=np.array([0.6, 0.9, 0.4])))
+    after = suggest_labels(table, np.array([2, 1, 1]))
+    # The second is the given label, and the third is not suspicious enough.
+    assert after['decision'].tolist() == ['relabel', 'keep', 'keep']
+    assert after['suggested_label'].tolist() == [2, 1, 1]
+    assert list(after) == list(table)
+    assert table['suggested_label'].tolist() == [0, 0, 2]
 
 
 def test_decisions_of_a_cleaning_are_matched_by_sample():

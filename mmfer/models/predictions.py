@@ -136,7 +136,8 @@ def score_labels(
         measure of its own.
 
     Raises:
-        ValueError: A column has another shape, or ``noise_score`` is missing.
+        ValueError: A column has another shape, ``noise_score`` is missing, or
+            ``suggested_label`` has no class numbers.
     """
     for part in (model, getattr(model, 'head', None)):
         if not isinstance(part, ScoresLabels):
@@ -156,5 +157,12 @@ def score_labels(
                     f'{tuple(values.shape)}, but a column has one number for '
                     f'each of the {len(labels)} labels.'
                 )
+        suggested = columns.get('suggested_label')
+        if suggested is not None and suggested.is_floating_point():
+            raise ValueError(
+                f'{name}.score_labels returns suggested_label of type '
+                f'{suggested.dtype}, but classes are whole numbers. Return an int64 '
+                'tensor, such as the result of argmax.'
+            )
         return columns
     return {}

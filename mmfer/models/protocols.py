@@ -83,8 +83,12 @@ class ScoresLabels(Protocol):
 
         Returns:
             dict[str, Tensor]: Columns of the sample-score table, each (N, ).
-            ``noise_score`` is required: larger is more suspicious. Other
-            names become columns to the left of it, in this order.
+            ``noise_score`` is required: larger is more suspicious.
+            ``suggested_label``, int64, is optional. It replaces the label with
+            the largest ``pred_score``, and the decision is then ``relabel``
+            where ``noise_score`` exceeds 0.5 and this label is not the given
+            one. Other names become columns to the left of ``noise_score``, in
+            this order.
         """
 
 

@@ -31,6 +31,7 @@ from .columns import (
     merge_decisions,
     replace_decisions,
     score_columns,
+    suggest_labels,
 )
 from .decisions import read_decisions
 from .reading import (
@@ -59,5 +60,6 @@ __all__ = [
     'read_score_table',
     'replace_decisions',
     'score_columns',
+    'suggest_labels',
     'write_score_table',
 ]

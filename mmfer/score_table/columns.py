@@ -88,6 +88,24 @@ def insert_measurements(
     return result
 
 
+def suggest_labels(table: ScoreTable, suggested_label: np.ndarray) -> ScoreTable:
+    """Replace the suggested labels by those of a method, and decide by its score.
+
+    The decision is ``relabel`` where ``noise_score`` exceeds one half, and the
+    suggested label is not the given one.
+
+    Args:
+        table (dict[str, np.ndarray]): Columns (N,) with the ``noise_score`` of the
+            method; not changed.
+        suggested_label (np.ndarray): int64 (N,).
+
+    Returns:
+        dict[str, np.ndarray]: Columns (N,), in the same order.
+    """
+    wrong = (table['noise_score'] > 0.5) & (suggested_label != table['given_label'])
+    return replace_decisions(table, np.where(wrong, 'relabel', 'keep'), suggested_label)
+
+
 def merge_decisions(
     table: ScoreTable, label_decisions: Mapping[str, np.ndarray]
 ) -> ScoreTable:

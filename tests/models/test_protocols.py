@@ -42,6 +42,11 @@ class Forgetful(CEHead):
         return dict(margin=labels.float())
 
 
+class Fractional(CEHead):
+    def score_labels(self, predictions, labels):
+        return dict(noise_score=labels, suggested_label=labels + 0.5)
+
+
 class Lengthy(CEHead):
     def score_labels(self, predictions, labels):
         return dict(noise_score=predictions['pred_score'])
@@ -98,6 +103,7 @@ def test_without_a_measure_of_its_own():
             r"Forgetful.score_labels returns \['margin'\] without a noise_score",
         ),
         (Lengthy, r"'noise_score' of shape \(4, 3\), .* each of the 4 labels"),
+        (Fractional, 'suggested_label of type torch.float32, but classes are whole'),
     ],
 )
 def test_columns_that_do_not_fit(head, message):

@@ -20,6 +20,7 @@ from mmfer.score_table import (
     insert_measurements,
     merge_decisions,
     score_columns,
+    suggest_labels,
     write_score_table,
 )
 from mmfer.utils.console import FILE_ONLY
@@ -56,7 +57,9 @@ class SampleScoresHook(Hook):
     methods give their own ``noise_score``, and columns with the values that it
     is computed from:
 
-    - a model or head with its own noise score (``score_labels``);
+    - a model or head with its own noise score (``score_labels``); if it also
+      suggests labels, the decision follows from them, see
+      :func:`~mmfer.score_table.suggest_labels`;
     - a method that cleaned the set before the run. The table then has its
       decisions, too.
 
@@ -188,8 +191,9 @@ class SampleScoresHook(Hook):
             {name: torch.from_numpy(values) for name, values in result.items()},
             torch.from_numpy(labels),
         )
-        if measured:
-            table = insert_measurements(
-                table, {name: v.cpu().numpy() for name, v in measured.items()}
-            )
-        return table
+        if not measured:
+            return table
+        columns = {name: values.cpu().numpy() for name, values in measured.items()}
+        suggested = columns.pop('suggested_label', None)
+        table = insert_measurements(table, columns)
+        return table if suggested is None else suggest_labels(table, suggested)
