@@ -29,6 +29,15 @@ def full_precision(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return bfloat16 and float16 as float32, and other floats as they are.
+
+    Args:
+        x (Tensor): Floats of any shape.
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def as_map(feature: Feature, channels: Optional[int] = None) -> Tensor:
     """Bring the output of any backbone to the layout (B, C, H, W).
 
