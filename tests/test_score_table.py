@@ -89,11 +89,11 @@ def test_measurements_take_the_place_of_the_score():
 
 
 def test_suggestions_of_a_method_replace_those_of_the_prediction():
-    table = insert_measurements(scored(), dict(noise_score=np.array([0.6, 0.9, 0.4])))
-    after = suggest_labels(table, np.array([2, 1, 1]))
-    # The second is the given label, and the third is not suspicious enough.
+    table = scored()
+    after = suggest_labels(table, np.array([2, 1, 0]))
+    # The last two are the given labels.
     assert after['decision'].tolist() == ['relabel', 'keep', 'keep']
-    assert after['suggested_label'].tolist() == [2, 1, 1]
+    assert after['suggested_label'].tolist() == [2, 1, 0]
     assert list(after) == list(table)
     assert table['suggested_label'].tolist() == [0, 0, 2]
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, Mapping, Optional
 
+import torch
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
@@ -115,6 +116,23 @@ def predict_batch(model: Any, inputs: Any) -> Dict[str, Tensor]:
         for name in ('pred_score', 'uncertainty', 'pred_va')
         if has_field(samples, name)
     }
+
+
+def suggest_by_margin(scores: Tensor, labels: Tensor, margin: float = 0.2) -> Tensor:
+    """Return the most probable labels, and the given ones where these are close.
+
+    Args:
+        scores (Tensor): Probability of each label, (N, C).
+        labels (Tensor): Given labels, int64 (N, ).
+        margin (float): Another label is suggested if its probability exceeds that of
+            the given label by more than this. Defaults to 0.2, as for predictions.
+
+    Returns:
+        Tensor: int64 (N, ).
+    """
+    best, suggested = scores.max(dim=1)
+    given = scores.gather(1, labels[:, None])[:, 0]
+    return torch.where(best - given > margin, suggested, labels)
 
 
 def score_labels(

@@ -85,10 +85,10 @@ class ScoresLabels(Protocol):
             dict[str, Tensor]: Columns of the sample-score table, each (N, ).
             ``noise_score`` is required: larger is more suspicious.
             ``suggested_label``, int64, is optional. It replaces the label with
-            the largest ``pred_score``, and the decision is then ``relabel``
-            where ``noise_score`` exceeds 0.5 and this label is not the given
-            one. Other names become columns to the left of ``noise_score``, in
-            this order.
+            the largest ``pred_score``, and the decision is ``relabel`` where
+            it is not the given label. Return the given label where the method
+            is not sure. Other names become columns to the left of
+            ``noise_score``, in this order.
         """
 
 

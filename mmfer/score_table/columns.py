@@ -89,21 +89,20 @@ def insert_measurements(
 
 
 def suggest_labels(table: ScoreTable, suggested_label: np.ndarray) -> ScoreTable:
-    """Replace the suggested labels by those of a method, and decide by its score.
+    """Replace the suggested labels by those of a method.
 
-    The decision is ``relabel`` where ``noise_score`` exceeds one half, and the
-    suggested label is not the given one.
+    The decision is ``relabel`` where a suggested label is not the given one. So a
+    method suggests the given label where it is not sure.
 
     Args:
-        table (dict[str, np.ndarray]): Columns (N,) with the ``noise_score`` of the
-            method; not changed.
+        table (dict[str, np.ndarray]): Columns (N,); not changed.
         suggested_label (np.ndarray): int64 (N,).
 
     Returns:
         dict[str, np.ndarray]: Columns (N,), in the same order.
     """
-    wrong = (table['noise_score'] > 0.5) & (suggested_label != table['given_label'])
-    return replace_decisions(table, np.where(wrong, 'relabel', 'keep'), suggested_label)
+    decision = np.where(suggested_label != table['given_label'], 'relabel', 'keep')
+    return replace_decisions(table, decision, suggested_label)
 
 
 def merge_decisions(

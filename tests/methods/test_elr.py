@@ -137,13 +137,14 @@ def test_noise_score():
     # After one epoch with beta 0.9 the average has the sum 0.1.
     table[0] = torch.tensor([0.08, 0.02, 0, 0, 0])
     table[2] = torch.tensor([0.1, 0.9, 0, 0, 0])
-    scores = torch.tensor([[0.2] * C, [0.6, 0.1, 0.1, 0.1, 0.1], [0.2] * C])
+    table[3] = torch.tensor([0.4, 0.5, 0.1, 0, 0])
+    scores = torch.tensor([[0.2] * C, [0.6, 0.1, 0.1, 0.1, 0.1], [0.2] * C, [0.2] * C])
     found = head.score_labels(
-        dict(pred_score=scores, sample_id=torch.tensor([0, 1, 2])),
-        torch.tensor([0, 0, 0]),
+        dict(pred_score=scores, sample_id=torch.arange(4)), torch.zeros(4).long()
     )
-    torch.testing.assert_close(found['noise_score'], torch.tensor([0.2, 0.4, 0.9]))
-    assert found['suggested_label'].tolist() == [0, 0, 1]
+    torch.testing.assert_close(found['noise_score'], torch.tensor([0.2, 0.4, 0.9, 0.6]))
+    # In the last, the other label is hardly more probable.
+    assert found['suggested_label'].tolist() == [0, 0, 1, 0]
 
 
 def test_evidence_is_a_distribution():

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmfer.datasets.batches import Samples
 from mmfer.models.heads import LinearHead, stack_labels
+from mmfer.models.predictions import suggest_by_margin
 from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
 from mmfer.models.utils import at_least_float32, full_precision
 from mmfer.registry import MODELS
@@ -83,6 +84,8 @@ class ELRHead(SampleTables, LinearHead):
     ) -> Dict[str, Tensor]:
         """Return ``noise_score``, 1 - t of the given label, and ``suggested_label``.
 
+        A sample that was never trained on is scored by its prediction.
+
         Args:
             predictions (Mapping[str, Tensor]): With ``pred_score`` (N, C) and
                 ``sample_id`` (N, ).
@@ -93,5 +96,5 @@ class ELRHead(SampleTables, LinearHead):
         evidence = label_evidence(targets, scores)
         return dict(
             noise_score=1 - evidence.gather(1, labels[:, None])[:, 0],
-            suggested_label=evidence.argmax(dim=1),
+            suggested_label=suggest_by_margin(evidence, labels),
         )
