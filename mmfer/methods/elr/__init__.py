@@ -11,10 +11,14 @@ Sec. 4, target         ``average_targets``      ``losses.py``
 Sec. 4, regulariser    ``early_learning_term``  ``losses.py``
 Sec. 4, loss           ``elr_loss``             ``losses.py``
 table of targets       ``ELRHead.loss``         ``elr_head.py``
+ELR+, loss             ``elr_plus_loss``        ``losses.py``
+ELR+, both networks    ``ELRPlus.loss``         ``elr_plus.py``
+ELR+, ramps            ``ramp``                 ``losses.py``
 noise score, our own   ``label_evidence``       ``losses.py``
 =====================  =======================  ===============
 """
 
 from .elr_head import ELRHead
+from .elr_plus import ELRPlus
 
-__all__ = ['ELRHead']
+__all__ = ['ELRHead', 'ELRPlus']

@@ -1,5 +1,7 @@
 """Equations of ELR (NeurIPS 2020), one function each."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -58,6 +60,58 @@ def elr_loss(logits: Tensor, labels: Tensor, targets: Tensor, weight: float) -> 
     """
     term = early_learning_term(targets, clipped_softmax(logits))
     return F.cross_entropy(logits, labels) + weight * term.mean()
+
+
+def ramp(step: int, length: int) -> float:
+    """Return exp(-5 (1 - k / K)^2) for step k < K, and 1 from step K on.
+
+    ELR+ multiplies its regulariser and the momentum of averaged weights with it.
+
+    Args:
+        step (int): k, the number of steps done.
+        length (int): K; 0 for a factor of 1 throughout.
+    """
+    left = 1 - step / length if step < length else 0.0
+    return math.exp(-5 * left**2)
+
+
+def mix(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Return the mixture of images, labels or targets (mixup), of the same shape.
+
+    Args:
+        first (Tensor): Images, one-hot labels or targets, (B, ...).
+        second (Tensor): Those of the partners, (B, ...).
+        share (float): Share of the first, in [0, 1].
+    """
+    return share * first + (1 - share) * second
+
+
+def elr_plus_loss(
+    logits: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    weight: float,
+    refine_labels: bool = False,
+) -> Tensor:
+    """Return the loss of ELR+ for mixed images, a mean over the batch.
+
+    Args:
+        logits (Tensor): Logits of mixed images, (B, C).
+        labels (Tensor): Mixed one-hot labels, (B, C).
+        targets (Tensor): Mixed targets, (B, C).
+        weight (float): lambda, after its ramp.
+        refine_labels (bool): Multiply the labels with the targets first, and divide
+            them by their sum. The published code does so for 100 classes only.
+            Defaults to False.
+    """
+    if refine_labels:
+        labels = labels * targets
+        # Where the targets know nothing of both labels, no class is left.
+        total = labels.sum(dim=1, keepdim=True)
+        labels = labels / total.clamp_min(torch.finfo(labels.dtype).tiny)
+    term = early_learning_term(targets, clipped_softmax(logits))
+    entropy = -(labels * logits.log_softmax(dim=1)).sum(dim=1)
+    return entropy.mean() + weight * term.mean()
 
 
 def label_evidence(targets: Tensor, scores: Tensor) -> Tensor:

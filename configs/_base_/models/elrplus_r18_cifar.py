@@ -1,0 +1,2 @@
+_base_ = './coteaching_r18_cifar.py'
+model = dict(type='ELRPlus')
