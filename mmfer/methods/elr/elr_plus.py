@@ -139,14 +139,18 @@ class ELRPlus(SampleTables, DualNetwork):
         for k, network in enumerate(self.networks):
             targets = self._move_targets(f'targets{k + 1}', ids, scores[1 - k])
             share, partners = self._draw(len(labels), inputs.device)
-            mixed = [
+            images, soft_labels, targets = (
                 mix(x, interleave(x)[partners], share)
                 for x in (inputs, one_hot, targets)
-            ]
-            logits = network(mixed[0])
+            )
+            logits = network(images)
             with full_precision(logits):
                 losses[f'loss_network{k + 1}'] = elr_plus_loss(
-                    at_least_float32(logits), *mixed[1:], weight, self.refine_labels
+                    at_least_float32(logits),
+                    soft_labels,
+                    targets,
+                    weight,
+                    self.refine_labels,
                 )
         self.steps += 1
         return losses
@@ -209,7 +213,8 @@ class ELRPlus(SampleTables, DualNetwork):
             labels (Tensor): Given labels, int64 (N, ).
         """
         scores, ids = predictions['pred_score'], predictions['sample_id']
-        targets = sum(self.table(f'targets{k}').to(scores)[ids] for k in (1, 2)) / 2
+        first, second = (self.table(f'targets{k}').to(scores) for k in (1, 2))
+        targets = (first + second)[ids] / 2
         evidence = label_evidence(targets, scores)
         return dict(
             noise_score=1 - evidence.gather(1, labels[:, None])[:, 0],
