@@ -132,9 +132,9 @@ def test_the_step_of_a_global_batch():
     """Of two processes, each divides by the images of both."""
     torch.manual_seed(0)
     logits, labels = torch.randn(4, C).double(), torch.tensor([0, 1, 2, 3])
-    whole = build(std=0.1)
+    whole = build(std=0.1, ratio_balance=0.4)
     whole.loss((logits,), batch(labels, torch.arange(4)))
-    half = build(std=0.1)
+    half = build(std=0.1, ratio_balance=0.4)
     mine = torch.tensor([0, 2])
     tables = {key: half.table(key).clone().double() for key in 'uv'}
     everybody = iter([logits, tables['u'][:4], tables['v'][:4], labels])
