@@ -37,8 +37,10 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
     Args:
         backbone, neck, head, pretrained, train_cfg, data_preprocessor,
             init_cfg: See mmpretrain's ``ImageClassifier``.
-        latent_compensation (dict, optional): Config of
-            :class:`LatentCompensation`. Defaults to None.
+        latent_compensation (dict, optional): Config of a perturbation of
+            features, by default of :class:`LatentCompensation`. With ``type``,
+            another :class:`~mmfer.models.feature_perturbation.FeaturePerturbation`,
+            such as ``dict(type='MixStyle')``. Defaults to None.
         channels_last (bool): Keep images and convolution weights in
             channels-last order, which is faster on CPUs and with mixed
             precision. Results change in the last digits. Ignored, with a
@@ -141,8 +143,8 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         """Initialise the weights, and check that pretrained ones fit.
 
         Every run calls this once before its first step. So the log states
-        here which layers have latent compensation, and how images are padded
-        for the backbone.
+        here which layers are perturbed, and how images are padded for the
+        backbone.
         """
         if any(self.fitting.padding):
             print_log(
@@ -153,7 +155,7 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             )
         if hasattr(self, 'latent_compensation'):
             MMLogger.get_current_instance().info(
-                'Latent compensation acts after: '
+                f'{self.latent_compensation.title} acts after: '
                 + ', '.join(self.latent_compensation.layers),
                 extra=FILE_ONLY,
             )
