@@ -8,6 +8,7 @@ from mmengine.logging import MMLogger, print_log
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
+from mmfer.datasets.batches import Samples
 from mmfer.registry import MODELS
 from mmfer.utils.console import FILE_ONLY
 
@@ -16,6 +17,7 @@ from .data_preprocessor import blank_images, build_data_preprocessor, check_shap
 from .feature_sizes import feature_channels, fill_num_classes, fill_sizes
 from .predictions import predict_batch
 from .pretrained import CheckedPretrained
+from .protocols import MixesLabels
 from .utils import probe, to_channels_last
 
 
@@ -131,6 +133,19 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             else torch.contiguous_format
         )
         return super().extract_feat(inputs, stage)
+
+    def loss(self, inputs: Tensor, data_samples: Samples) -> Dict[str, Tensor]:
+        """Compute the losses of a batch, see mmpretrain's ``ImageClassifier``.
+
+        Args:
+            inputs (Tensor): Prepared images, (B, C, H, W).
+            data_samples (SampleBatch | list[DataSample]): B samples with labels.
+        """
+        feats = self.extract_feat(inputs)
+        perturbation = getattr(self, 'latent_compensation', None)
+        if isinstance(perturbation, MixesLabels):
+            data_samples = perturbation.mix_labels(data_samples, self.head.num_classes)
+        return self.head.loss(feats, data_samples)
 
     def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
         """Return the predictions of the head for prepared images.

@@ -18,6 +18,9 @@ from mmfer.utils.random import step_key
 
 from .backbone_layers import LayerRun, choose_layers, find_layers, map_elements
 
+# Last parts of the names of what comes before the stages of a ResNet.
+STEM = ('conv1', 'stem', 'maxpool')
+
 
 class Draw(NamedTuple):
     """Random decision for one feature map in one forward pass.
@@ -87,6 +90,15 @@ class FeaturePerturbation(nn.Module):
         at each resolution, see :func:`~mmfer.models.backbone_layers.choose_layers`.
         """
         return choose_layers(backbone, example, type(self).__name__)
+
+    def choose_stages(self, backbone: nn.Module, example: Tensor) -> List[LayerRun]:
+        """Choose the layers of :func:`~mmfer.models.backbone_layers.choose_layers`.
+
+        In ResNets only the stages, without the first convolution and the max-pool.
+        """
+        chosen = choose_layers(backbone, example, type(self).__name__)
+        stages = [x for x in chosen if x.name.rpartition('.')[2] not in STEM]
+        return stages or chosen
 
     def attach(self, backbone: nn.Module, example: Tensor) -> List[str]:
         """Register forward hooks on the layers of a backbone.

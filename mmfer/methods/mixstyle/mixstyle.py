@@ -16,8 +16,6 @@ from mmfer.models.utils import as_map
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range
 
-STEM = ('conv1', 'stem', 'maxpool')
-
 
 def mix_statistics(own: Moments, partner: Moments, ratio: Tensor) -> Moments:
     """Mix the statistics of each image with those of its partner, Eqs. 5 and 6.
@@ -159,11 +157,7 @@ class MixStyle(FeaturePerturbation):
 
     def choose(self, backbone: nn.Module, example: Tensor) -> List[LayerRun]:
         """Choose layers if the config names none: all stages but the last."""
-        stages = [
-            layer
-            for layer in super().choose(backbone, example)
-            if layer.name.rpartition('.')[2] not in STEM
-        ]
+        stages = self.choose_stages(backbone, example)
         return stages[:-1] or stages
 
     def perturb(self, x: Tensor, key: Optional[int]) -> Tensor:
