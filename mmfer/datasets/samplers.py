@@ -172,7 +172,8 @@ class DomainSampler(DrawingSampler):
         if len(domains) < 2:
             raise ValueError(
                 'DomainSampler: the data set has images of one domain only, and a '
-                "batch needs two. Use the training split, or DefaultSampler and mix='random'."
+                'batch needs two. Use the training split, or DefaultSampler and '
+                "mix='random'."
             )
         super().__init__(dataset, seed)
         self.batch_size = batch_size

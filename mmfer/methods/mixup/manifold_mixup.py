@@ -92,6 +92,8 @@ class ManifoldMixup(FeaturePerturbation):
         if self.layers is not None:
             self.layers = [name for name in self.layers if name != INPUT]
         self._mixture: Optional[Mixture] = None
+        # Whether a training step has mixed images, but not yet their labels.
+        self._labels_wait = False
 
     def choose(self, backbone: nn.Module, example: Tensor) -> List[LayerRun]:
         """Choose layers if the config names none: the first two stages."""
@@ -112,17 +114,26 @@ class ManifoldMixup(FeaturePerturbation):
 
         Args:
             keys (list[tuple]): Name of the layer and index of the map.
+
+        Raises:
+            RuntimeError: The labels of the previous training step were not mixed.
         """
+        if self._labels_wait:
+            raise RuntimeError(
+                'ManifoldMixup: the previous training step mixed images, but nobody '
+                'asked for mixed labels, so it taught wrong ones. Use a FERClassifier '
+                'whose loss goes through its head, or set latent_compensation=None.'
+            )
         key = step_key(self.draw_name)
-        if key is None:
-            key = random.getrandbits(63)
-        rng = random.Random(key)
-        opens = rng.random() < self.prob
+        rng = random.Random(random.getrandbits(63) if key is None else key)
         places = [INPUT] * self.mixes_input + list(dict.fromkeys(k[0] for k in keys))
-        chosen = rng.choice(places) if opens else None
+        opens, chosen = rng.random() < self.prob, rng.choice(places)
+        own_key = rng.getrandbits(63)
         self._mixture = None
-        self._key = rng.getrandbits(63)
-        return {k: Draw(k[0] == chosen, self._key) for k in [(INPUT, None), *keys]}
+        self._labels_wait = opens and key is not None
+        return {
+            k: Draw(opens and k[0] == chosen, own_key) for k in [(INPUT, None), *keys]
+        }
 
     def _mix_input(self, backbone: nn.Module, args: tuple) -> Optional[tuple]:
         if not (backbone.training and self.training):
@@ -172,6 +183,7 @@ class ManifoldMixup(FeaturePerturbation):
         Returns:
             SampleBatch: With ``gt_score``, float32 (B, C).
         """
+        self._labels_wait = False
         if has_field(data_samples, 'gt_score'):
             scores = stack_field(data_samples, 'gt_score').float()
         else:
