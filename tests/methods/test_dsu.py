@@ -59,7 +59,7 @@ def test_default_is_the_published_code():
 
 
 def test_trains(tmp_path):
-    """To the score table; the noise score is one minus the given label's probability."""
+    """To the score table, with the default noise score."""
     cfg = tiny_config(tmp_path, 'dsu/dsu_r18_synthfaces_noise30')
     train(cfg)
     header = (tmp_path / 'sample_scores.csv').read_text().splitlines()[0]

@@ -205,7 +205,7 @@ def test_changes_no_key_and_acts_in_training_only():
     plain, images = build(), torch.randn(4, 3, 32, 32)
     assert list(perturbed.state_dict()) == list(plain.state_dict())
     assert perturbed.latent_compensation.layers == ['layer1', 'layer2', 'layer3']
-    for mode in (True, False):
+    for mode in (False, True):
         perturbed.train(mode), plain.train(mode)
         same = torch.equal(*(m.extract_feat(images)[0] for m in (perturbed, plain)))
         assert same != mode
@@ -235,7 +235,11 @@ def test_tokens_are_maps_in_another_order():
     ],
 )
 def test_any_backbone_keeps_its_last_layer(backbone, layers):
-    model = build(backbone=backbone, latent_compensation=dict(type='MixStyle'))
+    model = build(
+        backbone=backbone,
+        latent_compensation=dict(type='MixStyle'),
+        data_preprocessor=dict(input_shape=(3, 64, 64), num_classes=5),
+    )
     assert model.latent_compensation.layers == layers
 
 
