@@ -1,2 +1,4 @@
 _base_ = '../ce/ce_r18_synthfaces.py'
-model = dict(train_cfg=dict(augments=dict(type='Mixup', alpha=1.0)))
+model = dict(
+    latent_compensation=dict(type='ManifoldMixup', layers=['input'], alpha=1.0)
+)

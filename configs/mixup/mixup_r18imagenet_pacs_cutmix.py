@@ -1,2 +1,2 @@
-_base_ = './mixup_r18imagenet_pacs.py'
-model = dict(train_cfg=dict(_delete_=True, augments=dict(type='CutMix', alpha=1.0)))
+_base_ = '../ce/ce_r18imagenet_pacs.py'
+model = dict(train_cfg=dict(augments=dict(type='CutMix', alpha=1.0)))

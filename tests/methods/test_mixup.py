@@ -252,8 +252,15 @@ def test_overfits_a_batch():
         optimizer.step()
     # In train mode, because BatchNorm statistics have not converged after 30 steps.
     with torch.no_grad():
-        model.latent_compensation.eval()
         assert model(images, samples, mode='loss')['loss'] < 0.7
+
+
+def test_passes_without_gradients_are_not_mixed():
+    model = build(latent_compensation=dict(type='ManifoldMixup'))
+    images, samples = batch()
+    with torch.no_grad():
+        losses = [m(images, samples, mode='loss')['loss'] for m in (model, build())]
+    torch.testing.assert_close(*losses)
 
 
 @pytest.mark.parametrize('variant', ['', '_cutmix', '_manifold'])
@@ -272,7 +279,7 @@ def test_only_the_mixture_differs_from_cross_entropy():
             Config.fromfile(f'{CONFIGS}/{name}/{name}_r18_{dataset}.py')
             for name in ('mixup', 'ce')
         )
-        assert cfg.model.pop('train_cfg') == dict(
-            augments=dict(type='Mixup', alpha=1.0)
+        assert cfg.model.pop('latent_compensation') == dict(
+            type='ManifoldMixup', layers=['input'], alpha=1.0
         )
         assert cfg.to_dict() == plain.to_dict()

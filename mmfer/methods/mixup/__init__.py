@@ -1,9 +1,9 @@
 """Mixup, CutMix and Manifold Mixup: train on mixtures of two images.
 
 Zhang, Cisse, Dauphin and Lopez-Paz, mixup: Beyond Empirical Risk Minimization, ICLR
-2018. Yun and others, CutMix, ICCV 2019. Verma and others, Manifold Mixup, ICML 2019.
-Mixup and CutMix are batch augmentations of mmpretrain (``model.train_cfg``). Manifold
-Mixup is here; with ``layers=['input']`` it is Mixup.
+2018. Verma and others, Manifold Mixup, ICML 2019. Yun and others, CutMix, ICCV 2019.
+Manifold Mixup with ``layers=['input']`` is Mixup. CutMix is a batch augmentation of
+mmpretrain (``model.train_cfg``).
 
 ==================  ===============================  =====================
 Quantity            Function                         File

@@ -1,4 +1,4 @@
-"""Manifold Mixup: mix the features of two images, and their labels (ICML'19)."""
+"""Mixup and Manifold Mixup: mix images or features, and labels (ICLR'18, ICML'19)."""
 
 import random
 from typing import Dict, List, NamedTuple, Optional, Sequence
@@ -7,11 +7,13 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.dist import get_world_size
 from torch import Tensor
 
 from mmfer.datasets.batches import SampleBatch, Samples, has_field, stack_field
 from mmfer.models.backbone_layers import LayerRun
 from mmfer.models.feature_perturbation import Draw, FeaturePerturbation
+from mmfer.models.gathering import gather_batch, own_images
 from mmfer.registry import MODELS
 from mmfer.utils.checks import in_range
 from mmfer.utils.random import step_key
@@ -25,7 +27,8 @@ class Mixture(NamedTuple):
 
     Attributes:
         ratio (float): Share of the image itself, in [0, 1].
-        partners (Tensor): Permutation of the batch, int64 (B, ), on the CPU.
+        partners (Tensor): Permutation of the global batch of W processes, int64
+            (B * W, ), on the CPU.
     """
 
     ratio: float
@@ -40,23 +43,24 @@ def mix_with_partners(x: Tensor, mixture: Mixture) -> Tensor:
         mixture (Mixture): Ratio and partners.
 
     Returns:
-        Tensor: ratio * x + (1 - ratio) * x[partners], same shape and type.
+        Tensor: ratio * x + (1 - ratio) * x[partners], same shape and type. Partners
+        come from the global batch, see :mod:`mmfer.models.gathering`.
     """
-    partners = mixture.partners.to(x.device, non_blocking=True)
-    return torch.lerp(x.index_select(0, partners), x, mixture.ratio)
+    partners = own_images(mixture.partners).to(x.device, non_blocking=True)
+    return torch.lerp(gather_batch(x).index_select(0, partners), x, mixture.ratio)
 
 
 @MODELS.register_module()
 class ManifoldMixup(FeaturePerturbation):
     """Mix the output of one layer, drawn anew in each forward pass, and the labels.
 
-    With ``layers=['input']`` it is Mixup (ICLR'18). The classifier calls
-    :meth:`mix_labels` before its head, so the head must take soft labels, as
-    ``CEHead`` does.
+    With ``layers=['input']`` it is Mixup. The classifier calls :meth:`mix_labels`
+    before its head, so the head must take soft labels, as ``CEHead`` does. Passes
+    without gradients have no loss, and are not mixed.
 
-    In several processes, all draw the same layer, ratio and permutation, and each
-    mixes its own images. Partners come from the own process, because those of
-    others would have to be sent as whole feature maps.
+    In a training step, layer, ratio and permutation depend on the seed and the step.
+    In several processes, partners come from the global batch. For this, whole feature
+    maps are gathered.
 
     Args:
         layers (Sequence[str], optional): Names of backbone modules, and ``'input'``
@@ -118,6 +122,9 @@ class ManifoldMixup(FeaturePerturbation):
         Raises:
             RuntimeError: The labels of the previous training step were not mixed.
         """
+        self._mixture = None
+        if not torch.is_grad_enabled():
+            return dict.fromkeys([(INPUT, None), *keys], Draw(False))
         if self._labels_wait:
             raise RuntimeError(
                 'ManifoldMixup: the previous training step mixed images, but nobody '
@@ -129,7 +136,6 @@ class ManifoldMixup(FeaturePerturbation):
         places = [INPUT] * self.mixes_input + list(dict.fromkeys(k[0] for k in keys))
         opens, chosen = rng.random() < self.prob, rng.choice(places)
         own_key = rng.getrandbits(63)
-        self._mixture = None
         self._labels_wait = opens and key is not None
         return {
             k: Draw(opens and k[0] == chosen, own_key) for k in [(INPUT, None), *keys]
@@ -158,14 +164,14 @@ class ManifoldMixup(FeaturePerturbation):
             x (Tensor): Shape (B, ...).
             key (int, optional): Key of ratio and permutation.
         """
-        self._mixture = self.draw_mixture(len(x), key)
+        self._mixture = self.draw_mixture(len(x) * get_world_size(), key)
         return mix_with_partners(x, self._mixture)
 
     def draw_mixture(self, count: int, key: Optional[int]) -> Mixture:
         """Draw ratio and partners, on the CPU.
 
         Args:
-            count (int): Images of this process, B.
+            count (int): Images of the global batch, B * W.
             key (int, optional): Key of the draw.
         """
         rng = np.random.default_rng(key)
