@@ -45,7 +45,7 @@ SOURCES = (
         [FACES, IMAGENET],
     ),
     # ReSup Table 4: all start from ImageNet.
-    (r'(ce|alum)_r18imagenet', [IMAGENET]),
+    (r'(ce|alum|dsu|mixstyle|mixup)_r18imagenet', [IMAGENET]),
     (r'two_networks_resup_r18imagenet', [IMAGENET, IMAGENET]),
     (r'ce_r50imagenet', [IMAGENET50]),
     (r'two_networks_resup_r50_', [IMAGENET50, IMAGENET50]),

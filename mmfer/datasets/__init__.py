@@ -28,7 +28,7 @@ from .fer2013 import FER2013
 from .ferplus import FERPlus
 from .mnist import NoisyMNIST
 from .rafdb import RAFDB
-from .samplers import BalancedSampler
+from .samplers import BalancedSampler, DomainSampler
 from .synthetic_faces import SyntheticFaces
 from .transforms import CornerCrop, CropFace, GaussianNoise, LoadFERImage, PackFERInputs
 from .views import LabelView, unaugmented, view_of, with_pipeline
@@ -40,6 +40,7 @@ __all__ = [
     'CornerCrop',
     'FER2013',
     'CropFace',
+    'DomainSampler',
     'ExpW',
     'FERDataset',
     'FERPlus',

@@ -3,6 +3,9 @@
 import os.path as osp
 from typing import Dict, List, Sequence, Tuple
 
+import numpy as np
+from mmengine.dataset import force_full_init
+
 from mmfer.registry import DATASETS
 from mmfer.utils.checks import choices
 
@@ -55,12 +58,24 @@ class LeaveOneDomainOut(FERDataset):
     def load_samples(self) -> List[dict]:
         """Read the test domain, or all the others."""
         test = self.split == 'test'
-        return [
-            dict(img_path=path, gt_label=label)
-            for domain in self.DOMAINS
-            if (domain == self.test_domain) == test
-            for path, label in self.samples_of(domain)
-        ]
+        samples, domains = [], []
+        for number, domain in enumerate(self.DOMAINS):
+            if (domain == self.test_domain) == test:
+                found = self.samples_of(domain)
+                samples += [
+                    dict(img_path=path, gt_label=label) for path, label in found
+                ]
+                domains += [number] * len(found)
+        self._domains = np.array(domains)
+        return samples
+
+    @force_full_init
+    def get_domains(self) -> np.ndarray:
+        """Return the domains of the samples in this (sub)set, int64 (N,).
+
+        Each is an index into ``DOMAINS``.
+        """
+        return self._domains[self.sample_ids]
 
     def samples_of(self, domain: str) -> List[Tuple[str, int]]:
         """Return paths and labels of the images of a domain in this split."""

@@ -44,8 +44,150 @@ def balanced_indices(
     return rng.permutation(np.concatenate(drawn))
 
 
+def paired_indices(
+    domains: np.ndarray, batch_size: int, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw batches whose halves come from two different domains.
+
+    Each batch draws its two domains at random, with equal chances. No sample of a
+    domain is repeated before all samples of the domain are drawn.
+
+    Args:
+        domains (np.ndarray): Domain of each sample, int (N,), at least two domains.
+        batch_size (int): Size of a batch, even.
+        count (int): Number of batches.
+        rng (np.random.Generator): Source of all draws.
+
+    Returns:
+        np.ndarray: int64 (count * batch_size,), indices into ``domains``.
+    """
+    rows = [np.flatnonzero(domains == domain) for domain in np.unique(domains)]
+    waiting = [rng.permutation(part) for part in rows]
+    half = batch_size // 2
+    drawn = []
+    for _ in range(count):
+        for number in rng.permutation(len(rows))[:2]:
+            while len(waiting[number]) < half:
+                again = rng.permutation(rows[number])
+                waiting[number] = np.concatenate([waiting[number], again])
+            drawn.append(waiting[number][:half])
+            waiting[number] = waiting[number][half:]
+    return np.concatenate(drawn)
+
+
+class DrawingSampler(Sampler):
+    """Base of samplers that draw all indices of an epoch at once.
+
+    All ranks make the same draws, and each rank takes an equal part of them. A
+    subclass sets ``num_samples``, the draws of one rank in an epoch, and implements
+    :meth:`draw`.
+
+    Args:
+        dataset (FERDataset): Data set of which indices are drawn.
+        seed (int, optional): Seed, the same on all ranks. None: it is drawn at random
+            and sent to all ranks, as in mmengine's samplers.
+    """
+
+    num_samples: int
+
+    def __init__(self, dataset: Any, seed: Optional[int]):
+        self.rank, self.world_size = get_dist_info()
+        self.dataset = dataset
+        self.seed: int = sync_random_seed() if seed is None else seed
+        self.epoch: int = 0
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw the indices of an epoch over all ranks, int64 (count,)."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[int]:
+        """Draw the indices of this rank."""
+        indices = self.draw(
+            self.num_samples * self.world_size,
+            np.random.default_rng([self.seed, self.epoch]),
+        )
+        return iter(indices[self.rank :: self.world_size].tolist())
+
+    def __len__(self) -> int:
+        """Return the number of draws of this rank in an epoch."""
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the next epoch; each epoch has other draws.
+
+        Args:
+            epoch (int): Number of the epoch, from 0.
+        """
+        self.epoch = epoch
+
+
 @DATA_SAMPLERS.register_module()
-class BalancedSampler(Sampler):
+class DomainSampler(DrawingSampler):
+    """Fill the two halves of each batch from two different domains.
+
+    This is what ``MixStyle(mix='crossdomain')`` needs. The draws of an epoch depend
+    on (seed, epoch). In several processes, the halves are those of the global batch,
+    and of the batch of each process.
+
+    Args:
+        dataset (LeaveOneDomainOut): Data set with ``get_domains()``: PACS or
+            Office-Home.
+        batch_size (int): Batch size of the data loader, even.
+        seed (int, optional): Seed, the same on all ranks. Defaults to None: it is
+            drawn at random and sent to all ranks, as in mmengine's samplers.
+        shuffle (bool): Must be True. The argument exists so that a config can turn
+            its ``DefaultSampler`` into this one by the type and the batch size.
+
+    Raises:
+        TypeError: The data set does not give domains.
+        ValueError: ``batch_size`` is odd, ``shuffle`` is False, or there is only one
+            domain.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        seed: Optional[int] = None,
+        shuffle: bool = True,
+    ):
+        if not hasattr(dataset, 'get_domains'):
+            raise TypeError(
+                'DomainSampler asks the data set for its domains, but '
+                f'{type(dataset).__name__} has no get_domains(). Use PACS or '
+                "OfficeHome; for other data, use DefaultSampler and mix='random'."
+            )
+        if not shuffle:
+            raise ValueError(
+                'DomainSampler always draws at random. Remove shuffle=False, or use '
+                'DefaultSampler.'
+            )
+        positive_int(self, 'batch_size', batch_size)
+        if batch_size % 2:
+            raise ValueError(
+                f'DomainSampler: batch_size must be even, got {batch_size}, because '
+                'each half of a batch comes from one domain.'
+            )
+        domains = np.unique(dataset.get_domains())
+        if len(domains) < 2:
+            raise ValueError(
+                'DomainSampler: the data set has images of one domain only, and a '
+                'batch needs two. Use the training split, or DefaultSampler and '
+                "mix='random'."
+            )
+        super().__init__(dataset, seed)
+        self.batch_size = batch_size
+        batches = len(dataset) // (batch_size * self.world_size)
+        self.num_samples = max(batches, 1) * batch_size
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw the indices of an epoch over all ranks, int64 (count,)."""
+        size = self.batch_size * self.world_size
+        return paired_indices(self.dataset.get_domains(), size, count // size, rng)
+
+
+@DATA_SAMPLERS.register_module()
+class BalancedSampler(DrawingSampler):
     """Draw every class that has samples equally often (oversampling).
 
     The draws of an epoch depend on (seed, epoch) and on the labels at its
@@ -98,29 +240,9 @@ class BalancedSampler(Sampler):
             len(dataset) if epoch_size is None else epoch_size,
             hint='By default it is the number of samples, which must not be 0.',
         )
-        self.rank, self.world_size = get_dist_info()
-        self.dataset = dataset
-        self.seed: int = sync_random_seed() if seed is None else seed
-        self.epoch: int = 0
-        self.num_samples: int = math.ceil(draws / self.world_size)
+        super().__init__(dataset, seed)
+        self.num_samples = math.ceil(draws / self.world_size)
 
-    def __iter__(self) -> Iterator[int]:
-        """Draw the indices of this rank."""
-        indices = balanced_indices(
-            self.dataset.get_gt_labels(),
-            self.num_samples * self.world_size,
-            np.random.default_rng([self.seed, self.epoch]),
-        )
-        return iter(indices[self.rank :: self.world_size].tolist())
-
-    def __len__(self) -> int:
-        """Return the number of draws of this rank in an epoch."""
-        return self.num_samples
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the number of the next epoch; each epoch has other draws.
-
-        Args:
-            epoch (int): Number of the epoch, from 0.
-        """
-        self.epoch = epoch
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw the indices of an epoch over all ranks, int64 (count,)."""
+        return balanced_indices(self.dataset.get_gt_labels(), count, rng)

@@ -1,4 +1,4 @@
-"""Layers of any backbone: when they run, and which ones to compensate."""
+"""Layers of any backbone: when they run, and which ones to perturb."""
 
 from collections import Counter
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
@@ -30,15 +30,17 @@ class LayerRun(NamedTuple):
 
 
 def default_layers(backbone: nn.Module, example: Tensor) -> List[str]:
-    """Return the names of layers to compensate if the config names none.
+    """Return the names of layers to perturb if the config names none.
 
     See :func:`choose_layers`.
     """
     return [layer.name for layer in choose_layers(backbone, example)]
 
 
-def choose_layers(backbone: nn.Module, example: Tensor) -> List[LayerRun]:
-    """Choose the layers to compensate if the config names none.
+def choose_layers(
+    backbone: nn.Module, example: Tensor, owner: str = 'LatentCompensation'
+) -> List[LayerRun]:
+    """Choose the layers to perturb if the config names none.
 
     - A ResNet gets the positions of DSU: the first convolution, the max-pool
       where it has one, and the four stages.
@@ -53,6 +55,8 @@ def choose_layers(backbone: nn.Module, example: Tensor) -> List[LayerRun]:
     Args:
         backbone (nn.Module): Any backbone.
         example (Tensor): An input that it can process.
+        owner (str): Who perturbs, for messages. Defaults to
+            ``'LatentCompensation'``.
 
     Returns:
         list[LayerRun]: In forward order.
@@ -72,7 +76,7 @@ def choose_layers(backbone: nn.Module, example: Tensor) -> List[LayerRun]:
     }
     if not found:
         raise ValueError(
-            f'LatentCompensation finds no layer of {type(backbone).__name__} '
+            f'{owner} finds no layer of {type(backbone).__name__} '
             'whose output has a height and width, or tokens. Name some in '
             'latent_compensation.layers, or set latent_compensation=None.'
         )
@@ -108,6 +112,7 @@ def find_layers(
     example: Tensor,
     names: List[str],
     modules: Dict[str, nn.Module],
+    owner: str = 'LatentCompensation',
 ) -> List[LayerRun]:
     """Find layers by name; each of them must run once in a forward pass.
 
@@ -117,6 +122,8 @@ def find_layers(
         names (list[str]): Names that the config gives.
         modules (dict[str, nn.Module]): All modules of the backbone, each
             under all its names.
+        owner (str): Who perturbs, for messages. Defaults to
+            ``'LatentCompensation'``.
 
     Returns:
         list[LayerRun]: In the order of ``names``.
@@ -129,7 +136,7 @@ def find_layers(
     unknown = [name for name in names if name not in modules]
     if unknown:
         raise ValueError(
-            f'LatentCompensation: {network} has no layer '
+            f'{owner}: {network} has no layer '
             f'{", ".join(map(repr, unknown))}. Its layers are: '
             f'{", ".join(name for name in modules if name)}.'
         )
@@ -139,10 +146,10 @@ def find_layers(
         runs = [layer for layer in trace if layer.name == name]
         if len(runs) != 1:
             raise ValueError(
-                f'LatentCompensation: layer {name!r} of {network} runs '
+                f'{owner}: layer {name!r} of {network} runs '
                 f'{len(runs)} times in a forward pass'
                 + explain_runs(name, modules)
-                + '. A layer to compensate must run exactly once.'
+                + '. A layer to perturb must run exactly once.'
             )
         chosen += runs
     return chosen

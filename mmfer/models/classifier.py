@@ -8,6 +8,7 @@ from mmengine.logging import MMLogger, print_log
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
+from mmfer.datasets.batches import Samples
 from mmfer.registry import MODELS
 from mmfer.utils.console import FILE_ONLY
 
@@ -16,6 +17,7 @@ from .data_preprocessor import blank_images, build_data_preprocessor, check_shap
 from .feature_sizes import feature_channels, fill_num_classes, fill_sizes
 from .predictions import predict_batch
 from .pretrained import CheckedPretrained
+from .protocols import MixesLabels
 from .utils import probe, to_channels_last
 
 
@@ -37,8 +39,10 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
     Args:
         backbone, neck, head, pretrained, train_cfg, data_preprocessor,
             init_cfg: See mmpretrain's ``ImageClassifier``.
-        latent_compensation (dict, optional): Config of
-            :class:`LatentCompensation`. Defaults to None.
+        latent_compensation (dict, optional): Config of a perturbation of
+            features, by default of :class:`LatentCompensation`. With ``type``,
+            another :class:`~mmfer.models.feature_perturbation.FeaturePerturbation`,
+            such as ``dict(type='MixStyle')``. Defaults to None.
         channels_last (bool): Keep images and convolution weights in
             channels-last order, which is faster on CPUs and with mixed
             precision. Results change in the last digits. Ignored, with a
@@ -130,6 +134,19 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         )
         return super().extract_feat(inputs, stage)
 
+    def loss(self, inputs: Tensor, data_samples: Samples) -> Dict[str, Tensor]:
+        """Compute the losses of a batch, see mmpretrain's ``ImageClassifier``.
+
+        Args:
+            inputs (Tensor): Prepared images, (B, C, H, W).
+            data_samples (SampleBatch | list[DataSample]): B samples with labels.
+        """
+        feats = self.extract_feat(inputs)
+        perturbation = getattr(self, 'latent_compensation', None)
+        if isinstance(perturbation, MixesLabels):
+            data_samples = perturbation.mix_labels(data_samples, self.head.num_classes)
+        return self.head.loss(feats, data_samples)
+
     def predict_batch(self, inputs: Tensor) -> Dict[str, Tensor]:
         """Return the predictions of the head for prepared images.
 
@@ -141,8 +158,8 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         """Initialise the weights, and check that pretrained ones fit.
 
         Every run calls this once before its first step. So the log states
-        here which layers have latent compensation, and how images are padded
-        for the backbone.
+        here which layers are perturbed, and how images are padded for the
+        backbone.
         """
         if any(self.fitting.padding):
             print_log(
@@ -153,7 +170,7 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             )
         if hasattr(self, 'latent_compensation'):
             MMLogger.get_current_instance().info(
-                'Latent compensation acts after: '
+                f'{self.latent_compensation.title} acts after: '
                 + ', '.join(self.latent_compensation.layers),
                 extra=FILE_ONLY,
             )

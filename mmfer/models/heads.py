@@ -31,7 +31,8 @@ def stack_labels(data_samples: Samples) -> Tensor:
         raise ValueError(
             'this method needs one label for each image, but the samples '
             'have a gt_score: remove MixUp or CutMix from model.train_cfg, '
-            'and soft_labels from the data set.'
+            'ManifoldMixup from model.latent_compensation, and soft_labels from '
+            'the data set.'
         )
     return stack_field(data_samples, 'gt_label')
 

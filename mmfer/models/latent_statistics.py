@@ -11,8 +11,8 @@ Eq. 7               :func:`channel_map`: scale and shift of each channel;
 ==================  ======================================================
 
 Eq. 4 has no function of its own. Eq. 8 applies Eq. 7 to all layers, see
-:meth:`~mmfer.models.LatentCompensation.attach`. Where the paper leaves a
-choice open, defaults follow the published code of DSU (ICLR'22).
+:meth:`~mmfer.models.feature_perturbation.FeaturePerturbation.attach`. Where the
+paper leaves a choice open, defaults follow the published code of DSU (ICLR'22).
 """
 
 from typing import Any, NamedTuple, Optional, Tuple

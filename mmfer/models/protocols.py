@@ -106,6 +106,25 @@ class PredictsClasses(Protocol):
         """Whether ``predict_batch`` returns ``pred_score``."""
 
 
+@runtime_checkable
+class MixesLabels(Protocol):
+    """Optional: a perturbation of features that mixes images, so labels too.
+
+    ``FERClassifier`` calls it in the loss, between backbone and head.
+    """
+
+    def mix_labels(self, data_samples: Any, num_classes: int) -> Any:
+        """Return the samples with the mixed labels of the latest forward pass.
+
+        Args:
+            data_samples (SampleBatch | list[DataSample]): B samples.
+            num_classes (int): Number of classes C.
+
+        Returns:
+            SampleBatch: With ``gt_score``, (B, C).
+        """
+
+
 class Head(PredictsBatch, Protocol):
     """Head of a method, the last part of a classifier."""
 

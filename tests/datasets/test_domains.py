@@ -51,6 +51,9 @@ def test_pacs_trains_on_three_domains(domain, tmp_path):
     ]
     assert test.test_mode and not train.test_mode
     assert train.CLASSES == PACS_CLASSES
+    for dataset in (train, test, train.get_subset([20, 0, 9])):
+        found = [PACS_DOMAINS[number] for number in dataset.get_domains()]
+        assert found == [part[0] for part in parts(dataset)]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mmfer.datasets import BalancedSampler, ImageList, samplers
-from mmfer.datasets.samplers import balanced_indices
+from mmfer.datasets import BalancedSampler, DomainSampler, ImageList, samplers
+from mmfer.datasets.samplers import balanced_indices, paired_indices
 from mmfer.registry import DATA_SAMPLERS
 
 
@@ -29,14 +29,14 @@ def counts_of(labels, indices):
     return Counter(np.asarray(labels)[list(indices)].tolist())
 
 
-def ranks(monkeypatch, world_size, *args, **kwargs):
+def ranks(monkeypatch, world_size, *args, kind=BalancedSampler, **kwargs):
     """Make one sampler for each rank."""
     made = []
     for rank in range(world_size):
         monkeypatch.setattr(
             samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
         )
-        made.append(BalancedSampler(*args, **kwargs))
+        made.append(kind(*args, **kwargs))
     return made
 
 
@@ -160,3 +160,72 @@ def test_takes_the_place_of_the_default_sampler():
         default_args=dict(dataset=Labelled(TAIL), seed=3),
     )
     assert list(sampler) == list(BalancedSampler(Labelled(TAIL), seed=3))
+
+
+# -- DomainSampler -----------------------------------------------------------
+class OfDomains:
+    """Data set that has domains only."""
+
+    def __init__(self, *sizes):
+        self.domains = np.random.default_rng(1).permutation(
+            np.repeat(np.arange(len(sizes)), sizes)
+        )
+
+    def __len__(self):
+        return len(self.domains)
+
+    def get_domains(self):
+        return self.domains
+
+
+def test_halves_come_from_two_domains():
+    data, pairs = OfDomains(30, 7, 40), Counter()
+    drawn = paired_indices(data.domains, 8, 300, np.random.default_rng(0))
+    assert len(drawn) == 2400
+    for batch in data.domains[drawn].reshape(300, 2, 4):
+        first, second = (set(half.tolist()) for half in batch)
+        assert len(first) == len(second) == 1 and first != second
+        pairs[first.pop(), second.pop()] += 1
+    # Of the six ordered pairs, each is as likely as the others.
+    assert len(pairs) == 6 and all(abs(n - 50) < 25 for n in pairs.values())
+    # All samples of a domain have their turn before one is repeated.
+    for domain in range(3):
+        times = Counter(i for i in drawn.tolist() if data.domains[i] == domain)
+        assert max(times.values()) - min(times.values()) <= 1
+        assert len(times) == (data.domains == domain).sum()
+
+
+@pytest.mark.parametrize('world_size', [1, 2, 3])
+def test_processes_have_halves_of_the_same_domains(monkeypatch, world_size):
+    data = OfDomains(30, 30, 40)
+    made = ranks(monkeypatch, world_size, data, 6, seed=0, kind=DomainSampler)
+    parts = np.array([list(sampler) for sampler in made])
+    assert parts.shape == (world_size, len(made[0]))
+    assert len(made[0]) == 100 // (6 * world_size) * 6
+    for batch in np.split(data.domains[parts], len(made[0]) // 6, axis=1):
+        assert len(set(batch[:, :3].ravel())) == len(set(batch[:, 3:].ravel())) == 1
+        assert batch[0, 0] != batch[0, 3]
+
+
+def test_domains_are_drawn_anew_in_each_epoch():
+    sampler, twin = (DomainSampler(OfDomains(20, 30), 4, seed=5) for _ in range(2))
+    first = list(sampler)
+    assert first == list(sampler) == list(twin)
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    # A batch larger than the data set is filled by repetition.
+    assert len(list(DomainSampler(OfDomains(2, 3), 16, seed=0))) == 16
+
+
+def test_what_domain_sampler_refuses():
+    data = OfDomains(5, 5)
+    with pytest.raises(ValueError, match='batch_size must be even, got 3'):
+        DomainSampler(data, 3)
+    with pytest.raises(ValueError, match='batch_size must be a whole number'):
+        DomainSampler(data, 0)
+    with pytest.raises(ValueError, match='always draws at random'):
+        DomainSampler(data, 4, shuffle=False)
+    with pytest.raises(ValueError, match='one domain only'):
+        DomainSampler(OfDomains(5), 4)
+    with pytest.raises(TypeError, match=r"Labelled has no get_domains.*mix='random'"):
+        DomainSampler(Labelled(TAIL), 4)

@@ -9,7 +9,7 @@ In the paper       Function                          File
 Eqs. 2 and 3       ``channel_moments``               ``models/latent_statistics.py``
 Eqs. 5 and 6       ``batch_std``                     ``models/latent_statistics.py``
 Eq. 7              ``compensate``                    ``models/latent_statistics.py``
-Eq. 8, all layers  ``LatentCompensation.attach``     ``models/latent_compensation.py``
+Eq. 8, all layers  ``FeaturePerturbation.attach``    ``models/feature_perturbation.py``
 Eq. 9              ``UncertaintyNeck``               ``models/uncertainty_neck.py``
 Eq. 10             ``mine_adversarial``              ``mining.py``
 Sec. 3.3, share p  ``choose_anchors``                ``mining.py``

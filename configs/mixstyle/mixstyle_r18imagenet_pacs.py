@@ -1,0 +1,4 @@
+_base_ = '../ce/ce_r18imagenet_pacs.py'
+model = dict(
+    latent_compensation=dict(type='MixStyle', layers=['layer1', 'layer2', 'layer3'])
+)
