@@ -4,9 +4,7 @@
 # layer.
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(
-        type='SGD', lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-2
-    ),
+    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-2),
     clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = dict(

@@ -142,9 +142,7 @@ class GCEHead(SampleTables, LinearHead):
                 return dict(loss=losses.mean())
             ids = require_sample_ids(self, data_samples)
             weights = self.rows('weight', ids, losses)
-            return dict(
-                loss=truncated_loss(losses, weights, loss_at(self.k, self.q))
-            )
+            return dict(loss=truncated_loss(losses, weights, loss_at(self.k, self.q)))
 
     def score_labels(
         self, predictions: Mapping[str, Tensor], labels: Tensor

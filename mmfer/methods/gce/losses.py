@@ -20,8 +20,8 @@ def generalized_cross_entropy(
         Tensor: Shape (B, ), in [0, 1 / q].
     """
     own = log_prob.gather(1, labels[:, None])[:, 0]
-    # More exact than 1 - p ** q where p is close to 1.
-    return -torch.expm1(q * own) / q
+    # The gradient, -p^q, is exact also where p^q is smaller than the steps of 1 - p^q.
+    return (1 - torch.exp(q * own)) / q
 
 
 def loss_at(k: float, q: float) -> float:

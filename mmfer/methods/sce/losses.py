@@ -1,6 +1,7 @@
 """Equations of SCE (Wang et al., ICCV 2019), one function for each."""
 
 import math
+
 from torch import Tensor
 
 
