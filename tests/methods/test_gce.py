@@ -10,6 +10,7 @@ from helpers import CopyAt, assert_same_state, tiny_config, train
 from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample
 
+from mmfer.analysis.benchmarks.timed_runs import shorten
 from mmfer.datasets.batches import SampleBatch
 from mmfer.methods.gce.losses import generalized_cross_entropy, kept, loss_at
 from mmfer.models.sample_state import TrainingFacts
@@ -305,3 +306,10 @@ def test_runs_that_cannot_truncate(tmp_path):
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     with pytest.raises(ValueError, match='GCEHead .* before epoch 2, .*switched off'):
         train(cfg)
+
+
+def test_a_measurement_of_the_step_needs_no_validation(tmp_path):
+    cfg = config(tmp_path)
+    shorten(cfg)
+    assert cfg.default_hooks.sample_state.refresh is False
+    assert cfg.val_dataloader is None
