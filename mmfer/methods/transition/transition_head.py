@@ -9,7 +9,7 @@ from torch import Tensor
 from mmfer.datasets.batches import Samples
 from mmfer.models.heads import LinearHead, stack_labels
 from mmfer.models.latent_statistics import widen
-from mmfer.models.sample_state import TrainingFacts
+from mmfer.models.sample_state import SampleTables, TrainingFacts
 from mmfer.models.utils import full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, invalid
@@ -21,7 +21,7 @@ MAX_CONDITION = 1e3
 
 
 @MODELS.register_module()
-class TransitionHead(LinearHead):
+class TransitionHead(SampleTables, LinearHead):
     """Head of forward and backward loss correction (Patrini et al., CVPR 2017).
 
     The head predicts true classes. A matrix T with the probabilities of given labels
@@ -129,28 +129,28 @@ class TransitionHead(LinearHead):
         self.inverse.copy_(torch.linalg.pinv(transition))
 
     # -- the estimate ------------------------------------------------------
-    def start_training(self, facts: TrainingFacts) -> None:
-        """Choose the epoch before which T is estimated.
+    def check_schedule(self, max_epochs: Optional[int]) -> None:
+        """Raise if there are no two epochs between which T could be estimated.
 
         Raises:
-            ValueError: The run has fewer than two epochs, or is counted in
-                iterations, and no matrix is given.
+            ValueError: There are none, and no matrix is given.
         """
-        if self.given:
+        if self.given or (max_epochs is not None and max_epochs >= 2):
             return
-        if facts.max_epochs is None or facts.max_epochs < 2:
-            raise ValueError(
-                'TransitionHead: the matrix is estimated between two epochs, and this '
-                'run has '
-                + ('one epoch' if facts.max_epochs else 'iterations instead of epochs')
-                + '. Train for several epochs (train_cfg.by_epoch=True), or set '
-                'model.head.matrix.'
-            )
-        epoch = round(self.warmup * facts.max_epochs)
-        self.estimate_epoch = min(max(epoch, 1), facts.max_epochs - 1)
+        found = 'one epoch' if max_epochs else 'iterations instead of epochs'
+        raise ValueError(
+            'TransitionHead: the matrix is estimated between two epochs, and this run '
+            f'has {found}. Train for several epochs (train_cfg.by_epoch=True), or set '
+            'model.head.matrix.'
+        )
 
-    def start_epoch(self, epoch: int) -> None:
-        """Do nothing; see :class:`~mmfer.models.protocols.FollowsTraining`."""
+    def new_tables(self, facts: TrainingFacts) -> Dict[str, Tensor]:
+        """Choose the epoch before which T is estimated; there are no tables."""
+        if not self.given:
+            assert facts.max_epochs is not None
+            epoch = round(self.warmup * facts.max_epochs)
+            self.estimate_epoch = min(max(epoch, 1), facts.max_epochs - 1)
+        return {}
 
     def refresh_due(self, epoch: int) -> bool:
         """Return whether T is estimated before an epoch (0-based)."""
