@@ -23,9 +23,9 @@ LABELS = [0, 2, 1, 1, 0]
 MATRIX = [[0.7, 0.2, 0.1], [0.05, 0.9, 0.05], [0.3, 0.1, 0.6]]
 
 
-def build(num_classes=3, in_channels=4, **options):
+def build(num_classes=3, in_channels=4, started=True, **options):
     torch.manual_seed(0)
-    return MODELS.build(
+    head = MODELS.build(
         dict(
             type='TransitionHead',
             num_classes=num_classes,
@@ -33,6 +33,9 @@ def build(num_classes=3, in_channels=4, **options):
             **options,
         )
     )
+    if started:
+        head.start_training(TrainingFacts(16, 24))
+    return head
 
 
 def samples(labels):
@@ -236,9 +239,17 @@ def test_runs_without_an_estimate():
         build().start_training(TrainingFacts(16, 1))
     with pytest.raises(ValueError, match='has iterations instead of epochs'):
         build().start_training(TrainingFacts(16, None))
-    head = build(matrix=MATRIX)
+    head = build(matrix=MATRIX, started=False)
     head.start_training(TrainingFacts(16, None))
     assert not any(head.refresh_due(epoch) for epoch in range(9))
+
+
+def test_without_the_hook():
+    """The loss would stay uncorrected, without a word."""
+    feats = (features().detach().float(),)
+    with pytest.raises(RuntimeError, match='TransitionHead .* add sample_state=dict'):
+        build(started=False).loss(feats, samples(LABELS))
+    build(started=False, matrix=MATRIX).loss(feats, samples(LABELS))
 
 
 def test_a_singular_estimate_warns(monkeypatch):

@@ -192,7 +192,13 @@ class TransitionHead(SampleTables, LinearHead):
 
         Returns:
             dict[str, Tensor]: ``loss``.
+
+        Raises:
+            RuntimeError: The run has no ``SampleStateHook``, so nothing would ever
+                estimate T.
         """
+        if not self.given and self.estimate_epoch is None:
+            raise self._not_started()
         labels = stack_labels(data_samples)
         features = widen(self.pre_logits(feats))
         with full_precision(labels):
