@@ -116,6 +116,11 @@ def joint_gan_config(folder):
 # that couples the images of a batch, and switch off dropout.
 OPTIONS = dict(
     dul=dict(model__neck__dropout=0.0),
+    gce=dict(
+        model__head__truncate_from=1,
+        model__head__refresh_interval=1,
+        model__head__k=1 / 7,
+    ),
     rul=dict(model__neck__dropout=0.0, model__head__num_images=3),
     alum=dict(
         model__neck__dropout=0.0,

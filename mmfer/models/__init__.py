@@ -11,6 +11,7 @@ from .dual_network import DualNetwork
 from .efficientnet_lite import EfficientNetLite0
 from .face_networks import IResNet, MobileFaceNet
 from .heads import GaussianHead
+from .hidden_layers import HiddenLayers
 from .label_noise_model import LabelNoiseModel
 from .latent_compensation import LatentCompensation
 from .manet import MANet, MANetHead
@@ -36,6 +37,7 @@ __all__ = [
     'GaussianFeature',
     'GaussianHead',
     'GaussianMixture',
+    'HiddenLayers',
     'IResNet',
     'LabelNoiseModel',
     'LastMap',

@@ -144,8 +144,20 @@ def test_predictions_of_all_samples(tmp_path):
     assert resumed.model.head.refreshed == []
     cfg = config(tmp_path / 'blind', 'LookingHead')
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    with pytest.raises(ValueError, match='LookingHead .*validation is switched off'):
+    wanted = 'LookingHead .* before epoch 2, .*validation is switched off'
+    with pytest.raises(ValueError, match=wanted):
         train(cfg)
+
+
+def test_runs_without_predictions(tmp_path):
+    """Where none is due, or where a measurement of the step does without."""
+    for folder, options in (
+        ('short', dict(train_cfg__max_epochs=1)),
+        ('timed', dict(default_hooks__sample_state__refresh=False)),
+    ):
+        cfg = config(tmp_path / folder, 'LookingHead', **options)
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        assert train(cfg).model.head.refreshed == []
 
 
 def test_without_the_hook(tmp_path):

@@ -59,6 +59,9 @@ def shorten(
     forget_pretrained_weights(cfg.model)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.default_hooks.pop('sample_scores', None)
+    if 'sample_state' in cfg.default_hooks:
+        # Without validation, samples cannot be predicted between two epochs.
+        cfg.default_hooks.sample_state.refresh = False
     # A Runner adds its own hook for checkpoints if the config names none.
     cfg.default_hooks.checkpoint = None
     if 'max_iters' in cfg.train_cfg:

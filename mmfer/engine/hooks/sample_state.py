@@ -40,6 +40,12 @@ class SampleStateHook(Hook):
     ``history.json`` says for each epoch how many were changed, see
     :func:`~mmfer.engine.hooks.relabel.relabel_figures`.
 
+    Args:
+        refresh (bool): Predict all samples for the parts that want it, see
+            :class:`~mmfer.models.protocols.RefreshesSamples`. Measurements of the
+            training step set it to False, because they have no validation set.
+            Defaults to True.
+
     Raises:
         ValueError: The checkpoint of a resumed run has the state of another training
             set, or the schedule of a method is longer than the training.
@@ -48,7 +54,8 @@ class SampleStateHook(Hook):
     # Before hooks that use the state or the epoch.
     priority = 'ABOVE_NORMAL'
 
-    def __init__(self) -> None:
+    def __init__(self, refresh: bool = True) -> None:
+        self.refresh = refresh
         self._resumed: Optional[Dict[str, Any]] = None
         # Labels at the beginning of the epoch, if a method changes them.
         self._before: Optional[np.ndarray] = None
@@ -81,12 +88,24 @@ class SampleStateHook(Hook):
         if self._resumed is not None and runner._resume:
             self._load(runner, parts, self._resumed)
         self._resumed = None
+        if self.refresh and runner._val_loop is None:
+            self._check_refreshes(runner, parts)
+
+    @staticmethod
+    def _check_refreshes(runner: Runner, parts: Dict[str, nn.Module]) -> None:
+        """Raise at the start if samples have to be predicted without a pipeline."""
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        epochs = range(runner.epoch, runner.max_epochs if by_epoch else 1)
         for path, part in parts.items():
-            if isinstance(part, RefreshesSamples) and runner._val_loop is None:
+            if not isinstance(part, RefreshesSamples):
+                continue
+            due = next((epoch for epoch in epochs if part.refresh_due(epoch)), None)
+            if due is not None:
                 raise ValueError(
                     f'{type(part).__name__} (model.{path}) looks at all training '
-                    'samples with the validation pipeline, and validation is switched '
-                    'off. Switch it on (omit --no-validate).'
+                    f'samples before epoch {due + 1}, with the validation pipeline, '
+                    'and validation is switched off. Switch it on (omit '
+                    '--no-validate).'
                 )
 
     def _load(
@@ -121,7 +140,7 @@ class SampleStateHook(Hook):
             return
         changing = any(True for _ in own_labels(runner))
         self._before = used_labels(runner) if changing else None
-        if not waiting:
+        if not waiting or not self.refresh:
             return
         found = predict_training_set(runner)
         ids = torch.from_numpy(found['sample_id'])

@@ -1,0 +1,2 @@
+_base_ = '../ce/ce_r18_synthfaces.py'
+model = dict(head=dict(type='SCEHead'))
