@@ -66,9 +66,9 @@ def find_last_stage(
     network = type(backbone).__name__
     if not found:
         raise ValueError(
-            'DMUEClassifier copies the last stage for each class: a layer that gets one '
-            f'feature map and returns the feature of the backbone. {network} has no '
-            'such layer. Use a backbone that has one, such as ResNet.'
+            'DMUEClassifier copies the last stage for each class: a layer that gets '
+            f'one feature map and returns the feature of the backbone. {network} has '
+            'no such layer. Use a backbone that has one, such as ResNet.'
         )
     if name is None:
         name = max(
@@ -76,8 +76,8 @@ def find_last_stage(
         )
     if name not in found:
         raise ValueError(
-            f'DMUEClassifier: last_stage={name!r} is no layer of {network} that returns '
-            f'its feature. These do: {", ".join(map(repr, found))}.'
+            f'DMUEClassifier: last_stage={name!r} is no layer of {network} that '
+            f'returns its feature. These do: {", ".join(map(repr, found))}.'
         )
     return name, found[name]
 

@@ -1,6 +1,6 @@
 """DMUE: a classifier with a branch for each class beside the one that predicts."""
 
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Sequence, cast
 
 import torch
 import torch.nn as nn
@@ -70,7 +70,7 @@ class DMUEClassifier(FERClassifier):
         super().init_weights()
         if not was_init:
             stage = self.backbone.get_submodule(self.last_stage)
-            for branch in self.auxiliary:
+            for branch in cast(Sequence[Branch], self.auxiliary):
                 branch.copy_weights(stage)
 
     def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:

@@ -1,6 +1,6 @@
 """Head of DMUE (She et al., CVPR'21): one BNNeck, and a classifier for each branch."""
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence, cast
 
 import torch
 import torch.nn as nn
@@ -16,10 +16,10 @@ from mmfer.models.predictions import BatchPrediction
 from mmfer.models.sample_state import SampleTables, TrainingFacts
 from mmfer.models.utils import full_precision, last_feature
 from mmfer.registry import MODELS
-from mmfer.utils.checks import choices, in_range, positive_int, whole_number
+from mmfer.utils.checks import choices, in_range, invalid, positive_int, whole_number
 from mmfer.utils.presets import with_preset
 
-from .certainty import Certainty
+from .certainty import Certainty, class_similarities, min_max
 from .grouped_norm import GroupedBatchNorm, Groups, at_least_single
 from .losses import (
     FEWEST,
@@ -33,6 +33,7 @@ from .losses import (
 )
 
 LONE_CLASSES = ('mask', 'skip')
+NOISE_SCORES = ('certainty', 'similarity')
 # The published code never gives BNNeck and the certainty network to its optimizer, and
 # skips batches in which a class has fewer than two samples. The paper has neither.
 PRESETS: Dict[str, Dict[str, Any]] = dict(
@@ -65,8 +66,11 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
             in a batch. ``'mask'``: it takes no part in the terms that need two.
             ``'skip'``: the loss of this batch is 0. Defaults to that of the preset.
         train_certainty (bool, optional): Train the certainty network and the scale of
-            BNNeck. Without it they keep their start, random and 1. The noise score is
-            then one minus the probability of the label. Defaults to that of the preset.
+            BNNeck. Without it they keep their start, random and 1. Defaults to that of
+            the preset.
+        noise_score (str, optional): One minus which column of the score table ranks
+            the labels: ``'certainty'``, s, or ``'similarity'``, that of the sample to
+            the class of its label. Defaults to ``'certainty'`` if it is trained.
 
     Raises:
         ValueError: An option is out of range.
@@ -84,6 +88,7 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
         preset: str = 'default',
         on_lone_class: Optional[str] = None,
         train_certainty: Optional[bool] = None,
+        noise_score: Optional[str] = None,
         init_cfg: Optional[dict] = None,
     ):
         given = dict(on_lone_class=on_lone_class, train_certainty=train_certainty)
@@ -110,6 +115,16 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
         self.train_certainty: bool = choices(
             self, 'train_certainty', chosen['train_certainty'], (True, False)
         )
+        choices(self, 'noise_score', noise_score, NOISE_SCORES, optional=True)
+        if noise_score == 'certainty' and not self.train_certainty:
+            raise invalid(
+                self,
+                'noise_score',
+                noise_score,
+                "'similarity' without train_certainty",
+                'A network that is not trained has no certainty.',
+            )
+        self.noise_score = noise_score or NOISE_SCORES[not self.train_certainty]
         self.bnneck = GroupedBatchNorm(in_channels, shift=False)
         self.fc = nn.Linear(in_channels, num_classes, bias=False)
         self.fc_auxiliary = nn.ModuleList(
@@ -139,8 +154,8 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
             )
         if self.ramp_epochs >= max_epochs:
             raise ValueError(
-                f'{type(self).__name__}: ramp_epochs={self.ramp_epochs}, but the run has '
-                f'{max_epochs} epochs, so the branch that predicts would never be '
+                f'{type(self).__name__}: ramp_epochs={self.ramp_epochs}, but the run '
+                f'has {max_epochs} epochs, so the branch that predicts would never be '
                 'trained with its full weight. Lower model.head.ramp_epochs, or train '
                 'longer (train_cfg.max_epochs).'
             )
@@ -176,7 +191,8 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
         ids = branch + (count + 1) * keeps.squeeze(-1).long()
         groups = Groups(ids.flatten(), 2 * count + 1)
         normed = self.bnneck(rows.flatten(0, 1), groups).view_as(rows)
-        weights = torch.stack([fc.weight for fc in self.fc_auxiliary])
+        layers = cast(Sequence[nn.Linear], self.fc_auxiliary)
+        weights = torch.stack([fc.weight for fc in layers])
         return normed[-1], self.fc(normed[-1]), normed[:-1] @ weights.mT
 
     def loss(
@@ -285,15 +301,18 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
             labels (Tensor): Given labels, int64 (N, ).
 
         Returns:
-            dict[str, Tensor]: ``clean_probability``, the certainty s, and
-            ``noise_score``, 1 - s, each (N, ). If the certainty network is not
-            trained, only ``noise_score``, one minus the probability of the label.
+            dict[str, Tensor]: ``similarity`` to the class of the label, scaled to
+            [0, 1]; ``clean_probability``, the certainty s; and ``noise_score``, one
+            minus one of them, each (N, ).
         """
-        if not self.train_certainty:
-            scores = predictions['pred_score']
-            return dict(noise_score=1 - scores[torch.arange(len(labels)), labels])
-        certainty = self.certainty(predictions['unit_feature'], labels).cpu()
-        return dict(clean_probability=certainty, noise_score=1 - certainty)
+        features = predictions['unit_feature']
+        found = min_max(*class_similarities(features, labels, self.num_classes))
+        similarity = found[torch.arange(len(labels)), labels]
+        certainty = self.certainty(features, labels).cpu()
+        chosen = certainty if self.noise_score == 'certainty' else similarity
+        return dict(
+            similarity=similarity, clean_probability=certainty, noise_score=1 - chosen
+        )
 
     def _not_started(self) -> RuntimeError:
         return RuntimeError(

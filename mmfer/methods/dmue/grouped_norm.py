@@ -15,12 +15,12 @@ class Groups(NamedTuple):
     """Division of a batch.
 
     Attributes:
-        ids (Tensor): Group of each sample, int64 (B, ), in [0, count).
-        count (int): Number of groups; some may be empty.
+        ids (Tensor): Group of each sample, int64 (B, ), in [0, number).
+        number (int): Number of groups; some may be empty.
     """
 
     ids: Tensor
-    count: int
+    number: int
 
 
 def at_least_single(x: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class GroupedBatchNorm(nn.Module):
         """Normalise by batch statistics, (B, D, S)."""
         if groups is None:
             groups = Groups(torch.zeros(len(x), dtype=torch.int64, device=x.device), 1)
-        names = torch.arange(groups.count, device=x.device)[:, None]
+        names = torch.arange(groups.number, device=x.device)[:, None]
         members = (groups.ids == names).to(x.dtype)
         counts = add_up(members.sum(1))[:, None] * x.shape[2]
         means = add_up(members @ x.sum(2)) / counts.clamp_min(1)
