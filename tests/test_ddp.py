@@ -115,6 +115,7 @@ def joint_gan_config(folder):
 # One process and two must give the same weights. These options bring in everything
 # that couples the images of a batch, and switch off dropout.
 OPTIONS = dict(
+    dmue=dict(model__head__dropout=0.0, model__head__ramp_epochs=1),
     dul=dict(model__neck__dropout=0.0),
     gce=dict(
         model__head__truncate_from=1,

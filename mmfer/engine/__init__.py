@@ -20,6 +20,7 @@ from .hooks.stop_on_nan import StopOnNaNHook
 from .hooks.summary import SummaryHook
 from .hooks.work_dir import WorkDirHook
 from .optim_wrapper import AutocastOptimWrapper
+from .step_schedule import GroupStepLR
 from .visualizer import LazyVisualizer
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     'CompileHook',
     'ConsoleHook',
     'DeferredInfoHook',
+    'GroupStepLR',
     'ImageStoreHook',
     'LazyVisualizer',
     'LinearRampHook',
