@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict
 
+import numpy as np
 import torch
 
 FILE = Path(__file__).parent / 'data/published_peers.json'
@@ -29,8 +30,8 @@ def as_tensor(value: Any) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return [as_tensor(part) for part in value]
     if isinstance(value, (list, float)):
-        found = torch.tensor(value)
-        return found.double() if found.is_floating_point() else found
+        # torch.tensor would make float32 of Python's floats.
+        return torch.as_tensor(np.asarray(value))
     return value
 
 
@@ -50,7 +51,7 @@ def golden(name: str) -> Dict[str, Any]:
 
 def assert_golden(got: torch.Tensor, want: Any) -> None:
     """Compare with a published value, at 1e-9 relative to its largest number."""
-    want = torch.as_tensor(want)
+    want = torch.as_tensor(np.asarray(want))
     scale = float(want.abs().max()) if want.is_floating_point() else 0.0
     torch.testing.assert_close(
         got.detach(), want, rtol=RTOL, atol=RTOL * scale, check_dtype=False
