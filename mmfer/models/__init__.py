@@ -14,7 +14,7 @@ from .heads import GaussianHead
 from .label_noise_model import LabelNoiseModel
 from .latent_compensation import LatentCompensation
 from .manet import MANet, MANetHead
-from .mixtures import BetaMixture, GaussianMixture
+from .mixtures import BetaMixture, ClusteredGaussianMixture, GaussianMixture
 from .plain_vgg import PlainVGG16
 from .pooling import FeaturePooling
 from .sample_state import SampleTables, TrainingFacts
@@ -28,6 +28,7 @@ __all__ = [
     'AverageUncertaintyTTA',
     'BetaMixture',
     'CNN7',
+    'ClusteredGaussianMixture',
     'DualNetwork',
     'EfficientNetLite0',
     'FERClassifier',
