@@ -35,7 +35,7 @@ NAMES = [
 def config(folder, name, **options):
     cfg = tiny_config(folder, f'{name}/{name}_r18_synthfaces_noise30', **options)
     if 'network1' in cfg.model:
-        cfg.model.noise_model = dict(min_separation=None)
+        cfg.model.update(noise_model=dict(min_separation=None), warmup_epochs=1)
     for loader in ('train_dataloader', 'val_dataloader'):
         cfg[loader].collate_fn = dict(type='fer_collate')
     cfg.test_dataloader = cfg.val_dataloader
