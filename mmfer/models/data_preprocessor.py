@@ -95,11 +95,11 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         # Only copies to a GPU can run beside the host.
         self._non_blocking = self.device.type == 'cuda'
         inputs, samples = data['inputs'], data.get('data_samples')
-        second = None
+        second: Optional[Tensor] = None
         if isinstance(inputs, PlannedImages):
             if training and self.second_view:
-                second = inputs.second_view().to(self.device, self._non_blocking)
-                second = second.apply(self._resident)
+                view = inputs.second_view().to(self.device, self._non_blocking)
+                second = view.apply(self._resident)
             inputs = inputs.to(self.device, self._non_blocking).apply(self._resident)
         if not isinstance(samples, SampleBatch) or self.pad_size_divisor > 1:
             return super().forward(dict(data, inputs=inputs), training)

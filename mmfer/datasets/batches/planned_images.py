@@ -11,7 +11,6 @@ from mmfer.utils.counter_random import uniforms
 from .operations import BatchOperation
 from .operations.base import Shape
 
-
 # Epoch offset of the draws of a second view, larger than any run, and larger than that
 # of the second pass over a training set.
 SECOND_VIEW_OFFSET = 1 << 21

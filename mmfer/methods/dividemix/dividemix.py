@@ -157,9 +157,9 @@ class DivideMix(DualNetwork, SampleTables):
         self.average_epochs = positive_int(self, 'average_epochs', average_epochs)
         if self.unlabelled_weight and self.train_rows == 'labelled':
             raise ValueError(
-                f'{type(self).__name__}: unlabelled_weight={self.unlabelled_weight} has '
-                "no effect with train_rows='labelled', where no network is trained on "
-                "unlabelled images. Set train_rows='all', or unlabelled_weight=0."
+                f'{type(self).__name__}: unlabelled_weight={self.unlabelled_weight} '
+                "has no effect with train_rows='labelled', where no network is trained "
+                "on unlabelled images. Set train_rows='all', or unlabelled_weight=0."
             )
         self.data_preprocessor.second_view = True
 
