@@ -31,8 +31,8 @@ SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
 class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     """Two classifiers trained together, with a label noise model for each.
 
-    This is the base of ReSup, Co-teaching and JoCoR. Used directly, it trains
-    both networks with plain cross-entropy. A subclass implements
+    This is the base of ReSup, Co-teaching, JoCoR and DivideMix. Used directly, it
+    trains both networks with plain cross-entropy. A subclass implements
     :meth:`joint_loss`. ``NoiseModelHook`` tells the model the epoch, and fits
     its noise models.
 

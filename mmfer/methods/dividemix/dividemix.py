@@ -30,24 +30,15 @@ ROWS = ('all', 'labelled')
 PRESETS: Dict[str, Dict[str, Any]] = dict(
     default=dict(
         mix_alpha=0.5,
-        unlabelled_weight=0.0,
         unlabelled_classes='mean',
         penalty_weight=1.0,
         train_rows='labelled',
     ),
     official=dict(
-        mix_alpha=4.0,
-        unlabelled_weight=25.0,
-        unlabelled_classes='mean',
-        penalty_weight=0.0,
-        train_rows='all',
+        mix_alpha=4.0, unlabelled_classes='mean', penalty_weight=0.0, train_rows='all'
     ),
     paper=dict(
-        mix_alpha=4.0,
-        unlabelled_weight=25.0,
-        unlabelled_classes='sum',
-        penalty_weight=0.0,
-        train_rows='all',
+        mix_alpha=4.0, unlabelled_classes='sum', penalty_weight=0.0, train_rows='all'
     ),
 )
 # Mixture of Gaussians over losses that are scaled to [0, 1], without a table.
@@ -80,16 +71,18 @@ class DivideMix(DualNetwork, SampleTables):
 
     Args:
         preset (str): ``'default'`` (published code for Clothing1M), ``'official'``
-            (published code for CIFAR) or ``'paper'``. It sets the next five options
+            (published code for CIFAR) or ``'paper'``. It sets the next four options
             where these are not given, see ``PRESETS``. Defaults to ``'default'``.
         mix_alpha (float, optional): l ~ Beta(alpha, alpha) of MixUp, above 0.
-        unlabelled_weight (float, optional): lambda_u, at least 0.
         unlabelled_classes (str, optional): ``'mean'`` or ``'sum'`` of the squared
             error over the classes.
         penalty_weight (float, optional): Weight of the confidence penalty in the
             warm-up, at least 0. The paper uses 1 where wrong labels follow classes.
         train_rows (str, optional): Mixed rows on which a network is trained:
             ``'all'``, or ``'labelled'``, where unlabelled images are partners only.
+        unlabelled_weight (float, optional): lambda_u, at least 0. It depends on the
+            noise, not on the preset. Defaults to None: 25, or 0 with
+            ``train_rows='labelled'``.
         threshold (float): Smallest w of labelled samples, in [0, 1). Defaults to 0.5.
         temperature (float): T of the sharpening, above 0. Defaults to 0.5.
         ramp_epochs (int): Epochs after the warm-up over which lambda_u rises from 0.
@@ -111,10 +104,10 @@ class DivideMix(DualNetwork, SampleTables):
         self,
         preset: str = 'default',
         mix_alpha: Optional[float] = None,
-        unlabelled_weight: Optional[float] = None,
         unlabelled_classes: Optional[str] = None,
         penalty_weight: Optional[float] = None,
         train_rows: Optional[str] = None,
+        unlabelled_weight: Optional[float] = None,
         threshold: float = 0.5,
         temperature: float = 0.5,
         ramp_epochs: int = 16,
@@ -125,7 +118,6 @@ class DivideMix(DualNetwork, SampleTables):
     ):
         given = dict(
             mix_alpha=mix_alpha,
-            unlabelled_weight=unlabelled_weight,
             unlabelled_classes=unlabelled_classes,
             penalty_weight=penalty_weight,
             train_rows=train_rows,
@@ -140,8 +132,6 @@ class DivideMix(DualNetwork, SampleTables):
         )
         number = chosen['mix_alpha']
         self.mix_alpha = in_range(self, 'mix_alpha', number, 0, open_low=True)
-        number = chosen['unlabelled_weight']
-        self.unlabelled_weight = in_range(self, 'unlabelled_weight', number, 0)
         number = chosen['penalty_weight']
         self.penalty_weight = in_range(self, 'penalty_weight', number, 0)
         self.unlabelled_classes = choices(
@@ -151,6 +141,11 @@ class DivideMix(DualNetwork, SampleTables):
             equations.UNLABELLED,
         )
         self.train_rows = choices(self, 'train_rows', chosen['train_rows'], ROWS)
+        if unlabelled_weight is None:
+            unlabelled_weight = 25.0 if self.train_rows == 'all' else 0.0
+        self.unlabelled_weight = in_range(
+            self, 'unlabelled_weight', unlabelled_weight, 0
+        )
         self.threshold = in_range(self, 'threshold', threshold, 0, 1, open_high=True)
         self.temperature = in_range(self, 'temperature', temperature, 0, open_low=True)
         self.ramp_epochs = positive_int(self, 'ramp_epochs', ramp_epochs)
