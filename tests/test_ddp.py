@@ -129,6 +129,11 @@ OPTIONS = dict(
     dividemix=dict(
         model__preset='official', model__warmup_epochs=1, model__threshold=0.3
     ),
+    scn=dict(
+        model__head__relabel_epoch=1,
+        model__head__relabel_threshold=0.0,
+        model__head__relabel_group='low',
+    ),
 )
 SAME = [
     name

@@ -83,6 +83,24 @@ def test_noise_score(page, tmp_path):
     assert {row['decision'] for row in rows} <= {'keep', 'relabel'}
 
 
+def test_value_for_each_sample(page, tmp_path):
+    cfg = tiny_config(
+        tmp_path,
+        'ce/ce_r18_synthfaces',
+        model__head__type='AverageHead',
+        train_cfg__max_epochs=2,
+    )
+    head = train(cfg).model.head
+    assert type(head) is page['AverageHead']
+    # Two epochs of predictions that sum to one.
+    average = head.table('average')
+    assert average.sum(dim=1).numpy() == pytest.approx(1 - 0.7**2, abs=1e-5)
+    with open(tmp_path / 'sample_scores.csv') as file:
+        for row in csv.DictReader(file):
+            given = float(average[int(row['sample_id']), int(row['given_label'])])
+            assert float(row['noise_score']) == pytest.approx(1 - given, abs=1e-5)
+
+
 def test_data_set(page, tmp_path):
     for name in ('a', 'b'):
         Image.fromarray(np.full((8, 8), 100, np.uint8)).save(tmp_path / f'{name}.png')

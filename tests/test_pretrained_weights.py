@@ -55,7 +55,7 @@ SOURCES = (
     (r'two_networks_resup_vgg16_rafdb', [VGG16, VGG16]),
     # All methods of one network.
     (rf'\w+_(r18|r18arm|manet)_{FACES_AT_224}', [FACES]),
-    (r'\w+_r50_rafdb', [FACES50]),
+    (r'\w+_r50_(rafdb|affectnet|ferplus224)', [FACES50]),
     # Small images and the joint GAN start from scratch.
     (r'\w+_(ferplus|fer2013|mnist|synthfaces|cifar10\w*|rafbase|affectnetbase)', []),
 )

@@ -16,7 +16,7 @@ from .latent_compensation import LatentCompensation
 from .manet import MANet, MANetHead
 from .mixtures import BetaMixture, ClusteredGaussianMixture, GaussianMixture
 from .plain_vgg import PlainVGG16
-from .pooling import FeaturePooling
+from .pooling import FeaturePooling, LastMap
 from .sample_state import SampleTables, TrainingFacts
 from .separate_parallel import SeparateDataParallel
 from .small_loss import SmallLossNetwork
@@ -39,6 +39,7 @@ __all__ = [
     'GaussianMixture',
     'IResNet',
     'LabelNoiseModel',
+    'LastMap',
     'LatentCompensation',
     'MANet',
     'MANetHead',

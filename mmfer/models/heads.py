@@ -4,7 +4,7 @@ from typing import Any, Dict, Optional, Sequence
 
 import torch.nn as nn
 import torch.nn.functional as F
-from mmpretrain.models.heads import ClsHead
+from mmpretrain.models.heads import ClsHead, LinearClsHead
 from torch import Tensor
 
 from mmfer.datasets.batches import Samples, has_field, stack_field
@@ -13,7 +13,7 @@ from mmfer.utils.checks import choices
 from .predictions import BatchPrediction
 from .uncertainty_neck import GaussianFeature
 
-UNCERTAINTIES = ('arithmetic', 'geometric', 'confidence')
+UNCERTAINTIES = ('arithmetic', 'geometric', 'harmonic', 'confidence')
 
 
 def stack_labels(data_samples: Samples) -> Tensor:
@@ -48,18 +48,31 @@ def least_confidence(scores: Tensor) -> Tensor:
     return 1 - scores.amax(dim=1)
 
 
+class LinearHead(BatchPrediction, LinearClsHead):
+    """Linear classifier of pooled features whose predictions have an uncertainty."""
+
+    def predict_batch(self, feats: Any) -> Dict[str, Tensor]:
+        """Return ``pred_score``, (B, C), and ``uncertainty``, (B, ).
+
+        Args:
+            feats (tuple[Tensor]): Pooled features; the last one is classified.
+        """
+        scores = self(feats).float().softmax(dim=1)
+        return dict(pred_score=scores, uncertainty=least_confidence(scores))
+
+
 class GaussianHead(BatchPrediction, ClsHead):
-    """Base of heads after a :class:`GaussianFeature` (RUL, ALUM).
+    """Base of heads after a :class:`GaussianFeature` (RUL, DUL, ALUM).
 
     For a prediction the head classifies the mean of the feature. Features are
-    mixed only in the loss.
+    mixed or drawn only in the loss.
 
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D.
-        uncertainty (str): Uncertainty of a prediction. ``'arithmetic'`` and
-            ``'geometric'`` are means of the learned variances over the
-            dimensions, see :meth:`GaussianFeature.uncertainty`.
+        uncertainty (str): Uncertainty of a prediction. ``'arithmetic'``,
+            ``'geometric'`` and ``'harmonic'`` are means of the learned variances
+            over the dimensions, see :meth:`GaussianFeature.uncertainty`.
             ``'confidence'`` is one minus the largest probability. Defaults to
             ``'arithmetic'``.
     """

@@ -1,11 +1,12 @@
-"""Global average pooling of backbone outputs in any layout."""
+"""Necks for backbone outputs in any layout: pooled, or as a map."""
 
 from typing import Optional, Sequence, Tuple, Union
 
+from mmengine.model import BaseModule
 from mmpretrain.models.necks import GlobalAveragePooling
 from torch import Tensor
 
-from mmfer.models.utils import as_map
+from mmfer.models.utils import as_map, last_feature
 from mmfer.registry import MODELS
 
 
@@ -36,3 +37,27 @@ class FeaturePooling(GlobalAveragePooling):
             feats = (feats,)
         *others, last = feats
         return super().forward((*map(as_map, others), as_map(last, self.in_channels)))
+
+
+@MODELS.register_module()
+class LastMap(BaseModule):
+    """Keep the deepest feature as a map (B, C, H, W), without pooling.
+
+    It is for heads that need positions. Vectors become 1x1 maps, and tokens become
+    maps of width 1, see :func:`~mmfer.models.utils.as_map`.
+
+    Args:
+        in_channels (int, optional): See :class:`FeaturePooling`. Defaults to None.
+    """
+
+    def __init__(self, in_channels: Optional[int] = None):
+        super().__init__()
+        self.in_channels = in_channels
+
+    def forward(self, feats: Union[Tensor, Sequence[Tensor]]) -> Tuple[Tensor]:
+        """Return the map, in a tuple.
+
+        Args:
+            feats (Tensor | Sequence[Tensor]): Features of one or several scales.
+        """
+        return (as_map(last_feature(feats), self.in_channels),)

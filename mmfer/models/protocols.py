@@ -222,6 +222,24 @@ class RefreshesSamples(Protocol):
 
 
 @runtime_checkable
+class ChangesLabels(Protocol):
+    """Optional: a part that :class:`FollowsTraining`, and keeps labels of its own.
+
+    ``history.json`` then says for each epoch how many labels were changed, and
+    ``used_label`` in ``sample_scores.csv`` is the label in the last epoch. The data
+    set keeps the given labels.
+    """
+
+    def changed_labels(self) -> Optional[Tensor]:
+        """Return the new label of each training sample.
+
+        Returns:
+            Tensor, optional: int64 (N, ), by ``sample_id``; -1 for a label that was
+            not changed. None if the options of the method let no label change.
+        """
+
+
+@runtime_checkable
 class KeepsEpochState(Protocol):
     """Optional: a model that collects something during an epoch.
 

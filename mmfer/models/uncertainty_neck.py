@@ -1,4 +1,4 @@
-"""Neck that predicts a mean and a log-variance (RUL, ALUM Eq. 9)."""
+"""Neck that predicts a mean and a log-variance (RUL, DUL, ALUM Eq. 9)."""
 
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union, cast
 
@@ -42,18 +42,22 @@ class GaussianFeature(NamedTuple):
         """Return the mean of a sample's variances over the dimensions.
 
         Args:
-            mean (str): ``'arithmetic'`` or ``'geometric'``. RUL computes its
-                mixing weights from the arithmetic mean. ALUM Eq. 11 trains
-                only ratios within a dimension, so each dimension may have any
-                scale. A few dimensions of large scale then decide the
+            mean (str): ``'arithmetic'``, ``'geometric'`` or ``'harmonic'``. RUL
+                computes its mixing weights from the arithmetic mean. ALUM Eq. 11
+                trains only ratios within a dimension, so each dimension may have
+                any scale. A few dimensions of large scale then decide the
                 arithmetic mean. The ranking by the geometric mean does not
-                depend on the scales. Defaults to ``'arithmetic'``.
+                depend on the scales. DUL reports the harmonic mean, which
+                dimensions of small variance decide. Defaults to
+                ``'arithmetic'``.
 
         Returns:
             Tensor: > 0, shape (B, ).
         """
         if mean == 'geometric':
             return self.log_var.mean(dim=1).exp()
+        if mean == 'harmonic':
+            return self.log_var.neg().exp().mean(dim=1).reciprocal()
         return self.variance.mean(dim=1)
 
 

@@ -30,12 +30,22 @@ NAMES = [
     for name in METHODS
     if Path(CONFIGS, name, f'{name}_r18_synthfaces_noise30.py').is_file()
 ]
+# In an epoch that these runs have.
+OPTIONS = dict(
+    dividemix=dict(model__warmup_epochs=1),
+    scn=dict(model__head__relabel_epoch=1, model__head__relabel_threshold=0.0),
+)
 
 
 def config(folder, name, **options):
-    cfg = tiny_config(folder, f'{name}/{name}_r18_synthfaces_noise30', **options)
+    cfg = tiny_config(
+        folder,
+        f'{name}/{name}_r18_synthfaces_noise30',
+        **OPTIONS.get(name, {}),
+        **options,
+    )
     if 'network1' in cfg.model:
-        cfg.model.update(noise_model=dict(min_separation=None), warmup_epochs=1)
+        cfg.model.noise_model = dict(min_separation=None)
     for loader in ('train_dataloader', 'val_dataloader'):
         cfg[loader].collate_fn = dict(type='fer_collate')
     cfg.test_dataloader = cfg.val_dataloader

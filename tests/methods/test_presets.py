@@ -26,6 +26,9 @@ SYSTEMS = dict(
     ALUMHead=lambda **o: MODELS.build(
         dict(type='ALUMHead', num_classes=7, in_channels=8, **o)
     ),
+    DULHead=lambda **o: MODELS.build(
+        dict(type='DULHead', num_classes=7, in_channels=8, **o)
+    ),
     LatentCompensation=lambda **o: MODELS.build(dict(type='LatentCompensation', **o)),
     UncertaintyNeck=lambda **o: MODELS.build(
         dict(type='UncertaintyNeck', in_channels=8, map_size=(2, 2), **o)
@@ -36,6 +39,8 @@ SYSTEMS = dict(
 )
 CASES = [
     ('ALUMHead', 'paper', dict(triplet_reduction='mean'), "'mean' instead of 'sum'"),
+    ('DULHead', 'official', dict(kl_reduction='sum'), "'sum' instead of 'mean'"),
+    ('DULHead', 'paper', dict(uncertainty='geometric'), "instead of 'harmonic'"),
     ('LatentCompensation', 'paper', dict(prob=0.5), 'prob=0.5 instead of 1.0'),
     # False and None are values that are given, too.
     ('LatentCompensation', 'paper', dict(shared_noise=False), 'False instead of True'),

@@ -189,3 +189,17 @@ def test_geometric_uncertainty_ignores_the_scale_of_dimensions():
         for row in feature.log_var.tolist()
     ]
     assert first.tolist() == pytest.approx(by_hand)
+
+
+def test_harmonic_uncertainty():
+    """Dimensions of small variance decide; it never exceeds the other means."""
+    torch.manual_seed(0)
+    feature = GaussianFeature(*torch.randn(2, 9, 5))
+    harmonic, geometric, arithmetic = (
+        feature.uncertainty(mean) for mean in ('harmonic', 'geometric', 'arithmetic')
+    )
+    by_hand = [
+        5 / sum(1 / math.exp(v) for v in row) for row in feature.log_var.tolist()
+    ]
+    assert harmonic.tolist() == pytest.approx(by_hand)
+    assert (harmonic < geometric).all() and (geometric < arithmetic).all()

@@ -33,6 +33,8 @@ OPTIONS = (
     'train_dataloader.dataset.num_samples=512',
     'val_dataloader.dataset.num_samples=128',
 )
+# Two epochs are too few for the schedules of these methods.
+EARLIER = dict(jointgan='train_cfg.warmup_epochs=1', scn='model.head.relabel_epoch=1')
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,9 +79,7 @@ def hash_scores(path: Path) -> str:
 
 def fingerprint(config: Path) -> dict:
     """Train a config for two epochs, and hash its weights and its score table."""
-    options = list(OPTIONS)
-    if 'jointgan' in config.name:
-        options.append('train_cfg.warmup_epochs=1')
+    options = [*OPTIONS, *EARLIER.get(config.parent.name, '').split()]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, 'tools/train.py', str(config), '--work-dir', folder]
         done = subprocess.run(

@@ -26,6 +26,7 @@ from mmfer.utils.console import FILE_ONLY
 from mmfer.utils.random import random_state_kept
 
 from ..scoring import evaluation_view, predict_training_set, saved_weights, training_set
+from ..used_labels import used_labels
 
 
 def packs_sample_id(view: FERDataset) -> bool:
@@ -59,8 +60,8 @@ class SampleScoresHook(Hook):
     - a method that cleaned the set before the run. The table then has its
       decisions, too.
 
-    If a hook has changed labels during the run, as ``RelabelHook`` does,
-    ``used_label`` is the label in the last epoch.
+    If labels have changed during the run, by a hook such as ``RelabelHook`` or by
+    the method, ``used_label`` is the label in the last epoch.
 
     Clean labels, if the data set has them, are added last, so that no other
     column can depend on them.
@@ -150,7 +151,7 @@ class SampleScoresHook(Hook):
         table = self._make_table(runner, dataset, result)
         if label_decisions is not None:
             table = merge_decisions(table, label_decisions)
-        used = dataset.all_labels.numpy()[table['sample_id']]
+        used = used_labels(runner)[table['sample_id']]
         if label_decisions is None and (used != table['given_label']).any():
             table['used_label'] = used
         clean = dataset.clean_labels

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any, Dict, Optional
 
+import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -14,8 +15,11 @@ from mmfer.models.sample_state import TrainingFacts, followers
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 
+from ..epoch_figures import report_figures
 from ..loops import inside_epoch
 from ..scoring import predict_training_set, training_set
+from ..used_labels import own_labels, used_labels
+from .relabel import relabel_figures
 
 KEY = 'sample_state'
 """Entry of a checkpoint."""
@@ -32,7 +36,9 @@ class SampleStateHook(Hook):
     """Keep what methods know of each training sample, also when a run resumes.
 
     It does nothing for models without such a part, see
-    :class:`~mmfer.models.protocols.FollowsTraining`.
+    :class:`~mmfer.models.protocols.FollowsTraining`. If a part keeps labels of its own,
+    ``history.json`` says for each epoch how many were changed, see
+    :func:`~mmfer.engine.hooks.relabel.relabel_figures`.
 
     Raises:
         ValueError: The checkpoint of a resumed run has the state of another training
@@ -44,6 +50,8 @@ class SampleStateHook(Hook):
 
     def __init__(self) -> None:
         self._resumed: Optional[Dict[str, Any]] = None
+        # Labels at the beginning of the epoch, if a method changes them.
+        self._before: Optional[np.ndarray] = None
 
     def before_run(self, runner: Runner) -> None:
         """Tell the parts about the training set, before a checkpoint is loaded."""
@@ -96,6 +104,8 @@ class SampleStateHook(Hook):
         for path, part in parts.items():
             if isinstance(part, KeepsSampleState):
                 part.load_sample_state(state['parts'].get(path, {}))
+        before = state.get('labels_before')
+        self._before = None if before is None else before.numpy()
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the epoch, and predict all samples for parts that want it."""
@@ -107,13 +117,35 @@ class SampleStateHook(Hook):
             for part in parts
             if isinstance(part, RefreshesSamples) and part.refresh_due(runner.epoch)
         ]
-        if not waiting or inside_epoch(runner):
+        if inside_epoch(runner):
+            return
+        changing = any(True for _ in own_labels(runner))
+        self._before = used_labels(runner) if changing else None
+        if not waiting:
             return
         found = predict_training_set(runner)
         ids = torch.from_numpy(found['sample_id'])
         labels = training_set(runner).all_labels[ids]
         for part in waiting:
             part.refresh(ids, torch.from_numpy(found['pred_score']), labels)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Report how many labels a method has changed in this epoch."""
+        if self._before is None:
+            return
+        dataset = training_set(runner)
+        # A subset may have a sample several times, or not at all.
+        ids = np.unique(dataset.sample_ids)
+        clean = dataset.clean_labels
+        report_figures(
+            runner,
+            relabel_figures(
+                dataset.given_labels[ids],
+                self._before[ids],
+                used_labels(runner)[ids],
+                None if clean is None else clean[ids],
+            ),
+        )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store the state of all parts."""
@@ -123,7 +155,10 @@ class SampleStateHook(Hook):
             if isinstance(part, KeepsSampleState)
         }
         if any(parts.values()):
-            checkpoint[KEY] = dict(labels=labels_hash(runner), parts=parts)
+            state: Dict[str, Any] = dict(labels=labels_hash(runner), parts=parts)
+            if self._before is not None:
+                state['labels_before'] = torch.from_numpy(self._before)
+            checkpoint[KEY] = state
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the state until the run begins."""

@@ -1,13 +1,15 @@
 """Plans, tables and curves of the comparison, from made results."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from helpers import CONFIGS, ROOT
 from mmengine.config import Config, DictAction
 
-from mmfer.analysis.benchmarks import curves
+from mmfer.analysis.benchmarks import curves, training_runs
 from mmfer.analysis.benchmarks import open_protocol as tool
 from mmfer.analysis.benchmarks.training_runs import read_runs
 
@@ -210,3 +212,19 @@ def test_curves(tmp_path, monkeypatch, value, rows):
     else:
         assert axes.lines[0].get_xdata().tolist() == [2, 3]
     plt.close('all')
+
+
+@pytest.mark.parametrize('given, jobs, threads', [(None, 2, '4'), ('1', 1, '1')])
+def test_threads_of_a_run(given, jobs, threads, tmp_path, monkeypatch):
+    """Runs share the cores, unless the user has said how many threads they get."""
+    monkeypatch.setattr(os, 'cpu_count', lambda: 8)
+    monkeypatch.delenv('OMP_NUM_THREADS')
+    if given:
+        monkeypatch.setenv('OMP_NUM_THREADS', given)
+    seen = []
+    monkeypatch.setattr(
+        subprocess, 'call', lambda *_, env, **__: seen.append(env['OMP_NUM_THREADS'])
+    )
+    runs = PROTOCOL.plan(['ce'], [0, 1], [], [])
+    training_runs.execute_all(runs, tmp_path, jobs)
+    assert seen == [threads] * 2

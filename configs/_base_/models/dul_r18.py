@@ -1,0 +1,5 @@
+_base_ = './ce_r18.py'
+model = dict(
+    neck=dict(_delete_=True, type='UncertaintyNeck'),
+    head=dict(_delete_=True, type='DULHead'),
+)

@@ -1,0 +1,2 @@
+_base_ = './ce_r18.py'
+model = dict(head=dict(_delete_=True, type='SCNHead'))

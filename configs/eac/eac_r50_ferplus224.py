@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/eac_r50.py',
+    '../_base_/datasets/ferplus224_eac.py',
+    '../_base_/schedules/rafdb_eac.py',
+    '../_base_/default_runtime.py',
+]
