@@ -34,7 +34,11 @@ OPTIONS = (
     'val_dataloader.dataset.num_samples=128',
 )
 # Two epochs are too few for the schedules of these methods.
-EARLIER = dict(jointgan='train_cfg.warmup_epochs=1', scn='model.head.relabel_epoch=1')
+EARLIER = dict(
+    dividemix='model.warmup_epochs=1',
+    jointgan='train_cfg.warmup_epochs=1',
+    scn='model.head.relabel_epoch=1',
+)
 
 
 def parse_args() -> argparse.Namespace:
