@@ -132,6 +132,9 @@ OPTIONS = dict(
     resup=dict(model__noise_model=dict(min_separation=None), model__reduction='sum'),
     coteaching=dict(model__noise_rate=0.3, model__ramp_epochs=2),
     jocor=dict(model__noise_rate=0.3, model__ramp_epochs=2),
+    dividemix=dict(
+        model__preset='official', model__warmup_epochs=1, model__threshold=0.3
+    ),
     scn=dict(
         model__head__relabel_epoch=1,
         model__head__relabel_threshold=0.0,

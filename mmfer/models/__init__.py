@@ -15,7 +15,7 @@ from .hidden_layers import HiddenLayers
 from .label_noise_model import LabelNoiseModel
 from .latent_compensation import LatentCompensation
 from .manet import MANet, MANetHead
-from .mixtures import BetaMixture, GaussianMixture
+from .mixtures import BetaMixture, ClusteredGaussianMixture, GaussianMixture
 from .plain_vgg import PlainVGG16
 from .pooling import FeaturePooling, LastMap
 from .sample_state import SampleTables, TrainingFacts
@@ -29,6 +29,7 @@ __all__ = [
     'AverageUncertaintyTTA',
     'BetaMixture',
     'CNN7',
+    'ClusteredGaussianMixture',
     'DualNetwork',
     'EfficientNetLite0',
     'FERClassifier',

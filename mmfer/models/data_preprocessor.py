@@ -34,7 +34,15 @@ class FERDataPreprocessor(ClsDataPreprocessor):
             Defaults to (3, 224, 224).
         num_classes (int, optional): Number of classes. Defaults to None.
         **kwargs: See mmpretrain's ``ClsDataPreprocessor``.
+
+    Attributes:
+        second_view (bool): In training, augment each image a second time, with other
+            draws. The result is the field ``second_view`` of the samples, float32
+            (B, C, H, W). A method that needs it sets this. Batches that the data
+            loader has augmented already get no such field.
     """
+
+    second_view: bool = False
 
     def __init__(
         self,
@@ -87,12 +95,19 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         # Only copies to a GPU can run beside the host.
         self._non_blocking = self.device.type == 'cuda'
         inputs, samples = data['inputs'], data.get('data_samples')
+        second: Optional[Tensor] = None
         if isinstance(inputs, PlannedImages):
+            if training and self.second_view:
+                view = inputs.second_view().to(self.device, self._non_blocking)
+                second = view.apply(self._resident)
             inputs = inputs.to(self.device, self._non_blocking).apply(self._resident)
         if not isinstance(samples, SampleBatch) or self.pad_size_divisor > 1:
             return super().forward(dict(data, inputs=inputs), training)
         images = self._normalise(self.cast_data(inputs))
         samples = samples.to(self.device, self._non_blocking)
+        if second is not None:
+            second = self._normalise(self.cast_data(second))
+            samples = samples.replace(second_view=second)
         if self.to_onehot and 'gt_score' not in samples and 'gt_label' in samples:
             assert self.num_classes is not None, (
                 'soft labels, which Mixup and CutMix need, require '

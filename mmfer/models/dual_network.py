@@ -23,7 +23,7 @@ from .predictions import BatchPrediction
 from .pretrained import CheckedPretrained
 from .utils import full_precision, probe
 
-PREDICT_WITH = ('network1', 'network2', 'mean')
+PREDICT_WITH = ('network1', 'network2', 'mean', 'sum')
 SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
 
 
@@ -31,8 +31,8 @@ SCORE_SOURCES = ('epoch', 'pass', 'augmented_pass')
 class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
     """Two classifiers trained together, with a label noise model for each.
 
-    This is the base of ReSup, Co-teaching and JoCoR. Used directly, it trains
-    both networks with plain cross-entropy. A subclass implements
+    This is the base of ReSup, Co-teaching, JoCoR and DivideMix. Used directly, it
+    trains both networks with plain cross-entropy. A subclass implements
     :meth:`joint_loss`. ``NoiseModelHook`` tells the model the epoch, and fits
     its noise models.
 
@@ -54,8 +54,9 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             replaces that of the first, including its ``prefix``. Defaults to
             None: the same config, but other random initial weights.
         data_preprocessor (dict, optional): Config; both networks share it.
-        predict_with (str): ``'network1'`` (ReSup's paper), ``'network2'`` or
-            ``'mean'`` of the probabilities. Defaults to ``'network1'``.
+        predict_with (str): ``'network1'`` (ReSup's paper), ``'network2'``,
+            ``'mean'`` of the probabilities, or ``'sum'`` of the logits
+            (DivideMix). Defaults to ``'network1'``.
         noise_model (dict, optional): Options of :class:`LabelNoiseModel`.
         warmup_epochs (int): Epochs of plain cross-entropy before the noise
             models are first fitted. Defaults to 1.
@@ -113,6 +114,8 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             ),
         )
         self._epoch: Optional[int] = None
+        # Epochs of this run so far, with a fraction; NoiseModelHook sets it.
+        self.progress = 0.0
         self._collected: Optional[List[Tuple[Tensor, Tensor]]] = None
 
     def _build_network(self, cfg: dict, name: str) -> nn.Module:
@@ -231,14 +234,14 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
             one minus the largest probability; and ``network_scores``
             (B, 2, C), the probabilities of each network.
         """
-        scores = torch.stack(
-            [x.float().softmax(dim=1) for x in self(inputs, mode='tensor')]
-        )
-        chosen = (
-            scores.mean(dim=0)
-            if self.predict_with == 'mean'
-            else scores[PREDICT_WITH.index(self.predict_with)]
-        )
+        logits = torch.stack([x.float() for x in self(inputs, mode='tensor')])
+        scores = logits.softmax(dim=2)
+        if self.predict_with == 'mean':
+            chosen = scores.mean(dim=0)
+        elif self.predict_with == 'sum':
+            chosen = logits.sum(dim=0).softmax(dim=1)
+        else:
+            chosen = scores[PREDICT_WITH.index(self.predict_with)]
         return dict(
             pred_score=chosen,
             uncertainty=least_confidence(chosen),
@@ -266,7 +269,7 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         Args:
             epoch (int): Epoch, 0-based.
         """
-        self._epoch = epoch
+        self._epoch, self.progress = epoch, float(epoch)
         collects = self.score_source == 'epoch' and self.refit_due(epoch)
         self._collected = [] if collects else None
 
@@ -365,11 +368,15 @@ class DualNetwork(CheckedPretrained, BatchPrediction, BaseClassifier):
         log_prob = scores.clamp_min(tiny).log()
         return self.measure([log_prob[:, 0], log_prob[:, 1]], labels)
 
-    def fit_noise_models(self, agreements: Tensor) -> List[bool]:
+    def fit_noise_models(
+        self, agreements: Tensor, ids: Optional[Tensor] = None
+    ) -> List[bool]:
         """Fit each network's noise model to its agreements.
 
         Args:
             agreements (Tensor): Shape (2, N).
+            ids (Tensor, optional): Sample ids, int64 (N, ), for methods that keep
+                the result for each sample.
 
         Returns:
             list[bool]: Whether each network's new fit is in use.

@@ -1,7 +1,7 @@
 """Label noise model: from agreement with a given label to clean probability."""
 
 import warnings
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -101,11 +101,11 @@ class LabelNoiseModel(nn.Module):
 
     Args:
         agreement (str): ``'similarity'`` (ReSup, Eq. 2) or ``'loss'`` (Arazo
-            et al.). Losses below their 5 % quantile or above their 95 % quantile
-            are discarded before a fit. The score is one minus the loss, after
-            these quantiles are scaled to 0 and 1. Defaults to ``'similarity'``.
-        mixture (dict, optional): Config of a ``BetaMixture`` (default) or a
-            ``GaussianMixture``.
+            et al.). Losses outside of ``quantiles`` are discarded before a fit.
+            The score is one minus the loss, after these quantiles are scaled to
+            0 and 1. Defaults to ``'similarity'``.
+        mixture (dict, optional): Config of a ``BetaMixture`` (default), a
+            ``GaussianMixture`` or a ``ClusteredGaussianMixture``.
         table_size (int, optional): Posteriors are looked up in a table of
             that many equally spaced scores, as in ReSup's code. None: they
             are computed by Eq. 5, which requires ``monotone='none'``.
@@ -127,6 +127,9 @@ class LabelNoiseModel(nn.Module):
         threshold (float, optional): Select samples instead of weighting them:
             the weight is 1 for scores of at least the threshold, and 0 for
             others (threshold on ReSup's scheme, Sec. 4.6). Defaults to None.
+        quantiles (tuple[float, float]): Two quantiles of the negative losses. With
+            (0, 1) all losses are in the fit (DivideMix). Defaults to (0.05, 0.95)
+            (Arazo et al.).
     """
 
     mixture: TwoComponentMixture
@@ -143,8 +146,13 @@ class LabelNoiseModel(nn.Module):
         margin: float = 1e-4,
         min_separation: Optional[float] = 0.05,
         threshold: Optional[float] = None,
+        quantiles: Tuple[float, float] = LOSS_QUANTILES,
     ):
         super().__init__()
+        low, high = quantiles
+        in_range(self, 'quantiles[0]', low, 0, 1, open_high=True)
+        in_range(self, 'quantiles[1]', high, low, 1, open_low=True)
+        self.quantiles = (low, high)
         choices(self, 'monotone', monotone, (*MONOTONE, 'published'))
         if table_size is None and monotone != 'none':
             raise ValueError(
@@ -198,7 +206,7 @@ class LabelNoiseModel(nn.Module):
         before = {k: v.clone() for k, v in self.state_dict().items()}
         if self.agreement == 'loss':
             self.bounds.copy_(
-                torch.stack([quantile(agreements, q) for q in LOSS_QUANTILES])
+                torch.stack([quantile(agreements, q) for q in self.quantiles])
             )
         outlier = self.is_outlier(agreements)
         # Of two losses, both are outside of the quantiles.

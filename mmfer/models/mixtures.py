@@ -23,6 +23,8 @@ LIKELIHOOD_FLOOR = 1e-12
 # Scores are moved to at least this distance from 0 and 1, where beta densities
 # can be infinite.
 INTERIOR = 1e-12
+# Smallest share of a component in a score, where nothing else bounds it.
+EMPTY = 1e-15
 
 
 class TwoComponentMixture(nn.Module):
@@ -120,9 +122,7 @@ class TwoComponentMixture(nn.Module):
                 "LabelNoiseModel(agreement='loss') does so for losses."
             )
         scores = self._prepare(scores, self.eps)
-        self.reset()
-        for _ in range(self.iterations):
-            self._maximise(scores, self.responsibilities(scores))
+        self._run_em(scores)
         self.fitted.fill_(True)
         if self.fix_order and self.separation < 0:
             warnings.warn(
@@ -144,6 +144,16 @@ class TwoComponentMixture(nn.Module):
         """
         joint = self._log_joint(scores).exp().clamp_min(LIKELIHOOD_FLOOR)
         return joint / joint.sum(dim=0)
+
+    def _run_em(self, scores: Tensor) -> None:
+        """Set the parameters to those that EM finds.
+
+        Args:
+            scores (Tensor): In (0, 1), float64 (N, ).
+        """
+        self.reset()
+        for _ in range(self.iterations):
+            self._maximise(scores, self.responsibilities(scores))
 
     def _maximise(self, scores: Tensor, shares: Tensor) -> None:
         total = shares.sum(dim=1)
@@ -270,15 +280,15 @@ class BetaMixture(TwoComponentMixture):
 
 @MODELS.register_module()
 class GaussianMixture(TwoComponentMixture):
-    """Gaussian mixture, for the comparison with DivideMix (ICLR'20).
+    """Gaussian mixture in place of the beta mixture of ReSup.
 
     EM begins with the same means and variances as in :class:`BetaMixture`.
+    :class:`ClusteredGaussianMixture` is that of DivideMix.
 
     Args:
         **kwargs: See :class:`TwoComponentMixture`.
     """
 
-    # DivideMix instead adds 5e-4 to every variance.
     MIN_VARIANCE = 1e-6
 
     center: Tensor
@@ -317,3 +327,75 @@ class GaussianMixture(TwoComponentMixture):
     def parameters_of(self) -> dict:
         """See the base class."""
         return dict(mean=self.center, variance=self.variance)
+
+
+def two_clusters(scores: Tensor) -> Tensor:
+    """Return which scores belong to the lower of two clusters, bool (N, ).
+
+    Lloyd's algorithm (k-means) begins at the smallest and the largest score.
+
+    Args:
+        scores (Tensor): Shape (N, ). If all are equal, none is in the lower cluster.
+    """
+    low, high = scores.min(), scores.max()
+    lower = (scores - low) < (high - scores)
+    # Each round moves the boundary in one direction only, so the rounds come to an end.
+    while lower.any():
+        boundary = (scores[lower].mean() + scores[~lower].mean()) / 2
+        moved = scores < boundary
+        if torch.equal(moved, lower):
+            break
+        lower = moved
+    return lower
+
+
+@MODELS.register_module()
+class ClusteredGaussianMixture(GaussianMixture):
+    """Gaussian mixture of DivideMix (ICLR'20).
+
+    It differs from :class:`GaussianMixture` as scikit-learn's mixture does:
+
+    - EM begins at two clusters of the scores, see :func:`two_clusters`.
+    - EM ends when the mean log-likelihood changes by less than ``tolerance``.
+    - A constant is added to every variance. There is no other bound.
+
+    Args:
+        tolerance (float): Smallest change of the mean log-likelihood, at least 0.
+            Defaults to 1e-2.
+        added_variance (float): Added to every variance, above 0. Defaults to 5e-4.
+        eps (float): Scores are clipped to [eps, 1 - eps]. Defaults to 1e-12.
+        **kwargs: See :class:`TwoComponentMixture`.
+    """
+
+    MIN_VARIANCE = 0.0
+
+    def __init__(
+        self,
+        tolerance: float = 1e-2,
+        added_variance: float = 5e-4,
+        eps: float = INTERIOR,
+        **kwargs: Any,
+    ):
+        super().__init__(eps=eps, **kwargs)
+        self.tolerance = in_range(self, 'tolerance', tolerance, 0)
+        self.added_variance = in_range(
+            self, 'added_variance', added_variance, 0, open_low=True
+        )
+
+    def set_moments(self, mean: Tensor, variance: Tensor) -> None:
+        """See the base class."""
+        super().set_moments(mean, variance + self.added_variance)
+
+    def _run_em(self, scores: Tensor) -> None:
+        """See the base class."""
+        lower = two_clusters(scores).to(scores)
+        # A component without any score would have no mean.
+        self._maximise(scores, torch.stack([lower, 1 - lower]).clamp_min(EMPTY))
+        before = -math.inf
+        for _ in range(self.iterations):
+            joint = self._log_joint(scores)
+            self._maximise(scores, joint.softmax(dim=0).clamp_min(EMPTY))
+            likelihood = joint.logsumexp(dim=0).mean().item()
+            if abs(likelihood - before) < self.tolerance:
+                break
+            before = likelihood

@@ -32,7 +32,8 @@ NAMES = [
 ]
 # In an epoch that these runs have.
 OPTIONS = dict(
-    scn=dict(model__head__relabel_epoch=1, model__head__relabel_threshold=0.0)
+    dividemix=dict(model__warmup_epochs=1),
+    scn=dict(model__head__relabel_epoch=1, model__head__relabel_threshold=0.0),
 )
 
 

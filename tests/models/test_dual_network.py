@@ -89,14 +89,20 @@ def test_networks_start_differently():
     assert not torch.equal(*weights)
 
 
-@pytest.mark.parametrize('chosen', ['network1', 'network2', 'mean'])
+@pytest.mark.parametrize('chosen', ['network1', 'network2', 'mean', 'sum'])
 def test_prediction(chosen):
     model = build(predict_with=chosen).eval()
     inputs, samples = batch()
     with torch.no_grad():
-        first, second = (x.softmax(1) for x in model(inputs))
+        logits = model(inputs)
+        first, second = (x.softmax(1) for x in logits)
         predictions = model(inputs, samples, mode='predict')
-    expected = dict(network1=first, network2=second, mean=(first + second) / 2)[chosen]
+    expected = dict(
+        network1=first,
+        network2=second,
+        mean=(first + second) / 2,
+        sum=sum(logits).softmax(1),
+    )[chosen]
     for i, sample in enumerate(predictions):
         assert torch.allclose(sample.pred_score, expected[i])
         assert sample.pred_label.item() == expected[i].argmax()

@@ -10,7 +10,8 @@ import torch
 from scipy import stats
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
-from mmfer.models import BetaMixture, GaussianMixture
+from mmfer.models import BetaMixture, ClusteredGaussianMixture, GaussianMixture
+from mmfer.models.mixtures import two_clusters
 
 DATA = Path(__file__).parents[1] / 'data'
 BOTH = pytest.mark.parametrize('family', [BetaMixture, GaussianMixture])
@@ -243,3 +244,43 @@ def test_components_add_up_to_the_density(family):
     assert np.allclose(both.sum(dim=0), mixture.density(at))
     posterior = both[1] / both.sum(dim=0)
     assert np.allclose(posterior, mixture.posterior(at))
+
+
+# For other seeds, k-means of scikit-learn stops before its clusters stay the same.
+@pytest.mark.parametrize('seed', [0, 1, 3])
+def test_clustered_mixture_as_scikit_learn(seed):
+    """With the options of DivideMix's code, which finds the smaller mean clean."""
+    rng = np.random.default_rng(seed)
+    losses = np.concatenate([rng.gamma(2, 0.2, 300), rng.normal(2.5, 0.5, 150)])
+    scores = 1 - (losses - losses.min()) / (losses.max() - losses.min())
+    fitted = SklearnMixture(
+        2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed
+    ).fit(scores[:, None])
+    mixture = ClusteredGaussianMixture().fit(torch.from_numpy(scores))
+    order = fitted.means_[:, 0].argsort()
+    for found, want in (
+        (mixture.center, fitted.means_),
+        (mixture.variance, fitted.covariances_),
+        (mixture.weight, fitted.weights_),
+    ):
+        assert found.tolist() == pytest.approx(want.flatten()[order], rel=1e-6)
+    want = fitted.predict_proba(scores[:, None])[:, order[1]]
+    got = mixture.posterior(torch.from_numpy(scores)).numpy()
+    assert got == pytest.approx(want, abs=1e-6)
+
+
+def test_two_clusters():
+    scores = torch.tensor([0.0, 0.1, 0.2, 0.9, 1.0, 0.55])
+    assert two_clusters(scores).tolist() == [True, True, True, False, False, False]
+    assert not two_clusters(torch.full((4,), 0.3)).any()
+    mixture = ClusteredGaussianMixture().fit(torch.full((4,), 0.3))
+    assert mixture.posterior(torch.tensor([0.0, 0.3, 1.0])).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [(dict(tolerance=-1), 'tolerance'), (dict(added_variance=0), 'added_variance')],
+)
+def test_bad_options_of_the_clustered_mixture(options, message):
+    with pytest.raises(ValueError, match=f'ClusteredGaussianMixture: {message} must'):
+        ClusteredGaussianMixture(**options)

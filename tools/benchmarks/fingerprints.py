@@ -29,12 +29,12 @@ ROOT = Path(__file__).parents[2]
 # Columns with names for human readers. All other columns are compared.
 NAMES_OF_CLASSES = ('given_class', 'suggested_class', 'clean_class')
 OPTIONS = (
-    'train_cfg.max_epochs=2',
-    'train_dataloader.dataset.num_samples=512',
-    'val_dataloader.dataset.num_samples=128',
-)
+    'train_cfg.max_epochs=2 train_dataloader.dataset.num_samples=512 '
+    'val_dataloader.dataset.num_samples=128'
+).split()
 # Two epochs are too few for the schedules of these methods.
 EARLIER = dict(jointgan='train_cfg.warmup_epochs=1', scn='model.head.relabel_epoch=1')
+EARLIER['dividemix'] = 'model.warmup_epochs=1'
 
 
 def parse_args() -> argparse.Namespace:

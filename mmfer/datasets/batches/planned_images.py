@@ -11,6 +11,26 @@ from mmfer.utils.counter_random import uniforms
 from .operations import BatchOperation
 from .operations.base import Shape
 
+# Epoch offset of the draws of a second view, larger than any run, and larger than that
+# of the second pass over a training set.
+SECOND_VIEW_OFFSET = 1 << 21
+
+
+class Origin(NamedTuple):
+    """What the random numbers of a plan depend on.
+
+    Attributes:
+        shape (tuple[int, int, int]): (H, W, C) of an image before the operations.
+        seed (int): Seed of the run.
+        epoch (int): Epoch, 0-based.
+        sample_ids (np.ndarray): int64 (B,).
+    """
+
+    shape: Shape
+    seed: int
+    epoch: int
+    sample_ids: np.ndarray
+
 
 class PlannedStep(NamedTuple):
     """One operation, and where its parameters are.
@@ -40,6 +60,7 @@ class PlannedImages:
         plan (Tensor): Parameters of all operations, float64 (B, P).
         source (str): Key of the images on the device. Defaults to '': the
             images are here.
+        origin (Origin, optional): What the plan was drawn from. Defaults to None.
     """
 
     def __init__(
@@ -48,11 +69,13 @@ class PlannedImages:
         steps: Sequence[PlannedStep],
         plan: Tensor,
         source: str = '',
+        origin: Optional[Origin] = None,
     ):
         self.images = images
         self.steps = tuple(steps)
         self.plan = plan
         self.source = source
+        self.origin = origin
 
     @classmethod
     def draw(
@@ -76,6 +99,7 @@ class PlannedImages:
             sample_ids (np.ndarray): int64 (B,).
             source (str): Key of the images on the device. Defaults to ''.
         """
+        origin = Origin(shape, seed, epoch, sample_ids)
         steps, plans, start = [], [np.zeros((len(sample_ids), 0))], 0
         for stream, operation in enumerate(operations):
             numbers = uniforms(seed, epoch, sample_ids, stream, operation.draws)
@@ -85,7 +109,32 @@ class PlannedImages:
             start += plan.shape[1]
             shape = operation.output_shape(shape)
         columns = torch.from_numpy(np.concatenate(plans, axis=1))
-        return cls(images, steps, columns, source)
+        return cls(images, steps, columns, source, origin)
+
+    def second_view(self) -> 'PlannedImages':
+        """Return the same images with other draws of the same operations.
+
+        The draws depend on the seed, the epoch and the sample, as the first ones do.
+
+        Raises:
+            RuntimeError: The plan was not made by :meth:`draw`.
+        """
+        if self.origin is None:
+            raise RuntimeError(
+                'PlannedImages.second_view: these images do not know what their plan '
+                'was drawn from. Make them with PlannedImages.draw.'
+            )
+        operations = [step.operation for step in self.steps]
+        shape, seed, epoch, sample_ids = self.origin
+        return self.draw(
+            self.images,
+            shape,
+            operations,
+            seed,
+            epoch + SECOND_VIEW_OFFSET,
+            sample_ids,
+            self.source,
+        )
 
     def apply(self, resident: Optional[Mapping[str, Tensor]] = None) -> Tensor:
         """Return the augmented images, uint8 (B, C, H, W).
@@ -117,12 +166,17 @@ class PlannedImages:
             self.steps,
             self.plan.to(device, non_blocking=non_blocking),
             self.source,
+            self.origin,
         )
 
     def pin_memory(self) -> 'PlannedImages':
         """Return the images in pinned memory, for copies that do not block."""
         return type(self)(
-            self.images.pin_memory(), self.steps, self.plan.pin_memory(), self.source
+            self.images.pin_memory(),
+            self.steps,
+            self.plan.pin_memory(),
+            self.source,
+            self.origin,
         )
 
     def __len__(self) -> int:

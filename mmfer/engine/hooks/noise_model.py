@@ -91,6 +91,11 @@ class NoiseModelHook(Hook):
         """Set the epoch; warm-up, forget rate and collection depend on it."""
         dual_network(runner).start_epoch(runner.epoch)
 
+    def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Set the progress, on which ramps of a loss depend."""
+        progress = runner.iter / len(runner.train_dataloader)
+        dual_network(runner).progress = progress
+
     def after_train_epoch(self, runner: Runner) -> None:
         """Fit the noise models if the model asks for it."""
         model = dual_network(runner)
@@ -100,7 +105,7 @@ class NoiseModelHook(Hook):
         values = torch.from_numpy(agreements)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
-            taken = model.fit_noise_models(values)
+            taken = model.fit_noise_models(values, torch.from_numpy(ids))
         for warning in caught:
             runner.logger.warning(str(warning.message))
         noise_models = cast(List[LabelNoiseModel], list(model.noise_models))

@@ -138,3 +138,31 @@ def test_copy_in_parts(monkeypatch, size):
     images = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), dtype=np.uint8)
     copied = copy_to_device(ImageStore.from_array(images), torch.device('cpu'))
     assert np.array_equal(copied.numpy(), images)
+
+
+@pytest.mark.parametrize('kind', ['here', 'on_device'])
+def test_second_view(dataset, kind):
+    """Other draws for the same images, which depend on seed, epoch and sample."""
+    preprocessor = OnCPU()
+    dataset.set_random_state(3, 1)
+    if kind == 'on_device':
+        dataset.prepare_images()
+        dataset.keep_on_device(preprocessor.keep_images)
+        assert has_rows(dataset)
+    indices = list(range(len(dataset)))
+    batch = batch_of(dataset, indices)
+    assert 'second_view' not in preprocessor(batch, training=True)['data_samples']
+    preprocessor.second_view = True
+    assert 'second_view' not in preprocessor(batch)['data_samples']
+    found = preprocessor(batch, training=True)
+    first, second = found['inputs'], found['data_samples'].second_view
+    equal = (first == second).flatten(1).all(1)
+    assert (equal | (first.flip(3) == second).flatten(1).all(1)).all()
+    assert equal.any() and not equal.all()
+    # A batch of other samples has the same views.
+    part = pickle.loads(pickle.dumps(batch_of(dataset, indices[2:4])))
+    again = preprocessor(part, training=True)['data_samples'].second_view
+    assert torch.equal(again, second[2:4])
+    dataset.set_random_state(3, 2)
+    later = preprocessor(batch_of(dataset, indices), training=True)
+    assert not torch.equal(later['data_samples'].second_view, second)

@@ -1,0 +1,2 @@
+_base_ = './dual_r18.py'
+model = dict(type='DivideMix')
