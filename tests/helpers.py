@@ -142,6 +142,21 @@ def tiny_config(
     return cfg
 
 
+# Options of models and heads that count epochs, which short runs would not reach.
+SCHEDULES = ('relabel_epoch', 'ramp_epochs', 'warmup_epochs', 'truncate_from')
+
+
+def shorten_schedules(cfg: Config) -> Config:
+    """Let each part of a schedule that a config states begin after one epoch.
+
+    Args:
+        cfg (Config): Training config; it is changed.
+    """
+    for part in (cfg.model, cfg.model.get('head', {})):
+        part.update({name: 1 for name in SCHEDULES if part.get(name) is not None})
+    return cfg
+
+
 # An epoch after the warm-up of any method.
 LATE = 9_999
 

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import torch
 from ddp_worker import check_gathering, double_precision, fit, run_in_two, scores
-from helpers import CONFIGS, STEPS, Stop, StopAt, assert_same_state, tiny_config, train
+from helpers import (
+    CONFIGS,
+    STEPS,
+    Stop,
+    StopAt,
+    assert_same_state,
+    shorten_schedules,
+    tiny_config,
+    train,
+)
 from mmengine.config import Config
 from mmengine.dist import init_dist
 
@@ -115,7 +124,7 @@ def joint_gan_config(folder):
 # One process and two must give the same weights. These options bring in everything
 # that couples the images of a batch, and switch off dropout.
 OPTIONS = dict(
-    dmue=dict(model__head__dropout=0.0, model__head__ramp_epochs=1),
+    dmue=dict(model__head__dropout=0.0),
     dul=dict(model__neck__dropout=0.0),
     gce=dict(
         model__head__truncate_from=1,
@@ -132,14 +141,8 @@ OPTIONS = dict(
     resup=dict(model__noise_model=dict(min_separation=None), model__reduction='sum'),
     coteaching=dict(model__noise_rate=0.3, model__ramp_epochs=2),
     jocor=dict(model__noise_rate=0.3, model__ramp_epochs=2),
-    dividemix=dict(
-        model__preset='official', model__warmup_epochs=1, model__threshold=0.3
-    ),
-    scn=dict(
-        model__head__relabel_epoch=1,
-        model__head__relabel_threshold=0.0,
-        model__head__relabel_group='low',
-    ),
+    dividemix=dict(model__preset='official', model__threshold=0.3),
+    scn=dict(model__head__relabel_threshold=0.0, model__head__relabel_group='low'),
 )
 SAME = [
     name
@@ -169,6 +172,7 @@ def same_weights_config(folder, name, processes):
             param_scheduler__milestones=[1],
             **OPTIONS.get(name, {}),
         )
+        shorten_schedules(cfg)
     cfg.train_dataloader.batch_size = 16 // processes
     # Two processes do not get equal shares of 49 samples.
     cfg.val_dataloader.dataset.num_samples = 49

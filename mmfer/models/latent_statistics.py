@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .gathering import gather_batch
-from .utils import as_map
+from .utils import as_map, at_least_float32
 
 
 class Moments(NamedTuple):
@@ -158,7 +158,7 @@ class Compensate(torch.autograd.Function):
     ) -> Tensor:
         """See :func:`compensate`."""
         ctx.options = (noise, stats, eps, unbiased)
-        wide = widen(x)
+        wide = at_least_float32(x)
         out = torch.empty_like(wide)
         own = channel_moments(wide, eps, unbiased, scratch=out)
         scale, shift = channel_map(own, *ctx.options)
@@ -171,7 +171,7 @@ class Compensate(torch.autograd.Function):
         """Return the gradient for ``x``, which is affine in ``x`` and ``grad``."""
         x, *own = ctx.saved_tensors
         unbiased = ctx.options[-1]
-        dtype, x, grad = x.dtype, widen(x), widen(grad)
+        dtype, x, grad = x.dtype, at_least_float32(x), at_least_float32(grad)
         out = x * grad
         grad_scale, grad_shift = out.sum(dim=(2, 3)), grad.sum(dim=(2, 3))
         with torch.enable_grad():
@@ -186,11 +186,6 @@ class Compensate(torch.autograd.Function):
         constant = to_mean / count - slope * own.mean
         out = torch.addcmul(as_map(constant), x, as_map(slope), out=out)
         return out.addcmul_(grad, as_map(scale)).to(dtype), *4 * (None,)
-
-
-def widen(x: Tensor) -> Tensor:
-    """Return features in float32 at least, which their statistics need."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def compensate(

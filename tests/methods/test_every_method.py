@@ -15,6 +15,7 @@ from helpers import (
     assert_same_state,
     begin_training,
     optimizer_state,
+    shorten_schedules,
     tiny_config,
     train,
 )
@@ -30,28 +31,14 @@ NAMES = [
     for name in METHODS
     if Path(CONFIGS, name, f'{name}_r18_synthfaces_noise30.py').is_file()
 ]
-# In an epoch that these runs have.
-OPTIONS = dict(
-    dividemix=dict(model__warmup_epochs=1),
-    scn=dict(model__head__relabel_epoch=1, model__head__relabel_threshold=0.0),
-)
-
-
-# Schedules that these short runs would not reach.
-OPTIONS = dict(dmue=dict(model__head__ramp_epochs=1))
 # Regularisers that sixteen faces are too few for.
 WEAKER = dict(dmue=dict(model__head__dropout=0.0))
 
 
 def config(folder, name, **options):
-    cfg = tiny_config(
-        folder,
-        f'{name}/{name}_r18_synthfaces_noise30',
-        **OPTIONS.get(name, {}),
-        **options,
+    cfg = shorten_schedules(
+        tiny_config(folder, f'{name}/{name}_r18_synthfaces_noise30', **options)
     )
-    options = {**OPTIONS.get(name, {}), **options}
-    cfg = tiny_config(folder, f'{name}/{name}_r18_synthfaces_noise30', **options)
     if 'network1' in cfg.model:
         cfg.model.noise_model = dict(min_separation=None)
     for loader in ('train_dataloader', 'val_dataloader'):

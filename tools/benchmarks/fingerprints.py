@@ -20,8 +20,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import List
 
 import torch
+from mmengine.config import Config
 
 from mmfer.utils.checkpoint_names import read_last
 
@@ -32,21 +34,15 @@ OPTIONS = (
     'train_cfg.max_epochs=2 train_dataloader.dataset.num_samples=512 '
     'val_dataloader.dataset.num_samples=128'
 ).split()
-# Two epochs are too few for the schedules of these methods.
-EARLIER = dict(jointgan='train_cfg.warmup_epochs=1', scn='model.head.relabel_epoch=1')
-EARLIER['dividemix'] = 'model.warmup_epochs=1'
+# Options that count epochs; two epochs are too few for what configs state.
+SCHEDULES = ('relabel_epoch', 'ramp_epochs', 'warmup_epochs', 'truncate_from')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Hash the weights and score tables of short runs'
-    )
+    parser = argparse.ArgumentParser(description='Hash the results of short runs')
     parser.add_argument('out', help='CSV file to write')
-    parser.add_argument(
-        'configs',
-        nargs='*',
-        help='configs on drawn faces; defaults to every *_synthfaces_noise30',
-    )
+    text = 'configs on drawn faces; defaults to every *_synthfaces_noise30'
+    parser.add_argument('configs', nargs='*', help=text)
     return parser.parse_args()
 
 
@@ -56,9 +52,8 @@ def hash_weights(path: str) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(state['state_dict'].items()):
         digest.update(name.encode())
-        digest.update(
-            tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-        )
+        bits = tensor.contiguous().reshape(-1).view(torch.uint8)
+        digest.update(bits.numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -77,9 +72,16 @@ def hash_scores(path: Path) -> str:
     return digest.hexdigest()
 
 
+def earlier(cfg: Config) -> List[str]:
+    """Return options by which all parts of a schedule begin after one epoch."""
+    parts = {'train_cfg': cfg.train_cfg, 'model': cfg.model}
+    parts['model.head'] = cfg.model.get('head', {})
+    return [f'{path}.{k}=1' for path, x in parts.items() for k in SCHEDULES if k in x]
+
+
 def fingerprint(config: Path) -> dict:
     """Train a config for two epochs, and hash its weights and its score table."""
-    options = [*OPTIONS, *EARLIER.get(config.parent.name, '').split()]
+    options = [*OPTIONS, *earlier(Config.fromfile(config))]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, 'tools/train.py', str(config), '--work-dir', folder]
         done = subprocess.run(
@@ -94,11 +96,10 @@ def fingerprint(config: Path) -> dict:
             raise SystemExit(f'{config}: the run failed.\n{done.stdout}')
         last = read_last(folder)
         assert last is not None, 'the run has written a checkpoint'
-        return dict(
-            config=config.stem,
-            weights=hash_weights(last),
-            scores=hash_scores(Path(folder, 'sample_scores.csv')),
-        )
+        scores = hash_scores(Path(folder, 'sample_scores.csv'))
+        row = dict(config=config.stem, weights=hash_weights(last), scores=scores)
+        print(*row.values(), flush=True)
+        return row
 
 
 def main() -> None:
@@ -106,10 +107,7 @@ def main() -> None:
     configs = [Path(c) for c in args.configs] or sorted(
         p.relative_to(ROOT) for p in ROOT.glob('configs/*/*_synthfaces_noise30.py')
     )
-    rows = []
-    for config in configs:
-        rows.append(fingerprint(config))
-        print(*rows[-1].values(), flush=True)
+    rows = list(map(fingerprint, configs))
     with open(args.out, 'w', newline='', encoding='utf-8') as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
         writer.writeheader()

@@ -1,12 +1,12 @@
 """DMUE: a classifier with a branch for each class beside the one that predicts."""
 
-from typing import Any, List, Optional, Sequence, cast
+from typing import Any, Optional, Sequence, cast
 
 import torch
 import torch.nn as nn
-from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmfer.datasets.batches import Samples
 from mmfer.models.classifier import FERClassifier
 from mmfer.models.data_preprocessor import blank_images
 from mmfer.models.heads import stack_labels
@@ -73,12 +73,12 @@ class DMUEClassifier(FERClassifier):
             for branch in cast(Sequence[Branch], self.auxiliary):
                 branch.copy_weights(stage)
 
-    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:
+    def loss(self, inputs: Tensor, data_samples: Samples) -> dict:
         """Compute the losses of all branches.
 
         Args:
             inputs (Tensor): Prepared images, (B, channels, H, W).
-            data_samples (list[DataSample]): Samples with ``gt_label``.
+            data_samples (SampleBatch | list[DataSample]): Samples with ``gt_label``.
         """
         self._captures = True
         try:

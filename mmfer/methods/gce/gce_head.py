@@ -8,9 +8,8 @@ from torch import Tensor
 
 from mmfer.datasets.batches import Samples
 from mmfer.models.heads import LinearHead, stack_labels
-from mmfer.models.latent_statistics import widen
 from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
-from mmfer.models.utils import full_precision
+from mmfer.models.utils import at_least_float32, full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import in_range, positive_int, whole_number
 
@@ -134,7 +133,7 @@ class GCEHead(SampleTables, LinearHead):
             dict[str, Tensor]: ``loss``.
         """
         labels = stack_labels(data_samples)
-        features = widen(self.pre_logits(feats))
+        features = at_least_float32(self.pre_logits(feats))
         with full_precision(labels):
             log_prob = self.fc(features).log_softmax(dim=1)
             losses = generalized_cross_entropy(log_prob, labels, self.q)

@@ -11,8 +11,8 @@ from torch import Tensor
 from mmfer.models.backbone_layers import LayerRun
 from mmfer.models.feature_perturbation import FeaturePerturbation
 from mmfer.models.gathering import interleave, own_images
-from mmfer.models.latent_statistics import Moments, channel_moments, widen
-from mmfer.models.utils import as_map
+from mmfer.models.latent_statistics import Moments, channel_moments
+from mmfer.models.utils import as_map, at_least_float32
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range
 
@@ -65,7 +65,7 @@ def mix_styles(x: Tensor, ratio: Tensor, partners: Tensor, eps: float = 1e-6) ->
     Returns:
         Tensor: Same shape and type as ``x``.
     """
-    wide = widen(x)
+    wide = at_least_float32(x)
     with torch.no_grad():
         own = channel_moments(wide, eps, unbiased=True)
         everywhere = own

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from mmfer.datasets.batches import Samples
 from mmfer.models.heads import LinearHead, stack_labels
-from mmfer.models.latent_statistics import widen
-from mmfer.models.utils import full_precision
+from mmfer.models.utils import at_least_float32, full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import in_range
 from mmfer.utils.presets import with_preset
@@ -96,7 +95,7 @@ class SCEHead(LinearHead):
             dict[str, Tensor]: ``loss_ce`` and ``loss_rce``, with their weights.
         """
         labels = stack_labels(data_samples)
-        features = widen(self.pre_logits(feats))
+        features = at_least_float32(self.pre_logits(feats))
         with full_precision(labels):
             log_prob = self.fc(features).log_softmax(dim=1)
             losses: Dict[str, Tensor] = dict(
