@@ -128,6 +128,20 @@ def test_averaged_weights():
     assert model.steps == 6
 
 
+def test_averages_begin_with_loaded_weights(tmp_path):
+    """Hooks tell of the training before weights are initialised or loaded."""
+    model = build(momentum=0.9, momentum_steps=0)
+    for network in model.networks:
+        torch.nn.init.constant_(network.head.fc.weight, 0.5)
+        network.backbone.bn1.running_mean.fill_(1e6)
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1))
+    model.train_step(batch(), wrapper)
+    for averaged in model.averaged:
+        assert (averaged.head.fc.weight == 0.5).all()
+        # The first batch has moved it by a tenth.
+        assert (averaged.backbone.bn1.running_mean > 8e5).all()
+
+
 def test_targets_come_from_the_other_network():
     model = build(beta=0.5)
     samples = model.data_preprocessor(batch(), True)

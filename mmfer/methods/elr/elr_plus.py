@@ -89,11 +89,9 @@ class ELRPlus(SampleTables, DualNetwork):
         return {f'targets{k}': torch.zeros(shape) for k in (1, 2)}
 
     def start_training(self, facts: TrainingFacts) -> None:
-        """Make the tables, and let the averaged weights begin with those of now."""
+        """Make the tables, and count the steps from 0."""
         super().start_training(facts)
         self._epoch = None
-        for network, averaged in zip(self.networks, self.averaged, strict=True):
-            averaged.load_state_dict(network.state_dict())
         self.steps = 0
 
     def sample_state(self) -> Dict[str, Tensor]:
@@ -191,8 +189,14 @@ class ELRPlus(SampleTables, DualNetwork):
     def _average_weights(self) -> None:
         """Add the weights after the last step to their averages.
 
-        Buffers, such as the statistics of BatchNorm, are not averaged.
+        In the first step the averages become the weights: only now these are
+        initialised, or loaded. Buffers, such as the statistics of BatchNorm, are not
+        averaged.
         """
+        if not self.steps:
+            for network, averaged in zip(self.networks, self.averaged, strict=True):
+                averaged.load_state_dict(network.state_dict())
+            return
         momentum = self.momentum * ramp(self.steps, self.momentum_steps)
         for network, averaged in zip(self.networks, self.averaged, strict=True):
             pairs = zip(network.parameters(), averaged.parameters(), strict=True)
