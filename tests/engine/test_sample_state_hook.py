@@ -6,7 +6,11 @@ import torch
 from helpers import Stop, StopAfter, StopAt, assert_same_state, tiny_config, train
 
 from mmfer.methods.ce import CEHead
-from mmfer.models.sample_state import SampleTables, require_sample_ids
+from mmfer.models.sample_state import (
+    SampleTables,
+    TrainingFacts,
+    require_sample_ids,
+)
 from mmfer.registry import MODELS
 
 NAME = 'ce/ce_r18_synthfaces_noise30'
@@ -173,3 +177,12 @@ def test_averaged_weights_share_the_tables(tmp_path):
     runner = train(cfg)
     assert tables(runner)['seen'].tolist() == [6] * 96
     assert np.isfinite(runner.message_hub.get_info('noise_auroc') or 0)
+
+
+def test_a_sample_twice_in_a_batch():
+    """All processes must keep the same row: the last one."""
+    head = CountingHead(num_classes=3, in_channels=4)
+    head.start_training(TrainingFacts(5, 1))
+    ids = torch.tensor([4, 1, 4, 2, 1, 4])
+    head.write('seen', ids, torch.arange(6))
+    assert head.table('seen').tolist() == [0, 4, 3, 0, 5]
