@@ -30,11 +30,13 @@ class TrainingFacts(NamedTuple):
         max_epochs (int, optional): Epochs of the run. None for a run that is counted
             in iterations.
         seed (int): Seed of the run.
+        max_steps (int, optional): Steps of the run. None if nobody counted them.
     """
 
     num_samples: int
     max_epochs: Optional[int] = None
     seed: int = 0
+    max_steps: Optional[int] = None
 
 
 def followers(model: nn.Module) -> Iterator[Tuple[str, Any]]:

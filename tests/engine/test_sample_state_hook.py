@@ -5,12 +5,9 @@ import pytest
 import torch
 from helpers import Stop, StopAfter, StopAt, assert_same_state, tiny_config, train
 
+from mmfer.engine import SampleStateHook
 from mmfer.methods.ce import CEHead
-from mmfer.models.sample_state import (
-    SampleTables,
-    TrainingFacts,
-    require_sample_ids,
-)
+from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
 from mmfer.registry import MODELS
 
 NAME = 'ce/ce_r18_synthfaces_noise30'
@@ -109,6 +106,18 @@ def test_samples_of_other_labels_are_refused(tmp_path):
     )
     with pytest.raises(ValueError, match='for other given labels .* start anew'):
         train(cfg)
+
+
+def test_a_checkpoint_without_state_is_refused():
+    """Such as that of another head: the run would go on as if in its first epoch."""
+    head = CountingHead(num_classes=3, in_channels=4)
+    head.start_training(TrainingFacts(5, 1))
+    hook = SampleStateHook()
+    hook.after_load_checkpoint(None, {})
+    with pytest.raises(ValueError, match='CountingHead .model.head. .* start anew'):
+        hook._load(None, dict(head=head), hook._resumed)
+    head._tables = {}
+    hook._load(None, dict(head=head), hook._resumed)
 
 
 def test_another_shape_is_refused():

@@ -47,8 +47,8 @@ class SampleStateHook(Hook):
             Defaults to True.
 
     Raises:
-        ValueError: The checkpoint of a resumed run has the state of another training
-            set, or the schedule of a method is longer than the training.
+        ValueError: The checkpoint of a resumed run has no state, or that of another
+            training set, or the schedule of a method is longer than the training.
     """
 
     # Before hooks that use the state or the epoch.
@@ -76,6 +76,7 @@ class SampleStateHook(Hook):
             len(training_set(runner).all_labels),
             runner.max_epochs if by_epoch else None,
             int(runner.seed or 0),
+            runner.max_iters,
         )
         for part in parts.values():
             part.start_training(facts)
@@ -112,6 +113,9 @@ class SampleStateHook(Hook):
         self, runner: Runner, parts: Dict[str, nn.Module], state: Dict[str, Any]
     ) -> None:
         """Load the state of a checkpoint into the parts of the model."""
+        if not state:
+            self._check_stateless(parts)
+            return
         own = labels_hash(runner)
         if state.get('labels') != own:
             raise ValueError(
@@ -125,6 +129,19 @@ class SampleStateHook(Hook):
                 part.load_sample_state(state['parts'].get(path, {}))
         before = state.get('labels_before')
         self._before = None if before is None else before.numpy()
+
+    @staticmethod
+    def _check_stateless(parts: Dict[str, nn.Module]) -> None:
+        """Raise if a part needs a state that the checkpoint does not have."""
+        for path, part in parts.items():
+            if isinstance(part, KeepsSampleState) and part.sample_state():
+                raise ValueError(
+                    'SampleStateHook: the checkpoint does not have what '
+                    f'{type(part).__name__} (model.{path}) keeps of each training '
+                    'sample. The run that wrote it had other options, or no '
+                    'SampleStateHook. Resume with its options, or start anew with '
+                    'load_from.'
+                )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the epoch, and predict all samples for parts that want it."""
@@ -182,4 +199,4 @@ class SampleStateHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the state until the run begins."""
         state = checkpoint.get(KEY)
-        self._resumed = state if isinstance(state, dict) else None
+        self._resumed = state if isinstance(state, dict) else {}
