@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
@@ -89,8 +90,19 @@ class ELRPlus(SampleTables, DualNetwork):
         return {f'targets{k}': torch.zeros(shape) for k in (1, 2)}
 
     def start_training(self, facts: TrainingFacts) -> None:
-        """Make the tables, and count the steps from 0."""
+        """Make the tables, and count the steps from 0.
+
+        A warning says if the run is too short for a ramp.
+        """
         super().start_training(facts)
+        for name in ('ramp_steps', 'momentum_steps'):
+            length = getattr(self, name)
+            if facts.max_steps is not None and length > facts.max_steps:
+                MMLogger.get_current_instance().warning(
+                    f'ELRPlus: {name}={length}, but the run has {facts.max_steps} '
+                    f'steps, so its ramp ends at {ramp(facts.max_steps, length):.0%}. '
+                    f'Lower model.{name}, or train longer (train_cfg.max_epochs).'
+                )
         self._epoch = None
         self.steps = 0
 

@@ -57,8 +57,7 @@ class TransitionHead(SampleTables, LinearHead):
         clip: float = 1e-7,
         init_cfg: Optional[dict] = None,
     ):
-        settings = {} if init_cfg is None else dict(init_cfg=init_cfg)
-        super().__init__(num_classes, in_channels, **settings)
+        super().__init__(num_classes, in_channels, init_cfg)
         self.correction = choices(
             self, 'correction', correction, ('forward', 'backward')
         )
