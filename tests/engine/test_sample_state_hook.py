@@ -195,3 +195,14 @@ def test_a_sample_twice_in_a_batch():
     ids = torch.tensor([4, 1, 4, 2, 1, 4])
     head.write('seen', ids, torch.arange(6))
     assert head.table('seen').tolist() == [0, 4, 3, 0, 5]
+
+
+def test_schedules_are_checked_before_a_cleaning(tmp_path):
+    """GAAVE works for hours before SampleStateHook is asked."""
+    cfg = tiny_config(
+        tmp_path, 'scn/scn_r18_synthfaces_noise30', model__head__relabel_epoch=9
+    )
+    cfg.custom_hooks = [dict(type='GAAVEHook')]
+    with pytest.raises(ValueError, match='relabel_epoch=9, but the run has 3 epochs'):
+        train(cfg)
+    assert not (tmp_path / 'cleaning').exists()

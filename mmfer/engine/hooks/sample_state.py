@@ -11,7 +11,7 @@ from torch import nn
 
 from mmfer.datasets import fer_datasets
 from mmfer.models.protocols import KeepsSampleState, RefreshesSamples
-from mmfer.models.sample_state import TrainingFacts, followers
+from mmfer.models.sample_state import SampleTables, TrainingFacts, followers
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 
@@ -29,6 +29,26 @@ def labels_hash(runner: Runner) -> str:
     """Return a hash of the given labels of the training set, 16 hex digits."""
     given = training_set(runner).given_labels
     return hashlib.sha256(given.astype('<i8').tobytes()).hexdigest()[:16]
+
+
+def epochs_of(runner: Runner) -> Optional[int]:
+    """Return the epochs of a run; None if it is counted in iterations."""
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    return runner.max_epochs if by_epoch else None
+
+
+def check_schedules(runner: Runner) -> None:
+    """Raise if the run is too short for a part of the model.
+
+    ``SampleStateHook`` finds this out by itself. Hooks that work for long before it
+    ask first.
+
+    Args:
+        runner (Runner): Runner whose train loop is built.
+    """
+    for _, part in followers(unwrap_model(runner.model)):
+        if isinstance(part, SampleTables):
+            part.check_schedule(epochs_of(runner))
 
 
 @HOOKS.register_module()
@@ -71,10 +91,9 @@ class SampleStateHook(Hook):
             # A test builds no train loop. Other data sets have no sample_id, which
             # the part will ask for.
             return
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         facts = TrainingFacts(
             len(training_set(runner).all_labels),
-            runner.max_epochs if by_epoch else None,
+            epochs_of(runner),
             int(runner.seed or 0),
             runner.max_iters,
         )
@@ -95,8 +114,7 @@ class SampleStateHook(Hook):
     @staticmethod
     def _check_refreshes(runner: Runner, parts: Dict[str, nn.Module]) -> None:
         """Raise at the start if samples have to be predicted without a pipeline."""
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        epochs = range(runner.epoch, runner.max_epochs if by_epoch else 1)
+        epochs = range(runner.epoch, epochs_of(runner) or 1)
         for path, part in parts.items():
             if not isinstance(part, RefreshesSamples):
                 continue
