@@ -50,7 +50,26 @@ def least_confidence(scores: Tensor) -> Tensor:
 
 
 class LinearHead(BatchPrediction, LinearClsHead):
-    """Linear classifier of pooled features whose predictions have an uncertainty."""
+    """Linear classifier of pooled features whose predictions have an uncertainty.
+
+    Args:
+        num_classes (int): Number of classes C.
+        in_channels (int): Feature dimension D.
+        init_cfg (dict, optional): See mmengine's ``BaseModule``. Defaults to None:
+            that of mmpretrain's ``LinearClsHead``.
+        **kwargs (Any): See ``LinearClsHead``.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        init_cfg: Optional[dict] = None,
+        **kwargs: Any,
+    ):
+        if init_cfg is not None:
+            kwargs['init_cfg'] = init_cfg
+        super().__init__(num_classes, in_channels, **kwargs)
 
     def predict_batch(self, feats: Any) -> Dict[str, Tensor]:
         """Return ``pred_score``, (B, C), and ``uncertainty``, (B, ).

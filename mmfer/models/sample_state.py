@@ -30,11 +30,13 @@ class TrainingFacts(NamedTuple):
         max_epochs (int, optional): Epochs of the run. None for a run that is counted
             in iterations.
         seed (int): Seed of the run.
+        max_steps (int, optional): Steps of the run. None if nobody counted them.
     """
 
     num_samples: int
     max_epochs: Optional[int] = None
     seed: int = 0
+    max_steps: Optional[int] = None
 
 
 def followers(model: nn.Module) -> Iterator[Tuple[str, Any]]:
@@ -73,7 +75,6 @@ class SampleTables:
     the whole tables: :meth:`write` gathers the rows of the global batch.
     """
 
-    _facts: Optional[TrainingFacts] = None
     _epoch: Optional[int] = None
     _tables: Optional[Dict[str, Tensor]] = None
 
@@ -100,7 +101,6 @@ class SampleTables:
     def start_training(self, facts: TrainingFacts) -> None:
         """Make the tables; see :class:`~mmfer.models.protocols.FollowsTraining`."""
         self.check_schedule(facts.max_epochs)
-        self._facts = facts
         self._tables = self.new_tables(facts)
 
     def start_epoch(self, epoch: int) -> None:
@@ -148,7 +148,9 @@ class SampleTables:
     def write(self, name: str, ids: Tensor, values: Tensor) -> None:
         """Replace the rows of the samples of this batch, in all processes.
 
-        :meth:`rows` must have been called before, because it moves the table.
+        :meth:`rows` must have been called before, because it moves the table. Of a
+        sample that the global batch has several times, as after a ``BalancedSampler``,
+        the last row is kept.
 
         Args:
             name (str): Name of the table.
@@ -157,7 +159,10 @@ class SampleTables:
         """
         table = self.table(name)
         ids = interleave(ids.to(table.device, non_blocking=True))
-        table[ids] = interleave(values).to(table.dtype)
+        # Of several rows for one place a GPU takes any, in each process another one.
+        ordered, order = ids.sort(stable=True)
+        last = order[torch.searchsorted(ordered, ids, right=True) - 1]
+        table[ids] = interleave(values).to(table.dtype)[last]
 
     def sample_state(self) -> Dict[str, Tensor]:
         """Return all tables, on the CPU."""

@@ -5,8 +5,9 @@ import pytest
 import torch
 from helpers import Stop, StopAfter, StopAt, assert_same_state, tiny_config, train
 
+from mmfer.engine import SampleStateHook
 from mmfer.methods.ce import CEHead
-from mmfer.models.sample_state import SampleTables, require_sample_ids
+from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
 from mmfer.registry import MODELS
 
 NAME = 'ce/ce_r18_synthfaces_noise30'
@@ -107,6 +108,18 @@ def test_samples_of_other_labels_are_refused(tmp_path):
         train(cfg)
 
 
+def test_a_checkpoint_without_state_is_refused():
+    """Such as that of another head: the run would go on as if in its first epoch."""
+    head = CountingHead(num_classes=3, in_channels=4)
+    head.start_training(TrainingFacts(5, 1))
+    hook = SampleStateHook()
+    hook.after_load_checkpoint(None, {})
+    with pytest.raises(ValueError, match='CountingHead .model.head. .* start anew'):
+        hook._load(None, dict(head=head), hook._resumed)
+    head._tables = {}
+    hook._load(None, dict(head=head), hook._resumed)
+
+
 def test_another_shape_is_refused():
     head = CountingHead(num_classes=3, in_channels=4)
     facts = type('Facts', (), dict(num_samples=5, max_epochs=1, seed=0))
@@ -173,3 +186,23 @@ def test_averaged_weights_share_the_tables(tmp_path):
     runner = train(cfg)
     assert tables(runner)['seen'].tolist() == [6] * 96
     assert np.isfinite(runner.message_hub.get_info('noise_auroc') or 0)
+
+
+def test_a_sample_twice_in_a_batch():
+    """All processes must keep the same row: the last one."""
+    head = CountingHead(num_classes=3, in_channels=4)
+    head.start_training(TrainingFacts(5, 1))
+    ids = torch.tensor([4, 1, 4, 2, 1, 4])
+    head.write('seen', ids, torch.arange(6))
+    assert head.table('seen').tolist() == [0, 4, 3, 0, 5]
+
+
+def test_schedules_are_checked_before_a_cleaning(tmp_path):
+    """GAAVE works for hours before SampleStateHook is asked."""
+    cfg = tiny_config(
+        tmp_path, 'scn/scn_r18_synthfaces_noise30', model__head__relabel_epoch=9
+    )
+    cfg.custom_hooks = [dict(type='GAAVEHook')]
+    with pytest.raises(ValueError, match='relabel_epoch=9, but the run has 3 epochs'):
+        train(cfg)
+    assert not (tmp_path / 'cleaning').exists()

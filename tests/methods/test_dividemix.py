@@ -7,6 +7,7 @@ import pytest
 import torch
 from golden_peers import assert_golden, golden
 from helpers import TINY_CLASSIFIER, begin_training, tiny_config, train
+from mmengine.logging import MMLogger
 from torch import nn
 
 from mmfer.datasets.batches import SampleBatch
@@ -453,6 +454,34 @@ def test_warmup_must_end():
     model.check_schedule(4)
     with pytest.raises(ValueError, match='warmup_epochs=3 covers all 3 epochs'):
         model.start_training(TrainingFacts(8, 3))
+
+
+def test_a_ramp_longer_than_the_run(monkeypatch):
+    lines = []
+
+    class Logger:
+        warning = staticmethod(lines.append)
+
+    model = build(ramp_epochs=4)
+    monkeypatch.setattr(MMLogger, 'get_current_instance', lambda: Logger)
+    model.start_training(TrainingFacts(8, 5))
+    assert not lines
+    model.start_training(TrainingFacts(8, 4))
+    assert len(lines) == 1 and 'rises until epoch 5' in lines[0]
+
+
+def test_without_the_noise_model_hook():
+    """All samples would stay labelled, without a word."""
+    model = build(warmup_epochs=2)
+    model.start_epoch(0)
+    model.start_epoch(1)
+    with pytest.raises(RuntimeError, match='epoch 2 has ended.*NoiseModelHook'):
+        model.start_epoch(2)
+    model.start_epoch(1)
+    model.fit_noise_models(-torch.rand(2, 8), torch.arange(8))
+    model.start_epoch(2)
+    # Two hooks tell of each epoch.
+    model.start_epoch(2)
 
 
 def test_samples_need_ids():

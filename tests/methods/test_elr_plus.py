@@ -14,10 +14,12 @@ from helpers import (
     tiny_config,
     train,
 )
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
 from mmfer.datasets.batches import SampleBatch
 from mmfer.methods.elr.losses import average_targets, elr_plus_loss, mix, ramp
+from mmfer.models.sample_state import TrainingFacts
 from mmfer.registry import MODELS
 from mmfer.utils.random import clear_step, set_step
 
@@ -128,6 +130,20 @@ def test_averaged_weights():
     assert model.steps == 6
 
 
+def test_averages_begin_with_loaded_weights(tmp_path):
+    """Hooks tell of the training before weights are initialised or loaded."""
+    model = build(momentum=0.9, momentum_steps=0)
+    for network in model.networks:
+        torch.nn.init.constant_(network.head.fc.weight, 0.5)
+        network.backbone.bn1.running_mean.fill_(1e6)
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1))
+    model.train_step(batch(), wrapper)
+    for averaged in model.averaged:
+        assert (averaged.head.fc.weight == 0.5).all()
+        # The first batch has moved it by a tenth.
+        assert (averaged.backbone.bn1.running_mean > 8e5).all()
+
+
 def test_targets_come_from_the_other_network():
     model = build(beta=0.5)
     samples = model.data_preprocessor(batch(), True)
@@ -185,6 +201,21 @@ def test_small_batches(size):
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_a_run_shorter_than_a_ramp(monkeypatch):
+    lines = []
+
+    class Logger:
+        warning = staticmethod(lines.append)
+
+    model = build(momentum_steps=100, ramp_steps=10)
+    monkeypatch.setattr(MMLogger, 'get_current_instance', lambda: Logger)
+    model.start_training(TrainingFacts(12, 9, max_steps=100))
+    assert not lines
+    model.start_training(TrainingFacts(12, 9, max_steps=50))
+    assert len(lines) == 1 and 'momentum_steps=100, but the run has 50' in lines[0]
+    assert 'ends at 29%' in lines[0]
 
 
 def test_noise_score():

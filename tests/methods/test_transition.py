@@ -252,6 +252,20 @@ def test_without_the_hook():
     build(started=False, matrix=MATRIX).loss(feats, samples(LABELS))
 
 
+@pytest.mark.parametrize('matrix', [None, MATRIX])
+def test_a_loaded_matrix_is_not_used(matrix):
+    """``load_from`` gives a head the matrix of another run, a resume its own."""
+    head, other = build(matrix=matrix), build(matrix=torch.full((3, 3), 1 / 3).tolist())
+    own = {name: value.clone() for name, value in head.named_buffers()}
+    head.load_state_dict(other.state_dict())
+    head.start_epoch(0)
+    for name, value in head.named_buffers():
+        assert torch.equal(value, own[name]), name
+    head.load_state_dict(other.state_dict())
+    head.start_epoch(2)
+    assert torch.equal(head.transition, other.transition)
+
+
 def test_a_singular_estimate_warns(monkeypatch):
     lines = []
 

@@ -78,8 +78,8 @@ class NoiseModelHook(Hook):
         if model.score_source == 'pass' and runner._val_loop is None:
             raise ValueError(
                 "model.score_source='pass' needs the validation pipeline, and "
-                'validation is switched off. Switch it on, or set '
-                "score_source='epoch'."
+                'validation is switched off. Switch it on (omit --no-validate), or '
+                "set score_source='epoch', which DivideMix does not have."
             )
         model.check_schedule(runner.max_epochs)
         training_set(runner)

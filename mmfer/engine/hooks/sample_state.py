@@ -11,7 +11,7 @@ from torch import nn
 
 from mmfer.datasets import fer_datasets
 from mmfer.models.protocols import KeepsSampleState, RefreshesSamples
-from mmfer.models.sample_state import TrainingFacts, followers
+from mmfer.models.sample_state import SampleTables, TrainingFacts, followers
 from mmfer.models.utils import unwrap_model
 from mmfer.registry import HOOKS
 
@@ -31,6 +31,26 @@ def labels_hash(runner: Runner) -> str:
     return hashlib.sha256(given.astype('<i8').tobytes()).hexdigest()[:16]
 
 
+def epochs_of(runner: Runner) -> Optional[int]:
+    """Return the epochs of a run; None if it is counted in iterations."""
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    return runner.max_epochs if by_epoch else None
+
+
+def check_schedules(runner: Runner) -> None:
+    """Raise if the run is too short for a part of the model.
+
+    ``SampleStateHook`` finds this out by itself. Hooks that work for long before it
+    ask first.
+
+    Args:
+        runner (Runner): Runner whose train loop is built.
+    """
+    for _, part in followers(unwrap_model(runner.model)):
+        if isinstance(part, SampleTables):
+            part.check_schedule(epochs_of(runner))
+
+
 @HOOKS.register_module()
 class SampleStateHook(Hook):
     """Keep what methods know of each training sample, also when a run resumes.
@@ -47,8 +67,8 @@ class SampleStateHook(Hook):
             Defaults to True.
 
     Raises:
-        ValueError: The checkpoint of a resumed run has the state of another training
-            set, or the schedule of a method is longer than the training.
+        ValueError: The checkpoint of a resumed run has no state, or that of another
+            training set, or the schedule of a method is longer than the training.
     """
 
     # Before hooks that use the state or the epoch.
@@ -71,11 +91,11 @@ class SampleStateHook(Hook):
             # A test builds no train loop. Other data sets have no sample_id, which
             # the part will ask for.
             return
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         facts = TrainingFacts(
             len(training_set(runner).all_labels),
-            runner.max_epochs if by_epoch else None,
+            epochs_of(runner),
             int(runner.seed or 0),
+            runner.max_iters,
         )
         for part in parts.values():
             part.start_training(facts)
@@ -94,8 +114,7 @@ class SampleStateHook(Hook):
     @staticmethod
     def _check_refreshes(runner: Runner, parts: Dict[str, nn.Module]) -> None:
         """Raise at the start if samples have to be predicted without a pipeline."""
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        epochs = range(runner.epoch, runner.max_epochs if by_epoch else 1)
+        epochs = range(runner.epoch, epochs_of(runner) or 1)
         for path, part in parts.items():
             if not isinstance(part, RefreshesSamples):
                 continue
@@ -112,6 +131,9 @@ class SampleStateHook(Hook):
         self, runner: Runner, parts: Dict[str, nn.Module], state: Dict[str, Any]
     ) -> None:
         """Load the state of a checkpoint into the parts of the model."""
+        if not state:
+            self._check_stateless(parts)
+            return
         own = labels_hash(runner)
         if state.get('labels') != own:
             raise ValueError(
@@ -125,6 +147,19 @@ class SampleStateHook(Hook):
                 part.load_sample_state(state['parts'].get(path, {}))
         before = state.get('labels_before')
         self._before = None if before is None else before.numpy()
+
+    @staticmethod
+    def _check_stateless(parts: Dict[str, nn.Module]) -> None:
+        """Raise if a part needs a state that the checkpoint does not have."""
+        for path, part in parts.items():
+            if isinstance(part, KeepsSampleState) and part.sample_state():
+                raise ValueError(
+                    'SampleStateHook: the checkpoint does not have what '
+                    f'{type(part).__name__} (model.{path}) keeps of each training '
+                    'sample. The run that wrote it had other options, or no '
+                    'SampleStateHook. Resume with its options, or start anew with '
+                    'load_from.'
+                )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the epoch, and predict all samples for parts that want it."""
@@ -182,4 +217,4 @@ class SampleStateHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the state until the run begins."""
         state = checkpoint.get(KEY)
-        self._resumed = state if isinstance(state, dict) else None
+        self._resumed = state if isinstance(state, dict) else {}

@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
@@ -83,7 +84,7 @@ class DivideMix(DualNetwork, SampleTables):
         unlabelled_weight (float, optional): lambda_u, at least 0. It depends on the
             noise, not on the preset. Defaults to None: 25, or 0 with
             ``train_rows='labelled'``.
-        threshold (float): Smallest w of labelled samples, in [0, 1). Defaults to 0.5.
+        threshold (float): w of labelled samples is larger, in [0, 1). Defaults to 0.5.
         temperature (float): T of the sharpening, above 0. Defaults to 0.5.
         ramp_epochs (int): Epochs after the warm-up over which lambda_u rises from 0.
             Defaults to 16.
@@ -157,6 +158,8 @@ class DivideMix(DualNetwork, SampleTables):
                 "on unlabelled images. Set train_rows='all', or unlabelled_weight=0."
             )
         self.data_preprocessor.second_view = True
+        # Epoch after which the training set was last divided.
+        self._divided_after: Optional[int] = None
 
     # -- division ----------------------------------------------------------
     def new_tables(self, facts: TrainingFacts) -> Dict[str, Tensor]:
@@ -172,6 +175,35 @@ class DivideMix(DualNetwork, SampleTables):
         if max_epochs is not None:
             super().check_schedule(max_epochs)
 
+    def start_training(self, facts: TrainingFacts) -> None:
+        """Make the tables; a warning says if L_U never gets its full weight."""
+        super().start_training(facts)
+        self._epoch, self._divided_after = None, None
+        last, epochs = self.warmup_epochs + self.ramp_epochs, facts.max_epochs
+        if self.unlabelled_weight and epochs is not None and last > epochs:
+            MMLogger.get_current_instance().warning(
+                f'DivideMix: unlabelled_weight rises until epoch {last} '
+                f'(warmup_epochs + ramp_epochs), but the run has {epochs} epochs. '
+                'Lower model.ramp_epochs, or train longer (train_cfg.max_epochs).'
+            )
+
+    def start_epoch(self, epoch: int) -> None:
+        """Begin an epoch.
+
+        Raises:
+            RuntimeError: The training set was not divided after the last epoch.
+        """
+        last = self._epoch
+        super().start_epoch(epoch)
+        if last is None or epoch != last + 1 or not self.refit_due(last):
+            return
+        if self._divided_after != last:
+            raise RuntimeError(
+                f'DivideMix: epoch {epoch} has ended, and nobody has divided the '
+                "training set: add dict(type='NoiseModelHook') to custom_hooks (a "
+                'config that sets custom_hooks replaces the whole list of its base).'
+            )
+
     def fit_noise_models(
         self, agreements: Tensor, ids: Optional[Tensor] = None
     ) -> List[bool]:
@@ -181,6 +213,7 @@ class DivideMix(DualNetwork, SampleTables):
         if self.average_epochs > 1:
             agreements = -self._mean_losses(-agreements, ids)
         taken = super().fit_noise_models(agreements)
+        self._divided_after = self._epoch
         table = self.table('clean_probability')
         clean = self.clean_probability(agreements).t()
         table[ids.to(table.device)] = clean.to(table)

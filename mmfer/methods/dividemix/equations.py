@@ -149,6 +149,6 @@ def ramp(progress: float, warmup: float, length: float) -> float:
     Args:
         progress (float): Epochs so far, with a fraction.
         warmup (float): Epochs before the ramp.
-        length (float): Epochs of the ramp; with 0 the factor is 1.
+        length (float): Epochs of the ramp, above 0.
     """
-    return min(max((progress - warmup) / length, 0.0), 1.0) if length else 1.0
+    return min(max((progress - warmup) / length, 0.0), 1.0)

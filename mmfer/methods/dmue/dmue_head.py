@@ -14,13 +14,13 @@ from mmfer.models.gathering import gather_batch
 from mmfer.models.heads import least_confidence, stack_labels
 from mmfer.models.predictions import BatchPrediction
 from mmfer.models.sample_state import SampleTables, TrainingFacts
-from mmfer.models.utils import full_precision, last_feature
+from mmfer.models.utils import at_least_float32, full_precision, last_feature
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, invalid, positive_int, whole_number
 from mmfer.utils.presets import with_preset
 
 from .certainty import Certainty, class_similarities, min_max
-from .grouped_norm import GroupedBatchNorm, Groups, at_least_single
+from .grouped_norm import GroupedBatchNorm, Groups
 from .losses import (
     FEWEST,
     auxiliary_loss,
@@ -162,7 +162,7 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
 
     def pre_logits(self, feats: Any) -> Tensor:
         """Return the pooled feature of the target branch, (B, D)."""
-        return at_least_single(last_feature(feats))
+        return at_least_float32(last_feature(feats))
 
     def forward(self, feats: Any) -> Tensor:
         """Compute the logits of the target branch, (B, C)."""
@@ -227,7 +227,7 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
         with full_precision(labels):
             pooled = self.pre_logits(feats)
             features, logits, others = self.branch_outputs(
-                pooled, at_least_single(auxiliary), own_class(labels, self.num_classes)
+                pooled, at_least_float32(auxiliary), own_class(labels, self.num_classes)
             )
             return self.global_loss(
                 gather_batch(pooled),

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmfer.models.gathering import gather_batch
-from mmfer.models.utils import full_precision
+from mmfer.models.utils import at_least_float32, full_precision
 
 
 class Groups(NamedTuple):
@@ -21,11 +21,6 @@ class Groups(NamedTuple):
 
     ids: Tensor
     number: int
-
-
-def at_least_single(x: Tensor) -> Tensor:
-    """Return ``x`` in float32, or in float64 if it is so already."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class GroupedBatchNorm(nn.Module):
@@ -89,7 +84,7 @@ class GroupedBatchNorm(nn.Module):
         """
         with full_precision(x):
             # One axis for all positions of a map.
-            values = at_least_single(x).reshape(*x.shape[:2], -1)
+            values = at_least_float32(x).reshape(*x.shape[:2], -1)
             if self.training:
                 normalised = self._by_groups(values, groups or self.groups)
             else:

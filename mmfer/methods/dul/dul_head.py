@@ -109,10 +109,9 @@ class DULHead(GaussianHead):
         """Return the bounds of sigma if they are two ordered numbers above 0."""
         if bounds is None:
             return None
-        bounds = tuple(bounds)
-        if len(bounds) == 2 and all(map(is_number, bounds)):
-            if 0 < bounds[0] < bounds[1]:
-                return bounds
+        pair = tuple(bounds) if isinstance(bounds, (tuple, list)) else ()
+        if len(pair) == 2 and all(map(is_number, pair)) and 0 < pair[0] < pair[1]:
+            return pair
         raise invalid(
             self,
             'std_clamp',

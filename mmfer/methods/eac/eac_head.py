@@ -57,8 +57,7 @@ class EACHead(LinearHead):
         consistency_weight: float = 5.0,
         init_cfg: Optional[dict] = None,
     ):
-        given = {} if init_cfg is None else dict(init_cfg=init_cfg)
-        super().__init__(num_classes, in_channels, **given)
+        super().__init__(num_classes, in_channels, init_cfg)
         self.consistency_weight = in_range(
             self, 'consistency_weight', consistency_weight, 0
         )

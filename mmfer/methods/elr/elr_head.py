@@ -47,8 +47,7 @@ class ELRHead(SampleTables, LinearHead):
         weight: float = 3.0,
         init_cfg: Optional[dict] = None,
     ):
-        options = {} if init_cfg is None else dict(init_cfg=init_cfg)
-        super().__init__(num_classes=num_classes, in_channels=in_channels, **options)
+        super().__init__(num_classes, in_channels, init_cfg)
         self.beta = in_range(self, 'beta', beta, 0, 1, open_high=True)
         self.weight = in_range(self, 'weight', weight, 0)
 

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
@@ -89,11 +90,20 @@ class ELRPlus(SampleTables, DualNetwork):
         return {f'targets{k}': torch.zeros(shape) for k in (1, 2)}
 
     def start_training(self, facts: TrainingFacts) -> None:
-        """Make the tables, and let the averaged weights begin with those of now."""
+        """Make the tables, and count the steps from 0.
+
+        A warning says if the run is too short for a ramp.
+        """
         super().start_training(facts)
+        for name in ('ramp_steps', 'momentum_steps'):
+            length = getattr(self, name)
+            if facts.max_steps is not None and length > facts.max_steps:
+                MMLogger.get_current_instance().warning(
+                    f'ELRPlus: {name}={length}, but the run has {facts.max_steps} '
+                    f'steps, so its ramp ends at {ramp(facts.max_steps, length):.0%}. '
+                    f'Lower model.{name}, or train longer (train_cfg.max_epochs).'
+                )
         self._epoch = None
-        for network, averaged in zip(self.networks, self.averaged, strict=True):
-            averaged.load_state_dict(network.state_dict())
         self.steps = 0
 
     def sample_state(self) -> Dict[str, Tensor]:
@@ -191,8 +201,14 @@ class ELRPlus(SampleTables, DualNetwork):
     def _average_weights(self) -> None:
         """Add the weights after the last step to their averages.
 
-        Buffers, such as the statistics of BatchNorm, are not averaged.
+        In the first step the averages become the weights: only now these are
+        initialised, or loaded. Buffers, such as the statistics of BatchNorm, are not
+        averaged.
         """
+        if not self.steps:
+            for network, averaged in zip(self.networks, self.averaged, strict=True):
+                averaged.load_state_dict(network.state_dict())
+            return
         momentum = self.momentum * ramp(self.steps, self.momentum_steps)
         for network, averaged in zip(self.networks, self.averaged, strict=True):
             pairs = zip(network.parameters(), averaged.parameters(), strict=True)

@@ -9,6 +9,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from mmfer.datasets import FERDataset, pipeline_of
 from mmfer.engine import PreflightHook
+from mmfer.engine.hooks.sample_state import check_schedules
 from mmfer.engine.preflight import (
     build_fitting_loop,
     check_batches,
@@ -57,9 +58,10 @@ class GAAVEHook(Hook):
             return
         self.done = True
         cfg = runner.cfg
-        # mmengine reads the weights only after this hook. Check them before hours
-        # of cleaning.
+        # mmengine reads the weights only after this hook, and SampleStateHook comes
+        # later. Check before hours of cleaning.
         check_pretrained(unwrap_model(runner.model))
+        check_schedules(runner)
         dataset = runner.train_dataloader.dataset
         if not isinstance(dataset, FERDataset):
             raise ValueError(

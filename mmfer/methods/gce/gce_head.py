@@ -47,8 +47,7 @@ class GCEHead(SampleTables, LinearHead):
         refresh_interval: int = 10,
         init_cfg: Optional[dict] = None,
     ):
-        settings = {} if init_cfg is None else dict(init_cfg=init_cfg)
-        super().__init__(num_classes, in_channels, **settings)
+        super().__init__(num_classes, in_channels, init_cfg)
         hint = 'Use CEHead for q = 0.' if q == 0 else ''
         self.q = in_range(self, 'q', q, 0, 1, open_low=True, hint=hint)
         self.k = in_range(self, 'k', k, 0, 1, open_low=True, open_high=True)

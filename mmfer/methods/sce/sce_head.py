@@ -64,8 +64,7 @@ class SCEHead(LinearHead):
         rce_clip: Optional[float] = None,
         init_cfg: Optional[dict] = None,
     ):
-        settings = {} if init_cfg is None else dict(init_cfg=init_cfg)
-        super().__init__(num_classes, in_channels, **settings)
+        super().__init__(num_classes, in_channels, init_cfg)
         self.alpha = in_range(self, 'alpha', alpha, 0)
         self.beta = in_range(self, 'beta', beta, 0)
         if alpha == beta == 0:

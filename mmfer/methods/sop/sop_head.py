@@ -59,8 +59,7 @@ class SOPHead(SampleTables, LinearHead):
         ratio_consistency: float = 0.0,
         init_cfg: Optional[dict] = None,
     ):
-        options = {} if init_cfg is None else dict(init_cfg=init_cfg)
-        super().__init__(num_classes=num_classes, in_channels=in_channels, **options)
+        super().__init__(num_classes, in_channels, init_cfg)
         self.lr_u = in_range(self, 'lr_u', lr_u, 0)
         self.lr_v = in_range(self, 'lr_v', lr_v, 0)
         self.std = in_range(

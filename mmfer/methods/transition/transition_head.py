@@ -57,8 +57,7 @@ class TransitionHead(SampleTables, LinearHead):
         clip: float = 1e-7,
         init_cfg: Optional[dict] = None,
     ):
-        settings = {} if init_cfg is None else dict(init_cfg=init_cfg)
-        super().__init__(num_classes, in_channels, **settings)
+        super().__init__(num_classes, in_channels, init_cfg)
         self.correction = choices(
             self, 'correction', correction, ('forward', 'backward')
         )
@@ -81,8 +80,11 @@ class TransitionHead(SampleTables, LinearHead):
         # Buffers: a resumed run has the matrix of its checkpoint.
         self.register_buffer('transition', torch.eye(num_classes))
         self.register_buffer('inverse', torch.eye(num_classes))
+        # T at the start of a training.
+        self._first = torch.eye(num_classes, dtype=torch.float64)
         if matrix is not None:
-            self._set(self._checked(matrix))
+            self._first = self._checked(matrix)
+            self._set(self._first)
 
     def _checked(self, matrix: Sequence[Sequence[float]]) -> Tensor:
         """Return a given T as float64.
@@ -150,6 +152,15 @@ class TransitionHead(SampleTables, LinearHead):
             epoch = round(self.warmup * facts.max_epochs)
             self.estimate_epoch = min(max(epoch, 1), facts.max_epochs - 1)
         return {}
+
+    def start_epoch(self, epoch: int) -> None:
+        """Store the epoch; in the first one use the given T, or none.
+
+        Weights of another run, loaded by ``load_from``, contain the T of that run.
+        """
+        super().start_epoch(epoch)
+        if epoch == 0:
+            self._set(self._first)
 
     def refresh_due(self, epoch: int) -> bool:
         """Return whether T is estimated before an epoch (0-based)."""
