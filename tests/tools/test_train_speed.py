@@ -221,7 +221,7 @@ def test_configs(scope):
     [
         (['--pairs', '0'], '--pairs'),
         (['--batch-size', '1'], '--batch-size'),
-        (['--methods', 'scn'], '--methods'),
+        (['--methods', 'unknown'], '--methods'),
     ],
 )
 def test_bad_options(capsys, options, word):
