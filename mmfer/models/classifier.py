@@ -104,11 +104,23 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
             self.latent_compensation = MODELS.build(
                 dict(dict(type='LatentCompensation'), **latent_compensation)
             )
+            self._check_mixing()
             self.latent_compensation.attach(self.backbone, example)
         self.fitting = fitting
         self.image_shape = image_shape
         self.partial_weights = partial_weights
         self.channels_last = channels_last and to_channels_last(self, 'FERClassifier')
+
+    def _check_mixing(self) -> None:
+        """Raise if images would be mixed, and the loss would not mix their labels."""
+        mixes = isinstance(self.latent_compensation, MixesLabels)
+        if mixes and type(self).loss is not FERClassifier.loss:
+            raise ValueError(
+                f'{type(self).__name__} computes its loss from one label for each image, '
+                f'so it cannot be combined with {type(self.latent_compensation).__name__}'
+                ', which mixes labels. Remove model.latent_compensation, or set '
+                "model.type='FERClassifier'."
+            )
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Any:
         """Extract features, see mmpretrain's ``ImageClassifier``.

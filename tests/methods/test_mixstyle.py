@@ -249,7 +249,7 @@ def test_any_backbone_keeps_its_last_layer(backbone, layers):
         (dict(prob=1.5), 'MixStyle: prob must lie in'),
         (dict(alpha=0.0), 'MixStyle: alpha must be a number above 0'),
         (dict(mix='cross'), "MixStyle: mix must be 'random' or 'crossdomain'"),
-        (dict(eps=-1), 'MixStyle: eps must be'),
+        (dict(eps=0), 'MixStyle: eps must be a number above 0'),
     ],
 )
 def test_bad_options(options, message):

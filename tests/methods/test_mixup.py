@@ -241,6 +241,17 @@ def test_bad_options(options, message):
         MODELS.build(dict(type='ManifoldMixup', **options))
 
 
+def test_models_with_a_loss_of_their_own_refuse():
+    """They would train on mixed images with unmixed labels."""
+    with pytest.raises(ValueError, match='EACClassifier .* ManifoldMixup, which mixes'):
+        build(
+            type='EACClassifier',
+            neck=dict(type='LastMap'),
+            head=dict(type='EACHead'),
+            latent_compensation=dict(type='ManifoldMixup'),
+        )
+
+
 def test_overfits_a_batch():
     model = build(latent_compensation=dict(type='ManifoldMixup', alpha=0.2))
     images, samples = batch()

@@ -153,7 +153,7 @@ class MixStyle(FeaturePerturbation):
         super().__init__(layers, prob)
         self.alpha = in_range(self, 'alpha', alpha, 0, open_low=True)
         self.mix = choices(self, 'mix', mix, PARTNERS)
-        self.eps = in_range(self, 'eps', eps, 0)
+        self.eps = in_range(self, 'eps', eps, 0, open_low=True)
 
     def choose(self, backbone: nn.Module, example: Tensor) -> List[LayerRun]:
         """Choose layers if the config names none: all stages but the last."""
