@@ -115,11 +115,11 @@ class FERClassifier(CheckedPretrained, ImageClassifier):
         """Raise if images would be mixed, and the loss would not mix their labels."""
         mixes = isinstance(self.latent_compensation, MixesLabels)
         if mixes and type(self).loss is not FERClassifier.loss:
+            name = type(self.latent_compensation).__name__
             raise ValueError(
-                f'{type(self).__name__} computes its loss from one label for each image, '
-                f'so it cannot be combined with {type(self.latent_compensation).__name__}'
-                ', which mixes labels. Remove model.latent_compensation, or set '
-                "model.type='FERClassifier'."
+                f'{type(self).__name__} computes its loss from one label for each '
+                f'image, so it cannot be combined with {name}, which mixes labels. '
+                "Remove model.latent_compensation, or set model.type='FERClassifier'."
             )
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Any:
