@@ -1,4 +1,4 @@
-"""What a method keeps for each training sample, from one batch to the next.
+"""Tables of values that a method keeps for each training sample.
 
 ELR keeps a running average of the predictions of each sample, SOP a variable that
 absorbs a wrong label. A method that derives from :class:`SampleTables` says which
@@ -22,7 +22,7 @@ from .protocols import FollowsTraining
 
 
 class TrainingFacts(NamedTuple):
-    """What a method may want to know before the first step.
+    """Facts of a run that a method may need before the first step.
 
     Attributes:
         num_samples (int): Number of samples in the full list N; each ``sample_id`` is

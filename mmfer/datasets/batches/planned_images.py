@@ -17,7 +17,7 @@ SECOND_VIEW_OFFSET = 1 << 21
 
 
 class Origin(NamedTuple):
-    """What the random numbers of a plan depend on.
+    """Key of the random numbers of a plan.
 
     Attributes:
         shape (tuple[int, int, int]): (H, W, C) of an image before the operations.

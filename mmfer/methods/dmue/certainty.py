@@ -1,4 +1,4 @@
-"""How far the given label of a sample can be trusted, from its neighbours' classes."""
+"""Certainty of the given label of a sample, from the classes of similar samples."""
 
 from typing import Tuple
 

@@ -23,7 +23,7 @@ INPUT = 'input'
 
 
 class Mixture(NamedTuple):
-    """What a forward pass mixes.
+    """Partners and ratio of the mixture of one forward pass.
 
     Attributes:
         ratio (float): Share of the image itself, in [0, 1].
