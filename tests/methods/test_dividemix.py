@@ -12,6 +12,7 @@ from torch import nn
 
 from mmfer.datasets.batches import SampleBatch
 from mmfer.methods.dividemix import dividemix, equations
+from mmfer.models.mixup import mix_rows, mixing_share
 from mmfer.models.sample_state import TrainingFacts
 from mmfer.registry import MODELS
 
@@ -69,8 +70,8 @@ def test_published_equations(name):
     images = torch.cat([given[k] for k in ('x1', 'x2', 'u1', 'u2')])
     targets = torch.cat([targets_x, targets_x, targets_u, targets_u])
     partners = given['permutation']
-    logits = net(equations.mix(images, images[partners], share))
-    mixed = equations.mix(targets, targets[partners], share)
+    logits = net(mix_rows(images, images[partners], share))
+    mixed = mix_rows(targets, targets[partners], share)
     assert_golden(logits, want['logits'])
     assert_golden(mixed, want['mixed_target'])
     labelled = torch.tensor([1.0] * 8 + [0.0] * 8, dtype=torch.float64)
@@ -121,7 +122,7 @@ def golden_step(name, monkeypatch, **changes):
     partners = torch.empty(16, dtype=torch.int64)
     partners[place(rows)] = place(given['permutation'])
     share = max(float(given['beta_draw']), 1 - float(given['beta_draw']))
-    monkeypatch.setattr(dividemix, 'mixing_share', lambda alpha: share)
+    monkeypatch.setattr(dividemix, 'mixing_share', lambda *_: share)
     monkeypatch.setattr(dividemix, 'step_permutation', lambda *_: partners)
     labels = torch.cat([given['target'], torch.zeros(4, dtype=torch.int64)])
     batch = batch_of(
@@ -257,7 +258,7 @@ def test_step_against_loops(preset, part, monkeypatch):
         clean = 0.4 * clean + (0.5 if part == 'labelled' else 0)
     model.table('clean_probability')[:size, 1] = clean
     partners = torch.randperm(2 * size, generator=generator)
-    monkeypatch.setattr(dividemix, 'mixing_share', lambda alpha: 0.8)
+    monkeypatch.setattr(dividemix, 'mixing_share', lambda *_: 0.8)
     monkeypatch.setattr(dividemix, 'step_permutation', lambda *_: partners)
     model.start_epoch(1)
     # Half of the ramp of 16 epochs, after one of warm-up.
@@ -294,7 +295,7 @@ def test_step_against_loops(preset, part, monkeypatch):
 
 def test_mixing_share_is_that_of_a_beta():
     torch.manual_seed(0)
-    draws = torch.tensor([dividemix.mixing_share(4.0) for _ in range(2000)])
+    draws = torch.tensor([mixing_share(4.0, 'share') for _ in range(2000)])
     assert draws.min() >= 0.5 and draws.max() < 1
     # Mean distance from the middle of Beta(4, 4), by integration.
     grid = torch.linspace(0, 1, 10001, dtype=torch.float64)

@@ -18,7 +18,8 @@ from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
 from mmfer.datasets.batches import SampleBatch
-from mmfer.methods.elr.losses import average_targets, elr_plus_loss, mix, ramp
+from mmfer.methods.elr.losses import average_targets, elr_plus_loss, ramp
+from mmfer.models.mixup import mix_rows
 from mmfer.models.sample_state import TrainingFacts
 from mmfer.registry import MODELS
 from mmfer.utils.random import clear_step, set_step
@@ -40,7 +41,7 @@ def test_equals_the_published_code(name):
             table[ids], given['logits_ema'].softmax(1), options['beta']
         )
         assert_golden(table, want['table'])
-        targets = mix(table[ids], table[ids][given['mix_index']], share)
+        targets = mix_rows(table[ids], table[ids][given['mix_index']], share)
         assert_golden(targets, want['q'])
         weight = options['lam'] * ramp(given['iteration'], options['coef_step'])
         logits = given['logits'].requires_grad_()

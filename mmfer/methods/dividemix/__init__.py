@@ -12,8 +12,8 @@ Eq. 2               ``confidence_penalty``          ``equations.py``
 Eq. 3               ``refine_labels``               ``equations.py``
 Eq. 4               ``sharpen``                     ``equations.py``
 Algorithm 1, guess  ``guess_labels``                ``equations.py``
-Eqs. 5 and 6        ``mixing_share``                ``dividemix.py``
-Eqs. 7 and 8        ``mix``                         ``equations.py``
+Eqs. 5 and 6        ``mixing_share``                ``models/mixup.py``
+Eqs. 7 and 8        ``mix_rows``                    ``models/mixup.py``
 Eq. 9, L_X          ``labelled_loss``               ``equations.py``
 Eq. 10, L_U         ``unlabelled_loss``             ``equations.py``
 Eq. 11, L_reg       ``prior_penalty``               ``equations.py``

@@ -2,7 +2,6 @@
 
 from typing import Any, Dict, List, Optional
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.logging import MMLogger
@@ -13,13 +12,14 @@ from mmfer.datasets.batches import has_field, stack_field
 from mmfer.models.dual_network import DualNetwork
 from mmfer.models.gathering import gather_batch, own_images
 from mmfer.models.heads import stack_labels
+from mmfer.models.mixup import mix_rows, mixing_share
 from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
 from mmfer.models.utils import full_precision, probe
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, positive_int
 from mmfer.utils.config import merge_options
 from mmfer.utils.presets import with_preset
-from mmfer.utils.random import step_key, step_permutation
+from mmfer.utils.random import step_permutation
 
 from . import equations
 
@@ -324,12 +324,12 @@ class DivideMix(DualNetwork, SampleTables):
             targets (Tensor): Targets of the global batch, (G, C).
             labelled (Tensor): 1 for labelled images and 0 for the others, (G, ).
         """
-        share = mixing_share(self.mix_alpha)
+        share = mixing_share(self.mix_alpha, 'dividemix_share')
         partners = step_permutation(
             2 * len(everyone), 'dividemix_partners', views.device
         )
         own_partners = own_images(partners.view(-1, 2)).flatten()
-        mixed = equations.mix(
+        mixed = mix_rows(
             views.flatten(0, 1), everyone.flatten(0, 1)[own_partners], share
         )
         logits = network(mixed).unflatten(0, (-1, 2))
@@ -337,7 +337,7 @@ class DivideMix(DualNetwork, SampleTables):
             logits = gather_batch(logits.float()).flatten(0, 1)
             targets = targets.repeat_interleave(2, dim=0)
             rows = labelled.repeat_interleave(2)
-            mixed_targets = equations.mix(targets, targets[partners], share)
+            mixed_targets = mix_rows(targets, targets[partners], share)
             trained = rows if self.train_rows == 'labelled' else torch.ones_like(rows)
             losses = dict(
                 labelled=equations.labelled_loss(logits, mixed_targets, rows),
@@ -399,16 +399,3 @@ def mean_prediction(logits: Tensor) -> Tensor:
     """
     with full_precision(logits):
         return logits.float().softmax(dim=1).unflatten(0, (-1, 2)).mean(dim=1)
-
-
-def mixing_share(alpha: float) -> float:
-    """Return max(l, 1 - l), Eq. 6, the same in all processes.
-
-    Args:
-        alpha (float): l ~ Beta(alpha, alpha).
-    """
-    key = step_key('dividemix_share')
-    if key is None:
-        key = int(torch.randint(2**62, ()))
-    share = float(np.random.default_rng(key).beta(alpha, alpha))
-    return max(share, 1 - share)

@@ -56,17 +56,6 @@ def guess_labels(own: Tensor, other: Tensor, temperature: float) -> Tensor:
     return sharpen((own + other) / 2, temperature)
 
 
-def mix(values: Tensor, partners: Tensor, share: float) -> Tensor:
-    """Return convex combinations of rows, Eqs. 5 to 8 (MixUp).
-
-    Args:
-        values (Tensor): Images or targets, (R, ...).
-        partners (Tensor): Those with which they are mixed, (R, ...).
-        share (float): max(l, 1 - l), in [0.5, 1]: a row stays nearer to itself.
-    """
-    return share * values + (1 - share) * partners
-
-
 def labelled_loss(logits: Tensor, targets: Tensor, labelled: Tensor) -> Tensor:
     """Return the mean cross-entropy of the labelled rows, L_X of Eq. 9.
 

@@ -3,7 +3,6 @@
 import copy
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.logging import MMLogger
@@ -13,14 +12,15 @@ from torch import Tensor, nn
 from mmfer.models.dual_network import DualNetwork
 from mmfer.models.gathering import interleave, own_images
 from mmfer.models.heads import stack_labels
+from mmfer.models.mixup import mix_rows, mixing_share
 from mmfer.models.predictions import suggest_by_margin
 from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
 from mmfer.models.utils import at_least_float32, full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import in_range, whole_number
-from mmfer.utils.random import step_key, step_permutation
+from mmfer.utils.random import step_permutation
 
-from .losses import average_targets, elr_plus_loss, label_evidence, mix, ramp
+from .losses import average_targets, elr_plus_loss, label_evidence, ramp
 
 
 @MODELS.register_module()
@@ -150,7 +150,7 @@ class ELRPlus(SampleTables, DualNetwork):
             targets = self._move_targets(f'targets{k + 1}', ids, scores[1 - k])
             share, partners = self._draw(len(labels), inputs.device)
             images, soft_labels, targets = (
-                mix(x, interleave(x)[partners], share)
+                mix_rows(x, interleave(x)[partners], share)
                 for x in (inputs, one_hot, targets)
             )
             logits = network(images)
@@ -176,14 +176,9 @@ class ELRPlus(SampleTables, DualNetwork):
             tuple[float, Tensor]: Share in [0.5, 1], and positions in the global
             batch, int64 (B, ).
         """
-        share = 1.0
-        if self.mixup:
-            key = step_key('elr_share')
-            draw = np.random.beta if key is None else np.random.default_rng(key).beta
-            share = float(draw(self.mixup, self.mixup))
         own = torch.arange(count, device=device)
         everybody = step_permutation(len(interleave(own)), 'elr_partners', device)
-        return max(share, 1 - share), own_images(everybody)
+        return mixing_share(self.mixup, 'elr_share'), own_images(everybody)
 
     @torch.no_grad()
     def _predict_averaged(self, network: nn.Module, inputs: Tensor) -> Tensor:

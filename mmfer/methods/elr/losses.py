@@ -75,17 +75,6 @@ def ramp(step: int, length: int) -> float:
     return math.exp(-5 * left**2)
 
 
-def mix(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Return the mixture of images, labels or targets (mixup), of the same shape.
-
-    Args:
-        first (Tensor): Images, one-hot labels or targets, (B, ...).
-        second (Tensor): Those of the partners, (B, ...).
-        share (float): Share of the first, in [0, 1].
-    """
-    return share * first + (1 - share) * second
-
-
 def elr_plus_loss(
     logits: Tensor,
     labels: Tensor,
