@@ -34,9 +34,14 @@ class GroupStepLR(LRSchedulerMixin, _ParamScheduler):
     """
 
     def __init__(self, optimizer: Any, steps: Dict[str, Steps], **kwargs: Any):
-        if 'default' not in steps:
-            raise invalid(self, 'steps', sorted(steps), "a dict with 'default'")
+        if not isinstance(steps, dict) or 'default' not in steps:
+            raise invalid(self, 'steps', steps, "a dict with 'default'")
         for kind, table in steps.items():
+            pairs = table if isinstance(table, (list, tuple)) else [None]
+            if not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
+                raise invalid(
+                    self, f'steps[{kind!r}]', table, 'a list of pairs (epoch, factor)'
+                )
             epochs = [epoch for epoch, _ in table]
             if (
                 epochs[:1] != [0]

@@ -9,7 +9,13 @@ import torch.nn.functional as F
 from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor
 
-from mmfer.datasets.batches import PlannedImages, SampleBatch
+from mmfer.datasets.batches import (
+    PlannedImages,
+    SampleBatch,
+    Samples,
+    has_field,
+    stack_field,
+)
 from mmfer.datasets.images import ImageStore
 from mmfer.registry import MODELS
 
@@ -39,7 +45,8 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         second_view (bool): In training, augment each image a second time, with other
             draws. The result is the field ``second_view`` of the samples, float32
             (B, C, H, W). A method that needs it sets this. Batches that the data
-            loader has augmented already get no such field.
+            loader has augmented already have this field only if the pipeline has the
+            step :class:`~mmfer.datasets.transforms.SecondView`.
     """
 
     second_view: bool = False
@@ -105,6 +112,8 @@ class FERDataPreprocessor(ClsDataPreprocessor):
             return super().forward(dict(data, inputs=inputs), training)
         images = self._normalise(self.cast_data(inputs))
         samples = samples.to(self.device, self._non_blocking)
+        if second is None and training and 'second_view' in samples:
+            second = samples.second_view
         if second is not None:
             second = self._normalise(self.cast_data(second))
             samples = samples.replace(second_view=second)
@@ -138,6 +147,39 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         if self._enable_normalize:
             images = images.sub_(self.mean).div_(self.std)
         return images
+
+
+def second_view(owner: str, inputs: Tensor, samples: Samples) -> Optional[Tensor]:
+    """Return the second view of each image of a batch, None if there is none.
+
+    Args:
+        owner (str): Name of the model that needs it, for messages.
+        inputs (Tensor): Prepared images, (B, C, H, W).
+        samples (SampleBatch | list[DataSample]): Their samples.
+
+    Returns:
+        Tensor, optional: Prepared images, (B, C, H, W).
+
+    Raises:
+        ValueError: The views have another size, or nobody has normalised them.
+    """
+    if not has_field(samples, 'second_view'):
+        return None
+    views = stack_field(samples, 'second_view')
+    if views.shape != inputs.shape:
+        raise ValueError(
+            f'{owner}: the images have the shape {tuple(inputs.shape[1:])}, and their '
+            f'second views {tuple(views.shape[1:])}. End the transforms of SecondView '
+            'with a crop or Resize to the size of the first view.'
+        )
+    if not views.is_floating_point():
+        raise ValueError(
+            f'{owner}: the second views are not normalised. Only FERDataPreprocessor '
+            'does this, for batches of fer_collate: set '
+            "model.data_preprocessor.type='FERDataPreprocessor', and leave "
+            'collate_fn out of train_dataloader.'
+        )
+    return views
 
 
 def copy_to_device(images: ImageStore, device: torch.device) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmfer.registry import MODELS
-from mmfer.utils.checks import choices, in_range, whole_number
+from mmfer.utils.checks import choices, in_range, number_pair, whole_number
 
 from .mixtures import TwoComponentMixture
 
@@ -149,10 +149,7 @@ class LabelNoiseModel(nn.Module):
         quantiles: Tuple[float, float] = LOSS_QUANTILES,
     ):
         super().__init__()
-        low, high = quantiles
-        in_range(self, 'quantiles[0]', low, 0, 1, open_high=True)
-        in_range(self, 'quantiles[1]', high, low, 1, open_low=True)
-        self.quantiles = (low, high)
+        self.quantiles = number_pair(self, 'quantiles', quantiles, 0, 1)
         choices(self, 'monotone', monotone, (*MONOTONE, 'published'))
         if table_size is None and monotone != 'none':
             raise ValueError(

@@ -68,6 +68,43 @@ def require_sample_ids(owner: object, data_samples: Samples) -> Tensor:
     )
 
 
+def require_epochs(
+    owner: object,
+    option: str,
+    epoch: int,
+    max_epochs: Optional[int],
+    lack: str,
+    without: str = '',
+) -> None:
+    """Raise unless a run is longer than an option of a head counts.
+
+    Args:
+        owner (object): Head with the option; the message names it.
+        option (str): Name of the option.
+        epoch (int): Its value: the epoch before which a part of the method rests.
+        max_epochs (int, optional): See :class:`TrainingFacts`.
+        lack (str): What a shorter run would lack, after 'so'.
+        without (str): What None would mean, after 'to'. Defaults to '': the option
+            cannot be None.
+
+    Raises:
+        ValueError: The run is too short, or counted in iterations.
+    """
+    name = f'{type(owner).__name__}: {option}={epoch}'
+    instead = f', or {option}=None to {without}' if without else ''
+    if max_epochs is None:
+        raise ValueError(
+            f'{name} counts epochs, but the run is counted in iterations. Set '
+            f'train_cfg.by_epoch=True{instead}.'
+        )
+    if epoch >= max_epochs:
+        raise ValueError(
+            f'{name}, but the run has {max_epochs} epochs, so {lack}. Train longer '
+            f'(train_cfg.max_epochs), or set model.head.{option} to a smaller '
+            f'number{instead}.'
+        )
+
+
 class SampleTables:
     """Mixin for heads and models that keep values for each training sample.
 

@@ -185,3 +185,16 @@ def to_channels_last(module: nn.Module, name: str) -> bool:
         return False
     module.to(memory_format=torch.channels_last)
     return True
+
+
+def masked_mean(values: Tensor, mask: Tensor, dim: int = 0) -> Tensor:
+    """Return the mean of the chosen values along an axis; 0 if none is chosen.
+
+    Args:
+        values (Tensor): Any shape.
+        mask (Tensor): True or 1 for the values that count, the same shape.
+        dim (int): The axis. Defaults to 0.
+    """
+    mask = mask.bool()
+    chosen = torch.where(mask, values, torch.zeros_like(values))
+    return chosen.sum(dim) / mask.sum(dim).clamp_min(1)

@@ -17,12 +17,12 @@ All checks share four arguments:
 - ``hint``: one or two sentences after the message: why, and what to do.
 
 With ``optional=True`` a check accepts None as well. The value is returned
-unchanged, not converted.
+unchanged, not converted; only :func:`number_pair` makes a tuple of a list.
 """
 
 import math
 import numbers
-from typing import Iterable, Optional, Tuple, TypeVar, Union
+from typing import Any, Iterable, Optional, Tuple, TypeVar, Union
 
 T = TypeVar('T')
 
@@ -122,6 +122,43 @@ def whole_number(
     else:
         wanted = 'a whole number'
     raise invalid(owner, name, value, wanted + ' or None' * optional, hint)
+
+
+def number_pair(
+    owner: object,
+    name: str,
+    value: object,
+    low: float,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    strict: bool = True,
+) -> Tuple[float, float]:
+    """Return ``value`` as a tuple if it is two ascending numbers in a range.
+
+    Args:
+        owner (object): Owner of the argument; see the top of this file.
+        name (str): Name of the argument.
+        value (object): Value that the user gave.
+        low (float): Lower bound.
+        high (float): Upper bound. Defaults to infinity.
+        open_low (bool): Exclude ``low`` itself. Defaults to False.
+        strict (bool): Refuse equal numbers. Defaults to True.
+
+    Raises:
+        ValueError: ``value`` is no such pair, e.g. ``EACClassifier: erase_area must be
+            two numbers (low, high) with 0 < low <= high <= 1, got [0.3, 0.1].``
+    """
+    pair: Any = value if isinstance(value, (tuple, list)) else ()
+    if len(pair) == 2 and all(map(is_number, pair)):
+        ascending = pair[0] < pair[1] if strict else pair[0] <= pair[1]
+        if ascending and _inside(pair[0], low, None, open_low, False):
+            if pair[1] <= high:
+                return tuple(pair)
+    first, second = '<' if open_low else '<=', '<' if strict else '<='
+    limit = f' <= {high}' if high < math.inf else ''
+    wanted = f'two numbers (low, high) with {low} {first} low {second} high{limit}'
+    raise invalid(owner, name, value, wanted)
 
 
 def positive_int(

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
 from mmfer.datasets import GaussianNoise, LoadFERImage, PackFERInputs
 from mmfer.datasets.images import (
@@ -215,3 +216,49 @@ def test_an_image_that_is_there_is_made_grey():
     np.testing.assert_array_equal(grey, cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY))
     assert LoadFERImage('grayscale')(dict(img=grey))['img'] is grey
     assert LoadFERImage()(dict(img=colour))['img'] is colour
+
+
+# -- second view ---------------------------------------------------------------
+def second_view(*steps):
+    return TRANSFORMS.build(dict(type='SecondView', transforms=list(steps)))
+
+
+@pytest.mark.parametrize('shape', [(6, 7), (6, 7, 3)])
+def test_the_second_view_leaves_the_first_alone(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    results = dict(img=image.copy(), gt_label=3)
+    # Cutout and flip write into arrays that they are given.
+    step = second_view(
+        dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+        dict(type='Cutout', shape=4, prob=1.0),
+    )
+    found = step(results)
+    np.testing.assert_array_equal(found['img'], image)
+    view = found['second_view']
+    assert view.dtype == torch.uint8 and view.shape == (3 if shape[2:] else 1, 6, 7)
+    mirrored = image[:, ::-1].reshape(6, 7, -1).transpose(2, 0, 1)
+    changed = view.numpy() != mirrored
+    assert changed.any() and changed.mean() < 0.6 and found['gt_label'] == 3
+    assert 'RandomFlip' in repr(step)
+
+
+@pytest.mark.parametrize('policy', ['cifar10', 'imagenet', 'svhn'])
+def test_learned_augment_is_that_of_torchvision(policy):
+    """In RGB, with the same draws."""
+    image = np.random.default_rng(1).integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    step = TRANSFORMS.build(dict(type='LearnedAugment', policy=policy, fill=7))
+    reference = AutoAugment(AutoAugmentPolicy(policy), fill=7)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        found = step(dict(img=image.copy()))['img']
+        torch.manual_seed(seed)
+        rgb = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)
+        want = reference(rgb).permute(1, 2, 0).numpy()[..., ::-1]
+        np.testing.assert_array_equal(found, want)
+    grey = step(dict(img=image[..., 0].copy()))['img']
+    assert grey.shape == (9, 8) and grey.dtype == np.uint8
+
+
+def test_learned_augment_names_its_policies():
+    with pytest.raises(ValueError, match="policy='face'.*'cifar10'"):
+        TRANSFORMS.build(dict(type='LearnedAugment', policy='face'))

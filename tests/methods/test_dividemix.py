@@ -515,9 +515,18 @@ def test_trains(tmp_path):
         shares.append(same.float().mean())
         return view
 
+    views = []
+
+    def loss(self, inputs, data_samples, whole=dividemix.DivideMix.loss):
+        views.append((self.warming_up, 'second_view' in data_samples))
+        return whole(self, inputs, data_samples)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dividemix, 'other_view', spy)
+        patch.setattr(dividemix.DivideMix, 'loss', loss)
         runner = train(cfg)
+    # The warm-up does not pay for views that it does not use.
+    assert set(views) == {(True, False), (False, True)}
     # Flips are drawn twice, so half of the views are equal.
     assert 0.3 < torch.stack(shares).mean() < 0.7
     assert runner.model.progress == pytest.approx(1 + 2 / 3)

@@ -414,3 +414,6 @@ def test_schedule_of_the_published_code():
         GroupStepLR(optimizer, dict(head=[(0, 1.0)]))
     with pytest.raises(ValueError, match='ascending from 0'):
         GroupStepLR(optimizer, dict(default=[(1, 1.0)]))
+    for table in ([1.0], [(0, 1.0, 2)], 3):
+        with pytest.raises(ValueError, match=r'must be a list of pairs \(epoch, fac'):
+            GroupStepLR(optimizer, dict(default=table))

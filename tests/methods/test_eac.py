@@ -380,10 +380,10 @@ def test_a_pooling_neck_is_refused(tmp_path):
         (dict(erase_prob=1.5), 'erase_prob must lie in \\[0, 1\\], got 1.5'),
         (dict(noise_prob=-0.1), 'noise_prob must lie in \\[0, 1\\]'),
         (dict(noise_variance=-1), 'noise_variance must be a number of at least 0'),
-        (dict(erase_area=(0.3, 0.2)), 'erase_area must be two numbers, low and high'),
+        (dict(erase_area=(0.3, 0.2)), 'erase_area must be two numbers .low, high.'),
         (dict(erase_area=(0.1, 1.2)), '0 < low <= high <= 1, got \\(0.1, 1.2\\)'),
         (dict(erase_aspect=(0, 1)), 'erase_aspect must be two numbers'),
-        (dict(erase_aspect=0.5), 'erase_aspect must be two numbers, .* got 0.5'),
+        (dict(erase_aspect=0.5), 'erase_aspect must be two numbers .* got 0.5'),
     ],
 )
 def test_bad_options_of_the_views(options, message, tmp_path):

@@ -1,5 +1,6 @@
 """SOP against loops, autograd and the published code; its noise score."""
 
+import copy
 import math
 from unittest import mock
 
@@ -10,6 +11,7 @@ from helpers import tiny_config, train
 from mmpretrain.structures import DataSample
 
 from mmfer.datasets.batches import SampleBatch
+from mmfer.methods.sop import SOPClassifier
 from mmfer.methods.sop.losses import sample_gradients, sop_loss
 from mmfer.models.sample_state import TrainingFacts
 from mmfer.registry import MODELS
@@ -137,7 +139,8 @@ def test_the_step_of_a_global_batch():
     half = build(std=0.1, ratio_balance=0.4)
     mine = torch.tensor([0, 2])
     tables = {key: half.table(key).clone().double() for key in 'uv'}
-    everybody = iter([logits, tables['u'][:4], tables['v'][:4], labels])
+    ids = torch.arange(4)
+    everybody = iter([logits, tables['u'][:4], tables['v'][:4], labels, ids])
     with mock.patch.multiple(
         'mmfer.methods.sop.sop_head',
         gather_batch=lambda x: next(everybody),
@@ -148,6 +151,19 @@ def test_the_step_of_a_global_batch():
         half.loss((logits[mine],), batch(labels[mine], mine))
     for key in 'uv':
         torch.testing.assert_close(half.table(key)[mine], whole.table(key)[mine])
+
+
+def test_a_sample_that_the_batch_has_twice():
+    """As after a balanced sampler: it takes the steps of both of its images."""
+    torch.manual_seed(0)
+    logits, labels = torch.randn(3, C).double(), torch.tensor([0, 1, 0])
+    ids = torch.tensor([4, 2, 4])
+    head = build(std=0.1, ratio_balance=0.4)
+    u, v = (head.table(key).double().detach().clone().requires_grad_() for key in 'uv')
+    sop_loss(logits, labels, u[ids], v[ids], 0.4).backward()
+    head.loss((logits,), batch(labels, ids))
+    torch.testing.assert_close(head.table('u'), (u - 10 * u.grad).detach())
+    torch.testing.assert_close(head.table('v'), (v - 10 * v.grad).detach())
 
 
 def test_start():
@@ -208,13 +224,13 @@ def test_noise_score():
     head = build(4)
     head.table('u')[:] = torch.tensor([0.1, 0.9, 2.0, 1e-8])
     head.table('v')[1, 3], head.table('v')[2, 0] = -0.8, 5.0
+    head.table('v')[2, 1], head.table('v')[2, 3] = 1.5, -2.0
     found = head.score_labels(
         dict(sample_id=torch.tensor([0, 1, 2, 3])), torch.tensor([0, 1, 0, 4])
     )
     # In the third, the largest v is that of the given label, which does not count.
     torch.testing.assert_close(found['noise_score'], torch.tensor([0.01, 0.81, 1, 0]))
-    assert found['suggested_label'].tolist()[:2] == [0, 3]
-    assert found['suggested_label'][2] != 0 and found['suggested_label'][3] == 4
+    assert found['suggested_label'].tolist() == [0, 3, 3, 4]
 
 
 def test_u_finds_a_wrong_label():
@@ -237,3 +253,77 @@ def test_trains(tmp_path):
     assert head.table('u').abs().max() > 1e-7
     lines = (tmp_path / 'sample_scores.csv').read_text().splitlines()
     assert len(lines) == 97
+
+
+# -- SOP+ ------------------------------------------------------------------------
+def pipeline_of(size, *strong):
+    """Pipeline of ``tiny_config`` with a second view of a size."""
+    crop = dict(type='CenterCrop', crop_size=size)
+    return [
+        dict(type='LoadFERImage', color_type='grayscale'),
+        dict(type='SecondView', transforms=[crop, *strong]),
+        dict(type='CenterCrop', crop_size=32),
+        dict(type='PackFERInputs', algorithm_keys=('second_view',)),
+    ]
+
+
+def test_both_views_are_one_batch(tmp_path):
+    """The views of the device differ by their flips; the loss is that of SOPHead."""
+    cfg = tiny_config(tmp_path, 'sop/sop_r18_synthfaces_noise30_plus')
+    for loader in ('train_dataloader', 'val_dataloader'):
+        cfg[loader].collate_fn = dict(type='fer_collate')
+    cfg.test_dataloader = cfg.val_dataloader
+    seen = []
+    extract = SOPClassifier.extract_feat
+
+    def spy(self, inputs, *args):
+        if self.training:
+            seen.append(inputs.chunk(2))
+        return extract(self, inputs, *args)
+
+    with mock.patch.object(SOPClassifier, 'extract_feat', spy):
+        runner = train(cfg)
+    equal = [(a == b).flatten(1).all(1).float().mean() for a, b in seen]
+    assert 0.3 < torch.stack(equal).mean() < 0.7
+    assert runner.model.head.table('u').abs().max() > 1e-7
+
+
+def test_strong_views_of_a_pipeline(tmp_path):
+    """They are normalised as the first ones, and a part of each is cut out."""
+    cfg = tiny_config(tmp_path, 'sop/sop_r18_synthfaces_noise30_plus')
+    cutout = dict(type='Cutout', shape=8, pad_val=0, prob=1.0)
+    cfg.train_dataloader.dataset.pipeline = pipeline_of(32, cutout)
+    with pytest.raises(ValueError, match='SOPClassifier: the second views are not'):
+        train(copy.deepcopy(cfg))
+    cfg.train_dataloader.collate_fn = dict(type='fer_collate')
+    changed = []
+    loss = SOPClassifier.loss
+
+    def spy(self, inputs, data_samples):
+        changed.append((inputs != data_samples.second_view).float().mean())
+        return loss(self, inputs, data_samples)
+
+    with mock.patch.object(SOPClassifier, 'loss', spy):
+        train(cfg)
+    # At the edge, less than 8 x 8 of the 32 x 32 pixels are cut out.
+    assert 0.02 < torch.stack(changed).mean() <= 64 / 1024
+
+
+@pytest.mark.parametrize(
+    'second, message',
+    [
+        (None, r"SecondView.*algorithm_keys=\('second_view',\)"),
+        (30, 'their second views .1, 30, 30.'),
+    ],
+)
+def test_views_that_cannot_be_compared(tmp_path, second, message):
+    cfg = tiny_config(tmp_path, 'sop/sop_r18_synthfaces_noise30_plus')
+    cfg.train_dataloader.collate_fn = dict(type='fer_collate')
+    if second is None:
+        # A step without a form for batches, and nothing that makes a second view.
+        steps = cfg.train_dataloader.dataset.pipeline
+        steps.insert(3, dict(type='LearnedAugment'))
+    else:
+        cfg.train_dataloader.dataset.pipeline = pipeline_of(second)
+    with pytest.raises(ValueError, match=message):
+        train(cfg)

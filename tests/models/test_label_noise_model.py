@@ -339,6 +339,8 @@ def test_state_holds_everything(options):
         (dict(table_size=None), 'needs a table'),
         (dict(table_size=1), 'at least 2'),
         (dict(threshold=2.0), r'threshold must lie in \[0, 1\]'),
+        (dict(quantiles=0.5), r'quantiles must be two numbers .* got 0.5'),
+        (dict(quantiles=(0.9, 0.1)), r'quantiles must be two numbers'),
         (dict(margin=0.5), r'margin must lie in \[0, 0.5\), got 0.5'),
     ],
 )

@@ -9,6 +9,7 @@ from mmfer.utils.checks import (
     exclusive,
     in_range,
     instance,
+    number_pair,
     positive_int,
     whole_number,
 )
@@ -30,6 +31,8 @@ class Owner:
         (in_range, (0,), 10**9),
         (in_range, (None, 2), -1e9),
         (in_range, (), -3.5),
+        (number_pair, (0, 1), (0, 1)),
+        (number_pair, (0,), (np.float32(0.5), 2**40)),
         (whole_number, (0, 3), 3),
         (whole_number, (), -3),
         (positive_int, (), np.int64(1)),
@@ -56,6 +59,42 @@ def test_what_is_accepted_comes_back_as_it_is(check, arguments, value):
         (in_range, (0,), math.inf, 'must be a number of at least 0, got inf.'),
         (in_range, (None, 2), 3, 'must be a number of at most 2, got 3.'),
         (in_range, (), math.nan, 'must be a finite number, got nan.'),
+        (
+            number_pair,
+            (0, 1),
+            (1, 0),
+            'must be two numbers (low, high) with 0 <= low < high <= 1, got (1, 0).',
+        ),
+        (
+            number_pair,
+            (0, 1),
+            (0.5, 0.5),
+            'must be two numbers (low, high) with 0 <= low < high <= 1, got (0.5, 0.5).',
+        ),
+        (
+            number_pair,
+            (0, 1),
+            (0, 1, 2),
+            'must be two numbers (low, high) with 0 <= low < high <= 1, got (0, 1, 2).',
+        ),
+        (
+            number_pair,
+            (0, 1),
+            'ab',
+            "must be two numbers (low, high) with 0 <= low < high <= 1, got 'ab'.",
+        ),
+        (
+            number_pair,
+            (0,),
+            3,
+            'must be two numbers (low, high) with 0 <= low < high, got 3.',
+        ),
+        (
+            number_pair,
+            (0,),
+            (0, math.inf),
+            'must be two numbers (low, high) with 0 <= low < high, got (0, inf).',
+        ),
         (whole_number, (0, 3), 4, 'must be a whole number from 0 to 3, got 4.'),
         (whole_number, (0,), -1, 'must be a whole number of at least 0, got -1.'),
         (whole_number, (None, 3), 4, 'must be a whole number of at most 3, got 4.'),
@@ -72,6 +111,10 @@ def test_what_is_refused(check, arguments, value, message):
 
 
 def test_open_ends():
+    for pair, options in (((0, 1), dict(open_low=True)), ((1, 1), {})):
+        with pytest.raises(ValueError, match='two numbers'):
+            number_pair('', 'x', pair, 0, 2, **options)
+    assert number_pair('', 'x', [1, 1], 0, strict=False) == (1, 1)
     with pytest.raises(ValueError, match=r'x must lie in \(0, 1\], got 0\.'):
         in_range('', 'x', 0, 0, 1, open_low=True)
     with pytest.raises(ValueError, match=r'x must lie in \[0, 1\), got 1\.'):

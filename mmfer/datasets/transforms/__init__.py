@@ -4,5 +4,14 @@ from .augmentation import CornerCrop, GaussianNoise
 from .cropping import CropFace
 from .formatting import PackFERInputs
 from .loading import LoadFERImage
+from .second_view import LearnedAugment, SecondView
 
-__all__ = ['CornerCrop', 'CropFace', 'GaussianNoise', 'LoadFERImage', 'PackFERInputs']
+__all__ = [
+    'CornerCrop',
+    'CropFace',
+    'GaussianNoise',
+    'LearnedAugment',
+    'LoadFERImage',
+    'PackFERInputs',
+    'SecondView',
+]

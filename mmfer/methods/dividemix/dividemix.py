@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from mmfer.datasets.batches import has_field, stack_field
+from mmfer.models.data_preprocessor import second_view
 from mmfer.models.dual_network import DualNetwork
 from mmfer.models.gathering import gather_batch, own_images
 from mmfer.models.heads import stack_labels
@@ -195,6 +195,8 @@ class DivideMix(DualNetwork, SampleTables):
         """
         last = self._epoch
         super().start_epoch(epoch)
+        # The warm-up needs one view.
+        self.data_preprocessor.second_view = not self.warming_up
         if last is None or epoch != last + 1 or not self.refit_due(last):
             return
         if self._divided_after != last:
@@ -264,7 +266,7 @@ class DivideMix(DualNetwork, SampleTables):
         return losses
 
     def warmup_loss(self, inputs: Tensor, labels: Tensor) -> Dict[str, Tensor]:
-        """Return cross-entropy and confidence penalty of both networks, Eqs. 1 and 2.
+        """Return cross-entropy and confidence penalty of both networks.
 
         Args:
             inputs (Tensor): Prepared images, (B, channels, H, W).
@@ -315,7 +317,7 @@ class DivideMix(DualNetwork, SampleTables):
         targets: Tensor,
         labelled: Tensor,
     ) -> Dict[str, Tensor]:
-        """Return the terms of Eq. 12 for one network, after MixUp.
+        """Return the terms of the loss of one network, after MixUp.
 
         Args:
             network (nn.Module): The network.
@@ -383,9 +385,8 @@ def other_view(inputs: Tensor, data_samples: Any) -> Tensor:
         inputs (Tensor): Prepared images, (B, channels, H, W).
         data_samples (SampleBatch | list[DataSample]): Their samples.
     """
-    if has_field(data_samples, 'second_view'):
-        return stack_field(data_samples, 'second_view')
-    return inputs.flip(-1)
+    views = second_view('DivideMix', inputs, data_samples)
+    return inputs.flip(-1) if views is None else views
 
 
 def mean_prediction(logits: Tensor) -> Tensor:

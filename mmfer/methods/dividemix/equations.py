@@ -8,11 +8,13 @@ data.
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmfer.models.utils import masked_mean
+
 UNLABELLED = ('mean', 'sum')
 
 
 def sharpen(scores: Tensor, temperature: float) -> Tensor:
-    """Return distributions with a lower temperature, Eq. 4.
+    """Return distributions with a lower temperature.
 
     Args:
         scores (Tensor): Probabilities, (..., C).
@@ -29,7 +31,7 @@ def sharpen(scores: Tensor, temperature: float) -> Tensor:
 def refine_labels(
     labels: Tensor, clean: Tensor, own: Tensor, temperature: float
 ) -> Tensor:
-    """Return the targets of labelled images by co-refinement, Eqs. 3 and 4.
+    """Return the targets of labelled images by co-refinement.
 
     Args:
         labels (Tensor): Given labels, int64 (B, ).
@@ -46,7 +48,7 @@ def refine_labels(
 
 
 def guess_labels(own: Tensor, other: Tensor, temperature: float) -> Tensor:
-    """Return the targets of unlabelled images by co-guessing (Algorithm 1).
+    """Return the targets of unlabelled images by co-guessing.
 
     Args:
         own (Tensor): Mean prediction of the network itself for the views, (B, C).
@@ -57,7 +59,7 @@ def guess_labels(own: Tensor, other: Tensor, temperature: float) -> Tensor:
 
 
 def labelled_loss(logits: Tensor, targets: Tensor, labelled: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the labelled rows, L_X of Eq. 9.
+    """Return the mean cross-entropy of the labelled rows, L_X.
 
     Args:
         logits (Tensor): Of the mixed images, (R, C).
@@ -74,7 +76,7 @@ def labelled_loss(logits: Tensor, targets: Tensor, labelled: Tensor) -> Tensor:
 def unlabelled_loss(
     logits: Tensor, targets: Tensor, labelled: Tensor, classes: str = 'mean'
 ) -> Tensor:
-    """Return the mean squared error of the unlabelled rows, L_U of Eq. 10.
+    """Return the mean squared error of the unlabelled rows, L_U.
 
     Args:
         logits (Tensor): Of the mixed images, (R, C).
@@ -92,7 +94,7 @@ def unlabelled_loss(
 
 
 def prior_penalty(logits: Tensor, rows: Tensor) -> Tensor:
-    """Return the divergence of the mean prediction from equal classes, Eq. 11.
+    """Return the divergence of the mean prediction from equal classes, L_reg.
 
     Args:
         logits (Tensor): Of the mixed images, (R, C).
@@ -110,7 +112,7 @@ def prior_penalty(logits: Tensor, rows: Tensor) -> Tensor:
 
 
 def confidence_penalty(logits: Tensor) -> Tensor:
-    """Return the mean negative entropy of the predictions, Eq. 2.
+    """Return the mean negative entropy of the predictions.
 
     Args:
         logits (Tensor): Shape (B, C).
@@ -120,16 +122,6 @@ def confidence_penalty(logits: Tensor) -> Tensor:
     """
     log_prob = F.log_softmax(logits, dim=1)
     return (log_prob.exp() * log_prob).sum(dim=1).mean()
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of the values that a mask selects; 0 if it selects none.
-
-    Args:
-        values (Tensor): Shape (R, ).
-        mask (Tensor): 1 for the values that count and 0 for the others, (R, ).
-    """
-    return (mask * values).sum() / mask.sum().clamp_min(1)
 
 
 def ramp(progress: float, warmup: float, length: float) -> float:

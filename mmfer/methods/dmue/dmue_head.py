@@ -13,7 +13,7 @@ from mmfer.models.dropout import dropout
 from mmfer.models.gathering import gather_batch
 from mmfer.models.heads import least_confidence, stack_labels
 from mmfer.models.predictions import BatchPrediction
-from mmfer.models.sample_state import SampleTables, TrainingFacts
+from mmfer.models.sample_state import SampleTables, TrainingFacts, require_epochs
 from mmfer.models.utils import at_least_float32, full_precision, last_feature
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, invalid, positive_int, whole_number
@@ -147,18 +147,13 @@ class DMUEHead(SampleTables, BatchPrediction, ClsHead):
         Raises:
             ValueError: The run has too few epochs, or it is counted in iterations.
         """
-        if max_epochs is None:
-            raise ValueError(
-                f'{type(self).__name__}: ramp_epochs={self.ramp_epochs} counts epochs, '
-                'but the run is counted in iterations. Set train_cfg.by_epoch=True.'
-            )
-        if self.ramp_epochs >= max_epochs:
-            raise ValueError(
-                f'{type(self).__name__}: ramp_epochs={self.ramp_epochs}, but the run '
-                f'has {max_epochs} epochs, so the branch that predicts would never be '
-                'trained with its full weight. Lower model.head.ramp_epochs, or train '
-                'longer (train_cfg.max_epochs).'
-            )
+        require_epochs(
+            self,
+            'ramp_epochs',
+            self.ramp_epochs,
+            max_epochs,
+            'the branch that predicts would never be trained with its full weight',
+        )
 
     def pre_logits(self, feats: Any) -> Tensor:
         """Return the pooled feature of the target branch, (B, D)."""

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmfer.models.utils import masked_mean
+
 # Samples of a class, or of its branch, without which they take no part in a term:
 # one sample has no statistics.
 FEWEST = 2
@@ -39,18 +41,6 @@ def ramp_down(epoch: int, ramp_epochs: int) -> float:
     if epoch < ramp_epochs:
         return 1.0
     return math.exp(-((1 - ramp_epochs / epoch) ** 2))
-
-
-def masked_mean(values: Tensor, mask: Tensor, dim: int = 0) -> Tensor:
-    """Return the mean of the chosen values along an axis; 0 if none is chosen.
-
-    Args:
-        values (Tensor): Any shape.
-        mask (Tensor): bool, the same shape.
-        dim (int): The axis. Defaults to 0.
-    """
-    chosen = torch.where(mask, values, torch.zeros_like(values))
-    return chosen.sum(dim) / mask.sum(dim).clamp_min(1)
 
 
 def own_class(labels: Tensor, num_classes: int) -> Tensor:

@@ -15,7 +15,7 @@ from mmfer.models.heads import GaussianHead, label_cross_entropy, stack_labels
 from mmfer.models.uncertainty_neck import GaussianFeature
 from mmfer.models.utils import full_precision
 from mmfer.registry import MODELS
-from mmfer.utils.checks import choices, in_range, invalid, is_number
+from mmfer.utils.checks import choices, in_range, number_pair
 from mmfer.utils.presets import with_preset
 
 from .losses import (
@@ -102,23 +102,12 @@ class DULHead(GaussianHead):
         self.kl_reduction = choices(
             self, 'kl_reduction', chosen['kl_reduction'], KL_REDUCTIONS
         )
-        self.std_clamp = self._check_bounds(chosen['std_clamp'])
+        self.std_clamp = chosen['std_clamp']
+        if self.std_clamp is not None:
+            self.std_clamp = number_pair(
+                self, 'std_clamp', self.std_clamp, 0, open_low=True
+            )
         self.log_eps = in_range(self, 'log_eps', chosen['log_eps'], 0)
-
-    def _check_bounds(self, bounds: Optional[Sequence[float]]) -> Optional[tuple]:
-        """Return the bounds of sigma if they are two ordered numbers above 0."""
-        if bounds is None:
-            return None
-        pair = tuple(bounds) if isinstance(bounds, (tuple, list)) else ()
-        if len(pair) == 2 and all(map(is_number, pair)) and 0 < pair[0] < pair[1]:
-            return pair
-        raise invalid(
-            self,
-            'std_clamp',
-            bounds,
-            'two numbers, the smallest and the largest standard deviation, '
-            'with 0 < smallest < largest',
-        )
 
     def loss(
         self, feats: GaussianFeature, data_samples: Samples, **kwargs: Any

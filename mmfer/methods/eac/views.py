@@ -8,7 +8,7 @@ from mmengine.dist import get_dist_info
 from torch import Tensor
 
 from mmfer.datasets.batches.operations import EraseOperation, NoiseOperation
-from mmfer.utils.checks import in_range, invalid, is_number
+from mmfer.utils.checks import in_range, number_pair
 from mmfer.utils.counter_random import uniforms
 from mmfer.utils.random import step_key
 
@@ -55,8 +55,12 @@ class MirroredViews:
         self.noise = NoiseOperation(variance)
         self.erasing = EraseOperation(
             in_range(owner, 'erase_prob', erase_prob, 0, 1),
-            _bounds('erase_area', erase_area, 1),
-            _bounds('erase_aspect', erase_aspect),
+            number_pair(
+                owner, 'erase_area', erase_area, 0, 1, open_low=True, strict=False
+            ),
+            number_pair(
+                owner, 'erase_aspect', erase_aspect, 0, open_low=True, strict=False
+            ),
             color=(0.0,),
         )
 
@@ -120,15 +124,3 @@ class MirroredViews:
 def to_device(plan: np.ndarray, images: Tensor) -> Tensor:
     """Return parameters on the device of the images, without waiting for it."""
     return torch.tensor(plan).to(images.device, non_blocking=True)
-
-
-def _bounds(
-    name: str, values: Sequence[float], high: float = float('inf')
-) -> Tuple[float, float]:
-    """Return two ordered numbers above 0."""
-    pair = tuple(values) if isinstance(values, Sequence) else ()
-    if len(pair) == 2 and all(map(is_number, pair)) and 0 < pair[0] <= pair[1] <= high:
-        return pair[0], pair[1]
-    limit = f' <= {high}' if high < float('inf') else ''
-    wanted = f'two numbers, low and high, with 0 < low <= high{limit}'
-    raise invalid('EACClassifier', name, values, wanted)

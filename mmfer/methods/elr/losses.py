@@ -23,9 +23,8 @@ def clipped_softmax(logits: Tensor, clip: float = CLIP) -> Tensor:
 def average_targets(targets: Tensor, scores: Tensor, beta: float) -> Tensor:
     """Return the running averages t after one more prediction p, without gradient.
 
-    With p divided by its sum, ``t = beta t + (1 - beta) p`` (temporal ensembling,
-    Sec. 4). Averages that start at 0 have the sum ``1 - beta ** k`` after k
-    predictions.
+    With p divided by its sum, ``t = beta t + (1 - beta) p`` (temporal ensembling).
+    Averages that start at 0 have the sum ``1 - beta ** k`` after k predictions.
 
     Args:
         targets (Tensor): Averages before, (B, C), each row with a sum in [0, 1].
@@ -37,7 +36,7 @@ def average_targets(targets: Tensor, scores: Tensor, beta: float) -> Tensor:
 
 
 def early_learning_term(targets: Tensor, scores: Tensor) -> Tensor:
-    """Return log(1 - <t, p>) of each sample, the regulariser of Sec. 4, (B, ).
+    """Return log(1 - <t, p>) of each sample, the regulariser, (B, ).
 
     It falls as the prediction p approaches the average t of earlier ones. For
     probabilities that are clipped at 1e-4 it lies in [-9.3, 0].

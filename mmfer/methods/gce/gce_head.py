@@ -8,7 +8,12 @@ from torch import Tensor
 
 from mmfer.datasets.batches import Samples
 from mmfer.models.heads import LinearHead, stack_labels
-from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
+from mmfer.models.sample_state import (
+    SampleTables,
+    TrainingFacts,
+    require_epochs,
+    require_sample_ids,
+)
 from mmfer.models.utils import at_least_float32, full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import in_range, positive_int, whole_number
@@ -65,23 +70,17 @@ class GCEHead(SampleTables, LinearHead):
         """
         if self.truncate_from is None:
             return
-        if max_epochs is None:
-            raise ValueError(
-                f'GCEHead: truncate_from={self.truncate_from} is a number of epochs, '
-                'and this run is counted in iterations. Train by epochs '
-                '(train_cfg.by_epoch=True), or set truncate_from=None for the loss '
-                'without truncation.'
-            )
-        if self.truncate_from >= max_epochs:
-            raise ValueError(
-                f'GCEHead: truncate_from={self.truncate_from}, but the training has '
-                f'{max_epochs} epochs, so no sample would ever be left out. Set '
-                f'model.head.truncate_from to a smaller number, such as '
-                f'{max_epochs // 3}, or to None for the loss without truncation.'
-            )
+        require_epochs(
+            self,
+            'truncate_from',
+            self.truncate_from,
+            max_epochs,
+            'no sample would ever be left out',
+            'leave out none',
+        )
 
     def new_tables(self, facts: TrainingFacts) -> Dict[str, Tensor]:
-        """Return ``weight``, w of Algorithm 1; without truncation no table."""
+        """Return ``weight``, w of the truncated loss; without truncation no table."""
         if self.truncate_from is None:
             return {}
         return dict(weight=torch.ones(facts.num_samples))

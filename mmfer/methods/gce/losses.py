@@ -7,7 +7,7 @@ from torch import Tensor
 def generalized_cross_entropy(
     log_prob: Tensor, labels: Tensor, q: float = 0.7
 ) -> Tensor:
-    """Return (1 - p_y^q) / q of each sample, L_q of Sec. 3.2.
+    """Return (1 - p_y^q) / q of each sample, L_q.
 
     The limit q = 0 is cross-entropy. For q = 1 it is half of the mean absolute error.
 
@@ -35,7 +35,7 @@ def loss_at(k: float, q: float) -> float:
 
 
 def truncated_loss(losses: Tensor, weights: Tensor, bound: float) -> Tensor:
-    """Return mean_B w (L_q - L_q(k)), the objective of Algorithm 1.
+    """Return mean_B w (L_q - L_q(k)), the truncated loss.
 
     Args:
         losses (Tensor): L_q of each sample, (B, ).

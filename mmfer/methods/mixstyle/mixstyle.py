@@ -18,7 +18,7 @@ from mmfer.utils.checks import choices, in_range
 
 
 def mix_statistics(own: Moments, partner: Moments, ratio: Tensor) -> Moments:
-    """Mix the statistics of each image with those of its partner, Eqs. 5 and 6.
+    """Mix the statistics of each image with those of its partner.
 
     Args:
         own (Moments): Mean and std of each channel, each (B, C).
@@ -36,7 +36,7 @@ def mix_statistics(own: Moments, partner: Moments, ratio: Tensor) -> Moments:
 
 
 def set_statistics(x: Tensor, own: Moments, new: Moments) -> Tensor:
-    """Give each channel of each image another mean and std, Eq. 7.
+    """Give each channel of each image another mean and std.
 
     Args:
         x (Tensor): Feature map (B, C, H, W).

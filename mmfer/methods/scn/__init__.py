@@ -3,15 +3,15 @@
 Wang, Peng, Yang, Lu and Qiao, Suppressing Uncertainties for Large-Scale Facial
 Expression Recognition, CVPR 2020. The equations are those of the published code.
 
-===============================  ========================  ================
-In the paper                     Function                  File
-===============================  ========================  ================
-importance weight (Eq. 1)        ``SCNHead.weigh``         ``scn_head.py``
-weighted cross-entropy (Eq. 2)   ``SCNHead.loss``          ``scn_head.py``
-high and low group               ``important_images``      ``equations.py``
-rank regularisation (Eqs. 3, 4)  ``rank_regularization``   ``equations.py``
-relabelling (Eq. 5)              ``corrected_labels``      ``equations.py``
-===============================  ========================  ================
+======================  =======================  ================
+In the paper            Function                 File
+======================  =======================  ================
+importance weight       ``SCNHead.weigh``        ``scn_head.py``
+weighted cross-entropy  ``SCNHead.loss``         ``scn_head.py``
+high and low group      ``important_images``     ``equations.py``
+rank regularisation     ``rank_regularization``  ``equations.py``
+relabelling             ``corrected_labels``     ``equations.py``
+======================  =======================  ================
 
 ``PRESETS`` in ``scn_head.py`` has the difference between paper and published code.
 """

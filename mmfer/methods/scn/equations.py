@@ -27,7 +27,7 @@ def important_images(importance: Tensor, share: float) -> Tensor:
 
 
 def rank_regularization(importance: Tensor, high: Tensor, margin: float) -> Tensor:
-    """Return the rank regularisation of a batch, Eqs. 3 and 4.
+    """Return the rank regularisation of a batch.
 
     The mean weight of the important images must exceed that of the others by a
     margin. All images of both groups get a gradient.
@@ -49,7 +49,7 @@ def rank_regularization(importance: Tensor, high: Tensor, margin: float) -> Tens
 def corrected_labels(
     logits: Tensor, labels: Tensor, threshold: float, may_change: Tensor
 ) -> Tensor:
-    """Return the labels after the relabelling of Eq. 5.
+    """Return the labels after the relabelling.
 
     A label becomes the predicted class if the largest probability exceeds that of the
     label by more than a threshold.

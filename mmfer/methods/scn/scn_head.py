@@ -17,7 +17,12 @@ from torch import Tensor
 from mmfer.models.gathering import gather_batch, own_images
 from mmfer.models.heads import least_confidence, stack_labels
 from mmfer.models.predictions import BatchPrediction
-from mmfer.models.sample_state import SampleTables, TrainingFacts, require_sample_ids
+from mmfer.models.sample_state import (
+    SampleTables,
+    TrainingFacts,
+    require_epochs,
+    require_sample_ids,
+)
 from mmfer.models.utils import full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, whole_number
@@ -58,13 +63,13 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
         in_channels (int): Feature dimension D. ``FERClassifier`` fills it in.
         high_share (float): beta, the share of a batch that counts as important, in
             (0, 1). Defaults to 0.7.
-        margin (float): delta_1 of Eq. 3, in [0, 1]. Defaults to 0.15.
+        margin (float): delta_1, in [0, 1]. Defaults to 0.15.
         rank_weight (float): Weight of the rank regularisation, at least 0. Defaults
             to 1.
         relabel_epoch (int, optional): First epoch (0-based) in which labels change,
             at least 1. None: no label changes. Defaults to 9, the tenth epoch, as in
             the published code, which counts from 1.
-        relabel_threshold (float): delta_2 of Eq. 5, in [0, 1]. Defaults to 0.2.
+        relabel_threshold (float): delta_2, in [0, 1]. Defaults to 0.2.
         preset (str): ``'default'``, ``'official'`` (the published code) or
             ``'paper'``. It sets ``relabel_group`` if this is not given. Defaults to
             ``'default'``.
@@ -129,19 +134,14 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
         """Raise if no label would change; see :class:`SampleTables`."""
         if self.relabel_epoch is None:
             return
-        if max_epochs is None:
-            raise ValueError(
-                f'{type(self).__name__}: relabel_epoch={self.relabel_epoch} counts '
-                'epochs, but the run is counted in iterations. Set '
-                'train_cfg.by_epoch=True, or relabel_epoch=None to change no label.'
-            )
-        if self.relabel_epoch >= max_epochs:
-            raise ValueError(
-                f'{type(self).__name__}: relabel_epoch={self.relabel_epoch}, but the '
-                f'run has {max_epochs} epochs, so no label would change. Lower '
-                'model.head.relabel_epoch, train longer (train_cfg.max_epochs), or '
-                'set relabel_epoch=None to change no label.'
-            )
+        require_epochs(
+            self,
+            'relabel_epoch',
+            self.relabel_epoch,
+            max_epochs,
+            'no label would change',
+            'change no label',
+        )
 
     def new_tables(self, facts: TrainingFacts) -> Dict[str, Tensor]:
         """Return ``label``, int64 (N, ); -1 stands for the given label."""
@@ -154,7 +154,7 @@ class SCNHead(SampleTables, BatchPrediction, ClsHead):
         return None if self.relabel_epoch is None else self.table('label')
 
     def weigh(self, feature: Tensor) -> Tuple[Tensor, Tensor]:
-        """Return importance weights, (B, ), and weighted logits, (B, C); Eqs. 1 and 2.
+        """Return importance weights, (B, ), and weighted logits, (B, C).
 
         Args:
             feature (Tensor): Pooled features, (B, D).

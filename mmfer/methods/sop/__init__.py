@@ -15,8 +15,11 @@ SOP+, consistency         ``consistency_loss``   ``losses.py``
 whole loss                ``sop_loss``           ``losses.py``
 steps of u and v          ``sample_gradients``   ``losses.py``
 ========================  =====================  ===============
+
+The second view of SOP+ enters in ``sop_classifier.py``.
 """
 
+from .sop_classifier import SOPClassifier
 from .sop_head import SOPHead
 
-__all__ = ['SOPHead']
+__all__ = ['SOPClassifier', 'SOPHead']

@@ -14,7 +14,7 @@ from mmfer.models.utils import at_least_float32, full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import in_range
 
-from .losses import sample_gradients, sop_loss, wrong_label_terms
+from .losses import sample_gradients, sop_loss
 
 
 @MODELS.register_module()
@@ -115,8 +115,11 @@ class SOPHead(SampleTables, LinearHead):
                 logits, labels, u, v, self.ratio_balance, self.ratio_consistency, other
             )
             by_u, by_v = sample_gradients(logits, labels, u, v, self.ratio_balance)
-            self.write('u', ids, own_images(u - self.lr_u * by_u))
-            self.write('v', ids, own_images(v - self.lr_v * by_v))
+            # A sample that the batch has several times takes all of its steps.
+            all_ids = interleave(ids.to(logits.device, non_blocking=True))
+            same = (all_ids[:, None] == all_ids).to(logits)
+            self.write('u', ids, own_images(u - self.lr_u * (same @ by_u)))
+            self.write('v', ids, own_images(v - self.lr_v * (same @ by_v)))
         return dict(loss=loss)
 
     def _global_rows(self, name: str, ids: Tensor, like: Tensor) -> Tensor:
@@ -147,8 +150,8 @@ class SOPHead(SampleTables, LinearHead):
         """Return ``noise_score``, U of the given label, and ``suggested_label``.
 
         U is near 0 for a right label, and grows towards 1 for a wrong one. Where it
-        exceeds one half, the suggested label is the class of the largest V. Elsewhere
-        it is the given label.
+        exceeds one half, the suggested label is the class of the largest v^2 among the
+        others. Elsewhere it is the given label.
 
         Args:
             predictions (Mapping[str, Tensor]): With ``sample_id`` (N, ).
@@ -156,9 +159,10 @@ class SOPHead(SampleTables, LinearHead):
         """
         ids = predictions['sample_id']
         u, v = (self.table(name).cpu()[ids] for name in ('u', 'v'))
-        added, removed = wrong_label_terms(u, v, labels)
-        score = added.gather(1, labels[:, None])[:, 0]
+        score = u.square().clamp(max=1)
+        # Unlike V, the squares differ also where several exceed 1.
+        true_label = v.square().scatter(1, labels[:, None], -1).argmax(dim=1)
         return dict(
             noise_score=score,
-            suggested_label=torch.where(score > 0.5, removed.argmax(dim=1), labels),
+            suggested_label=torch.where(score > 0.5, true_label, labels),
         )

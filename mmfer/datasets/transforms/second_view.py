@@ -1,0 +1,84 @@
+"""A second, usually stronger augmentation of the same image."""
+
+from typing import Any, Optional, Sequence
+
+import numpy as np
+import torch
+import torchvision.transforms as vision
+from mmcv.transforms import BaseTransform, Compose
+from mmpretrain.datasets import PackInputs
+
+from mmfer.registry import TRANSFORMS
+from mmfer.utils.checks import choices
+
+POLICIES = tuple(policy.value for policy in vision.AutoAugmentPolicy)
+"""Names of the learned policies."""
+
+
+@TRANSFORMS.register_module()
+class SecondView(BaseTransform):
+    """Augment a copy of the image by steps of its own, as ``second_view``.
+
+    The steps that follow change the first view only. Pack the second one with
+    ``PackFERInputs(algorithm_keys=('second_view',))``. ``FERDataPreprocessor``
+    normalises it in training like the first one. Methods that compare two views read
+    it, such as SOP+ and DivideMix.
+
+    Args:
+        transforms (Sequence[dict | Callable]): Steps of the second view. At their end
+            it must have the size of the first view.
+    """
+
+    def __init__(self, transforms: Sequence[Any]):
+        self.transforms = Compose(transforms)
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Add ``second_view``, uint8 (C, H, W), to the sample.
+
+        Args:
+            results (dict): Sample with ``img``, uint8 (H, W) or (H, W, C).
+        """
+        # Some steps change the image that they are given.
+        view = self.transforms(dict(results, img=results['img'].copy()))
+        if view is None:
+            return None
+        results['second_view'] = PackInputs.format_input(view['img'])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.transforms!r})'
+
+
+@TRANSFORMS.register_module()
+class LearnedAugment(BaseTransform):
+    """Augment by a learned policy: AutoAugment (Cubuk et al., CVPR 2019).
+
+    The operations are those of torchvision's ``AutoAugment``, which has the policy for
+    CIFAR-10 that mmpretrain's ``AutoAugment`` lacks.
+
+    Args:
+        policy (str): ``'cifar10'``, ``'imagenet'`` or ``'svhn'``: the data for which
+            the policy was learned. Defaults to ``'cifar10'``.
+        fill (int): Grey level of pixels from outside the image, 0 to 255. Defaults to
+            128.
+    """
+
+    def __init__(self, policy: str = 'cifar10', fill: int = 128):
+        self.policy = choices(self, 'policy', policy, POLICIES)
+        self.fill = fill
+        self.augment = vision.AutoAugment(vision.AutoAugmentPolicy(policy), fill=fill)
+
+    def transform(self, results: dict) -> dict:
+        """Augment ``img``, uint8 (H, W) or (H, W, C) with channels BGR."""
+        image = results['img']
+        # torchvision reads RGB.
+        channels = image[..., None] if image.ndim == 2 else image[..., ::-1]
+        found = self.augment(torch.from_numpy(channels.transpose(2, 0, 1).copy()))
+        pixels = found.numpy().transpose(1, 2, 0)
+        pixels = pixels[..., 0] if image.ndim == 2 else pixels[..., ::-1]
+        results['img'] = np.ascontiguousarray(pixels)
+        return results
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f'{name}(policy={self.policy!r}, fill={self.fill})'
