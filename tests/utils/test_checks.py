@@ -14,6 +14,8 @@ from mmfer.utils.checks import (
     whole_number,
 )
 
+PAIR = 'must be two numbers (low, high) with 0 <= low < high'
+
 
 class Owner:
     pass
@@ -59,42 +61,12 @@ def test_what_is_accepted_comes_back_as_it_is(check, arguments, value):
         (in_range, (0,), math.inf, 'must be a number of at least 0, got inf.'),
         (in_range, (None, 2), 3, 'must be a number of at most 2, got 3.'),
         (in_range, (), math.nan, 'must be a finite number, got nan.'),
-        (
-            number_pair,
-            (0, 1),
-            (1, 0),
-            'must be two numbers (low, high) with 0 <= low < high <= 1, got (1, 0).',
-        ),
-        (
-            number_pair,
-            (0, 1),
-            (0.5, 0.5),
-            'must be two numbers (low, high) with 0 <= low < high <= 1, got (0.5, 0.5).',
-        ),
-        (
-            number_pair,
-            (0, 1),
-            (0, 1, 2),
-            'must be two numbers (low, high) with 0 <= low < high <= 1, got (0, 1, 2).',
-        ),
-        (
-            number_pair,
-            (0, 1),
-            'ab',
-            "must be two numbers (low, high) with 0 <= low < high <= 1, got 'ab'.",
-        ),
-        (
-            number_pair,
-            (0,),
-            3,
-            'must be two numbers (low, high) with 0 <= low < high, got 3.',
-        ),
-        (
-            number_pair,
-            (0,),
-            (0, math.inf),
-            'must be two numbers (low, high) with 0 <= low < high, got (0, inf).',
-        ),
+        (number_pair, (0, 1), (1, 0), f'{PAIR} <= 1, got (1, 0).'),
+        (number_pair, (0, 1), (0.5, 0.5), f'{PAIR} <= 1, got (0.5, 0.5).'),
+        (number_pair, (0, 1), (0, 1, 2), f'{PAIR} <= 1, got (0, 1, 2).'),
+        (number_pair, (0, 1), 'ab', f"{PAIR} <= 1, got 'ab'."),
+        (number_pair, (0,), 3, f'{PAIR}, got 3.'),
+        (number_pair, (0,), (0, math.inf), f'{PAIR}, got (0, inf).'),
         (whole_number, (0, 3), 4, 'must be a whole number from 0 to 3, got 4.'),
         (whole_number, (0,), -1, 'must be a whole number of at least 0, got -1.'),
         (whole_number, (None, 3), 4, 'must be a whole number of at most 3, got 4.'),
