@@ -56,6 +56,8 @@ def make_batch(cfg, size=8):
     """A batch on the host, as ``default_collate`` makes it."""
     head = cfg.model.get('encoder', cfg.model).get('head', {})
     sets = [x for x in head.get('label_sets', ()) if x != 'va']
+    packed = cfg.train_dataloader.dataset.pipeline[-1].get('algorithm_keys', ())
+    shape = size, *cfg.data_preprocessor.input_shape
     samples = []
     for i in range(size):
         sample = DataSample(metainfo=dict(sample_id=i)).set_gt_label(i % 7)
@@ -65,8 +67,9 @@ def make_batch(cfg, size=8):
         )
         if len(sets) > 1:
             sample.set_field(np.full(len(sets), i % 7), 'gt_label_sets')
+        if 'second_view' in packed:
+            sample.set_field(torch.zeros(shape[1:], dtype=torch.uint8), 'second_view')
         samples.append(sample)
-    shape = size, *cfg.data_preprocessor.input_shape
     return dict(inputs=torch.zeros(shape, dtype=torch.uint8), data_samples=samples)
 
 
@@ -85,6 +88,8 @@ def pretend_batch(batch, model, mode):
     head = getattr(getattr(model, 'encoder', model), 'head', None)
     if hasattr(head, 'label_sets'):
         parts[1] = samples._arrays
+    if 'second_view' in samples:
+        parts[0]['second_view'] = samples.second_view
     if isinstance(model, DualNetwork) or any(followers(model)):
         parts[2] = dict(sample_id=samples.sample_id)
     pretend = mode.from_tensor
@@ -118,8 +123,12 @@ def build_runner(name, work_dir, **options):
         hook for hook in cfg.get('custom_hooks', []) if hook['type'] != 'EMAHook'
     ]
     # The batches come from the test.
-    cfg.train_dataloader = DataLoader(range(800), batch_size=8)
+    loader, cfg.train_dataloader = (
+        cfg.train_dataloader,
+        DataLoader(range(800), batch_size=8),
+    )
     runner = Runner.from_cfg(cfg)
+    cfg.train_dataloader = loader
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     for hook in runner.hooks:
         if isinstance(hook, (IterTimerHook, StopOnNaNHook, DeferredInfoHook)):

@@ -108,6 +108,11 @@ class FERDataPreprocessor(ClsDataPreprocessor):
                 view = inputs.second_view().to(self.device, self._non_blocking)
                 second = view.apply(self._resident)
             inputs = inputs.to(self.device, self._non_blocking).apply(self._resident)
+        if training and samples is not None and has_field(samples, 'second_view'):
+            if not isinstance(samples, SampleBatch):
+                samples = SampleBatch.from_samples(samples)
+            if not isinstance(inputs, Tensor):
+                inputs = torch.stack(inputs)
         if not isinstance(samples, SampleBatch) or self.pad_size_divisor > 1:
             return super().forward(dict(data, inputs=inputs), training)
         images = self._normalise(self.cast_data(inputs))
@@ -174,10 +179,8 @@ def second_view(owner: str, inputs: Tensor, samples: Samples) -> Optional[Tensor
         )
     if not views.is_floating_point():
         raise ValueError(
-            f'{owner}: the second views are not normalised. Only FERDataPreprocessor '
-            'does this, for batches of fer_collate: set '
-            "model.data_preprocessor.type='FERDataPreprocessor', and leave "
-            'collate_fn out of train_dataloader.'
+            f'{owner}: the second views are not normalised. FERDataPreprocessor does '
+            "this: set data_preprocessor.type='FERDataPreprocessor'."
         )
     return views
 
