@@ -105,9 +105,10 @@ def read_summary(path: PathLike) -> Dict[str, Any]:
             value is None or _is_number(value) for value in values.values()
         ):
             raise _wrong(path, kind, f'the metric {clipped(name)!r} has no numbers')
-    auroc = summary.get('noise_auroc')
-    if auroc is not None and not _is_number(auroc):
-        raise _wrong(path, kind, f'noise_auroc is {clipped(repr(auroc))}, no number')
+    for name in ('noise_auroc', 'probability_auroc'):
+        auroc = summary.get(name)
+        if auroc is not None and not _is_number(auroc):
+            raise _wrong(path, kind, f'{name} is {clipped(repr(auroc))}, no number')
     return summary
 
 

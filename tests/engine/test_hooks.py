@@ -68,6 +68,8 @@ def test_table_of_a_training(trained):
     scores, wrong = np.array([float(r['noise_score']) for r in rows]), given != clean
     low, high = (auroc(scores + sign * 6e-7 * wrong, wrong) for sign in (-1, 1))
     assert low <= summary['noise_auroc'] <= high < low + 0.01
+    # ALUM has no score of its own.
+    assert summary['probability_auroc'] == pytest.approx(summary['noise_auroc'])
 
 
 def test_clean_labels_reach_nothing(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """SOP against loops, autograd and the published code; its noise score."""
 
+import json
 import math
 from unittest import mock
 
@@ -10,6 +11,7 @@ from helpers import tiny_config, train
 from mmpretrain.structures import DataSample
 
 from mmfer.datasets.batches import SampleBatch
+from mmfer.engine.scoring import predict_training_set
 from mmfer.methods.sop import SOPClassifier
 from mmfer.methods.sop.losses import sample_gradients, sop_loss
 from mmfer.models.sample_state import TrainingFacts
@@ -248,10 +250,19 @@ def test_u_finds_a_wrong_label():
 
 def test_trains(tmp_path):
     cfg = tiny_config(tmp_path, 'sop/sop_r18_synthfaces_noise30')
-    head = train(cfg).model.head
-    assert head.table('u').abs().max() > 1e-7
+    runner = train(cfg)
+    assert runner.model.head.table('u').abs().max() > 1e-7
     lines = (tmp_path / 'sample_scores.csv').read_text().splitlines()
     assert len(lines) == 97
+    # Beside the own score, the summary has the common one.
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    dataset = runner.train_dataloader.dataset
+    scores = predict_training_set(runner)['pred_score']
+    doubt = 1 - scores[range(96), dataset.given_labels]
+    wrong = dataset.given_labels != dataset.clean_labels
+    pairs = [(a > b) + (a == b) / 2 for a in doubt[wrong] for b in doubt[~wrong]]
+    assert summary['probability_auroc'] == pytest.approx(sum(pairs) / len(pairs))
+    assert summary['probability_auroc'] != summary['noise_auroc']
 
 
 # -- SOP+ ------------------------------------------------------------------------

@@ -75,6 +75,7 @@ def test_histories_of_another_form(tmp_path, entries, part):
         (dict(metrics=dict(top1=3)), "the metric 'top1'"),
         (dict(metrics=dict(top1=dict(last='3'))), "the metric 'top1'"),
         (dict(metrics={}, noise_auroc='much'), "noise_auroc is 'much'"),
+        (dict(metrics={}, probability_auroc=[1]), 'probability_auroc is'),
     ],
 )
 def test_summaries_of_another_form(tmp_path, summary, part):

@@ -225,6 +225,10 @@ def markdown(
         for runs in rows.values()
         for s in runs.values()
     )
+    aurocs = {'noise_auroc': 'noise AUROC'}
+    if any('probability_auroc' in s for runs in rows.values() for s in runs.values()):
+        # Beside the score of a method, one minus the probability of the given label.
+        aurocs['probability_auroc'] = '1 - p AUROC'
     tails = tail_column({row: list(runs.values()) for row, runs in rows.items()})
     head = [
         'method',
@@ -232,7 +236,7 @@ def markdown(
         *['mean of the last'] * bool(tails),
         *COLUMNS.values(),
         'best epoch',
-        'noise AUROC',
+        *aurocs.values(),
         *['weight AUROC'] * weighs,
         *(f'minus {b}' for b in baselines),
     ]
@@ -248,10 +252,10 @@ def markdown(
         cells = [tails[row]] if tails else []
         cells += [cell([value(s, m) for s in runs.values()]) for m in COLUMNS]
         cells.append(cell([value(s, 'accuracy/top1', 'best') for s in runs.values()]))
-        areas = [
-            s['noise_auroc'] for s in runs.values() if s['noise_auroc'] is not None
-        ]
-        cells.append(f'{np.mean(areas):.3f}' if areas else '')
+        for name in aurocs:
+            areas = [s.get(name) for s in runs.values()]
+            areas = [area for area in areas if area is not None]
+            cells.append(f'{np.mean(areas):.3f}' if areas else '')
         areas = [(s.get('figures') or {}).get('weight_auroc') for s in runs.values()]
         if weighs:
             cells.append('' if None in areas else f'{np.mean(areas):.3f}')

@@ -1,7 +1,7 @@
 """Write the sample-score table at the end of a run."""
 
 import os.path as osp
-from typing import Dict, Optional
+from typing import Dict, Mapping, Optional
 
 import numpy as np
 import torch
@@ -161,9 +161,12 @@ class SampleScoresHook(Hook):
         if clean is not None:
             table['clean_label'] = clean[table['sample_id']]
             wrong = table['given_label'] != table['clean_label']
-            runner.message_hub.update_info(
-                'noise_auroc', auroc(table['noise_score'], wrong)
+            noted = dict(
+                noise_auroc=auroc(table['noise_score'], wrong),
+                probability_auroc=probability_auroc(dataset, result),
             )
+            for name, value in noted.items():
+                runner.message_hub.update_info(name, value)
         write_score_table(osp.join(runner.work_dir, FILE_NAME), table, dataset.CLASSES)
 
     def _make_table(
@@ -197,3 +200,21 @@ class SampleScoresHook(Hook):
         suggested = columns.pop('suggested_label', None)
         table = insert_measurements(table, columns)
         return table if suggested is None else suggest_labels(table, suggested)
+
+
+def probability_auroc(dataset: FERDataset, result: Mapping[str, np.ndarray]) -> float:
+    """Return how well one minus the probability of a given label finds wrong ones.
+
+    It stands beside the AUROC of ``noise_score``, which may be a method's own.
+
+    Args:
+        dataset (FERDataset): Samples before any cleaning, with clean labels.
+        result (Mapping[str, np.ndarray]): See :func:`predict_training_set`.
+
+    Returns:
+        float: Area under the ROC curve, in [0, 1].
+    """
+    ids = result['sample_id']
+    given = dataset.given_labels[ids]
+    scores = 1 - result['pred_score'][np.arange(len(ids)), given]
+    return auroc(scores, given != dataset.clean_labels[ids])

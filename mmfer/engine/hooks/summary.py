@@ -287,6 +287,7 @@ class SummaryHook(Hook):
             labels_sha256=agreed(segments, 'labels_sha256'),
             cleaning=cleaning_record(runner.train_dataloader.dataset),
             noise_auroc=runner.message_hub.get_info('noise_auroc'),
+            probability_auroc=runner.message_hub.get_info('probability_auroc'),
             versions=package_versions(),
             epochs=runner.epoch,
             seconds=seconds,
@@ -380,11 +381,11 @@ class SummaryHook(Hook):
             augrc = 'rejection/uncertainty_augrc'
             line('AUGRC of the uncertainty (0 is best)', augrc, 100)
             measures('valence and arousal', 'va/')
-        if summary['noise_auroc'] is not None:
-            lines.append(
-                'AUROC of noise_score against the planted noise: '
-                f'{summary["noise_auroc"]:.3f}'
-            )
+        found, plain = summary['noise_auroc'], summary['probability_auroc']
+        if found is not None:
+            lines.append(f'AUROC of noise_score against the planted noise: {found:.3f}')
+            if plain is not None and f'{plain:.3f}' != f'{found:.3f}':
+                lines[-1] += f' (one minus the probability of the label: {plain:.3f})'
         files = [f for f in RESULTS if osp.isfile(osp.join(work_dir, f))]
         lines.append(f'files in {work_dir}: {", ".join(files)}, checkpoints')
         return '\n'.join(lines)

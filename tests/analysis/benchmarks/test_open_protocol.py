@@ -148,6 +148,12 @@ def test_table(tmp_path):
     assert ce['best epoch'] == '62.00 ± 2.00' and ce['minus ce'] == ''
     runs = read_runs(tmp_path, 'summary.json')
     assert 'weight AUROC' not in tool.markdown(PROTOCOL.in_order(runs, ['ce']))
+    assert '1 - p AUROC' not in tool.markdown(runs)
+    # A run of this version beside older ones.
+    runs['ce'][1]['probability_auroc'] = 0.75
+    head, _, *rows = tool.markdown(PROTOCOL.in_order(runs)).splitlines()
+    place = head.split('|').index(' 1 - p AUROC ')
+    assert [row.split('|')[place] for row in rows] == [' 0.750 ', '  ']
     assert list(PROTOCOL.in_order(runs, ['resup', 'nothing'])) == ['resup']
 
 
