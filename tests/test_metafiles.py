@@ -72,6 +72,11 @@ def test_a_changed_result_is_noticed(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="'mean_class' was not measured"):
         source.metafile('alum', '0')
     table.write_text(before)
+    # A run of a part of the images.
+    entry = source.yaml.safe_load((tmp_path / 'configs/ce/results.yml').read_text())
+    entry = dict(entry['Models'][0], Options={'train_dataloader.dataset.indices': 99})
+    found = source.model('ce', 'CE', entry)['Metadata']['Training Data']
+    assert found == 'FERPlus train, the first 99 images, SymmetricNoise 0.3'
     results = tmp_path / 'configs/alum/results.yml'
     results.write_text(results.read_text() + '  Accuracy: 99\n')
     with pytest.raises(ValueError, match='unknown Accuracy'):

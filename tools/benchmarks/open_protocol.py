@@ -30,6 +30,7 @@ from mmfer.analysis.benchmarks.open_protocol import (
     done_before,
     markdown,
     update_record,
+    write_csv,
 )
 from mmfer.analysis.benchmarks.training_runs import execute_all, problems, read_runs
 
@@ -57,11 +58,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         default=[],
         help='methods whose further rows are run, with the first seed',
     )
-    add(
-        '--root',
-        type=Path,
-        help='folder of the work dirs (default: work_dirs/open_protocol_NOISE)',
-    )
+    folder = 'folder of the work dirs (default: work_dirs/open_protocol_NOISE)'
+    add('--root', type=Path, help=folder)
     add('--jobs', type=int, default=1, help='runs at the same time')
     add('--table-only', action='store_true', help='train nothing')
     add(
@@ -71,13 +69,10 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         default=[],
         help='rows that are run, tabulated and plotted (default: all)',
     )
-    add(
-        '--baselines',
-        nargs='+',
-        default=[BASELINE],
-        help='rows whose accuracy is subtracted from the others',
-    )
+    subtracted = 'rows whose accuracy is subtracted from the others'
+    add('--baselines', nargs='+', default=[BASELINE], help=subtracted)
     add('--record', type=Path, help='JSON file of all results so far')
+    add('--csv', type=Path, help='CSV file for the numbers of the table')
     add('--figure', type=Path, help='file for the curves of the accuracy')
     add('--weight-figure', type=Path, help='file for the curves of the weights')
     add('--cfg-options', nargs='+', default=[], help='overrides for all runs')
@@ -104,11 +99,15 @@ def main() -> None:
         histories = read_runs(args.root, 'history.json')
     else:
         summaries, histories = update_record(args.record, args.root, protocol)
+    summaries, histories = (
+        protocol.in_order(found, args.rows) for found in (summaries, histories)
+    )
     try:
-        print(markdown(protocol.in_order(summaries, args.rows), args.baselines))
+        print(markdown(summaries, args.baselines))
     except ValueError as error:
         sys.exit(f'open_protocol.py: {error}')
-    histories = protocol.in_order(histories, args.rows)
+    if args.csv is not None:
+        write_csv(args.csv, summaries, protocol, args.baselines)
     if args.figure is not None:
         plot(histories, accuracy, 'validation accuracy, %', args.figure)
     if args.weight_figure is not None:

@@ -14,7 +14,7 @@ HEADER = (
     '# the configs or docs/results, not this file.\n'
 )
 KEYS = {'Name', 'Architecture', 'Paper', 'Code', 'Models'}
-MODEL_KEYS = {'Config', 'Table', 'Row', 'Seeds', 'Weights', 'Metrics'}
+MODEL_KEYS = {'Config', 'Options', 'Table', 'Row', 'Seeds', 'Weights', 'Metrics'}
 NAMES = {'NoisyCIFAR10': 'CIFAR-10', 'NoisyCIFAR100': 'CIFAR-100', 'RAFDB': 'RAF-DB'}
 
 
@@ -62,6 +62,8 @@ def model(method: str, collection: str, entry: dict) -> dict:
     """Return a model of a metafile: facts of its config, numbers of its table row."""
     config = f'configs/{method}/{entry["Config"]}.py'
     cfg = Config.fromfile(str(ROOT / config))
+    # Options with which the config was run, as after --cfg-options.
+    cfg.merge_from_dict(entry.get('Options', {}))
     row = find_row(entry['Table'], entry['Row'])
     test = cfg.test_dataloader.dataset
     metrics = {

@@ -1,5 +1,7 @@
 """Rows, record and table of the open protocol on FERPlus."""
 
+import csv
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,3 +269,72 @@ def markdown(
         seeds = ', '.join(map(str, runs))
         lines.append(f'| {row} | {seeds} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
+
+
+def write_csv(
+    path: Path, rows: Results, protocol: Protocol, baselines: Sequence[str]
+) -> None:
+    """Write the numbers of :func:`markdown`.
+
+    Each metric has a column for the mean over the seeds, and one with ``_std`` for
+    their standard deviation, which is empty for one seed. ``label`` is the title of the
+    page in ``folder``; further rows of a method have their own name.
+
+    Args:
+        path (Path): CSV file.
+        rows (dict): ``summary.json`` by row and seed.
+        protocol (Protocol): Protocol whose configs name the rows.
+        baselines (Sequence[str]): See :func:`markdown`.
+    """
+    table = []
+    for row, runs in rows.items():
+        folder = row.split('_')[0]
+        title = (protocol.configs / folder / 'README.md').read_text(encoding='utf-8')
+        label = title.splitlines()[0].lstrip('# ') if row == folder else row
+        cells = dict(method=row, label=label, folder=folder)
+        cells['seeds'] = ', '.join(map(str, runs))
+        cells.update(numbers(list(runs.values())))
+        for baseline in baselines:
+            pairs = differences(
+                runs,
+                rows.get(baseline, {}),
+                lambda s: run_value(s, 'accuracy/top1', TAIL_MEAN),
+            )
+            own = row == baseline
+            cells.update(mean_and_std(f'minus_{baseline}', [] if own else pairs))
+        table.append(cells)
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, list(table[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(table)
+    write_atomic(str(path), text.getvalue().encode())
+
+
+def numbers(summaries: Sequence[dict]) -> Dict[str, str]:
+    """Return the numbers of the runs of one row, by column."""
+    columns = dict(COLUMNS, **{'best': 'best epoch'})
+    cells: Dict[str, str] = {}
+    for metric, title in columns.items():
+        statistic = TAIL_MEAN
+        if metric == 'best':
+            metric, statistic = 'accuracy/top1', 'best'
+        name = title.replace(' %', '').replace(' ', '_')
+        values = [run_value(s, metric, statistic) for s in summaries]
+        cells.update(mean_and_std(name, values))
+    for name in ('noise_auroc', 'probability_auroc'):
+        areas = [s.get(name) for s in summaries]
+        cells[name] = '' if None in areas else f'{np.mean(areas):.3f}'
+    weights = [(s.get('figures') or {}).get('weight_auroc') for s in summaries]
+    cells['weight_auroc'] = '' if None in weights else f'{np.mean(weights):.3f}'
+    return cells
+
+
+def mean_and_std(name: str, values: Sequence[Optional[float]]) -> Dict[str, str]:
+    """Return a mean and a standard deviation as two cells; empty if one is missing."""
+    if not values or None in values:
+        return {name: '', f'{name}_std': ''}
+    several = len(values) > 1
+    return {
+        name: f'{np.mean(values):.2f}',
+        f'{name}_std': f'{np.std(values, ddof=1):.2f}' if several else '',
+    }

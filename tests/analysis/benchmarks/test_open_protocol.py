@@ -1,5 +1,6 @@
 """Plans, tables and curves of the comparison, from made results."""
 
+import csv
 import json
 import os
 import subprocess
@@ -155,6 +156,27 @@ def test_table(tmp_path):
     place = head.split('|').index(' 1 - p AUROC ')
     assert [row.split('|')[place] for row in rows] == [' 0.750 ', '  ']
     assert list(PROTOCOL.in_order(runs, ['resup', 'nothing'])) == ['resup']
+
+
+def test_csv(tmp_path):
+    for seed, (ce, resup) in enumerate([(50.0, 70.0), (54.0, 70.0), (52.0, 76.0)]):
+        write_run(tmp_path, 'ce', seed, ce)
+        write_run(tmp_path, 'resup', seed, resup, 0.9)
+    write_run(tmp_path, 'alum_lc', 0, 60.0)
+    runs = PROTOCOL.in_order(read_runs(tmp_path, 'summary.json'))
+    runs['ce'][0]['probability_auroc'] = 0.7
+    tool.write_csv(tmp_path / 'a.csv', runs, PROTOCOL, ['ce'])
+    ce, resup, compensated = csv.DictReader((tmp_path / 'a.csv').open())
+    assert (ce['label'], resup['label']) == ('Cross-entropy', 'ReSup')
+    assert (compensated['label'], compensated['folder']) == ('alum_lc', 'alum')
+    assert resup['seeds'] == '0, 1, 2' and compensated['seeds'] == '0'
+    assert (resup['accuracy'], resup['accuracy_std']) == ('72.00', '3.46')
+    assert (resup['minus_ce'], resup['minus_ce_std']) == ('20.00', '4.00')
+    assert (ce['minus_ce'], ce['best_epoch'], ce['u_10']) == ('', '62.00', '52.00')
+    assert (compensated['accuracy'], compensated['accuracy_std']) == ('60.00', '')
+    assert (resup['weight_auroc'], resup['noise_auroc']) == ('0.900', '0.800')
+    # Not all runs of a row have it.
+    assert ce['probability_auroc'] == compensated['weight_auroc'] == ''
 
 
 def test_runs_that_average_other_epochs(tmp_path):
