@@ -27,9 +27,7 @@ def project_rows(matrices: Tensor, min_entry: float) -> Tensor:
     return positive / positive.sum(dim=2, keepdim=True)
 
 
-def initial_matrices(
-    draw: Tensor, min_entry: float, diagonal: float = 999.0
-) -> Tensor:
+def initial_matrices(draw: Tensor, min_entry: float, diagonal: float = 999.0) -> Tensor:
     """Return the matrices at the start, which are nearly the identity.
 
     Args:
@@ -114,9 +112,6 @@ def true_posterior(log_prob: Tensor, labels: Tensor, matrices: Tensor) -> Tensor
 def _nll(log_prob: Tensor, labels: Tensor) -> Tensor:
     """Return minus the log-probability of each label, 0 where missing, (B, A)."""
     losses = F.nll_loss(
-        log_prob.flatten(0, 1),
-        labels.flatten(),
-        ignore_index=MISSING,
-        reduction='none',
+        log_prob.flatten(0, 1), labels.flatten(), ignore_index=MISSING, reduction='none'
     )
     return losses.view(labels.shape)

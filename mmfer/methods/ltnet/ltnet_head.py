@@ -27,11 +27,9 @@ from .losses import (
     true_posterior,
 )
 
-# The published code applies a softmax to probabilities, and the paper does not. Both
-# divide the rows by their sums outside of the gradient, which moves the matrices to
-# square roots of the probabilities. The default differentiates the division.
+# The published code applies a softmax to probabilities, and the paper does not.
 PRESETS: Dict[str, Dict[str, Any]] = dict(
-    default=dict(double_softmax=False, projection='differentiated'),
+    default=dict(double_softmax=False, projection='in_place'),
     official=dict(double_softmax=True, projection='in_place'),
     paper=dict(double_softmax=False, projection='in_place'),
 )
@@ -59,8 +57,8 @@ class LTNetHead(SampleTables, LinearHead):
             annotator, at least 0. Defaults to None: 1 for each.
         warmup (float): Share of the epochs in the first stage, in [0, 1]. If it is not
             0 or 1, each stage has at least one epoch. With 0 the matrices learn from
-            the start, and with 1 the run is the first stage only. Defaults to 0.5, as
-            in the paper.
+            the start, and with 1 the run is the first stage only. Defaults to 0.2: a
+            network that has memorised wrong labels hands them on as true ones.
         min_entry (float): m; replaces negative entries of the matrices, in (0, 1).
             Defaults to 0.01.
         preset (str): ``'default'``, ``'paper'`` or ``'official'`` (the published
@@ -69,9 +67,11 @@ class LTNetHead(SampleTables, LinearHead):
         double_softmax (bool, optional): See :func:`label_losses`.
         projection (str, optional): How the rows of the matrices stay distributions.
             ``'in_place'``: before each step negative entries become m, and rows are
-            divided by their sums, without a gradient. ``'differentiated'``: the same,
-            and the gradient passes through the division. ``'softmax'``: the parameters
-            are logits.
+            divided by their sums, without a gradient. Then the matrices move towards
+            square roots of the probabilities, which keeps the network from memorising.
+            ``'differentiated'``: the same, and the gradient passes through the
+            division, so that the loss is minimised. ``'softmax'``: the parameters are
+            logits.
         init_cfg (dict, optional): See mmengine. Defaults to that of
             ``LinearClsHead``.
 
@@ -86,7 +86,7 @@ class LTNetHead(SampleTables, LinearHead):
         in_channels: int,
         annotators: int = 1,
         annotator_weights: Optional[Sequence[float]] = None,
-        warmup: float = 0.5,
+        warmup: float = 0.2,
         min_entry: float = 0.01,
         preset: str = 'default',
         double_softmax: Optional[bool] = None,
