@@ -1,6 +1,6 @@
 _base_ = './ce_r18_cifar.py'
-# Three stages of two blocks, 16, 32 and 64 channels: ResNet-14. It is the nearest to the
-# ResNet-20 of the paper, which has three blocks in each stage.
+# ResNet-14: three stages of two blocks, with 16, 32 and 64 channels. The network of the
+# paper, ResNet-20, has three blocks in each stage.
 model = dict(
     backbone=dict(
         base_channels=16,
