@@ -177,6 +177,27 @@ def test_a_batch_without_labels(warmup):
         assert grad.eq(0).all()
 
 
+@pytest.mark.parametrize('warmup', [0, 1])
+def test_means_of_a_global_batch(warmup, monkeypatch):
+    """Two processes have different numbers of labels; their mean is the whole loss."""
+    head = build(warmup=warmup, annotator_weights=[3, 1, 0.5])
+    labels = some_labels(8)
+    logits = torch.randn(8, C, dtype=torch.float64, requires_grad=True)
+    whole = head.loss((logits,), batch(labels))['loss']
+    want = torch.autograd.grad(whole, logits)[0]
+    counts = (labels >= 0).sum(dim=0)
+    module = 'mmfer.methods.ltnet.ltnet_head'
+    monkeypatch.setattr(f'{module}.get_world_size', lambda: 2)
+    monkeypatch.setattr(f'{module}.all_reduce', lambda found: found.copy_(counts))
+    parts = [
+        head.loss((logits[rank::2],), batch(labels[rank::2]))['loss']
+        for rank in range(2)
+    ]
+    torch.testing.assert_close(sum(parts) / 2, whole)
+    got = torch.autograd.grad(sum(parts) / 2, logits)[0]
+    torch.testing.assert_close(got, want)
+
+
 def test_one_annotator():
     """The label is read from gt_label; a set of one annotator is the same."""
     logits, labels = torch.randn(4, C).double(), torch.tensor([0, 1, 2, 3])
