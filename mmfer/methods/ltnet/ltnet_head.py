@@ -57,8 +57,8 @@ class LTNetHead(SampleTables, LinearHead):
             annotator, at least 0. Defaults to None: 1 for each.
         warmup (float): Share of the epochs in the first stage, in [0, 1]. If it is not
             0 or 1, each stage has at least one epoch. With 0 the matrices learn from
-            the start, and with 1 the run is the first stage only. Defaults to 0.2: a
-            network that has memorised wrong labels hands them on as true ones.
+            the start, and with 1 the run is the first stage only. Defaults to 0.5, as
+            in the paper.
         min_entry (float): m; replaces negative entries of the matrices, in (0, 1).
             Defaults to 0.01.
         preset (str): ``'default'``, ``'paper'`` or ``'official'`` (the published
@@ -68,7 +68,7 @@ class LTNetHead(SampleTables, LinearHead):
         projection (str, optional): How the rows of the matrices stay distributions.
             ``'in_place'``: before each step negative entries become m, and rows are
             divided by their sums, without a gradient. Then the matrices move towards
-            square roots of the probabilities, which keeps the network from memorising.
+            square roots of the probabilities, and the predictions become surer.
             ``'differentiated'``: the same, and the gradient passes through the
             division, so that the loss is minimised. ``'softmax'``: the parameters are
             logits.
@@ -86,7 +86,7 @@ class LTNetHead(SampleTables, LinearHead):
         in_channels: int,
         annotators: int = 1,
         annotator_weights: Optional[Sequence[float]] = None,
-        warmup: float = 0.2,
+        warmup: float = 0.5,
         min_entry: float = 0.01,
         preset: str = 'default',
         double_softmax: Optional[bool] = None,
