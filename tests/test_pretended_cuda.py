@@ -23,7 +23,8 @@ from mmfer.datasets.batches import SampleBatch
 from mmfer.engine import DeferredInfoHook, StopOnNaNHook
 from mmfer.methods.gaave.attack import PGD, attack_once, look_once, new_pool
 from mmfer.methods.gaave.pixels import pixel_classifier, to_unit_range
-from mmfer.methods.jointgan import label_sets
+from mmfer.methods.jointgan import label_sets as gan_label_sets
+from mmfer.models import label_sets
 from mmfer.models.dual_network import DualNetwork
 from mmfer.models.label_noise_model import MONOTONE, flatten_tails
 from mmfer.models.sample_state import followers
@@ -56,6 +57,7 @@ def make_batch(cfg, size=8):
     """A batch on the host, as ``default_collate`` makes it."""
     head = cfg.model.get('encoder', cfg.model).get('head', {})
     sets = [x for x in head.get('label_sets', ()) if x != 'va']
+    sets = sets or [7] * head.get('annotators', 1)
     packed = cfg.train_dataloader.dataset.pipeline[-1].get('algorithm_keys', ())
     shape = size, *cfg.data_preprocessor.input_shape
     samples = []
@@ -86,7 +88,7 @@ def pretend_batch(batch, model, mode):
     # A head of mmpretrain makes a data sample of each row, and would read the
     # fields on the host. Give it those that no other model reads.
     head = getattr(getattr(model, 'encoder', model), 'head', None)
-    if hasattr(head, 'label_sets'):
+    if hasattr(head, 'label_sets') or hasattr(head, 'annotators'):
         parts[1] = samples._arrays
     if 'second_view' in samples:
         parts[0]['second_view'] = samples.second_view
@@ -167,9 +169,10 @@ def test_train_step_and_prediction(name, tmp_path, monkeypatch):
         batch['data_samples'] = SampleBatch.from_samples(batch['data_samples'])
         # Labels that stay on the host have values there.
         arrays = {k: v.numpy() for k, v in batch['data_samples']._arrays.items()}
-        monkeypatch.setattr(
-            label_sets, 'stack_array', lambda samples, name, found=arrays: found[name]
-        )
+        for module in (label_sets, gan_label_sets):
+            monkeypatch.setattr(
+                module, 'stack_array', lambda samples, name, found=arrays: found[name]
+            )
         with pretended_cuda() as mode:
             move(model, mode)
             runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)

@@ -29,6 +29,9 @@ SYSTEMS = dict(
     DULHead=lambda **o: MODELS.build(
         dict(type='DULHead', num_classes=7, in_channels=8, **o)
     ),
+    LTNetHead=lambda **o: MODELS.build(
+        dict(type='LTNetHead', num_classes=7, in_channels=8, **o)
+    ),
     LatentCompensation=lambda **o: MODELS.build(dict(type='LatentCompensation', **o)),
     UncertaintyNeck=lambda **o: MODELS.build(
         dict(type='UncertaintyNeck', in_channels=8, map_size=(2, 2), **o)
@@ -41,6 +44,8 @@ CASES = [
     ('ALUMHead', 'paper', dict(triplet_reduction='mean'), "'mean' instead of 'sum'"),
     ('DULHead', 'official', dict(kl_reduction='sum'), "'sum' instead of 'mean'"),
     ('DULHead', 'paper', dict(uncertainty='geometric'), "instead of 'harmonic'"),
+    ('LTNetHead', 'official', dict(double_softmax=False), 'False instead of True'),
+    ('LTNetHead', 'paper', dict(projection='softmax'), "instead of 'in_place'"),
     ('LatentCompensation', 'paper', dict(prob=0.5), 'prob=0.5 instead of 1.0'),
     # False and None are values that are given, too.
     ('LatentCompensation', 'paper', dict(shared_noise=False), 'False instead of True'),

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfer.datasets.batches import SampleBatch, Samples, has_field, stack_field
+from mmfer.datasets.batches import Samples, has_field
 from mmfer.models.heads import stack_labels
+from mmfer.models.label_sets import stack_array, stack_label_sets
 
 VA = 'va'
 
@@ -80,27 +81,16 @@ class LabelSets(NamedTuple):
             else None
         )
         if number > 1 or number and has_field(data_samples, 'gt_label_sets'):
-            given = stack_array(data_samples, 'gt_label_sets').reshape(
-                len(data_samples), -1
+            given = stack_label_sets(
+                data_samples,
+                [self.dims[i] for i in self.discrete],
+                'the model',
+                "In label_noise=dict(type='Annotators') of the data set, give one "
+                'generator for each discrete set in label_sets of the head, or set '
+                'majority=True for a single set.',
+                'Set label_sets of the head to the numbers of classes that the '
+                'annotators use.',
             )
-            if given.shape[1] != number:
-                raise ValueError(
-                    f'the model has {number} discrete label sets, but the samples '
-                    f'have labels of {given.shape[1]} sets. In '
-                    "label_noise=dict(type='Annotators') of the data set, give one "
-                    'generator for each discrete set in label_sets of the head, '
-                    'or set majority=True for a single set.'
-                )
-            # Check the labels before they are moved, because the CPU would have to
-            # wait for a check on the GPU.
-            sizes = [self.dims[i] for i in self.discrete]
-            if (given < 0).any() or (given >= sizes).any():
-                raise ValueError(
-                    f'label_sets of the head has {sizes} classes, but the labels '
-                    f'of the samples go up to {given.max(axis=0).tolist()}. Set '
-                    'label_sets to the numbers of classes that the annotators '
-                    'use.'
-                )
             classes = torch.from_numpy(given)
         labels: List[Tensor] = []
         column = 0
@@ -167,25 +157,3 @@ class LabelSets(NamedTuple):
 def stack_va(data_samples: Samples) -> np.ndarray:
     """Stack valence and arousal of a batch, NaN where missing, float32 (B, 2)."""
     return stack_array(data_samples, 'gt_va').astype(np.float32, copy=False)
-
-
-def stack_array(data_samples: Samples, name: str) -> np.ndarray:
-    """Stack a field that the pipeline must have packed, (B, ...).
-
-    Args:
-        data_samples (SampleBatch | list[DataSample]): The batch.
-        name (str): ``gt_va`` or ``gt_label_sets``.
-
-    Raises:
-        ValueError: A sample does not have this field.
-    """
-    batch = isinstance(data_samples, SampleBatch)
-    if not all(name in part for part in ([data_samples] if batch else data_samples)):
-        raise ValueError(
-            f'the model needs {name}, which the samples do not have. End '
-            f"the pipeline with dict(type='PackFERInputs', algorithm_keys="
-            f"('{name}', )), and use a data set that has it (gt_label_sets: "
-            "label_noise=dict(type='Annotators', generators=[...]); gt_va: "
-            'SyntheticFaces, AffectNet, or RAFDB with a va_list).'
-        )
-    return stack_field(data_samples, name).cpu().numpy()
