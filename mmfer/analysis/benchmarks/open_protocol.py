@@ -322,19 +322,20 @@ def numbers(summaries: Sequence[dict]) -> Dict[str, str]:
         values = [run_value(s, metric, statistic) for s in summaries]
         cells.update(mean_and_std(name, values))
     for name in ('noise_auroc', 'probability_auroc'):
-        areas = [s.get(name) for s in summaries]
-        cells[name] = '' if None in areas else f'{np.mean(areas):.3f}'
+        cells[name] = mean([s.get(name) for s in summaries], 3)
     weights = [(s.get('figures') or {}).get('weight_auroc') for s in summaries]
-    cells['weight_auroc'] = '' if None in weights else f'{np.mean(weights):.3f}'
-    return cells
+    return dict(cells, weight_auroc=mean(weights, 3))
 
 
 def mean_and_std(name: str, values: Sequence[Optional[float]]) -> Dict[str, str]:
-    """Return a mean and a standard deviation as two cells; empty if one is missing."""
-    if not values or None in values:
-        return {name: '', f'{name}_std': ''}
-    several = len(values) > 1
-    return {
-        name: f'{np.mean(values):.2f}',
-        f'{name}_std': f'{np.std(values, ddof=1):.2f}' if several else '',
-    }
+    """Return a mean and a standard deviation as two cells."""
+    known = [value for value in values if value is not None]
+    several = len(known) == len(values) > 1
+    std = f'{np.std(known, ddof=1):.2f}' if several else ''
+    return {name: mean(values, 2), f'{name}_std': std}
+
+
+def mean(values: Sequence[Optional[float]], digits: int) -> str:
+    """Return the mean of values as a cell; empty if one is missing, or all."""
+    known = [value for value in values if value is not None]
+    return f'{np.mean(known):.{digits}f}' if len(known) == len(values) > 0 else ''

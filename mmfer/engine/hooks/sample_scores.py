@@ -202,7 +202,9 @@ class SampleScoresHook(Hook):
         return table if suggested is None else suggest_labels(table, suggested)
 
 
-def probability_auroc(dataset: FERDataset, result: Mapping[str, np.ndarray]) -> float:
+def probability_auroc(
+    dataset: FERDataset, result: Mapping[str, np.ndarray]
+) -> Optional[float]:
     """Return how well one minus the probability of a given label finds wrong ones.
 
     It stands beside the AUROC of ``noise_score``, which may be a method's own.
@@ -212,9 +214,10 @@ def probability_auroc(dataset: FERDataset, result: Mapping[str, np.ndarray]) -> 
         result (Mapping[str, np.ndarray]): See :func:`predict_training_set`.
 
     Returns:
-        float: Area under the ROC curve, in [0, 1].
+        float, optional: Area under the ROC curve, in [0, 1]. None if no label is wrong.
     """
     ids = result['sample_id']
     given = dataset.given_labels[ids]
+    assert dataset.clean_labels is not None
     scores = 1 - result['pred_score'][np.arange(len(ids)), given]
     return auroc(scores, given != dataset.clean_labels[ids])
