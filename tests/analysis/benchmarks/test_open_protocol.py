@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -128,6 +129,20 @@ def test_published_record_names_configs_that_give_its_results():
             model = Config.fromfile(config).model
             assert model.get('noise_rate') is None
             assert row.endswith('_estimated') == ('noise_rate' in model)
+
+
+def test_published_table_is_that_of_its_record(tmp_path):
+    results = Path(ROOT) / 'docs/results'
+    record = tmp_path / 'record.json'
+    shutil.copy(results / 'open_protocol_third.json', record)
+    summaries, _ = tool.update_record(record, tmp_path, PROTOCOL)
+    assert record.read_bytes() == (results / 'open_protocol_third.json').read_bytes()
+    tool.write_csv(tmp_path / 'table.csv', summaries, PROTOCOL, ['ce'])
+    table = (results / 'open_protocol_third.csv').read_text()
+    assert (tmp_path / 'table.csv').read_text() == table
+    # All runs had the same labels.
+    runs = [run for row in summaries.values() for run in row.values()]
+    assert len({run['labels_sha256'] for run in runs}) == 1
 
 
 def test_table(tmp_path):
