@@ -46,7 +46,9 @@ class SecondView(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}({self.transforms!r})'
+        # The log has it in a sentence, so one line.
+        steps = ', '.join(type(step).__name__ for step in self.transforms.transforms)
+        return f'{type(self).__name__}({steps})'
 
 
 @TRANSFORMS.register_module()
