@@ -21,6 +21,10 @@ from mmfer.registry import MODELS
 
 # Bytes of images that are copied to a GPU at once.
 COPY_BYTES = 1 << 26
+SAME_SIZE = (
+    'End the transforms of SecondView with a crop or Resize to the size of the first '
+    'view.'
+)
 
 
 @MODELS.register_module()
@@ -108,16 +112,15 @@ class FERDataPreprocessor(ClsDataPreprocessor):
                 view = inputs.second_view().to(self.device, self._non_blocking)
                 second = view.apply(self._resident)
             inputs = inputs.to(self.device, self._non_blocking).apply(self._resident)
-        if training and samples is not None and has_field(samples, 'second_view'):
-            if not isinstance(samples, SampleBatch):
-                samples = SampleBatch.from_samples(samples)
-            if not isinstance(inputs, Tensor):
-                inputs = torch.stack(inputs)
+        if samples is not None and has_field(samples, 'second_view'):
+            inputs, samples = stack_views(inputs, samples)
+            if not training:
+                samples = samples.drop('second_view')
         if not isinstance(samples, SampleBatch) or self.pad_size_divisor > 1:
             return super().forward(dict(data, inputs=inputs), training)
         images = self._normalise(self.cast_data(inputs))
         samples = samples.to(self.device, self._non_blocking)
-        if second is None and training and 'second_view' in samples:
+        if second is None and 'second_view' in samples:
             second = samples.second_view
         if second is not None:
             second = self._normalise(self.cast_data(second))
@@ -154,6 +157,28 @@ class FERDataPreprocessor(ClsDataPreprocessor):
         return images
 
 
+def stack_views(inputs: Any, samples: Samples) -> Tuple[Any, SampleBatch]:
+    """Return a batch with second views as tensors.
+
+    Args:
+        inputs (Tensor | list[Tensor]): B images.
+        samples (SampleBatch | list[DataSample]): B samples with ``second_view``.
+
+    Raises:
+        ValueError: The second views have different sizes.
+    """
+    if isinstance(samples, SampleBatch):
+        return inputs, samples
+    shapes = {tuple(sample.second_view.shape) for sample in samples}
+    if len(shapes) > 1:
+        raise ValueError(
+            f'the second views of a batch have the shapes {sorted(shapes)}. {SAME_SIZE}'
+        )
+    if not isinstance(inputs, Tensor):
+        inputs = torch.stack(inputs)
+    return inputs, SampleBatch.from_samples(samples)
+
+
 def second_view(owner: str, inputs: Tensor, samples: Samples) -> Optional[Tensor]:
     """Return the second view of each image of a batch, None if there is none.
 
@@ -174,13 +199,13 @@ def second_view(owner: str, inputs: Tensor, samples: Samples) -> Optional[Tensor
     if views.shape != inputs.shape:
         raise ValueError(
             f'{owner}: the images have the shape {tuple(inputs.shape[1:])}, and their '
-            f'second views {tuple(views.shape[1:])}. End the transforms of SecondView '
-            'with a crop or Resize to the size of the first view.'
+            f'second views {tuple(views.shape[1:])}. {SAME_SIZE}'
         )
     if not views.is_floating_point():
         raise ValueError(
             f'{owner}: the second views are not normalised. FERDataPreprocessor does '
-            "this: set data_preprocessor.type='FERDataPreprocessor'."
+            "this: set data_preprocessor.type='FERDataPreprocessor', and no "
+            'pad_size_divisor.'
         )
     return views
 

@@ -23,8 +23,8 @@ def stack_array(data_samples: Samples, name: str) -> np.ndarray:
             f'the model needs {name}, which the samples do not have. End '
             f"the pipeline with dict(type='PackFERInputs', algorithm_keys="
             f"('{name}', )), and use a data set that has it (gt_label_sets: "
-            "label_noise=dict(type='Annotators', generators=[...]); gt_va: "
-            'SyntheticFaces, AffectNet, or RAFDB with a va_list).'
+            "label_noise=dict(type='Annotators', generators=[...]), without majority; "
+            'gt_va: SyntheticFaces, AffectNet, or RAFDB with a va_list).'
         )
     return stack_field(data_samples, name).cpu().numpy()
 

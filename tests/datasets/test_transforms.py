@@ -260,5 +260,28 @@ def test_learned_augment_is_that_of_torchvision(policy):
 
 
 def test_learned_augment_names_its_policies():
-    with pytest.raises(ValueError, match="policy='face'.*'cifar10'"):
+    with pytest.raises(ValueError, match="policy must be .*'cifar10' .* got 'face'"):
         TRANSFORMS.build(dict(type='LearnedAugment', policy='face'))
+
+
+@pytest.mark.parametrize('fill', ['grey', 300, -1, 1.5])
+def test_learned_augment_fills_with_a_grey_level(fill):
+    with pytest.raises(ValueError, match='fill must be a whole number from 0 to 255'):
+        TRANSFORMS.build(dict(type='LearnedAugment', fill=fill))
+
+
+@pytest.mark.parametrize(
+    'image', [np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8)]
+)
+def test_learned_augment_of_other_images(image):
+    step = TRANSFORMS.build(dict(type='LearnedAugment'))
+    with pytest.raises(ValueError, match='LearnedAugment needs bytes .* Load the'):
+        step(dict(img=image))
+
+
+def test_a_second_view_of_nothing():
+    with pytest.raises(ValueError, match='SecondView: the sample has no image yet'):
+        second_view()(dict(img_path='a.png'))
+    packing = second_view(dict(type='PackFERInputs'))
+    with pytest.raises(ValueError, match='remove PackFERInputs from the transforms'):
+        packing(dict(img=np.zeros((4, 4), np.uint8)))

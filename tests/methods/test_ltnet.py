@@ -57,7 +57,7 @@ def test_equals_the_published_code(preset, name):
     loss.backward()
     assert_golden(loss, want[f'loss_{name}'])
     assert_golden(logits.grad, want[f'grad_logits_{name}'])
-    assert_golden(head.matrices.grad, want[f'grad_matrices_{name}'])
+    assert_golden(head.matrix_step.grad, want[f'grad_matrices_{name}'])
     assert_golden(head.matrices, want['projected_matrices'])
     observed = observed_log_prob(logits.log_softmax(1), head.matrices).exp()
     assert_golden(observed.transpose(0, 1), want['observed'])
@@ -128,10 +128,10 @@ def test_loss_and_gradients(size, double, projection):
     raw = torch.randn(3, C, C, dtype=torch.float64)
     raw[:, 0, 0] = 0.5
     with torch.no_grad():
-        head.matrices.copy_(raw)
+        head.values.copy_(raw)
     logits = torch.randn(size, C, dtype=torch.float64, requires_grad=True)
     got = head.loss((logits,), batch(labels))['loss']
-    found = torch.autograd.grad(got, (logits, head.matrices))
+    found = torch.autograd.grad(got, (logits, head.matrix_step))
 
     if projection != 'softmax':
         raw = loop_projection(raw, 0.01)
@@ -163,7 +163,7 @@ def test_first_stage(size):
         if label >= 0
     ]
     torch.testing.assert_close(got, sum(losses) / len(losses))
-    assert torch.autograd.grad(got, head.matrices)[0].eq(0).all()
+    assert torch.autograd.grad(got, head.matrix_step)[0].eq(0).all()
 
 
 @pytest.mark.parametrize('warmup', [0, 1])
@@ -173,7 +173,7 @@ def test_a_batch_without_labels(warmup):
     logits = torch.randn(2, C, dtype=torch.float64, requires_grad=True)
     loss = head.loss((logits,), batch(torch.full((2, 3), -1)))['loss']
     assert loss == 0
-    for grad in torch.autograd.grad(loss, (logits, head.matrices)):
+    for grad in torch.autograd.grad(loss, (logits, head.matrix_step)):
         assert grad.eq(0).all()
 
 
@@ -208,7 +208,7 @@ def test_one_annotator():
         for samples in (plain, batch(labels[:, None]))
     ]
     assert torch.equal(*losses)
-    assert head.sample_state() == {}
+    assert head.sample_state()['labels'][:5, 0].tolist() == [0, 1, 2, 3, -1]
 
 
 def test_float32_within_autocast():
@@ -231,7 +231,7 @@ def test_sure_predictions_have_finite_gradients():
     logits.requires_grad_()
     loss = head.loss((logits,), batch([[1], [0]]))['loss']
     assert loss.isfinite()
-    for grad in torch.autograd.grad(loss, (logits, head.matrices)):
+    for grad in torch.autograd.grad(loss, (logits, head.matrix_step)):
         assert grad.isfinite().all()
 
 
@@ -267,7 +267,7 @@ def test_matrices_of_known_annotators():
             optimizer.step()
     errors = (head.transition() - confusions()).abs()
     assert errors.mean() < 0.03 and errors.max() < 0.12
-    assert (head.matrices.diagonal(dim1=1, dim2=2) > 0.5).all()
+    assert (head.transition().diagonal(dim1=1, dim2=2) > 0.5).all()
 
 
 def test_in_place_projection_ends_at_square_roots():
@@ -280,8 +280,8 @@ def test_in_place_projection_ends_at_square_roots():
     shares = torch.tensor([0.7, 0.2, 0.1, 0, 0], dtype=torch.float64)
     roots = shares.sqrt() / shares.sqrt().sum()
     for projection, want in (('in_place', roots), ('differentiated', shares)):
-        head = build(annotators=1, projection=projection, min_entry=1e-3)
-        optimizer = torch.optim.SGD([head.matrices], 0.05)
+        head = build(1, 50, projection=projection, min_entry=1e-3)
+        optimizer = torch.optim.SGD([head.matrix_step], 0.05)
         for _ in range(400):
             loss = head.loss((logits,), samples)['loss']
             optimizer.zero_grad()
@@ -329,6 +329,20 @@ def test_noise_score():
     assert list(found)[:2] == ['noise_score_2', 'noise_score_3']
 
 
+def test_score_of_a_label_that_a_hook_changed():
+    """The new label was trained on, so the given one has no evidence."""
+    head = build(1, num_samples=2)
+    with torch.no_grad():
+        head.matrices.copy_(0.9 * torch.eye(C) + 0.02)
+    head.loss((torch.zeros(1, C).double(),), batch([[3]], torch.tensor([0])))
+    found = scored(head, [[0.4, 0.2, 0.1, 0.2, 0.1]] * 2, [0, 0])
+    joint = [0.4 * 0.02, 0.2 * 0.02, 0.1 * 0.02, 0.2 * 0.92, 0.1 * 0.02]
+    assert found['noise_score'][0] == pytest.approx(1 - joint[0] / sum(joint))
+    assert found['suggested_label'] == [3, 0]
+    # The second image was never trained on.
+    assert found['noise_score'][1] < 0.1
+
+
 def test_scores_of_the_first_stage():
     """Matrices that have not been trained would trust every label."""
     found = scored(build(1, warmup=1), [[0.1, 0.6, 0.1, 0.1, 0.1]], [0])
@@ -351,6 +365,8 @@ def test_scores_of_the_first_stage():
             dict(annotator_weights=[1, -2, 1]),
             r'annotator_weights\[1\] must be a number of at least 0, got -2',
         ),
+        (dict(annotator_weights=5), 'annotator_weights must be 3 numbers, .* got 5'),
+        (dict(double_softmax='no'), "double_softmax must be True or False, got 'no'"),
         (dict(annotator_weights=[0, 0, 0]), 'one is above 0.*no label would be'),
         (dict(warmup=1.5), r'LTNetHead: warmup must lie in \[0, 1\], got 1.5'),
         (dict(min_entry=0), r'LTNetHead: min_entry must lie in \(0, 1\), got 0'),
@@ -381,7 +397,8 @@ def test_bad_samples():
 
 
 @pytest.mark.parametrize(
-    'warmup, epochs, first', [(0.2, 10, 2), (0.01, 10, 1), (0.99, 10, 9), (0.2, 1, 0)]
+    'warmup, epochs, first',
+    [(0.5, 3, 2), (0.5, 5, 3), (0.2, 10, 2), (0.01, 10, 1), (0.99, 10, 9), (0.2, 1, 0)],
 )
 def test_both_stages_have_an_epoch(warmup, epochs, first):
     head = build(warmup=warmup, max_epochs=epochs)
@@ -392,30 +409,63 @@ def test_both_stages_have_an_epoch(warmup, epochs, first):
     assert found == [epoch < first for epoch in range(epochs)]
 
 
+@pytest.mark.parametrize('projection', ['in_place', 'differentiated', 'softmax'])
+def test_weight_decay_leaves_the_start_alone(projection):
+    """In the warm-up; Adam turns any decay into a step of its learning rate."""
+    head = build(warmup=0.5, max_epochs=10, projection=projection)
+    start = head.transition().detach()
+    optimizer = torch.optim.Adam(head.parameters(), 1e-3, weight_decay=0.1)
+    samples = batch(some_labels(8))
+    for _ in range(100):
+        optimizer.zero_grad()
+        head.loss((torch.randn(8, C).double(),), samples)['loss'].backward()
+        optimizer.step()
+    torch.testing.assert_close(head.transition().detach(), start)
+
+
+def test_probabilities_are_no_start_for_logits():
+    """A checkpoint of another projection is noticed."""
+    logits, matrices = build(projection='softmax'), build()
+    for one, other in ((logits, matrices), (matrices, logits)):
+        found = one.load_state_dict(other.state_dict(), strict=False)
+        assert found.missing_keys == [one.learned]
+        assert found.unexpected_keys == [other.learned]
+
+
+def test_a_longer_run_keeps_its_warm_up():
+    first, longer = build(warmup=0.5, max_epochs=4), build(warmup=0.5, max_epochs=10)
+    longer.load_sample_state(first.sample_state())
+    longer.start_epoch(1)
+    assert longer._warming_up()
+    longer.start_epoch(2)
+    assert not longer._warming_up()
+
+
 def test_a_warm_up_needs_epochs():
     with pytest.raises(ValueError, match='counted in iterations.*load_from'):
         build(warmup=0.2, max_epochs=None)
     build(warmup=0, max_epochs=None)
     build(warmup=1, max_epochs=None)
     head = MODELS.build(dict(type='LTNetHead', num_classes=C, in_channels=C))
-    labels = SampleBatch(dict(gt_label=torch.tensor([0])), {}, {})
+    labels = batch([[0]])
     with pytest.raises(RuntimeError, match='SampleStateHook'):
         head.loss((torch.zeros(1, C),), labels)
 
 
 def test_state():
-    """The labels that were seen, by sample; the matrices are parameters."""
+    """The labels that were seen, by sample; the matrices are with the weights."""
     head = build(num_samples=4)
     labels = torch.tensor([[0, 1, 2], [3, -1, 4]])
     head.loss((torch.zeros(2, C).double(),), batch(labels, torch.tensor([3, 1])))
-    kept = head.sample_state()['labels']
+    state = head.sample_state()
+    kept = state['labels']
     assert kept.tolist() == [[-1] * 3, [3, -1, 4], [-1] * 3, [0, 1, 2]]
-    assert 'matrices' in dict(head.named_parameters())
+    assert {'matrices', 'matrix_step'} <= head.state_dict().keys()
     other = build(num_samples=4)
-    other.load_sample_state(dict(labels=kept))
+    other.load_sample_state(state)
     assert torch.equal(other.table('labels'), kept)
     with pytest.raises(ValueError, match='one row'):
-        build(num_samples=5).load_sample_state(dict(labels=kept))
+        build(num_samples=5).load_sample_state(state)
 
 
 def test_trains(tmp_path):

@@ -167,6 +167,16 @@ def test_a_sample_that_the_batch_has_twice():
     torch.testing.assert_close(head.table('v'), (v - 10 * v.grad).detach())
 
 
+def test_a_damaged_image_harms_no_other_sample():
+    logits = torch.randn(3, C).double()
+    logits[1, 0] = torch.nan
+    head = build(std=0.1)
+    head.loss((logits,), batch(torch.tensor([0, 1, 0]), torch.tensor([4, 2, 4])))
+    for key in 'uv':
+        found = head.table(key).reshape(9, -1).isfinite().all(dim=1)
+        assert found[[0, 1, *range(3, 9)]].all()
+
+
 def test_start():
     """Draws depend on the seed of the run, and are not 0."""
     first, same, other = (build(500, seed) for seed in (1, 1, 2))
@@ -215,7 +225,7 @@ def test_bad_batches():
     with pytest.raises(ValueError, match='SOPHead needs the sample_id'):
         build().loss((torch.zeros(1, C).double(),), [DataSample().set_gt_label(0)])
     samples = batch(torch.tensor([0, 1]), torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match='needs 4 features, got 2. .*second views'):
+    with pytest.raises(ValueError, match="needs 4 features, got 2. .*'SOPClassifier'"):
         build(ratio_consistency=0.9).loss((torch.zeros(2, C).double(),), samples)
     with pytest.raises(ValueError, match='2 labels needs 2 features, got 4'):
         build().loss((torch.zeros(4, C).double(),), samples)
@@ -347,7 +357,7 @@ def test_views_that_nobody_normalised():
             type='SOPClassifier',
             backbone=dict(type='ResNetSmallStem', depth=18, stem_channels=8),
             neck=dict(type='FeaturePooling'),
-            head=dict(type='SOPHead', num_classes=C),
+            head=dict(type='SOPHead', num_classes=C, ratio_consistency=0.9),
             data_preprocessor=dict(type='FERDataPreprocessor', input_shape=(3, 32, 32)),
         )
     )
@@ -356,3 +366,16 @@ def test_views_that_nobody_normalised():
     samples = samples.replace(second_view=images.byte())
     with pytest.raises(ValueError, match='second views are not normalised'):
         model.loss(images, samples)
+
+
+@pytest.mark.parametrize('head', [dict(type='CEHead'), dict(type='SOPHead')])
+def test_a_head_without_use_for_two_views(head):
+    with pytest.raises(ValueError, match='SOPClassifier .*ratio_consistency=0.9'):
+        MODELS.build(
+            dict(
+                type='SOPClassifier',
+                backbone=dict(type='ResNetSmallStem', depth=18, stem_channels=8),
+                neck=dict(type='FeaturePooling'),
+                head=dict(head, num_classes=C),
+            )
+        )

@@ -104,10 +104,10 @@ def main() -> None:
     )
     try:
         print(markdown(summaries, args.baselines))
+        if args.csv is not None:
+            write_csv(args.csv, summaries, protocol, args.baselines)
     except ValueError as error:
         sys.exit(f'open_protocol.py: {error}')
-    if args.csv is not None:
-        write_csv(args.csv, summaries, protocol, args.baselines)
     if args.figure is not None:
         plot(histories, accuracy, 'validation accuracy, %', args.figure)
     if args.weight_figure is not None:

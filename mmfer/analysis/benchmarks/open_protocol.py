@@ -285,6 +285,9 @@ def write_csv(
         rows (dict): ``summary.json`` by row and seed.
         protocol (Protocol): Protocol whose configs name the rows.
         baselines (Sequence[str]): See :func:`markdown`.
+
+    Raises:
+        ValueError: There is no run.
     """
     table = []
     for row, runs in rows.items():
@@ -303,6 +306,8 @@ def write_csv(
             own = row == baseline
             cells.update(mean_and_std(f'minus_{baseline}', [] if own else pairs))
         table.append(cells)
+    if not table:
+        raise ValueError(f'there is no finished run, so {path} was not written')
     text = io.StringIO(newline='')
     writer = csv.DictWriter(text, list(table[0]), lineterminator='\n')
     writer.writeheader()

@@ -180,6 +180,15 @@ class SampleBatch:
         )
         return type(self)({**self._fields, **fields}, arrays, meta)
 
+    def drop(self, name: str) -> 'SampleBatch':
+        """Return a batch without one of its fields."""
+        self._take_changes()
+        fields, arrays, meta = (
+            {key: values for key, values in part.items() if key != name}
+            for part in (self._fields, self._arrays, self._meta)
+        )
+        return type(self)(fields, arrays, meta)
+
     def to(self, device: Any, non_blocking: bool = False) -> 'SampleBatch':
         """Return the batch with its fields on another device."""
         self._take_changes()

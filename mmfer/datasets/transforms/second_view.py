@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform, Compose
 from mmpretrain.datasets import PackInputs
 
 from mmfer.registry import TRANSFORMS
-from mmfer.utils.checks import choices
+from mmfer.utils.checks import choices, whole_number
 
 POLICIES = tuple(policy.value for policy in vision.AutoAugmentPolicy)
 """Names of the learned policies."""
@@ -37,11 +37,24 @@ class SecondView(BaseTransform):
 
         Args:
             results (dict): Sample with ``img``, uint8 (H, W) or (H, W, C).
+
+        Raises:
+            ValueError: There is no image yet, or none after the steps.
         """
+        if 'img' not in results:
+            raise ValueError(
+                'SecondView: the sample has no image yet. Put this step after the one '
+                'that loads the image, such as LoadFERImage.'
+            )
         # Some steps change the image that they are given.
         view = self.transforms(dict(results, img=results['img'].copy()))
         if view is None:
             return None
+        if 'img' not in view:
+            raise ValueError(
+                'SecondView: its steps return no image. Packing belongs to the end of '
+                'the whole pipeline: remove PackFERInputs from the transforms.'
+            )
         results['second_view'] = PackInputs.format_input(view['img'])
         return results
 
@@ -67,12 +80,22 @@ class LearnedAugment(BaseTransform):
 
     def __init__(self, policy: str = 'cifar10', fill: int = 128):
         self.policy = choices(self, 'policy', policy, POLICIES)
-        self.fill = fill
+        self.fill = whole_number(self, 'fill', fill, 0, 255)
         self.augment = vision.AutoAugment(vision.AutoAugmentPolicy(policy), fill=fill)
 
     def transform(self, results: dict) -> dict:
-        """Augment ``img``, uint8 (H, W) or (H, W, C) with channels BGR."""
+        """Augment ``img``, uint8 (H, W), (H, W, 1) or (H, W, 3) with channels BGR.
+
+        Raises:
+            ValueError: The image is of another kind.
+        """
         image = results['img']
+        if image.dtype != np.uint8 or image.shape[2:] not in ((), (1,), (3,)):
+            raise ValueError(
+                'LearnedAugment needs bytes (uint8) of one or three channels, got '
+                f'{image.dtype} of the shape {image.shape}. Load the image by '
+                'LoadFERImage, and put this step before those that change its type.'
+            )
         # torchvision reads RGB.
         channels = image[..., None] if image.ndim == 2 else image[..., ::-1]
         found = self.augment(torch.from_numpy(channels.transpose(2, 0, 1).copy()))

@@ -56,9 +56,10 @@ class LTNetHead(SampleTables, LinearHead):
         annotator_weights (Sequence[float], optional): omega, the weight of each
             annotator, at least 0. Defaults to None: 1 for each.
         warmup (float): Share of the epochs in the first stage, in [0, 1]. If it is not
-            0 or 1, each stage has at least one epoch. With 0 the matrices learn from
-            the start, and with 1 the run is the first stage only. Defaults to 0.5, as
-            in the paper.
+            0 or 1, each stage has at least one epoch, in a run of two or more. With 0
+            the matrices learn from the start, and with 1 the run is the first stage
+            only, which leaves the matrices at their start. Defaults to 0.5, as in the
+            paper.
         min_entry (float): m; replaces negative entries of the matrices, in (0, 1).
             Defaults to 0.01.
         preset (str): ``'default'``, ``'paper'`` or ``'official'`` (the published
@@ -106,7 +107,9 @@ class LTNetHead(SampleTables, LinearHead):
             preset,
             dict(double_softmax=double_softmax, projection=projection),
         )
-        self.double_softmax = bool(chosen['double_softmax'])
+        self.double_softmax = choices(
+            self, 'double_softmax', chosen['double_softmax'], (True, False)
+        )
         self.projection = choices(
             self,
             'projection',
@@ -117,11 +120,16 @@ class LTNetHead(SampleTables, LinearHead):
         for matrix in draw:
             nn.init.xavier_uniform_(matrix)
         start = initial_matrices(draw, min_entry)
-        self.matrices = nn.Parameter(
-            start.log() if self.projection == 'softmax' else start
-        )
+        # Probabilities and logits have names of their own: a checkpoint of one is no
+        # start for the other.
+        self.learned = 'matrices'
+        if self.projection == 'softmax':
+            self.learned, start = 'matrix_logits', start.log()
+        self.register_buffer(self.learned, start)
+        # What the optimizer adds to them in one step. Weight decay of this parameter,
+        # which is 0 before a step, leaves the matrices alone, also in the warm-up.
+        self.matrix_step = nn.Parameter(torch.zeros_like(start))
         self._warmup_epochs: Optional[int] = None
-        self._max_epochs: Optional[int] = None
 
     def _checked(self, weights: Optional[Sequence[float]]) -> Sequence[float]:
         """Return the weight of each annotator.
@@ -131,7 +139,7 @@ class LTNetHead(SampleTables, LinearHead):
         """
         if weights is None:
             return [1.0] * self.annotators
-        values = list(weights)
+        values = list(weights) if isinstance(weights, (list, tuple)) else []
         if len(values) != self.annotators:
             raise invalid(
                 self,
@@ -168,18 +176,31 @@ class LTNetHead(SampleTables, LinearHead):
             )
 
     def new_tables(self, facts: TrainingFacts) -> Dict[str, Tensor]:
-        """Return ``labels`` (N, A), at first missing; none for one annotator."""
-        self._max_epochs = facts.max_epochs
+        """Return ``labels`` (N, A), those that were trained on; at first missing."""
         if facts.max_epochs is not None:
-            epochs = round(self.warmup * facts.max_epochs)
+            # A half is rounded up.
+            epochs = int(self.warmup * facts.max_epochs + 0.5)
             if 0 < self.warmup < 1:
                 epochs = min(max(epochs, 1), facts.max_epochs - 1)
             self._warmup_epochs = epochs
         self._log_schedule()
-        if self.annotators == 1:
-            return {}
         shape = facts.num_samples, self.annotators
         return dict(labels=torch.full(shape, MISSING, dtype=torch.int64))
+
+    def sample_state(self) -> Dict[str, Tensor]:
+        """Return the table, and the number of epochs of the warm-up."""
+        epochs = -1 if self._warmup_epochs is None else self._warmup_epochs
+        return dict(super().sample_state(), warmup_epochs=torch.tensor(epochs))
+
+    def load_sample_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a checkpoint; its warm-up counts, also in a longer run."""
+        super().load_sample_state(state)
+        epochs = int(state['warmup_epochs'])
+        if epochs >= 0 and epochs != self._warmup_epochs:
+            MMLogger.get_current_instance().info(
+                f'LTNetHead: the warm-up has {epochs} epochs, as in the checkpoint.'
+            )
+            self._warmup_epochs = epochs
 
     def _log_schedule(self) -> None:
         """Say what a user may not expect of this run."""
@@ -211,21 +232,33 @@ class LTNetHead(SampleTables, LinearHead):
         return self.epoch < self._warmup_epochs
 
     # -- loss and scores ---------------------------------------------------
+    @property
+    def values(self) -> Tensor:
+        """Matrices or their logits before the last step, (A, C, C)."""
+        return getattr(self, self.learned)
+
     def transition(self) -> Tensor:
         """Return the row-stochastic matrices of all annotators, (A, C, C)."""
+        values = self.values + self.matrix_step
         if self.projection == 'softmax':
-            return self.matrices.softmax(dim=2)
-        return project_rows(self.matrices, self.min_entry)
+            return values.softmax(dim=2)
+        return project_rows(values, self.min_entry)
 
     def _training_matrices(self) -> Tensor:
         """Return the matrices for a training step, with the gradient of the option."""
-        if self.projection == 'softmax':
-            return self.transition()
         with torch.no_grad():
-            self.matrices.copy_(project_rows(self.matrices, self.min_entry))
+            values = self.values + self.matrix_step
+            if self.projection != 'softmax':
+                values = project_rows(values, self.min_entry)
+            self.values.copy_(values)
+            self.matrix_step.zero_()
+        # The value is that of the buffer, the gradient that of the step.
+        found = self.values + self.matrix_step
+        if self.projection == 'softmax':
+            return found.softmax(dim=2)
         if self.projection == 'in_place':
-            return self.matrices
-        return self.matrices / self.matrices.sum(dim=2, keepdim=True)
+            return found
+        return found / found.sum(dim=2, keepdim=True)
 
     def read_labels(self, data_samples: Samples) -> Tensor:
         """Return the labels of all annotators, int64 (B, A); -1 where missing.
@@ -258,18 +291,17 @@ class LTNetHead(SampleTables, LinearHead):
         Args:
             feats (tuple[Tensor]): Pooled features; the last one is classified.
             data_samples (SampleBatch | list[DataSample]): Samples with ``gt_label`` or
-                ``gt_label_sets``; with several annotators also ``sample_id``.
+                ``gt_label_sets``, and ``sample_id``.
             **kwargs (Any): Not used.
 
         Returns:
             dict[str, Tensor]: ``loss``.
         """
         labels = self.read_labels(data_samples)
+        ids = require_sample_ids(self, data_samples)
         feature = at_least_float32(self.pre_logits(feats))
-        if self.annotators > 1:
-            ids = require_sample_ids(self, data_samples)
-            self.rows('labels', ids, feature)  # It moves the table.
-            self.write('labels', ids, labels)
+        self.rows('labels', ids, feature)  # It moves the table.
+        self.write('labels', ids, labels)
         with full_precision(feature):
             log_prob = self((feature,)).log_softmax(dim=1)
             counts = (labels != MISSING).sum(dim=0).to(log_prob.dtype)
@@ -281,7 +313,7 @@ class LTNetHead(SampleTables, LinearHead):
                 total = plain_losses(log_prob, labels).sum()
                 loss = size * total / counts.sum().clamp_min(1)
                 # DDP wants a gradient for each parameter.
-                return dict(loss=loss + 0 * self.matrices.sum())
+                return dict(loss=loss + 0 * self.matrix_step.sum())
             losses = label_losses(
                 log_prob, labels, self._training_matrices(), self.double_softmax
             )
@@ -294,8 +326,9 @@ class LTNetHead(SampleTables, LinearHead):
     ) -> Dict[str, Tensor]:
         """Return 1 - pi of the given label, by :func:`true_posterior`.
 
-        After a run of the first stage alone pi is the prediction. An image that was
-        never trained on has its given label only.
+        The labels that were trained on are the evidence: a hook may have changed that
+        of the first annotator. After a run of the first stage alone pi is the
+        prediction. An image that was never trained on has its given label only.
 
         Args:
             predictions (Mapping[str, Tensor]): With ``pred_score`` (N, C) and
@@ -307,14 +340,15 @@ class LTNetHead(SampleTables, LinearHead):
             annotators (NaN where missing), ``noise_score`` and ``suggested_label``.
         """
         posterior = predictions['pred_score'].double()
-        sets = labels[:, None]
-        if self.annotators > 1:
-            others = self.table('labels').cpu()[predictions['sample_id']][:, 1:]
-            sets = torch.cat([sets, others], dim=1)
+        noted = self.table('labels').cpu()[predictions['sample_id']]
+        sets = torch.cat([labels[:, None], noted[:, 1:]], dim=1)
         if self._learns_matrices:
             matrices = self.transition().detach().cpu().double()
             self._log_matrices(matrices)
-            posterior = true_posterior(posterior.clamp_min(TINY).log(), sets, matrices)
+            first = torch.where(noted[:, :1] == MISSING, labels[:, None], noted[:, :1])
+            evidence = torch.cat([first, noted[:, 1:]], dim=1)
+            log_prob = posterior.clamp_min(TINY).log()
+            posterior = true_posterior(log_prob, evidence, matrices)
         scores = 1 - posterior.gather(1, sets.clamp_min(0))
         scores = scores.masked_fill(sets == MISSING, torch.nan).float()
         columns = {

@@ -25,10 +25,19 @@ class SOPClassifier(FERClassifier):
     Args:
         backbone (dict | nn.Module): See :class:`~mmfer.models.FERClassifier`.
         **kwargs (Any): See :class:`~mmfer.models.FERClassifier`.
+
+    Raises:
+        ValueError: The head does not compare two views.
     """
 
     def __init__(self, backbone: Any, **kwargs: Any):
         super().__init__(backbone, **kwargs)
+        if not getattr(self.head, 'ratio_consistency', 0):
+            raise ValueError(
+                'SOPClassifier shows each image twice, and this head has no use for '
+                "that: set head=dict(type='SOPHead', ratio_consistency=0.9), or "
+                "model.type='FERClassifier' for one view."
+            )
         self.data_preprocessor.second_view = True
 
     def loss(self, inputs: Tensor, data_samples: Samples) -> Dict[str, Tensor]:

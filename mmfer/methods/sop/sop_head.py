@@ -115,11 +115,10 @@ class SOPHead(SampleTables, LinearHead):
                 logits, labels, u, v, self.ratio_balance, self.ratio_consistency, other
             )
             by_u, by_v = sample_gradients(logits, labels, u, v, self.ratio_balance)
-            # A sample that the batch has several times takes all of its steps.
             all_ids = interleave(ids.to(logits.device, non_blocking=True))
-            same = (all_ids[:, None] == all_ids).to(logits)
-            self.write('u', ids, own_images(u - self.lr_u * (same @ by_u)))
-            self.write('v', ids, own_images(v - self.lr_v * (same @ by_v)))
+            by_u, by_v = sum_by_sample(by_u, all_ids), sum_by_sample(by_v, all_ids)
+            self.write('u', ids, own_images(u - self.lr_u * by_u))
+            self.write('v', ids, own_images(v - self.lr_v * by_v))
         return dict(loss=loss)
 
     def _global_rows(self, name: str, ids: Tensor, like: Tensor) -> Tensor:
@@ -138,9 +137,9 @@ class SOPHead(SampleTables, LinearHead):
             raise ValueError(
                 f'SOPHead: with ratio_consistency={self.ratio_consistency} the batch '
                 f'of {labels} labels needs {views * labels} features, got {features}. '
-                'The consistency term compares two views of each image: first all '
-                'images, then their second views. Set ratio_consistency=0 for one '
-                'view.'
+                'For two views of each image set '
+                "model.type='SOPClassifier'; for one, model.type='FERClassifier' and "
+                'ratio_consistency=0.'
             )
         return views
 
@@ -166,3 +165,18 @@ class SOPHead(SampleTables, LinearHead):
             noise_score=score,
             suggested_label=torch.where(score > 0.5, true_label, labels),
         )
+
+
+def sum_by_sample(values: Tensor, ids: Tensor) -> Tensor:
+    """Return for each row the sum over all rows of the same sample.
+
+    A sample that a batch has several times takes all of its steps.
+
+    Args:
+        values (Tensor): Gradients, (B, ...).
+        ids (Tensor): Sample ids, int64 (B, ).
+    """
+    places = torch.arange(len(ids), device=ids.device)
+    # A product with a matrix of 0 and 1 would carry a NaN to all rows.
+    first = torch.where(ids[:, None] == ids, places, len(ids)).amin(dim=1)
+    return torch.zeros_like(values).index_add_(0, first, values)[first]

@@ -190,6 +190,8 @@ def test_csv(tmp_path):
     assert (ce['minus_ce'], ce['best_epoch'], ce['u_10']) == ('', '62.00', '52.00')
     assert (compensated['accuracy'], compensated['accuracy_std']) == ('60.00', '')
     assert (resup['weight_auroc'], resup['noise_auroc']) == ('0.900', '0.800')
+    with pytest.raises(ValueError, match='no finished run, so .* was not written'):
+        tool.write_csv(tmp_path / 'b.csv', {}, PROTOCOL, ['ce'])
     # Not all runs of a row have it.
     assert ce['probability_auroc'] == compensated['weight_auroc'] == ''
 

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmpretrain.structures import DataSample
 
 from mmfer.datasets import ImageList, LabelView, unaugmented, with_pipeline
-from mmfer.datasets.batches import PlannedImages, fer_collate
+from mmfer.datasets.batches import PlannedImages, SampleBatch, fer_collate
 from mmfer.datasets.images import ImageStore
 from mmfer.engine import ImageStoreHook
 from mmfer.engine.scoring import augmented_view
@@ -166,3 +167,33 @@ def test_second_view(dataset, kind):
     dataset.set_random_state(3, 2)
     later = preprocessor(batch_of(dataset, indices), training=True)
     assert not torch.equal(later['data_samples'].second_view, second)
+
+
+def test_second_views_of_the_loader():
+    """Of any collate function: normalised in training, dropped in a test."""
+    preprocessor = MODELS.build(
+        dict(type='FERDataPreprocessor', mean=[10.0], std=[2.0], input_shape=(1, 2, 2))
+    )
+
+    def samples_of(*sides):
+        found = []
+        for side in sides:
+            sample = DataSample(metainfo=dict(sample_id=0)).set_gt_label(1)
+            view = torch.full((1, side, side), 14, dtype=torch.uint8)
+            found.append(sample.set_field(view, 'second_view') or sample)
+        return found
+
+    images = torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+    for inputs in (images, list(images)):
+        for collected in (samples_of(2, 2), SampleBatch.from_samples(samples_of(2, 2))):
+            if isinstance(inputs, list) and isinstance(collected, SampleBatch):
+                continue
+            batch = dict(inputs=inputs, data_samples=collected)
+            found = preprocessor(batch, training=True)
+            assert found['data_samples'].second_view.eq(2).all()
+            assert found['inputs'].eq(-5).all()
+            batch = dict(inputs=inputs, data_samples=collected)
+            assert 'second_view' not in preprocessor(batch)['data_samples']
+    with pytest.raises(ValueError, match='second views .* shapes .*End the transforms'):
+        batch = dict(inputs=images, data_samples=samples_of(2, 3))
+        preprocessor(batch, training=True)
