@@ -113,9 +113,10 @@ class FERDataPreprocessor(ClsDataPreprocessor):
                 second = view.apply(self._resident)
             inputs = inputs.to(self.device, self._non_blocking).apply(self._resident)
         if samples is not None and has_field(samples, 'second_view'):
-            inputs, samples = stack_views(inputs, samples)
-            if not training:
-                samples = samples.drop('second_view')
+            if training:
+                inputs, samples = stack_views(inputs, samples)
+            else:
+                samples = without_views(samples)
         if not isinstance(samples, SampleBatch) or self.pad_size_divisor > 1:
             return super().forward(dict(data, inputs=inputs), training)
         images = self._normalise(self.cast_data(inputs))
@@ -177,6 +178,20 @@ def stack_views(inputs: Any, samples: Samples) -> Tuple[Any, SampleBatch]:
     if not isinstance(inputs, Tensor):
         inputs = torch.stack(inputs)
     return inputs, SampleBatch.from_samples(samples)
+
+
+def without_views(samples: Samples) -> Samples:
+    """Return samples without second views, which predictions do not need.
+
+    Args:
+        samples (SampleBatch | list[DataSample]): Samples with ``second_view``. Data
+            samples are changed.
+    """
+    if isinstance(samples, SampleBatch):
+        return samples.drop('second_view')
+    for sample in samples:
+        sample.pop('second_view')
+    return samples
 
 
 def second_view(owner: str, inputs: Tensor, samples: Samples) -> Optional[Tensor]:

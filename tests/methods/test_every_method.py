@@ -31,14 +31,15 @@ NAMES = [
     for name in METHODS
     if Path(CONFIGS, name, f'{name}_r18_synthfaces_noise30.py').is_file()
 ]
+# Further forms of a method, with more to resume.
+FORMS = ['ltnet/ltnet_r18_synthfaces_multinoise', 'sop/sop_r18_synthfaces_noise30_plus']
 # Regularisers that sixteen faces are too few for.
 WEAKER = dict(dmue=dict(model__head__dropout=0.0))
 
 
 def config(folder, name, **options):
-    cfg = shorten_schedules(
-        tiny_config(folder, f'{name}/{name}_r18_synthfaces_noise30', **options)
-    )
+    path = name if '/' in name else f'{name}/{name}_r18_synthfaces_noise30'
+    cfg = shorten_schedules(tiny_config(folder, path, **options))
     if 'network1' in cfg.model:
         cfg.model.noise_model = dict(min_separation=None)
     for loader in ('train_dataloader', 'val_dataloader'):
@@ -81,7 +82,7 @@ def test_overfits_a_batch(name, tmp_path):
     pytest.fail(f'after 150 steps only {shares} of the batch is learned')
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', NAMES + FORMS)
 def test_resumes_inside_an_epoch(name, tmp_path):
     """In bfloat16, as ``--amp`` has it: weights, optimizer, tables and scores."""
 
