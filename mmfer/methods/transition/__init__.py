@@ -9,10 +9,12 @@ In the paper         Function               File
 forward correction   ``forward_loss``       ``losses.py``
 backward correction  ``backward_loss``      ``losses.py``
 T by anchors         ``anchor_transition``  ``losses.py``
+reweighting          ``reweighted_loss``    ``losses.py``
 score of a label     ``clean_posterior``    ``losses.py``
 ===================  =====================  =============
 
-The score of a label is not in the paper: it follows from T by Bayes' rule.
+Reweighting is from Liu and Tao (TPAMI 2016), by way of T-Revision. The score of a label
+is in no paper: it follows from T by Bayes' rule.
 """
 
 from .transition_head import TransitionHead

@@ -51,6 +51,26 @@ def backward_loss(
     return -(inverse[labels] * clipped).sum(dim=1)
 
 
+def reweighted_loss(log_prob: Tensor, labels: Tensor, transition: Tensor) -> Tensor:
+    """Return -w log p_y of each sample, w = p_y / (pT)_y without gradient.
+
+    This is importance reweighting (Liu and Tao, TPAMI 2016), as T-Revision (Xia et al.,
+    NeurIPS 2019) uses it. A label that the prediction explains by noise has little
+    weight.
+
+    Args:
+        log_prob (Tensor): Log-probabilities of the true classes, (B, C).
+        labels (Tensor): Given labels, int64 (B, ).
+        transition (Tensor): T, (C, C).
+
+    Returns:
+        Tensor: Shape (B, ), at least 0.
+    """
+    own = log_prob.gather(1, labels[:, None])[:, 0]
+    weight = (own + forward_loss(log_prob, labels, transition)).exp()
+    return -weight.detach() * own
+
+
 def anchor_transition(probs: Tensor, percentile: Optional[float] = None) -> Tensor:
     """Estimate T from anchors: samples that certainly belong to a class.
 

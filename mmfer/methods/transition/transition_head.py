@@ -13,7 +13,13 @@ from mmfer.models.utils import at_least_float32, full_precision
 from mmfer.registry import MODELS
 from mmfer.utils.checks import choices, in_range, invalid
 
-from .losses import anchor_transition, backward_loss, clean_posterior, forward_loss
+from .losses import (
+    anchor_transition,
+    backward_loss,
+    clean_posterior,
+    forward_loss,
+    reweighted_loss,
+)
 
 # Above this ratio of its largest and smallest singular values, T is near singular.
 MAX_CONDITION = 1e3
@@ -31,7 +37,8 @@ class TransitionHead(SampleTables, LinearHead):
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D. ``FERClassifier`` fills it in.
-        correction (str): ``'forward'`` or ``'backward'``. Defaults to ``'forward'``.
+        correction (str): ``'forward'``, ``'backward'`` or ``'reweight'``. Defaults to
+            ``'forward'``.
         matrix (Sequence[Sequence[float]], optional): T; row i has the probabilities of
             the given labels of the true class i. None: T is estimated. Defaults to
             None.
@@ -59,7 +66,7 @@ class TransitionHead(SampleTables, LinearHead):
     ):
         super().__init__(num_classes, in_channels, init_cfg)
         self.correction = choices(
-            self, 'correction', correction, ('forward', 'backward')
+            self, 'correction', correction, ('forward', 'backward', 'reweight')
         )
         self.warmup = in_range(
             self, 'warmup', warmup, 0, 1, open_low=True, open_high=True
@@ -213,8 +220,11 @@ class TransitionHead(SampleTables, LinearHead):
         features = at_least_float32(self.pre_logits(feats))
         with full_precision(labels):
             log_prob = self.fc(features).log_softmax(dim=1)
-            if self.correction == 'forward':
-                losses = forward_loss(log_prob, labels, self.transition)
+            if self.correction != 'backward':
+                equation = (
+                    forward_loss if self.correction == 'forward' else reweighted_loss
+                )
+                losses = equation(log_prob, labels, self.transition)
             else:
                 losses = backward_loss(log_prob, labels, self.inverse, self.clip)
         return dict(loss=losses.mean())
