@@ -1,0 +1,2 @@
+_base_ = '../ce/ce_r18_rafdb.py'
+model = dict(latent_compensation=dict(type='MixStyle'))

@@ -1,0 +1,4 @@
+_base_ = '../ce/ce_r18_rafdb.py'
+model = dict(
+    latent_compensation=dict(type='ManifoldMixup', layers=['input'], alpha=1.0)
+)
