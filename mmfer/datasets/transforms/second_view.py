@@ -1,4 +1,4 @@
-"""A second, usually stronger augmentation of the same image."""
+"""Make a second view of an image, usually by a stronger augmentation."""
 
 from typing import Any, Optional, Sequence
 

@@ -49,6 +49,9 @@ class LTNetHead(SampleTables, LinearHead):
     A label of -1 is missing. In the first epochs, the warm-up, the head learns from all
     labels by cross-entropy, without the matrices.
 
+    The matrices are a buffer. The parameter is ``matrix_step``, what the optimizer adds
+    in one step: it is 0 before each step, so weight decay does not move the matrices.
+
     Args:
         num_classes (int): Number of classes C.
         in_channels (int): Feature dimension D. ``FERClassifier`` fills it in.
@@ -71,8 +74,7 @@ class LTNetHead(SampleTables, LinearHead):
             divided by their sums, without a gradient. Then the matrices move towards
             square roots of the probabilities, and the predictions become surer.
             ``'differentiated'``: the same, and the gradient passes through the
-            division, so that the loss is minimised. ``'softmax'``: the parameters are
-            logits.
+            division, so that the loss is minimised. ``'softmax'``: logits are learned.
         init_cfg (dict, optional): See mmengine. Defaults to that of
             ``LinearClsHead``.
 
@@ -126,8 +128,6 @@ class LTNetHead(SampleTables, LinearHead):
         if self.projection == 'softmax':
             self.learned, start = 'matrix_logits', start.log()
         self.register_buffer(self.learned, start)
-        # What the optimizer adds to them in one step. Weight decay of this parameter,
-        # which is 0 before a step, leaves the matrices alone, also in the warm-up.
         self.matrix_step = nn.Parameter(torch.zeros_like(start))
         self._warmup_epochs: Optional[int] = None
 
@@ -220,7 +220,7 @@ class LTNetHead(SampleTables, LinearHead):
 
     @property
     def _learns_matrices(self) -> bool:
-        """Whether the run has a second stage."""
+        """Return whether the run has a second stage."""
         return self.warmup < 1
 
     def _warming_up(self) -> bool:
