@@ -1,9 +1,15 @@
-"""End quietly if nobody reads the standard output any more."""
+"""What happens if nobody reads the standard output any more."""
 
 import os
 import sys
 from contextlib import contextmanager
 from typing import Iterator
+
+
+def discard_output() -> None:
+    """Let all that is still written to the standard output disappear."""
+    # Python would write what is in its buffer when it ends, too.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -17,6 +23,5 @@ def quiet_without_reader() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would write the rest when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         raise SystemExit(141) from None

@@ -350,6 +350,7 @@ def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
 
     Errors that mmfer raises say what to do, so they are shown without a
     traceback. All other errors keep it, because it tells where the run failed.
+    What is only printed ends if nobody reads it; a run that logs goes on.
 
     Args:
         main (Callable): Function without arguments.
@@ -357,7 +358,11 @@ def run_training_tool(main: Callable[[], None], verbose: bool = False) -> None:
     """
     exempt_imports()
     try:
-        with DeferredSignals(), nullcontext() if verbose else WARNINGS.taken():
+        with (
+            quiet_without_reader(),
+            DeferredSignals(),
+            nullcontext() if verbose else WARNINGS.taken(),
+        ):
             main()
     except Interrupted as error:
         if not error.reported:

@@ -8,12 +8,14 @@ import re
 import sys
 import sysconfig
 import warnings
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import lru_cache
 from types import FrameType
 from typing import Any, Dict, Iterator, List, Optional, Set, TextIO, Tuple
 
 import mmengine.logging
+
+from mmfer_command.closed_output import discard_output
 
 from .progress import LINE
 
@@ -130,6 +132,19 @@ class ConsoleHandler(logging.StreamHandler):
         """Remove the line of progress, and write a message."""
         LINE.clear()
         super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Go on without the console if nobody reads it, as after ``head`` has ended."""
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
+            return
+        discard_output()
+        with suppress(BrokenPipeError):
+            print(
+                'Nobody reads the output any more. The run goes on; its log file has '
+                'the rest.',
+                file=sys.stderr,
+            )
 
 
 def quieten(logger: Any) -> None:

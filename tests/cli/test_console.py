@@ -1,8 +1,11 @@
 """What a run shows on the console: a header, and a line for each epoch."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from helpers import tiny_config
+from helpers import environment, tiny_config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
@@ -126,3 +129,57 @@ def test_metrics_of_a_line():
     assert metrics_text({'accuracy/top1': 71.204, 'other': 1}) == 'accuracy 71.20 %'
     assert metrics_text({'mine/score': 0.5}) == 'mine/score 0.50'
     assert metrics_text({}) == ''
+
+
+LOGGER = """
+import logging, sys
+from mmfer.cli import run_training_tool
+from mmfer.utils.console import ConsoleHandler
+
+def main():
+    logger = logging.getLogger('run')
+    logger.setLevel(logging.INFO)
+    logger.addHandler(ConsoleHandler(sys.stdout))
+    for epoch in range(2000):
+        logger.info('epoch %s of a run that logs much more than a pipe can hold', epoch)
+    open(sys.argv[1], 'w').write('all')
+    print('a figure is written')
+
+run_training_tool(main)
+"""
+PRINTER = """
+from mmfer.cli import run_training_tool
+
+def main():
+    for row in range(9000):
+        print('row', row, 'of a table that is larger than a pipe')
+
+run_training_tool(main)
+"""
+
+
+def test_a_run_goes_on_without_a_reader(tmp_path):
+    """Such as ``python tools/train.py ... | head -2``."""
+    for redirect, said in (('', 'The run goes on'), ('2>&1', '')):
+        out = tmp_path / f'out{redirect[:1]}'
+        done = piped(LOGGER, f'{out} {redirect} | head -2', tmp_path)
+        assert len(done.stdout.splitlines()) == 3
+        assert done.stdout.endswith('code 0\n')
+        assert len(done.stderr.splitlines()) == (said != '') and said in done.stderr
+        assert out.read_text() == 'all'
+
+
+def test_a_table_ends_without_a_reader(tmp_path):
+    done = piped(PRINTER, '| head -1', tmp_path)
+    assert done.stdout.startswith('row 0') and done.stdout.endswith('code 141\n')
+    assert done.stderr == ''
+
+
+def piped(script, rest, folder):
+    """Run a script, followed by ``rest``, in a shell that prints its exit code."""
+    path = folder / 'script.py'
+    path.write_text(script)
+    line = f'{sys.executable} {path} {rest}; echo code ${{PIPESTATUS[0]}}'
+    return subprocess.run(
+        ['bash', '-c', line], capture_output=True, text=True, env=environment()
+    )
