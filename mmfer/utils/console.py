@@ -138,7 +138,8 @@ class ConsoleHandler(logging.StreamHandler):
         if not isinstance(sys.exc_info()[1], BrokenPipeError):
             super().handleError(record)
             return
-        discard_output()
+        # Not sys.stdout, which may be another stream at the moment.
+        discard_output(self.stream)
         with suppress(BrokenPipeError):
             print(
                 'Nobody reads the output any more. The run goes on; its log file has '

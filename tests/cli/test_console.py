@@ -132,7 +132,8 @@ def test_metrics_of_a_line():
 
 
 LOGGER = """
-import logging, sys
+import io, logging, sys
+from contextlib import redirect_stdout
 from mmfer.cli import run_training_tool
 from mmfer.utils.console import ConsoleHandler
 
@@ -140,8 +141,9 @@ def main():
     logger = logging.getLogger('run')
     logger.setLevel(logging.INFO)
     logger.addHandler(ConsoleHandler(sys.stdout))
-    for epoch in range(2000):
-        logger.info('epoch %s of a run that logs much more than a pipe can hold', epoch)
+    with redirect_stdout(io.StringIO()):
+        for epoch in range(2000):
+            logger.info('epoch %s of a run that logs more than a pipe can hold', epoch)
     open(sys.argv[1], 'w').write('all')
     print('a figure is written')
 
@@ -173,6 +175,13 @@ def test_a_table_ends_without_a_reader(tmp_path):
     done = piped(PRINTER, '| head -1', tmp_path)
     assert done.stdout.startswith('row 0') and done.stdout.endswith('code 141\n')
     assert done.stderr == ''
+
+
+def test_another_broken_pipe_is_an_error(tmp_path):
+    """Such as that of a worker: the output is read."""
+    script = PRINTER.replace('    for row', '    raise BrokenPipeError\n    for row')
+    done = piped(script, '| cat', tmp_path)
+    assert done.stdout == 'code 1\n' and 'BrokenPipeError' in done.stderr
 
 
 def piped(script, rest, folder):
