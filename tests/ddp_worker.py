@@ -173,10 +173,14 @@ def run_in_two(folder, lines, exact) -> None:
         lines (list[list[str]]): Arguments of ``tools/train.py``, a list per run.
         exact (list[list[str]]): The same for runs in double precision.
     """
+    run_two(__file__, str(folder), json.dumps([lines, exact]))
+
+
+def run_two(*arguments) -> None:
+    """Run a script in two processes, on CPUs."""
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    command += ['--nproc-per-node=2', __file__, str(folder), json.dumps([lines, exact])]
     done = subprocess.run(
-        command,
+        [*command, '--nproc-per-node=2', *arguments],
         capture_output=True,
         text=True,
         env=environment(CUDA_VISIBLE_DEVICES=''),

@@ -23,6 +23,7 @@ from mmfer.cli import run_tool
 from mmfer.datasets.base import FERDataset
 from mmfer.models import DualNetwork
 from mmfer.models.sample_state import TrainingFacts, followers
+from mmfer.utils.files import file_lock
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 CONFIGS = osp.join(ROOT, 'configs')
@@ -159,6 +160,29 @@ def shorten_schedules(cfg: Config) -> Config:
 
 # An epoch after the warm-up of any method.
 LATE = 9_999
+
+
+def made_once(tmp_path_factory, name: str, make) -> Path:
+    """Return a folder that is made once for all processes of pytest-xdist.
+
+    Each of them would make the fixtures of a file again, if it got tests of it.
+
+    Args:
+        tmp_path_factory: Fixture of pytest.
+        name (str): Name of the folder.
+        make (Callable): Function that gets the empty folder.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        root = root.parent
+    folder, done = root / name, root / f'{name}.done'
+    with file_lock(str(root / f'{name}.lock')):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
 
 
 def begin_training(model, epoch: int = 0, num_samples: int = 800) -> None:

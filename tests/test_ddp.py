@@ -9,13 +9,21 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from ddp_worker import check_gathering, double_precision, fit, run_in_two, scores
+from ddp_worker import (
+    check_gathering,
+    double_precision,
+    fit,
+    run_in_two,
+    run_two,
+    scores,
+)
 from helpers import (
     CONFIGS,
     STEPS,
     Stop,
     StopAt,
     assert_same_state,
+    made_once,
     shorten_schedules,
     tiny_config,
     train,
@@ -183,7 +191,11 @@ def same_weights_config(folder, name, processes):
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Work dirs of all trainings in two processes, by name."""
-    folder = tmp_path_factory.mktemp('two')
+    return made_once(tmp_path_factory, 'two_processes', train_in_two)
+
+
+def train_in_two(folder):
+    """Train all configs in one pair of processes."""
     lines = []
     for name in ('resup', 'coteaching', 'alum'):
         config = str(folder / f'{name}.py')
@@ -212,7 +224,6 @@ def folder(tmp_path_factory):
         same_weights_config(folder, name, 2).dump(config)
         exact.append([config, f'--work-dir={folder}/same_{name}'])
     run_in_two(folder, lines, exact)
-    return folder
 
 
 @pytest.mark.parametrize('name', [*SAME, 'jointgan'])
@@ -308,6 +319,38 @@ def test_two_processes_fit_the_same_mixture_as_one(folder):
         assert_same_state(one[k], second[k])
 
 
+WAIT = """
+import sys
+import time
+from datetime import timedelta
+
+import torch.distributed as dist
+
+from mmfer.methods.gaave.models import SubsetModels
+
+dist.init_process_group('gloo', timeout=timedelta(seconds=3))
+rank = dist.get_rank()
+
+
+def slow():
+    assert rank == 0
+    time.sleep(5)
+    return dict(rank=rank)
+
+
+found = SubsetModels.from_first_process(slow)
+open(f'{sys.argv[1]}/{rank}', 'w').write(str(found))
+"""
+
+
+def test_processes_wait_for_the_first_one(tmp_path):
+    """Also if it takes longer than the limit of the process group."""
+    script = tmp_path / 'wait.py'
+    script.write_text(WAIT)
+    run_two(str(script), str(tmp_path))
+    assert [(tmp_path / name).read_text() for name in '01'] == ["{'rank': 0}"] * 2
+
+
 @pytest.mark.parametrize('name', ['resup', 'coteaching', 'alum'])
 def test_train_score_and_resume(folder, name):
     whole, resumed = folder / name, folder / f'{name}_resumed'
@@ -343,7 +386,8 @@ def test_two_processes_clean_as_one(folder, tmp_path, monkeypatch):
     results = sorted((two / 'cleaning').glob('*/result.npz'))
     assert len(results) == 2
     shutil.copytree(two / 'cleaning', tmp_path / 'one/cleaning')
-    for result in (tmp_path / 'one/cleaning').glob('*/result.npz'):
+    # Those of the attacks, too, which are in folders of the stages.
+    for result in (tmp_path / 'one/cleaning').rglob('result.npz'):
         result.unlink()
     cfg = gaave_config(tmp_path / 'one')
     # Models of two processes are others than those of one; take them over.

@@ -1,11 +1,18 @@
 """Train the classifiers of GAAVE's subsets, in stages that are stored."""
 
 import os
+from datetime import timedelta
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
+import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
+from mmengine.dist import (
+    broadcast_object_list,
+    get_world_size,
+    is_distributed,
+    is_main_process,
+)
 
 from mmfer.datasets import FERDataset, LabelView, unaugmented, with_pipeline
 from mmfer.datasets.images import hash_files
@@ -28,6 +35,8 @@ from .suspects import rows_to_learn
 # Raise it with every change of the code that gives another result for the same
 # settings. Stages of earlier versions are then computed again.
 VERSION = 1
+# Time for which a process waits for the first one, such as for a scan of all images.
+LONGEST = timedelta(days=7)
 
 
 class SubsetTraining:
@@ -94,9 +103,16 @@ class SubsetTraining:
 
     @staticmethod
     def from_first_process(function: Callable[[], Any]) -> Any:
-        """Call a function in the first process; all processes get its result."""
+        """Call a function in the first process; all processes get its result.
+
+        The others wait in a group of their own: those of NCCL give up after minutes.
+        """
+        if not is_distributed():
+            return function()
+        group = dist.new_group(backend='gloo', timeout=LONGEST)
         found = [function() if is_main_process() else None]
-        broadcast_object_list(found)
+        broadcast_object_list(found, group=group)
+        dist.destroy_process_group(group)
         return found[0]
 
     def _run_stage(
