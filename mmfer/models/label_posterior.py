@@ -15,6 +15,9 @@ for an infinite a: then p is certain of one class, and e explains all errors. A 
 :math:`\rho` prevents this. The probability that a given label is wrong is then
 
 .. math:: s_i = 1 - \frac{(1 - e)\, p_{i, y_i}}{(p_i T)_{y_i}}.
+
+The numbers of labels of further samples, whose outputs cannot be used, can be fitted,
+too: :func:`with_label_counts`.
 """
 
 from typing import NamedTuple, Optional, Sequence, Tuple
@@ -114,6 +117,57 @@ def fit_stack(
     return Stack(*(part.detach() for part in current()))
 
 
+def with_label_counts(stack: Stack, z: Tensor, labels: Tensor, counts: Tensor) -> Stack:
+    r"""Fit b and e of a stack again, to the labels of further samples, too.
+
+    With the mean :math:`\bar q` of :math:`p_i T` over the n samples, scaled to a sum of
+    1 over the classes that the further samples have, their :math:`n_c` labels of class
+    c have the log-likelihood :math:`\sum_c n_c \log \bar q_c`. It is added to that of
+    the n samples: the mean of the predicted labels comes near to the shares of the
+    given ones, which a fit with a noise rate does not do by itself. Scales and W stay:
+    the counts say nothing about them.
+
+    Args:
+        stack (Stack): Fitted to z and labels.
+        z (Tensor): Standardised outputs (n, B, C), float64.
+        labels (Tensor): Given labels, int64 (n,).
+        counts (Tensor): Number of further samples with each given label, float64 (C,).
+    """
+    known = counts > 0
+    if not known.any():
+        return stack
+    most = 1 - 1 / z.shape[2]
+    logits = stack._replace(bias=torch.zeros_like(stack.bias)).log_probabilities(z)
+    bias = stack.bias.clone().requires_grad_()
+    logit = torch.logit(
+        (stack.noise_rate / most).clamp(1e-6, 1 - 1e-6)
+    ).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [bias, logit],
+        max_iter=100,
+        tolerance_grad=1e-7,
+        tolerance_change=1e-9,
+        line_search_fn='strong_wolfe',
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        p = F.softmax(logits + bias, dim=1)
+        q = given_probabilities(p, most * torch.sigmoid(logit))
+        shares = q.mean(dim=0)[known].clamp(min=1e-12)
+        value = (counts[known] * (shares / shares.sum()).log()).sum()
+        value = value + q.gather(1, labels[:, None]).clamp(min=1e-12).log().sum()
+        value = -value / (len(labels) + counts.sum())
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(loss)
+    return stack._replace(
+        bias=bias.detach(), noise_rate=most * torch.sigmoid(logit.detach())
+    )
+
+
 class Posterior(NamedTuple):
     """Out-of-sample result of a stack for n samples.
 
@@ -154,6 +208,7 @@ def cross_fit(
     seed: int = 0,
     decay: float = DECAY,
     ridge: float = 0.0,
+    counts: Optional[np.ndarray] = None,
 ) -> Posterior:
     """Fit stacks on all folds but one, and apply each to the fold it has not seen.
 
@@ -166,12 +221,14 @@ def cross_fit(
         seed (int): Seed of the folds. Defaults to 0.
         decay (float): See :func:`fit_stack`.
         ridge (float): See :func:`fit_stack`.
+        counts (np.ndarray, optional): See :func:`with_label_counts`, (C,).
     """
     values = np.stack(outputs, axis=1)
     mean, scale = moments(values)
     z = torch.from_numpy((values - mean) / scale)
     y = torch.from_numpy(np.asarray(labels, np.int64))
     fold = assign_folds(len(y), groups, folds, seed)
+    further = None if counts is None else torch.from_numpy(counts.astype(np.float64))
     # Stacks of the folds differ little from that of all samples: start there.
     start = fit_stack(z, y, decay, ridge=ridge)
     p = np.zeros((len(y), z.shape[2]))
@@ -182,6 +239,8 @@ def cross_fit(
         if not out.any():
             continue
         stack = fit_stack(z[~out], y[~out], decay, start, ridge)
+        if further is not None:
+            stack = with_label_counts(stack, z[~out], y[~out], further)
         p[out], q[out], s[out], rate = apply_stack(stack, z[out], y[out])
         rates.append(rate)
     return Posterior(p, q, s, float(np.mean(rates)))

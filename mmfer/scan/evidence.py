@@ -1,4 +1,4 @@
-"""Class probabilities of a training set from one frozen pass, for other methods."""
+"""Class probabilities of a training set by the scan, for other methods."""
 
 from dataclasses import asdict
 from functools import cached_property
@@ -18,7 +18,7 @@ from .frozen_pass import run_frozen_pass
 from .scoring import ScoreOptions
 
 # Version of all that turns features into probabilities: duplicates, ridges, kernel
-# features, stack. Raise it when they give other numbers, so that results which a
+# features, head, stack. Raise it when they give other numbers, so that results which a
 # caller has stored are computed anew.
 VERSION = 1
 # Options that decide about flags only, not about probabilities.
@@ -27,11 +27,12 @@ FLAG_OPTIONS = ('keep_share', 'careful')
 
 @TASK_UTILS.register_module()
 class ScanEvidence:
-    """Out-of-sample class probabilities of a training set from one frozen pass.
+    """Out-of-sample class probabilities of a training set from frozen features.
 
-    They are those of ``mmfer scan``: an encoder that is not trained, ridges that leave
-    an image and its duplicates out, and a stack with a noise rate. Only given labels
-    are used. Neither the global random states nor the data set change.
+    They are those of ``mmfer scan --head``: an encoder that is not trained, ridges that
+    leave an image and its duplicates out, a small network, and a stack with a noise
+    rate. Only given labels are used. Neither the global random states nor the data set
+    change.
 
     Example::
 
@@ -42,12 +43,17 @@ class ScanEvidence:
         encoder (str, optional): ``'lite0'``, ``'hog'``, a model, a work dir or a
             config, as for ``mmfer scan --encoder``. Defaults to None: ``'lite0'`` if
             the extra ``[pretrained]`` is installed, otherwise ``'hog'``.
-        seed (int): Seed of landmarks and folds. Defaults to 0.
+        seed (int): Seed of landmarks, folds and head. Defaults to 0.
+        head (bool): Train a small network on the features, too; see
+            :class:`ScoreOptions`. Defaults to True.
     """
 
-    def __init__(self, encoder: Optional[str] = None, seed: int = 0):
+    def __init__(self, encoder: Optional[str] = None, seed: int = 0, head: bool = True):
         self.encoder = instance(self, 'encoder', encoder, str, optional=True)
-        self.options = ScoreOptions(seed=int(whole_number(self, 'seed', seed, 0)))
+        self.options = ScoreOptions(
+            seed=int(whole_number(self, 'seed', seed, 0)),
+            head=bool(instance(self, 'head', head, bool)),
+        )
 
     @property
     def settings(self) -> Dict[str, Any]:

@@ -4,9 +4,20 @@ import subprocess
 import sys
 
 import numpy as np
-from helpers import environment
+import torch
+from helpers import CONFIGS, environment
+from mmengine.config import Config
 
-from mmfer.engine.scoring import join_parts, merge_by_id
+from mmfer.datasets import LabelView, SyntheticFaces
+from mmfer.engine.classifier_config import classifier_config
+from mmfer.engine.scoring import (
+    five_shifts,
+    five_views,
+    join_parts,
+    merge_by_id,
+    predict_view,
+)
+from mmfer.registry import MODELS
 
 
 def test_each_sample_once_by_ascending_id():
@@ -24,6 +35,54 @@ def test_samples_along_the_first_axis():
     ids, merged = merge_by_id(np.array([5, 2, 9]), values)
     assert ids.tolist() == [2, 5, 9]
     assert np.array_equal(merged, values[[1, 0, 2]])
+
+
+def test_five_views():
+    images = torch.arange(2 * 44 * 66.0).reshape(2, 1, 44, 66)
+    same, *others = five_views(images)
+    assert torch.equal(same, images)
+    # By two of 44 rows, and three of 66 columns.
+    shifts = [(-2, -3, False), (-2, 3, True), (2, -3, True), (2, 3, False)]
+    for view, (down, right, mirrored) in zip(others, shifts, strict=True):
+        assert view.shape == images.shape
+        view = view.flip(-1) if mirrored else view
+        rows = (torch.arange(44) + down).clamp(0, 43)
+        columns = (torch.arange(66) + right).clamp(0, 65)
+        assert torch.equal(view, images[:, :, rows][..., columns])
+
+
+def test_networks_that_learned_no_mirrors_see_none():
+    images = torch.arange(2 * 24 * 24.0).reshape(2, 1, 24, 24)
+    for view, other in zip(five_views(images), five_shifts(images), strict=True):
+        assert torch.equal(view, other) or torch.equal(view, other.flip(-1))
+    same, *others = five_shifts(images)
+    assert torch.equal(same, images)
+    for view, (down, right) in zip(
+        others, [(-1, -1), (-1, 1), (1, -1), (1, 1)], strict=True
+    ):
+        expected = images.roll((-down, -right), (2, 3))[..., 1:-1, 1:-1]
+        assert torch.equal(view[..., 1:-1, 1:-1], expected)
+
+
+def test_probabilities_of_views_are_averaged():
+    """Not logits; by a network whose predictions of the views differ."""
+    cfg = classifier_config(
+        Config.fromfile(f'{CONFIGS}/ce/ce_r18_synthfaces_noise30.py'), 7
+    )
+    torch.manual_seed(0)
+    model = MODELS.build(cfg).eval()
+    pipeline = [dict(type='PackFERInputs')]
+    dataset = SyntheticFaces(num_samples=6, size=40, pipeline=pipeline)
+    view = LabelView(dataset, np.array([4, 1, 3]), np.zeros(3, int), 7)
+    loader = Config(dict(batch_size=2, num_workers=0))
+    ids, found = predict_view(model, view, loader, five_views)
+    assert ids.tolist() == [1, 3, 4]
+    images = torch.stack([dataset[i]['inputs'] for i in ids])
+    data = model.data_preprocessor(dict(inputs=images))['inputs']
+    with torch.no_grad():
+        parts = [model(v, mode='tensor').softmax(1) for v in five_views(data)]
+    np.testing.assert_allclose(found, torch.stack(parts).mean(0).numpy(), rtol=1e-4)
+    assert np.abs(found - parts[0].numpy()).max() > 1e-4
 
 
 OUTLIVE = """

@@ -644,6 +644,37 @@ def test_updates_while_scoring(tmp_path, monkeypatch):
     assert fast > 30 * steps[0]
 
 
+def test_no_finished_attack_is_repeated(tmp_path, monkeypatch):
+    """Killed in the third of four scoring passes, then with other weights."""
+    seen, kill_at = [], 3
+
+    def attack(self, model, view):
+        seen.append(model.state_dict()['backbone.conv1.weight'].clone())
+        if len(seen) == kill_at:
+            raise KeyboardInterrupt
+        steps = (view.sample_ids + int(1e6 * float(seen[-1].abs().sum()))) % 5
+        return view.sample_ids, steps, np.full(len(view), 0.5)
+
+    monkeypatch.setattr(module.SubsetModels, 'attack_view', attack)
+    options = dict(tau=1, split=False, updates=4, annotate=False)
+    with pytest.raises(KeyboardInterrupt):
+        clean(tmp_path / 'killed', **options)
+    found, record = clean(tmp_path / 'killed', **options)
+    assert len(seen) == 5 and torch.equal(seen[2], seen[3])
+    whole, record_of_whole = clean(tmp_path / 'whole', **options)
+    assert len(seen) == 9
+    assert (found.attack_steps == whole.attack_steps).all()
+    assert record == record_of_whole
+    # An attack on other weights is of no use.
+    (folder,) = (tmp_path / 'killed').rglob('vulnerability-whole-set-*')
+    (folder / 'result.npz').unlink()
+    for update in (2, 3, 4):
+        shutil.rmtree(folder / f'update{update}')
+    monkeypatch.setattr(module, 'UPDATE_RATE', 1.0)
+    clean(tmp_path / 'killed', **options)
+    assert len(seen) == 12
+
+
 def test_another_attack(tmp_path, untrained):
     """A class with ``steps`` and ``step`` takes the place of PGD."""
 

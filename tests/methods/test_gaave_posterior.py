@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mmfer.methods.gaave.operating_points import (
     POINTS,
@@ -13,9 +14,12 @@ from mmfer.methods.gaave.operating_points import (
 from mmfer.methods.gaave.options import GAAVEOptions
 from mmfer.methods.gaave.posterior import (
     fit_posterior,
+    further_labels,
+    held_out_posterior,
     label_posterior,
     match_quantiles,
 )
+from mmfer.models.label_posterior import cross_fit, fit_stack, with_label_counts
 
 CLASSES = 4
 
@@ -39,6 +43,12 @@ def drawn(count=6000, rate=0.3, memorised=1.5, seed=0):
     return 0.7 * seen[:, None], given, clean, held_out
 
 
+def fitted_to(logs, given, held_out):
+    """What a posterior is fitted to: held-out samples, and the labels of the others."""
+    others = np.bincount(given[~held_out], minlength=CLASSES)
+    return logs[held_out], given[held_out], others
+
+
 @pytest.mark.parametrize('seed', [0, 1])
 def test_shares_that_are_expected_are_those_of_clean_labels(seed):
     """Also on samples that were learned, which look right to the classifier."""
@@ -53,15 +63,45 @@ def test_shares_that_are_expected_are_those_of_clean_labels(seed):
         left = wrong[~candidate].mean()
         assert abs(left - found.wrong[~candidate].mean()) < 0.025, name
     # Without the held-out samples' distribution, far fewer labels seem wrong.
-    fitted = fit_posterior(logs[held_out], given[held_out])
+    fitted = fit_posterior(*fitted_to(logs, given, held_out))
     naive = fitted(logs[~held_out], given[~held_out]).wrong
     assert naive.mean() < wrong.mean() - 0.05
+
+
+def test_labels_of_all_samples_count():
+    """Unless they contradict one noise rate: then the fit is that without them."""
+    logs, given, _, held_out = drawn(memorised=0)
+    own, labels, others = fitted_to(logs, given, held_out)
+    model = fit_posterior(own, labels, others)
+    z = torch.from_numpy((own - model.mean) / model.scale)
+    alone = fit_stack(z, torch.from_numpy(labels), ridge=0.3)
+    counted = with_label_counts(
+        alone, z, torch.from_numpy(labels), torch.from_numpy(others.astype(float))
+    )
+    assert model.further is others
+    assert torch.equal(model.stack.bias, counted.bias)
+    assert not torch.allclose(counted.bias, alone.bias, atol=1e-4)
+    honest = cross_fit([own[:, 0]], labels, ridge=0.3, counts=others)
+    found = held_out_posterior(own, labels, others)
+    np.testing.assert_array_equal(found.wrong, honest.wrong)
+    assert np.abs(honest.wrong - held_out_posterior(own, labels, None).wrong).max() > 0
+    # A tenth of the labels that a noise rate of 0.3 gives to the last class by mistake.
+    others[-1] = 0.1 * 0.3 / (CLASSES - 1) * others.sum()
+    model = fit_posterior(own, labels, others)
+    assert model.further is None
+    assert torch.equal(model.stack.bias, alone.bias)
+
+
+def test_a_class_that_is_not_held_out_is_left_out():
+    labels = np.array([0, 0, 1, 1, 1, 2])
+    held_out = np.array([True, False, True, False, False, False])
+    assert further_labels(labels, held_out, 4).tolist() == [1, 2, 0, 0]
 
 
 def test_probabilities_are_those_of_bayes_rule():
     """Float64, in a loop, on samples that were not learned."""
     logs, given, _, held_out = drawn(1500, memorised=0)
-    model = fit_posterior(logs[held_out], given[held_out])
+    model = fit_posterior(*fitted_to(logs, given, held_out))
     found = model(logs[:50], given[:50])
     scales, weights, bias, rate = (part.numpy() for part in model.stack)
     for i in range(50):
@@ -143,12 +183,22 @@ def test_each_class_keeps_its_share_of_right_labels():
             own = labels == c
             total = (1 - wrong[own]).sum()
             held = (1 - wrong[own & kept]).sum()
-            assert held >= share * total
+            margin = 2 * np.sqrt(share * (1 - share) / max(total, 50))
+            least = min(share + margin, (1 + share) / 2) * total
+            assert held >= least - 1e-9
             # One sample fewer would not be enough, and the least suspicious come first.
             worst = wrong[own & kept].max()
-            assert held - (1 - worst) < share * total
+            assert held - (1 - worst) < least
             assert worst <= wrong[own & ~kept].min()
     assert not least_suspicious(wrong, labels, 0).any()
+
+
+def test_a_class_that_seems_to_have_no_right_labels_is_not_kept_whole():
+    wrong, labels = np.full(1000, 1 - 1e-4), np.zeros(1000, np.int64)
+    kept = least_suspicious(wrong, labels, 0.5)
+    assert 0.6 < kept.mean() < 0.7
+    # What a user asks for is never all.
+    assert 0.97 < least_suspicious(wrong, labels, 0.95).mean() < 0.98
 
 
 def test_balanced_has_the_largest_expected_f1():
@@ -173,9 +223,13 @@ def test_strict_keeps_as_many_as_its_share_of_wrong_labels_allows():
         following = wrong[~kept].min()
         assert (wrong[kept].sum() + following) / (kept.sum() + 1) > share
         assert (kept | ~least_suspicious(wrong, labels, 0.1)).all()
-    # The share of a rare class counts more.
+    # The share of a rare class counts more, and then as few as possible are wrong.
     kept = ~choose_candidates(wrong, labels, OperatingPoint(0.9, 0.0, 0.9))
-    assert (kept == least_suspicious(wrong, labels, 0.9)).all()
+    assert (kept | ~least_suspicious(wrong, labels, 0.9)).all()
+    following = np.sort(wrong[~kept])
+    assert wrong[kept].mean() < following[0]
+    safe = wrong[least_suspicious(wrong, labels, 0.9)]
+    assert wrong[kept].mean() <= safe.mean()
 
 
 def test_relabelled_are_right_in_the_share_of_cases():

@@ -22,10 +22,13 @@ class Models:
     """Base model, annotator and scan with errors in common; labels with noise.
 
     A tenth of the samples is held out. The base model has moved towards the given
-    labels of the others.
+    labels of the others. ``spared`` is the share of the mistakes of annotators towards
+    the last two classes that are not made.
     """
 
-    def __init__(self, held_out, rate, shares, seed, margin=2.5, uneven=False):
+    def __init__(
+        self, held_out, rate, shares, seed, margin=2.5, uneven=False, spared=0
+    ):
         rng = np.random.default_rng(seed)
         count = 10 * held_out
         self.sample_ids = rows = np.arange(count)
@@ -33,6 +36,9 @@ class Models:
         self.clean = rng.choice(classes, count, p=shares)
         shift = rng.integers(1, classes, count) * (rng.random(count) < rate)
         self.labels = (self.clean + shift) % classes
+        if spared:
+            back = (self.labels >= classes - 2) & (rng.random(count) < spared)
+            self.labels = np.where(back, self.clean, self.labels)
         self.held_out = np.zeros(count, bool)
         self.held_out[draw_of_each_class(self.labels, 0.1, seed)] = True
         margins = margin * (rng.choice([0.3, 1, 1.8], count) if uneven else 1)
@@ -117,12 +123,21 @@ def test_nine_of_ten_new_labels_are_right(held_out, rate, shares, uneven):
     assert abs(np.mean(left)) < 0.02 and np.max(left) < 0.05
 
 
-@pytest.mark.parametrize('rate', [pytest.param(0.1, marks=pytest.mark.slow), 0.3])
-def test_strict_keeps_its_promise(rate):
+@pytest.mark.parametrize(
+    'rate, shares, spared',
+    [
+        case(0.3, EVEN, 0, slow=False),
+        case(0.1, EVEN, 0),
+        # One noise rate seems to explain such labels, too.
+        case(0.3, FACES, 0.5),
+    ],
+)
+def test_strict_keeps_its_promise(rate, shares, spared):
     left, right = [], []
     for seed in range(4):
-        models = Models(800, rate, EVEN, seed)
+        models = Models(800, rate, shares, seed, spared=spared)
         judged = models.judge('strict')
+        assert judged.record[0]['noise_rate'] is not None
         kept = ~judged.divided.candidate
         left.append((models.labels != models.clean)[kept].mean())
         new = judged.decision == 'relabel'

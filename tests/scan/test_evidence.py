@@ -26,9 +26,11 @@ from mmfer_command.main import main
 NOISE = dict(type='SymmetricNoise', rate=0.3, seed=1)
 
 
-def hog(**options):
-    """Evidence of the encoder without a network."""
-    return TASK_UTILS.build(dict(type='ScanEvidence', encoder='hog', **options))
+def hog(head=False, **options):
+    """Evidence of the encoder without a network, and without the head."""
+    return TASK_UTILS.build(
+        dict(type='ScanEvidence', encoder='hog', head=head, **options)
+    )
 
 
 def shares(dataset):
@@ -228,6 +230,28 @@ def test_settings_name_all_that_decides():
     assert settings == hog().settings != hog(seed=3).settings
 
 
+def test_with_the_head():
+    dataset = SyntheticFaces(num_samples=80, size=24, label_noise=NOISE)
+    found = hog(head=True)(dataset)
+    encoder = find_encoder('hog')
+    part = extract(dataset, [encoder, Thumbnails()], cache=False)
+    groups = find_duplicates(
+        part.arrays['thumbnail'], part.arrays['pixel_hash'], part.valid
+    )
+    scores = score_labels(
+        {name: part.arrays[name] for name in encoder.outputs},
+        dataset.get_gt_labels(),
+        7,
+        groups.group,
+        options=ScoreOptions(head=True),
+    )
+    np.testing.assert_allclose(found, scores.probabilities, atol=1e-6)
+    assert np.abs(found - hog()(dataset)).max() > 1e-3
+    assert ScanEvidence('hog').settings == hog(head=True).settings != hog().settings
+    with pytest.raises(TypeError, match='ScanEvidence: head'):
+        hog(head='yes')
+
+
 def test_another_seed_draws_other_folds():
     dataset = SyntheticFaces(num_samples=80, size=24, label_noise=NOISE)
     first, second = hog()(dataset), hog(seed=3)(dataset)
@@ -247,22 +271,27 @@ def test_unknown_encoder():
         ScanEvidence('no_model')(SyntheticFaces(num_samples=9, size=24))
 
 
-def test_version_is_that_of_these_numbers():
+WITHOUT_HEAD = [
+    [0.0495, 0.1582, 0.0937, 0.1230, 0.3094, 0.0735, 0.1927],
+    [0.1181, 0.1468, 0.0336, 0.3172, 0.1257, 0.0552, 0.2034],
+    [0.4262, 0.3104, 0.0677, 0.0118, 0.0443, 0.0524, 0.0873],
+]
+WITH_HEAD = [
+    [0.0636, 0.2056, 0.1023, 0.1152, 0.2917, 0.0714, 0.1503],
+    [0.1135, 0.1560, 0.0362, 0.3147, 0.1312, 0.0461, 0.2023],
+    [0.3976, 0.3364, 0.0636, 0.0107, 0.0414, 0.0555, 0.0947],
+]
+
+
+@pytest.mark.parametrize('head, numbers', [(False, WITHOUT_HEAD), (True, WITH_HEAD)])
+def test_version_is_that_of_these_numbers(head, numbers):
     """If these numbers change, raise ``evidence.VERSION``, then correct them."""
     images, labels = draw_faces(200, seed=2)
-    options = ScoreOptions(landmarks=40)
+    options = ScoreOptions(landmarks=40, head=head)
     blocks = find_encoder('hog')([cv2.cvtColor(i, cv2.COLOR_GRAY2BGR) for i in images])
     found = score_labels(blocks, wrong_labels(labels, 0.2), 7, options=options)
     assert module.VERSION == 1
-    np.testing.assert_allclose(
-        found.probabilities[[0, 50, 150]],
-        [
-            [0.0495, 0.1582, 0.0937, 0.1230, 0.3094, 0.0735, 0.1927],
-            [0.1181, 0.1468, 0.0336, 0.3172, 0.1257, 0.0552, 0.2034],
-            [0.4262, 0.3104, 0.0677, 0.0118, 0.0443, 0.0524, 0.0873],
-        ],
-        atol=0.01,
-    )
+    np.testing.assert_allclose(found.probabilities[[0, 50, 150]], numbers, atol=0.01)
 
 
 def test_random_states_are_left_alone():

@@ -11,6 +11,7 @@ from mmfer.models.label_posterior import (
     cross_fit,
     fit_stack,
     given_probabilities,
+    with_label_counts,
 )
 from mmfer.scan import ScoreOptions, head, score_labels
 from mmfer.scan.ridge import Samples
@@ -194,6 +195,36 @@ def test_fit_finds_the_rate_and_the_weights():
     stack = fit_stack(z, given, decay=0.01)
     assert float(stack.noise_rate) == pytest.approx(0.2, abs=0.02)
     assert (stack.log_probabilities(z).exp() - p).abs().mean() < 0.02
+
+
+def test_labels_of_further_samples():
+    """No step from the fit improves its objective, computed by NumPy."""
+    rng = np.random.default_rng(0)
+    z, labels = rng.normal(size=(300, 2, 3)), rng.integers(3, size=300)
+    counts = np.array([2000.0, 900, 0])
+    parts = torch.from_numpy(z), torch.from_numpy(labels)
+    before = fit_stack(*parts, ridge=0.3)
+    stack = with_label_counts(before, *parts, torch.from_numpy(counts))
+    assert torch.equal(stack.scales, before.scales)
+    assert torch.equal(stack.weights, before.weights)
+    scales, weights, bias, rate = (part.numpy().astype(float) for part in stack)
+    u = np.einsum('nbc,b->nc', z, scales) + z.reshape(300, 6) @ weights
+
+    def shares_and_value(bias, rate):
+        p = np.exp(u + bias) / np.exp(u + bias).sum(1, keepdims=True)
+        q = p * (1 - rate - rate / 2) + rate / 2
+        shares = q.mean(0)[:2] / q.mean(0)[:2].sum()
+        own = np.log(q[np.arange(300), labels]).sum()
+        return shares, own + counts[:2] @ np.log(shares)
+
+    shares, most = shares_and_value(bias, rate)
+    for _ in range(50):
+        step = 0.03 * rng.normal(size=4)
+        other = np.clip(rate + step[3], 0, 0.66)
+        assert shares_and_value(bias + step[:3], other)[1] < most + 1e-3
+    # 2,900 labels count more than 300 samples.
+    np.testing.assert_allclose(shares, counts[:2] / 2900, atol=0.03)
+    assert with_label_counts(before, *parts, torch.zeros(3)) is before
 
 
 def test_groups_stay_in_one_fold_and_folds_are_even():

@@ -26,6 +26,7 @@ from .posterior import (
     HELD_OUT_PER_CLASS,
     Posterior,
     fit_posterior,
+    further_labels,
     has_held_out,
     held_out_posterior,
     label_posterior,
@@ -134,6 +135,9 @@ def judge_by_posterior(
     candidate = find_candidates(posterior, labels, options) & known
     record = describe_posterior(posterior, candidate, options)
     log.posterior(record, int(held_out.sum()), int(candidate.sum()))
+    expected, aim = record['expected'], options.point.wrong_left
+    if expected and aim is not None and expected['wrong_left'] > aim + 1e-9:
+        log.aim_not_reached(expected['wrong_left'], aim, options.point.kept_right)
     if candidate.all():
         raise ValueError(
             'GAAVE: all samples are candidates, so no sample is left. Choose another '
@@ -252,9 +256,12 @@ def annotated(
 
     def fit() -> np.ndarray:
         own = logs[held_out[asked]], labels[held_out]
+        model = fit_posterior(
+            *own, further_labels(labels, held_out, len(subset.classes))
+        )
         found = np.zeros((len(ids), len(subset.classes)))
-        found[asked] = fit_posterior(*own)(logs, labels[asked]).probabilities
-        found[held_out] = held_out_posterior(*own).probabilities
+        found[asked] = model(logs, labels[asked]).probabilities
+        found[held_out] = held_out_posterior(*own, model.further).probabilities
         return found[candidate]
 
     return models.from_first_process(fit)

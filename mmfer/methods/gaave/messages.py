@@ -255,6 +255,14 @@ class CleaningLog:
                 )
         self.logger.info(text)
 
+    def aim_not_reached(self, expected: float, aim: float, kept: float) -> None:
+        """Warn that more wrong labels stay than wanted, because classes must stay."""
+        self._warn(
+            f'{expected:.1%} of the labels that stay are expected to be wrong, not '
+            f'{aim:.1%}, because {kept:.0%} of the right labels of each class must '
+            'stay. A smaller kept_right of the operating_point leaves fewer wrong ones.'
+        )
+
     def unsure_annotators(self, candidates: int) -> None:
         """Report that nothing is relabelled, because there is no noise rate."""
         self.logger.info(

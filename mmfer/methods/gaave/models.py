@@ -1,16 +1,25 @@
 """Train and use GAAVE's base models and annotators, classifiers of a subset."""
 
 from dataclasses import astuple
-from typing import Any, Dict, Iterator, Optional, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
 import torch.nn as nn
+from torch import Tensor
 
 from mmfer.datasets import LabelView
 from mmfer.datasets.batches import PlannedImages, stack_field
 from mmfer.engine.classifier_config import with_constant_lr
-from mmfer.engine.scoring import batches_in_order, merge_by_id, predict_view
+from mmfer.engine.scoring import (
+    batches_in_order,
+    five_shifts,
+    five_views,
+    merge_by_id,
+    predict_view,
+)
+from mmfer.engine.stages import Stages, fingerprint
 from mmfer.engine.training import Trained, train_classifier
 from mmfer.evaluation import measure_strength
 
@@ -25,6 +34,12 @@ from .vulnerability import Vulnerability, read_vulnerability
 
 class SubsetModels(SubsetTraining):
     """Base models and annotators of one training set, see :class:`SubsetTraining`."""
+
+    @property
+    def _views(self) -> Callable[[Tensor], Iterator[Tensor]]:
+        """Callable: Views of images whose probabilities are averaged."""
+        mirrors = _mirrors(self.cfg.train_dataloader.dataset.to_dict())
+        return five_views if mirrors else five_shifts
 
     # -- the two kinds of stages -------------------------------------------
     def measure_vulnerability(self, subset: Subset) -> Vulnerability:
@@ -53,7 +68,9 @@ class SubsetModels(SubsetTraining):
             settings['divide'] = 'all'
         if options.criterion == 'posterior':
             # Stages without them are not enough.
-            settings['scores'] = True
+            settings['scores'] = (
+                self._views.__name__ if options.wants_posterior else True
+            )
         if self.suspects is not None:
             settings['learned'] = subset.sample_ids[self._rows_to_learn(subset)]
         result = self._run_stage(
@@ -127,11 +144,16 @@ class SubsetModels(SubsetTraining):
             view = LabelView(
                 self.unaugmented, asked, np.zeros_like(asked), subset.num_classes
             )
-            found, scores = predict_view(annotator.model, view, self.cfg.val_dataloader)
+            found, scores = predict_view(
+                annotator.model, view, self.cfg.val_dataloader, self._views
+            )
             return dict(sample_id=found, scores=scores)
 
         settings = dict(
-            self._training_settings(subset), asked=asked, not_learned=held_out
+            self._training_settings(subset),
+            asked=asked,
+            not_learned=held_out,
+            views=self._views.__name__,
         )
         result = self._run_stage(
             f'annotator of the {subset.name}', 1, settings, compute
@@ -150,7 +172,7 @@ class SubsetModels(SubsetTraining):
             return None
 
         def compute(folder: str) -> Dict[str, np.ndarray]:
-            self.log.stage('class probabilities of the scan, without training')
+            self.log.stage('class probabilities of the scan')
             order = np.argsort(self.augmented.sample_ids, kind='stable')
             # One process reads the images.
             found = self.from_first_process(lambda: source(self.augmented))
@@ -238,13 +260,18 @@ class SubsetModels(SubsetTraining):
                 updated = self._update(subset, folder, weights, i)
                 model, weights = updated.model, updated.weights
                 image_passes += len(learned)
-            ids, steps, given = self.attack_view(model, view)
-            total = total + steps
-            probability = probability + given / passes
-            accuracy += self._share_predicted(model, view, steps) / passes
-            image_passes += self._count_image_passes(steps)
+            # An attack is long, so a killed run repeats none that has finished.
+            found = Stages(folder).run(
+                f'attack{i + 1}',
+                dict(weights=self.from_first_process(partial(_weights_hash, model))),
+                partial(self._attack, model, view),
+            )
+            total = total + found['attack_steps']
+            probability = probability + found['probability'] / passes
+            accuracy += float(found['accuracy']) / passes
+            image_passes += self._count_image_passes(found['attack_steps'])
         return dict(
-            sample_id=ids,
+            sample_id=found['sample_id'],
             attack_steps=total,
             probability=probability,
             accuracy=np.float64(accuracy),
@@ -255,13 +282,25 @@ class SubsetModels(SubsetTraining):
             image_passes=np.int64(image_passes),
         )
 
+    def _attack(
+        self, model: nn.Module, view: LabelView, folder: str
+    ) -> Dict[str, np.ndarray]:
+        """Attack all samples of a view once; the folder of this stage is not used."""
+        ids, steps, probability = self.attack_view(model, view)
+        return dict(
+            sample_id=ids,
+            attack_steps=steps,
+            probability=probability,
+            accuracy=np.asarray(self._share_predicted(model, view, steps)),
+        )
+
     def _scores_of(
         self, model: nn.Module, view: LabelView, held_out: Optional[LabelView]
     ) -> Dict[str, np.ndarray]:
         """Return class probabilities, and which samples were held out."""
-        if self.options.criterion != 'posterior' or held_out is None:
+        if not self.options.wants_posterior or held_out is None:
             return {}
-        ids, scores = predict_view(model, view, self.cfg.val_dataloader)
+        ids, scores = predict_view(model, view, self.cfg.val_dataloader, self._views)
         return dict(scores=scores, held_out=np.isin(ids, held_out.sample_ids))
 
     def _share_predicted(
@@ -325,3 +364,16 @@ class SubsetModels(SubsetTraining):
             ids = stack_field(samples, 'sample_id').to(device)
             labels = stack_field(samples, 'gt_label').to(device)
             yield ids, to_unit_range(inputs, device), labels
+
+
+def _weights_hash(model: nn.Module) -> str:
+    """Return a hash of all parameters and buffers."""
+    return fingerprint({k: v.cpu().numpy() for k, v in model.state_dict().items()})
+
+
+def _mirrors(value: Any) -> bool:
+    """Return whether a config has a step that mirrors images, at any depth."""
+    if isinstance(value, dict):
+        own = 'flip' in str(value.get('type', '')).lower()
+        return own or any(_mirrors(part) for part in value.values())
+    return isinstance(value, (list, tuple)) and any(_mirrors(part) for part in value)

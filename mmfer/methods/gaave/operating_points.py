@@ -12,7 +12,7 @@ class OperatingPoint(NamedTuple):
 
     Attributes:
         kept_right (float): Share of the right labels of each class that is kept at
-            least, so that no rare class is lost.
+            least, so that no rare class is lost; see :func:`least_suspicious`.
         wrong_left (float, optional): Share of wrong labels among those that are kept.
             None: candidates have the largest expected F1.
         relabel_accuracy (float): Share of relabelled samples whose new label is right.
@@ -24,9 +24,12 @@ class OperatingPoint(NamedTuple):
 
 
 POINTS = dict(
-    balanced=OperatingPoint(0.5, None, 0.9), strict=OperatingPoint(0.55, 0.033, 0.967)
+    balanced=OperatingPoint(0.5, None, 0.9), strict=OperatingPoint(0.5, 0.035, 0.967)
 )
 """Named operating points."""
+
+FEW = 50
+"""With fewer expected right labels in a class, its margin is that of so many."""
 
 # Without a noise rate, how much more probable another label must be. With a smaller
 # number, a weak base model would drop many right labels of a set without noise.
@@ -41,7 +44,8 @@ def choose_candidates(
     Args:
         wrong (np.ndarray): Probability that the given label is wrong, (N, ).
         labels (np.ndarray): Given labels, int64 (N, ).
-        point (OperatingPoint): What the cleaning aims at.
+        point (OperatingPoint): What the cleaning aims at. If so few wrong labels cannot
+            be left, the fewest possible are.
 
     Returns:
         np.ndarray: bool (N, ).
@@ -55,12 +59,17 @@ def choose_candidates(
     share = expected / np.maximum(kept.sum() + np.arange(len(expected)), 1)
     # The share grows with every further sample, unless the rare classes exceed it.
     allowed = np.flatnonzero(share <= point.wrong_left)
-    kept[rest[: allowed[-1] if len(allowed) else 0]] = True
+    kept[rest[: allowed[-1] if len(allowed) else share.argmin()]] = True
     return ~kept
 
 
 def least_suspicious(wrong: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
-    """Choose in each class the samples that hold a share of its right labels.
+    r"""Choose in each class the samples that hold a share of its right labels.
+
+    If the n right labels that are expected in a class really are there, the share s of
+    them that a choice holds has the standard error :math:`\sqrt{s (1 - s) / n}`, where
+    n counts as :data:`FEW` at least. Two of these are added, but at most half of what
+    is missing to 1.
 
     Args:
         wrong (np.ndarray): Probability that the given label is wrong, (N, ).
@@ -76,7 +85,9 @@ def least_suspicious(wrong: np.ndarray, labels: np.ndarray, share: float) -> np.
         members = np.flatnonzero(labels == label)
         order = members[np.argsort(wrong[members], kind='stable')]
         right = np.cumsum(1 - wrong[order])
-        chosen[order[: np.searchsorted(right, share * right[-1]) + 1]] = True
+        error = np.sqrt(share * (1 - share) / max(right[-1], FEW))
+        wanted = share + min(2 * error, (1 - share) / 2)
+        chosen[order[: np.searchsorted(right, wanted * right[-1]) + 1]] = True
     return chosen
 
 

@@ -5,14 +5,16 @@ instead, so nobody has to choose it. The paper does not have this.
 
 1. On held-out samples, which the base model has not learned, log-probabilities of the
    base model (and of further classifiers) are combined with one noise rate e, by the
-   likelihood of the given labels, see :mod:`mmfer.models.label_posterior`.
+   likelihood of the given labels, see :mod:`mmfer.models.label_posterior`. The number
+   of labels of each class counts with the weight of all samples, since that is what
+   the noise rate of a rare class depends on.
 2. A base model has memorised some of the labels that it learned, so the same formula
    finds too few of them wrong. Held-out samples are a random part of all samples, so
    the posterior has the same distribution on both: learned samples keep their order,
    and get the values of the held-out ones (:func:`match_quantiles`).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from mmfer.models.label_posterior import (
     cross_fit,
     fit_stack,
     moments,
+    with_label_counts,
 )
 
 # With fewer held-out samples for each class, the posterior is too sure of itself.
@@ -63,11 +66,14 @@ class PosteriorModel(NamedTuple):
     Attributes:
         mean, scale (np.ndarray): Of the log-probabilities of these samples, (B, C).
         stack (Stack): The fit.
+        further (np.ndarray, optional): Numbers of labels that it was fitted to, too;
+            None if these contradict one noise rate.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     stack: Stack
+    further: Optional[np.ndarray]
 
     def __call__(self, log_probabilities: np.ndarray, labels: np.ndarray) -> Posterior:
         """Return the posterior of samples that no classifier has learned.
@@ -86,13 +92,17 @@ class PosteriorModel(NamedTuple):
         return apply_stack(self.stack, z, torch.from_numpy(labels))
 
 
-def fit_posterior(log_probabilities: np.ndarray, labels: np.ndarray) -> PosteriorModel:
+def fit_posterior(
+    log_probabilities: np.ndarray, labels: np.ndarray, further: np.ndarray
+) -> PosteriorModel:
     """Fit the noise rate and the combination to held-out samples.
 
     Args:
         log_probabilities (np.ndarray): Of B classifiers, out of sample, (N, B, C).
         labels (np.ndarray): Given labels, int64 (N, ); at least
             :data:`HELD_OUT_PER_CLASS` for each of the C classes on average.
+        further (np.ndarray): Number of other samples with each given label, (C,). Not
+            used if they contradict one noise rate, see :func:`rate_error`.
 
     Raises:
         ValueError: There are too few samples.
@@ -104,9 +114,33 @@ def fit_posterior(log_probabilities: np.ndarray, labels: np.ndarray) -> Posterio
         )
     mean, scale = moments(log_probabilities)
     z = torch.from_numpy((log_probabilities - mean) / scale)
-    return PosteriorModel(
-        mean, scale, fit_stack(z, torch.from_numpy(labels), ridge=RIDGE)
-    )
+    y = torch.from_numpy(labels)
+    stack = fit_stack(z, y, ridge=RIDGE)
+    counted = with_label_counts(stack, z, y, torch.from_numpy(further.astype(float)))
+    rate = float(stack.noise_rate)
+    error = rate_error(rate, log_probabilities.shape[2], len(labels))
+    if counted.noise_rate < rate - error:
+        return PosteriorModel(mean, scale, stack, None)
+    return PosteriorModel(mean, scale, counted, further)
+
+
+def rate_error(noise_rate: float, classes: int, held_out: int) -> float:
+    r"""Return the standard error of a noise rate, if all errors of labels were seen.
+
+    Of n labels, :math:`\sqrt{e (1 - e) / n}`; a share of them is right by chance, which
+    divides it by :math:`1 - e\, C / (C - 1)`.
+
+    If mistakes avoid rare classes, the numbers of labels lead to a rate that is lower
+    by more than this: fewer labels of the rarest class than :math:`e / (C - 1)` of all
+    cannot be explained by it.
+
+    Args:
+        noise_rate (float): e, in [0, 1 - 1 / C).
+        classes (int): C.
+        held_out (int): n.
+    """
+    seen = 1 - noise_rate * classes / (classes - 1)
+    return float(np.sqrt(noise_rate * (1 - noise_rate) / held_out) / max(seen, 1e-12))
 
 
 def label_posterior(
@@ -124,9 +158,11 @@ def label_posterior(
     Raises:
         ValueError: Too few samples are held out.
     """
-    model = fit_posterior(log_probabilities[held_out], labels[held_out])
+    further = further_labels(labels, held_out, log_probabilities.shape[2])
+    own = log_probabilities[held_out], labels[held_out]
+    model = fit_posterior(*own, further)
     found = model.apply(log_probabilities, labels)
-    honest = held_out_posterior(log_probabilities[held_out], labels[held_out])
+    honest = held_out_posterior(*own, model.further)
     wrong = found.wrong.copy()
     if not honest.symmetric:
         wrong = 1 - found.given[np.arange(len(labels)), labels]
@@ -149,6 +185,24 @@ def label_posterior(
     )
 
 
+def further_labels(
+    labels: np.ndarray, held_out: np.ndarray, classes: int
+) -> np.ndarray:
+    """Return how many samples with each given label are not held out, int64 (C,).
+
+    Their shares are about those of held-out labels, but their number is the weight that
+    these shares have in the fit. Classes of which no sample is held out are left out: a
+    fit would say that they do not exist.
+
+    Args:
+        labels (np.ndarray): Given labels, int64 (N, ).
+        held_out (np.ndarray): Held-out samples, bool (N, ).
+        classes (int): C.
+    """
+    known = has_held_out(labels, held_out) & ~held_out
+    return np.bincount(labels[known], minlength=classes)
+
+
 def has_held_out(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     """Return whether samples of the same label are held out, bool (N, ).
 
@@ -159,15 +213,19 @@ def has_held_out(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     return np.isin(labels, labels[held_out])
 
 
-def held_out_posterior(log_probabilities: np.ndarray, labels: np.ndarray) -> Posterior:
+def held_out_posterior(
+    log_probabilities: np.ndarray, labels: np.ndarray, further: Optional[np.ndarray]
+) -> Posterior:
     """Return the posterior of held-out samples, none judged by a fit to its own label.
 
     Args:
         log_probabilities (np.ndarray): Of B classifiers, out of sample, (N, B, C).
         labels (np.ndarray): Given labels, int64 (N, ).
+        further (np.ndarray, optional): Those of :class:`PosteriorModel`.
     """
     outputs = list(log_probabilities.swapaxes(0, 1))
-    return _posterior(cross_fit(outputs, labels, ridge=RIDGE), labels)
+    found = cross_fit(outputs, labels, ridge=RIDGE, counts=further)
+    return _posterior(found, labels)
 
 
 def _posterior(found: StackPosterior, labels: np.ndarray) -> Posterior:
