@@ -29,7 +29,7 @@ POINTS = dict(
 """Named operating points."""
 
 FEW = 50
-"""With fewer expected right labels in a class, its margin is that of so many."""
+"""Number of right labels that a class counts as at least, in its margin."""
 
 # Without a noise rate, how much more probable another label must be. With a smaller
 # number, a weak base model would drop many right labels of a set without noise.
