@@ -6,6 +6,8 @@ import numpy as np
 
 from mmfer.evaluation.flagging import expected_f1_flags
 
+from .posterior import share_seen
+
 
 class OperatingPoint(NamedTuple):
     """What a cleaning aims at. All shares are expected ones, by the posterior.
@@ -109,9 +111,8 @@ def safe_accuracy(
     Returns:
         float: Accuracy, at most 1.
     """
-    seen = 1 - noise_rate * classes / (classes - 1)
-    error = np.sqrt(accuracy * (1 - accuracy) / held_out) / max(seen, 1e-12)
-    return float(min(accuracy + 2 * error, 1))
+    error = np.sqrt(accuracy * (1 - accuracy) / held_out)
+    return float(min(accuracy + 2 * error / share_seen(noise_rate, classes), 1))
 
 
 def choose_relabelled(probability: np.ndarray, accuracy: float) -> np.ndarray:

@@ -139,8 +139,17 @@ def rate_error(noise_rate: float, classes: int, held_out: int) -> float:
         classes (int): C.
         held_out (int): n.
     """
-    seen = 1 - noise_rate * classes / (classes - 1)
-    return float(np.sqrt(noise_rate * (1 - noise_rate) / held_out) / max(seen, 1e-12))
+    error = np.sqrt(noise_rate * (1 - noise_rate) / held_out)
+    return float(error / share_seen(noise_rate, classes))
+
+
+def share_seen(noise_rate: float, classes: int) -> float:
+    r"""Return the part of an accuracy that labels with noise show.
+
+    An accuracy above chance shrinks to :math:`1 - e\, C / (C - 1)` of itself, here at
+    least 1e-12.
+    """
+    return max(1 - noise_rate * classes / (classes - 1), 1e-12)
 
 
 def label_posterior(
