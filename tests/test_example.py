@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT, tiny_config, train
+from mmengine.config import Config
 from PIL import Image
 
 from mmfer.datasets import SyntheticFaces
@@ -65,6 +66,30 @@ def page():
         if '--8<--' not in block:
             exec(block, names)
     return names
+
+
+def test_one_equation(page, tmp_path, monkeypatch):
+    """The two files that the page shows train, and the new rule is in use."""
+    text = (Path(ROOT) / 'docs/extending.md').read_text()
+    part = text.partition('## Change one equation')[2]
+    module, config = re.findall(r'^```python\n(.*?)^```', part, re.M | re.S)[:2]
+    # The page has registered the class already.
+    (tmp_path / 'precision_alum.py').write_text('')
+    assert 'PrecisionALUMHead(ALUMHead)' in module
+    (tmp_path / 'own.py').write_text(config)
+    monkeypatch.syspath_prepend(tmp_path)
+    cfg = tiny_config(
+        tmp_path / 'run', train_cfg__max_epochs=1, model__head__type='CEHead'
+    )
+    own = Config.fromfile(tmp_path / 'own.py')
+    # The small data of the one, the model of the other.
+    cfg.model = own.model
+    head = train(cfg).model.head
+    assert type(head) is page['PrecisionALUMHead']
+    log_var = torch.tensor([0.0, 1.0])[:, None, None]
+    weights = head.mixing_weights(log_var).flatten().tolist()
+    e = math.e
+    assert weights == pytest.approx([e / (1 + e), 1 / (1 + e)], abs=1e-6)
 
 
 def test_noise_score(page, tmp_path):

@@ -231,9 +231,12 @@ def test_a_class_of_three_images_and_few_images(tmp_path, capsys):
     assert {row['decision'] for row in rows} == {'keep'}
     assert all(np.isfinite(float(row['noise_score'])) for row in rows)
     # Nothing was decided, so nothing is applied.
-    scan(tmp_path / 'faces', '--out', tmp_path / 'out', '--apply', *FAST)
-    assert 'Nothing was cleaned' in capsys.readouterr().out
+    message = refusal(tmp_path / 'faces', '--out', tmp_path / 'out', '--apply', *FAST)
+    assert 'Nothing was cleaned' in message and '--decisions' in message
     assert not (tmp_path / 'out/cleaned_list.csv').exists()
+    assert read_json(tmp_path / 'out/scan.json', dict)['noise_rate'] is None
+    report = (tmp_path / 'out/report.txt').read_text('utf-8')
+    assert 'drops all flagged' not in report and 'Nothing was cleaned' not in report
 
 
 def test_an_encoder_that_does_not_know_is_a_warning_at_the_top(tmp_path, capsys):

@@ -286,6 +286,12 @@ def test_class_names_that_contradict_numbers(tmp_path, change, message):
         read_named(write_named(tmp_path, change))
 
 
+def test_a_label_that_a_person_writes_as_a_name(tmp_path):
+    """The old name beside it does not matter: nobody mistakes a name for another."""
+    found = read_named(write_named(tmp_path, replaced(3, '2,relabel', 'Fear,relabel')))
+    assert found['suggested_label'].tolist() == [0, 1, 0, -1, 1]
+
+
 def test_another_order_of_the_classes_is_told(tmp_path):
     """The numbers alone would fit."""
     path = write_named(tmp_path)

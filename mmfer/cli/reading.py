@@ -1,5 +1,6 @@
 """Read configs and settings that users have written."""
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -43,9 +44,11 @@ def _no_module(path: str, name: str) -> str:
     folder = Path(path).absolute().parent
     for place in (folder, *folder.parents):
         if (place / f'{top}.py').is_file() or (place / top).is_dir():
+            # A path that is set stays.
+            rest = f'{os.pathsep}"$PYTHONPATH"' * ('PYTHONPATH' in os.environ)
             advice = (
                 f'It lies in {place}, where Python does not look. Put '
-                f'PYTHONPATH={shlex.quote(str(place))} before the command.'
+                f'PYTHONPATH={shlex.quote(str(place))}{rest} before the command.'
             )
             break
     else:

@@ -6,6 +6,7 @@ import os.path as osp
 from typing import Any, Dict, Optional
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mmfer.analysis.review import read_settings, write_page
@@ -13,6 +14,7 @@ from mmfer.apis.checkpoints import find_config
 from mmfer.datasets import FERDataset
 from mmfer.registry import DATASETS
 from mmfer.score_table import FILE_NAME
+from mmfer.utils.console import quieten
 from mmfer.utils.progress import Progress
 
 from .common import run_tool
@@ -20,6 +22,7 @@ from .common import run_tool
 
 def run(args: argparse.Namespace) -> None:
     """Write the page, and show user errors without a traceback."""
+    quieten(MMLogger.get_current_instance())
     try:
         run_tool(lambda: review(args))
     except KeyboardInterrupt:
@@ -54,7 +57,7 @@ def review(args: argparse.Namespace) -> None:
         Progress(f'{name}: pictures'),
     )
     for warning in settings.warnings:
-        print(f'Warning: {warning}')
+        print(f'WARNING: {warning}')
     print(
         f'{out}: {done["shown"]} of {done["samples"]} images, '
         f'{done["bytes"] / 1e6:.1f} MB. Open it in a browser.\n'

@@ -230,22 +230,17 @@ def write_results(
         findings (Findings): Results of the scan.
         table (dict[str, np.ndarray]): Their score table.
         seconds (float): Time that the scan took.
+
+    Raises:
+        ValueError: The decisions should be applied, and the scan made none.
     """
     files = {n: osp.join(args.out, n) for n in (FILE_NAME, REPORT, PAGE, RUN_FILE)}
     aside = set_edited_aside(args.out)
     write_score_table(files[FILE_NAME], table, findings.classes)
     title = osp.splitext(osp.basename(osp.abspath(args.source)))[0]
     write_review(args, findings, title)
-    applied = ''
-    if args.apply or args.copy:
-        if findings.decides:
-            applied = apply_decisions(args, findings.source, table)
-        else:
-            applied = (
-                'Nothing was cleaned, because no label was flagged (see the warnings). '
-                'Decide on the page, and apply its table with --decisions.'
-            )
-    report = report_text(findings, next_steps(args, applied))
+    # What is applied later would make the report untrue, so it is not in it.
+    report = report_text(findings, next_steps(args, findings.decides))
     write_atomic(files[REPORT], report.encode('utf-8', 'backslashreplace'))
     write_run_file(args.out, run_record(args, findings, table, seconds))
     for line in console_lines(findings):
@@ -255,8 +250,16 @@ def write_results(
         f'Report    {files[REPORT]}\n'
         f'Table     {files[FILE_NAME]}'
     )
-    for text in filter(None, [aside, applied]):
-        print(text)
+    if aside:
+        print(aside)
+    if not (args.apply or args.copy):
+        return
+    if not findings.decides:
+        raise ValueError(
+            'Nothing was cleaned, because no label was flagged (see the warnings). '
+            'Decide on the page, and apply its table with --decisions.'
+        )
+    print(apply_decisions(args, findings.source, table))
 
 
 def write_review(args: argparse.Namespace, findings: Findings, title: str) -> None:
@@ -287,8 +290,13 @@ def write_review(args: argparse.Namespace, findings: Findings, title: str) -> No
     )
 
 
-def next_steps(args: argparse.Namespace, applied: str) -> str:
-    """Return what to do next, with commands, for the report."""
+def next_steps(args: argparse.Namespace, decides: bool) -> str:
+    """Return what to do next, with commands, for the report.
+
+    Args:
+        args (argparse.Namespace): See :mod:`mmfer_command.arguments.scan`.
+        decides (bool): Whether labels are flagged, not only sorted.
+    """
     source = _quoted(args.source)
     # Other groups or classes would give other results.
     flags = {name: getattr(args, name) for name in ('data_root', 'classes', 'encoder')}
@@ -306,9 +314,11 @@ def next_steps(args: argparse.Namespace, applied: str) -> str:
         f'   {start} --decisions TABLE.csv --apply\n'
         '   (--copy NEW_FOLDER copies what is kept into one folder per class)',
         '3. Without looking, the same command with --apply and without --decisions '
-        'drops all flagged labels, also those that are right.',
+        'drops all flagged labels, also those that are right.'
+        if decides
+        else '3. No label is flagged, so nothing can be applied without --decisions.',
     ]
-    return '\n'.join([*steps, *filter(None, [applied])])
+    return '\n'.join(steps)
 
 
 def _quoted(text: str) -> str:
@@ -352,7 +362,7 @@ def run_record(
             no_face=int(findings.faceless.sum()),
             **{name: int((decision == name).sum()) for name in np.unique(decision)},
         ),
-        noise_rate=scores.noise_rate,
+        noise_rate=scores.noise_rate if findings.decides else None,
         accuracy=strength.accuracy,
         majority=strength.majority,
         warnings=warnings_of(findings),
@@ -395,7 +405,11 @@ def _train_text(
 ) -> str:
     """Return how to train on a list."""
     if settings.get('type') == 'ImageList':
-        return f'Train on it: mmfer train {BASE_CONFIG} --data {_quoted(path)}'
+        return (
+            f'Train on it: mmfer train {BASE_CONFIG} --data {_quoted(path)} '
+            '--val-data TEST (TEST: images whose labels you trust; without it, images '
+            'of the list are held out)'
+        )
     place = 'train_dataloader.dataset'
     options = ' '.join(f'{place}.{k}={v}' for k, v in settings.items() if k != 'type')
     config = args.source

@@ -85,7 +85,7 @@ def images_of(dataset: Any) -> str:
 
 
 def described(label: str, dataset: Any) -> Iterator[str]:
-    """Yield the lines about a data set: its size, classes and noise."""
+    """Yield the lines about a data set: size, classes, noise and decisions."""
     yield f'  {label:<11}{images_of(dataset)}'
     inner = list(fer_datasets(dataset))
     if len(inner) != 1:
@@ -100,6 +100,8 @@ def described(label: str, dataset: Any) -> Iterator[str]:
     noise = noise_text(found)
     if noise is not None:
         yield from wrapped('noise', [noise])
+    if found.decisions is not None:
+        yield from wrapped('decisions', [decisions_text(found)])
 
 
 def class_counts(classes: Optional[Any], counts: np.ndarray) -> List[str]:
@@ -116,7 +118,7 @@ def class_counts(classes: Optional[Any], counts: np.ndarray) -> List[str]:
 
 
 def noise_text(dataset: Any) -> Optional[str]:
-    """Return a sentence on the planted noise and on a cleaning; None without both."""
+    """Return a sentence on the planted noise; None without any."""
     manifest = dataset.noise_manifest() or {}
     parts = []
     if 'num_changed' in manifest:
@@ -133,9 +135,19 @@ def noise_text(dataset: Any) -> Optional[str]:
         )
     elif manifest:
         parts.append(str(manifest.get('generator', 'planted noise')))
-    if dataset.decisions is not None:
-        parts.append(f'decisions of {dataset.decisions} are applied')
     return '; '.join(parts) or None
+
+
+def decisions_text(dataset: Any) -> str:
+    """Return what the decisions of a table have changed in a training set."""
+    table = dataset.label_decisions
+    relabelled = table['sample_id'][table['decision'] == 'relabel']
+    changed = int(np.isin(dataset.sample_ids, relabelled).sum())
+    before = len(dataset.uncleaned)
+    return (
+        f'{dataset.decisions}: {changed:,} label{"s" * (changed != 1)} changed, '
+        f'{before - len(dataset):,} of {before:,} images dropped'
+    )
 
 
 def model_text(model: nn.Module) -> str:

@@ -232,8 +232,9 @@ def check_target(target: str, source: str) -> None:
         )
     if osp.exists(target) and (not osp.isdir(target) or os.listdir(target)):
         raise ValueError(
-            f'--copy {target}: this folder is not empty. Name a new one. If an earlier '
-            'run was stopped while it copied, that folder is incomplete.'
+            f'--copy {target}: this folder is not empty. Name a new one, or remove it: '
+            'decisions may have changed since, and if an earlier run was stopped while '
+            'it copied, it is incomplete.'
         )
     if osp.isdir(source) and is_inside(target, source):
         raise ValueError(

@@ -82,7 +82,10 @@ class Findings:
         decision[self.suspicious] = 'drop'
         if self.relabel:
             best = np.nan_to_num(self.scores.probabilities).max(axis=1)
-            sure = best >= 1 - self.scores.noise_rate
+            wrong = self.scores.noise_rate
+            if wrong is None:
+                wrong = self.scores.careful[self.valid].mean()
+            sure = best >= 1 - wrong
             other = self.scores.suggested_label != self.labels
             decision[self.suspicious & sure & other] = 'relabel'
         decision[~self.valid] = 'drop'

@@ -131,12 +131,13 @@ def console_lines(findings: Findings) -> List[str]:
             + _few(findings.names[row] for row in sorted(findings.errors))
         )
     if findings.decides:
+        rate = findings.scores.noise_rate
         lines.append(
             f'Suspicious labels: {int(flagged.sum()):,} of {count:,} '
             f'({percent(flagged.sum() / max(1, count))})'
             + (
-                f'; estimated wrong: {percent(findings.scores.noise_rate)}'
-                if findings.scores.symmetric
+                f'; estimated wrong: {percent(rate)}'
+                if rate is not None
                 else ', where another class is twice as probable'
             )
         )
@@ -180,7 +181,8 @@ def _duplicate_line(findings: Findings) -> str:
         return 'Duplicates: none'
     differing = len(found.conflicts(findings.labels))
     return (
-        f'Duplicates: {exact:,} exact and {near:,} near copies; '
+        f'Duplicates: {exact:,} exact and {near:,} near '
+        f'{"copy" if exact + near == 1 else "copies"}; '
         f'{number(differing, "group")} with different labels'
     )
 
@@ -344,15 +346,30 @@ def _duplicate_part(findings: Findings) -> List[str]:
         members = np.flatnonzero(found.group == group)
         if not shown.intersection(found.exact[members].tolist()):
             texts.append(line(members, 'near duplicates'))
-    if not texts:
-        return []
-    intro = (
-        'At least one label of each of these groups is wrong, or the faces differ '
-        'more than their thumbnails do. Other duplicates have equal labels; see the '
-        'column duplicate_of.'
-    )
-    title = _title('Duplicates with different labels', '-')
-    return [title, _wrapped(intro), _items(texts, LISTED)]
+    parts = []
+    if texts:
+        intro = (
+            'At least one label of each of these groups is wrong, or the faces differ '
+            'more than their thumbnails do.'
+        )
+        title = _title('Duplicates with different labels', '-')
+        parts += [title, _wrapped(intro), _items(texts, LISTED)]
+    equal = np.setdiff1d(found.group[found.is_copy], near).tolist()
+    if equal:
+        intro = (
+            'A face that is there several times counts several times, and must not be '
+            'in the training and in the test images. The column duplicate_of has all '
+            'of them.'
+        )
+        title = _title('Duplicates with equal labels', '-')
+        texts = [
+            line(np.flatnonzero(found.group == group), 'duplicates')
+            for group in equal[:LISTED]
+        ]
+        if len(equal) > LISTED:
+            texts.append(f'and {len(equal) - LISTED} more groups')
+        parts += [title, _wrapped(intro), _items(texts)]
+    return parts
 
 
 def _face_part(findings: Findings) -> List[str]:

@@ -70,8 +70,8 @@ class LabelScores:
             200 images: too few to decide.
         careful (np.ndarray): Labels beside which another label is at least twice as
             probable, bool (N,).
-        noise_rate (float): Estimated share of wrong labels: the mean of the
-            probabilities, or the share of flagged ones if ``symmetric`` is False.
+        noise_rate (float, optional): Estimated share of wrong labels, the mean of the
+            probabilities; None if ``symmetric`` or ``decided`` is False.
         symmetric (bool): Whether one noise rate for all classes explains the labels.
             Otherwise ``suspicious`` is ``careful``.
         quality (Quality): How well scores and flags are expected to do, from their
@@ -86,7 +86,7 @@ class LabelScores:
     suggested_label: np.ndarray
     suspicious: np.ndarray
     careful: np.ndarray
-    noise_rate: float
+    noise_rate: Optional[float]
     symmetric: bool
     quality: Optional[Quality]
     strength: Strength
@@ -147,7 +147,7 @@ def score_labels(
         suggested_label=_spread(best, rows, count, -1),
         suspicious=_spread(flags & decided, rows, count, False),
         careful=_spread(careful & decided, rows, count, False),
-        noise_rate=float(score.mean() if symmetric else careful.mean()),
+        noise_rate=float(score.mean()) if symmetric and decided else None,
         symmetric=symmetric,
         quality=expected_quality(score, flags) if symmetric else None,
         strength=measure_strength(best, given, parts),

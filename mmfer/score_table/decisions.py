@@ -198,8 +198,19 @@ def _checked_columns(
         )
     if classes is not None:
         _check_class_names(table, 'given_class', given, classes)
+        # A name that was typed as the label is no mistake in a number.
+        numbers = np.array(
+            [
+                parse_whole_number(field, table.decimal_comma) is not None
+                for field in table.columns['suggested_label']
+            ]
+        )
         _check_class_names(
-            table, 'suggested_class', suggested, classes, decisions == 'relabel'
+            table,
+            'suggested_class',
+            suggested,
+            classes,
+            (decisions == 'relabel') & numbers,
         )
     return dict(
         sample_id=rows,

@@ -85,7 +85,8 @@ def test_a_file_that_is_no_config(tmp_path, text, expected):
     assert str(error.value).startswith(f'{path}: ') and expected in str(error.value)
 
 
-def test_a_module_of_the_user_that_is_not_found(tmp_path):
+def test_a_module_of_the_user_that_is_not_found(tmp_path, monkeypatch):
+    monkeypatch.delenv('PYTHONPATH', raising=False)
     folder = tmp_path / 'meine Köpfe'
     (folder / 'configs').mkdir(parents=True)
     (folder / 'my_unknown_head.py').write_text('')
@@ -98,6 +99,10 @@ def test_a_module_of_the_user_that_is_not_found(tmp_path):
         f"{folder}, where Python does not look. Put PYTHONPATH='{folder}' before the "
         'command.'
     )
+    # A path that is set stays.
+    monkeypatch.setenv('PYTHONPATH', '/other')
+    with pytest.raises(ConfigError, match=r'Köpfe\':"\$PYTHONPATH" before'):
+        read_config(str(path))
     path.write_text("custom_imports = dict(imports='nowhere.my_head')")
     with pytest.raises(ConfigError, match="find 'nowhere' of .* Install the package"):
         read_config(str(path))

@@ -10,8 +10,10 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
 from mmfer.cli import build_runner
+from mmfer.datasets import SyntheticFaces
 from mmfer.engine.hooks.console import metrics_text
 from mmfer.engine.run_header import class_counts, wrapped
+from mmfer.score_table import write_score_table
 from mmfer.utils.console import WARNINGS
 
 
@@ -64,6 +66,34 @@ def test_a_run(tmp_path, capsys):
     ):
         assert part in log and part not in said, part
     assert 'Epoch(train) [1][3/3]' in log and first in log
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_decisions_are_counted(tmp_path, capsys):
+    """What a table has changed among the images of this run."""
+    given = SyntheticFaces(num_samples=96, size=36).given_labels
+    decision = np.full(96, 'keep', '<U7')
+    decision[[3, 50]], decision[[4, 5, 60]] = 'relabel', 'drop'
+    table = dict(
+        sample_id=np.arange(96),
+        image=np.array(SyntheticFaces(num_samples=96, size=36).image_names()),
+        given_label=given,
+        noise_score=np.zeros(96),
+        suggested_label=(given + 1) % 7,
+        decision=decision,
+    )
+    path = tmp_path / 'reviewed.csv'
+    write_score_table(str(path), table, SyntheticFaces.METAINFO['classes'])
+    cfg = tiny_config(
+        tmp_path / 'run',
+        'ce/ce_r18_synthfaces',
+        train_cfg__max_epochs=1,
+        train_dataloader__dataset__decisions=str(path),
+    )
+    said, _ = shown(cfg, capsys)
+    text = ' '.join(said.split())
+    assert f'decisions {path}: 2 labels changed, 3 of 96 images dropped' in text
+    assert 'noise ' not in text.partition('Epoch')[0]
 
 
 def test_verbose(tmp_path, capsys):

@@ -49,7 +49,7 @@ def findings_of(source, strength=None, decided=True, symmetric=True, **changes):
         suggested_label=probabilities.argmax(axis=1),
         suspicious=score > 0.7,
         careful=score > 0.9,
-        noise_rate=0.1,
+        noise_rate=0.1 if symmetric and decided else None,
         strength=strength or strong(),
         decided=decided,
         symmetric=symmetric,
@@ -208,6 +208,21 @@ def test_report_names_what_was_found(source):
         source, faceless=faceless, face_scores=np.zeros(COUNT, np.float32)
     )
     assert 'face detector of dlib' in report_text(with_detector, '')
+
+
+def test_duplicates_with_equal_labels_are_listed(source):
+    """Also where no group has different labels; many groups are cut short."""
+    rows = np.arange(COUNT)
+    findings = findings_of(source)
+    labels, names = findings.labels, findings.names
+    first, second = np.flatnonzero(labels == labels[0])[:2].tolist()
+    group = rows.copy()
+    group[second] = first
+    findings = findings_of(source, duplicates=Duplicates(group, rows))
+    text = ' '.join(report_text(findings, '').split())
+    assert '0 exact and 1 near copy; 0 groups with different labels' in text
+    assert f'duplicates: {names[first]} ({findings.classes[labels[first]]})' in text
+    assert names[second] in text and 'Duplicates with different labels' not in text
 
 
 def test_percent():

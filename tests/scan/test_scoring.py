@@ -63,7 +63,7 @@ def test_other_noise_is_treated_with_care():
     blocks, clean = made()
     given = PairNoise(rate=0.3, seed=1)(clean, 5)
     found = score_labels(blocks, given, 5, options=FEW)
-    assert not found.symmetric and found.quality is None
+    assert not found.symmetric and found.quality is None and found.noise_rate is None
     assert (found.suspicious == found.careful).all()
     assert f1(found.suspicious, given != clean) > 0.5
     right = score_labels(blocks, clean, 5, options=FEW)
@@ -81,6 +81,7 @@ def test_few_images_are_sorted_but_not_decided():
     given = SymmetricNoise(rate=0.3, seed=1)(clean, 5)
     found = score_labels(blocks, given, 5, options=FEW)
     assert not found.decided and not found.suspicious.any() and not found.careful.any()
+    assert found.noise_rate is None
     assert auroc(found.noise_score, given != clean) > 0.8
 
 

@@ -113,7 +113,8 @@ def scan_row(
     score = found.noise_score[valid]
     flags = keep_some(found.suspicious[valid], score, given, keep_share)
     row = figures(score, flags, given, clean)
-    row.update(noise_rate=100 * found.noise_rate)
+    if found.noise_rate is not None:
+        row.update(noise_rate=100 * found.noise_rate)
     if found.quality is not None:
         row.update(expected_auroc=found.quality.auroc)
     return row

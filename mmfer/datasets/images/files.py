@@ -181,6 +181,6 @@ def describe_ignored(
     """
     return (
         f'{owner}: {len(others)} file(s) ignored, because their names do not '
-        f'end like the name of an image, such as {others[0]!r}. Names of images '
-        f'end with {" ".join(extensions)}. Convert images of other kinds.'
+        f'end like the name of an image, such as {others[0]!r}. Images of other kinds '
+        f'have to be converted; names of images end with {" ".join(extensions)}.'
     )

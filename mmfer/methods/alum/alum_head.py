@@ -240,8 +240,22 @@ class ALUMHead(GaussianHead):
         """
         own = torch.arange(len(labels), device=labels.device)
         index = torch.stack([own, *partners])
-        mixed = mix(feats.mean[index], dimension_weights(feats.log_var[index]))
+        mixed = mix(feats.mean[index], self.mixing_weights(feats.log_var[index]))
         return label_cross_entropy(self.fc(mixed), tuple(labels[index]))
+
+    def mixing_weights(self, log_var: Tensor) -> Tensor:
+        """Return the weights of the mixture, Eq. 11.
+
+        To try others, override this method.
+
+        Args:
+            log_var (Tensor): Log-variances of the images and of their partners, K of
+                each, (K, B, D).
+
+        Returns:
+            Tensor: Weights that sum to 1 over the K images, (K, B, D) or (K, B, 1).
+        """
+        return dimension_weights(log_var)
 
     def triplet_loss(
         self, mean: Tensor, mined: Mined, anchors: Tensor, partners: List[Tensor]
@@ -268,7 +282,22 @@ class ALUMHead(GaussianHead):
             valid = mined.has_positive & mined.has_negative
         if self.triplet_scope == 'mined':
             valid = valid & anchors
-        hinges = triplet_hinge(mean, mean[positive], mean[negative], self.margin)
+        hinges = self.hinges(mean, mean[positive], mean[negative])
         return reduce_triplets(
             hinges, valid, self.triplet_reduction, self.triplet_count
         )
+
+    def hinges(self, mean: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Return the loss of each triplet, a summand of Eq. 14.
+
+        To try another one, override this method.
+
+        Args:
+            mean (Tensor): mu of the images x, (B, D).
+            positive (Tensor): mu of x+, (B, D).
+            negative (Tensor): mu of x-, (B, D).
+
+        Returns:
+            Tensor: Shape (B, ).
+        """
+        return triplet_hinge(mean, positive, negative, self.margin)
