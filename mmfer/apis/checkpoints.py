@@ -52,10 +52,13 @@ def read_work_dir(
     if pretrained is True:
         last = read_last(folder)
         if last is None:
+            found = sorted(path.name for path in Path(folder).glob('*.pth'))
             raise ValueError(
-                f'{folder}: there is no last_checkpoint; wait for the first '
-                'epoch to end, or name a checkpoint as pretrained=... (on the command '
-                'line: --checkpoint)'
+                f'{folder}: there is no last_checkpoint; '
+                + ('' if found else 'wait for the first epoch to end, or ')
+                + 'name a checkpoint as pretrained=... (on the command line: '
+                '--checkpoint)'
+                + (f', such as {osp.join(folder, found[-1])}' if found else '')
             )
         pretrained = last
     return config, pretrained

@@ -59,7 +59,10 @@ def evaluate_weights(model: BaseModel, cfg: Config, classes: Sequence[str]) -> d
         classes,
         promised_thresholds(getattr(model, 'rejection', None)),
     )
-    return dict(data_set=settings.type, split=settings.get('split', 'test'), **record)
+    split = settings.get('split', 'test')
+    if settings.get('fold'):
+        split = 'a held-out part of the training images, with their given labels'
+    return dict(data_set=settings.type, split=split, **record)
 
 
 def evaluation_record(

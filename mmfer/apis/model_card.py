@@ -208,6 +208,10 @@ def card_problems(text: str, record: dict) -> List[str]:
             for row in table.lines()
             if row not in written
         ]
+    if record.get('cleaning') and 'clean' not in found.get('Training data', ''):
+        lines.append(
+            'the section "Training data" does not say that labels were cleaned'
+        )
     for key in ('terms', 'annotators'):
         value = record['data'][key]
         if UNKNOWN.fullmatch(value) and 'unknown' not in text.lower():
@@ -227,10 +231,19 @@ def draft_card(record: dict) -> str:
         f'{data["name"]}, {data["training_images"]} images. Terms: {data["terms"]}. '
         f'Label noise: {record["label_noise"]}.'
     )
+    cleaning = record.get('cleaning')
+    if cleaning:
+        counts = [cleaning.get(name, 0) for name in ('keep', 'relabel', 'drop')]
+        texts['Training data'] += (
+            f' Labels were cleaned before the training: of {sum(counts)}, '
+            f'{counts[1]} were changed and {counts[2]} dropped.'
+        )
     texts['Annotators'] = f'{data["annotators"]}.'
     where = f'Measured on {found["data_set"]}, {found["split"]}, in per cent.'
     for table in card_tables(record):
         head = [_line(table.header), '|' + '---|' * len(table.header)]
+        if not table.rows:
+            continue
         texts[table.section] = texts[table.section] or where
         texts[table.section] += '\n\n' + '\n'.join([*head, *table.lines()])
     body = ''.join(f'\n## {title}\n\n{text}\n' for title, text in texts.items())

@@ -51,9 +51,10 @@ def find_threshold(
         )
     if not stored:
         raise ValueError(
-            'this checkpoint comes without thresholds. Find them on held-out training '
-            f'images: python {shipped_tool(PUBLISH)} CONFIG CHECKPOINT OUT '
-            '--held-out NUMBER'
+            'this checkpoint comes without thresholds. They are found on training '
+            'images that the run has not used: train with fewer '
+            '(train_dataloader.dataset.indices), then python '
+            f'{shipped_tool(PUBLISH)} CONFIG CHECKPOINT OUT --held-out NUMBER'
         )
     found = (
         _on_average(stored, target_error)

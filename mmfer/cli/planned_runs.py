@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -16,6 +16,35 @@ from .config_errors import ConfigError, config_errors, near, option_names
 
 # Settings that mmengine reads although Runner has no argument of this name.
 READ_ELSEWHERE = ('auto_scale_lr', 'compile', 'custom_imports', 'model_wrapper_cfg')
+
+
+def unbuildable(runs: Sequence[PlannedRun]) -> List[str]:
+    """Return a message for each config that a run would refuse, with its overrides.
+
+    Models are built without their pretrained weights, and no image is read.
+
+    Args:
+        runs (Sequence[PlannedRun]): Planned runs whose configs can be read.
+    """
+    init_default_scope('mmfer')
+    found: Dict[Tuple[str, ...], str] = {}
+    for run in runs:
+        key = (run.config, *run.flags, *run.options)
+        if key not in found:
+            error = _refusal(run, [text.partition('=')[0] for text in run.options])
+            found[key] = f'{run.row}: {error}' if error else ''
+    return [message for message in found.values() if message]
+
+
+def _refusal(run: PlannedRun, options: Sequence[str]) -> str:
+    """Return why a run would be refused; empty if it would not."""
+    try:
+        with _no_log():
+            _build_parts(run.settings, options)
+    # Any error of a constructor refuses the value.
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return ''
 
 
 def refused(runs: Sequence[PlannedRun], option: str) -> List[str]:
@@ -34,15 +63,9 @@ def refused(runs: Sequence[PlannedRun], option: str) -> List[str]:
     found: Dict[str, str] = {}
     for run in runs:
         if run.row not in found:
-            found[run.row] = ''
-            try:
-                with _no_log():
-                    _build_parts(run.settings, option)
-            # Any error of a constructor refuses the value.
-            except Exception as error:
-                text = str(error).rpartition('` because ')[2]
-                text = text.removeprefix(f'--cfg-options {option}: ')
-                found[run.row] = f'{run.options[-1]}: {text}'
+            text = _refusal(run, [option]).rpartition('` because ')[2]
+            text = text.removeprefix(f'--cfg-options {option}: ')
+            found[run.row] = f'{run.options[-1]}: {text}' if text else ''
     return [message for message in found.values() if message]
 
 
@@ -74,9 +97,9 @@ def _no_log() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _build_parts(cfg: Config, option: str) -> None:
+def _build_parts(cfg: Config, options: Sequence[str]) -> None:
     """Build what can be built without data, and check the names of other options."""
-    with config_errors(cfg, {option: None}):
+    with config_errors(cfg, dict.fromkeys(options)):
         model = dict(cfg.model)
         model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
         built = MODELS.build(model)

@@ -143,6 +143,19 @@ def test_a_draft_lacks_only_what_people_know(record):
     assert card_problems('', record)
 
 
+def test_a_cleaning_is_in_the_card(record):
+    """Tables without a row are left out; the draft has what the check asks for."""
+    cleaned = at(record, 'cleaning', dict(keep=90, drop=7, relabel=3, used_sha256='x'))
+    cleaned = at(cleaned, 'evaluation.thresholds', [])
+    draft = draft_card(cleaned)
+    assert 'of 100, 3 were changed and 7 dropped' in draft
+    assert '| promised |' not in draft
+    problems = card_problems(draft, cleaned)
+    assert len(problems) == 4 and all('is not written yet' in p for p in problems)
+    (found,) = [p for p in card_problems(draft_card(record), cleaned) if 'cleaned' in p]
+    assert 'Training data' in found
+
+
 def test_csv_files_are_those_of_docs(record):
     prefix = str(Path(ROOT) / 'docs/results/alum_tiny_ferplus')
     for path, data in csv_files(record, prefix).items():

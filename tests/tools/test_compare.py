@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, call_tool, environment, load_tool, tiny_config
 
-from mmfer.analysis.benchmarks.training_runs import PlannedRun, named_config
+from mmfer.analysis.benchmarks.training_runs import (
+    PlannedRun,
+    exit_reason,
+    named_config,
+    of_seeds,
+)
 from mmfer.engine.variants import find_variant
 
 tool = load_tool('benchmarks/compare.py')
@@ -203,8 +208,43 @@ def test_folder_of_another_run_is_found_before_the_first(tmp_path):
     folder = tmp_path / 'ce_r18_synthfaces_seed0'
     folder.mkdir()
     (folder / 'arguments.json').write_text('["other"]')
+    # That run was refused, so it left nothing, and the folder is free.
+    assert problems_of(tmp_path, FACES) == []
+    (folder / 'iter_2.pth').write_bytes(b'')
     (found,) = problems_of(tmp_path, FACES)
-    assert 'other arguments' in found and '--root' in found
+    assert 'holds a run with other, and' in found and '--root' in found
+
+
+def test_options_are_checked_before_the_first_run(tmp_path, monkeypatch):
+    """A name that is misspelt, and a value out of range, for each config once."""
+    monkeypatch.setattr(tool, 'execute_all', None)
+    line = ['benchmarks/compare.py', 'ce_r18_synthfaces', 'rul_r18_synthfaces']
+    rest = ['--root', tmp_path, '--cfg-options']
+    said = call_tool(*line, *rest, 'train_cfg.max_epoch=2', code=1)
+    assert said.count("has no option 'max_epoch'. Did you mean max_epochs?") == 2
+    assert 'rul_r18_synthfaces: ' in said and 'Nothing was trained' in said
+    said = call_tool(*line, *rest, 'model.head.num_images=1', code=1)
+    assert 'num_images' in said and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    'code, log, expected',
+    [
+        (-9, '', 'killed by SIGKILL .*memory.*The same command continues'),
+        (-15, '', 'it was killed by SIGTERM. The same command continues it'),
+        (1, 'a\n the reason \n\n', '^the reason .see .*log'),
+        (3, '', 'exit code 3'),
+    ],
+)
+def test_why_a_run_has_ended(tmp_path, code, log, expected):
+    (tmp_path / 'output.log').write_text(log)
+    assert re.search(expected, exit_reason(code, tmp_path / 'output.log'))
+
+
+def test_table_of_some_seeds(tmp_path):
+    runs = dict(a={0: 'x', 1: 'y'}, b={1: 'z'})
+    assert of_seeds(runs, None) == runs
+    assert of_seeds(runs, [0]) == dict(a={0: 'x'})
 
 
 @pytest.mark.parametrize(

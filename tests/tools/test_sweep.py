@@ -85,6 +85,7 @@ def test_a_table_of_other_runs_is_refused(tmp_path):
     folder = tmp_path / 'mine_ratio=0_seed0'
     folder.mkdir()
     (folder / 'arguments.json').write_text('["a run with other options"]')
+    (folder / 'iter_2.pth').write_bytes(b'')
     said = call_tool(
         'benchmarks/sweep.py', CONFIG, '--option', 'model.head.mine_ratio',
         '--values', '0', '--root', tmp_path, '--table-only', code=1,

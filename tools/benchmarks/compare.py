@@ -10,10 +10,10 @@ config is the baseline. Further columns have the difference of each other config
 the baseline, paired by seed. CONFIG can also be a name that stands for a config with
 flags, such as ``configs/ce/ce_r18_rafdb_pair20.py``.
 
-Configs and metrics are checked before the first run. Finished runs are not repeated,
-and stopped runs continue. ``--curves losses.loss_ce --figure FILE`` plots a value of
-``history.json`` over the epochs. A pattern stands for the mean of all values that
-match: ``losses.loss_ce*`` is the mean loss of several label sets.
+Configs, options and metrics are checked before the first run. Finished runs are not
+repeated, and stopped runs continue. ``--curves losses.loss_ce --figure FILE`` plots a
+value of ``history.json`` over the epochs. A pattern stands for the mean of all values
+that match: ``losses.loss_ce*`` is the mean loss of several label sets.
 """
 
 import argparse
@@ -28,9 +28,11 @@ from mmfer.analysis.benchmarks.training_runs import (
     PlannedRun,
     execute_all,
     named_config,
+    of_seeds,
     problems,
     read_runs,
 )
+from mmfer.cli.planned_runs import unbuildable
 
 # Files that are read from the work dir of each run.
 FILES = ('summary.json', 'history.json')
@@ -41,15 +43,13 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='+', help='the last one is the baseline')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, help='default: 0 1 2; table: all that are there'
+    )
     parser.add_argument('--metrics', nargs='+', default=['accuracy/top1'])
     parser.add_argument('--digits', type=int, default=2)
-    parser.add_argument(
-        '--root',
-        type=Path,
-        default=Path('work_dirs/compare'),
-        help='folder of the work dirs',
-    )
+    root = Path('work_dirs/compare')
+    parser.add_argument('--root', type=Path, default=root, help='for the work dirs')
     parser.add_argument('--jobs', type=int, default=1, help='runs at the same time')
     parser.add_argument('--table-only', action='store_true', help='train nothing')
     parser.add_argument('--figure', type=Path, help='file for the curves')
@@ -76,7 +76,7 @@ def main() -> None:
     if not args.table_only:
         runs = [
             PlannedRun(row, config, seed, args.cfg_options)
-            for seed in args.seeds
+            for seed in args.seeds or (0, 1, 2)
             for row, config in zip(rows, args.configs, strict=True)
         ]
         done = read_runs(args.root, 'summary.json')
@@ -84,18 +84,17 @@ def main() -> None:
         found = problems(runs, args.root, args.metrics, done)
         if args.figure is not None:
             found += check_figure(args.figure, args.curves)
+        found = found or unbuildable(runs)
         if found:
             sys.exit('compare.py: ' + '\n'.join(found) + '\nNothing was trained.')
         failed = execute_all(runs, args.root, args.jobs)
     summaries, histories = [
-        {row: found[row] for row in rows if row in found}
+        of_seeds({row: found[row] for row in rows if row in found}, args.seeds)
         for found in map(partial(read_runs, args.root), FILES)
     ]
     if not summaries:
-        sys.exit(
-            f'compare.py: no run in {args.root} is finished. Omit --table-only '
-            'to train, or wait.'
-        )
+        way = 'see above' if failed else 'omit --table-only to train, or wait'
+        sys.exit(f'compare.py: no run in {args.root} is finished: {way}.')
     baseline = rows[-1] if len(rows) > 1 else None
     if baseline is not None and baseline not in summaries:
         print(

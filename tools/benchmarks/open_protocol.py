@@ -33,6 +33,7 @@ from mmfer.analysis.benchmarks.open_protocol import (
     write_csv,
 )
 from mmfer.analysis.benchmarks.training_runs import execute_all, problems, read_runs
+from mmfer.cli.planned_runs import unbuildable
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
@@ -90,7 +91,7 @@ def main() -> None:
         runs = protocol.plan(args.methods, args.seeds, args.ladder, args.cfg_options)
         runs = [run for run in runs if not args.rows or run.row in args.rows]
         done = protocol.in_order(done_before(args.record, args.root), args.rows)
-        found = problems(runs, args.root, list(COLUMNS), done)
+        found = problems(runs, args.root, list(COLUMNS), done) or unbuildable(runs)
         if found:
             sys.exit('open_protocol.py: ' + '\n'.join(found) + '\nNothing was trained.')
         failed = execute_all(runs, args.root, args.jobs)

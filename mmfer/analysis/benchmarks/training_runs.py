@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -124,10 +125,8 @@ def problems(
         try:
             cfg = run.settings
         except Exception as error:
-            found.append(
-                f'{run.row}: {run.config} with {run.options} cannot '
-                f'be read: {type(error).__name__}: {error}'
-            )
+            options = f' with {" ".join(run.options)}' if run.options else ''
+            found.append(f'{run.row}{options} cannot be read: {error}')
             continue
         found += lacking(run.row, cfg, metrics)
         summary = (cfg.get('default_hooks') or {}).get('summary')
@@ -230,12 +229,24 @@ def prefix_of(metric) -> str:
 def other_arguments(run: PlannedRun, root: Path) -> str:
     """Return a message if a work dir holds another run, else an empty text."""
     record = root / run.name / 'arguments.json'
-    if not record.is_file() or json.loads(record.read_text()) == run.arguments:
+    if not record.is_file() or not has_results(record.parent):
         return ''
+    before, now = json.loads(record.read_text()), run.arguments
+    if before == now:
+        return ''
+    sides = [
+        ' '.join(text for text in one if text not in other) or 'fewer arguments'
+        for one, other in ((before, now), (now, before))
+    ]
     return (
-        f'{run.name}: {record.parent} holds a run with other arguments '
-        f'({record.read_text()}); choose another --root'
+        f'{run.name}: {record.parent} holds a run with {sides[0]}, and this one has '
+        f'{sides[1]}. Choose another --root, or remove that folder.'
     )
+
+
+def has_results(work_dir: Path) -> bool:
+    """Return whether a run has left something; one that was refused has not."""
+    return (work_dir / 'summary.json').is_file() or any(work_dir.glob('*.pth'))
 
 
 def execute(run: PlannedRun, root: Path, threads: int) -> int:
@@ -259,7 +270,7 @@ def execute(run: PlannedRun, root: Path, threads: int) -> int:
         *run.arguments,
         '--work-dir',
         str(work_dir),
-        '--resume',
+        *['--resume'] * has_results(work_dir),
     ]
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     start = time.time()
@@ -269,9 +280,35 @@ def execute(run: PlannedRun, root: Path, threads: int) -> int:
             command, stdout=log, stderr=subprocess.STDOUT, env=environment
         )
     minutes = (time.time() - start) / 60
-    state = 'done' if code == 0 else f'FAILED, see {work_dir}/output.log'
-    print(f'{run.name}: {state} after {minutes:.0f} min', flush=True)
+    state = f'after {minutes:.0f} min'
+    if code:
+        reason = exit_reason(code, work_dir / 'output.log')
+        print(f'{run.name}: FAILED {state}: {reason}', flush=True)
+    else:
+        print(f'{run.name}: done {state}', flush=True)
     return code
+
+
+def exit_reason(code: int, log: Path) -> str:
+    """Return why a run has ended, in a sentence.
+
+    Args:
+        code (int): Its exit code, negative for a signal.
+        log (Path): Its output.
+    """
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f'signal {-code}'
+        killer = ' (often by the system, for lack of memory)'
+        return (
+            f'it was killed by {name}{killer if name == "SIGKILL" else ""}. The same '
+            'command continues it.'
+        )
+    lines = log.read_text(encoding='utf-8', errors='replace').split('\n')
+    said = [line.strip() for line in lines if line.strip()]
+    return f'{said[-1] if said else f"exit code {code}"} (see {log})'
 
 
 def execute_all(runs: List[PlannedRun], root: Path, jobs: int) -> int:
@@ -298,6 +335,20 @@ def read_runs(root: Path, file: str) -> Results:
         row, _, seed = path.parent.name.rpartition('_seed')
         found.setdefault(row, {})[int(seed)] = json.loads(path.read_text())
     return found
+
+
+def of_seeds(runs: Results, seeds: Optional[Sequence[int]]) -> Results:
+    """Return the runs of some seeds, or all with None; rows without any are left out.
+
+    Args:
+        runs (dict): Values by row and seed.
+        seeds (Sequence[int], optional): The seeds.
+    """
+    chosen = {
+        row: {k: v for k, v in found.items() if seeds is None or k in seeds}
+        for row, found in runs.items()
+    }
+    return {row: found for row, found in chosen.items() if found}
 
 
 def differences(

@@ -13,6 +13,8 @@ from .annotation import NO_LABEL, combine_annotators, decide
 from .by_posterior import (
     Judgement,
     expects_posterior,
+    few_held_out,
+    held_out_count,
     judge_by_posterior,
     reason_against,
 )
@@ -46,6 +48,11 @@ def decide_labels(
     log.num_stages = len(subsets) * (2 + options.annotate)
     if options.evidence is not None:
         log.num_stages += expects_posterior(subsets, options)
+    if options.wants_posterior:
+        # Said before the hours of the base model, too.
+        few = few_held_out(subsets[0], held_out_count(subsets[0], options))
+        if few:
+            log.too_few_ahead(few)
     # Algorithm 1, #1 and #2: train the base models, attack their samples.
     found = [models.measure_vulnerability(subset) for subset in subsets]
     learned = [

@@ -69,14 +69,31 @@ def reason_against(
         return 'the classes are split into head and tail (without: split=False)'
     if found.scores is None or found.held_out is None:
         return "no samples are held out (fit='peak' holds out a share of each class)"
-    count = int(found.held_out.sum())
-    needed = HELD_OUT_PER_CLASS * len(subsets[0].classes)
-    if count < needed:
-        return (
-            f'only {count} samples are held out, and {needed} are needed '
-            f'({_enough_held_out(subsets[0].labels, needed)})'
-        )
-    return None
+    return few_held_out(subsets[0], int(found.held_out.sum()))
+
+
+def few_held_out(subset: Subset, count: int) -> Optional[str]:
+    """Say that too few samples are held out, and how many would be enough.
+
+    Args:
+        subset (Subset): The whole set.
+        count (int): Number of held-out samples.
+
+    Returns:
+        str, optional: None if there are enough.
+    """
+    needed = HELD_OUT_PER_CLASS * len(subset.classes)
+    if count >= needed:
+        return None
+    return (
+        f'only {count} samples are held out, and {needed} are needed '
+        f'({_enough_held_out(subset.labels, needed)})'
+    )
+
+
+def held_out_count(subset: Subset, options: GAAVEOptions) -> int:
+    """Return how many samples base models will hold out."""
+    return int((options.held_out * np.bincount(subset.labels)).astype(int).sum())
 
 
 def _enough_held_out(labels: np.ndarray, needed: int) -> str:
@@ -97,9 +114,7 @@ def expects_posterior(subsets: Sequence[Subset], options: GAAVEOptions) -> bool:
     """
     if not options.wants_posterior or len(subsets) > 1:
         return False
-    sizes = np.bincount(subsets[0].labels)
-    count = (options.held_out * sizes).astype(int).sum()
-    return count >= HELD_OUT_PER_CLASS * len(subsets[0].classes)
+    return few_held_out(subsets[0], held_out_count(subsets[0], options)) is None
 
 
 def judge_by_posterior(

@@ -164,6 +164,18 @@ class CleaningLog:
             f'{separation:.2f}, {candidates} candidates.'
         )
 
+    def too_few_ahead(self, reason: str) -> None:
+        """Say before the training that too few samples will be held out.
+
+        Args:
+            reason (str): How many are, and how many would be enough.
+        """
+        self.logger.warning(
+            f'GAAVE: {reason}. So it will not know how probably a label is wrong, and '
+            'will change none. To stop here and set the option saves the time of the '
+            'base model.'
+        )
+
     def no_posterior(self, reason: str, too_few: bool) -> None:
         """Warn that candidates are found by a threshold on k instead.
 
