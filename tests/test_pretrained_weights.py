@@ -458,6 +458,19 @@ def test_overrides_of_two_networks(folder, options, sources):
             assert_from(network.backbone, source)
 
 
+def test_missing_weights_of_a_pair_name_both_networks(tmp_path, monkeypatch):
+    """Who trains one of them from scratch needs no download for the other."""
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(f'{CONFIGS}/resup/resup_r18_rafdb.py')
+    cfg.data_preprocessor.input_shape = (3, 64, 64)
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    with pytest.raises(FileNotFoundError) as error:
+        check_pretrained(model)
+    assert str(error.value).endswith(
+        'model.network1.backbone.init_cfg=None model.network2.backbone.init_cfg=None'
+    )
+
+
 def test_config_that_inherits_a_prefix_is_told_so(folder, tmp_path):
     """mmengine merges config files in depth, which mmfer does not change."""
 

@@ -9,7 +9,7 @@ import io
 import os.path as osp
 import pickle
 from contextlib import contextmanager, redirect_stdout
-from typing import Any, Dict, Iterator, List, NamedTuple, Set
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set
 
 import torch
 import torch.nn as nn
@@ -168,7 +168,12 @@ def check_pretrained(model: nn.Module, config_path: str = 'model') -> Dict[str, 
     parts = find_pretrained(model, config_path)
     missing = [part for part in parts if part.is_missing]
     if missing:
-        raise FileNotFoundError('\n'.join(map(explain_missing, missing)))
+        # Without the weights of one network, a pair is no longer that of the paper,
+        # and the other weights may have to be downloaded.
+        places = list(dict.fromkeys(part.place for part in parts))
+        raise FileNotFoundError(
+            '\n'.join(explain_missing(part, places) for part in missing)
+        )
     loaded: Dict[str, Tensor] = {}
     # As in mmengine, the file of an outer module overwrites those of its parts.
     for part in sorted(parts, key=lambda part: -part.name.count('.')):
@@ -178,15 +183,21 @@ def check_pretrained(model: nn.Module, config_path: str = 'model') -> Dict[str, 
     return loaded
 
 
-def explain_missing(part: Pretrained) -> str:
-    """Return a message about a file that does not exist."""
+def explain_missing(part: Pretrained, places: Sequence[str]) -> str:
+    """Return a message about a file that does not exist.
+
+    Args:
+        part (Pretrained): Module and file.
+        places (Sequence[str]): Places of all weights of the model, in the config.
+    """
+    without = ' '.join(f'{place}=None' for place in places)
     return (
         f'the pretrained weights {part.checkpoint!r} do not exist '
         f'({part.place}). Save the face-recognition weights from which the '
         'paper starts under this path '
         '(tools/model_converters/import_face_weights.py converts published files), '
         'start from other weights with --init pretrained, or train from scratch '
-        f'with --cfg-options {part.place}=None'
+        f'with --cfg-options {without}'
     )
 
 
