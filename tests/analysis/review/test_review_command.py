@@ -117,7 +117,7 @@ def test_page_of_a_folder(folder, capsys, source, tmp_path):
     assert not run(folder)
     said = capsys.readouterr().out
     assert 'review.html: 12 of 12 images' in said
-    assert 'Warning: It is weak.' in said and 'only you can read it' in said
+    assert 'WARNING: It is weak.' in said and 'only you can read it' in said
     page = folder / 'review.html'
     data = page_data(page)
     assert data['title'] == (folder.name if source == 'config' else 'Gesichter')
