@@ -8,6 +8,7 @@ from mmfer.registry import LOOPS
 
 from .position import ResumableLoop
 from .remaining import remaining_batches
+from .workers import workers_ended
 
 
 @LOOPS.register_module()
@@ -20,7 +21,7 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
 
     def run(self) -> Any:
         """Train until the last epoch, or until a signal comes."""
-        with self.signals_held():
+        with self.signals_held(), workers_ended(self.runner):
             return super().run()
 
     def run_epoch(self) -> None:

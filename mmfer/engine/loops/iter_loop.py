@@ -11,6 +11,7 @@ from mmfer.registry import LOOPS
 
 from .position import ResumableLoop, global_batch
 from .remaining import Passes, remaining_batches, with_batch_sampler
+from .workers import workers_ended
 
 
 @LOOPS.register_module()
@@ -49,7 +50,7 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
 
     def run(self) -> Any:
         """Train until the last iteration, or until a signal comes."""
-        with self.signals_held():
+        with self.signals_held(), workers_ended(self.runner):
             return self._run()
 
     def _run(self) -> Any:
