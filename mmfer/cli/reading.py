@@ -45,7 +45,7 @@ def _no_module(path: str, name: str) -> str:
     for place in (folder, *folder.parents):
         if (place / f'{top}.py').is_file() or (place / top).is_dir():
             # A path that is set stays.
-            rest = f'{os.pathsep}"$PYTHONPATH"' * ('PYTHONPATH' in os.environ)
+            rest = f'{os.pathsep}"$PYTHONPATH"' * bool(os.environ.get('PYTHONPATH'))
             advice = (
                 f'It lies in {place}, where Python does not look. Put '
                 f'PYTHONPATH={shlex.quote(str(place))}{rest} before the command.'

@@ -84,6 +84,7 @@ class Findings:
             best = np.nan_to_num(self.scores.probabilities).max(axis=1)
             wrong = self.scores.noise_rate
             if wrong is None:
+                # Without an estimate, the share of the clearest ones.
                 wrong = self.scores.careful[self.valid].mean()
             sure = best >= 1 - wrong
             other = self.scores.suggested_label != self.labels

@@ -543,7 +543,7 @@ def test_thresholds_where_there_is_no_posterior(drawn, tmp_path, said, name):
             given['relabel'] = False
         found.append(clean(tmp_path / criterion, labels=drawn.given, **given))
         # Who waits for the base model should know before.
-        early = [text for text in said if 'saves the time of the base model' in text]
+        early = [text for text in said if 'setting it now saves the time' in text]
         assert len(early) == (name == 'few' and criterion == 'posterior')
         texts = [text for text in said if SAID in text]
         if criterion == 'steps' or reason is None:

@@ -172,8 +172,8 @@ class CleaningLog:
         """
         self.logger.warning(
             f'GAAVE: {reason}. So it will not know how probably a label is wrong, and '
-            'will change none. To stop here and set the option saves the time of the '
-            'base model.'
+            'will change none. If an option would help, setting it now saves the time '
+            'of the base model.'
         )
 
     def no_posterior(self, reason: str, too_few: bool) -> None:
